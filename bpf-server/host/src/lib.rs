@@ -1,0 +1,2 @@
+#![no_std]
+//! What a server links to run programs on its own events.

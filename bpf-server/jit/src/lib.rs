@@ -1,0 +1,2 @@
+#![no_std]
+//! eBPF to aarch64 machine code.

@@ -1,0 +1,2 @@
+#![no_std]
+//! Map types over caller-provided memory.

@@ -1,0 +1,2 @@
+#![no_std]
+//! libbpf-style ELF objects: programs, maps, BTF, line info.

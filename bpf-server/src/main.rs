@@ -1,0 +1,2 @@
+//! Verifies, compiles and places eBPF programs.
+fn main() {}

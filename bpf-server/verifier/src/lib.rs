@@ -1,0 +1,2 @@
+#![no_std]
+//! Abstract interpretation of eBPF programs.

@@ -1,0 +1,2 @@
+//! The IIO driver server.
+fn main() {}

@@ -1,0 +1,2 @@
+#![no_std]
+//! The IIO core: devices, channels, units, buffers, triggers.

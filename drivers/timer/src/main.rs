@@ -1,0 +1,2 @@
+//! Hosts programs attached to timers.
+fn main() {}

@@ -1,0 +1,2 @@
+//! The Axiom microkernel.
+fn main() {}

@@ -1,0 +1,2 @@
+#![no_std]
+//! Kernel objects as state machines that also run on the host.

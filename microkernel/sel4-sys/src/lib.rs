@@ -1,0 +1,2 @@
+#![no_std]
+//! The seL4 MCS ABI and the Axiom extensions, for kernel and user space.

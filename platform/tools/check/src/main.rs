@@ -1,0 +1,2 @@
+//! Checks the direction of dependencies between crates.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Checks a system manifest; writes the bundle and the report of who may reach what.
+fn main() {}

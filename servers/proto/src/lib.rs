@@ -1,0 +1,2 @@
+#![no_std]
+//! Message types of the Axiom servers, one module per interface.
