@@ -1,0 +1,202 @@
+//! Reading a captured log: every line between the markers is one JSON object, or the log is refused with
+//! the line's number. A report that lost a line on the serial port must not look like a report.
+use axiom_bench_metrics::{BEGIN, END, FORMAT_VERSION};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One metric as the benchmark server printed it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetricLine {
+    /// Dotted name.
+    pub metric: String,
+    /// `ns`, `insns`, `cycles`, `bytes` or `count`.
+    pub unit: String,
+    /// Number of samples.
+    pub n: u64,
+    /// Smallest sample.
+    pub min: f64,
+    /// Middle sample.
+    pub median: f64,
+    /// Arithmetic mean.
+    pub mean: f64,
+    /// 99th percentile, nearest rank.
+    pub p99: f64,
+    /// Largest sample.
+    pub max: f64,
+    /// Population standard deviation.
+    pub stddev: f64,
+    /// Measuring overhead, already subtracted.
+    pub overhead: f64,
+}
+
+/// A whole report.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    /// The circumstances line: board, counter, whether instruction-exact, commit, compiler.
+    pub circumstances: BTreeMap<String, serde_json::Value>,
+    /// The metrics in the order printed.
+    pub metrics: Vec<MetricLine>,
+}
+
+impl Report {
+    /// The metric of that name.
+    pub fn get(&self, name: &str) -> Option<&MetricLine> {
+        self.metrics.iter().find(|m| m.metric == name)
+    }
+
+    /// A circumstance as text.
+    pub fn circumstance(&self, name: &str) -> Option<String> {
+        self.circumstances.get(name).map(|v| match v {
+            serde_json::Value::String(s) => s.clone(),
+            other => other.to_string(),
+        })
+    }
+
+    /// The results file: the same lines between the same markers, so that it can be read back.
+    pub fn to_jsonl(&self, command: Option<&str>) -> String {
+        let mut circumstances = self.circumstances.clone();
+        if let Some(command) = command {
+            circumstances.insert("command".into(), command.into());
+        }
+        let mut out = format!("{BEGIN}\n{}\n", serde_json::json!({ "circumstances": circumstances }));
+        for metric in &self.metrics {
+            out += &serde_json::to_string(metric).expect("a metric has only strings and finite numbers");
+            out.push('\n');
+        }
+        out + END + "\n"
+    }
+}
+
+/// Reads a log or a results file.
+pub fn read(path: &str) -> Result<Report, String> {
+    let bytes = std::fs::read(path).map_err(|e| format!("{path}: cannot be read: {e}"))?;
+    parse(&String::from_utf8_lossy(&bytes)).map_err(|e| format!("{path}:{e}"))
+}
+
+/// Parses the one report in a console log.
+pub fn parse(text: &str) -> Result<Report, String> {
+    let mut report = Report::default();
+    let mut state = State::Before;
+    let mut stated = None;
+    for (index, line) in text.lines().enumerate() {
+        let number = index + 1;
+        let line = line.trim_end();
+        match state {
+            State::Before if line == BEGIN => state = State::Inside,
+            State::Before => {}
+            State::Inside if line == END => state = State::After,
+            State::Inside => {
+                let value: serde_json::Value = serde_json::from_str(line).map_err(|e| {
+                    format!("{number}: '{line}' is not a JSON object ({e}); a report has only such lines between its markers; was the serial log cut?")
+                })?;
+                if let Some(circumstances) = value.get("circumstances") {
+                    if !report.circumstances.is_empty() {
+                        return Err(format!("{number}: a second circumstances line; a report has one"));
+                    }
+                    report.circumstances = serde_json::from_value(circumstances.clone())
+                        .map_err(|e| format!("{number}: the circumstances are not an object: {e}"))?;
+                    check_version(number, &report)?;
+                } else if let Some(count) = value.get("metrics") {
+                    stated = count.as_u64();
+                } else {
+                    let metric: MetricLine =
+                        serde_json::from_value(value).map_err(|e| format!("{number}: not a metric: {e}"))?;
+                    check_metric(number, &metric, &report)?;
+                    report.metrics.push(metric);
+                }
+            }
+            State::After if line == BEGIN => {
+                return Err(format!("{number}: a second report begins; give a log of one run"));
+            }
+            State::After => {}
+        }
+    }
+    match state {
+        State::Before => Err(format!("1: no line '{BEGIN}': the benchmark server did not get to its report")),
+        State::Inside => Err(format!("{}: the log ends before '{END}'", text.lines().count())),
+        State::After if report.circumstances.is_empty() => {
+            Err("1: the report has no circumstances line, and a figure without them cannot be compared"
+                .into())
+        }
+        State::After => match stated {
+            Some(count) if count != report.metrics.len() as u64 => Err(format!(
+                "1: the report says it has {count} metrics and {} arrived; lines were lost",
+                report.metrics.len()
+            )),
+            _ => Ok(report),
+        },
+    }
+}
+
+enum State {
+    Before,
+    Inside,
+    After,
+}
+
+fn check_version(number: usize, report: &Report) -> Result<(), String> {
+    match report.circumstances.get("format").and_then(serde_json::Value::as_u64) {
+        Some(v) if v == u64::from(FORMAT_VERSION) => Ok(()),
+        other => Err(format!("{number}: report format {other:?}; this tool reads format {FORMAT_VERSION}")),
+    }
+}
+
+fn check_metric(number: usize, m: &MetricLine, report: &Report) -> Result<(), String> {
+    if report.get(&m.metric).is_some() {
+        return Err(format!("{number}: metric '{}' is there twice", m.metric));
+    }
+    if !["ns", "insns", "cycles", "bytes", "count"].contains(&m.unit.as_str()) {
+        return Err(format!("{number}: metric '{}' has the unknown unit '{}'", m.metric, m.unit));
+    }
+    if m.n == 0 {
+        return Err(format!("{number}: metric '{}' has no samples", m.metric));
+    }
+    if !(m.min <= m.median && m.median <= m.max && m.p99 <= m.max) {
+        return Err(format!("{number}: metric '{}' is not ordered: min <= median <= p99 <= max", m.metric));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const METRIC: &str = r#"{"metric":"a.b","unit":"ns","n":3,"min":1.0,"median":2.5,"mean":2.4,"p99":3.0,"max":3.0,"stddev":0.5,"overhead":0.2}"#;
+
+    fn log(lines: &[&str]) -> String {
+        format!(
+            "boot\n{BEGIN}\n{{\"circumstances\":{{\"format\":1,\"board\":\"x\"}}}}\n{}\n{END}\ndone\n",
+            lines.join("\n")
+        )
+    }
+
+    #[test]
+    fn a_report_round_trips_through_its_results_file() {
+        let report = parse(&log(&[METRIC])).unwrap();
+        assert_eq!(report.metrics.len(), 1);
+        let again = parse(&report.to_jsonl(None)).unwrap();
+        assert_eq!(again, report);
+        let with_command = parse(&report.to_jsonl(Some("just bench"))).unwrap();
+        assert_eq!(with_command.circumstance("command").as_deref(), Some("just bench"));
+    }
+
+    #[test]
+    fn refusals_name_the_line() {
+        for (lines, expected) in [
+            (vec![METRIC, METRIC], "5: metric 'a.b' is there twice"),
+            (vec!["{\"metric\":"], "4: '{\"metric\":' is not a JSON object"),
+            (vec![r#"{"metrics":2}"#, METRIC], "the report says it has 2 metrics and 1 arrived"),
+        ] {
+            let error = parse(&log(&lines)).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+        let unordered = METRIC.replace("\"max\":3.0", "\"max\":2.0");
+        assert!(parse(&log(&[&unordered])).unwrap_err().contains("is not ordered"));
+        let unit = METRIC.replace("\"ns\"", "\"hpet\"");
+        assert!(parse(&log(&[&unit])).unwrap_err().contains("unknown unit 'hpet'"));
+        assert!(parse("nothing").unwrap_err().contains("did not get to its report"));
+        assert!(parse(&format!("{BEGIN}\n{METRIC}\n")).unwrap_err().contains("ends before"));
+        assert!(parse(&format!("{BEGIN}\n{METRIC}\n{END}\n")).unwrap_err().contains("no circumstances"));
+    }
+}
