@@ -1,0 +1,176 @@
+//! Axiom's extensions: Timer objects, trace points, and the BootInfo chunk that announces them.
+//!
+//! # Timer
+//! An object made by `Untyped_Retype` with type [`TIMER_TYPE`] ([`TIMER_BITS`] bits). Invocations:
+//!
+//! | label | in | out |
+//! |---|---|---|
+//! | [`TIMER_BIND`] | extra capability 0: the notification to signal, with its badge | |
+//! | [`TIMER_UNBIND`] | | |
+//! | [`TIMER_ARM`] | MR0 first deadline, ticks, absolute; MR1 period in ticks, or 0 for one shot | |
+//! | [`TIMER_CANCEL`] | | |
+//! | [`TIMER_READ`] | | MR0 expirations and MR1 overruns since the last read; MR2 the last deadline that expired; MR3 the counter as the timer interrupt's entry saw it |
+//!
+//! Ticks are those of the counter that user space reads (CNTVCT_EL0). The next deadline of a periodic timer is the previous
+//! deadline plus the period, never "now plus the period": a timer does not drift. Deadlines that were missed whole are
+//! counted as overruns and skipped.
+//!
+//! # Trace
+//! The Trace capability answers [`TRACE_SET_MASK`] (MR0), [`TRACE_EMIT`] (MR0 event, MR1 arg0, MR2 arg1) and
+//! [`TRACE_INFO`] (out: MR0 bytes of the ring with its header page, MR1 records written, MR2 mask).
+
+/// Object type of a Timer.
+pub const TIMER_TYPE: u64 = 32;
+/// Size of a Timer object, as a power of two.
+pub const TIMER_BITS: u64 = 7;
+
+/// Binds a notification to a timer.
+pub const TIMER_BIND: u64 = 1024;
+/// Takes the notification away.
+pub const TIMER_UNBIND: u64 = 1025;
+/// Starts the timer.
+pub const TIMER_ARM: u64 = 1026;
+/// Stops the timer.
+pub const TIMER_CANCEL: u64 = 1027;
+/// Reads and clears the counts.
+pub const TIMER_READ: u64 = 1028;
+/// Chooses the classes that are recorded.
+pub const TRACE_SET_MASK: u64 = 1040;
+/// Records a user event.
+pub const TRACE_EMIT: u64 = 1041;
+/// Reads the ring's state.
+pub const TRACE_INFO: u64 = 1042;
+
+/// The id of the BootInfo chunk that describes the extensions.
+pub const BOOTINFO_AXIOM: u64 = 0x4158_0001;
+
+/// The body of the chunk [`BOOTINFO_AXIOM`], after its header.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct AxiomInfo {
+    /// Slot of the Trace capability.
+    pub trace_cap: u64,
+    /// Slot of the first of the trace ring's frame capabilities (read-only small pages).
+    pub trace_frames: u64,
+    /// How many of them there are; the first holds [`TraceHeader`].
+    pub trace_frame_count: u64,
+    /// Kernel code, bytes.
+    pub kernel_text: u64,
+    /// Kernel constants, bytes.
+    pub kernel_rodata: u64,
+    /// Kernel initialised data, bytes.
+    pub kernel_data: u64,
+    /// Kernel zeroed data, bytes.
+    pub kernel_bss: u64,
+    /// RAM that boot took for the kernel's page tables and the root task's objects, bytes; the user image is not in it.
+    pub boot_allocated: u64,
+    /// Frequency of the counter, Hz.
+    pub counter_frequency: u64,
+    /// The counter as the first instructions of the kernel read it.
+    pub entry_counter: u64,
+    /// RAM that the device tree describes, bytes.
+    pub ram_bytes: u64,
+}
+
+/// One trace record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct TraceRecord {
+    /// CNTVCT_EL0.
+    pub counter: u64,
+    /// What happened: class in bits 15..8.
+    pub event: u16,
+    /// A small argument.
+    pub arg0: u16,
+    /// A larger argument.
+    pub arg1: u32,
+}
+
+/// Magic of [`TraceHeader`]: `AXTR`.
+pub const TRACE_MAGIC: u32 = u32::from_le_bytes(*b"AXTR");
+/// How many boot records the header page keeps.
+pub const TRACE_BOOT_RECORDS: usize = 200;
+/// Records in the ring behind the header page.
+pub const TRACE_RING_RECORDS: usize = 1024;
+
+/// The first page of a trace ring. The ring's records follow in the next pages.
+#[repr(C)]
+pub struct TraceHeader {
+    /// [`TRACE_MAGIC`].
+    pub magic: u32,
+    /// 1.
+    pub version: u32,
+    /// Records that the ring holds.
+    pub capacity: u64,
+    /// Records written since boot; the newest is at `(written - 1) % capacity`.
+    pub written: u64,
+    /// Frequency of the counter, Hz.
+    pub counter_frequency: u64,
+    /// Mask of recorded classes, bit = class.
+    pub mask: u64,
+    /// Not used, zero.
+    pub reserved: [u64; 3],
+    /// Boot records kept below.
+    pub boot_count: u64,
+    /// Not used, zero.
+    pub reserved2: [u64; 23],
+    /// Records of the boot class, which the ring never overwrites.
+    pub boot: [TraceRecord; TRACE_BOOT_RECORDS],
+}
+
+/// Trace event numbers. The class is the high byte.
+pub mod event {
+    /// Kernel entry (counter read by its first instructions).
+    pub const BOOT_ENTRY: u16 = 0x0100;
+    /// Address translation is on.
+    pub const BOOT_MMU: u16 = 0x0101;
+    /// The device tree was read.
+    pub const BOOT_DTB: u16 = 0x0102;
+    /// The memory map is made.
+    pub const BOOT_MEMORY: u16 = 0x0103;
+    /// The interrupt controller is ready.
+    pub const BOOT_IRQ: u16 = 0x0104;
+    /// The root task's objects exist.
+    pub const BOOT_ROOT_OBJECTS: u16 = 0x0105;
+    /// The root task is about to run.
+    pub const BOOT_ROOT_START: u16 = 0x0106;
+    /// init's main.
+    pub const BOOT_INIT: u16 = 0x0110;
+    /// A server was started; arg0 is its index.
+    pub const BOOT_SPAWNED: u16 = 0x0111;
+    /// A server reported ready; arg0 is its index.
+    pub const BOOT_READY: u16 = 0x0112;
+    /// Every server is ready.
+    pub const BOOT_ALL_READY: u16 = 0x0113;
+    /// An IPC message went from one thread to another.
+    pub const IPC: u16 = 0x0200;
+    /// A notification was signalled.
+    pub const SIGNAL: u16 = 0x0300;
+    /// Interrupt entry; arg0 is its number.
+    pub const IRQ_ENTRY: u16 = 0x0400;
+    /// Interrupt exit.
+    pub const IRQ_EXIT: u16 = 0x0401;
+    /// Context switch; arg1 is the low half of the thread's address.
+    pub const SWITCH: u16 = 0x0500;
+    /// A fault; arg0 is its type.
+    pub const FAULT: u16 = 0x0600;
+    /// A timer expired.
+    pub const TIMER: u16 = 0x0700;
+    /// Objects were made; arg0 is their type, arg1 how many.
+    pub const RETYPE: u16 = 0x0800;
+    /// The first event that user space may name.
+    pub const USER: u16 = 0x1000;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_header_is_what_readers_expect() {
+        assert_eq!(core::mem::offset_of!(TraceHeader, boot_count), 64);
+        assert_eq!(core::mem::offset_of!(TraceHeader, boot), 256);
+        assert!(size_of::<TraceHeader>() <= 4096);
+        assert_eq!(size_of::<TraceRecord>(), 16);
+    }
+}
