@@ -1,0 +1,373 @@
+//! Capabilities: what they designate, packed into two words.
+//!
+//! Word 0 always has the kind in bits 63..59. Objects are named by physical address: 47 bits are enough for every machine
+//! that an untyped can describe. The packing is private; the rest of the kernel matches on [`Cap`].
+use crate::object::{Endpoint, Notification, Reply, SchedContext, Tcb};
+use crate::ptr::{PhysAddr, Ptr};
+use crate::slot::Slot;
+use crate::timer::Timer;
+use sel4_sys::{Badge, CapRights};
+
+/// Size of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum FrameSize {
+    /// 4 KiB.
+    Small = 0,
+    /// 2 MiB.
+    Large = 1,
+    /// 1 GiB.
+    Huge = 2,
+}
+
+impl FrameSize {
+    /// The size as a power of two.
+    pub const fn bits(self) -> u32 {
+        match self {
+            FrameSize::Small => 12,
+            FrameSize::Large => 21,
+            FrameSize::Huge => 30,
+        }
+    }
+}
+
+/// What a frame capability allows of a mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VmRights {
+    /// Reading.
+    pub read: bool,
+    /// Writing.
+    pub write: bool,
+}
+
+impl VmRights {
+    /// Both.
+    pub const READ_WRITE: VmRights = VmRights { read: true, write: true };
+    /// The rights that remain after masking with `rights`.
+    pub fn masked(self, rights: CapRights) -> VmRights {
+        VmRights {
+            read: self.read && rights.contains(CapRights::READ),
+            write: self.write && rights.contains(CapRights::WRITE),
+        }
+    }
+}
+
+/// Where something is mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mapping {
+    /// Address space identifier, never 0.
+    pub asid: u16,
+    /// Virtual address.
+    pub vaddr: u64,
+}
+
+/// A capability, unpacked.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub enum Cap {
+    Null,
+    Untyped { base: PhysAddr, bits: u32, device: bool, free: u64 },
+    Endpoint { ep: Ptr<Endpoint>, badge: Badge, rights: CapRights },
+    Notification { ntfn: Ptr<Notification>, badge: Badge, rights: CapRights },
+    Reply { reply: Ptr<Reply>, can_grant: bool },
+    CNode { base: PhysAddr, radix: u32, guard: u64, guard_size: u32 },
+    Tcb { tcb: Ptr<Tcb> },
+    SchedContext { sc: Ptr<SchedContext>, bits: u32 },
+    SchedControl { core: u32 },
+    IrqControl,
+    IrqHandler { irq: u32 },
+    Domain,
+    Frame { base: PhysAddr, size: FrameSize, device: bool, rights: VmRights, mapping: Option<Mapping> },
+    PageTable { base: PhysAddr, mapping: Option<Mapping> },
+    VSpace { base: PhysAddr, asid: Option<u16> },
+    AsidControl,
+    AsidPool { base: PhysAddr, first_asid: u16 },
+    Timer { timer: Ptr<Timer> },
+    Trace,
+    /// The last capability of a slot-holding object that is being destroyed: `left` slots remain to be emptied.
+    Zombie { base: PhysAddr, bits: u32, left: u64, parent: Option<ParentSlot> },
+}
+
+/// Where the enclosing zombie waits while an inner one is destroyed: in the inner object's last slot but `0` or `1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ParentSlot {
+    /// The last slot.
+    Last = 0,
+    /// The last but one, because the last holds the inner zombie itself.
+    LastButOne = 1,
+}
+
+/// The packed form.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Packed(pub u64, pub u64);
+
+const KIND_SHIFT: u32 = 59;
+const PA_MASK: u64 = (1 << 47) - 1;
+const PAGE_MASK: u64 = (1 << 36) - 1;
+
+mod kind {
+    pub const NULL: u64 = 0;
+    pub const UNTYPED: u64 = 1;
+    pub const ENDPOINT: u64 = 2;
+    pub const NOTIFICATION: u64 = 3;
+    pub const REPLY: u64 = 4;
+    pub const CNODE: u64 = 5;
+    pub const TCB: u64 = 6;
+    pub const SCHED_CONTEXT: u64 = 7;
+    pub const SCHED_CONTROL: u64 = 8;
+    pub const IRQ_CONTROL: u64 = 9;
+    pub const IRQ_HANDLER: u64 = 10;
+    pub const DOMAIN: u64 = 11;
+    pub const FRAME: u64 = 12;
+    pub const PAGE_TABLE: u64 = 13;
+    pub const VSPACE: u64 = 14;
+    pub const ASID_CONTROL: u64 = 15;
+    pub const ASID_POOL: u64 = 16;
+    pub const TIMER: u64 = 17;
+    pub const TRACE: u64 = 18;
+    pub const ZOMBIE: u64 = 19;
+}
+
+const fn word(kind: u64, rest: u64) -> u64 {
+    kind << KIND_SHIFT | rest
+}
+
+/// The reference behind a packed object address.
+fn object<T>(word0: u64) -> Ptr<T> {
+    // SAFETY: a packed capability of this kind was made by `Cap::pack` from a `Ptr` of the same type, and a
+    // capability's object lives as long as the capability (the derivation tree's invariant).
+    unsafe { Ptr::new(PhysAddr(word0 & PA_MASK).kernel()) }
+}
+
+impl Packed {
+    /// The capability.
+    #[inline(always)]
+    pub fn unpack(self) -> Cap {
+        let Packed(w, v) = self;
+        let pa = PhysAddr(w & PA_MASK);
+        let page = PhysAddr((w & PAGE_MASK) << 12);
+        let asid = (w >> 43) as u16;
+        let mapping = (asid != 0).then_some(Mapping { asid, vaddr: v });
+        match w >> KIND_SHIFT {
+            kind::UNTYPED => {
+                Cap::Untyped { base: pa, bits: (w >> 47 & 63) as u32, device: w >> 53 & 1 != 0, free: v }
+            }
+            kind::ENDPOINT => {
+                Cap::Endpoint { ep: object(w), badge: Badge(v), rights: CapRights(w >> 47 & 15) }
+            }
+            kind::NOTIFICATION => {
+                Cap::Notification { ntfn: object(w), badge: Badge(v), rights: CapRights(w >> 47 & 15) }
+            }
+            kind::REPLY => Cap::Reply { reply: object(w), can_grant: w >> 47 & 1 != 0 },
+            kind::CNODE => Cap::CNode {
+                base: pa,
+                radix: (w >> 47 & 63) as u32,
+                guard_size: (w >> 53 & 63) as u32,
+                guard: v,
+            },
+            kind::TCB => Cap::Tcb { tcb: object(w) },
+            kind::SCHED_CONTEXT => Cap::SchedContext { sc: object(w), bits: (w >> 47 & 63) as u32 },
+            kind::SCHED_CONTROL => Cap::SchedControl { core: v as u32 },
+            kind::IRQ_CONTROL => Cap::IrqControl,
+            kind::IRQ_HANDLER => Cap::IrqHandler { irq: v as u32 },
+            kind::DOMAIN => Cap::Domain,
+            kind::FRAME => Cap::Frame {
+                base: page,
+                size: match w >> 41 & 3 {
+                    0 => FrameSize::Small,
+                    1 => FrameSize::Large,
+                    _ => FrameSize::Huge,
+                },
+                device: w >> 40 & 1 != 0,
+                rights: VmRights { read: w >> 38 & 1 != 0, write: w >> 39 & 1 != 0 },
+                mapping,
+            },
+            kind::PAGE_TABLE => Cap::PageTable { base: page, mapping },
+            kind::VSPACE => Cap::VSpace { base: page, asid: (asid != 0).then_some(asid) },
+            kind::ASID_CONTROL => Cap::AsidControl,
+            kind::ASID_POOL => Cap::AsidPool { base: page, first_asid: v as u16 },
+            kind::TIMER => Cap::Timer { timer: object(w) },
+            kind::TRACE => Cap::Trace,
+            kind::ZOMBIE => Cap::Zombie {
+                base: pa,
+                bits: (w >> 47 & 63) as u32,
+                left: v & (u64::MAX >> 2),
+                parent: match v >> 62 {
+                    0 => None,
+                    1 => Some(ParentSlot::Last),
+                    _ => Some(ParentSlot::LastButOne),
+                },
+            },
+            _ => Cap::Null,
+        }
+    }
+
+    /// Whether this is the null capability.
+    #[inline(always)]
+    pub const fn is_null(self) -> bool {
+        self.0 >> KIND_SHIFT == kind::NULL
+    }
+}
+
+impl Cap {
+    /// The packed form.
+    #[inline(always)]
+    pub fn pack(self) -> Packed {
+        fn at<T>(kind: u64, p: Ptr<T>, rest: u64) -> u64 {
+            word(kind, rest << 47 | p.phys().0)
+        }
+        fn paged(kind: u64, base: PhysAddr, mapping: Option<Mapping>, rest: u64) -> Packed {
+            let (asid, vaddr) = mapping.map_or((0, 0), |m| (u64::from(m.asid), m.vaddr));
+            Packed(word(kind, asid << 43 | rest | base.0 >> 12), vaddr)
+        }
+        match self {
+            Cap::Null => Packed(0, 0),
+            Cap::Untyped { base, bits, device, free } => {
+                Packed(word(kind::UNTYPED, u64::from(device) << 53 | u64::from(bits) << 47 | base.0), free)
+            }
+            Cap::Endpoint { ep, badge, rights } => Packed(at(kind::ENDPOINT, ep, rights.0), badge.0),
+            Cap::Notification { ntfn, badge, rights } => {
+                Packed(at(kind::NOTIFICATION, ntfn, rights.0), badge.0)
+            }
+            Cap::Reply { reply, can_grant } => Packed(at(kind::REPLY, reply, u64::from(can_grant)), 0),
+            Cap::CNode { base, radix, guard, guard_size } => Packed(
+                word(kind::CNODE, u64::from(guard_size) << 53 | u64::from(radix) << 47 | base.0),
+                guard,
+            ),
+            Cap::Tcb { tcb } => Packed(at(kind::TCB, tcb, 0), 0),
+            Cap::SchedContext { sc, bits } => Packed(at(kind::SCHED_CONTEXT, sc, u64::from(bits)), 0),
+            Cap::SchedControl { core } => Packed(word(kind::SCHED_CONTROL, 0), u64::from(core)),
+            Cap::IrqControl => Packed(word(kind::IRQ_CONTROL, 0), 0),
+            Cap::IrqHandler { irq } => Packed(word(kind::IRQ_HANDLER, 0), u64::from(irq)),
+            Cap::Domain => Packed(word(kind::DOMAIN, 0), 0),
+            Cap::Frame { base, size, device, rights, mapping } => {
+                let rest = (size as u64) << 41
+                    | u64::from(device) << 40
+                    | u64::from(rights.write) << 39
+                    | u64::from(rights.read) << 38;
+                paged(kind::FRAME, base, mapping, rest)
+            }
+            Cap::PageTable { base, mapping } => paged(kind::PAGE_TABLE, base, mapping, 0),
+            Cap::VSpace { base, asid } => {
+                paged(kind::VSPACE, base, asid.map(|asid| Mapping { asid, vaddr: 0 }), 0)
+            }
+            Cap::AsidControl => Packed(word(kind::ASID_CONTROL, 0), 0),
+            Cap::AsidPool { base, first_asid } => {
+                Packed(word(kind::ASID_POOL, base.0 >> 12), u64::from(first_asid))
+            }
+            Cap::Timer { timer } => Packed(at(kind::TIMER, timer, 0), 0),
+            Cap::Trace => Packed(word(kind::TRACE, 0), 0),
+            Cap::Zombie { base, bits, left, parent } => {
+                let parent = match parent {
+                    None => 0,
+                    Some(ParentSlot::Last) => 1,
+                    Some(ParentSlot::LastButOne) => 2,
+                };
+                Packed(word(kind::ZOMBIE, u64::from(bits) << 47 | base.0), parent << 62 | left)
+            }
+        }
+    }
+
+    /// The physical range that the object takes, if it has one: start and the size's power of two.
+    pub fn region(&self) -> Option<(u64, u32)> {
+        use sel4_sys::object as o;
+        Some(match *self {
+            Cap::Untyped { base, bits, .. } => (base.0, bits),
+            Cap::Endpoint { ep, .. } => (ep.phys().0, o::ENDPOINT_BITS as u32),
+            Cap::Notification { ntfn, .. } => (ntfn.phys().0, o::NOTIFICATION_BITS as u32),
+            Cap::Reply { reply, .. } => (reply.phys().0, o::REPLY_BITS as u32),
+            Cap::CNode { base, radix, .. } => (base.0, radix + o::SLOT_BITS as u32),
+            Cap::Tcb { tcb } => (tcb.phys().0, o::TCB_BITS as u32),
+            Cap::SchedContext { sc, bits } => (sc.phys().0, bits),
+            Cap::Frame { base, size, .. } => (base.0, size.bits()),
+            Cap::PageTable { base, .. } | Cap::VSpace { base, .. } | Cap::AsidPool { base, .. } => (base.0, 12),
+            Cap::Timer { timer } => (timer.phys().0, sel4_sys::ext::TIMER_BITS as u32),
+            Cap::Zombie { base, bits, .. } => (base.0, bits),
+            _ => return None,
+        })
+    }
+
+    /// Whether both designate the same object. Capabilities of one object can differ in badge, rights, guard or mapping.
+    pub fn same_object(&self, other: &Cap) -> bool {
+        use Cap::*;
+        match (self, other) {
+            (Untyped { .. }, _) | (_, Untyped { .. }) => false,
+            (IrqHandler { irq: a }, IrqHandler { irq: b }) => a == b,
+            (IrqControl, IrqControl)
+            | (Domain, Domain)
+            | (AsidControl, AsidControl)
+            | (Trace, Trace)
+            | (SchedControl { .. }, SchedControl { .. }) => true,
+            (a, b) => match (a.region(), b.region()) {
+                (Some(x), Some(y)) => x == y && core::mem::discriminant(a) == core::mem::discriminant(b),
+                _ => false,
+            },
+        }
+    }
+
+    /// Whether `other` could have been derived from `self`: it designates the same object, or lies in the memory of an
+    /// untyped, or is an interrupt that the control capability hands out.
+    pub fn same_region(&self, other: &Cap) -> bool {
+        match (self, other) {
+            (Cap::Untyped { base, bits, .. }, b) => b.region().is_some_and(|(start, b_bits)| {
+                start >= base.0 && start + (1u64 << b_bits) <= base.0 + (1u64 << bits)
+            }),
+            (Cap::IrqControl, Cap::IrqHandler { .. }) => true,
+            (a, b) => a.same_object(b),
+        }
+    }
+
+    /// The slots that the object itself holds, which must be emptied before its memory is free: base and the size's power of two.
+    pub fn slots_inside(&self) -> Option<(Ptr<Slot>, u64)> {
+        match *self {
+            // SAFETY: a CNode's memory is an array of slots for as long as a capability to it exists.
+            Cap::CNode { base, radix, .. } => Some((unsafe { Ptr::new(base.kernel()) }, 1 << radix)),
+            Cap::Tcb { tcb } => Some((tcb.slot(0), crate::object::TCB_SLOTS as u64)),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_survives_packing() {
+        let frame = |mapping| Cap::Frame {
+            base: PhysAddr(0x4_0000_3000),
+            size: FrameSize::Large,
+            device: true,
+            rights: VmRights { read: true, write: false },
+            mapping,
+        };
+        for cap in [
+            Cap::Null,
+            Cap::Untyped { base: PhysAddr(0x4000_0000), bits: 47, device: true, free: 1 << 46 },
+            Cap::CNode { base: PhysAddr(0x4000_0020), radix: 42, guard: u64::MAX >> 6, guard_size: 58 },
+            Cap::IrqHandler { irq: 1019 },
+            frame(None),
+            frame(Some(Mapping { asid: 0xffff, vaddr: 0xffff_ffff_f000 })),
+            Cap::PageTable { base: PhysAddr(0x5000), mapping: Some(Mapping { asid: 1, vaddr: 1 << 39 }) },
+            Cap::VSpace { base: PhysAddr(0x5000), asid: Some(3) },
+            Cap::AsidPool { base: PhysAddr(0x9000), first_asid: 0xfe00 },
+            Cap::Zombie { base: PhysAddr(0x40), bits: 9, left: 16, parent: Some(ParentSlot::LastButOne) },
+            Cap::SchedControl { core: 3 },
+            Cap::Trace,
+        ] {
+            assert_eq!(cap.pack().unpack(), cap);
+        }
+    }
+
+    #[test]
+    fn an_untyped_contains_its_objects() {
+        let untyped = Cap::Untyped { base: PhysAddr(0x4000_0000), bits: 14, device: false, free: 0 };
+        let inside = Cap::PageTable { base: PhysAddr(0x4000_3000), mapping: None };
+        let outside = Cap::PageTable { base: PhysAddr(0x4000_4000), mapping: None };
+        assert!(untyped.same_region(&inside));
+        assert!(!untyped.same_region(&outside));
+        assert!(!inside.same_region(&untyped));
+    }
+}
