@@ -1,2 +1,15 @@
+//! The eBPF instruction set (RFC 9669, cpu v4) and what programs, verifier, compilers and hosting servers share:
+//! helper numbers, map shapes, contexts, the calling convention. Data and decoding only; no dependencies.
 #![no_std]
-//! eBPF instruction set (RFC 9669), helper prototypes, map and context descriptions.
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
+pub mod abi;
+pub mod ctx;
+pub mod helper;
+pub mod insn;
+pub mod map;
+
+pub use ctx::{CtxLayout, ProgramKind};
+pub use insn::{Insn, opcode, pseudo};
+pub use map::{MapDef, MapType};
