@@ -309,9 +309,7 @@ impl<'a> Asm<'a> {
     }
     /// `cbz` (or `cbnz`) by a distance in words.
     pub fn cbz(&mut self, w: Width, nonzero: bool, t: Reg, words: i32) {
-        self.put(
-            0x3400_0000 | w.sf() | (nonzero as u32) << 24 | (words as u32 & 0x7ffff) << 5 | t.0 as u32,
-        );
+        self.put(0x3400_0000 | w.sf() | (nonzero as u32) << 24 | (words as u32 & 0x7ffff) << 5 | t.0 as u32);
     }
     /// `tbz` (or `tbnz`) on one bit, by a distance in words.
     pub fn tbz(&mut self, nonzero: bool, t: Reg, bit: u32, words: i32) {
@@ -356,9 +354,7 @@ impl<'a> Asm<'a> {
     /// Load or store at `n + m`.
     pub fn mem_reg(&mut self, op: Mem, t: Reg, n: Reg, m: Reg) {
         let (size, opc) = op.fields();
-        self.put(
-            0x3820_6800 | size << 30 | opc << 22 | (m.0 as u32) << 16 | (n.0 as u32) << 5 | t.0 as u32,
-        );
+        self.put(0x3820_6800 | size << 30 | opc << 22 | (m.0 as u32) << 16 | (n.0 as u32) << 5 | t.0 as u32);
     }
     /// `ldr t, [n, m, lsl #3]`.
     pub fn ldr_indexed(&mut self, t: Reg, n: Reg, m: Reg) {
@@ -405,12 +401,7 @@ impl<'a> Asm<'a> {
     pub fn stxr(&mut self, w: Width, release: bool, s: Reg, t: Reg, n: Reg) {
         let size = if w == Width::X64 { 3 << 30 } else { 2 << 30 };
         self.put(
-            0x0800_7c00
-                | size
-                | (release as u32) << 15
-                | (s.0 as u32) << 16
-                | (n.0 as u32) << 5
-                | t.0 as u32,
+            0x0800_7c00 | size | (release as u32) << 15 | (s.0 as u32) << 16 | (n.0 as u32) << 5 | t.0 as u32,
         );
     }
 }

@@ -28,7 +28,11 @@ impl Emitter<'_, '_> {
             _ => return None,
         }
         let n = self.address(insn.dst(), insn.off, TMP);
-        if self.features.lse { self.atomic_lse(insn.imm, w, s, n) } else { self.atomic_loop(insn.imm, w, s, n) }
+        if self.features.lse {
+            self.atomic_lse(insn.imm, w, s, n)
+        } else {
+            self.atomic_loop(insn.imm, w, s, n)
+        }
         Some(())
     }
 
@@ -59,14 +63,9 @@ impl Emitter<'_, '_> {
         let status = Reg(14);
         // old in TMP2, new in TMP3, status in x14; the address never is one of these.
         if operation == CMPXCHG {
-            if w == Width::W32 {
-                a.mov(w, TMP3, Reg(0));
-            } else {
-                a.mov(w, TMP3, Reg(0));
-            }
             let top = a.len() as i32;
             a.ldxr(w, true, TMP2, n);
-            a.cmp(w, TMP2, TMP3);
+            a.cmp(w, TMP2, Reg(0));
             a.b_cond(crate::a64::Cond::Ne, 3);
             a.stxr(w, true, status, s, n);
             let back = top - a.len() as i32;

@@ -156,7 +156,9 @@ fn scan(c: &mut Compiler, program: &[Insn]) -> Result<bool, Error> {
             }
             EXIT => None,
             0x06 => Some((at as i64 + 1 + insn.imm as i64, TARGET)),
-            op if matches!(op & 7, CLASS_JMP | CLASS_JMP32) => Some((at as i64 + 1 + insn.off as i64, TARGET)),
+            op if matches!(op & 7, CLASS_JMP | CLASS_JMP32) => {
+                Some((at as i64 + 1 + insn.off as i64, TARGET))
+            }
             _ => None,
         };
         if let Some((target, flag)) = target {
@@ -272,8 +274,7 @@ impl Emitter<'_, '_> {
             self.asm.try_add_imm(Width::X64, SP, SP, -(frame as i64));
         }
         for p in 0..pairs {
-            let (offset, index) =
-                if p == 0 && pre { (-frame, true) } else { (p as i32 * 16, false) };
+            let (offset, index) = if p == 0 && pre { (-frame, true) } else { (p as i32 * 16, false) };
             self.asm.stp_sp(regs[p * 2], regs[p * 2 + 1], offset, index);
         }
         if self.is_entry && self.uses_helpers {
@@ -525,7 +526,11 @@ impl Emitter<'_, '_> {
             _ => {
                 a.mov_imm(TMP, imm);
                 let q = if remainder { TMP2 } else { d };
-                if signed { a.sdiv(w, q, d, TMP) } else { a.udiv(w, q, d, TMP) }
+                if signed {
+                    a.sdiv(w, q, d, TMP)
+                } else {
+                    a.udiv(w, q, d, TMP)
+                }
                 if remainder {
                     a.msub(w, d, TMP2, TMP, d);
                 }
@@ -559,7 +564,8 @@ impl Emitter<'_, '_> {
 
     /// Emits an access at `base + off`, through scratch registers where the offset does not fit.
     fn access(&mut self, op: Mem, t: Reg, base: u8, off: i16) {
-        let (n, offset) = if base == 10 { (SP, off as i64 + self.frame as i64) } else { (self.reg(base), off as i64) };
+        let (n, offset) =
+            if base == 10 { (SP, off as i64 + self.frame as i64) } else { (self.reg(base), off as i64) };
         if !self.asm.try_mem(op, t, n, offset) {
             self.asm.mov_imm(TMP2, offset as u64);
             self.asm.mem_reg(op, t, n, TMP2);
@@ -568,7 +574,8 @@ impl Emitter<'_, '_> {
 
     /// The address `base + off` in a register: the base's own where the offset is zero.
     pub(crate) fn address(&mut self, base: u8, off: i16, tmp: Reg) -> Reg {
-        let (n, offset) = if base == 10 { (SP, off as i64 + self.frame as i64) } else { (self.reg(base), off as i64) };
+        let (n, offset) =
+            if base == 10 { (SP, off as i64 + self.frame as i64) } else { (self.reg(base), off as i64) };
         if base != 10 && offset == 0 {
             return n;
         }

@@ -94,8 +94,12 @@ impl fmt::Display for Error {
                 write!(f, "instruction {at}: jumps to slot {target}, outside the program")
             }
             Error::Unresolved { at } => write!(f, "instruction {at}: loads an address that nothing resolves"),
-            Error::UnknownHelper { at, id } => write!(f, "instruction {at}: calls helper {id}, which does not exist"),
-            Error::TooLarge => write!(f, "the compiled program exceeds 1 MiB, the reach of a conditional branch"),
+            Error::UnknownHelper { at, id } => {
+                write!(f, "instruction {at}: calls helper {id}, which does not exist")
+            }
+            Error::TooLarge => {
+                write!(f, "the compiled program exceeds 1 MiB, the reach of a conditional branch")
+            }
         }
     }
 }

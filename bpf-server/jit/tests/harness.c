@@ -1,0 +1,84 @@
+// Runs compiled programs for the differential tests, under user-mode emulation or on an AArch64 machine.
+//
+// stdin:  records { u32 code bytes, code, u32 memory bytes, memory }
+// stdout: records { u64 ok (1) or signal number + 100, u64 r0, memory }
+#define _GNU_SOURCE
+#include <setjmp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+static sigjmp_buf back;
+static void on_signal(int number) { siglongjmp(back, number); }
+
+// The test helpers: id * 1000003 + a mix of the arguments; and they destroy every register that a call may destroy.
+static uint64_t mix(uint64_t id, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e) {
+  return id * 1000003 + a + b * 3 + c * 5 + d * 7 + e * 11;
+}
+#define HELPER(n)                                                                                          \
+  static uint64_t helper##n(void *rt, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e) {        \
+    (void)rt;                                                                                              \
+    uint64_t r = mix(n, a, b, c, d, e);                                                                    \
+    __asm__ volatile("mov x1, #-1\nmov x2, #-1\nmov x3, #-1\nmov x4, #-1\nmov x5, #-1\nmov x6, #-1\n"     \
+                     "mov x7, #-1\nmov x8, #-1\nmov x9, #-1\nmov x10, #-1\nmov x11, #-1\nmov x12, #-1\n"  \
+                     "mov x13, #-1\nmov x14, #-1\nmov x15, #-1\nmov x16, #-1\nmov x17, #-1\n" ::          \
+                         : "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12",      \
+                           "x13", "x14", "x15", "x16", "x17");                                             \
+    return r;                                                                                              \
+  }
+HELPER(1) HELPER(2) HELPER(3) HELPER(4) HELPER(5) HELPER(255)
+
+static void *table[256 + 4];
+
+static int get(void *p, size_t n) { return fread(p, 1, n, stdin) == n; }
+
+// Calls the program and checks that it kept the callee-saved registers: result 2 otherwise.
+static uint64_t call(void *code, void *mem, uint64_t len, uint64_t *kept) {
+  register uint64_t x0 __asm__("x0") = (uint64_t)table;
+  register uint64_t x1 __asm__("x1") = (uint64_t)mem;
+  register uint64_t x2 __asm__("x2") = len;
+  uint64_t ok;
+  __asm__ volatile(
+      "mov x19, #19\nmov x20, #20\nmov x21, #21\nmov x22, #22\nmov x23, #23\nmov x24, sp\n"
+      "blr %[code]\n"
+      "sub x9, x24, #0\nmov x10, sp\nsub x9, x9, x10\n"
+      "sub x19, x19, #19\nsub x20, x20, #20\nsub x21, x21, #21\nsub x22, x22, #22\nsub x23, x23, #23\n"
+      "orr x9, x9, x19\norr x9, x9, x20\norr x9, x9, x21\norr x9, x9, x22\norr x9, x9, x23\nmov %[ok], x9\n"
+      : "+r"(x0), "+r"(x1), "+r"(x2), [ok] "=r"(ok)
+      : [code] "r"(code)
+      : "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16", "x17",
+        "x19", "x20", "x21", "x22", "x23", "x24", "x30", "memory", "cc");
+  *kept = ok == 0;
+  return x0;
+}
+
+int main(void) {
+  for (int i = 0; i < 256; i++) table[i] = helper255;
+  table[1] = helper1, table[2] = helper2, table[3] = helper3, table[4] = helper4, table[5] = helper5;
+  signal(SIGSEGV, on_signal), signal(SIGILL, on_signal), signal(SIGBUS, on_signal);
+  size_t room = 4 << 20;
+  uint8_t *code = mmap(0, room, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  static uint8_t memory[65536] __attribute__((aligned(16)));
+  uint32_t n;
+  while (get(&n, 4)) {
+    if (n > room || !get(code, n)) return 2;
+    __builtin___clear_cache((char *)code, (char *)code + n);
+    if (!get(&n, 4) || n > sizeof memory || !get(memory, n)) return 2;
+    volatile uint64_t status = 1, r0 = 0;
+    int number = sigsetjmp(back, 1);
+    if (number == 0) {
+      uint64_t kept;
+      r0 = call(code, memory, n, &kept);
+      status = kept ? 1 : 2;
+    } else {
+      status = 100 + number;
+    }
+    uint64_t head[2] = {status, r0};
+    fwrite(head, 8, 2, stdout), fwrite(memory, 1, n, stdout);
+  }
+  fflush(stdout);
+  return 0;
+}
