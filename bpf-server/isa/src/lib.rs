@@ -6,10 +6,15 @@ extern crate alloc;
 
 pub mod abi;
 pub mod ctx;
+pub mod disasm;
 pub mod helper;
 pub mod insn;
+pub mod line;
 pub mod map;
+pub mod proto;
 
 pub use ctx::{CtxLayout, ProgramKind};
 pub use insn::{Insn, opcode, pseudo};
+pub use line::{LineInfo, Lines};
 pub use map::{MapDef, MapType};
+pub use proto::{Arg, HelperProto, Returns};
