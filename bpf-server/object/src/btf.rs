@@ -1,0 +1,279 @@
+//! BTF: the types behind `.maps`, and the line information of `.BTF.ext`.
+
+use crate::reader::Part;
+use crate::{Error, Line};
+use alloc::format;
+use alloc::vec::Vec;
+use axiom_bpf_isa::{MapDef, MapType};
+
+const MAGIC: u16 = 0xeb9f;
+const KIND_INT: u32 = 1;
+const KIND_PTR: u32 = 2;
+const KIND_ARRAY: u32 = 3;
+const KIND_STRUCT: u32 = 4;
+const KIND_UNION: u32 = 5;
+const KIND_ENUM: u32 = 6;
+const KIND_TYPEDEF: u32 = 8;
+const KIND_VOLATILE: u32 = 9;
+const KIND_CONST: u32 = 10;
+const KIND_RESTRICT: u32 = 11;
+const KIND_FUNC_PROTO: u32 = 13;
+const KIND_VAR: u32 = 14;
+const KIND_DATASEC: u32 = 15;
+const KIND_FLOAT: u32 = 16;
+const KIND_DECL_TAG: u32 = 17;
+const KIND_TYPE_TAG: u32 = 18;
+const KIND_ENUM64: u32 = 19;
+
+pub(crate) struct Btf<'a> {
+    types: Part<'a>,
+    strings: Part<'a>,
+    /// Offset of each type, from type 1.
+    offsets: Vec<u32>,
+}
+
+#[derive(Clone, Copy)]
+struct Type<'a> {
+    name: u32,
+    kind: u32,
+    count: usize,
+    /// Size or type, by kind.
+    size_or_type: u32,
+    extra: Part<'a>,
+}
+
+impl<'a> Btf<'a> {
+    pub(crate) fn parse(section: Part<'a>) -> Result<Btf<'a>, Error> {
+        let (types, strings) = header(section)?;
+        let mut offsets = Vec::new();
+        let mut at = 0;
+        while at < types.len() {
+            offsets.push(at as u32);
+            let info = types.u32(at + 4)?;
+            let count = (info & 0xffff) as usize;
+            at += 12
+                + match info >> 24 & 31 {
+                    KIND_INT | KIND_VAR | KIND_DECL_TAG => 4,
+                    KIND_ARRAY => 12,
+                    KIND_STRUCT | KIND_UNION | KIND_DATASEC | KIND_ENUM64 => count * 12,
+                    KIND_ENUM | KIND_FUNC_PROTO => count * 8,
+                    0 | 20.. => {
+                        return Err(Error::new(
+                            types.at + at,
+                            format!("BTF type kind {} is unknown", info >> 24 & 31),
+                        ));
+                    }
+                    _ => 0,
+                };
+        }
+        Ok(Btf { types, strings, offsets })
+    }
+
+    fn get(&self, id: u32) -> Result<Type<'a>, Error> {
+        let offset = (id as usize).checked_sub(1).and_then(|i| self.offsets.get(i));
+        let Some(&offset) = offset else {
+            return Err(Error::new(self.types.at, format!("BTF type {id} does not exist")));
+        };
+        let at = offset as usize;
+        let info = self.types.u32(at + 4)?;
+        let rest = self.types.len().saturating_sub(at + 12);
+        Ok(Type {
+            name: self.types.u32(at)?,
+            kind: info >> 24 & 31,
+            count: (info & 0xffff) as usize,
+            size_or_type: self.types.u32(at + 8)?,
+            extra: self.types.slice(at + 12, rest, "a BTF type")?,
+        })
+    }
+
+    /// The type behind typedefs and qualifiers.
+    fn plain(&self, mut id: u32) -> Result<Type<'a>, Error> {
+        for _ in 0..32 {
+            let t = self.get(id)?;
+            match t.kind {
+                KIND_TYPEDEF | KIND_VOLATILE | KIND_CONST | KIND_RESTRICT | KIND_TYPE_TAG => {
+                    id = t.size_or_type
+                }
+                _ => return Ok(t),
+            }
+        }
+        Err(Error::new(self.types.at, format!("BTF type {id}: typedefs nest deeper than 32")))
+    }
+
+    fn size_of(&self, id: u32) -> Result<u32, Error> {
+        let mut factor = 1u64;
+        let mut id = id;
+        for _ in 0..16 {
+            let t = self.plain(id)?;
+            let size = match t.kind {
+                KIND_INT | KIND_STRUCT | KIND_UNION | KIND_ENUM | KIND_ENUM64 | KIND_FLOAT => {
+                    t.size_or_type as u64
+                }
+                KIND_PTR => 8,
+                KIND_ARRAY => {
+                    factor = factor.saturating_mul(t.extra.u32(8)? as u64);
+                    id = t.extra.u32(0)?;
+                    continue;
+                }
+                kind => {
+                    return Err(Error::new(
+                        self.types.at,
+                        format!("BTF type {id} (kind {kind}) has no size"),
+                    ));
+                }
+            };
+            return u32::try_from(factor.saturating_mul(size))
+                .map_err(|_| Error::new(self.types.at, format!("BTF type {id} is larger than 4 GiB")));
+        }
+        Err(Error::new(self.types.at, "BTF arrays nest deeper than 16".into()))
+    }
+
+    /// `int (*name)[N]` is how `__uint` writes a number.
+    fn number(&self, id: u32) -> Result<u32, Error> {
+        let pointer = self.plain(id)?;
+        if pointer.kind == KIND_PTR {
+            let array = self.plain(pointer.size_or_type)?;
+            if array.kind == KIND_ARRAY {
+                return array.extra.u32(8);
+            }
+        }
+        Err(Error::new(self.types.at, "a map attribute is not written with __uint".into()))
+    }
+
+    /// `type *name` is how `__type` writes a type.
+    fn pointee_size(&self, id: u32) -> Result<u32, Error> {
+        let pointer = self.plain(id)?;
+        if pointer.kind == KIND_PTR {
+            return self.size_of(pointer.size_or_type);
+        }
+        Err(Error::new(self.types.at, "a map attribute is not written with __type".into()))
+    }
+
+    /// The shape of the map that the variable `name` in `.maps` declares.
+    pub(crate) fn map(&self, name: &str) -> Result<MapDef, Error> {
+        let mut declared = None;
+        'types: for id in 1..=self.offsets.len() as u32 {
+            let t = self.get(id)?;
+            if t.kind != KIND_DATASEC || self.strings.text(t.name as usize)? != ".maps" {
+                continue;
+            }
+            for i in 0..t.count {
+                let var = self.get(t.extra.u32(i * 12)?)?;
+                if var.kind == KIND_VAR && self.strings.text(var.name as usize)? == name {
+                    declared = Some(var.size_or_type);
+                    break 'types;
+                }
+            }
+        }
+        let Some(id) = declared else {
+            return Err(Error::new(
+                self.types.at,
+                format!("map '{name}' has no BTF type: compile with -g and declare it in libbpf's style"),
+            ));
+        };
+        let t = self.plain(id)?;
+        if t.kind != KIND_STRUCT {
+            return Err(Error::new(self.types.at, format!("map '{name}' is not declared as a struct")));
+        }
+        let mut kind = None;
+        let mut def = MapDef {
+            map_type: MapType::Array,
+            key_size: 0,
+            value_size: 0,
+            max_entries: 0,
+            flags: 0,
+            read_only: false,
+        };
+        for i in 0..t.count {
+            let member = t.extra.slice(i * 12, 12, "a BTF member")?;
+            let ty = member.u32(4)?;
+            match self.strings.text(member.u32(0)? as usize)? {
+                "type" => kind = Some(self.number(ty)?),
+                "max_entries" => def.max_entries = self.number(ty)?,
+                "map_flags" => def.flags = self.number(ty)?,
+                "key_size" => def.key_size = self.number(ty)?,
+                "value_size" => def.value_size = self.number(ty)?,
+                "key" => def.key_size = self.pointee_size(ty)?,
+                "value" => def.value_size = self.pointee_size(ty)?,
+                "pinning" | "numa_node" | "map_extra" => {}
+                other => {
+                    return Err(Error::new(
+                        self.types.at,
+                        format!("map '{name}': attribute '{other}' is not supported"),
+                    ));
+                }
+            }
+        }
+        let number =
+            kind.ok_or_else(|| Error::new(self.types.at, format!("map '{name}' does not say its type")))?;
+        def.map_type = MapType::from_number(number).ok_or_else(|| {
+            Error::new(
+                self.types.at,
+                format!(
+                    "map '{name}': map type {number} is not supported (hash 1, array 2, ring buffer 27 are)"
+                ),
+            )
+        })?;
+        Ok(def)
+    }
+
+    pub(crate) fn string(&self, offset: u32) -> Option<&'a str> {
+        self.strings.text(offset as usize).ok()
+    }
+}
+
+/// Checks a BTF header; returns the type and string parts.
+fn header(section: Part) -> Result<(Part, Part), Error> {
+    if section.u16(0)? != MAGIC {
+        return Err(Error::new(
+            section.at,
+            "the .BTF section does not start with its magic number eb9f".into(),
+        ));
+    }
+    let length = section.u32(4)? as usize;
+    let body = section.slice(length, section.len().saturating_sub(length), "the BTF header")?;
+    let types = body.slice(section.u32(8)? as usize, section.u32(12)? as usize, "BTF types")?;
+    let strings = body.slice(section.u32(16)? as usize, section.u32(20)? as usize, "BTF strings")?;
+    Ok((types, strings))
+}
+
+/// The source line of the instruction at byte `offset` of `section`.
+pub(crate) fn line<'a>(ext: Part<'a>, btf: &Btf<'a>, section: &str, offset: u32) -> Option<Line<'a>> {
+    if ext.u16(0).ok()? != MAGIC {
+        return None;
+    }
+    let header = ext.u32(4).ok()? as usize;
+    let (start, len) = (ext.u32(16).ok()? as usize, ext.u32(20).ok()? as usize);
+    let info = ext.slice(header.checked_add(start)?, len, "line information").ok()?;
+    let record = info.u32(0).ok()? as usize;
+    if record < 16 {
+        return None;
+    }
+    let mut at = 4;
+    while at + 8 <= info.len() {
+        let name = btf.string(info.u32(at).ok()?)?;
+        let count = info.u32(at + 4).ok()? as usize;
+        at += 8;
+        let block = info.slice(at, count.checked_mul(record)?, "line information").ok()?;
+        if name == section {
+            let mut best = None;
+            for i in 0..count {
+                let r = block.slice(i * record, 16, "a line").ok()?;
+                if r.u32(0).ok()? > offset {
+                    break;
+                }
+                best = Some(r);
+            }
+            let r = best?;
+            let position = r.u32(12).ok()?;
+            return Some(Line {
+                file: btf.string(r.u32(4).ok()?)?,
+                line: position >> 10,
+                column: position & 0x3ff,
+                text: btf.string(r.u32(8).ok()?).unwrap_or("").trim(),
+            });
+        }
+        at += count * record;
+    }
+    None
+}
