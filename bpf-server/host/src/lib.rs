@@ -1,2 +1,208 @@
+//! What a server links to run BPF programs on its own events.
+//!
+//! The server registers attach points, forwards bpf-server's messages to [`Host::handle`], and calls [`Host::run`] when
+//! something happens. Programs were verified and compiled elsewhere; here they are code pages in a fixed window, maps in
+//! another, and a table of helpers. Everything is changed by the server's own loop, so a program is attached or replaced
+//! between two events by construction.
+//!
+//! Between an event and a program's first instruction lie a bounds check, three loads and an indirect call.
 #![no_std]
-//! What a server links to run programs on its own events.
+extern crate alloc;
+
+mod helpers;
+mod requests;
+#[cfg(test)]
+mod tests;
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use axiom_bpf_interp::{Insn, Memory, Size, Stack, Trusted, World};
+use axiom_bpf_isa::{abi, helper};
+use axiom_bpf_maps::Map;
+use axiom_proto::bpf::ProgramId;
+use axiom_proto::bpf_host::{MAP_SLOTS, PROGRAMS};
+
+pub use helpers::Clock;
+pub use requests::Server;
+
+/// Most programs on one attach point.
+pub const CHAIN: usize = 4;
+/// An interpreted program stops after this many instructions; the verifier's bound is normally far below it.
+const INTERPRETER_BUDGET: u64 = 1 << 22;
+
+/// A helper as compiled code calls it.
+pub type Helper = extern "C" fn(*mut Runtime, u64, u64, u64, u64, u64) -> u64;
+/// A compiled program.
+pub type Entry = extern "C" fn(*mut Runtime, *mut u8, u64) -> u64;
+
+/// What compiled code gets as its first argument: the helper table, then what helpers need.
+#[repr(C)]
+pub struct Runtime {
+    helpers: [Helper; abi::HELPER_SLOTS],
+    maps: Vec<Option<Map>>,
+    clock: Clock,
+    log: fn(&str),
+    /// Messages that trace_printk may still write before the next refill.
+    log_allowance: u32,
+    /// Bit n: map n received a ring buffer record since [`Host::take_produced`].
+    produced: u64,
+}
+
+/// An attach point of this server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PointId(u32);
+
+struct Point {
+    name: String,
+    chain: [u8; CHAIN],
+    len: u8,
+}
+
+/// How a program is run.
+#[derive(Clone, Copy)]
+enum Code {
+    Native(Entry),
+    Interpreted(&'static [Insn]),
+}
+
+#[derive(Clone, Copy)]
+struct Program {
+    id: ProgramId,
+    point: PointId,
+    code: Code,
+    runs: u64,
+    accepted: u64,
+}
+
+/// The programs, maps and attach points of one server.
+pub struct Host {
+    runtime: Box<Runtime>,
+    points: Vec<Point>,
+    programs: [Option<Program>; PROGRAMS as usize],
+    stack: Box<Stack>,
+}
+
+impl Host {
+    /// A host without points. `log` receives what programs print.
+    pub fn new(clock: Clock, log: fn(&str)) -> Host {
+        let mut maps = Vec::new();
+        maps.resize_with(MAP_SLOTS as usize, || None);
+        Host {
+            runtime: Box::new(Runtime {
+                helpers: helpers::table(),
+                maps,
+                clock,
+                log,
+                log_allowance: helpers::LOG_BURST,
+                produced: 0,
+            }),
+            points: Vec::new(),
+            programs: [None; PROGRAMS as usize],
+            stack: Box::new(Stack::default()),
+        }
+    }
+
+    /// Adds an attach point by the name that programs use (their section's).
+    pub fn add_point(&mut self, name: &str) -> PointId {
+        let id = PointId(self.points.len() as u32);
+        self.points.push(Point { name: String::from(name), chain: [0; CHAIN], len: 0 });
+        id
+    }
+
+    /// The point of a name.
+    pub fn point(&self, name: &str) -> Option<PointId> {
+        self.points.iter().position(|p| p.name == name).map(|i| PointId(i as u32))
+    }
+
+    /// How many programs are attached to a point.
+    pub fn attached(&self, point: PointId) -> usize {
+        self.points.get(point.0 as usize).map_or(0, |p| p.len as usize)
+    }
+
+    /// Runs the point's programs on an event; true if all of them returned something other than 0 (or there is none).
+    ///
+    /// `C` is the context's layout: at least as large as the program kind's, in the layout that the verifier knows.
+    #[inline]
+    pub fn run<C>(&mut self, point: PointId, context: &mut C) -> bool {
+        let Some(p) = self.points.get(point.0 as usize) else { return true };
+        let context = (&raw mut *context).cast::<u8>();
+        let runtime: *mut Runtime = &mut *self.runtime;
+        let mut accepted = true;
+        for &index in &p.chain[..p.len as usize] {
+            let Some(program) = &mut self.programs[index as usize] else { continue };
+            let result = match program.code {
+                Code::Native(entry) => entry(runtime, context, size_of::<C>() as u64),
+                Code::Interpreted(insns) => {
+                    interpret(runtime, &mut self.stack, insns, context, size_of::<C>() as u64)
+                }
+            };
+            program.runs += 1;
+            program.accepted += (result != 0) as u64;
+            accepted &= result != 0;
+        }
+        accepted
+    }
+
+    /// The maps whose rings received records since the last call, one bit each.
+    pub fn take_produced(&mut self) -> u64 {
+        core::mem::take(&mut self.runtime.produced)
+    }
+
+    /// Lets programs print again: call it now and then, for example once a second.
+    pub fn refill_log(&mut self) {
+        self.runtime.log_allowance = helpers::LOG_BURST;
+    }
+}
+
+/// Runs a program that was not compiled. Out of line: compiled ones are the rule.
+#[cold]
+fn interpret(runtime: *mut Runtime, stack: &mut Stack, insns: &[Insn], context: *mut u8, len: u64) -> u64 {
+    struct Own {
+        runtime: *mut Runtime,
+        memory: Trusted,
+    }
+    impl Memory for Own {
+        fn load(&mut self, address: u64, size: Size) -> Option<u64> {
+            self.memory.load(address, size)
+        }
+        fn store(&mut self, address: u64, size: Size, value: u64) -> Option<()> {
+            self.memory.store(address, size, value)
+        }
+        fn update(&mut self, address: u64, size: Size, f: &mut dyn FnMut(u64) -> u64) -> Option<u64> {
+            self.memory.update(address, size, f)
+        }
+    }
+    impl World for Own {
+        fn helper(&mut self, id: u64, a: [u64; 5]) -> Option<u64> {
+            let slot = abi::slot(u32::try_from(id).ok()?)?;
+            // SAFETY: the runtime outlives the run; helpers are called by nobody else meanwhile.
+            let call = unsafe { (&(*self.runtime).helpers)[slot] };
+            Some(call(self.runtime, a[0], a[1], a[2], a[3], a[4]))
+        }
+        fn resolve(&self, _: u8, _: i32, _: i32) -> Option<u64> {
+            None // bpf-server has put the values in
+        }
+    }
+    // SAFETY: bpf-server sends only programs that its verifier accepted for this point's context and these maps.
+    let memory = unsafe { Trusted::new() };
+    let mut budget = INTERPRETER_BUDGET;
+    // A fault cannot happen to a verified program; if it does, the sample is dropped.
+    axiom_bpf_interp::run(insns, &mut Own { runtime, memory }, stack, context as u64, len, &mut budget)
+        .unwrap_or(0)
+}
+
+/// Helper numbers that this crate serves, for checks elsewhere.
+pub const HELPERS: [u32; 11] = [
+    helper::MAP_LOOKUP_ELEM,
+    helper::MAP_UPDATE_ELEM,
+    helper::MAP_DELETE_ELEM,
+    helper::KTIME_GET_NS,
+    helper::TRACE_PRINTK,
+    helper::GET_SMP_PROCESSOR_ID,
+    helper::RINGBUF_OUTPUT,
+    helper::RINGBUF_RESERVE,
+    helper::RINGBUF_SUBMIT,
+    helper::RINGBUF_DISCARD,
+    helper::RINGBUF_QUERY,
+];

@@ -1,2 +1,5 @@
-#![no_std]
 //! Message types of the Axiom servers, one module per interface.
+#![no_std]
+
+pub mod bpf;
+pub mod bpf_host;

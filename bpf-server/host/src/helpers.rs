@@ -1,0 +1,231 @@
+//! The helpers, by Linux's numbers. Each trusts its arguments as far as the verifier proved them and no further: map
+//! handles and flags are checked again, because that costs a compare.
+
+use crate::{Helper, Runtime};
+use alloc::string::String;
+use axiom_bpf_isa::{MapType, abi, helper};
+use axiom_bpf_maps::{Map, errno};
+use core::fmt::Write;
+
+/// Messages that trace_printk writes between two refills.
+pub(crate) const LOG_BURST: u32 = 32;
+const EINVAL: u64 = errno::EINVAL as u64;
+
+/// Converts counter ticks to nanoseconds: `ticks * multiplier >> 32`.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    multiplier: u64,
+}
+
+impl Clock {
+    /// A clock for a counter of this many ticks per second.
+    pub fn new(frequency: u64) -> Clock {
+        Clock { multiplier: ((1_000_000_000u128 << 32) / frequency.max(1) as u128) as u64 }
+    }
+
+    /// Ticks as nanoseconds.
+    #[inline]
+    pub fn nanoseconds(self, ticks: u64) -> u64 {
+        ((ticks as u128 * self.multiplier as u128) >> 32) as u64
+    }
+
+    /// Now, in nanoseconds of the machine's counter.
+    #[inline]
+    pub fn now(self) -> u64 {
+        self.nanoseconds(counter())
+    }
+}
+
+/// The machine's counter.
+#[cfg(target_arch = "aarch64")]
+#[inline]
+fn counter() -> u64 {
+    let ticks: u64;
+    // SAFETY: reads a counter register that the kernel lets user space read; no other effect.
+    unsafe {
+        core::arch::asm!("mrs {}, cntvct_el0", out(reg) ticks, options(nomem, nostack, preserves_flags))
+    };
+    ticks
+}
+
+/// For tests on other machines: it only goes up.
+#[cfg(not(target_arch = "aarch64"))]
+fn counter() -> u64 {
+    use core::sync::atomic::{AtomicU64, Ordering};
+    static TICKS: AtomicU64 = AtomicU64::new(1);
+    TICKS.fetch_add(1, Ordering::Relaxed)
+}
+
+/// The table that compiled code calls through.
+pub(crate) fn table() -> [Helper; abi::HELPER_SLOTS] {
+    let mut t: [Helper; abi::HELPER_SLOTS] = [unknown; abi::HELPER_SLOTS];
+    t[helper::MAP_LOOKUP_ELEM as usize] = map_lookup;
+    t[helper::MAP_UPDATE_ELEM as usize] = map_update;
+    t[helper::MAP_DELETE_ELEM as usize] = map_delete;
+    t[helper::KTIME_GET_NS as usize] = ktime_get_ns;
+    t[helper::TRACE_PRINTK as usize] = trace_printk;
+    t[helper::GET_SMP_PROCESSOR_ID as usize] = processor_id;
+    t[helper::RINGBUF_OUTPUT as usize] = ringbuf_output;
+    t[helper::RINGBUF_RESERVE as usize] = ringbuf_reserve;
+    t[helper::RINGBUF_SUBMIT as usize] = ringbuf_submit;
+    t[helper::RINGBUF_DISCARD as usize] = ringbuf_discard;
+    t[helper::RINGBUF_QUERY as usize] = ringbuf_query;
+    t
+}
+
+/// The runtime behind the pointer that compiled code passes on.
+#[inline]
+fn runtime<'a>(rt: *mut Runtime) -> &'a mut Runtime {
+    // SAFETY: `Host::run` passes its own runtime, which lives in a box as long as the host; one program runs at a time and
+    // no helper keeps the reference.
+    unsafe { &mut *rt }
+}
+
+#[inline]
+fn map(rt: &mut Runtime, handle: u64) -> Option<&mut Map> {
+    rt.maps.get_mut(handle as usize).and_then(|m| m.as_mut())
+}
+
+#[inline]
+fn ring(rt: &mut Runtime, handle: u64) -> Option<&mut Map> {
+    map(rt, handle).filter(|m| m.def().map_type == MapType::RingBuf)
+}
+
+extern "C" fn unknown(_: *mut Runtime, _: u64, _: u64, _: u64, _: u64, _: u64) -> u64 {
+    EINVAL
+}
+
+extern "C" fn map_lookup(rt: *mut Runtime, handle: u64, key: u64, _: u64, _: u64, _: u64) -> u64 {
+    match map(runtime(rt), handle) {
+        // SAFETY: the verifier proved key_size readable bytes.
+        Some(m) => unsafe { m.lookup(key as *const u8) as u64 },
+        None => 0,
+    }
+}
+
+extern "C" fn map_update(rt: *mut Runtime, handle: u64, key: u64, value: u64, flags: u64, _: u64) -> u64 {
+    match map(runtime(rt), handle) {
+        // SAFETY: the verifier proved key_size and value_size readable bytes.
+        Some(m) if !m.def().read_only => unsafe {
+            m.update(key as *const u8, value as *const u8, flags) as u64
+        },
+        _ => EINVAL,
+    }
+}
+
+extern "C" fn map_delete(rt: *mut Runtime, handle: u64, key: u64, _: u64, _: u64, _: u64) -> u64 {
+    match map(runtime(rt), handle) {
+        // SAFETY: the verifier proved key_size readable bytes.
+        Some(m) => unsafe { m.delete(key as *const u8) as u64 },
+        None => EINVAL,
+    }
+}
+
+extern "C" fn ktime_get_ns(rt: *mut Runtime, _: u64, _: u64, _: u64, _: u64, _: u64) -> u64 {
+    runtime(rt).clock.now()
+}
+
+extern "C" fn processor_id(_: *mut Runtime, _: u64, _: u64, _: u64, _: u64, _: u64) -> u64 {
+    0
+}
+
+extern "C" fn ringbuf_output(
+    rt: *mut Runtime,
+    handle: u64,
+    data: u64,
+    size: u64,
+    _flags: u64,
+    _: u64,
+) -> u64 {
+    let rt = runtime(rt);
+    let Some(m) = ring(rt, handle) else { return EINVAL };
+    // SAFETY: the verifier proved `size` readable bytes.
+    let result = unsafe { m.ring_output(data as *const u8, size) };
+    if result == 0 {
+        rt.produced |= 1 << (handle & 63);
+    }
+    result as u64
+}
+
+extern "C" fn ringbuf_reserve(rt: *mut Runtime, handle: u64, size: u64, _flags: u64, _: u64, _: u64) -> u64 {
+    let rt = runtime(rt);
+    let Some(m) = ring(rt, handle) else { return 0 };
+    let data = m.ring_reserve(size) as u64;
+    if data != 0 {
+        rt.produced |= 1 << (handle & 63);
+    }
+    data
+}
+
+extern "C" fn ringbuf_submit(_: *mut Runtime, data: u64, _flags: u64, _: u64, _: u64, _: u64) -> u64 {
+    // SAFETY: the verifier proved that it is a live reservation, released exactly once.
+    unsafe { Map::ring_commit(data as *mut u8, false) };
+    0
+}
+
+extern "C" fn ringbuf_discard(_: *mut Runtime, data: u64, _flags: u64, _: u64, _: u64, _: u64) -> u64 {
+    // SAFETY: as for submit.
+    unsafe { Map::ring_commit(data as *mut u8, true) };
+    0
+}
+
+extern "C" fn ringbuf_query(rt: *mut Runtime, handle: u64, what: u64, _: u64, _: u64, _: u64) -> u64 {
+    ring(runtime(rt), handle).map_or(0, |m| m.ring_query(what))
+}
+
+/// Formats with up to three numbers: %d %i %u %x %X %p %c, with l, ll and h, and %%. Anything else is printed as it is.
+extern "C" fn trace_printk(rt: *mut Runtime, format: u64, size: u64, a: u64, b: u64, c: u64) -> u64 {
+    let rt = runtime(rt);
+    if rt.log_allowance == 0 {
+        return errno::EAGAIN as u64;
+    }
+    rt.log_allowance -= 1;
+    let size = size.min(256) as usize;
+    // SAFETY: the verifier proved `size` readable bytes.
+    let bytes = unsafe { core::slice::from_raw_parts(format as *const u8, size) };
+    let end = bytes.iter().position(|&b| b == 0).unwrap_or(size);
+    let text = core::str::from_utf8(&bytes[..end]).unwrap_or("(a format that is not UTF-8)");
+    let out = render(text, [a, b, c]);
+    (rt.log)(out.trim_end());
+    out.len() as u64
+}
+
+pub(crate) fn render(format: &str, values: [u64; 3]) -> String {
+    let mut out = String::new();
+    let mut values = values.into_iter();
+    let mut rest = format.chars().peekable();
+    while let Some(c) = rest.next() {
+        if c != '%' {
+            out.push(c);
+            continue;
+        }
+        let mut longs = 0;
+        let mut conversion = rest.next();
+        while let Some('l' | 'h') = conversion {
+            longs += (conversion == Some('l')) as u32;
+            conversion = rest.next();
+        }
+        let _ = match conversion {
+            Some('%') => write!(out, "%"),
+            Some(kind @ ('d' | 'i' | 'u' | 'x' | 'X' | 'p' | 'c')) => {
+                let v = values.next().unwrap_or(0);
+                let narrow = longs == 0;
+                match kind {
+                    'd' | 'i' if narrow => write!(out, "{}", v as i32),
+                    'd' | 'i' => write!(out, "{}", v as i64),
+                    'u' if narrow => write!(out, "{}", v as u32),
+                    'u' => write!(out, "{v}"),
+                    'x' if narrow => write!(out, "{:x}", v as u32),
+                    'x' => write!(out, "{v:x}"),
+                    'X' if narrow => write!(out, "{:X}", v as u32),
+                    'X' => write!(out, "{v:X}"),
+                    'p' => write!(out, "{v:#x}"),
+                    _ => write!(out, "{}", v as u8 as char),
+                }
+            }
+            Some(other) => write!(out, "%{other}"),
+            None => write!(out, "%"),
+        };
+    }
+    out
+}

@@ -1,0 +1,183 @@
+//! bpf-server's requests, applied.
+
+use crate::{CHAIN, Code, Entry, Host, PointId, Program};
+use axiom_bpf_interp::Insn;
+use axiom_bpf_isa::{MapDef, MapType};
+use axiom_bpf_maps::{Map, PAGE, bytes_needed};
+use axiom_proto::bpf::ProgramId;
+use axiom_proto::bpf_host::{
+    CODE_PAGES, CODE_WINDOW, MAP_PAGES, MAP_SLOTS, MAP_WINDOW, Refusal, Reply, Request,
+};
+
+/// What the host needs of its server. Pages are numbers in the two windows.
+pub trait Server {
+    /// Maps the frame that came with the message at a code page, read-and-execute.
+    fn map_code(&mut self, page: u32) -> bool;
+    /// Maps the frame that came with the message at a map page.
+    fn map_data(&mut self, page: u32, writable: bool) -> bool;
+    /// Gives up a code page's frame.
+    fn drop_code(&mut self, page: u32);
+    /// Gives up a map page's frame.
+    fn drop_data(&mut self, page: u32);
+    /// Whether a frame came along with the message.
+    fn has_frame(&self) -> bool;
+    /// Asked for a point that does not exist yet: can the server serve it from now on? It is told the point's number
+    /// when the first program is attached.
+    fn open_point(&mut self, name: &str) -> bool;
+    /// Programs were attached to, or detached from, a point: so many are there now.
+    fn point_changed(&mut self, name: &str, point: PointId, programs: usize);
+    /// First address of the code window.
+    fn code_window(&self) -> usize {
+        CODE_WINDOW
+    }
+    /// First address of the map window.
+    fn map_window(&self) -> usize {
+        MAP_WINDOW
+    }
+}
+
+type Done = Result<Reply, Refusal>;
+
+impl Host {
+    /// Applies a request from bpf-server.
+    pub fn handle(&mut self, request: &Request<'_>, server: &mut impl Server) -> Reply {
+        self.apply(request, server).unwrap_or_else(Reply::Refused)
+    }
+
+    fn apply(&mut self, request: &Request<'_>, server: &mut impl Server) -> Done {
+        match *request {
+            Request::Code { page } => {
+                check_pages(page, 1, CODE_PAGES)?;
+                if server.map_code(page) { Ok(Reply::Done) } else { Err(Refusal::BadFrame) }
+            }
+            Request::MapPage { page, writable } => {
+                check_pages(page, 1, MAP_PAGES)?;
+                if server.map_data(page, writable) { Ok(Reply::Done) } else { Err(Refusal::BadFrame) }
+            }
+            Request::Map { slot, map_type, key_size, value_size, max_entries, page } => {
+                let map_type = MapType::from_number(map_type).ok_or(Refusal::BadMap)?;
+                let def = MapDef { map_type, key_size, value_size, max_entries, flags: 0, read_only: false };
+                self.add_map(slot, def, page, server)
+            }
+            Request::RemoveMap { slot } => self.remove_map(slot, server),
+            Request::Attach { program, page, pages, slots, point, replaces } => {
+                check_pages(page, pages, CODE_PAGES)?;
+                if pages == 0 || slots as usize * size_of::<Insn>() > pages as usize * PAGE {
+                    return Err(Refusal::BadNumber);
+                }
+                if server.has_frame() && !server.map_code(page) {
+                    return Err(Refusal::BadFrame);
+                }
+                let address = server.code_window() + page as usize * PAGE;
+                let code = if slots == 0 {
+                    // SAFETY: bpf-server, which alone holds this server's host channel, has put a compiled program there;
+                    // the page is mapped read-and-execute by the window's rules.
+                    Code::Native(unsafe { core::mem::transmute::<usize, Entry>(address) })
+                } else {
+                    // SAFETY: the pages hold `slots` instruction words (checked above) and are never writable here; they
+                    // stay mapped until the program is detached.
+                    Code::Interpreted(unsafe {
+                        core::slice::from_raw_parts(address as *const Insn, slots as usize)
+                    })
+                };
+                self.attach(program, code, point, replaces, server)
+            }
+            Request::Detach { program } => {
+                self.detach(program, server)?;
+                Ok(Reply::Done)
+            }
+            Request::RemoveCode { page, pages } => {
+                check_pages(page, pages, CODE_PAGES)?;
+                for p in page..page + pages {
+                    server.drop_code(p);
+                }
+                Ok(Reply::Done)
+            }
+            Request::Stats { program } => {
+                let found = self.programs.iter().flatten().find(|p| p.id == program);
+                let p = found.ok_or(Refusal::NoSuchProgram)?;
+                Ok(Reply::Stats { runs: p.runs, accepted: p.accepted })
+            }
+        }
+    }
+
+    fn add_map(&mut self, slot: u32, def: MapDef, page: u32, server: &mut impl Server) -> Done {
+        if slot == 0 || slot >= MAP_SLOTS || self.runtime.maps[slot as usize].is_some() {
+            return Err(Refusal::BadNumber);
+        }
+        let bytes = bytes_needed(&def).map_err(|_| Refusal::BadMap)?;
+        check_pages(page, bytes.div_ceil(PAGE) as u32, MAP_PAGES)?;
+        let base = server.map_window() + page as usize * PAGE;
+        // SAFETY: bpf-server sends the pages before the description; they stay until `RemoveMap`. Should one be missing,
+        // touching it is a fault of this server, reported and restarted, and reaches nobody else's memory.
+        let map = unsafe { Map::new(def, base as *mut u8) }.map_err(|_| Refusal::BadMap)?;
+        self.runtime.maps[slot as usize] = Some(map);
+        Ok(Reply::Done)
+    }
+
+    fn remove_map(&mut self, slot: u32, server: &mut impl Server) -> Done {
+        let place = self.runtime.maps.get_mut(slot as usize).ok_or(Refusal::BadNumber)?;
+        let map = place.take().ok_or(Refusal::BadNumber)?;
+        let first = (map.base() as usize - server.map_window()) / PAGE;
+        let pages = bytes_needed(map.def()).unwrap_or(0).div_ceil(PAGE);
+        for page in first..first + pages {
+            server.drop_data(page as u32);
+        }
+        Ok(Reply::Done)
+    }
+
+    fn attach(
+        &mut self,
+        id: ProgramId,
+        code: Code,
+        name: &str,
+        replaces: Option<ProgramId>,
+        server: &mut impl Server,
+    ) -> Done {
+        if self.programs.iter().flatten().any(|p| p.id == id) {
+            return Err(Refusal::BadNumber);
+        }
+        let point = match self.point(name) {
+            Some(point) => point,
+            None if server.open_point(name) => self.add_point(name),
+            None => return Err(Refusal::NoSuchPoint),
+        };
+        let program = Program { id, point, code, runs: 0, accepted: 0 };
+        if let Some(old) = replaces {
+            // The same place in the chain: no event sees both or neither.
+            let place = self.programs.iter_mut().flatten().find(|p| p.id == old && p.point == point);
+            *place.ok_or(Refusal::NoSuchProgram)? = program;
+            return Ok(Reply::Done);
+        }
+        let Some(index) = self.programs.iter().position(Option::is_none) else { return Err(Refusal::Full) };
+        let p = &mut self.points[point.0 as usize];
+        if p.len as usize == CHAIN {
+            return Err(Refusal::Full);
+        }
+        p.chain[p.len as usize] = index as u8;
+        p.len += 1;
+        self.programs[index] = Some(program);
+        server.point_changed(name, point, p.len as usize);
+        Ok(Reply::Done)
+    }
+
+    fn detach(&mut self, id: ProgramId, server: &mut impl Server) -> Result<(), Refusal> {
+        let found = self.programs.iter().position(|p| p.as_ref().is_some_and(|p| p.id == id));
+        let index = found.ok_or(Refusal::NoSuchProgram)?;
+        let Some(program) = self.programs[index].take() else { return Ok(()) };
+        let p = &mut self.points[program.point.0 as usize];
+        if let Some(at) = p.chain[..p.len as usize].iter().position(|&i| i as usize == index) {
+            p.chain.copy_within(at + 1.., at);
+            p.len -= 1;
+        }
+        server.point_changed(&p.name, program.point, p.len as usize);
+        Ok(())
+    }
+}
+
+fn check_pages(page: u32, pages: u32, limit: u32) -> Result<(), Refusal> {
+    match page.checked_add(pages) {
+        Some(end) if end <= limit => Ok(()),
+        _ => Err(Refusal::BadNumber),
+    }
+}

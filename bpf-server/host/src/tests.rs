@@ -1,0 +1,203 @@
+//! A server without an operating system: its windows are ordinary memory, its programs are interpreted.
+
+use super::*;
+use crate::helpers::render;
+use axiom_bpf_maps::{Consumer, PAGE};
+use axiom_proto::bpf_host::{Refusal, Reply, Request};
+use std::string::ToString;
+use std::vec;
+
+extern crate std;
+
+struct Fake {
+    code: *mut u8,
+    maps: *mut u8,
+    frame: bool,
+    opened: usize,
+}
+
+impl Fake {
+    fn new() -> Fake {
+        // Leaked on purpose: programs keep references into the window for the test's life.
+        let memory = |pages: usize| {
+            let v = vec![0u64; (pages + 1) * PAGE / 8].leak();
+            (v.as_mut_ptr() as usize).next_multiple_of(PAGE) as *mut u8
+        };
+        Fake { code: memory(4), maps: memory(8), frame: false, opened: 0 }
+    }
+    fn write(&self, page: usize, program: &[Insn]) {
+        for (i, insn) in program.iter().enumerate() {
+            // SAFETY: inside the fake code window.
+            unsafe { self.code.add(page * PAGE + i * 8).cast::<Insn>().write(*insn) };
+        }
+    }
+}
+
+impl Server for Fake {
+    fn map_code(&mut self, _: u32) -> bool {
+        core::mem::take(&mut self.frame)
+    }
+    fn map_data(&mut self, _: u32, _: bool) -> bool {
+        core::mem::take(&mut self.frame)
+    }
+    fn drop_code(&mut self, _: u32) {}
+    fn drop_data(&mut self, _: u32) {}
+    fn has_frame(&self) -> bool {
+        self.frame
+    }
+    fn open_point(&mut self, name: &str) -> bool {
+        self.opened += 1;
+        name.starts_with("timer/")
+    }
+    fn point_changed(&mut self, _: &str, _: PointId, _: usize) {}
+    fn code_window(&self) -> usize {
+        self.code as usize
+    }
+    fn map_window(&self) -> usize {
+        self.maps as usize
+    }
+}
+
+fn log(text: &str) {
+    std::println!("{text}");
+}
+
+fn insn(op: u8, dst: u8, src: u8, off: i16, imm: i32) -> Insn {
+    Insn::new(op, dst, src, off, imm)
+}
+
+const EXIT: Insn = Insn::new(0x95, 0, 0, 0, 0);
+
+fn attach(host: &mut Host, fake: &mut Fake, id: u32, page: u32, n: usize, replaces: Option<u32>) -> Reply {
+    let request = Request::Attach {
+        program: ProgramId(id),
+        page,
+        pages: 1,
+        slots: n as u32,
+        point: "iio/x/y",
+        replaces: replaces.map(ProgramId),
+    };
+    host.handle(&request, fake)
+}
+
+#[test]
+fn programs_run_in_order_and_all_must_accept() {
+    let mut host = Host::new(Clock::new(1_000_000_000), log);
+    let mut fake = Fake::new();
+    let point = host.add_point("iio/x/y");
+    let mut context = [5u64, 0, 0, 0];
+    assert!(host.run(point, &mut context), "no program: every sample passes");
+
+    // Accepts when the first word is 5.
+    let five = [insn(0x79, 0, 1, 0, 0), insn(0x15, 0, 0, 1, 5), insn(0xb7, 0, 0, 0, 0), EXIT];
+    let always = [insn(0xb7, 0, 0, 0, 1), EXIT];
+    fake.write(0, &five);
+    fake.write(1, &always);
+    assert_eq!(attach(&mut host, &mut fake, 1, 0, 4, None), Reply::Done);
+    assert_eq!(attach(&mut host, &mut fake, 2, 1, 2, None), Reply::Done);
+    assert!(host.run(point, &mut context));
+    context[0] = 6;
+    assert!(!host.run(point, &mut context));
+    let stats =
+        |host: &mut Host, fake: &mut Fake, id| host.handle(&Request::Stats { program: ProgramId(id) }, fake);
+    assert_eq!(stats(&mut host, &mut fake, 1), Reply::Stats { runs: 2, accepted: 1 });
+    assert_eq!(stats(&mut host, &mut fake, 2), Reply::Stats { runs: 2, accepted: 2 });
+
+    // Replaced in place; the old one is gone.
+    assert_eq!(attach(&mut host, &mut fake, 3, 1, 2, Some(1)), Reply::Done);
+    assert!(host.run(point, &mut context));
+    assert_eq!(stats(&mut host, &mut fake, 1), Reply::Refused(Refusal::NoSuchProgram));
+    assert_eq!(host.handle(&Request::Detach { program: ProgramId(2) }, &mut fake), Reply::Done);
+    assert_eq!(host.attached(point), 1);
+    assert_eq!(
+        host.handle(&Request::Detach { program: ProgramId(2) }, &mut fake),
+        Reply::Refused(Refusal::NoSuchProgram)
+    );
+}
+
+#[test]
+fn numbers_out_of_range_and_unknown_points_are_refused() {
+    let mut host = Host::new(Clock::new(1_000_000_000), log);
+    let mut fake = Fake::new();
+    host.add_point("iio/x/y");
+    let refused = |r| Reply::Refused(r);
+    assert_eq!(host.handle(&Request::Code { page: 0 }, &mut fake), refused(Refusal::BadFrame));
+    assert_eq!(host.handle(&Request::Code { page: 1 << 20 }, &mut fake), refused(Refusal::BadNumber));
+    assert_eq!(
+        host.handle(&Request::RemoveCode { page: 1, pages: u32::MAX }, &mut fake),
+        refused(Refusal::BadNumber)
+    );
+    assert_eq!(host.handle(&Request::RemoveMap { slot: 3 }, &mut fake), refused(Refusal::BadNumber));
+    let mut map = Request::Map { slot: 0, map_type: 2, key_size: 4, value_size: 8, max_entries: 1, page: 0 };
+    assert_eq!(host.handle(&map, &mut fake), refused(Refusal::BadNumber));
+    map = Request::Map { slot: 1, map_type: 2, key_size: 5, value_size: 8, max_entries: 1, page: 0 };
+    assert_eq!(host.handle(&map, &mut fake), refused(Refusal::BadMap));
+    assert_eq!(attach(&mut host, &mut fake, 1, 0, 1000, None), refused(Refusal::BadNumber));
+    let elsewhere =
+        |point| Request::Attach { program: ProgramId(9), page: 0, pages: 1, slots: 2, point, replaces: None };
+    assert_eq!(host.handle(&elsewhere("gpio/1"), &mut fake), refused(Refusal::NoSuchPoint));
+    assert_eq!(host.handle(&elsewhere("timer/10hz"), &mut fake), Reply::Done);
+    assert_eq!(fake.opened, 2);
+    for id in 0..CHAIN as u32 {
+        assert_eq!(attach(&mut host, &mut fake, id, 0, 1, None), Reply::Done);
+    }
+    assert_eq!(attach(&mut host, &mut fake, 77, 0, 1, None), refused(Refusal::Full));
+}
+
+#[test]
+fn helpers_reach_maps_by_their_handles() {
+    let mut host = Host::new(Clock::new(62_500_000), log);
+    let mut fake = Fake::new();
+    let point = host.add_point("iio/x/y");
+    let array = Request::Map { slot: 1, map_type: 2, key_size: 4, value_size: 8, max_entries: 2, page: 0 };
+    let ring = Request::Map { slot: 2, map_type: 27, key_size: 0, value_size: 0, max_entries: 4096, page: 1 };
+    assert_eq!(host.handle(&array, &mut fake), Reply::Done);
+    assert_eq!(host.handle(&ring, &mut fake), Reply::Done);
+    // counts[1] += 1; ring_output(ring, context, 8); return ktime() != 0
+    let program = [
+        insn(0xbf, 6, 1, 0, 0),
+        insn(0x62, 10, 0, -4, 1),
+        insn(0xbf, 2, 10, 0, 0),
+        insn(0x07, 2, 0, 0, -4),
+        insn(0x18, 1, 0, 0, 1),
+        insn(0, 0, 0, 0, 0),
+        insn(0x85, 0, 0, 0, 1),
+        insn(0x15, 0, 0, 2, 0),
+        insn(0xb7, 1, 0, 0, 1),
+        insn(0xdb, 0, 1, 0, 0),
+        insn(0xb7, 1, 0, 0, 2),
+        insn(0xbf, 2, 6, 0, 0),
+        insn(0xb7, 3, 0, 0, 8),
+        insn(0xb7, 4, 0, 0, 0),
+        insn(0x85, 0, 0, 0, 130),
+        insn(0x85, 0, 0, 0, 5),
+        EXIT,
+    ];
+    fake.write(0, &program);
+    assert_eq!(attach(&mut host, &mut fake, 1, 0, program.len(), None), Reply::Done);
+    for i in 0..3u64 {
+        assert!(host.run(point, &mut [0x1111 * i, 0, 0, 0]));
+    }
+    assert_eq!(host.take_produced(), 1 << 2);
+    assert_eq!(host.take_produced(), 0);
+    // SAFETY: the fake map window: an array on page 0, the ring from page 1.
+    unsafe {
+        assert_eq!(fake.maps.cast::<u64>().add(1).read(), 3);
+        let mut consumer = Consumer::new(fake.maps.add(PAGE), 4096).unwrap();
+        for i in 0..3u64 {
+            let bytes = (0x1111 * i).to_le_bytes().to_vec();
+            assert_eq!(consumer.next(|r| r.bytes.to_vec()), Some(bytes));
+        }
+    }
+    assert_eq!(host.handle(&Request::RemoveMap { slot: 1 }, &mut fake), Reply::Done);
+    assert!(host.run(point, &mut [0u64; 4]), "a program whose map is gone sees a null lookup");
+}
+
+#[test]
+fn printed_numbers() {
+    assert_eq!(render("x=%d y=%llu z=%x %% %q", [-5i64 as u64, 7, 0xabc]), "x=-5 y=7 z=abc % %q");
+    assert_eq!(render("%lx %p %c%", [u64::MAX, 16, 65]), "ffffffffffffffff 0x10 A%");
+    assert_eq!(Clock::new(62_500_000).nanoseconds(62_500_000), 1_000_000_000);
+    assert_eq!(Clock::new(54_000_000).nanoseconds(54_000_000 * 3600) / 1000, 3_599_999_999);
+    assert_eq!(ProgramId(1).0.to_string(), "1");
+}

@@ -1,0 +1,228 @@
+//! What bpf-server offers: loading, attaching, listing, and why a program was refused.
+//!
+//! An object travels in messages: small ones inside the load request ([`Source::Inline`]), larger ones by
+//! [`Request::Upload`] first, or they are in the system bundle already ([`Source::Blob`]). The server copies them before
+//! it reads them, so a client cannot change what was verified.
+//!
+//! Refusals carry a short [`Refusal`]; the verdict's full text (reason, source line, path, suggestion) is fetched in
+//! pieces with [`Request::Verdict`], because it may be longer than a message.
+
+use serde::{Deserialize, Serialize};
+
+/// The interface's number: the label of its messages.
+pub const INTERFACE: u16 = 0x20;
+/// Most bytes of an object inside a message.
+pub const MAX_INLINE: usize = 800;
+/// Longest name.
+pub const MAX_NAME: usize = 64;
+/// Longest piece of a verdict in one reply.
+pub const MAX_TEXT: usize = 800;
+/// Largest object that can be uploaded.
+pub const MAX_OBJECT: usize = 128 << 10;
+/// Most settings of globals in one load.
+pub const MAX_SETTINGS: usize = 4;
+/// Longest map key and value that [`Request::MapRead`] handles.
+pub const MAX_VALUE: usize = 256;
+
+const MESSAGE: usize = 119 * 8 - 2;
+const _: () = assert!(MAX_INLINE + 2 * (MAX_NAME + 2) < MESSAGE);
+const _: () = assert!(2 * (MAX_NAME + 2) + MAX_SETTINGS * (MAX_NAME + 12) + 16 < MESSAGE);
+const _: () = assert!(MAX_TEXT + 16 < MESSAGE);
+
+/// A loaded program.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, Hash, PartialOrd, Ord)]
+pub struct ProgramId(pub u32);
+
+/// Where the object's bytes are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Source<'a> {
+    /// Here.
+    Inline(&'a [u8]),
+    /// Uploaded before by this client.
+    Uploaded,
+    /// A blob that the manifest gave to bpf-server.
+    Blob(&'a str),
+}
+
+/// A value for a global variable in `.rodata` or `.data`, set before verification.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Setting<'a> {
+    /// The variable.
+    pub name: &'a str,
+    /// Its value; cut to the variable's size.
+    pub value: i64,
+}
+
+/// A request to bpf-server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Request<'a> {
+    /// Puts bytes of an object at an offset of this client's upload buffer; offset 0 starts a new one.
+    Upload {
+        /// Where.
+        offset: u32,
+        /// At most [`MAX_INLINE`].
+        bytes: &'a [u8],
+    },
+    /// Reads, verifies, compiles and places a program; attaches it if told to. Answered by [`Reply::Loaded`].
+    Load {
+        /// The object.
+        source: Source<'a>,
+        /// The program's name; empty takes the object's only (or first) one.
+        program: &'a str,
+        /// The attach point; empty takes the section's name.
+        point: &'a str,
+        /// Attach at once.
+        attach: bool,
+        /// Takes the place of this program, between two events.
+        replaces: Option<ProgramId>,
+        /// Settings of globals.
+        settings: [Option<Setting<'a>>; MAX_SETTINGS],
+    },
+    /// Attaches a loaded program.
+    Attach {
+        /// Which.
+        program: ProgramId,
+    },
+    /// Detaches it; it stays loaded.
+    Detach {
+        /// Which.
+        program: ProgramId,
+    },
+    /// Detaches it and frees everything.
+    Unload {
+        /// Which.
+        program: ProgramId,
+    },
+    /// The first loaded program after this number (0: the first). Answered by [`Reply::Info`] or [`Reply::End`].
+    List {
+        /// Continue behind this one.
+        after: u32,
+    },
+    /// The text of this client's last refusal, from an offset. Answered by [`Reply::Text`].
+    Verdict {
+        /// From here.
+        offset: u32,
+    },
+    /// A value of a program's map. Answered by [`Reply::Value`].
+    MapRead {
+        /// Whose.
+        program: ProgramId,
+        /// The map's name.
+        map: &'a str,
+        /// The key.
+        key: &'a [u8],
+    },
+    /// A frame of a ring buffer of the program, to map and consume. Answered by [`Reply::Frame`] with a capability.
+    MapFrame {
+        /// Whose.
+        program: ProgramId,
+        /// The map's name.
+        map: &'a str,
+        /// Which page of it.
+        page: u32,
+    },
+    /// How long the stages of the last load took. Answered by [`Reply::Stages`].
+    Stages,
+}
+
+/// What a load did, by stage, in counter ticks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Stages {
+    /// From the request's arrival to the object's bytes being at hand.
+    pub receive: u64,
+    /// Reading the object.
+    pub parse: u64,
+    /// Verifying.
+    pub verify: u64,
+    /// Compiling, with the code's frame and its write mapping.
+    pub compile: u64,
+    /// Making maps and mapping them.
+    pub map: u64,
+    /// Handing code to the hosting server and attaching.
+    pub attach: u64,
+    /// The same six in cycles (PMCCNTR), in this order.
+    pub cycles: [u64; 6],
+}
+
+/// A loaded program, described.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Info<'a> {
+    /// Its number.
+    pub id: ProgramId,
+    /// Its function's name.
+    pub name: &'a str,
+    /// Its attach point.
+    pub point: &'a str,
+    /// Whether it is attached.
+    pub attached: bool,
+    /// Compiled (or interpreted).
+    pub compiled: bool,
+    /// BPF instructions.
+    pub insns: u32,
+    /// Bytes of compiled code.
+    pub code_bytes: u32,
+    /// Bytes of its maps.
+    pub map_bytes: u32,
+    /// The verifier's bound on executed instructions.
+    pub worst_case: u64,
+    /// Times it ran.
+    pub runs: u64,
+    /// Times it returned something other than 0.
+    pub accepted: u64,
+}
+
+/// Why a request was not done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Refusal {
+    /// The object could not be read: see the verdict.
+    Object,
+    /// The verifier refused the program: see the verdict.
+    Verifier,
+    /// The compiler, or the memory for code or maps, refused: see the verdict.
+    Resources,
+    /// No such program, blob, map, or setting.
+    NotFound,
+    /// Nobody serves that attach point.
+    NoSuchPoint,
+    /// The hosting server refused or is restarting.
+    Host,
+    /// The request itself makes no sense.
+    BadRequest,
+}
+
+/// An answer of bpf-server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Reply<'a> {
+    /// Done.
+    Done,
+    /// A program is loaded.
+    Loaded {
+        /// Its number.
+        program: ProgramId,
+        /// BPF instructions.
+        insns: u32,
+        /// Bytes of compiled code; 0 when it is interpreted.
+        code_bytes: u32,
+        /// The verifier's bound on executed instructions.
+        worst_case: u64,
+    },
+    /// A program of the list.
+    Info(Info<'a>),
+    /// The list ends.
+    End,
+    /// Part of a text; shorter than asked for means that it ends here.
+    Text(&'a str),
+    /// A map's value.
+    Value(&'a [u8]),
+    /// A frame; the capability came with the message.
+    Frame {
+        /// Pages of the whole map.
+        pages: u32,
+        /// Whether the frame may be mapped writable.
+        writable: bool,
+    },
+    /// Durations of the last load.
+    Stages(Stages),
+    /// Not done.
+    Refused(Refusal),
+}

@@ -1,0 +1,126 @@
+//! What bpf-server asks of a server that runs programs on its events.
+//!
+//! A hosting server has a fixed window of address space: code pages at [`CODE_WINDOW`], map pages at [`MAP_WINDOW`].
+//! Each frame comes as a capability with a message; the server maps it itself, code read-and-execute, maps read-write or
+//! read-only, and never gets a writable mapping of code. The requests carry only plain numbers: what they mean was
+//! decided, verified and compiled by bpf-server.
+
+use crate::bpf::ProgramId;
+use serde::{Deserialize, Serialize};
+
+/// The interface's number: the label of its messages.
+pub const INTERFACE: u16 = 0x21;
+/// First address of code.
+pub const CODE_WINDOW: usize = 0x40_0000_0000;
+/// First address of maps.
+pub const MAP_WINDOW: usize = CODE_WINDOW + 0x1000_0000;
+/// Pages of code that a host can hold.
+pub const CODE_PAGES: u32 = 256;
+/// Pages of maps that a host can hold.
+pub const MAP_PAGES: u32 = 512;
+/// Map descriptors of a host. Number 0 is never used: a map's handle in a program is its number.
+pub const MAP_SLOTS: u32 = 64;
+/// Programs of a host.
+pub const PROGRAMS: u32 = 32;
+
+/// A request to a hosting server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Request<'a> {
+    /// Maps the frame that comes along as a code page.
+    Code {
+        /// Page of the code window.
+        page: u32,
+    },
+    /// Maps the frame that comes along as a map page.
+    MapPage {
+        /// Page of the map window.
+        page: u32,
+        /// Read-only data stays read-only.
+        writable: bool,
+    },
+    /// Describes a map whose pages are there.
+    Map {
+        /// Its number, from 1.
+        slot: u32,
+        /// Linux's number of its type.
+        map_type: u32,
+        /// Bytes.
+        key_size: u32,
+        /// Bytes.
+        value_size: u32,
+        /// Entries, or bytes of a ring.
+        max_entries: u32,
+        /// First page in the map window.
+        page: u32,
+    },
+    /// Forgets a map and gives up its pages.
+    RemoveMap {
+        /// Its number.
+        slot: u32,
+    },
+    /// Attaches a program whose code is there (a frame that comes along is its first code page).
+    Attach {
+        /// Which.
+        program: ProgramId,
+        /// The code's first page and its number of pages.
+        page: u32,
+        /// See `page`.
+        pages: u32,
+        /// For an interpreted program, its number of instruction slots in those pages; 0 for a compiled one.
+        slots: u32,
+        /// Where.
+        point: &'a str,
+        /// Takes this program's place.
+        replaces: Option<ProgramId>,
+    },
+    /// Detaches a program.
+    Detach {
+        /// Which.
+        program: ProgramId,
+    },
+    /// Gives up code pages.
+    RemoveCode {
+        /// The first.
+        page: u32,
+        /// How many.
+        pages: u32,
+    },
+    /// How often a program ran.
+    Stats {
+        /// Which.
+        program: ProgramId,
+    },
+}
+
+/// Why a host refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Refusal {
+    /// The page, slot or program number is out of range or in use.
+    BadNumber,
+    /// No capability came along, or it could not be mapped.
+    BadFrame,
+    /// The map's shape is impossible.
+    BadMap,
+    /// This server has no such attach point.
+    NoSuchPoint,
+    /// No such program.
+    NoSuchProgram,
+    /// No room for another program on this point.
+    Full,
+}
+
+/// An answer of a hosting server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Reply {
+    /// Done.
+    Done,
+    /// Counts of a program.
+    Stats {
+        /// Times it ran.
+        runs: u64,
+        /// Times it returned something other than 0.
+        accepted: u64,
+    },
+    /// Not done.
+    Refused(Refusal),
+}
