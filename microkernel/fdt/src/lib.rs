@@ -1,0 +1,470 @@
+//! A small reader of flattened device trees (Devicetree Specification 0.4, chapter 5), for the kernel and init.
+//!
+//! Every offset is checked; a truncated or hostile tree ends a walk early or gives [`Bad`], never a panic. Nothing is
+//! allocated. Addresses are translated to the root through the `ranges` of the buses on the way.
+#![no_std]
+#![forbid(unsafe_code)]
+
+const MAGIC: u32 = 0xd00d_feed;
+const BEGIN_NODE: u32 = 1;
+const END_NODE: u32 = 2;
+const PROP: u32 = 3;
+const NOP: u32 = 4;
+/// Deepest nesting that is followed.
+pub const MAX_DEPTH: usize = 16;
+
+/// Why a tree cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bad {
+    /// The magic number is not there.
+    Magic,
+    /// The header's offsets lie outside the blob.
+    Header,
+    /// The structure block is damaged.
+    Structure,
+}
+
+/// A device tree.
+#[derive(Clone, Copy)]
+pub struct Fdt<'a> {
+    data: &'a [u8],
+    structure: &'a [u8],
+    strings: &'a [u8],
+}
+
+/// A node, with what its parents say of addresses.
+#[derive(Clone, Copy)]
+pub struct Node<'a> {
+    /// Name with unit address.
+    pub name: &'a str,
+    /// Depth; the root is 0.
+    pub depth: usize,
+    props: &'a [u8],
+    strings: &'a [u8],
+    levels: [Level<'a>; MAX_DEPTH],
+}
+
+#[derive(Clone, Copy, Default)]
+struct Level<'a> {
+    name: &'a str,
+    address_cells: usize,
+    size_cells: usize,
+    /// `None`: the bus does not map through; empty: one to one.
+    ranges: Option<&'a [u8]>,
+    interrupt_parent: Option<u32>,
+}
+
+fn be32(data: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(data.get(at..at.checked_add(4)?)?.try_into().ok()?))
+}
+
+/// The size that a blob's header states, from its first 8 bytes; `None` without the magic number.
+pub fn stated_size(header: &[u8]) -> Option<usize> {
+    (be32(header, 0)? == MAGIC).then(|| be32(header, 4).unwrap_or(0) as usize)
+}
+
+impl<'a> Fdt<'a> {
+    /// A tree from a blob that is at least as long as its header says.
+    pub fn new(data: &'a [u8]) -> Result<Fdt<'a>, Bad> {
+        let size = stated_size(data).ok_or(Bad::Magic)?;
+        let data = data.get(..size).ok_or(Bad::Header)?;
+        let word = |at| be32(data, at).ok_or(Bad::Header).map(|w| w as usize);
+        let block = |start: usize, len: usize| {
+            start.checked_add(len).and_then(|end| data.get(start..end)).ok_or(Bad::Header)
+        };
+        let structure = block(word(8)?, word(36)?)?;
+        let strings = block(word(12)?, word(32)?)?;
+        let fdt = Fdt { data, structure, strings };
+        match fdt.token(0) {
+            Some((Token::Begin(_), _)) => Ok(fdt),
+            _ => Err(Bad::Structure),
+        }
+    }
+
+    /// The whole blob.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.data
+    }
+
+    /// Bytes up to the end of the last block: emulators pad the blob.
+    pub fn used(&self) -> usize {
+        let end = |block: &[u8]| block.as_ptr() as usize + block.len() - self.data.as_ptr() as usize;
+        let reserved = be32(self.data, 16).map_or(0, |o| o as usize + 16 * (self.reservations().count() + 1));
+        end(self.structure).max(end(self.strings)).max(reserved).min(self.data.len())
+    }
+
+    /// Bytes of the blob.
+    pub fn len(&self) -> usize {
+        self.data.len()
+    }
+
+    /// A blob is never empty; here for symmetry with `len`.
+    pub fn is_empty(&self) -> bool {
+        self.data.is_empty()
+    }
+
+    /// Entries of the memory reservation block: address, size.
+    pub fn reservations(&self) -> impl Iterator<Item = (u64, u64)> + 'a {
+        let data = self.data;
+        let start = be32(data, 16).map_or(data.len(), |o| o as usize);
+        (0..)
+            .map_while(move |i| {
+                let at = start.checked_add(i * 16)?;
+                Some((cells(data.get(at..)?, 2)?, cells(data.get(at + 8..)?, 2)?))
+            })
+            .take_while(|(address, size)| *address != 0 || *size != 0)
+    }
+
+    fn token(&self, at: usize) -> Option<(Token<'a>, usize)> {
+        let body = at + 4;
+        match be32(self.structure, at)? {
+            BEGIN_NODE => {
+                let rest = self.structure.get(body..)?;
+                let length = rest.iter().position(|b| *b == 0)?;
+                let name = core::str::from_utf8(&rest[..length]).ok()?;
+                Some((Token::Begin(name), (body + length + 1).next_multiple_of(4)))
+            }
+            END_NODE => Some((Token::End, body)),
+            PROP => {
+                let length = be32(self.structure, body)? as usize;
+                let end = body.checked_add(8)?.checked_add(length)?;
+                self.structure.get(..end)?;
+                Some((Token::Prop, end.next_multiple_of(4)))
+            }
+            NOP => Some((Token::Nop, body)),
+            _ => None,
+        }
+    }
+
+    /// Calls `visit` for every node, parents first, until it says stop.
+    pub fn walk(&self, mut visit: impl FnMut(&Node<'a>) -> Walk) -> Result<(), Bad> {
+        let mut levels = [Level::default(); MAX_DEPTH];
+        let (mut at, mut depth) = (0usize, 0usize);
+        loop {
+            let (token, next) = self.token(at).ok_or(Bad::Structure)?;
+            at = next;
+            match token {
+                Token::Begin(name) => {
+                    if depth >= MAX_DEPTH {
+                        return Err(Bad::Structure);
+                    }
+                    let props = self.props_from(at);
+                    let mut node = Node { name, depth, props, strings: self.strings, levels };
+                    let cell = |p: &str, default| node.u32(p).map_or(default, |v| v as usize);
+                    levels[depth] = Level {
+                        name,
+                        address_cells: cell("#address-cells", 2),
+                        size_cells: cell("#size-cells", 1),
+                        ranges: node.prop("ranges"),
+                        interrupt_parent: node
+                            .u32("interrupt-parent")
+                            .or(depth.checked_sub(1).and_then(|d| levels[d].interrupt_parent)),
+                    };
+                    node.levels = levels;
+                    depth += 1;
+                    if visit(&node) == Walk::Stop {
+                        return Ok(());
+                    }
+                }
+                Token::End => {
+                    depth = depth.checked_sub(1).ok_or(Bad::Structure)?;
+                    if depth == 0 {
+                        return Ok(());
+                    }
+                }
+                Token::Prop | Token::Nop => {}
+            }
+        }
+    }
+
+    /// The properties directly behind a node's name: they precede its children.
+    fn props_from(&self, start: usize) -> &'a [u8] {
+        let mut at = start;
+        while let Some((Token::Prop | Token::Nop, next)) = self.token(at) {
+            at = next;
+        }
+        self.structure.get(start..at).unwrap_or(&[])
+    }
+
+    /// The first node for which `matches` holds.
+    pub fn find(&self, mut matches: impl FnMut(&Node<'a>) -> bool) -> Option<Node<'a>> {
+        let mut found = None;
+        let walked = self.walk(|node| {
+            if matches(node) {
+                found = Some(*node);
+                return Walk::Stop;
+            }
+            Walk::On
+        });
+        walked.ok().and(found)
+    }
+
+    /// The node at an absolute path (`/soc/serial@7d001000`), or at the path of an alias.
+    pub fn at_path(&self, path: &str) -> Option<Node<'a>> {
+        if path.starts_with('/') {
+            return self.find(|n| n.is_at(path));
+        }
+        let aliases = self.find(|n| n.depth == 1 && n.name == "aliases")?;
+        let target = aliases.text(path)?;
+        target.starts_with('/').then(|| self.find(|n| n.is_at(target))).flatten()
+    }
+
+    /// The first node that is compatible with one of these and not disabled.
+    pub fn compatible(&self, names: &[&str]) -> Option<Node<'a>> {
+        self.find(|n| n.is_enabled() && names.iter().any(|name| n.is_compatible(name)))
+    }
+}
+
+/// Whether a walk goes on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Walk {
+    /// To the next node.
+    On,
+    /// No further.
+    Stop,
+}
+
+enum Token<'a> {
+    Begin(&'a str),
+    End,
+    Prop,
+    Nop,
+}
+
+/// A big-endian number of 0, 1 or 2 cells (or the low 64 bits of 3).
+fn cells(data: &[u8], count: usize) -> Option<u64> {
+    let bytes = data.get(..count * 4)?;
+    Some(bytes.iter().fold(0u64, |value, byte| value << 8 | u64::from(*byte)))
+}
+
+impl<'a> Node<'a> {
+    /// A property's bytes.
+    pub fn prop(&self, name: &str) -> Option<&'a [u8]> {
+        let mut at = 0;
+        while let Some(token) = be32(self.props, at) {
+            if token == NOP {
+                at += 4;
+                continue;
+            }
+            let length = be32(self.props, at + 4)? as usize;
+            let value = self.props.get(at + 12..at.checked_add(12)?.checked_add(length)?)?;
+            let text = self.strings.get(be32(self.props, at + 8)? as usize..)?;
+            let end = text.iter().position(|b| *b == 0)?;
+            if &text[..end] == name.as_bytes() {
+                return Some(value);
+            }
+            at = (at + 12 + length).next_multiple_of(4);
+        }
+        None
+    }
+
+    /// A property of one cell.
+    pub fn u32(&self, name: &str) -> Option<u32> {
+        be32(self.prop(name)?, 0)
+    }
+
+    /// A property of one or two cells.
+    pub fn u64(&self, name: &str) -> Option<u64> {
+        let value = self.prop(name)?;
+        cells(value, (value.len() / 4).min(2)).filter(|_| value.len() >= 4)
+    }
+
+    /// A property's first string.
+    pub fn text(&self, name: &str) -> Option<&'a str> {
+        self.prop(name)?.split(|b| *b == 0).next().and_then(|s| core::str::from_utf8(s).ok())
+    }
+
+    /// Whether the node says that it is compatible with `name`.
+    pub fn is_compatible(&self, name: &str) -> bool {
+        self.prop("compatible").is_some_and(|list| list.split(|b| *b == 0).any(|s| s == name.as_bytes()))
+    }
+
+    /// Whether the node's status allows its use.
+    pub fn is_enabled(&self) -> bool {
+        matches!(self.text("status"), None | Some("okay" | "ok"))
+    }
+
+    /// The name of the ancestor at `depth`.
+    pub fn ancestor(&self, depth: usize) -> &'a str {
+        self.levels.get(depth).map_or("", |l| l.name)
+    }
+
+    /// Whether this is the node at an absolute path.
+    pub fn is_at(&self, path: &str) -> bool {
+        let mut parts = path.split('/').filter(|p| !p.is_empty());
+        for depth in 1..=self.depth {
+            if parts.next() != Some(self.ancestor(depth)) {
+                return false;
+            }
+        }
+        parts.next().is_none()
+    }
+
+    /// Writes the node's path.
+    pub fn write_path(&self, out: &mut dyn core::fmt::Write) -> core::fmt::Result {
+        if self.depth == 0 {
+            return out.write_str("/");
+        }
+        (1..=self.depth).try_for_each(|d| write!(out, "/{}", self.ancestor(d)))
+    }
+
+    /// Range `index` of `reg` as the CPU sees it: address, size.
+    pub fn reg(&self, index: usize) -> Option<(u64, u64)> {
+        let parent = self.levels.get(self.depth.checked_sub(1)?)?;
+        let (a, s) = (parent.address_cells, parent.size_cells);
+        let entry = self.prop("reg")?.get(index.checked_mul((a + s) * 4)?..)?;
+        let address = cells(entry, a)?;
+        let size = cells(entry.get(a * 4..)?, s)?;
+        Some((self.translate(address)?, size))
+    }
+
+    fn translate(&self, address: u64) -> Option<u64> {
+        let mut address = address;
+        for depth in (1..self.depth).rev() {
+            let bus = &self.levels[depth];
+            let ranges = bus.ranges?;
+            if ranges.is_empty() {
+                continue;
+            }
+            let (child, parent, size) = (bus.address_cells, self.levels[depth - 1].address_cells, bus.size_cells);
+            let stride = (child + parent + size) * 4;
+            let mut mapped = None;
+            for entry in ranges.chunks_exact(stride.max(1)) {
+                let from = cells(entry, child)?;
+                let to = cells(&entry[child * 4..], parent)?;
+                let length = cells(&entry[(child + parent) * 4..], size)?;
+                if address >= from && address - from < length {
+                    mapped = to.checked_add(address - from);
+                    break;
+                }
+            }
+            address = mapped?;
+        }
+        Some(address)
+    }
+
+    /// The interrupt parent's phandle.
+    pub fn interrupt_parent(&self) -> Option<u32> {
+        self.levels.get(self.depth)?.interrupt_parent
+    }
+
+    /// GIC interrupt `index` (three cells: kind, number, flags): interrupt id, and whether it is edge-triggered.
+    pub fn gic_interrupt(&self, index: usize) -> Option<(u32, bool)> {
+        let entry = self.prop("interrupts")?.get(index.checked_mul(12)?..)?;
+        let (kind, number, flags) = (be32(entry, 0)?, be32(entry, 4)?, be32(entry, 8)?);
+        let base = if kind == 0 { 32 } else { 16 };
+        Some((base + number.min(1020), flags & 3 != 0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    /// Builds a blob from tokens, so that the tests need no compiler.
+    #[derive(Default)]
+    struct Builder {
+        structure: Vec<u8>,
+        strings: Vec<u8>,
+    }
+    impl Builder {
+        fn begin(mut self, name: &str) -> Self {
+            self.structure.extend(BEGIN_NODE.to_be_bytes());
+            self.structure.extend(name.bytes().chain([0]));
+            self.pad()
+        }
+        fn prop(mut self, name: &str, value: &[u8]) -> Self {
+            self.structure.extend(PROP.to_be_bytes());
+            self.structure.extend((value.len() as u32).to_be_bytes());
+            self.structure.extend((self.strings.len() as u32).to_be_bytes());
+            self.structure.extend(value);
+            self.strings.extend(name.bytes().chain([0]));
+            self.pad()
+        }
+        fn cells(self, name: &str, values: &[u32]) -> Self {
+            let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_be_bytes()).collect();
+            self.prop(name, &bytes)
+        }
+        fn end(mut self) -> Self {
+            self.structure.extend(END_NODE.to_be_bytes());
+            self
+        }
+        fn pad(mut self) -> Self {
+            while !self.structure.len().is_multiple_of(4) {
+                self.structure.push(0);
+            }
+            self
+        }
+        fn blob(mut self) -> Vec<u8> {
+            self.structure.extend(9u32.to_be_bytes());
+            let (s, t) = (self.structure.len() as u32, self.strings.len() as u32);
+            let header = [MAGIC, 56 + s + t, 56, 56 + s, 40, 17, 16, 0, t, s];
+            let mut out: Vec<u8> = header.iter().flat_map(|w| w.to_be_bytes()).collect();
+            out.extend([0; 16]);
+            out.extend(self.structure);
+            out.extend(self.strings);
+            out
+        }
+    }
+
+    fn sample() -> Vec<u8> {
+        Builder::default()
+            .begin("")
+            .cells("#address-cells", &[2])
+            .cells("#size-cells", &[1])
+            .begin("aliases")
+            .prop("serial10", b"/soc/serial@7d001000\0")
+            .end()
+            .begin("soc")
+            .cells("#address-cells", &[1])
+            .cells("#size-cells", &[1])
+            .cells("ranges", &[0x7c00_0000, 0x10, 0x7c00_0000, 0x0400_0000])
+            .begin("serial@7d001000")
+            .prop("compatible", b"arm,pl011\0arm,primecell\0")
+            .cells("reg", &[0x7d00_1000, 0x200])
+            .cells("interrupts", &[0, 121, 4])
+            .end()
+            .begin("off@1")
+            .prop("compatible", b"arm,pl011\0")
+            .prop("status", b"disabled\0")
+            .end()
+            .end()
+            .end()
+            .blob()
+    }
+
+    #[test]
+    fn addresses_are_translated_through_the_bus() {
+        let blob = sample();
+        let fdt = Fdt::new(&blob).unwrap();
+        let uart = fdt.at_path("serial10").unwrap();
+        assert_eq!(uart.reg(0), Some((0x10_7d00_1000, 0x200)));
+        assert_eq!(uart.gic_interrupt(0), Some((153, false)));
+        assert_eq!(fdt.compatible(&["arm,pl011"]).unwrap().name, "serial@7d001000");
+        assert!(fdt.at_path("/soc/nothing").is_none() && fdt.at_path("nothing").is_none());
+    }
+
+    #[test]
+    fn every_truncation_is_survived() {
+        let blob = sample();
+        for length in 0..blob.len() {
+            let _ = Fdt::new(&blob[..length]).map(|f| f.walk(|_| Walk::On));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn damage_is_survived(changes in prop::collection::vec((0usize..500, any::<u8>()), 1..20)) {
+            let mut blob = sample();
+            let length = blob.len();
+            for (at, value) in changes { blob[at % length] = value; }
+            if let Ok(fdt) = Fdt::new(&blob) {
+                let _ = fdt.walk(|n| { let _ = (n.reg(0), n.gic_interrupt(0), n.text("compatible"), n.u64("reg")); Walk::On });
+                let _ = fdt.reservations().take(10).count();
+            }
+        }
+    }
+}

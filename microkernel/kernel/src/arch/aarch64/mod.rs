@@ -1,0 +1,10 @@
+//! aarch64: EL1, 4 KiB granule, 48-bit addresses, GICv2 or GICv3, the virtual generic timer.
+pub mod boot;
+pub mod console;
+pub mod cpu;
+pub mod fpu;
+pub mod irq;
+pub mod paging;
+pub mod timer;
+pub mod trap;
+pub mod vspace;

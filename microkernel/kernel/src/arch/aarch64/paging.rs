@@ -1,0 +1,236 @@
+//! Translation tables: descriptors, the kernel's own map, the window to physical memory, device pages.
+use super::cpu::write;
+use axiom_objects::PhysAddr;
+use axiom_objects::ptr::WINDOW;
+use core::arch::asm;
+use core::cell::Cell;
+
+/// Entries of a table.
+pub const ENTRIES: usize = 512;
+const VALID: u64 = 1;
+const TABLE: u64 = 0b11;
+const ACCESSED: u64 = 1 << 10;
+const INNER: u64 = 3 << 8;
+const NORMAL: u64 = 1 << 2;
+const DEVICE: u64 = 0;
+const READ_ONLY: u64 = 1 << 7;
+const USER: u64 = 1 << 6;
+const NOT_GLOBAL: u64 = 1 << 11;
+const PXN: u64 = 1 << 53;
+const UXN: u64 = 1 << 54;
+const ADDRESS: u64 = 0x0000_ffff_ffff_f000;
+
+/// A page of kernel code.
+pub const KERNEL_TEXT: u64 = TABLE | ACCESSED | INNER | NORMAL | READ_ONLY | UXN;
+/// A page of kernel constants.
+pub const KERNEL_RODATA: u64 = KERNEL_TEXT | PXN;
+/// A page of kernel data.
+pub const KERNEL_DATA: u64 = TABLE | ACCESSED | INNER | NORMAL | UXN | PXN;
+const KERNEL_DEVICE: u64 = TABLE | ACCESSED | DEVICE | UXN | PXN;
+
+/// A table. User tables are the same, in memory that user space provided.
+#[repr(C, align(4096))]
+pub struct Table(pub [Cell<u64>; ENTRIES]);
+// SAFETY: one core runs in the kernel at a time; the hardware walker reads single words.
+unsafe impl Sync for Table {}
+
+const EMPTY: Table = Table([const { Cell::new(0) }; ENTRIES]);
+/// Root of the upper half.
+pub static HIGH_L0: Table = EMPTY;
+/// The image's gigabyte.
+pub static IMAGE_L1: Table = EMPTY;
+/// The image's 2 MiB blocks; entry 256 is the kernel's device pages.
+pub static IMAGE_L2: Table = EMPTY;
+/// The image's pages.
+pub static IMAGE_L3: Table = EMPTY;
+/// The window during the first instructions.
+pub static BOOT_WINDOW_L1: Table = EMPTY;
+/// A root that maps nothing: for the idle thread. During the first instructions it holds the identity block.
+pub static EMPTY_L0: Table = EMPTY;
+/// The identity block's table during the first instructions.
+pub static IDENTITY_L1: Table = EMPTY;
+static DEVICE_L3: Table = EMPTY;
+static WINDOW_L1: Table = EMPTY;
+/// Tables for gigabytes and 2 MiB blocks of the window that are not RAM as a whole, or hold the image.
+static SPARE: [Table; 12] = [EMPTY; 12];
+static SPARES_USED: Counter = Counter(Cell::new(0));
+
+struct Counter(Cell<usize>);
+// SAFETY: used at boot only, on one core.
+unsafe impl Sync for Counter {}
+
+const IMAGE_BASE: usize = 0xffff_ffff_8000_0000;
+const DEVICE_BASE: usize = IMAGE_BASE + (256 << 21);
+static DEVICES_USED: Counter = Counter(Cell::new(0));
+
+/// What a descriptor is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Entry {
+    /// Nothing.
+    Invalid,
+    /// A table of the next level.
+    Table(PhysAddr),
+    /// A page or block.
+    Leaf(PhysAddr),
+}
+
+/// Decodes a descriptor of a level (0 is the root, 3 holds pages).
+pub fn decode(descriptor: u64, level: u32) -> Entry {
+    let address = PhysAddr(descriptor & ADDRESS);
+    match descriptor & 3 {
+        3 if level < 3 => Entry::Table(address),
+        3 => Entry::Leaf(address),
+        1 if level == 1 || level == 2 => Entry::Leaf(address),
+        _ => Entry::Invalid,
+    }
+}
+
+/// A descriptor for a table.
+pub fn table_entry(table: PhysAddr) -> u64 {
+    table.0 | TABLE
+}
+
+/// What a user mapping allows.
+#[derive(Clone, Copy)]
+pub struct UserAttributes {
+    /// Reading.
+    pub read: bool,
+    /// Writing.
+    pub write: bool,
+    /// Executing.
+    pub execute: bool,
+    /// Normal memory; otherwise device.
+    pub cacheable: bool,
+}
+
+/// A descriptor for a user page (level 3) or block.
+pub fn user_entry(frame: PhysAddr, level: u32, a: UserAttributes) -> u64 {
+    let mut entry = frame.0 | VALID | ACCESSED | NOT_GLOBAL | PXN;
+    if level == 3 {
+        entry |= TABLE;
+    }
+    if a.read || a.write {
+        entry |= USER;
+    }
+    if !a.write {
+        entry |= READ_ONLY;
+    }
+    if !a.execute {
+        entry |= UXN;
+    }
+    entry | if a.cacheable { NORMAL | INNER } else { DEVICE }
+}
+
+fn virt_to_phys(table: &'static Table, image: u64) -> PhysAddr {
+    let offset = core::ptr::from_ref(table) as usize - IMAGE_BASE;
+    PhysAddr(image + offset as u64)
+}
+
+fn spare(image: u64) -> Option<(&'static Table, PhysAddr)> {
+    let used = SPARES_USED.0.get();
+    let table = SPARE.get(used)?;
+    SPARES_USED.0.set(used + 1);
+    Some((table, virt_to_phys(table, image)))
+}
+
+/// Barrier between writing a table and relying on it.
+pub fn publish() {
+    // SAFETY: a barrier.
+    unsafe { asm!("dsb ishst", "isb", options(nostack, preserves_flags)) };
+}
+
+/// The kernel's final map: the window over all RAM, without the image's text and constants being writable in it.
+/// `ram` are page-aligned ranges; `image` and `image_end` the image's physical place; `rodata_end` the end of what must
+/// not be written. False if RAM is more scattered than there are tables for.
+pub fn build_window(ram: &[(u64, u64)], image: u64, image_read_only: u64) -> bool {
+    for &(start, end) in ram {
+        if !map_range(start, end, image, image_read_only) {
+            return false;
+        }
+    }
+    HIGH_L0.0[0].set(table_entry(virt_to_phys(&WINDOW_L1, image)));
+    EMPTY_L0.0.iter().chain(&IDENTITY_L1.0).for_each(|e| e.set(0));
+    IMAGE_L2.0[256].set(table_entry(virt_to_phys(&DEVICE_L3, image)));
+    // SAFETY: the new tables map everything that the kernel uses (its image, its stack inside it, all RAM).
+    unsafe {
+        write!("ttbr0_el1", virt_to_phys(&EMPTY_L0, image).0);
+        asm!("dsb ishst", "isb", "tlbi vmalle1", "dsb ish", "isb", options(nostack));
+    }
+    true
+}
+
+/// Physical address of the root that maps nothing.
+pub fn empty_root(image: u64) -> PhysAddr {
+    virt_to_phys(&EMPTY_L0, image)
+}
+
+fn map_range(start: u64, end: u64, image: u64, read_only_end: u64) -> bool {
+    let holds_image = |from: u64, size: u64| from < read_only_end && from + size > image;
+    let mut at = start;
+    while at < end {
+        let l1 = &WINDOW_L1.0[(at >> 30) as usize & 511];
+        if at >> 39 != 0 {
+            return false;
+        }
+        if at.is_multiple_of(1 << 30) && end - at >= 1 << 30 && !holds_image(at, 1 << 30) {
+            l1.set(at | (KERNEL_DATA & !2));
+            at += 1 << 30;
+            continue;
+        }
+        let Some(l2) = next_table(l1, image) else { return false };
+        let l2 = &l2.0[(at >> 21) as usize & 511];
+        if at.is_multiple_of(1 << 21) && end - at >= 1 << 21 && !holds_image(at, 1 << 21) {
+            l2.set(at | (KERNEL_DATA & !2));
+            at += 1 << 21;
+            continue;
+        }
+        let Some(l3) = next_table(l2, image) else { return false };
+        let kind = if holds_image(at, 4096) { KERNEL_RODATA } else { KERNEL_DATA };
+        l3.0[(at >> 12) as usize & 511].set(at | kind);
+        at += 4096;
+    }
+    true
+}
+
+/// The table below an entry, made if it is not there. Tables of the window are all statics of the image.
+fn next_table(entry: &Cell<u64>, image: u64) -> Option<&'static Table> {
+    if entry.get() & 3 == TABLE {
+        let offset = (entry.get() & ADDRESS) - image;
+        return SPARE.iter().find(|t| core::ptr::from_ref(*t) as u64 - IMAGE_BASE as u64 == offset);
+    }
+    let (table, phys) = spare(image)?;
+    entry.set(table_entry(phys));
+    Some(table)
+}
+
+/// Maps device registers for the kernel; the virtual address of `phys`. `None` when the pages are used up.
+pub fn map_device(phys: u64, size: u64) -> Option<usize> {
+    let first = phys & !4095;
+    let pages = ((phys + size).next_multiple_of(4096) - first) / 4096;
+    let used = DEVICES_USED.0.get();
+    if used + pages as usize > ENTRIES {
+        return None;
+    }
+    for i in 0..pages as usize {
+        DEVICE_L3.0[used + i].set((first + 4096 * i as u64) | KERNEL_DEVICE);
+    }
+    DEVICES_USED.0.set(used + pages as usize);
+    publish();
+    Some(DEVICE_BASE + used * 4096 + (phys & 4095) as usize)
+}
+
+/// [`map_device`] before the final map exists: the pages go where the final map will find them.
+pub fn map_boot_device(phys: u64, size: u64, image: u64) -> Option<usize> {
+    IMAGE_L2.0[256].set(table_entry(virt_to_phys(&DEVICE_L3, image)));
+    map_device(phys, size)
+}
+
+/// A table in the window.
+///
+/// # Safety
+/// `phys` is the address of a table object, or of memory that is becoming one.
+pub unsafe fn table_at(phys: PhysAddr) -> &'static Table {
+    debug_assert!(phys.kernel() >= WINDOW);
+    // SAFETY: tables are page-aligned RAM in the window, and all bytes are valid cells.
+    unsafe { &*core::ptr::with_exposed_provenance(phys.kernel()) }
+}

@@ -1,0 +1,63 @@
+//! The virtual generic timer: the kernel's clock, in the ticks that user space reads as CNTVCT_EL0.
+use super::cpu::{read, write};
+use axiom_objects::Ticks;
+use core::cell::Cell;
+
+struct State {
+    frequency: Cell<u64>,
+    irq: Cell<u32>,
+}
+// SAFETY: written once at boot; one core runs in the kernel at a time.
+unsafe impl Sync for State {}
+static STATE: State = State { frequency: Cell::new(0), irq: Cell::new(27) };
+
+/// Starts the clock; the interrupt number is the device tree's.
+pub fn init(irq: u32) {
+    STATE.frequency.set(read!("cntfrq_el0"));
+    STATE.irq.set(irq);
+    set_deadline(Ticks::MAX);
+}
+
+/// The counter.
+#[inline(always)]
+pub fn now() -> Ticks {
+    read!("cntvct_el0")
+}
+
+/// Frequency of the counter, Hz.
+pub fn frequency() -> u64 {
+    match STATE.frequency.get() {
+        0 => read!("cntfrq_el0"),
+        f => f,
+    }
+}
+
+/// The interrupt of the kernel's timer.
+pub fn irq() -> u32 {
+    STATE.irq.get()
+}
+
+/// Interrupts at `deadline`; at once if it has passed. `Ticks::MAX` is never.
+#[inline(always)]
+pub fn set_deadline(deadline: Ticks) {
+    // SAFETY: the virtual timer is the kernel's alone: EL0 has no access to its registers.
+    unsafe {
+        if deadline == Ticks::MAX {
+            write!("cntv_ctl_el0", 0b10);
+        } else {
+            write!("cntv_cval_el0", deadline);
+            write!("cntv_ctl_el0", 1);
+        }
+    }
+}
+
+/// Microseconds as ticks.
+#[inline(always)]
+pub fn us_to_ticks(us: u64) -> Ticks {
+    us.saturating_mul(STATE.frequency.get()) / 1_000_000
+}
+
+/// Ticks as microseconds.
+pub fn ticks_to_us(ticks: Ticks) -> u64 {
+    (u128::from(ticks) * 1_000_000 / u128::from(STATE.frequency.get().max(1))) as u64
+}

@@ -1,0 +1,218 @@
+//! The exception vectors.
+//!
+//! While a thread runs, SP_EL1 points at its TCB, whose first field is the register file: the entry stores straight
+//! into it. Then the kernel's one stack is taken, a Rust function decides, and the register file that it returns is
+//! loaded. Exceptions in the kernel itself are bugs: they end in a report with registers and a backtrace.
+use super::fpu;
+use crate::arch;
+use crate::entry;
+use crate::node::node;
+use crate::print::println;
+use axiom_objects::object::{Fault, Tcb, ThreadState};
+use axiom_objects::registers as r;
+use core::arch::global_asm;
+
+global_asm!(
+    r#"
+    .section .text.vectors, "ax"
+    .macro save
+    stp x0, x1, [sp]
+    stp x2, x3, [sp, #16]
+    stp x4, x5, [sp, #32]
+    stp x6, x7, [sp, #48]
+    stp x8, x9, [sp, #64]
+    stp x10, x11, [sp, #80]
+    stp x12, x13, [sp, #96]
+    stp x14, x15, [sp, #112]
+    stp x16, x17, [sp, #128]
+    stp x18, x19, [sp, #144]
+    stp x20, x21, [sp, #160]
+    stp x22, x23, [sp, #176]
+    stp x24, x25, [sp, #192]
+    stp x26, x27, [sp, #208]
+    stp x28, x29, [sp, #224]
+    mrs x19, sp_el0
+    mrs x20, elr_el1
+    mrs x21, spsr_el1
+    stp x30, x19, [sp, #240]
+    stp x20, x21, [sp, #256]
+    .endm
+
+    .macro kernel_stack
+    adrp x19, {stack}
+    add x19, x19, #:lo12:{stack}
+    add sp, x19, #{stack_size}
+    mov x29, xzr
+    mov x30, xzr
+    .endm
+
+    .balign 2048
+    .global axiom_vectors
+axiom_vectors:
+    // Current EL, SP_EL0 and SP_ELx: the kernel's own faults.
+    .rept 8
+    .balign 128
+    b axiom_kernel_fault
+    .endr
+    // Lower EL, AArch64.
+    .balign 128
+    save
+    mrs x1, esr_el1
+    lsr x2, x1, #26
+    cmp x2, #0x15
+    b.ne 1f
+    sub x20, x20, #4
+    str x20, [sp, #288]
+    mov x0, x7
+    kernel_stack
+    bl axiom_system_call
+    b axiom_return
+    .balign 128
+    save
+    str x20, [sp, #288]
+    kernel_stack
+    bl axiom_interrupt
+    b axiom_return
+    .balign 128
+    save
+    str x20, [sp, #288]
+    kernel_stack
+    bl axiom_interrupt
+    b axiom_return
+    .balign 128
+    save
+    str x20, [sp, #288]
+    mrs x0, esr_el1
+    mrs x1, far_el1
+    kernel_stack
+    bl axiom_serror
+    b axiom_return
+    // Lower EL, AArch32: never entered, user SPSR says AArch64.
+    .rept 4
+    .balign 128
+    b axiom_kernel_fault
+    .endr
+
+1:  str x20, [sp, #288]
+    mov x0, x1
+    mrs x1, far_el1
+    kernel_stack
+    bl axiom_exception
+    // fall through
+
+    .global axiom_return
+axiom_return:
+    mov sp, x0
+    ldp x20, x21, [sp, #256]
+    ldp x30, x19, [sp, #240]
+    msr elr_el1, x20
+    msr spsr_el1, x21
+    msr sp_el0, x19
+    ldp x0, x1, [sp]
+    ldp x2, x3, [sp, #16]
+    ldp x4, x5, [sp, #32]
+    ldp x6, x7, [sp, #48]
+    ldp x8, x9, [sp, #64]
+    ldp x10, x11, [sp, #80]
+    ldp x12, x13, [sp, #96]
+    ldp x14, x15, [sp, #112]
+    ldp x16, x17, [sp, #128]
+    ldp x18, x19, [sp, #144]
+    ldp x20, x21, [sp, #160]
+    ldp x22, x23, [sp, #176]
+    ldp x24, x25, [sp, #192]
+    ldp x26, x27, [sp, #208]
+    ldp x28, x29, [sp, #224]
+    eret
+
+axiom_kernel_fault:
+    mov x9, sp
+    adrp x10, {panic_stack}
+    add x10, x10, #:lo12:{panic_stack}
+    add sp, x10, #{panic_stack_size}
+    mrs x0, esr_el1
+    mrs x1, far_el1
+    mrs x2, elr_el1
+    mov x3, x29
+    mov x4, x9
+    mov x5, x30
+    bl axiom_kernel_exception
+    "#,
+    stack = sym STACK,
+    stack_size = const STACK_SIZE,
+    panic_stack = sym PANIC_STACK,
+    panic_stack_size = const PANIC_STACK_SIZE,
+);
+
+/// Bytes of the kernel's stack.
+pub const STACK_SIZE: usize = 16384;
+const PANIC_STACK_SIZE: usize = 4096;
+
+/// A stack.
+#[repr(C, align(4096))]
+pub struct Stack<const N: usize>(core::cell::UnsafeCell<[u8; N]>);
+// SAFETY: only the stack pointer uses it; one core runs in the kernel at a time.
+unsafe impl<const N: usize> Sync for Stack<N> {}
+
+/// The kernel's stack.
+pub static STACK: Stack<STACK_SIZE> = Stack(core::cell::UnsafeCell::new([0; STACK_SIZE]));
+static PANIC_STACK: Stack<PANIC_STACK_SIZE> = Stack(core::cell::UnsafeCell::new([0; PANIC_STACK_SIZE]));
+
+/// The register file to load: the current thread's, once there is one that is not idle.
+#[inline(always)]
+pub fn next() -> *const Tcb {
+    while node().current().state.get() == ThreadState::Idle {
+        arch::cpu::wait_for_interrupt();
+        entry::interrupt();
+    }
+    node().current().regs.address() as *const Tcb
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn axiom_system_call(number: i64) -> *const Tcb {
+    entry::system_call(number);
+    next()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn axiom_interrupt() -> *const Tcb {
+    entry::interrupt();
+    next()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn axiom_serror(esr: u64, far: u64) -> *const Tcb {
+    let tcb = node().current();
+    println!("axiom: asynchronous external abort, esr {esr:#x} far {far:#x}, in thread '{}'", crate::print::Bytes(tcb));
+    entry::user_fault(Fault::UserException { number: esr, code: 0 });
+    next()
+}
+
+/// Exception classes (ESR_EL1.EC).
+mod class {
+    pub const FPU: u64 = 0x07;
+    pub const INSTRUCTION_ABORT: u64 = 0x20;
+    pub const DATA_ABORT: u64 = 0x24;
+    pub const PC_ALIGNMENT: u64 = 0x22;
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn axiom_exception(esr: u64, far: u64) -> *const Tcb {
+    match esr >> 26 & 0x3f {
+        class::FPU if fpu::trap() => {}
+        class::INSTRUCTION_ABORT | class::PC_ALIGNMENT => {
+            let addr = node().current().regs.get(r::FAULT_PC);
+            entry::user_fault(Fault::Vm { addr, fsr: esr, instruction: true });
+        }
+        class::DATA_ABORT => entry::user_fault(Fault::Vm { addr: far, fsr: esr, instruction: false }),
+        _ => entry::user_fault(Fault::UserException { number: esr, code: 0 }),
+    }
+    next()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn axiom_kernel_exception(esr: u64, far: u64, elr: u64, fp: u64, sp: u64, lr: u64) -> ! {
+    println!("\naxiom: KERNEL FAULT: esr {esr:#x} far {far:#x} pc {elr:#x} lr {lr:#x} sp {sp:#x}");
+    crate::panic::backtrace(fp);
+    crate::panic::stop()
+}

@@ -1,0 +1,407 @@
+//! The root task: its objects, its address space from the ELF file, its BootInfo, and the memory handed to it.
+use super::elf::{Elf, Segment};
+use super::memory::{Memory, Ranges};
+use super::{Fatal, Machine};
+use crate::arch::paging::UserAttributes;
+use crate::arch::{self, vspace};
+use crate::node::node;
+use crate::sched;
+use crate::trace;
+use axiom_objects::cap::{FrameSize, Mapping, VmRights};
+use axiom_objects::object::{TCB_BUFFER, TCB_CSPACE, TCB_VSPACE, ThreadState};
+use axiom_objects::registers as r;
+use axiom_objects::{Cap, PhysAddr, Ptr, SchedContext, Slot, Tcb, slot};
+use sel4_sys::bootinfo::{BootInfo, HEADER_FDT, Header, MAX_UNTYPEDS, SlotRegion, UntypedDesc};
+use sel4_sys::cap::init;
+use sel4_sys::ext::{self, AxiomInfo, event};
+use sel4_sys::object as o;
+
+const CNODE_BITS: u32 = 13;
+const SC_BITS: u32 = 8;
+const ASID: u16 = 1;
+const BUDGET_US: u64 = 5000;
+/// Gaps between segments up to this size are filled, so that frame capabilities are in the order of addresses.
+const FILLED_GAP: u64 = 1 << 20;
+
+struct Builder<'a> {
+    memory: &'a mut Memory,
+    cnode: PhysAddr,
+    root: PhysAddr,
+    next: u64,
+}
+
+impl Builder<'_> {
+    fn slot(&self, index: u64) -> Ptr<Slot> {
+        // SAFETY: the root CNode's memory was allocated for 2^13 zeroed slots, and `provide` checks the index.
+        unsafe { Ptr::new(self.cnode.kernel() + index as usize * size_of::<Slot>()) }
+    }
+
+    fn put(&self, index: u64, cap: Cap) {
+        slot::insert_root(cap, self.slot(index));
+    }
+
+    /// Puts a capability into the next slot.
+    fn provide(&mut self, cap: Cap) -> Result<u64, Fatal> {
+        let index = self.next;
+        if index >= 1 << CNODE_BITS {
+            return Err(Fatal("the root task's image has more pages than its CNode has slots"));
+        }
+        self.put(index, cap);
+        self.next += 1;
+        Ok(index)
+    }
+
+    fn frame_cap(frame: PhysAddr, vaddr: Option<u64>, rights: VmRights) -> Cap {
+        let mapping = vaddr.map(|vaddr| Mapping { asid: ASID, vaddr });
+        Cap::Frame { base: frame, size: FrameSize::Small, device: false, rights, mapping }
+    }
+
+    /// Makes sure that tables reach the pages from `start` to `end`; their capabilities go to the next slots.
+    fn add_tables(&mut self, start: u64, end: u64) -> Result<(), Fatal> {
+        let mut at = start;
+        while at < end {
+            while !vspace::boot_has_table(self.root, at) {
+                let table = self.memory.allocate(o::PAGE_TABLE_BITS as u32)?;
+                let vaddr = vspace::boot_map_table(self.root, at, table);
+                self.provide(Cap::PageTable { base: table, mapping: Some(Mapping { asid: ASID, vaddr }) })?;
+            }
+            at = (at & !((1 << 21) - 1)) + (1 << 21);
+        }
+        Ok(())
+    }
+
+    fn map(&self, vaddr: u64, frame: PhysAddr, write: bool, execute: bool) {
+        vspace::boot_map(self.root, vaddr, frame, UserAttributes { read: true, write, execute, cacheable: true });
+    }
+}
+
+/// Creates the root task and makes it the current thread.
+pub fn create(machine: &Machine<'_>, memory: &mut Memory) -> Result<(), Fatal> {
+    let (start, end) = machine.initrd;
+    if !memory.ram().iter().any(|r| r.0 <= start && end <= r.1) {
+        return Err(Fatal("the initial RAM disk does not lie in RAM"));
+    }
+    // SAFETY: the range is RAM in the window, reserved since the memory map was made; nothing writes to it while this
+    // reference lives (frames mapped in place are read-only).
+    let file = unsafe {
+        core::slice::from_raw_parts(
+            core::ptr::with_exposed_provenance::<u8>(PhysAddr(start).kernel()),
+            (end - start) as usize,
+        )
+    };
+    let elf = Elf::new(file)?;
+    let cnode = memory.allocate(CNODE_BITS + o::SLOT_BITS as u32)?;
+    let root = memory.allocate(o::VSPACE_BITS as u32)?;
+    let pool = memory.allocate(o::ASID_POOL_BITS as u32)?;
+    super::init_spaces(machine.image.0, pool);
+    vspace::assign(ASID, root);
+    let mut b = Builder { memory, cnode, root, next: init::COUNT };
+
+    let (first, last) = bounds(&elf);
+    let extra_bytes = extra_size(machine);
+    let ipc_buffer = last;
+    let boot_info = ipc_buffer + 4096;
+    let extra = boot_info + 4096;
+    let paging_start = b.next;
+    for s in elf.segments() {
+        b.add_tables(s.vaddr & !4095, (s.vaddr + s.mem_size).next_multiple_of(4096))?;
+    }
+    b.add_tables(ipc_buffer, extra + extra_bytes.next_multiple_of(4096))?;
+    let paging = SlotRegion { start: paging_start, end: b.next };
+
+    let frames_start = b.next;
+    load(&mut b, &elf, start, first, last)?;
+    let frames = SlotRegion { start: frames_start, end: b.next };
+
+    let buffer_frame = b.memory.allocate(12)?;
+    b.map(ipc_buffer, buffer_frame, true, false);
+    b.put(init::IPC_BUFFER.0, Builder::frame_cap(buffer_frame, Some(ipc_buffer), VmRights::READ_WRITE));
+    let info_frame = b.memory.allocate(12)?;
+    b.map(boot_info, info_frame, true, false);
+    b.put(init::BOOT_INFO.0, Builder::frame_cap(info_frame, Some(boot_info), VmRights::READ_WRITE));
+
+    let sched_control = SlotRegion { start: b.provide(Cap::SchedControl { core: 0 })?, end: b.next };
+    let axiom = provide_trace(&mut b, machine)?;
+    let extra_pages = provide_extra(&mut b, machine, extra, extra_bytes, axiom)?;
+    b.put(init::VSPACE.0, Cap::VSpace { base: root, asid: Some(ASID) });
+    let tcb = threads(&mut b, cnode, ipc_buffer)?;
+    b.put(init::IRQ_CONTROL.0, Cap::IrqControl);
+    b.put(init::ASID_CONTROL.0, Cap::AsidControl);
+    b.put(init::ASID_POOL.0, Cap::AsidPool { base: pool, first_asid: 0 });
+    b.put(init::DOMAIN.0, Cap::Domain);
+
+    let mut list = [UntypedDesc::default(); MAX_UNTYPEDS];
+    let untyped = provide_untypeds(&mut b, machine, &mut list)?;
+    // SAFETY: the frame was just allocated and zeroed; a BootInfo fits into a page (asserted in sel4-sys) and any bytes are valid.
+    let info: &mut BootInfo =
+        unsafe { &mut *core::ptr::with_exposed_provenance_mut(info_frame.kernel()) };
+    *info = BootInfo {
+        extra_len: extra_bytes,
+        node_id: 0,
+        num_nodes: 1,
+        num_io_pt_levels: 0,
+        ipc_buffer,
+        empty: SlotRegion { start: b.next, end: 1 << CNODE_BITS },
+        shared_frames: SlotRegion::default(),
+        user_image_frames: frames,
+        user_image_paging: paging,
+        io_space_caps: SlotRegion::default(),
+        extra_bi_pages: extra_pages,
+        init_thread_cnode_size_bits: CNODE_BITS.into(),
+        init_thread_domain: 0,
+        schedcontrol: sched_control,
+        untyped,
+        untyped_list: list,
+    };
+    trace::record(trace::class::BOOT, event::BOOT_ROOT_OBJECTS, 0, 0);
+    tcb.regs.set(r::CAP, boot_info);
+    tcb.regs.set(r::PC, elf.entry);
+    tcb.regs.set(r::FAULT_PC, elf.entry);
+    launch(tcb);
+    Ok(())
+}
+
+/// First and last page address of the image.
+fn bounds(elf: &Elf<'_>) -> (u64, u64) {
+    elf.segments().fold((u64::MAX, 0), |(first, last), s| {
+        (first.min(s.vaddr & !4095), last.max((s.vaddr + s.mem_size).next_multiple_of(4096)))
+    })
+}
+
+/// Maps the image page by page in the order of addresses.
+fn load(b: &mut Builder<'_>, elf: &Elf<'_>, file_phys: u64, first: u64, last: u64) -> Result<(), Fatal> {
+    let mut page = first;
+    while page < last {
+        if !elf.segments().any(|s| touches(&s, page)) {
+            let next = elf.segments().map(|s| s.vaddr & !4095).filter(|v| *v > page).min().unwrap_or(last);
+            if next - page > FILLED_GAP {
+                page = next;
+                continue;
+            }
+            b.add_tables(page, page + 4096)?;
+        }
+        load_page(b, elf, file_phys, page)?;
+        page += 4096;
+    }
+    Ok(())
+}
+
+fn touches(s: &Segment, page: u64) -> bool {
+    s.vaddr < page + 4096 && page < s.vaddr + s.mem_size
+}
+
+fn load_page(b: &mut Builder<'_>, elf: &Elf<'_>, file_phys: u64, page: u64) -> Result<(), Fatal> {
+    let (mut write, mut execute, mut sharers) = (false, false, 0);
+    let mut in_place = None;
+    for s in elf.segments().filter(|s| touches(s, page)) {
+        write |= s.write;
+        execute |= s.execute;
+        sharers += 1;
+        let source = file_phys.wrapping_add(s.offset).wrapping_add(page).wrapping_sub(s.vaddr);
+        if page >= s.vaddr && page + 4096 <= s.vaddr + s.file_size && source.is_multiple_of(4096) {
+            in_place = Some(PhysAddr(source));
+        }
+    }
+    // A whole page of one read-only segment is used where the initrd lies.
+    if let Some(frame) = in_place.filter(|_| sharers == 1 && !write) {
+        b.map(page, frame, false, execute);
+        b.provide(Builder::frame_cap(frame, Some(page), VmRights { read: true, write: false }))?;
+        return Ok(());
+    }
+    let frame = b.memory.allocate(12)?;
+    for s in elf.segments().filter(|s| touches(s, page)) {
+        let from = page.max(s.vaddr);
+        let to = (page + 4096).min(s.vaddr + s.file_size);
+        if from < to {
+            let bytes = &elf.bytes(&s)[(from - s.vaddr) as usize..(to - s.vaddr) as usize];
+            let dest = frame.kernel() + (from - page) as usize;
+            // SAFETY: the frame was just allocated, the range lies inside its page, and the file is elsewhere.
+            unsafe {
+                let dest = core::ptr::with_exposed_provenance_mut::<u8>(dest);
+                core::ptr::copy_nonoverlapping(bytes.as_ptr(), dest, bytes.len());
+            }
+        }
+    }
+    if execute {
+        arch::cpu::cache(arch::cpu::CacheOp::Unify, frame.kernel(), 4096);
+    }
+    b.map(page, frame, write || sharers == 0, execute);
+    b.provide(Builder::frame_cap(frame, Some(page), VmRights::READ_WRITE))?;
+    Ok(())
+}
+
+fn provide_trace(b: &mut Builder<'_>, machine: &Machine<'_>) -> Result<AxiomInfo, Fatal> {
+    let trace_cap = b.provide(Cap::Trace)?;
+    let trace_frames = b.next;
+    let ring = super::ring_phys(machine.image.0);
+    for i in 0..trace::PAGES as u64 {
+        let frame = PhysAddr(ring + i * 4096);
+        b.provide(Builder::frame_cap(frame, None, VmRights { read: true, write: false }))?;
+    }
+    let [kernel_text, kernel_rodata, kernel_data, kernel_bss] = super::image_sizes();
+    Ok(AxiomInfo {
+        trace_cap,
+        trace_frames,
+        trace_frame_count: trace::PAGES as u64,
+        kernel_text,
+        kernel_rodata,
+        kernel_data,
+        kernel_bss,
+        boot_allocated: 0,
+        counter_frequency: arch::timer::frequency(),
+        entry_counter: machine.entry_counter,
+        ram_bytes: b.memory.ram().iter().map(|r| r.1 - r.0).sum(),
+    })
+}
+
+/// Bytes of the device tree that mean something: emulators pad theirs a lot.
+fn fdt_used(machine: &Machine<'_>) -> u64 {
+    machine.fdt.used() as u64
+}
+
+fn extra_size(machine: &Machine<'_>) -> u64 {
+    let header = size_of::<Header>() as u64;
+    let fdt = (header + fdt_used(machine)).next_multiple_of(8);
+    fdt + header + size_of::<AxiomInfo>() as u64
+}
+
+/// Writes the extra BootInfo chunks into frames of their own.
+fn provide_extra(
+    b: &mut Builder<'_>,
+    machine: &Machine<'_>,
+    vaddr: u64,
+    bytes: u64,
+    mut axiom: AxiomInfo,
+) -> Result<SlotRegion, Fatal> {
+    let pages = bytes.div_ceil(4096);
+    let start = b.next;
+    let mut frames = [PhysAddr(0); 64];
+    if pages as usize > frames.len() {
+        return Err(Fatal("the device tree is larger than 256 KiB"));
+    }
+    for (i, frame) in frames.iter_mut().enumerate().take(pages as usize) {
+        *frame = b.memory.allocate(12)?;
+        let at = vaddr + 4096 * i as u64;
+        b.map(at, *frame, true, false);
+        b.provide(Builder::frame_cap(*frame, Some(at), VmRights::READ_WRITE))?;
+    }
+    axiom.boot_allocated = b.memory.allocated() + (1 << 12);
+    let mut at = 0u64;
+    let mut write = |data: &[u8]| {
+        for byte in data.chunks(1) {
+            let dest = frames[(at / 4096) as usize].kernel() + (at % 4096) as usize;
+            // SAFETY: inside a frame that was just allocated.
+            unsafe { core::ptr::with_exposed_provenance_mut::<u8>(dest).write(byte[0]) };
+            at += 1;
+        }
+    };
+    let used = fdt_used(machine);
+    let fdt_len = (size_of::<Header>() as u64 + used).next_multiple_of(8);
+    write(&HEADER_FDT.to_le_bytes());
+    write(&fdt_len.to_le_bytes());
+    let blob = machine.fdt.bytes();
+    write(&blob[..4]);
+    write(&(used as u32).to_be_bytes());
+    write(&blob[8..used as usize]);
+    write(&[0; 8][..(fdt_len - 16 - used) as usize]);
+    write(&ext::BOOTINFO_AXIOM.to_le_bytes());
+    write(&((size_of::<Header>() + size_of::<AxiomInfo>()) as u64).to_le_bytes());
+    let words = [
+        axiom.trace_cap,
+        axiom.trace_frames,
+        axiom.trace_frame_count,
+        axiom.kernel_text,
+        axiom.kernel_rodata,
+        axiom.kernel_data,
+        axiom.kernel_bss,
+        axiom.boot_allocated,
+        axiom.counter_frequency,
+        axiom.entry_counter,
+        axiom.ram_bytes,
+    ];
+    words.iter().for_each(|w| write(&w.to_le_bytes()));
+    Ok(SlotRegion { start, end: b.next })
+}
+
+fn threads(b: &mut Builder<'_>, cnode: PhysAddr, ipc_buffer: u64) -> Result<Ptr<Tcb>, Fatal> {
+    let tcb_at = b.memory.allocate(12)?;
+    // SAFETY: zeroed memory of a page, allocated for this: the TCB in the first half, the scheduling context in the second.
+    let (tcb, sc): (Ptr<Tcb>, Ptr<SchedContext>) =
+        unsafe { (Ptr::new(tcb_at.kernel()), Ptr::new(tcb_at.kernel() + (1 << o::TCB_BITS))) };
+    b.put(init::TCB.0, Cap::Tcb { tcb });
+    b.put(init::SCHED_CONTEXT.0, Cap::SchedContext { sc, bits: SC_BITS });
+    let space = Cap::CNode { base: cnode, radix: CNODE_BITS, guard: 0, guard_size: 64 - CNODE_BITS };
+    b.put(init::CNODE.0, space);
+    slot::insert(space, b.slot(init::CNODE.0), tcb.slot(TCB_CSPACE));
+    let vspace = b.slot(init::VSPACE.0);
+    slot::insert(vspace.cap(), vspace, tcb.slot(TCB_VSPACE));
+    let buffer = b.slot(init::IPC_BUFFER.0);
+    slot::insert(buffer.cap(), buffer, tcb.slot(TCB_BUFFER));
+    tcb.ipc_buffer.set(ipc_buffer);
+    tcb.regs.set(r::SPSR, r::USER_SPSR);
+    tcb.priority.set(o::MAX_PRIORITY as u8);
+    tcb.mcp.set(o::MAX_PRIORITY as u8);
+    for (cell, byte) in tcb.name.iter().zip(b"rootserver") {
+        cell.set(*byte);
+    }
+    sched::update_timestamp();
+    sc.configure(2, arch::timer::us_to_ticks(BUDGET_US), 0, node().now.get());
+    sc.tcb.set(Some(tcb));
+    tcb.sc.set(Some(sc));
+    Ok(tcb)
+}
+
+fn launch(tcb: Ptr<Tcb>) {
+    let n = node();
+    tcb.state.set(ThreadState::Running);
+    sched::update_timestamp();
+    n.consumed.set(0);
+    n.enqueue(tcb, false);
+    sched::reschedule();
+    sched::schedule();
+    sched::activate();
+}
+
+fn provide_untypeds(
+    b: &mut Builder<'_>,
+    machine: &Machine<'_>,
+    list: &mut [UntypedDesc; MAX_UNTYPEDS],
+) -> Result<SlotRegion, Fatal> {
+    let start = b.next;
+    let ram: Ranges = b.memory.free_ranges();
+    for &(from, to) in ram.as_slice() {
+        provide_range(b, list, start, from, to, false)?;
+    }
+    let mut devices = Ranges::all(1 << arch::cpu::physical_bits());
+    for &(from, to) in b.memory.ram() {
+        devices.remove(from, to)?;
+    }
+    for &(from, to) in machine.kernel_devices.iter().filter(|d| d.0 < d.1) {
+        devices.remove(from, to)?;
+    }
+    for &(from, to) in devices.as_slice() {
+        provide_range(b, list, start, from, to, true)?;
+    }
+    Ok(SlotRegion { start, end: b.next })
+}
+
+/// Hands a range out in the largest aligned powers of two; what does not fit into the list stays unused.
+fn provide_range(
+    b: &mut Builder<'_>,
+    list: &mut [UntypedDesc; MAX_UNTYPEDS],
+    first: u64,
+    from: u64,
+    to: u64,
+    device: bool,
+) -> Result<(), Fatal> {
+    let mut at = from;
+    while at < to && ((b.next - first) as usize) < MAX_UNTYPEDS {
+        let aligned = if at == 0 { o::MAX_UNTYPED_BITS as u32 } else { at.trailing_zeros() };
+        let bits = aligned.min((to - at).ilog2()).min(o::MAX_UNTYPED_BITS as u32);
+        list[(b.next - first) as usize] =
+            UntypedDesc { paddr: at, size_bits: bits as u8, is_device: device.into(), padding: [0; 6] };
+        b.provide(Cap::Untyped { base: PhysAddr(at), bits, device, free: 0 })?;
+        at += 1 << bits;
+    }
+    Ok(())
+}

@@ -1,0 +1,50 @@
+//! Interrupt control and handlers.
+use super::{Args, Invoked, Outcome, Stop, ensure_empty, signal_argument, target_slot};
+use crate::arch;
+use crate::delete;
+use crate::node::node;
+use axiom_objects::{Cap, slot};
+use sel4_sys::label;
+
+/// Invokes IRQControl.
+pub fn invoke_control(args: &Args) -> Invoked {
+    let (trigger, first) = match args.label {
+        label::IRQ_ISSUE_HANDLER => (None, 1),
+        label::IRQ_ISSUE_HANDLER_TRIGGER => (Some(args.word(1) & 1 != 0), 2),
+        _ => return Err(Stop::IllegalOperation),
+    };
+    args.need(first + 2, 1)?;
+    let irq = args.word(0);
+    let max = u64::from(arch::irq::max());
+    if irq > max {
+        return Err(Stop::Range { min: 0, max });
+    }
+    let irq = irq as u32;
+    if node().irq_active(irq).get() || irq == arch::timer::irq() {
+        return Err(Stop::RevokeFirst);
+    }
+    let dest = target_slot(args.cap_slot(0)?.cap(), args.word(first), args.word(first + 1), false)?;
+    ensure_empty(dest)?;
+    if let Some(edge) = trigger {
+        arch::irq::set_trigger(irq, edge);
+    }
+    node().irq_active(irq).set(true);
+    slot::insert(Cap::IrqHandler { irq }, args.slot, dest);
+    Ok(Outcome::Done)
+}
+
+/// Invokes an interrupt handler capability.
+pub fn invoke_handler(args: &Args, irq: u32) -> Invoked {
+    let Some(own) = node().irq_slot(irq) else { return Err(Stop::IllegalOperation) };
+    match args.label {
+        label::IRQ_ACK => arch::irq::unmask(irq),
+        label::IRQ_SET_HANDLER => {
+            let (src, cap) = signal_argument(args, 0)?;
+            delete::delete_simple(own);
+            slot::insert(cap, src, own);
+        }
+        label::IRQ_CLEAR_HANDLER => delete::delete_simple(own),
+        _ => return Err(Stop::IllegalOperation),
+    }
+    Ok(Outcome::Done)
+}

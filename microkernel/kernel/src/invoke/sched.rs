@@ -1,0 +1,168 @@
+//! Scheduling contexts, SchedControl and the domain capability.
+use super::{Args, Invoked, Outcome, Stop};
+use crate::arch;
+use crate::node::node;
+use crate::sched::{self, MAX_PERIOD_US, MIN_BUDGET_US};
+use axiom_objects::object::{SchedContext, ThreadState};
+use axiom_objects::{Cap, Ptr};
+use sel4_sys::label;
+
+/// Invokes a scheduling context.
+pub fn invoke_context(args: &Args, sc: Ptr<SchedContext>) -> Invoked {
+    match args.label {
+        label::SCHED_CONTEXT_BIND => bind(args, sc),
+        label::SCHED_CONTEXT_UNBIND_OBJECT => unbind_object(args, sc),
+        label::SCHED_CONTEXT_UNBIND => {
+            sched::unbind_tcb(sc);
+            sched::unbind_ntfn(sc);
+            if let Some(reply) = sc.reply.take() {
+                reply.sc.set(None);
+            }
+            Ok(Outcome::Done)
+        }
+        label::SCHED_CONTEXT_CONSUMED => Ok(Outcome::Words([sched::take_consumed(sc), 0, 0, 0], 1)),
+        label::SCHED_CONTEXT_YIELD_TO => yield_to(sc),
+        _ => Err(Stop::IllegalOperation),
+    }
+}
+
+fn bind(args: &Args, sc: Ptr<SchedContext>) -> Invoked {
+    args.need(0, 1)?;
+    let cap = args.cap_slot(0)?.cap();
+    if !matches!(cap, Cap::Tcb { .. } | Cap::Notification { .. }) {
+        return Err(Stop::InvalidCapability(1));
+    }
+    if sc.tcb.get().is_some() || sc.ntfn.get().is_some() {
+        return Err(Stop::IllegalOperation);
+    }
+    match cap {
+        Cap::Tcb { tcb } => {
+            let blocked = !tcb.is_runnable() && !matches!(tcb.state.get(), ThreadState::Inactive | ThreadState::Idle);
+            if tcb.sc.get().is_some() || (blocked && sc.is_active() && !sched::is_usable(sc)) {
+                return Err(Stop::IllegalOperation);
+            }
+            sched::bind_tcb(sc, tcb);
+        }
+        Cap::Notification { ntfn, .. } => {
+            if ntfn.sc.get().is_some() {
+                return Err(Stop::IllegalOperation);
+            }
+            ntfn.sc.set(Some(sc));
+            sc.ntfn.set(Some(ntfn));
+        }
+        _ => return Err(Stop::InvalidCapability(1)),
+    }
+    Ok(Outcome::Done)
+}
+
+fn unbind_object(args: &Args, sc: Ptr<SchedContext>) -> Invoked {
+    args.need(0, 1)?;
+    match args.cap_slot(0)?.cap() {
+        Cap::Tcb { tcb } if sc.tcb.get() == Some(tcb) && tcb != node().current() => {
+            sched::unbind_tcb(sc);
+            Ok(Outcome::Done)
+        }
+        Cap::Notification { ntfn, .. } if sc.ntfn.get() == Some(ntfn) => {
+            sched::unbind_ntfn(sc);
+            Ok(Outcome::Done)
+        }
+        Cap::Tcb { .. } | Cap::Notification { .. } => Err(Stop::IllegalOperation),
+        _ => Err(Stop::InvalidCapability(1)),
+    }
+}
+
+fn yield_to(sc: Ptr<SchedContext>) -> Invoked {
+    let n = node();
+    let current = n.current();
+    let Some(target) = sc.tcb.get() else { return Err(Stop::IllegalOperation) };
+    if target == current || target.priority.get() > current.mcp.get() || sc.yield_from.get().is_some() {
+        return Err(Stop::IllegalOperation);
+    }
+    sched::resume_sc(sc);
+    if target.is_schedulable() {
+        n.dequeue(target);
+        if target.priority.get() >= current.priority.get() {
+            current.yield_to.set(Some(sc));
+            sc.yield_from.set(Some(current));
+            current.state.set(ThreadState::Running);
+            n.enqueue(current, true);
+            n.enqueue(target, true);
+            sched::reschedule();
+            return Ok(Outcome::Later);
+        }
+        n.enqueue(target, true);
+    }
+    Ok(Outcome::Words([sched::take_consumed(sc), 0, 0, 0], 1))
+}
+
+/// Invokes SchedControl.
+pub fn invoke_control(args: &Args) -> Invoked {
+    if args.label != label::SCHED_CONTROL_CONFIGURE_FLAGS {
+        return Err(Stop::IllegalOperation);
+    }
+    args.need(5, 1)?;
+    let [budget, period, extra, badge, flags] = core::array::from_fn(|i| args.word(i));
+    let Cap::SchedContext { sc, bits } = args.cap_slot(0)?.cap() else { return Err(Stop::InvalidCapability(1)) };
+    let range = |max| Stop::Range { min: MIN_BUDGET_US, max };
+    if !(MIN_BUDGET_US..=MAX_PERIOD_US).contains(&budget) || !(MIN_BUDGET_US..=MAX_PERIOD_US).contains(&period) {
+        return Err(range(MAX_PERIOD_US));
+    }
+    if budget > period {
+        return Err(range(period));
+    }
+    let most = SchedContext::capacity(bits);
+    if extra.saturating_add(2) > u64::from(most) {
+        return Err(Stop::Range { min: 0, max: u64::from(most) - 2 });
+    }
+    configure(sc, budget, period, extra as u32 + 2, badge, flags & 1 != 0);
+    Ok(Outcome::Done)
+}
+
+fn configure(sc: Ptr<SchedContext>, budget: u64, period: u64, refills: u32, badge: u64, sporadic: bool) {
+    let n = node();
+    sc.badge.set(badge);
+    sc.sporadic.set(sporadic);
+    let tcb = sc.tcb.get();
+    if let Some(tcb) = tcb {
+        sched::release_remove(tcb);
+        n.dequeue(tcb);
+        if n.current_sc.get() == Some(sc) {
+            // What was used so far is charged to the old parameters.
+            sched::charge_current(n.consumed.get(), false);
+            n.dequeue(tcb);
+            sched::release_remove(tcb);
+        }
+    }
+    let (budget_ticks, slack) = (arch::timer::us_to_ticks(budget), arch::timer::us_to_ticks(sched::KERNEL_WCET_US));
+    let (period_ticks, refills) = if budget == period { (0, 2) } else { (arch::timer::us_to_ticks(period), refills) };
+    if sc.is_active() && tcb.is_some_and(|t| t.is_runnable()) {
+        sc.reconfigure(refills, budget_ticks, period_ticks, n.now.get(), slack);
+    } else {
+        sc.configure(refills, budget_ticks, period_ticks, n.now.get());
+    }
+    n.reprogram.set(true);
+    if let Some(tcb) = tcb {
+        sched::resume_sc(sc);
+        if tcb == n.current() {
+            sched::reschedule();
+        } else if tcb.is_schedulable() {
+            sched::switch_if_higher(tcb);
+        }
+    }
+}
+
+/// Invokes the domain capability. There is one domain.
+pub fn invoke_domain(args: &Args) -> Invoked {
+    if args.label != label::DOMAIN_SET {
+        return Err(Stop::IllegalOperation);
+    }
+    args.need(1, 0)?;
+    if args.word(0) != 0 {
+        return Err(Stop::InvalidArgument(0));
+    }
+    args.need(1, 1)?;
+    match args.cap_slot(0)?.cap() {
+        Cap::Tcb { .. } => Ok(Outcome::Done),
+        _ => Err(Stop::InvalidArgument(1)),
+    }
+}

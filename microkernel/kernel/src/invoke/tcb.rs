@@ -1,0 +1,332 @@
+//! TCB invocations.
+use super::{Args, Invoked, Outcome, Stop, cnode};
+use crate::arch;
+use crate::delete;
+use crate::fault::sanitise;
+use crate::node::node;
+use crate::sched;
+use axiom_objects::object::{TCB_BUFFER, TCB_CSPACE, TCB_FAULT, TCB_TIMEOUT, TCB_VSPACE, Tcb};
+use axiom_objects::registers::{FAULT_PC, PC, TPIDR, USER_CONTEXT_ORDER};
+use axiom_objects::{Cap, Ptr, Slot, slot};
+use sel4_sys::regs::{FRAME_REGISTERS, USER_CONTEXT_WORDS};
+use sel4_sys::{CapRights, label};
+
+/// Invokes a TCB.
+pub fn invoke(args: &Args, tcb: Ptr<Tcb>) -> Invoked {
+    match args.label {
+        label::TCB_READ_REGISTERS => read_registers(args, tcb),
+        label::TCB_WRITE_REGISTERS => write_registers(args, tcb),
+        label::TCB_COPY_REGISTERS => copy_registers(args, tcb),
+        label::TCB_SUSPEND => {
+            sched::suspend(tcb);
+            Ok(Outcome::Done)
+        }
+        label::TCB_RESUME => {
+            sched::restart(tcb);
+            Ok(Outcome::Done)
+        }
+        label::TCB_CONFIGURE => configure(args, tcb),
+        label::TCB_SET_PRIORITY => {
+            let priority = authorised(args, 0)?;
+            sched::set_priority(tcb, priority);
+            Ok(Outcome::Done)
+        }
+        label::TCB_SET_MC_PRIORITY => {
+            let mcp = authorised(args, 0)?;
+            tcb.mcp.set(mcp);
+            Ok(Outcome::Done)
+        }
+        label::TCB_SET_SCHED_PARAMS => set_sched_params(args, tcb),
+        label::TCB_SET_TIMEOUT_ENDPOINT => {
+            args.need(0, 1)?;
+            let handler = fault_handler(args, 0, 1)?;
+            install(handler, args.slot, tcb, TCB_TIMEOUT)?;
+            Ok(Outcome::Done)
+        }
+        label::TCB_SET_IPC_BUFFER => {
+            args.need(1, 1)?;
+            let buffer = ipc_buffer(args, args.word(0), 0)?;
+            set_buffer(buffer, args.word(0), args.slot, tcb)?;
+            Ok(Outcome::Done)
+        }
+        label::TCB_SET_SPACE => set_space(args, tcb),
+        label::TCB_BIND_NOTIFICATION => bind_notification(args, tcb),
+        label::TCB_UNBIND_NOTIFICATION => match tcb.bound_ntfn.get() {
+            Some(ntfn) => {
+                crate::notify::unbind(ntfn);
+                Ok(Outcome::Done)
+            }
+            None => Err(Stop::IllegalOperation),
+        },
+        label::TCB_SET_TLS_BASE => {
+            args.need(1, 0)?;
+            tcb.regs.set(TPIDR, args.word(0));
+            if tcb == node().current() {
+                sched::reschedule();
+            }
+            Ok(Outcome::Done)
+        }
+        label::TCB_SET_FLAGS => set_flags(args, tcb),
+        _ => Err(Stop::IllegalOperation),
+    }
+}
+
+fn read_registers(args: &Args, tcb: Ptr<Tcb>) -> Invoked {
+    args.need(2, 0)?;
+    let (flags, count) = (args.word(0), args.word(1));
+    if !(1..=USER_CONTEXT_WORDS as u64).contains(&count) {
+        return Err(Stop::Range { min: 1, max: USER_CONTEXT_WORDS as u64 });
+    }
+    if tcb == args.tcb {
+        return Err(Stop::IllegalOperation);
+    }
+    if flags & 1 != 0 {
+        sched::suspend(tcb);
+    }
+    let mut written = 0;
+    for (i, register) in USER_CONTEXT_ORDER.iter().enumerate().take(count as usize) {
+        let register = if *register == PC { FAULT_PC } else { *register };
+        if args.answer(i, tcb.regs.get(register)) {
+            written = i + 1;
+        }
+    }
+    Ok(Outcome::Written(written))
+}
+
+fn write_registers(args: &Args, tcb: Ptr<Tcb>) -> Invoked {
+    args.need(2, 0)?;
+    let (flags, count) = (args.word(0), args.word(1));
+    if ((args.words() - 2) as u64) < count {
+        return Err(Stop::Truncated);
+    }
+    if tcb == args.tcb {
+        return Err(Stop::IllegalOperation);
+    }
+    for (i, register) in USER_CONTEXT_ORDER.iter().enumerate().take(count as usize) {
+        let value = sanitise(*register, args.word(i + 2));
+        tcb.regs.set(*register, value);
+        if *register == PC {
+            tcb.regs.set(FAULT_PC, value);
+        }
+    }
+    if flags & 1 != 0 {
+        sched::restart(tcb);
+    }
+    Ok(Outcome::Done)
+}
+
+fn copy_registers(args: &Args, tcb: Ptr<Tcb>) -> Invoked {
+    args.need(1, 1)?;
+    let flags = args.word(0);
+    let Cap::Tcb { tcb: source } = args.cap_slot(0)?.cap() else { return Err(Stop::InvalidCapability(1)) };
+    if flags & 1 != 0 {
+        sched::suspend(source);
+    }
+    if flags & 2 != 0 {
+        sched::restart(tcb);
+    }
+    let copy = |registers: &[usize]| {
+        for register in registers {
+            tcb.regs.set(*register, source.regs.get(*register));
+        }
+    };
+    if flags & 4 != 0 {
+        copy(&USER_CONTEXT_ORDER[..FRAME_REGISTERS]);
+        tcb.regs.set(PC, source.regs.get(FAULT_PC));
+        tcb.regs.set(FAULT_PC, source.regs.get(FAULT_PC));
+    }
+    if flags & 8 != 0 {
+        copy(&USER_CONTEXT_ORDER[FRAME_REGISTERS..]);
+    }
+    if tcb == node().current() {
+        sched::reschedule();
+    }
+    Ok(Outcome::Done)
+}
+
+/// A priority in word `index` that the TCB in capability argument 0 may give.
+fn authorised(args: &Args, index: usize) -> Result<u8, Stop> {
+    args.need(index + 1, 1)?;
+    let Cap::Tcb { tcb: authority } = args.cap_slot(0)?.cap() else { return Err(Stop::InvalidCapability(1)) };
+    let priority = args.word(index);
+    let max = u64::from(authority.mcp.get());
+    if priority > max { Err(Stop::Range { min: 0, max }) } else { Ok(priority as u8) }
+}
+
+fn set_sched_params(args: &Args, tcb: Ptr<Tcb>) -> Invoked {
+    args.need(2, 3)?;
+    let mcp = authorised(args, 0)?;
+    let priority = authorised(args, 1)?;
+    let sc = match args.cap_slot(1)?.cap() {
+        Cap::Null => {
+            if tcb == node().current() {
+                return Err(Stop::IllegalOperation);
+            }
+            None
+        }
+        Cap::SchedContext { sc, .. } => {
+            if tcb.sc.get().is_some_and(|own| own != sc)
+                || (tcb.sc.get() != Some(sc) && (sc.tcb.get().is_some() || sc.ntfn.get().is_some()))
+            {
+                return Err(Stop::IllegalOperation);
+            }
+            if tcb.sc.get() != Some(sc) && is_blocked(tcb) && sc.is_active() && !sched::is_usable(sc) {
+                return Err(Stop::IllegalOperation);
+            }
+            Some(sc)
+        }
+        _ => return Err(Stop::InvalidCapability(2)),
+    };
+    let handler = fault_handler(args, 2, 3)?;
+    install(handler, args.slot, tcb, TCB_FAULT)?;
+    tcb.mcp.set(mcp);
+    sched::set_priority(tcb, priority);
+    match sc {
+        Some(sc) if tcb.sc.get() != Some(sc) => sched::bind_tcb(sc, tcb),
+        None => {
+            if let Some(own) = tcb.sc.get() {
+                sched::unbind_tcb(own);
+            }
+        }
+        _ => {}
+    }
+    Ok(Outcome::Done)
+}
+
+fn is_blocked(tcb: Ptr<Tcb>) -> bool {
+    use axiom_objects::ThreadState as S;
+    matches!(
+        tcb.state.get(),
+        S::BlockedOnReceive | S::BlockedOnSend | S::BlockedOnReply | S::BlockedOnNotification
+    )
+}
+
+/// A capability argument to be installed: what to install, and where it came from.
+struct Install {
+    cap: Cap,
+    src: Ptr<Slot>,
+}
+
+fn fault_handler(args: &Args, index: usize, argument: u64) -> Result<Install, Stop> {
+    let src = args.cap_slot(index)?;
+    let cap = src.cap();
+    let valid = match cap {
+        Cap::Null => true,
+        Cap::Endpoint { rights, .. } => {
+            rights.contains(CapRights::WRITE)
+                && (rights.contains(CapRights::GRANT) || rights.contains(CapRights::GRANT_REPLY))
+        }
+        _ => false,
+    };
+    if valid { Ok(Install { cap, src }) } else { Err(Stop::InvalidCapability(argument)) }
+}
+
+fn cspace_root(args: &Args, index: usize, data: u64) -> Result<Install, Stop> {
+    let src = args.cap_slot(index)?;
+    let cap = if data == 0 { src.cap() } else { cnode::with_data(src.cap(), data, false) };
+    match delete::derive(src, cap)? {
+        cap @ Cap::CNode { .. } => Ok(Install { cap, src }),
+        _ => Err(Stop::IllegalOperation),
+    }
+}
+
+fn vspace_root(args: &Args, index: usize) -> Result<Install, Stop> {
+    let src = args.cap_slot(index)?;
+    match delete::derive(src, src.cap())? {
+        cap @ Cap::VSpace { asid: Some(_), .. } => Ok(Install { cap, src }),
+        _ => Err(Stop::IllegalOperation),
+    }
+}
+
+fn ipc_buffer(args: &Args, address: u64, index: usize) -> Result<Option<Install>, Stop> {
+    if address == 0 {
+        return Ok(None);
+    }
+    let src = args.cap_slot(index)?;
+    match delete::derive(src, src.cap())? {
+        cap @ Cap::Frame { device: false, .. } => {
+            if address % 1024 != 0 {
+                return Err(Stop::Alignment);
+            }
+            Ok(Some(Install { cap, src }))
+        }
+        _ => Err(Stop::IllegalOperation),
+    }
+}
+
+/// Puts a capability into a slot of the TCB. Deleting what was there can be long; then the invocation is made again.
+fn install(new: Install, own: Ptr<Slot>, tcb: Ptr<Tcb>, index: usize) -> Result<(), Stop> {
+    delete::delete(tcb.slot(index))?;
+    // Deleting may have taken the source or the TCB's own capability along.
+    if new.cap != Cap::Null && new.cap.same_object(&new.src.cap()) && own.cap() == (Cap::Tcb { tcb }) {
+        slot::insert(new.cap, new.src, tcb.slot(index));
+    }
+    Ok(())
+}
+
+fn set_buffer(buffer: Option<Install>, address: u64, own: Ptr<Slot>, tcb: Ptr<Tcb>) -> Result<(), Stop> {
+    delete::delete(tcb.slot(TCB_BUFFER))?;
+    tcb.ipc_buffer.set(address);
+    if let Some(buffer) = buffer {
+        install(buffer, own, tcb, TCB_BUFFER)?;
+    }
+    if tcb == node().current() {
+        sched::reschedule();
+    }
+    Ok(())
+}
+
+fn configure(args: &Args, tcb: Ptr<Tcb>) -> Invoked {
+    args.need(3, 3)?;
+    let address = args.word(2);
+    let buffer = ipc_buffer(args, address, 2)?;
+    let cspace = cspace_root(args, 0, args.word(0))?;
+    let vspace = vspace_root(args, 1)?;
+    install(cspace, args.slot, tcb, TCB_CSPACE)?;
+    install(vspace, args.slot, tcb, TCB_VSPACE)?;
+    set_buffer(buffer, address, args.slot, tcb)?;
+    Ok(Outcome::Done)
+}
+
+fn set_space(args: &Args, tcb: Ptr<Tcb>) -> Invoked {
+    args.need(2, 3)?;
+    let handler = fault_handler(args, 0, 1)?;
+    let cspace = cspace_root(args, 1, args.word(0))?;
+    let vspace = vspace_root(args, 2)?;
+    install(handler, args.slot, tcb, TCB_FAULT)?;
+    install(cspace, args.slot, tcb, TCB_CSPACE)?;
+    install(vspace, args.slot, tcb, TCB_VSPACE)?;
+    if tcb == node().current() {
+        sched::reschedule();
+    }
+    Ok(Outcome::Done)
+}
+
+fn bind_notification(args: &Args, tcb: Ptr<Tcb>) -> Invoked {
+    args.need(0, 1)?;
+    if tcb.bound_ntfn.get().is_some() {
+        return Err(Stop::IllegalOperation);
+    }
+    let Cap::Notification { ntfn, rights, .. } = args.cap_slot(0)?.cap() else {
+        return Err(Stop::IllegalOperation);
+    };
+    if !rights.contains(CapRights::READ) || ntfn.head.get().is_some() || ntfn.bound.get().is_some() {
+        return Err(Stop::IllegalOperation);
+    }
+    ntfn.bound.set(Some(tcb));
+    tcb.bound_ntfn.set(Some(ntfn));
+    Ok(Outcome::Done)
+}
+
+/// `seL4_TCBFlag_fpuDisabled`, the only flag.
+const FLAG_FPU_DISABLED: u64 = 1;
+
+fn set_flags(args: &Args, tcb: Ptr<Tcb>) -> Invoked {
+    args.need(2, 0)?;
+    let flags = (tcb.flags.get() & !args.word(0)) | (args.word(1) & FLAG_FPU_DISABLED);
+    tcb.flags.set(flags);
+    if flags & FLAG_FPU_DISABLED != 0 {
+        arch::fpu::release(tcb);
+    }
+    Ok(Outcome::Words([flags, 0, 0, 0], 1))
+}

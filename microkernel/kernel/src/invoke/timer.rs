@@ -1,0 +1,68 @@
+//! The extensions: Timer objects and the Trace capability.
+use super::{Args, Invoked, Outcome, Stop, signal_argument};
+use crate::delete;
+use crate::node::node;
+use crate::trace;
+use axiom_objects::{Ptr, Timer, slot};
+use sel4_sys::ext;
+
+/// Invokes a timer.
+pub fn invoke_timer(args: &Args, timer: Ptr<Timer>) -> Invoked {
+    let n = node();
+    match args.label {
+        ext::TIMER_BIND => {
+            let (src, cap) = signal_argument(args, 0)?;
+            delete::delete_simple(timer.slot());
+            slot::insert(cap, src, timer.slot());
+        }
+        ext::TIMER_UNBIND => delete::delete_simple(timer.slot()),
+        ext::TIMER_ARM => {
+            args.need(2, 0)?;
+            n.timers.remove(timer);
+            timer.deadline.set(args.word(0));
+            timer.period.set(args.word(1));
+            n.timers.insert(timer);
+            n.reprogram.set(true);
+        }
+        ext::TIMER_CANCEL => {
+            n.timers.remove(timer);
+            n.reprogram.set(true);
+        }
+        ext::TIMER_READ => {
+            let words = [
+                timer.expirations.replace(0),
+                timer.overruns.replace(0),
+                timer.last_deadline.get(),
+                timer.last_seen.get(),
+            ];
+            return Ok(Outcome::Words(words, 4));
+        }
+        _ => return Err(Stop::IllegalOperation),
+    }
+    Ok(Outcome::Done)
+}
+
+/// Invokes the Trace capability.
+pub fn invoke_trace(args: &Args) -> Invoked {
+    match args.label {
+        ext::TRACE_SET_MASK => {
+            args.need(1, 0)?;
+            trace::set_mask(args.word(0));
+            Ok(Outcome::Done)
+        }
+        ext::TRACE_EMIT => {
+            args.need(3, 0)?;
+            let (event, arg0, arg1) = (args.word(0), args.word(1), args.word(2));
+            if event > 0xffff || arg0 > 0xffff {
+                return Err(Stop::Range { min: 0, max: 0xffff });
+            }
+            trace::record_user(event as u16, arg0 as u16, arg1 as u32);
+            Ok(Outcome::Done)
+        }
+        ext::TRACE_INFO => {
+            let [bytes, written, mask] = trace::info();
+            Ok(Outcome::Words([bytes, written, mask, 0], 3))
+        }
+        _ => Err(Stop::IllegalOperation),
+    }
+}

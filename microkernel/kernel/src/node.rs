@@ -1,0 +1,181 @@
+//! The state of a core: who runs, who is ready, who waits for time, and the interrupt slots.
+//!
+//! Everything that would be per core is in one structure, [`Node`]. The kernel runs on one core with interrupts
+//! masked, so a static of cells is never used from two places at once.
+use axiom_objects::object::{Link, SchedContext, Tcb, ThreadState};
+use axiom_objects::queue::Ends;
+use axiom_objects::timer::TimerHeap;
+use axiom_objects::{Ptr, Slot, Ticks};
+use core::cell::Cell;
+
+/// Interrupt numbers that the kernel can hand out: all of GICv2 and the SPIs of GICv3 below 1020.
+pub const MAX_IRQS: usize = 1020;
+const PRIORITIES: usize = 256;
+
+/// What the scheduler does when the kernel is about to leave.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// The current thread goes on.
+    Resume,
+    /// The ready queues decide.
+    ChooseNew,
+    /// This thread runs, unless a higher one is ready.
+    SwitchTo(Ptr<Tcb>),
+}
+
+/// A core's state.
+pub struct Node {
+    /// The running thread; none only during boot.
+    current: Link<Tcb>,
+    /// The scheduling context that time is charged to; none while idle.
+    pub current_sc: Link<SchedContext>,
+    /// What to do on the way out.
+    pub action: Cell<Action>,
+    /// The counter at kernel entry.
+    pub now: Cell<Ticks>,
+    /// Time used since the current context was last charged.
+    pub consumed: Cell<Ticks>,
+    /// The CPU timer must be set again.
+    pub reprogram: Cell<bool>,
+    /// Armed timers.
+    pub timers: TimerHeap,
+    /// Whose registers are in the FPU.
+    pub fpu_owner: Link<Tcb>,
+    /// Threads that wait for their refill, by time.
+    pub release: Cell<Ends>,
+    ready: [Cell<Ends>; PRIORITIES],
+    ready_words: Cell<u64>,
+    ready_bits: [Cell<u64>; PRIORITIES / 64],
+    irqs: [Slot; MAX_IRQS],
+    irq_active: [Cell<bool>; MAX_IRQS],
+    work: Cell<u32>,
+    idle: IdleTcb,
+}
+
+#[repr(align(2048))]
+struct IdleTcb(#[expect(dead_code, reason = "reached by address only")] core::mem::MaybeUninit<Tcb>);
+
+// SAFETY: one core runs in the kernel at a time, with interrupts masked; see the module's documentation.
+unsafe impl Sync for Node {}
+
+static NODE: Node = Node {
+    current: Cell::new(None),
+    current_sc: Cell::new(None),
+    action: Cell::new(Action::Resume),
+    now: Cell::new(0),
+    consumed: Cell::new(0),
+    reprogram: Cell::new(false),
+    timers: TimerHeap::new(),
+    fpu_owner: Cell::new(None),
+    release: Cell::new(Ends { head: None, tail: None }),
+    ready: [const { Cell::new(Ends { head: None, tail: None }) }; PRIORITIES],
+    ready_words: Cell::new(0),
+    ready_bits: [const { Cell::new(0) }; PRIORITIES / 64],
+    irqs: [const { Slot::new() }; MAX_IRQS],
+    irq_active: [const { Cell::new(false) }; MAX_IRQS],
+    work: Cell::new(0),
+    idle: IdleTcb(core::mem::MaybeUninit::zeroed()),
+};
+
+/// This core's state.
+#[inline(always)]
+pub fn node() -> &'static Node {
+    &NODE
+}
+
+impl Node {
+    /// The running thread.
+    #[inline(always)]
+    pub fn current(&self) -> Ptr<Tcb> {
+        match self.current.get() {
+            Some(tcb) => tcb,
+            None => self.idle(),
+        }
+    }
+
+    /// Makes `tcb` the running thread.
+    pub fn set_current(&self, tcb: Ptr<Tcb>) {
+        self.current.set(Some(tcb));
+    }
+
+    /// The idle thread.
+    pub fn idle(&self) -> Ptr<Tcb> {
+        // SAFETY: the idle thread is part of this static, and all-zero bytes are a valid TCB.
+        unsafe { Ptr::new((&raw const self.idle).expose_provenance()) }
+    }
+
+    /// Prepares the idle thread.
+    pub fn init(&self) {
+        let idle = self.idle();
+        idle.state.set(ThreadState::Idle);
+        self.set_current(idle);
+    }
+
+    /// The slot with the notification of an interrupt.
+    pub fn irq_slot(&self, irq: u32) -> Option<Ptr<Slot>> {
+        NODE.irqs.get(irq as usize).map(Ptr::from_static)
+    }
+
+    /// Whether a handler was issued for the interrupt.
+    pub fn irq_active(&self, irq: u32) -> &Cell<bool> {
+        &self.irq_active[irq as usize]
+    }
+
+    /// Puts a thread into its ready queue, at its head or tail.
+    pub fn enqueue(&self, tcb: Ptr<Tcb>, at_head: bool) {
+        if tcb.in_ready_queue.replace(true) {
+            return;
+        }
+        let priority = tcb.priority.get() as usize;
+        let queue = &self.ready[priority];
+        let ends = queue.get();
+        let at = if at_head { ends.head } else { None };
+        queue.set(ends.insert_before::<axiom_objects::queue::Sched>(tcb, at));
+        let word = priority / 64;
+        self.ready_bits[word].set(self.ready_bits[word].get() | 1 << (priority % 64));
+        self.ready_words.set(self.ready_words.get() | 1 << word);
+    }
+
+    /// Takes a thread out of its ready queue, if it is in it.
+    pub fn dequeue(&self, tcb: Ptr<Tcb>) {
+        if !tcb.in_ready_queue.replace(false) {
+            return;
+        }
+        let priority = tcb.priority.get() as usize;
+        let queue = &self.ready[priority];
+        let ends = queue.get().remove::<axiom_objects::queue::Sched>(tcb);
+        queue.set(ends);
+        if ends.head.is_none() {
+            let word = priority / 64;
+            let bits = self.ready_bits[word].get() & !(1 << (priority % 64));
+            self.ready_bits[word].set(bits);
+            if bits == 0 {
+                self.ready_words.set(self.ready_words.get() & !(1 << word));
+            }
+        }
+    }
+
+    /// The highest priority that has a ready thread.
+    #[inline(always)]
+    pub fn highest_ready(&self) -> Option<u8> {
+        let words = self.ready_words.get();
+        if words == 0 {
+            return None;
+        }
+        let word = 63 - words.leading_zeros() as usize;
+        let bit = 63 - self.ready_bits[word].get().leading_zeros() as usize;
+        Some((word * 64 + bit) as u8)
+    }
+
+    /// The first ready thread of the highest priority.
+    pub fn first_ready(&self) -> Option<Ptr<Tcb>> {
+        self.ready[self.highest_ready()? as usize].get().head
+    }
+
+    /// Every hundredth unit of long work asks whether something more urgent waits.
+    pub fn work_done(&self) -> bool {
+        let work = self.work.get() + 1;
+        self.work.set(if work >= 100 { 0 } else { work });
+        work >= 100
+    }
+}

@@ -1,0 +1,42 @@
+//! Kernel panics: a report, and the end. User errors never lead here.
+use crate::arch;
+use crate::node::node;
+use crate::print::{Bytes, println};
+use core::panic::PanicInfo;
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    println!("\naxiom: KERNEL PANIC: {info}");
+    let frame: u64;
+    // SAFETY: reads the frame pointer.
+    unsafe { core::arch::asm!("mov {}, x29", out(reg) frame, options(nomem, nostack)) };
+    backtrace(frame);
+    stop()
+}
+
+/// Prints the return addresses of the frame chain, as far as it stays on the kernel's stack, and the current thread.
+pub fn backtrace(frame: u64) {
+    let base = core::ptr::from_ref(&arch::trap::STACK) as u64;
+    let mut at = frame;
+    for _ in 0..32 {
+        if !(base..base + arch::trap::STACK_SIZE as u64 - 16).contains(&at) || at % 8 != 0 {
+            break;
+        }
+        // SAFETY: inside the kernel's stack, aligned.
+        let (next, back) = unsafe { (*(at as *const u64), *((at + 8) as *const u64)) };
+        println!("axiom:   called from {back:#x}");
+        at = next;
+    }
+    let tcb = node().current();
+    println!("axiom: thread '{}', registers:", Bytes(tcb));
+    for i in 0..9usize {
+        let r = |j| tcb.regs.get(4 * i + j);
+        println!("axiom:   {:2}: {:016x} {:016x} {:016x} {:016x}", 4 * i, r(0), r(1), r(2), r(3));
+    }
+}
+
+/// The end.
+pub fn stop() -> ! {
+    println!("axiom: the kernel has stopped");
+    arch::cpu::power_off()
+}

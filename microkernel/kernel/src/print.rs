@@ -1,0 +1,43 @@
+//! The kernel's own lines on the debug UART.
+use crate::arch;
+use axiom_objects::Ptr;
+use axiom_objects::object::Tcb;
+use core::fmt::{self, Write};
+
+struct Uart;
+
+impl Write for Uart {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            if byte == b'\n' {
+                arch::console::putc(b'\r');
+            }
+            arch::console::putc(byte);
+        }
+        Ok(())
+    }
+}
+
+/// Writes formatted text.
+pub fn write(args: fmt::Arguments<'_>) {
+    // Writing to the UART cannot fail; a formatting error comes from a Display implementation, and ours return none.
+    let _ = Uart.write_fmt(args);
+}
+
+/// Prints a line on the debug UART.
+macro_rules! println {
+    ($($arg:tt)*) => { $crate::print::write(format_args!("{}\n", format_args!($($arg)*))) };
+}
+pub(crate) use println;
+
+/// A thread's diagnostic name.
+pub struct Bytes(pub Ptr<Tcb>);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for byte in self.0.name_bytes() {
+            f.write_char(if byte.is_ascii_graphic() { byte as char } else { '?' })?;
+        }
+        Ok(())
+    }
+}
