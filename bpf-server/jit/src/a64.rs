@@ -362,15 +362,19 @@ impl<'a> Asm<'a> {
     }
     /// `stp t, t2, [sp, #offset]` in bytes; `pre` also moves SP there first.
     pub fn stp_sp(&mut self, t: Reg, t2: Reg, offset: i32, pre: bool) {
-        self.pair(if pre { 0xa980_0000 } else { 0xa900_0000 }, t, t2, offset);
+        self.pair(if pre { 0xa980_0000 } else { 0xa900_0000 }, t, t2, SP, offset);
+    }
+    /// `stp t, t2, [n, #offset]`.
+    pub fn stp(&mut self, t: Reg, t2: Reg, n: Reg, offset: i32) {
+        self.pair(0xa900_0000, t, t2, n, offset);
     }
     /// `ldp t, t2, [sp, #offset]`; `post` adds the offset to SP afterwards instead.
     pub fn ldp_sp(&mut self, t: Reg, t2: Reg, offset: i32, post: bool) {
-        self.pair(if post { 0xa8c0_0000 } else { 0xa940_0000 }, t, t2, offset);
+        self.pair(if post { 0xa8c0_0000 } else { 0xa940_0000 }, t, t2, SP, offset);
     }
-    fn pair(&mut self, base: u32, t: Reg, t2: Reg, offset: i32) {
+    fn pair(&mut self, base: u32, t: Reg, t2: Reg, n: Reg, offset: i32) {
         let imm7 = ((offset / 8) as u32 & 0x7f) << 15;
-        self.put(base | imm7 | (t2.0 as u32) << 10 | (SP.0 as u32) << 5 | t.0 as u32);
+        self.put(base | imm7 | (t2.0 as u32) << 10 | (n.0 as u32) << 5 | t.0 as u32);
     }
 
     /// An LSE atomic (`ldadd` family, `swp`) with acquire and release when `ordered`.

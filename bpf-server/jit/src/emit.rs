@@ -65,6 +65,7 @@ pub(crate) struct Emitter<'a, 'b> {
     function: Function,
     is_entry: bool,
     uses_helpers: bool,
+    zero_stack: bool,
     /// Bytes of saved registers below the BPF stack.
     save_bytes: i32,
     /// The whole frame.
@@ -87,6 +88,7 @@ pub(crate) fn compile(
         function: Function::default(),
         is_entry: true,
         uses_helpers,
+        zero_stack: c.zero_stack,
         save_bytes: 0,
         frame: 0,
     };
@@ -250,6 +252,12 @@ impl Emitter<'_, '_> {
         self.save_bytes = pairs as i32 * 16;
         self.frame = self.save_bytes + if function.stack { BPF_STACK } else { 0 };
         self.prologue();
+        if self.zero_stack && function.stack {
+            self.asm.try_add_imm(Width::X64, TMP, SP, self.save_bytes as i64);
+            for offset in (0..BPF_STACK).step_by(16) {
+                self.asm.stp(ZR, ZR, TMP, offset);
+            }
+        }
         let mut at = function.start as usize;
         let end = function.end as usize;
         while at < end {

@@ -118,6 +118,7 @@ pub fn no_maps(_src: u8, _imm: i32, _next: i32) -> Option<u64> {
 #[derive(Default)]
 pub struct Compiler {
     features: Features,
+    zero_stack: bool,
     /// Word offset of each instruction slot; before emission, flags (see `emit`).
     offsets: Vec<u32>,
     functions: Vec<emit::Function>,
@@ -128,6 +129,12 @@ impl Compiler {
     /// A compiler for a machine.
     pub fn new(features: Features) -> Compiler {
         Compiler { features, ..Compiler::default() }
+    }
+
+    /// From now on, whether functions clear their BPF stack first. The verifier says for which programs that is needed:
+    /// those that may read a byte which only a store at a variable offset may have written.
+    pub fn set_zero_stack(&mut self, zero: bool) {
+        self.zero_stack = zero;
     }
 
     /// Compiles `program` (entry at slot 0, functions reached by local calls behind it) into `out`; returns the

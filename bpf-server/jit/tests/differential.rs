@@ -369,6 +369,37 @@ fn calls_keep_what_they_must() {
     check_all(&cases);
 }
 
+#[test]
+fn a_cleared_stack_reads_as_zero() {
+    let Some(harness) = harness() else { return };
+    let mut p = vec![i(0xb7, 0, 0, 0, 0)];
+    for slot in 1..=64 {
+        p.push(i(0x79, 3, 10, -8 * slot, 0));
+        p.push(i(0x4f, 0, 3, 0, 0));
+    }
+    p.push(i(0x95, 0, 0, 0, 0));
+    let mut with_call = p.clone();
+    with_call.insert(0, i(0x85, 0, 0, 0, 1));
+    for program in [p, with_call] {
+        let mut compiler = Compiler::new(Features::default());
+        compiler.set_zero_stack(true);
+        let mut code = vec![0; 4096];
+        let n = compiler.compile(&program, &no_maps, &mut code).unwrap();
+        let mut input = (n as u32).to_le_bytes().to_vec();
+        input.extend(&code[..n]);
+        input.extend(0u32.to_le_bytes());
+        let mut child = Command::new("qemu-aarch64")
+            .arg(&harness)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("qemu-aarch64 starts");
+        child.stdin.take().unwrap().write_all(&input).unwrap();
+        let output = child.wait_with_output().unwrap().stdout;
+        assert_eq!(output, [1u64.to_le_bytes(), 0u64.to_le_bytes()].concat());
+    }
+}
+
 struct Random(u64);
 
 impl Random {
