@@ -1,5 +1,51 @@
 //! Message types of the Axiom servers, one module per interface.
+//!
+//! A message's label is its interface's number ([`bpf::INTERFACE`] and so on); its registers hold a [`wire`] payload:
+//! two bytes of length, then postcard. Replies have label [`LABEL_OK`], or [`LABEL_ERROR`] with an [`Error`].
+//! Nothing here knows the system: host tools decode the same types.
 #![no_std]
+extern crate alloc;
 
 pub mod bpf;
 pub mod bpf_host;
+pub mod bundle;
+pub mod console;
+pub mod env;
+pub mod wire;
+
+use core::fmt;
+use serde::{Deserialize, Serialize};
+
+/// Label of a reply that carries the interface's own reply type.
+pub const LABEL_OK: u64 = 0;
+/// Label of a reply that carries an [`Error`].
+pub const LABEL_ERROR: u64 = 0xffff;
+
+/// What can go wrong with any request, whatever its interface.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Error {
+    /// The payload is not a request of the interface.
+    Malformed,
+    /// The server does not serve this interface (or not to this client).
+    NoSuchInterface,
+    /// The answer did not fit a message.
+    TooLarge,
+    /// The server crashed while it had this request; it is started again. Ask again.
+    PeerRestarted,
+    /// Not now: resources are used up.
+    Busy,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Error::Malformed => "the request is malformed",
+            Error::NoSuchInterface => "the server does not serve this interface to this client",
+            Error::TooLarge => "the answer does not fit a message",
+            Error::PeerRestarted => "the server crashed while it had the request and is started again",
+            Error::Busy => "the server's resources are used up",
+        })
+    }
+}
+
+impl core::error::Error for Error {}

@@ -1,0 +1,95 @@
+//! init as the servers see it: readiness, the state of the system, the end of the run.
+use serde::{Deserialize, Serialize};
+
+/// The interface's number.
+pub const INTERFACE: u16 = 0x11;
+/// Longest text of a message.
+pub const MAX_TEXT: usize = 400;
+const _: () = assert!(MAX_TEXT + 16 < crate::MAX_PAYLOAD);
+
+/// A request to init.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Request<'a> {
+    /// The server is ready to serve.
+    Ready,
+    /// The server panicked; it will not go on after this call.
+    Panicked {
+        /// Where and why.
+        text: &'a str,
+    },
+    /// State of server number `index`. Answered by [`Reply::Server`] or [`Reply::End`].
+    Server {
+        /// Its place in the manifest.
+        index: u32,
+    },
+    /// Figures of the kernel and the boot. Answered by [`Reply::System`].
+    System,
+    /// Ends the run.
+    Finish {
+        /// Empty: all is well; else why not.
+        failure: &'a str,
+    },
+}
+
+/// What a server is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum State {
+    /// Started, not yet ready.
+    Starting,
+    /// Ready.
+    Ready,
+    /// Dead, and not to be restarted.
+    Down,
+}
+
+/// A server's figures.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Server<'a> {
+    /// Name in the manifest.
+    pub name: &'a str,
+    /// What it does.
+    pub state: State,
+    /// How often it was restarted.
+    pub restarts: u32,
+    /// Bytes of image used where the bundle lies (shared, read-only).
+    pub shared_bytes: u64,
+    /// Bytes of its own: data, stack, heap, tables, kernel objects.
+    pub own_bytes: u64,
+}
+
+/// Figures of the system.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct System {
+    /// Kernel code, bytes.
+    pub kernel_text: u64,
+    /// Kernel constants, bytes.
+    pub kernel_rodata: u64,
+    /// Kernel data, bytes.
+    pub kernel_data: u64,
+    /// Kernel zeroed data, bytes.
+    pub kernel_bss: u64,
+    /// RAM that boot allocated, bytes.
+    pub boot_allocated: u64,
+    /// All RAM, bytes.
+    pub ram_bytes: u64,
+    /// The bundle in RAM, bytes.
+    pub bundle_bytes: u64,
+    /// Allocated by init, bytes.
+    pub init_allocated: u64,
+    /// Counter at kernel entry.
+    pub entry_counter: u64,
+}
+
+/// An answer of init.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Reply<'a> {
+    /// Done.
+    Done,
+    /// A server.
+    #[serde(borrow)]
+    Server(Server<'a>),
+    /// No such server: the list ends.
+    End,
+    /// The system.
+    System(System),
+}

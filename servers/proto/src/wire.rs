@@ -1,0 +1,60 @@
+//! Payloads in message registers: two bytes of length (little-endian), then postcard.
+
+use crate::Error;
+use serde::{Deserialize, Serialize};
+
+/// Words that a payload may take: the message registers but one, which is left to the runtime.
+pub const MAX_WORDS: usize = 119;
+/// Bytes of postcard that fit.
+pub const MAX_BYTES: usize = MAX_WORDS * 8 - 2;
+
+/// Writes a value into message bytes; returns how many words they take.
+pub fn encode<T: Serialize + ?Sized>(value: &T, out: &mut [u8]) -> Result<usize, Error> {
+    let end = out.len().min(MAX_WORDS * 8);
+    let (head, body) = out[..end].split_at_mut_checked(2).ok_or(Error::TooLarge)?;
+    let used = postcard::to_slice(value, body).map_err(|_| Error::TooLarge)?.len();
+    head.copy_from_slice(&(used as u16).to_le_bytes());
+    Ok((used + 2).div_ceil(8))
+}
+
+/// Reads a value from message bytes. Strings and byte slices borrow from them.
+pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Error> {
+    let (head, body) = bytes.split_at_checked(2).ok_or(Error::Malformed)?;
+    let len = u16::from_le_bytes([head[0], head[1]]) as usize;
+    postcard::from_bytes(body.get(..len).ok_or(Error::Malformed)?).map_err(|_| Error::Malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bpf::{Request, Source};
+
+    #[test]
+    fn a_load_survives_the_wire_and_the_largest_one_fits() {
+        let name = core::str::from_utf8(&[b'n'; crate::bpf::MAX_NAME]).unwrap();
+        let request = Request::Load {
+            source: Source::Inline(&[7; crate::bpf::MAX_INLINE]),
+            program: name,
+            point: "",
+            attach: true,
+            replaces: None,
+            settings: [None; crate::bpf::MAX_SETTINGS],
+        };
+        let mut bytes = [0; MAX_WORDS * 8];
+        let words = encode(&request, &mut bytes).unwrap();
+        assert_eq!(decode::<Request>(&bytes[..words * 8]), Ok(request));
+    }
+
+    #[test]
+    fn nonsense_is_malformed_and_too_much_is_too_large() {
+        assert_eq!(decode::<Request>(&[]), Err(Error::Malformed));
+        assert_eq!(decode::<Request>(&[200, 0, 1]), Err(Error::Malformed));
+        assert_eq!(decode::<Request>(&[1, 0, 0xee]), Err(Error::Malformed));
+        let mut small = [0; 16];
+        let long = Request::Upload { offset: 0, bytes: &[0; 100] };
+        assert_eq!(encode(&long, &mut small), Err(Error::TooLarge));
+        let mut large = [0; 2048];
+        let over = Request::Upload { offset: 0, bytes: &[0; MAX_BYTES] };
+        assert_eq!(encode(&over, &mut large), Err(Error::TooLarge));
+    }
+}
