@@ -6,11 +6,14 @@
 #![no_std]
 extern crate alloc;
 
+pub mod bench;
 pub mod bpf;
 pub mod bpf_host;
 pub mod bundle;
 pub mod console;
 pub mod env;
+pub mod iio;
+pub mod supervisor;
 pub mod wire;
 
 use core::fmt;

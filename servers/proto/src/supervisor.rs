@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 pub const INTERFACE: u16 = 0x11;
 /// Longest text of a message.
 pub const MAX_TEXT: usize = 400;
-const _: () = assert!(MAX_TEXT + 16 < crate::MAX_PAYLOAD);
+const _: () = assert!(MAX_TEXT + 16 < crate::wire::MAX_BYTES);
 
 /// A request to init.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
