@@ -104,6 +104,8 @@ pub struct Server {
     pub scratch_kib: u32,
     /// Gets the Trace capability and the ring.
     pub trace: bool,
+    /// Makes threads of its own: gets SchedControl.
+    pub makes_threads: bool,
     /// Has a window for BPF programs.
     pub hosts_bpf: bool,
     /// Is told when a peer was restarted.

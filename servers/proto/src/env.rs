@@ -30,6 +30,8 @@ pub mod slot {
     pub const SCHED_CONTEXT: u64 = 7;
     /// Where a capability that comes with a message lands.
     pub const RECEIVED: u64 = 8;
+    /// SchedControl, for servers whose manifest says that they make threads.
+    pub const SCHED_CONTROL: u64 = 9;
     /// The first slot that lists name.
     pub const FIRST: u64 = 16;
 }
