@@ -1,0 +1,189 @@
+//! The layers, who may depend on whom, and the check itself.
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Where a crate stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Layer {
+    /// The kernel's interface: `sel4-sys`.
+    Abi,
+    /// The kernel's objects, host-testable.
+    Objects,
+    /// The kernel.
+    Kernel,
+    /// Root tasks that test the kernel: they see its interface and nothing else.
+    RootTest,
+    /// Message types.
+    Proto,
+    /// What every server links.
+    Runtime,
+    /// Pure code that knows neither kernel nor messages: chip drivers, BPF's parts, the device-tree reader.
+    Library,
+    /// Pure code that also speaks messages.
+    ServiceLibrary,
+    /// A server.
+    Server,
+    /// A tool that runs on the developer's machine.
+    HostTool,
+}
+use Layer::*;
+
+impl Layer {
+    /// What a crate of this layer may use, from the workspace.
+    fn may_use(self) -> &'static [Layer] {
+        match self {
+            Abi | Proto => &[],
+            Objects => &[Abi],
+            Kernel => &[Abi, Objects, Library],
+            RootTest => &[Abi],
+            Library => &[Library],
+            ServiceLibrary => &[Library, ServiceLibrary, Proto],
+            Runtime => &[Abi, Proto, Library],
+            Server => &[Abi, Proto, Library, ServiceLibrary, Runtime],
+            HostTool => &[Proto, Library, ServiceLibrary, HostTool],
+        }
+    }
+
+    /// The rule, for whoever broke it.
+    fn rule(self) -> &'static str {
+        match self {
+            Abi => "sel4-sys is the interface alone and uses no other crate",
+            Objects => {
+                "objects sees the kernel's interface (sel4-sys) and nothing else, so that it runs on the host"
+            }
+            Kernel => {
+                "the kernel meets user space only in sel4-sys: it uses sel4-sys, objects and pure libraries"
+            }
+            RootTest => "a test root task sees the kernel's interface (sel4-sys) and nothing else",
+            Proto => "proto is message types: it knows neither the kernel nor the runtime",
+            Library => {
+                "a library is pure code: bus or bytes in, results out; it knows neither kernel, runtime nor messages"
+            }
+            ServiceLibrary => {
+                "a service library speaks messages (proto) but knows neither kernel nor runtime, so that it runs on the host"
+            }
+            Runtime => "the runtime is built on sel4-sys and proto; it never sees the kernel or a server",
+            Server => {
+                "a server is built on the runtime; it never sees the kernel's insides, a tool or another server"
+            }
+            HostTool => "a host tool decodes proto and uses libraries; it never links kernel or runtime",
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Abi => "interface",
+            Objects => "objects",
+            Kernel => "kernel",
+            RootTest => "test root task",
+            Proto => "proto",
+            Runtime => "runtime",
+            Library => "library",
+            ServiceLibrary => "service library",
+            Server => "server",
+            HostTool => "host tool",
+        }
+    }
+}
+
+/// Folder -> layer; the first match wins, so longer paths stand first.
+const LAYERS: &[(&str, Layer)] = &[
+    ("microkernel/sel4-sys", Abi),
+    ("microkernel/objects", Objects),
+    ("microkernel/fdt", Library),
+    ("microkernel/kernel", Kernel),
+    ("microkernel/tests/", RootTest),
+    ("servers/proto", Proto),
+    ("servers/runtime", Runtime),
+    ("servers/", Server),
+    ("drivers/iio/server", Server),
+    ("drivers/timer", Server),
+    ("drivers/iio", ServiceLibrary),
+    ("drivers/", Library),
+    ("bpf-server/host", ServiceLibrary),
+    ("bpf-server/", Library),
+    ("bpf-server", Server),
+    ("bench/server", Server),
+    ("bench/metrics", Library),
+    ("bench/", HostTool),
+    ("platform/", HostTool),
+];
+/// Chip drivers lie below the IIO core, but are libraries.
+const CHIPS: &str = "drivers/iio/";
+
+/// The layer of a crate in that folder of the workspace.
+pub fn layer(folder: &str) -> Option<Layer> {
+    if folder.starts_with(CHIPS) && folder != "drivers/iio/server" {
+        return Some(Library);
+    }
+    LAYERS.iter().find(|(prefix, _)| folder.starts_with(prefix)).map(|(_, layer)| *layer)
+}
+
+/// What foreign crates a layer may use; `None` is no limit.
+fn foreign(layer: Layer) -> Option<&'static [&'static str]> {
+    match layer {
+        Abi | Objects | Kernel => Some(&[]),
+        Proto => Some(&["serde", "postcard"]),
+        _ => None,
+    }
+}
+
+/// Reads `cargo metadata --no-deps` and says what is wrong, a sentence each; and how many dependencies it looked at.
+pub fn check(metadata: &Value) -> Result<(usize, Vec<String>), String> {
+    let missing = |what: &str| format!("the output of cargo metadata has no {what}: is this cargo's JSON?");
+    let root = metadata["workspace_root"].as_str().ok_or_else(|| missing("workspace_root"))?;
+    let packages = metadata["packages"].as_array().ok_or_else(|| missing("packages"))?;
+    let folder_of = |path: &str| path.strip_prefix(root).map(|p| p.trim_start_matches('/').to_owned());
+    let mut layers: BTreeMap<String, Layer> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for package in packages {
+        let name = package["name"].as_str().ok_or_else(|| missing("package name"))?;
+        let manifest = package["manifest_path"].as_str().ok_or_else(|| missing("manifest_path"))?;
+        let folder = folder_of(manifest.trim_end_matches("/Cargo.toml"))
+            .ok_or_else(|| format!("crate {name} lies outside the workspace, at {manifest}"))?;
+        match layer(&folder) {
+            Some(layer) => drop(layers.insert(name.to_owned(), layer)),
+            None => wrong.push(format!(
+                "{folder}/Cargo.toml: crate {name} is in no layer: put it below microkernel, servers, drivers, bpf-server, bench or platform, \
+                 or name its folder in platform/tools/check/src/rules.rs"
+            )),
+        }
+    }
+    let mut seen = 0;
+    for package in packages {
+        let name = package["name"].as_str().unwrap_or_default();
+        let Some(&from) = layers.get(name) else { continue };
+        let manifest = folder_of(package["manifest_path"].as_str().unwrap_or_default()).unwrap_or_default();
+        for dependency in package["dependencies"].as_array().into_iter().flatten() {
+            // Tests may use anything: they are not linked into what runs.
+            if dependency["kind"].as_str() == Some("dev") {
+                continue;
+            }
+            let Some(to_name) = dependency["name"].as_str() else { continue };
+            seen += 1;
+            match layers.get(to_name) {
+                Some(to) if from.may_use().contains(to) => {}
+                Some(to) => wrong.push(format!(
+                    "{manifest}: {name} ({}) depends on {to_name} ({}). Rule: {}.",
+                    from.name(),
+                    to.name(),
+                    from.rule()
+                )),
+                None => {
+                    let build = dependency["kind"].as_str() == Some("build");
+                    if let Some(allowed) = foreign(from)
+                        && !build
+                        && !allowed.contains(&to_name)
+                    {
+                        let list = if allowed.is_empty() { "none".into() } else { allowed.join(" and ") };
+                        wrong.push(format!(
+                            "{manifest}: {name} ({}) depends on {to_name} from outside the workspace. Rule: foreign crates here: {list}.",
+                            from.name()
+                        ));
+                    }
+                }
+            }
+        }
+    }
+    Ok((seen, wrong))
+}

@@ -1,0 +1,129 @@
+//! Each rule with the smallest workspace that breaks it.
+use crate::rules::{Layer, check, layer};
+use serde_json::{Value, json};
+
+/// A workspace: (folder, crate, its dependencies as `name` or `dev:name`).
+fn workspace(crates: &[(&str, &str, &[&str])]) -> Value {
+    let packages: Vec<Value> = crates
+        .iter()
+        .map(|(folder, name, dependencies)| {
+            let dependencies: Vec<Value> = dependencies
+                .iter()
+                .map(|d| match d.split_once(':') {
+                    Some((kind, name)) => json!({"name": name, "kind": kind}),
+                    None => json!({"name": d, "kind": null}),
+                })
+                .collect();
+            json!({"name": name, "manifest_path": format!("/w/{folder}/Cargo.toml"), "dependencies": dependencies})
+        })
+        .collect();
+    json!({"workspace_root": "/w", "packages": packages})
+}
+
+/// The whole permitted shape.
+const GOOD: &[(&str, &str, &[&str])] = &[
+    ("microkernel/sel4-sys", "sel4-sys", &[]),
+    ("microkernel/objects", "axiom-objects", &["sel4-sys", "dev:proptest"]),
+    ("microkernel/fdt", "axiom-fdt", &[]),
+    ("microkernel/kernel", "axiom-kernel", &["sel4-sys", "axiom-objects", "axiom-fdt"]),
+    ("servers/proto", "axiom-proto", &["serde", "postcard"]),
+    ("servers/runtime", "axiom-runtime", &["sel4-sys", "axiom-proto"]),
+    ("servers/console", "axiom-console", &["axiom-runtime", "axiom-proto"]),
+    ("drivers/iio", "axiom-iio", &["axiom-proto", "heapless"]),
+    ("drivers/iio/adxl345", "axiom-adxl345", &["embedded-hal"]),
+    ("drivers/iio/server", "axiom-iio-server", &["axiom-runtime", "axiom-iio", "axiom-adxl345"]),
+    ("platform/tools/compose", "axiom-compose", &["axiom-proto", "object"]),
+];
+
+/// `GOOD` with one more dependency of `who`.
+fn with(who: &str, dependency: &str) -> Vec<String> {
+    let mut lists: Vec<(&str, &str, Vec<&str>)> = GOOD.iter().map(|(f, n, d)| (*f, *n, d.to_vec())).collect();
+    lists.iter_mut().find(|(_, name, _)| *name == who).expect("a crate of GOOD").2.push(dependency);
+    let crates: Vec<_> = lists.iter().map(|(f, n, d)| (*f, *n, d.as_slice())).collect();
+    check(&workspace(&crates)).unwrap().1
+}
+
+#[test]
+fn the_permitted_shape_passes() {
+    let (seen, wrong) = check(&workspace(GOOD)).unwrap();
+    assert_eq!((seen, wrong), (18, vec![]));
+}
+
+#[test]
+fn the_kernel_never_meets_the_runtime() {
+    assert_eq!(
+        with("axiom-kernel", "axiom-runtime"),
+        [
+            "microkernel/kernel/Cargo.toml: axiom-kernel (kernel) depends on axiom-runtime (runtime). Rule: the kernel meets user space \
+          only in sel4-sys: it uses sel4-sys, objects and pure libraries."
+        ]
+    );
+    assert!(
+        with("axiom-runtime", "axiom-kernel")[0]
+            .contains("axiom-runtime (runtime) depends on axiom-kernel (kernel)")
+    );
+    assert!(with("axiom-runtime", "axiom-objects")[0].contains("it never sees the kernel or a server"));
+}
+
+#[test]
+fn each_layer_is_kept() {
+    for (who, dependency, rule) in [
+        ("sel4-sys", "axiom-objects", "uses no other crate"),
+        ("axiom-objects", "axiom-kernel", "sees the kernel's interface (sel4-sys) and nothing else"),
+        ("axiom-proto", "sel4-sys", "knows neither the kernel nor the runtime"),
+        ("axiom-adxl345", "axiom-runtime", "a library is pure code"),
+        ("axiom-adxl345", "axiom-proto", "a library is pure code"),
+        ("axiom-iio", "sel4-sys", "knows neither kernel nor runtime"),
+        ("axiom-console", "axiom-iio-server", "never sees the kernel's insides, a tool or another server"),
+        ("axiom-compose", "axiom-runtime", "never links kernel or runtime"),
+    ] {
+        let wrong = with(who, dependency);
+        assert_eq!(wrong.len(), 1, "{who} -> {dependency}");
+        assert!(wrong[0].contains(rule), "{who} -> {dependency}: {}", wrong[0]);
+    }
+}
+
+#[test]
+fn the_kernel_and_the_interface_use_no_foreign_crate() {
+    assert_eq!(
+        with("axiom-kernel", "spin"),
+        [
+            "microkernel/kernel/Cargo.toml: axiom-kernel (kernel) depends on spin from outside the workspace. Rule: foreign crates here: none."
+        ]
+    );
+    assert!(with("axiom-proto", "heapless")[0].ends_with("Rule: foreign crates here: serde and postcard."));
+}
+
+#[test]
+fn tests_may_use_anything() {
+    assert!(with("sel4-sys", "dev:axiom-runtime").is_empty());
+}
+
+#[test]
+fn a_crate_in_no_layer_is_named() {
+    let (_, wrong) = check(&workspace(&[("extras/thing", "thing", &[])])).unwrap();
+    assert!(wrong[0].starts_with("extras/thing/Cargo.toml: crate thing is in no layer"));
+}
+
+#[test]
+fn folders_find_their_layer() {
+    for (folder, expected) in [
+        ("bpf-server", Layer::Server),
+        ("bpf-server/jit", Layer::Library),
+        ("bpf-server/host", Layer::ServiceLibrary),
+        ("drivers/bus/virtio-i2c", Layer::Library),
+        ("drivers/iio/adxl345", Layer::Library),
+        ("drivers/iio/server", Layer::Server),
+        ("microkernel/tests/root", Layer::RootTest),
+    ] {
+        assert_eq!(layer(folder), Some(expected), "{folder}");
+    }
+}
+
+#[test]
+fn what_is_not_cargos_output_is_said() {
+    assert_eq!(
+        check(&json!({})).unwrap_err(),
+        "the output of cargo metadata has no workspace_root: is this cargo's JSON?"
+    );
+}
