@@ -1,2 +1,261 @@
+//! The verifier: proves that a program stays inside its memory and ends.
+//!
+//! *Nothing that it accepts may read or write outside its memory or run for ever.* It interprets a program over what is
+//! known of its values instead of the values: intervals on the ring of 64-bit numbers, known bits, which memory an
+//! address belongs to ([`num`], [`state`]). Loops are solved as fixpoints ([`engine`]) and bounded by counters that move
+//! one way ([`rank`]), so the cost of the analysis depends on the size of a program, not on how often its loops run.
+//!
+//! A refusal says Reason, At, Path, Suggestion ([`Refusal`]); an acceptance the worst-case instruction count, the stack
+//! and the helpers and maps that the program uses ([`Accepted`]).
+//!
+//! Sources: Cousot and Cousot 1977 (abstract interpretation), Bourdoncle 1993 (iteration order), Navas et al. 2012
+//! (intervals on a ring), RFC 9669 (the instruction set).
 #![no_std]
-//! Abstract interpretation of eBPF programs.
+#![forbid(unsafe_code)]
+extern crate alloc;
+
+mod cfg;
+mod engine;
+mod exec;
+mod num;
+mod rank;
+mod report;
+mod ring;
+mod state;
+
+pub use report::{Memory, Place, Reason, Refusal, Step, Unbounded, Way};
+
+use alloc::boxed::Box;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use axiom_bpf_isa::{CtxLayout, Insn, Lines, MapDef, disasm::Disasm};
+use cfg::{Graph, NONE};
+use engine::Engine;
+use exec::Machine;
+use num::Thresholds;
+use state::{Kind, Reg, State};
+
+/// A program after relocation: the entry at slot 0, functions behind it.
+#[derive(Clone, Copy)]
+pub struct Program<'a> {
+    /// Instruction slots.
+    pub insns: &'a [Insn],
+    /// Source lines for reports.
+    pub lines: Option<&'a dyn Lines>,
+}
+
+/// How much a program may do.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Instructions in the worst case.
+    pub instructions: u64,
+    /// Instructions that the analysis looks at before it gives up.
+    pub work: u64,
+    /// Bytes of stack, all nested functions together.
+    pub stack: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { instructions: 1_000_000, work: 2_000_000, stack: 4096 }
+    }
+}
+
+/// What a program may use.
+#[derive(Clone, Copy)]
+pub struct Env<'a> {
+    /// Maps by index.
+    pub maps: &'a [MapDef],
+    /// Contents of read-only maps, by index; may be shorter than `maps`.
+    pub contents: &'a [Option<&'a [u8]>],
+    /// The context that r1 points to.
+    pub ctx: CtxLayout,
+    /// Helpers that it may call; `None` = all.
+    pub helpers: Option<&'a [u32]>,
+    /// Limits.
+    pub limits: Limits,
+}
+
+/// What is proved of an accepted program.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Accepted {
+    /// It executes at most this many instructions.
+    pub max_insns: u64,
+    /// Bytes of stack in use at the deepest nesting.
+    pub stack_depth: u32,
+    /// It may read stack that only a store with a computed index may have written: its stack must be zeroed before each
+    /// run, or it may see what was there before.
+    pub zero_stack: bool,
+    /// Numbers of the helpers that it may call.
+    pub helpers: Vec<u32>,
+    /// Indices of the maps that it names.
+    pub maps: Vec<u32>,
+}
+
+/// The verifier, with buffers that the next verification uses again.
+#[derive(Default)]
+pub struct Verifier {
+    graph: Graph,
+    wide: Vec<u64>,
+    narrow: Vec<u64>,
+    pool: Vec<Box<State>>,
+}
+
+/// Verifies one program.
+pub fn verify(program: &Program, env: &Env) -> Result<Accepted, Box<Refusal>> {
+    Verifier::default().verify(program, env)
+}
+
+impl Verifier {
+    /// A verifier without buffers yet.
+    pub fn new() -> Verifier {
+        Verifier::default()
+    }
+
+    /// Verifies one program.
+    pub fn verify(&mut self, program: &Program, env: &Env) -> Result<Accepted, Box<Refusal>> {
+        if let Err((at, reason)) = self.graph.build(program.insns) {
+            return Err(refusal(program, at, reason, Vec::new(), 0));
+        }
+        self.thresholds(program.insns, env);
+        let machine = Machine {
+            insns: program.insns,
+            env,
+            quiet: false,
+            fail: None,
+            depth: 0,
+            notes: Vec::new(),
+            notes_from: 0,
+            helpers: Vec::new(),
+            maps: Vec::new(),
+            zero_stack: false,
+            used: [0; state::DEPTH],
+        };
+        let thresholds = Thresholds { wide: &self.wide, narrow: &self.narrow };
+        let pool = core::mem::take(&mut self.pool);
+        let mut e = Engine::new(machine, &self.graph, thresholds, pool, env.limits.work);
+        let mut entry = e.pool.pop().unwrap_or_else(|| Box::new(State::new()));
+        *entry = State::new();
+        entry.regs[1] = Reg::pointer(Kind::Ctx, 0);
+        let result = e.function(0, entry);
+        if let Some((at, reason)) = e.m.fail.take() {
+            let (path, omitted) = path(program, &e, at);
+            return Err(refusal(program, at as usize, reason, path, omitted));
+        }
+        let max_insns = match &result {
+            Ok((_, n)) => *n,
+            Err(_) => u64::MAX,
+        };
+        let frames = e.m.used;
+        self.pool = e.pool;
+        if max_insns > env.limits.instructions {
+            let reason = Reason::TooExpensive { count: max_insns, limit: env.limits.instructions };
+            return Err(refusal(program, 0, reason, Vec::new(), 0));
+        }
+        let stack_depth: u32 = frames.iter().map(|low| (low.unsigned_abs() as u32).next_multiple_of(8)).sum();
+        if stack_depth > env.limits.stack {
+            return Err(refusal(program, 0, Reason::StackTooDeep, Vec::new(), 0));
+        }
+        Ok(Accepted {
+            max_insns,
+            stack_depth,
+            zero_stack: e.m.zero_stack,
+            helpers: e.m.helpers,
+            maps: e.m.maps,
+        })
+    }
+
+    /// Collects the numbers at which widening stops: constants of the program and their neighbours, ends of types, sizes
+    /// of memory. Only loops need them.
+    fn thresholds(&mut self, insns: &[Insn], env: &Env) {
+        self.wide.clear();
+        self.narrow.clear();
+        if self.graph.functions.iter().all(|f| f.loops.is_empty()) {
+            return;
+        }
+        let mut add = |v: i64| {
+            for n in [v.wrapping_sub(1), v, v.wrapping_add(1)] {
+                self.wide.push(n as u64);
+                self.narrow.push(n as u32 as u64);
+            }
+        };
+        for v in [0, i32::MAX as i64, u32::MAX as i64, i64::MAX, -512, env.ctx.size as i64] {
+            add(v);
+        }
+        for m in env.maps {
+            add(m.value_size as i64);
+        }
+        for i in insns {
+            let jump = cfg::is_conditional(i.op) && i.op & 8 == 0;
+            let adds = matches!(i.op, 0x07 | 0x04 | 0x17 | 0x14 | 0xb7 | 0xb4 | 0x57 | 0x54);
+            if jump || adds {
+                add(i.imm as i64);
+                if i.op == 0x07 || i.op == 0x04 {
+                    add(-(i.imm as i64));
+                }
+                add(i.imm as u32 as i64);
+            }
+        }
+        self.wide.sort_unstable();
+        self.wide.dedup();
+        self.narrow.sort_unstable();
+        self.narrow.dedup();
+    }
+}
+
+fn place(program: &Program, insn: usize) -> Place {
+    let code = match Disasm::at(program.insns, insn) {
+        Some(d) => d.to_string(),
+        None => "(behind the end)".to_string(),
+    };
+    let source = program
+        .lines
+        .and_then(|l| l.line(insn))
+        .map(|l| (l.file.to_string(), l.line, l.text.to_string()));
+    Place { insn, code, source }
+}
+
+fn refusal(program: &Program, at: usize, reason: Reason, path: Vec<Step>, omitted: usize) -> Box<Refusal> {
+    Box::new(Refusal { reason, at: place(program, at), path, omitted })
+}
+
+/// Steps that a report shows.
+const SHOWN: usize = 12;
+
+/// The branches that first led to an instruction, and the calls around them.
+fn path(program: &Program, e: &Engine, at: u32) -> (Vec<Step>, usize) {
+    let mut steps: Vec<(u32, Way)> = Vec::new();
+    let mut at = at;
+    let chain = e.fail_chain.clone().unwrap_or_default();
+    let mut calls = chain.iter().rev();
+    loop {
+        let mut b = e.graph.blocks.partition_point(|b| b.start <= at) as u32;
+        b = b.saturating_sub(1);
+        let mut guard = 0;
+        loop {
+            let function = e.graph.functions.iter().any(|f| f.first == b);
+            let (from, way) = e.came[b as usize];
+            guard += 1;
+            if function || from == NONE || guard > e.graph.blocks.len() {
+                break;
+            }
+            let end = e.graph.blocks[from as usize].end;
+            if cfg::is_conditional(program.insns[end as usize].op) {
+                steps.push((end, way));
+            }
+            b = from;
+        }
+        match calls.next() {
+            Some(call) => {
+                steps.push((*call, Way::Called));
+                at = *call;
+            }
+            None => break,
+        }
+    }
+    steps.reverse();
+    let omitted = steps.len().saturating_sub(SHOWN);
+    let shown = steps[omitted..].iter().map(|(at, taken)| Step { at: place(program, *at as usize), taken: *taken });
+    (shown.collect(), omitted)
+}
+

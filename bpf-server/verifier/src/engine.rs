@@ -1,0 +1,675 @@
+//! Fixpoints: from the state at a function's entry to the states at all its blocks.
+//!
+//! A function without loops takes one pass, and each state is dropped once its block is done. With loops:
+//! 1. *ascend*: follow the blocks until nothing new arrives; at loop entries, numbers that keep growing jump to the next
+//!    constant of the program (widening at thresholds), so the number of passes does not depend on that of iterations;
+//! 2. *sweep*: pass once more over all blocks without widening, which takes back what the jump overshot (narrowing). What
+//!    a sweep computes from states that hold is a state that holds, so rules are checked in the last sweep;
+//! 3. *bound* ([`crate::rank`]): a counter that moves in one direction on every pass and stays in a known interval bounds
+//!    the passes; and what moves in step with it is bounded with it, although no comparison mentions it. If rules failed
+//!    or bounds are missing, start over with these bounds as constraints.
+
+use crate::cfg::{Block, Function, Graph, NONE, is_conditional};
+use crate::exec::{Machine, Note, clobber};
+use crate::num::{Num, Thresholds};
+use crate::rank::{self, Bound};
+use crate::report::{Reason, Unbounded, Way};
+use crate::state::{DEPTH, Frame, Grow, Reg, State, Kind};
+use alloc::boxed::Box;
+use alloc::rc::Rc;
+use alloc::vec;
+use alloc::vec::Vec;
+use axiom_bpf_isa::{opcode::*, pseudo};
+
+/// A fact that an earlier round proved: at the start of a block, a register (or, from 11, slot) lies in a range.
+#[derive(Clone, Copy)]
+pub struct Fact {
+    pub block: u32,
+    pub place: u8,
+    pub num: Num,
+}
+
+/// What is known of one function in one context.
+pub struct Run {
+    pub states: Vec<Option<Box<State>>>,
+    /// For each loop: the states on the edges into it from outside, joined.
+    pub entries: Vec<Option<Box<State>>>,
+    /// For each edge back: from block, and its state.
+    pub back: Vec<(u32, u32, Box<State>)>,
+    /// Passes through each loop's head.
+    visits: Vec<u32>,
+    facts: Vec<Fact>,
+    /// Worst-case counts of the functions called at an instruction.
+    pub calls: Vec<(u32, u64)>,
+    exit: Option<Box<State>>,
+}
+
+/// The whole analysis.
+pub struct Engine<'a> {
+    pub m: Machine<'a>,
+    pub graph: &'a Graph,
+    pub thresholds: Thresholds<'a>,
+    pub pool: Vec<Box<State>>,
+    /// How each block was first reached: its predecessor and the way.
+    pub came: Vec<(u32, Way)>,
+    /// Call instructions that lead to the current function.
+    pub chain: Vec<u32>,
+    /// The chain when the failure was noted.
+    pub fail_chain: Option<Vec<u32>>,
+    /// Instructions analysed.
+    pub work: u64,
+    pub work_limit: u64,
+    /// A noted failure does not end the pass.
+    tolerant: bool,
+    functions: Vec<usize>,
+}
+
+/// Stop everything.
+pub struct Stop;
+
+impl<'a> Engine<'a> {
+    pub fn new(m: Machine<'a>, graph: &'a Graph, thresholds: Thresholds<'a>, pool: Vec<Box<State>>, work_limit: u64) -> Self {
+        let came = vec![(NONE, Way::NotTaken); graph.blocks.len()];
+        Engine {
+            m,
+            graph,
+            thresholds,
+            pool,
+            came,
+            chain: Vec::new(),
+            fail_chain: None,
+            work: 0,
+            work_limit,
+            tolerant: false,
+            functions: Vec::new(),
+        }
+    }
+
+    fn copy(pool: &mut Vec<Box<State>>, s: &State) -> Box<State> {
+        match pool.pop() {
+            Some(mut b) => {
+                (*b).clone_from(s);
+                b
+            }
+            None => Box::new(s.clone()),
+        }
+    }
+
+    fn drop_state(&mut self, mut s: Box<State>) {
+        if self.pool.len() < 64 {
+            for f in &mut s.frames {
+                *f = None;
+            }
+            self.pool.push(s);
+        }
+    }
+
+    fn fail(&mut self, at: u32, reason: Reason) {
+        self.m.fail(at as usize, reason);
+    }
+
+    /// Analyses function `f`. Returns the state at its exits (`None` if it has none that can be reached) and the
+    /// worst-case count.
+    pub fn function(&mut self, f: usize, entry: Box<State>) -> Result<(Option<Box<State>>, u64), Stop> {
+        let graph = self.graph;
+        let function = &graph.functions[f];
+        self.functions.push(f);
+        let result = if function.loops.is_empty() {
+            self.straight(function, entry)
+        } else {
+            self.looping(function, entry)
+        };
+        self.functions.pop();
+        result
+    }
+
+    /// A function without loops: one pass.
+    fn straight(&mut self, function: &Function, entry: Box<State>) -> Result<(Option<Box<State>>, u64), Stop> {
+        let count = function.count as usize;
+        let first = function.first;
+        let graph = self.graph;
+        let mut states: Vec<Option<Box<State>>> = Vec::new();
+        states.resize_with(count, || None);
+        let mut longest = vec![0u64; count];
+        let mut worst = 0;
+        let mut exit: Option<Box<State>> = None;
+        states[0] = Some(entry);
+        let mut b = 0usize;
+        let notes = core::mem::take(&mut self.m.notes);
+        while b < count {
+            let Some(mut s) = states[b].take() else {
+                b += 1;
+                continue;
+            };
+            loop {
+                let block = graph.blocks[first as usize + b];
+                let mut cost = longest[b];
+                let mut live = true;
+                let mut calls = Vec::new();
+                self.run_block(&block, &mut s, &mut calls, &mut live)?;
+                cost += instructions(&block, &self.m) + calls.iter().map(|c: &(u32, u64)| c.1).sum::<u64>();
+                worst = worst.max(cost);
+                let last = block.end as usize;
+                let i = self.m.insns[last];
+                if !live {
+                    self.drop_state(s);
+                    break;
+                }
+                if i.op == EXIT {
+                    self.exit(block.end, &mut s);
+                    self.leave(&mut exit, s);
+                    break;
+                }
+                let mut falls = true;
+                if is_conditional(i.op) {
+                    let mut taken = None;
+                    let pool = &mut self.pool;
+                    falls = self.m.branch(last, &mut s, &mut taken, |s| Self::copy(pool, s));
+                    self.check()?;
+                    if let Some(t) = taken {
+                        self.deliver(&mut states, first, block.jumps, first + b as u32, Way::Taken, t);
+                        let at = (block.jumps - first) as usize;
+                        longest[at] = longest[at].max(cost);
+                    }
+                } else if block.jumps != NONE {
+                    let at = (block.jumps - first) as usize;
+                    longest[at] = longest[at].max(cost);
+                    self.deliver(&mut states, first, block.jumps, first + b as u32, Way::Taken, s);
+                    break;
+                }
+                if !falls {
+                    self.drop_state(s);
+                    break;
+                }
+                longest[b + 1] = longest[b + 1].max(cost);
+                if graph.blocks[block.falls as usize].preds > 1 {
+                    self.deliver(&mut states, first, block.falls, first + b as u32, Way::NotTaken, s);
+                    break;
+                }
+                let came = &mut self.came[block.falls as usize];
+                if came.0 == NONE {
+                    *came = (first + b as u32, Way::NotTaken);
+                }
+                b += 1;
+            }
+            b += 1;
+        }
+        self.m.notes = notes;
+        Ok((exit, worst))
+    }
+
+    /// A state arrives at a block outside any loop.
+    fn deliver(&mut self, states: &mut [Option<Box<State>>], first: u32, to: u32, from: u32, way: Way, mut s: Box<State>) {
+        let came = &mut self.came[to as usize];
+        if came.0 == NONE {
+            *came = (from, way);
+        }
+        let leader = self.graph.blocks[to as usize].start;
+        match &mut states[(to - first) as usize] {
+            Some(have) => {
+                have.absorb(&s, leader, self.m.depth, Grow::Join);
+                self.drop_state(s);
+            }
+            place => {
+                if self.graph.blocks[to as usize].preds > 1 {
+                    s.canonical(leader, self.m.depth);
+                }
+                *place = Some(s);
+            }
+        }
+    }
+
+    fn leave(&mut self, exit: &mut Option<Box<State>>, s: Box<State>) {
+        match exit {
+            Some(e) => {
+                e.unlink(self.m.depth);
+                e.absorb(&s, 0, self.m.depth, Grow::Join);
+                self.drop_state(s);
+            }
+            None => *exit = Some(s),
+        }
+    }
+
+    /// The checks at `exit`.
+    fn exit(&mut self, at: u32, s: &mut State) {
+        let r0 = s.regs[0];
+        if self.m.depth == 0 {
+            if r0.kind == Kind::Unusable {
+                self.fail(at, match r0.at {
+                    crate::state::why::CALL => Reason::LostByCall { register: 0 },
+                    crate::state::why::DIFFERS => Reason::DiffersByPath { register: 0 },
+                    crate::state::why::VOID => Reason::NoResult,
+                    _ => Reason::Unwritten { register: 0 },
+                });
+            } else if r0.kind != Kind::Number {
+                self.fail(at, Reason::ReturnsPointer);
+            }
+            if let Some(h) = s.held.iter().find(|h| **h != 0) {
+                self.fail(at, Reason::Leak { reserved_at: h - 1 });
+            }
+        } else if r0.kind == Kind::Stack && r0.at as usize == self.m.depth {
+            self.fail(at, Reason::ReturnsPointer);
+        }
+    }
+
+    fn check(&mut self) -> Result<(), Stop> {
+        if self.m.fail.is_some() && self.fail_chain.is_none() {
+            self.fail_chain = Some(self.chain.clone());
+        }
+        if self.m.fail.is_some() && !self.m.quiet && !self.tolerant { Err(Stop) } else { Ok(()) }
+    }
+
+    /// All instructions of a block but a jump or exit at its end. `live` = execution can reach the end.
+    #[inline]
+    fn run_block(&mut self, block: &Block, s: &mut Box<State>, calls: &mut Vec<(u32, u64)>, live: &mut bool) -> Result<(), Stop> {
+        let (mut at, end) = (block.start as usize, block.end as usize);
+        self.work += (end - at + 1) as u64;
+        if self.work > self.work_limit {
+            self.m.quiet = false;
+            self.m.fail = None;
+            self.fail(block.start, Reason::TooComplex);
+            self.fail_chain = Some(self.chain.clone());
+            return Err(Stop);
+        }
+        while at <= end {
+            let i = self.m.insns[at];
+            match i.op & 7 {
+                CLASS_JMP | CLASS_JMP32 if i.op == CALL && i.src() == pseudo::LOCAL_CALL => {
+                    let to = (at as i64 + 1 + i.imm as i64) as u32;
+                    let cost = self.call(at, to, s, live)?;
+                    calls.push((at as u32, cost));
+                    if !*live {
+                        return Ok(());
+                    }
+                }
+                CLASS_JMP | CLASS_JMP32 if i.op != CALL && i.op != CALLX => {}
+                _ => self.m.step(at, s),
+            }
+            if self.m.fail.is_some() {
+                self.check()?;
+            }
+            at += if i.op == LDDW { 2 } else { 1 };
+        }
+        Ok(())
+    }
+
+    /// A call of a function of the program: analysed in place, in its caller's context.
+    fn call(&mut self, at: usize, to: u32, s: &mut Box<State>, live: &mut bool) -> Result<u64, Stop> {
+        let f = self.graph.functions.iter().position(|f| f.start == to);
+        let Some(f) = f.filter(|f| !self.functions.contains(f) && self.m.depth + 1 < DEPTH) else {
+            self.m.quiet = false;
+            self.m.fail = None;
+            self.fail(at as u32, Reason::TooManyCalls);
+            self.fail_chain = Some(self.chain.clone());
+            return Err(Stop);
+        };
+        let depth = self.m.depth;
+        // Equalities do not cross calls: names made in the callee would return when it is called again.
+        s.unlink(depth);
+        let mut callee = Self::copy(&mut self.pool, s);
+        for r in &mut callee.regs[6..] {
+            *r = Reg::unusable(0);
+        }
+        callee.regs[0] = Reg::unusable(0);
+        callee.frames[depth + 1] = Some(Rc::new(Frame::default()));
+        let notes = core::mem::take(&mut self.m.notes);
+        let from = self.m.notes_from;
+        self.m.depth += 1;
+        self.chain.push(at as u32);
+        let used = core::mem::replace(&mut self.m.used[depth + 1], 0);
+        let result = self.function(f, callee);
+        self.m.used[depth + 1] = self.m.used[depth + 1].min(used);
+        let result = result?;
+        self.chain.pop();
+        self.m.depth = depth;
+        self.m.notes = notes;
+        self.m.notes_from = from;
+        let (exit, cost) = result;
+        match exit {
+            Some(mut e) => {
+                e.unlink(depth + 1);
+                let r0 = e.regs[0];
+                s.frames.clone_from(&e.frames);
+                s.frames[depth + 1] = None;
+                s.held = e.held;
+                clobber(s);
+                s.regs[0] = r0;
+                // A reservation that the callee gave back is gone for the caller, too.
+                let held = s.held;
+                s.kill_reserved(depth, |r| !held.contains(&(r.at + 1)));
+                self.drop_state(e);
+            }
+            None => *live = false,
+        }
+        Ok(cost)
+    }
+
+    /// A function with loops.
+    fn looping(&mut self, function: &Function, entry: Box<State>) -> Result<(Option<Box<State>>, u64), Stop> {
+        let count = function.count as usize;
+        let mut run = Run {
+            states: Vec::new(),
+            entries: Vec::new(),
+            back: Vec::new(),
+            visits: Vec::new(),
+            facts: Vec::new(),
+            calls: Vec::new(),
+            exit: None,
+        };
+        let quiet = self.m.quiet;
+        let outer_fail = self.m.fail.take();
+        let outer_chain = self.fail_chain.take();
+        let mut round = 0;
+        loop {
+            round += 1;
+            let last_round = round >= 6;
+            run.states.clear();
+            run.states.resize_with(count, || None);
+            run.back.clear();
+            run.visits = vec![0; function.loops.len()];
+            self.m.quiet = true;
+            self.m.notes = Vec::new();
+            let e = Self::copy(&mut self.pool, &entry);
+            self.ascend(function, &mut run, e)?;
+            let e = Self::copy(&mut self.pool, &entry);
+            self.sweep(function, &mut run, e)?;
+            self.m.quiet = false;
+            self.m.notes = vec![Note::None; (function.end - function.start + 1) as usize];
+            self.m.notes_from = function.start as usize;
+            let zero = self.m.zero_stack;
+            let e = Self::copy(&mut self.pool, &entry);
+            // A failure here may be one of precision, which another round mends: remember it and go on to the bounds.
+            let tolerant = core::mem::replace(&mut self.tolerant, true);
+            let checked = self.sweep(function, &mut run, e);
+            self.tolerant = tolerant;
+            checked?;
+            let failed = self.m.fail.is_some();
+            let bounds = rank::bounds(function, self.graph, &self.m, &run);
+            let worst = rank::worst_case(function, self.graph, &self.m, &run, &bounds);
+            let bounded = bounds.iter().all(|b| b.passes.is_some());
+            if !failed && bounded {
+                self.m.quiet = quiet;
+                self.m.fail = outer_fail;
+                self.fail_chain = outer_chain;
+                self.m.zero_stack = zero | (self.m.zero_stack && !quiet);
+                return Ok((run.exit.take(), worst.unwrap_or(u64::MAX)));
+            }
+            let news = if last_round { false } else { self.learn(&mut run, &bounds) };
+            if news {
+                self.m.fail = None;
+                self.fail_chain = None;
+                self.m.zero_stack = zero;
+                continue;
+            }
+            if !failed && let Some((l, b)) = function.loops.iter().zip(&bounds).find(|(_, b)| b.passes.is_none()) {
+                let head = self.graph.blocks[l.head as usize].start;
+                let why = match b.best {
+                    Some((counter, passes)) => Unbounded::TooMany { counter, passes },
+                    None if !rank::has_exit(l, self.graph, &self.m) => Unbounded::NoExit,
+                    None => Unbounded::NoProgress,
+                };
+                self.fail(head, Reason::Loop { head, why });
+                self.fail_chain = Some(self.chain.clone());
+            }
+            if quiet {
+                // The caller is still growing: what fails now may not fail then.
+                self.m.quiet = true;
+                self.m.fail = outer_fail;
+                self.fail_chain = outer_chain;
+                self.m.zero_stack = zero;
+                return Ok((run.exit.take(), worst.unwrap_or(u64::MAX)));
+            }
+            if outer_fail.is_some() {
+                self.m.fail = outer_fail;
+                self.fail_chain = outer_chain;
+            }
+            if self.tolerant {
+                return Ok((run.exit.take(), worst.unwrap_or(u64::MAX)));
+            }
+            return Err(Stop);
+        }
+    }
+
+    /// Adds what the bounds prove; true if any of it is new.
+    fn learn(&mut self, run: &mut Run, bounds: &[Bound]) -> bool {
+        let mut news = false;
+        for b in bounds {
+            for f in &b.facts {
+                let i = run.facts.partition_point(|g| (g.block, g.place) < (f.block, f.place));
+                match run.facts.get_mut(i).filter(|g| g.block == f.block && g.place == f.place) {
+                    Some(g) => {
+                        if let Some(n) = g.num.meet(f.num)
+                            && n != g.num
+                        {
+                            g.num = n;
+                            news = true;
+                        }
+                    }
+                    None => {
+                        run.facts.insert(i, *f);
+                        news = true;
+                    }
+                }
+            }
+        }
+        news
+    }
+
+    fn apply(facts: &[Fact], block: u32, s: &mut State, depth: usize) {
+        let from = facts.partition_point(|f| f.block < block);
+        for f in facts[from..].iter().take_while(|f| f.block == block) {
+            if f.place < 10 {
+                let r = &mut s.regs[f.place as usize];
+                if r.kind != Kind::Unusable
+                    && let Some(n) = r.num.meet(f.num)
+                {
+                    r.num = n;
+                }
+            } else if let Some(r) = s.frame(depth).and_then(|fr| fr.spill(f.place - 11)).copied()
+                && let Some(n) = r.num.meet(f.num)
+                && n != r.num
+                && let Some(x) = s.frame_mut(depth).spills.iter_mut().find(|x| x.0 == f.place - 11)
+            {
+                x.1.num = n;
+            }
+        }
+    }
+
+    fn ascend(&mut self, function: &Function, run: &mut Run, entry: Box<State>) -> Result<(), Stop> {
+        let first = function.first;
+        let order = &function.order;
+        let mut dirty = vec![false; order.len()];
+        run.states[0] = Some(entry);
+        dirty[0] = true;
+        let mut n = 0;
+        while n < order.len() {
+            if !core::mem::take(&mut dirty[n]) {
+                n += 1;
+                continue;
+            }
+            let b = order[n];
+            let Some(have) = &run.states[(b - first) as usize] else {
+                n += 1;
+                continue;
+            };
+            let mut s = Self::copy(&mut self.pool, have);
+            let (mut next, mut edges) = (n + 1, [None, None]);
+            self.finish(b, &mut s, run, &mut edges)?;
+            for (to, way, t) in edges.into_iter().flatten() {
+                let rank = self.graph.blocks[to as usize].rank as usize;
+                if rank <= n {
+                    Self::record(run, b, to, Self::copy(&mut self.pool, &t));
+                }
+                if self.arrive(function, run, b, to, way, t) {
+                    dirty[rank] = true;
+                    next = next.min(rank);
+                }
+            }
+            self.drop_state(s);
+            n = next;
+        }
+        Ok(())
+    }
+
+    fn record(run: &mut Run, from: u32, to: u32, s: Box<State>) {
+        match run.back.iter_mut().find(|x| x.0 == from && x.1 == to) {
+            Some(x) => x.2 = s,
+            None => run.back.push((from, to, s)),
+        }
+    }
+
+    /// Runs a block and puts the states on its edges into `edges`.
+    #[allow(clippy::type_complexity)]
+    fn finish(&mut self, b: u32, s: &mut Box<State>, run: &mut Run, edges: &mut [Option<(u32, Way, Box<State>)>; 2]) -> Result<(), Stop> {
+        let block = self.graph.blocks[b as usize];
+        let mut live = true;
+        let mut calls = Vec::new();
+        let ran = self.run_block(&block, s, &mut calls, &mut live);
+        for c in calls {
+            match run.calls.iter_mut().find(|x| x.0 == c.0) {
+                Some(x) => x.1 = c.1,
+                None => run.calls.push(c),
+            }
+        }
+        ran?;
+        if !live {
+            return Ok(());
+        }
+        let last = block.end as usize;
+        let i = self.m.insns[last];
+        if i.op == EXIT {
+            self.exit(block.end, s);
+            self.check()?;
+            let copy = Self::copy(&mut self.pool, s);
+            let mut exit = run.exit.take();
+            self.leave(&mut exit, copy);
+            run.exit = exit;
+        } else if is_conditional(i.op) {
+            let mut taken = None;
+            let pool = &mut self.pool;
+            let falls = self.m.branch(last, s, &mut taken, |s| Self::copy(pool, s));
+            self.check()?;
+            edges[0] = taken.map(|t| (block.jumps, Way::Taken, t));
+            if falls {
+                edges[1] = Some((block.falls, Way::NotTaken, Self::copy(&mut self.pool, s)));
+            }
+        } else if block.jumps != NONE {
+            edges[0] = Some((block.jumps, Way::Taken, Self::copy(&mut self.pool, s)));
+        } else if block.falls != NONE {
+            edges[1] = Some((block.falls, Way::NotTaken, Self::copy(&mut self.pool, s)));
+        }
+        Ok(())
+    }
+
+    /// A state arrives at a block of a function with loops; true if that changed what is known there.
+    fn arrive(&mut self, function: &Function, run: &mut Run, from: u32, to: u32, way: Way, mut s: Box<State>) -> bool {
+        let came = &mut self.came[to as usize];
+        if came.0 == NONE && from != to {
+            *came = (from, way);
+        }
+        let block = self.graph.blocks[to as usize];
+        let depth = self.m.depth;
+        let at = (to - function.first) as usize;
+        let Some(have) = &mut run.states[at] else {
+            s.canonical(block.start, depth);
+            Self::apply(&run.facts, to, &mut s, depth);
+            run.states[at] = Some(s);
+            return true;
+        };
+        let grow = if block.heads != NONE {
+            let v = &mut run.visits[block.heads as usize];
+            *v += 1;
+            if *v <= 2 { Grow::Join } else { Grow::Widen(&self.thresholds, *v > 24) }
+        } else {
+            Grow::Join
+        };
+        let constrained = run.facts.binary_search_by_key(&to, |f| f.block).is_ok();
+        if !constrained {
+            let changed = have.absorb(&s, block.start, depth, grow);
+            self.drop_state(s);
+            return changed;
+        }
+        let mut new = Self::copy(&mut self.pool, have);
+        new.absorb(&s, block.start, depth, grow);
+        Self::apply(&run.facts, to, &mut new, depth);
+        let changed = new != *have;
+        core::mem::swap(have, &mut new);
+        self.drop_state(new);
+        self.drop_state(s);
+        changed
+    }
+
+    /// One pass in order, with what the last pass put on the edges back.
+    fn sweep(&mut self, function: &Function, run: &mut Run, entry: Box<State>) -> Result<(), Stop> {
+        let first = function.first;
+        run.exit = None;
+        run.calls.clear();
+        run.entries.clear();
+        run.entries.resize_with(function.loops.len(), || None);
+        let mut states: Vec<Option<Box<State>>> = Vec::new();
+        states.resize_with(run.states.len(), || None);
+        states[0] = Some(entry);
+        core::mem::swap(&mut run.states, &mut states);
+        for s in states.into_iter().flatten() {
+            self.drop_state(s);
+        }
+        let depth = self.m.depth;
+        for (n, &b) in function.order.iter().enumerate() {
+            let at = (b - first) as usize;
+            let block = self.graph.blocks[b as usize];
+            if block.heads != NONE
+                && let Some(s) = &run.states[at]
+            {
+                run.entries[block.heads as usize] = Some(Self::copy(&mut self.pool, s));
+                for k in 0..run.back.len() {
+                    if run.back[k].1 == b
+                        && let Some(h) = &mut run.states[at]
+                    {
+                        h.absorb(&run.back[k].2, block.start, depth, Grow::Join);
+                    }
+                }
+                if let Some(h) = &mut run.states[at] {
+                    Self::apply(&run.facts, b, h, depth);
+                }
+            } else if let Some(h) = &mut run.states[at] {
+                Self::apply(&run.facts, b, h, depth);
+            }
+            let Some(have) = &run.states[at] else { continue };
+            let mut s = Self::copy(&mut self.pool, have);
+            let mut edges = [None, None];
+            self.finish(b, &mut s, run, &mut edges)?;
+            for (to, way, mut t) in edges.into_iter().flatten() {
+                let rank = self.graph.blocks[to as usize].rank as usize;
+                if rank <= n {
+                    Self::record(run, b, to, t);
+                    continue;
+                }
+                let came = &mut self.came[to as usize];
+                if came.0 == NONE {
+                    *came = (b, way);
+                }
+                let leader = self.graph.blocks[to as usize].start;
+                match &mut run.states[(to - first) as usize] {
+                    Some(h) => {
+                        h.absorb(&t, leader, depth, Grow::Join);
+                    }
+                    place => {
+                        t.canonical(leader, depth);
+                        *place = Some(t);
+                    }
+                }
+            }
+            self.drop_state(s);
+        }
+        Ok(())
+    }
+}
+
+/// Instructions of a block; a wide load counts once.
+pub fn instructions(block: &Block, m: &Machine) -> u64 {
+    let slots = &m.insns[block.start as usize..=block.end as usize];
+    let wide = slots.iter().filter(|i| i.op == LDDW).count() as u64;
+    let ends_wide = u64::from(m.insns[block.end as usize].op == LDDW);
+    // The second half of a wide load at the end is not among the slots.
+    slots.len() as u64 - (wide - ends_wide)
+}

@@ -1,0 +1,526 @@
+//! Bounds of loops: the ranking argument.
+//!
+//! For each loop, one symbolic pass tells how every register and stack slot at the end of a pass relates to those at its
+//! start: `r3 = r3 + 1..=15`, `r2 = r2 >> 1`. A value that only moves one way, and that the fixpoint keeps inside an
+//! interval of span s at the loop's head, can move at most s / step times. Which comparison leaves the loop does not
+//! matter: it has already shaped the interval.
+//!
+//! The number of passes, in turn, bounds everything else that moves by a known amount per pass: a pointer that advances
+//! beside a counter ends no further than start + step * passes. The same holds at any block in the loop, for the passes
+//! that can reach it. These facts go back into the fixpoint.
+
+use crate::cfg::{Function, Graph, Loop, NONE};
+use crate::engine::{Fact, Run, instructions};
+use crate::exec::{Machine, Note};
+use crate::num::{Bits, Num};
+use crate::ring::Ring;
+use crate::state::{Kind, Reg, State};
+use alloc::vec;
+use alloc::vec::Vec;
+use axiom_bpf_isa::{Insn, opcode::*, pseudo};
+
+/// The answer for one loop.
+pub struct Bound {
+    /// Most times that an edge back is taken, each time the loop is entered; `None` = not bounded sensibly.
+    pub passes: Option<u64>,
+    /// The counter with the fewest passes, if there is one at all.
+    pub best: Option<(u8, u64)>,
+    pub facts: Vec<Fact>,
+}
+
+const NOWHERE: u8 = 255;
+const FAR: i64 = 1 << 40;
+/// Places: registers 0..=9, then 11 + slot.
+const SLOT: u8 = 11;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Move {
+    /// Plus something in `lo..=hi`.
+    Add(i64, i64),
+    /// Shifted right by at least this, unsigned.
+    Shr(u32),
+    /// Shifted left by at least this, losing nothing.
+    Shl(u32),
+}
+
+/// A value in terms of a place at the loop's head.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Sym {
+    base: u8,
+    /// Of the low 32 bits only.
+    half: bool,
+    by: Move,
+}
+
+const UNKNOWN: Sym = Sym { base: NOWHERE, half: false, by: Move::Add(0, 0) };
+
+impl Sym {
+    const fn of(base: u8) -> Sym {
+        Sym { base, half: false, by: Move::Add(0, 0) }
+    }
+
+    fn add(self, lo: i64, hi: i64, wide: bool) -> Sym {
+        let Move::Add(a, b) = self.by else { return UNKNOWN };
+        let (lo, hi) = (a.saturating_add(lo), b.saturating_add(hi));
+        if self.base == NOWHERE || lo < -FAR && hi > FAR {
+            return UNKNOWN;
+        }
+        Sym { base: self.base, half: self.half || !wide, by: Move::Add(lo.max(-FAR - 1), hi.min(FAR + 1)) }
+    }
+
+    fn join(self, o: Sym, widen: bool) -> Sym {
+        if self == o {
+            return self;
+        }
+        if self.base == NOWHERE || self.base != o.base {
+            return UNKNOWN;
+        }
+        let by = match (self.by, o.by) {
+            (Move::Add(a, b), Move::Add(c, d)) => {
+                let lo = if widen && c < a { -FAR - 1 } else { a.min(c) };
+                let hi = if widen && d > b { FAR + 1 } else { b.max(d) };
+                Move::Add(lo, hi)
+            }
+            (Move::Shr(a), Move::Shr(b)) => Move::Shr(a.min(b)),
+            (Move::Shl(a), Move::Shl(b)) => Move::Shl(a.min(b)),
+            _ => return UNKNOWN,
+        };
+        Sym { base: self.base, half: self.half || o.half, by }
+    }
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Syms {
+    regs: [Sym; 10],
+    /// Slots of the function's own frame that differ from the head's.
+    slots: Vec<(u8, Sym)>,
+}
+
+impl Syms {
+    fn identity() -> Syms {
+        Syms { regs: core::array::from_fn(|i| Sym::of(i as u8)), slots: Vec::new() }
+    }
+
+    fn slot(&self, slot: u8) -> Sym {
+        self.slots.iter().find(|s| s.0 == slot).map_or(Sym::of(SLOT + slot), |s| s.1)
+    }
+
+    fn set(&mut self, slot: u8, v: Sym) {
+        match self.slots.iter_mut().find(|s| s.0 == slot) {
+            Some(s) => s.1 = v,
+            None => self.slots.push((slot, v)),
+        }
+    }
+
+    fn place(&self, place: u8) -> Sym {
+        if place < 10 { self.regs[place as usize] } else { self.slot(place - SLOT) }
+    }
+
+    /// True if anything changed.
+    fn join(&mut self, o: &Syms, widen: bool) -> bool {
+        let mut changed = false;
+        for i in 0..10 {
+            let j = self.regs[i].join(o.regs[i], widen);
+            changed |= j != self.regs[i];
+            self.regs[i] = j;
+        }
+        let all: Vec<u8> = self.slots.iter().chain(&o.slots).map(|s| s.0).collect();
+        for slot in all {
+            let old = self.slot(slot);
+            let j = old.join(o.slot(slot), widen);
+            if j != old {
+                changed = true;
+                self.set(slot, j);
+            }
+        }
+        changed
+    }
+
+    fn step(&mut self, i: Insn, note: Note) {
+        let (d, s) = (i.dst() as usize, i.src() as usize);
+        let wide = i.op & 7 == CLASS_ALU64;
+        match i.op & 7 {
+            CLASS_ALU | CLASS_ALU64 => {
+                let old = self.regs[d];
+                let register = i.op & 8 != 0;
+                let range = match note {
+                    Note::Range(lo, hi) => Some((lo, hi)),
+                    _ => None,
+                };
+                let by = if register { None } else { Some(i.imm as i64) };
+                self.regs[d] = match (i.op & 0xf0, by) {
+                    (0xb0, None) if i.off == 0 && s < 10 => {
+                        let v = self.regs[s];
+                        if wide { v } else { v.add(0, 0, false) }
+                    }
+                    (0x00, Some(c)) => old.add(c, c, wide),
+                    (0x10, Some(c)) => old.add(-c, -c, wide),
+                    (0x00, None) => match range {
+                        Some((lo, hi)) if s != d => old.add(lo, hi, wide),
+                        _ => UNKNOWN,
+                    },
+                    (0x10, None) => match range {
+                        Some((lo, hi)) if s != d => old.add(hi.saturating_neg(), lo.saturating_neg(), wide),
+                        _ => UNKNOWN,
+                    },
+                    (0x70, Some(c)) if c > 0 && old.base != NOWHERE => {
+                        let by = match old.by {
+                            Move::Add(0, 0) => Some(Move::Shr(c as u32)),
+                            Move::Shr(k) => Some(Move::Shr(k.saturating_add(c as u32))),
+                            _ => None,
+                        };
+                        by.map_or(UNKNOWN, |by| Sym { base: old.base, half: old.half || !wide, by })
+                    }
+                    (0x30, Some(c)) if c >= 2 && i.off == 0 && old.base != NOWHERE => {
+                        let by = match old.by {
+                            Move::Add(0, 0) => Some(Move::Shr(c.ilog2())),
+                            _ => None,
+                        };
+                        by.map_or(UNKNOWN, |by| Sym { base: old.base, half: old.half || !wide, by })
+                    }
+                    (0x60, Some(c)) if c > 0 && old.base != NOWHERE && note == Note::Range(1, 1) => {
+                        let by = match old.by {
+                            Move::Add(0, 0) => Some(Move::Shl(c as u32)),
+                            Move::Shl(k) => Some(Move::Shl(k.saturating_add(c as u32))),
+                            _ => None,
+                        };
+                        by.map_or(UNKNOWN, |by| Sym { base: old.base, half: old.half || !wide, by })
+                    }
+                    _ => UNKNOWN,
+                };
+            }
+            CLASS_LD => self.regs[d] = UNKNOWN,
+            CLASS_LDX => {
+                self.regs[d] = match note {
+                    Note::Frame(lo, hi) if i.op == 0x79 && hi - lo == 8 && lo.is_multiple_of(8) => {
+                        self.slot((lo / 8) as u8)
+                    }
+                    _ => UNKNOWN,
+                };
+            }
+            CLASS_ST | CLASS_STX => {
+                if let Note::Frame(lo, hi) = note {
+                    for slot in lo / 8..(hi + 7) / 8 {
+                        self.set(slot as u8, UNKNOWN);
+                    }
+                    if i.op == 0x7b && hi - lo == 8 && lo.is_multiple_of(8) && s < 10 {
+                        self.set((lo / 8) as u8, self.regs[s]);
+                    }
+                }
+                if i.op == 0xc3 || i.op == 0xdb {
+                    if i.imm == 0xf1 {
+                        self.regs[0] = UNKNOWN;
+                    } else if i.imm & 1 != 0 && s < 10 {
+                        self.regs[s] = UNKNOWN;
+                    }
+                }
+            }
+            _ => {
+                if i.op == CALL || i.op == CALLX {
+                    self.regs[..6].fill(UNKNOWN);
+                    if i.op == CALL && i.src() == pseudo::LOCAL_CALL {
+                        // The callee may hold addresses of this frame.
+                        for slot in 0..64 {
+                            self.set(slot, UNKNOWN);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn place_of(s: &State, depth: usize, place: u8) -> Option<Reg> {
+    let r = if place < 10 { s.regs[place as usize] } else { *s.frame(depth)?.spill(place - SLOT)? };
+    (r.kind != Kind::Unusable && r.kind != Kind::Map && !r.null).then_some(r)
+}
+
+/// Bounds for every loop of the function, from the states of the last sweep.
+pub fn bounds(f: &Function, graph: &Graph, m: &Machine, run: &Run) -> Vec<Bound> {
+    f.loops.iter().map(|l| bound(l, f, graph, m, run)).collect()
+}
+
+fn bound(l: &Loop, f: &Function, graph: &Graph, m: &Machine, run: &Run) -> Bound {
+    let mut result = Bound { passes: None, best: None, facts: Vec::new() };
+    let head_state = run.states[(l.head - f.first) as usize].as_deref();
+    let latches: Vec<&State> = run.back.iter().filter(|b| b.1 == l.head).map(|b| &*b.2).collect();
+    let (Some(head), false) = (head_state, latches.is_empty()) else {
+        // Never entered, or never repeated.
+        result.passes = Some(0);
+        return result;
+    };
+    let Some((syms, latch)) = symbolic(l, f, graph, m, run) else { return result };
+    let limit = m.env.limits.instructions;
+    let mut places: Vec<u8> = (0..10).collect();
+    if let Some(fr) = head.frame(m.depth) {
+        places.extend(fr.spills.iter().map(|s| SLOT + s.0));
+    }
+    for &p in &places {
+        let v = latch.place(p);
+        if v.base != p {
+            continue;
+        }
+        let Some(r) = place_of(head, m.depth, p) else { continue };
+        let passes = match v.by {
+            Move::Add(lo, hi) => {
+                if v.half {
+                    steps(r.num.r32, lo, hi)
+                } else {
+                    steps(r.num.r64, lo, hi)
+                }
+            }
+            Move::Shr(k) => {
+                let least = |n: &Num| if v.half { n.r32.unsigned().0 } else { n.r64.unsigned().0 };
+                let most = if v.half { r.num.r32.unsigned().1 } else { r.num.r64.unsigned().1 };
+                let never_zero = latches.iter().all(|s| place_of(s, m.depth, p).is_some_and(|r| least(&r.num) >= 1));
+                (r.kind == Kind::Number && never_zero && k > 0).then(|| most.max(1).ilog2() as u64 / k as u64 + 1)
+            }
+            Move::Shl(k) => {
+                let least = if v.half { r.num.r32.unsigned().0 } else { r.num.r64.unsigned().0 };
+                (r.kind == Kind::Number && least >= 1 && k > 0).then(|| 64 / k as u64 + 1)
+            }
+        };
+        if let Some(n) = passes
+            && result.best.is_none_or(|b| n < b.1)
+        {
+            result.best = Some((p, n));
+        }
+    }
+    let Some((_, passes)) = result.best else { return result };
+    if passes <= limit {
+        result.passes = Some(passes);
+    }
+    // What moves in step.
+    let Some(entry) = run.entries.get(f.loops.iter().position(|x| x.head == l.head).unwrap_or(0)).and_then(|e| e.as_deref())
+    else {
+        return result;
+    };
+    for (k, &b) in l.body.iter().enumerate() {
+        let (Some(here), Some(sym)) = (run.states[(b - f.first) as usize].as_deref(), &syms[k]) else { continue };
+        let n = if b == l.head { passes } else { passes.min(reaches(&places, head, entry, here, sym, &latch, m.depth)) };
+        for (q, s) in sym_places(sym, here, m.depth) {
+            // The place q here is the place s.base at the head plus something.
+            let Move::Add(dlo, dhi) = s.by else { continue };
+            let moving = latch.place(s.base);
+            let (Move::Add(lo, hi), true) = (moving.by, moving.base == s.base) else { continue };
+            let (Some(e), Some(now)) = (place_of(entry, m.depth, s.base), place_of(here, m.depth, q)) else { continue };
+            if e.kind != now.kind || e.at != now.at || lo < -FAR || hi > FAR || dlo < -FAR || dhi > FAR {
+                continue;
+            }
+            let (Some(least), Some(most)) = (
+                lo.min(0).checked_mul(n as i64).and_then(|x| x.checked_add(dlo)),
+                hi.max(0).checked_mul(n as i64).and_then(|x| x.checked_add(dhi)),
+            ) else {
+                continue;
+            };
+            if n > i64::MAX as u64 >> 1 {
+                continue;
+            }
+            let half = s.half || moving.half;
+            let mut fact = Num::TOP;
+            if !half {
+                fact.r64 = e.num.r64.add(Ring::new(least as u64, most as u64));
+            }
+            if most - least < u32::MAX as i64 {
+                fact.r32 = e.num.r32.add(Ring::new(least as u64, most as u64));
+            }
+            fact.bits = Bits::TOP;
+            let Some(met) = now.num.meet(fact) else { continue };
+            if met != now.num {
+                result.facts.push(Fact { block: b, place: q, num: fact });
+            }
+        }
+    }
+    result
+}
+
+/// Places of `here` with their relation to the head.
+fn sym_places<'a>(sym: &'a Syms, here: &'a State, depth: usize) -> impl Iterator<Item = (u8, Sym)> + 'a {
+    let slots = here.frame(depth).map(|f| f.spills.iter()).into_iter().flatten();
+    let regs = (0..10u8).map(move |q| (q, sym.regs[q as usize]));
+    regs.chain(slots.map(move |s| (SLOT + s.0, sym.slot(s.0)))).filter(|x| x.1.base != NOWHERE)
+}
+
+/// How often something that moves by `lo..=hi` at a time can move inside an interval.
+fn steps<const B: u32>(r: Ring<B>, lo: i64, hi: i64) -> Option<u64> {
+    let (step, far) = if lo >= 1 {
+        (lo as u64, hi)
+    } else if hi <= -1 {
+        (hi.unsigned_abs(), lo.saturating_neg())
+    } else {
+        return None;
+    };
+    // The last move may not go all the way round.
+    if far > FAR || r.span().checked_add(far as u64).is_none_or(|s| s > Ring::<B>::MASK) {
+        return None;
+    }
+    Some(r.span() / step)
+}
+
+/// The number of the last pass that can reach a block, from what counters are known to be there.
+fn reaches(places: &[u8], head: &State, entry: &State, here: &State, sym: &Syms, latch: &Syms, depth: usize) -> u64 {
+    fn last<const B: u32>(h: Ring<B>, e: Ring<B>, x: Ring<B>, c: (i64, i64), d: (i64, i64)) -> Option<u64> {
+        steps(h, c.0, c.1)?;
+        let up = c.0 >= 1;
+        let (near, far) = if up { d } else { (d.1.saturating_neg(), d.0.saturating_neg()) };
+        if near < 0 || far > FAR || h.span().checked_add(far as u64)? > Ring::<B>::MASK {
+            return None;
+        }
+        let place = |v: u64| if up { v.wrapping_sub(h.lo) } else { h.hi.wrapping_sub(v) } & Ring::<B>::MASK;
+        let (first, last) = if up { (place(x.lo), place(x.hi)) } else { (place(x.hi), place(x.lo)) };
+        let start = if up { place(e.lo) } else { place(e.hi) };
+        if first > last || start > h.span() {
+            return None;
+        }
+        let step = if up { c.0 } else { c.1.saturating_neg() } as u64;
+        // Nothing reaches it before the start: then not at all, but 0 says enough.
+        Some(last.saturating_sub(start).saturating_sub(near as u64) / step)
+    }
+    let mut best = u64::MAX;
+    for (q, s) in sym_places(sym, here, depth) {
+        let moving = latch.place(s.base);
+        if moving.base != s.base || !places.contains(&s.base) {
+            continue;
+        }
+        let (Move::Add(clo, chi), Move::Add(dlo, dhi)) = (moving.by, s.by) else { continue };
+        let (Some(h), Some(e), Some(x)) =
+            (place_of(head, depth, s.base), place_of(entry, depth, s.base), place_of(here, depth, q))
+        else {
+            continue;
+        };
+        if !h.same_memory(&x) || !h.same_memory(&e) {
+            continue;
+        }
+        let n = if s.half || moving.half {
+            last(h.num.r32, e.num.r32, x.num.r32, (clo, chi), (dlo, dhi))
+        } else {
+            last(h.num.r64, e.num.r64, x.num.r64, (clo, chi), (dlo, dhi))
+        };
+        best = best.min(n.unwrap_or(u64::MAX));
+    }
+    best
+}
+
+/// How each block of the loop, and the end of a pass, relate to the head.
+fn symbolic(l: &Loop, f: &Function, graph: &Graph, m: &Machine, run: &Run) -> Option<(Vec<Option<Syms>>, Syms)> {
+    let base = graph.blocks[l.head as usize].rank;
+    let mut syms: Vec<Option<Syms>> = vec![None; l.body.len()];
+    let mut latch: Option<Syms> = None;
+    syms[0] = Some(Syms::identity());
+    for pass in 0..24 {
+        let mut changed = false;
+        for (k, &b) in l.body.iter().enumerate() {
+            if run.states[(b - f.first) as usize].is_none() {
+                continue;
+            }
+            let Some(mut s) = syms[k].clone() else { continue };
+            let block = &graph.blocks[b as usize];
+            let mut at = block.start as usize;
+            while at <= block.end as usize {
+                let note = m.notes.get(at - m.notes_from).copied().unwrap_or(Note::None);
+                s.step(m.insns[at], note);
+                at += if m.insns[at].op == LDDW { 2 } else { 1 };
+            }
+            for to in [block.jumps, block.falls] {
+                if to == NONE {
+                    continue;
+                }
+                if to == l.head {
+                    if run.back.iter().any(|x| x.0 == b && x.1 == to) {
+                        match &mut latch {
+                            Some(have) => changed |= have.join(&s, pass > 2),
+                            None => {
+                                changed = true;
+                                latch = Some(s.clone());
+                            }
+                        }
+                    }
+                    continue;
+                }
+                let rank = graph.blocks[to as usize].rank;
+                let Some(place) = rank.checked_sub(base).and_then(|i| syms.get_mut(i as usize)) else { continue };
+                match place {
+                    Some(have) => changed |= have.join(&s, pass > 2),
+                    None => {
+                        changed = true;
+                        *place = Some(s.clone());
+                    }
+                }
+            }
+        }
+        if !changed {
+            return latch.map(|l| (syms, l));
+        }
+    }
+    None
+}
+
+/// An edge leaves the loop, or the program ends in it.
+pub fn has_exit(l: &Loop, graph: &Graph, m: &Machine) -> bool {
+    l.body.iter().any(|b| {
+        let block = &graph.blocks[*b as usize];
+        let out = |t: u32| t != NONE && !l.body.contains(&t);
+        out(block.jumps) || out(block.falls) || m.insns[block.end as usize].op == EXIT
+    })
+}
+
+/// The most instructions that the function can execute; `None` if a loop has no bound.
+pub fn worst_case(f: &Function, graph: &Graph, m: &Machine, run: &Run, bounds: &[Bound]) -> Option<u64> {
+    let mut totals = vec![0u64; f.loops.len()];
+    let cost = |b: u32| {
+        let block = &graph.blocks[b as usize];
+        let calls: u64 = run
+            .calls
+            .iter()
+            .filter(|c| c.0 >= block.start && c.0 <= block.end)
+            .fold(0, |a: u64, c| a.saturating_add(c.1));
+        instructions(block, m).saturating_add(calls)
+    };
+    // Inner loops stand behind their outer ones.
+    for (k, l) in f.loops.iter().enumerate().rev() {
+        let once = longest(k as u32, &l.body, f, graph, &totals, &cost);
+        totals[k] = once.saturating_mul(bounds[k].passes?.saturating_add(1));
+    }
+    Some(longest(NONE, &f.order, f, graph, &totals, &cost))
+}
+
+/// The longest way through the blocks of one level, inner loops counted as a whole.
+fn longest(level: u32, items: &[u32], f: &Function, graph: &Graph, totals: &[u64], cost: &dyn Fn(u32) -> u64) -> u64 {
+    let mut reach: Vec<Option<u64>> = vec![None; f.count as usize];
+    let Some(&start) = items.first() else { return 0 };
+    reach[(start - f.first) as usize] = Some(0);
+    let mut worst = 0;
+    for &b in items {
+        let block = &graph.blocks[b as usize];
+        // The loop right below this level that holds the block.
+        let mut inner = block.within;
+        while inner != level && inner != NONE && f.loops[inner as usize].outer != level {
+            inner = f.loops[inner as usize].outer;
+        }
+        let through = if inner == level || inner == NONE {
+            let Some(d) = reach[(b - f.first) as usize] else { continue };
+            d.saturating_add(cost(b))
+        } else {
+            let head = f.loops[inner as usize].head;
+            let Some(d) = reach[(head - f.first) as usize] else { continue };
+            d.saturating_add(totals[inner as usize])
+        };
+        worst = worst.max(through);
+        for to in [block.jumps, block.falls] {
+            // Edges back add nothing; edges inside an inner loop are part of its total.
+            if to == NONE || graph.blocks[to as usize].rank <= block.rank {
+                continue;
+            }
+            let mut within = graph.blocks[to as usize].within;
+            while within != level && within != NONE && f.loops[within as usize].outer != level {
+                within = f.loops[within as usize].outer;
+            }
+            if inner != level && inner != NONE && within == inner {
+                continue;
+            }
+            let place = &mut reach[(to - f.first) as usize];
+            *place = Some(place.map_or(through, |p| p.max(through)));
+        }
+    }
+    worst
+}

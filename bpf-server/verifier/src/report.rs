@@ -1,0 +1,356 @@
+//! Refusals: Reason, At, Path, Suggestion, in words for the author of the program.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+/// Kinds of memory, as messages name them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub enum Memory {
+    Stack,
+    Context,
+    Value { map: u32 },
+    Reserved,
+}
+
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Memory::Stack => write!(f, "the stack frame"),
+            Memory::Context => write!(f, "the context"),
+            Memory::Value { map } => write!(f, "a value of map {map}"),
+            Memory::Reserved => write!(f, "the reserved ring buffer record"),
+        }
+    }
+}
+
+/// Why nothing bounds a loop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unbounded {
+    /// No edge leaves it.
+    NoExit,
+    /// No register or stack slot moves in one direction on every pass.
+    NoProgress,
+    /// The best counter takes this many passes, which makes more instructions than the limit.
+    TooMany {
+        /// The register (or, from 10, stack slot).
+        counter: u8,
+        /// Passes.
+        passes: u64,
+    },
+}
+
+/// Why a program was refused.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub enum Reason {
+    Empty,
+    TooLong,
+    UnknownOpcode { op: u8 },
+    ReservedField { op: u8 },
+    BadRegister { register: u8 },
+    WriteFramePointer,
+    CutWideLoad,
+    UnknownWideLoad { kind: u8 },
+    UnknownCall { kind: u8 },
+    UnknownAtomic { imm: i32 },
+    JumpOutside { to: i64 },
+    JumpIntoWideLoad { to: i64 },
+    JumpToOtherFunction { to: i64 },
+    FallsOff,
+    Irreducible { to: i64 },
+    LoopsTooDeep,
+    UnknownMap { index: i32 },
+    Unwritten { register: u8 },
+    LostByCall { register: u8 },
+    DiffersByPath { register: u8 },
+    GivenBack { register: u8 },
+    NoResult,
+    NotAnAddress { register: u8 },
+    MaybeNull { register: u8, map: Option<u32> },
+    OutOfBounds { memory: Memory, write: bool, low: i64, high: i64, size: u32, limit: u32 },
+    UnwrittenStack { offset: i64, size: u32 },
+    ReadOnly { memory: Memory },
+    Misaligned { size: u32 },
+    PointerArithmetic { register: u8 },
+    PointerLeak { into: &'static str },
+    UnknownHelper { id: u32 },
+    UnknownCallTarget { register: u8 },
+    Argument { helper: &'static str, argument: u8, wants: &'static str },
+    WrongMap { helper: &'static str, map: u32 },
+    SizeUnbounded { helper: &'static str, argument: u8 },
+    Leak { reserved_at: u32 },
+    StillHeld { reserved_at: u32 },
+    TooManyHeld,
+    ReturnsPointer,
+    TooManyCalls,
+    StackTooDeep,
+    Loop { head: u32, why: Unbounded },
+    TooExpensive { count: u64, limit: u64 },
+    TooComplex,
+}
+
+struct Name(u8);
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 < 11 { write!(f, "r{}", self.0) } else { write!(f, "the stack slot at r10-{}", 512 - (self.0 as i64 - 11) * 8) }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use Reason::*;
+        match self {
+            Empty => write!(f, "the program has no instructions"),
+            TooLong => write!(f, "the program has more than 1048576 instructions"),
+            UnknownOpcode { op } => write!(f, "{op:#04x} is not an instruction of RFC 9669"),
+            ReservedField { op } => write!(f, "a field that instruction {op:#04x} does not use is not zero"),
+            BadRegister { register } => write!(f, "there is no register r{register}"),
+            WriteFramePointer => write!(f, "r10, the frame pointer, may not be written or given away"),
+            CutWideLoad => write!(f, "a 64-bit load without its second half"),
+            UnknownWideLoad { kind } => write!(f, "a 64-bit load of kind {kind}, which is not supported"),
+            UnknownCall { kind } => write!(f, "a call of kind {kind}, which is not supported"),
+            UnknownAtomic { imm } => write!(f, "{imm:#x} is not an atomic operation of RFC 9669"),
+            JumpOutside { to } => write!(f, "jumps to instruction {to}, outside the program"),
+            JumpIntoWideLoad { to } => write!(f, "jumps to {to}, the second half of a 64-bit load"),
+            JumpToOtherFunction { to } => write!(f, "jumps to instruction {to}, which belongs to another function"),
+            FallsOff => write!(f, "the function does not end here: execution would run into what follows"),
+            Irreducible { to } => write!(f, "jumps into the middle of a loop, to instruction {to}"),
+            LoopsTooDeep => write!(f, "more than 16 nested loops"),
+            UnknownMap { index } => write!(f, "there is no map {index}"),
+            Unwritten { register } => write!(f, "r{register} is read, but was never written"),
+            LostByCall { register } => write!(f, "r{register} is read, but a call has overwritten it"),
+            DiffersByPath { register } => {
+                write!(f, "r{register} holds different kinds of value on different paths that lead here")
+            }
+            GivenBack { register } => {
+                write!(f, "r{register} points to a ring buffer record that was already submitted or discarded")
+            }
+            NoResult => write!(f, "r0 is read after a helper that returns nothing"),
+            NotAnAddress { register } => write!(f, "r{register} holds a number, not an address"),
+            MaybeNull { register, map: Some(m) } => {
+                write!(f, "r{register} may be NULL: the lookup in map {m} may not have found the key")
+            }
+            MaybeNull { register, map: None } => {
+                write!(f, "r{register} may be NULL: the ring buffer may have been full")
+            }
+            OutOfBounds { memory, write, low, high, size, limit } => {
+                let does = if *write { "writes" } else { "reads" };
+                let (first, last) = (*low, high.saturating_add(*size as i64));
+                write!(f, "{does} {size} byte{} at ", if *size == 1 { "" } else { "s" })?;
+                if low == high {
+                    write!(f, "offset {first} of {memory}")?;
+                } else if *high == i64::MAX || *low == i64::MIN {
+                    write!(f, "an unbounded offset of {memory}")?;
+                } else {
+                    write!(f, "an offset between {first} and {high} of {memory}")?;
+                }
+                if *memory == Memory::Stack {
+                    write!(f, ", which spans -{limit} to 0")
+                } else {
+                    let _ = last;
+                    write!(f, ", which has {limit} bytes")
+                }
+            }
+            UnwrittenStack { offset, size } => {
+                write!(f, "reads {size} byte{} of stack at r10{offset:+}, which were never written", if *size == 1 { "" } else { "s" })
+            }
+            ReadOnly { memory } => write!(f, "writes {memory}, which is read-only"),
+            Misaligned { size } => write!(f, "an atomic operation at an address that is not a multiple of {size}"),
+            PointerArithmetic { register } => {
+                write!(f, "arithmetic on the address in r{register} other than adding or subtracting a number")
+            }
+            PointerLeak { into } => write!(f, "an address would become readable as a number in {into}"),
+            UnknownHelper { id } => write!(f, "there is no helper {id}"),
+            UnknownCallTarget { register } => {
+                write!(f, "calls through r{register}, which is not one known helper number")
+            }
+            Argument { helper, argument, wants } => {
+                write!(f, "bpf_{helper}: r{argument} must be {wants}")
+            }
+            WrongMap { helper, map } => write!(f, "bpf_{helper} does not work on maps of the kind of map {map}"),
+            SizeUnbounded { helper, argument } => {
+                write!(f, "bpf_{helper}: the size in r{argument} may be larger than the memory before it")
+            }
+            Leak { reserved_at } => {
+                write!(f, "the program may end while the ring buffer record of instruction {reserved_at} is still reserved")
+            }
+            StillHeld { reserved_at } => write!(
+                f,
+                "instruction {reserved_at} reserves again while the record that it reserved before may still be held"
+            ),
+            TooManyHeld => write!(f, "more than 4 ring buffer records are reserved at once"),
+            ReturnsPointer => write!(f, "the program returns an address instead of a number"),
+            TooManyCalls => write!(f, "more than 8 functions nested, or a function that calls itself"),
+            StackTooDeep => write!(f, "the functions nested here need more than 4096 bytes of stack"),
+            Loop { head, why } => {
+                write!(f, "the loop at instruction {head} ")?;
+                match why {
+                    Unbounded::NoExit => write!(f, "has no exit: it would run for ever"),
+                    Unbounded::NoProgress => write!(
+                        f,
+                        "may run for ever: no register or stack slot moves towards an exit on every pass"
+                    ),
+                    Unbounded::TooMany { counter, passes } => write!(
+                        f,
+                        "may run {passes} times, which is too many: {} counts the passes, and nothing bounds it sooner",
+                        Name(*counter)
+                    ),
+                }
+            }
+            TooExpensive { count, limit } => {
+                write!(f, "may execute {count} instructions; the limit is {limit}")
+            }
+            TooComplex => write!(f, "the analysis was given up: too many different states"),
+        }
+    }
+}
+
+impl Reason {
+    /// What to try.
+    pub fn suggestion(&self) -> &'static str {
+        use Reason::*;
+        match self {
+            Empty => "check that the section of the object holds the program",
+            TooLong => "split the program",
+            UnknownOpcode { .. } | ReservedField { .. } | BadRegister { .. } | CutWideLoad | UnknownAtomic { .. } => {
+                "compile with clang -target bpf -mcpu=v4; a damaged object looks like this, too"
+            }
+            UnknownWideLoad { .. } | UnknownCall { .. } => {
+                "callbacks, kernel functions and BTF variables of a kernel do not exist here"
+            }
+            WriteFramePointer => "copy r10 to another register first",
+            JumpOutside { .. } | JumpIntoWideLoad { .. } | JumpToOtherFunction { .. } => {
+                "assembler labels must stay inside their function; a compiler does not emit this"
+            }
+            FallsOff => "end every path of every function with exit",
+            Irreducible { .. } => "write the loop with for, while or do; no goto into its body",
+            LoopsTooDeep => "move inner loops into functions of their own",
+            UnknownMap { .. } => "declare the map in SEC(\".maps\") of the same object",
+            Unwritten { .. } => "give the variable a value on every path before it is used",
+            LostByCall { .. } => "calls overwrite r0 to r5; keep the value in r6 to r9 or on the stack",
+            DiffersByPath { .. } => "use one variable per kind of value, or check it on each path before they join",
+            GivenBack { .. } => "use the record before bpf_ringbuf_submit or bpf_ringbuf_discard",
+            NoResult => "do not use the result of a helper that returns void",
+            NotAnAddress { .. } => "follow only addresses from the context, the stack, map lookups and reservations",
+            MaybeNull { .. } => "compare it with NULL and leave when it is, before the first access",
+            OutOfBounds { memory: Memory::Context, .. } => "read only the members that the context structure has",
+            OutOfBounds { .. } => {
+                "compare the index with the array's length just before the access, as unsigned, or mask it"
+            }
+            UnwrittenStack { .. } => "initialise the variable or the whole structure, with padding, before it is used",
+            ReadOnly { .. } => "copy it to a variable of your own and change that",
+            Misaligned { .. } => "align the variable to its size; do not use packed structures with atomics",
+            PointerArithmetic { .. } => "compute an index as a number and add it to the address once",
+            PointerLeak { .. } => "store what the address points to, or an offset, instead of the address",
+            UnknownHelper { .. } => "see the list of helpers in the documentation; this number is none of them",
+            UnknownCallTarget { .. } => "call the function or helper directly",
+            Argument { .. } => "look at the helper's prototype in the documentation",
+            WrongMap { .. } => "look at the map's type in its declaration",
+            SizeUnbounded { .. } => "pass a constant size, or compare it with the buffer's size first",
+            Leak { .. } => "call bpf_ringbuf_submit or bpf_ringbuf_discard on every path behind a successful reserve",
+            StillHeld { .. } => "submit or discard the record before the loop or the function reserves the next",
+            TooManyHeld => "submit or discard records before you reserve more",
+            ReturnsPointer => "return a number: 1 accepts, 0 drops",
+            TooManyCalls => "replace recursion by a loop; make small functions inline",
+            StackTooDeep => "keep large buffers in an array map",
+            Loop { why: Unbounded::TooMany { .. }, .. } => "compare the counter with a smaller constant, too",
+            Loop { .. } => "count the passes and leave at a constant maximum: for (int i = 0; i < 64; i++)",
+            TooExpensive { .. } => "lower the bounds of the loops, or do part of the work at each event",
+            TooComplex => "split the program, or lower the number of paths through its loops",
+        }
+    }
+}
+
+/// A place in the source.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// The instruction slot.
+    pub insn: usize,
+    /// The instruction in words.
+    pub code: String,
+    /// File, line, text.
+    pub source: Option<(String, u32, String)>,
+}
+
+/// A branch on the way.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Step {
+    /// The conditional jump, or the call.
+    pub at: Place,
+    /// What happened there.
+    pub taken: Way,
+}
+
+/// What a step did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub enum Way {
+    Taken,
+    NotTaken,
+    Called,
+}
+
+/// A refused program.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    /// What is wrong.
+    pub reason: Reason,
+    /// Where.
+    pub at: Place,
+    /// The branches from the entry that lead there (the last ones, if there are many).
+    pub path: Vec<Step>,
+    /// How many earlier branches are left out of `path`.
+    pub omitted: usize,
+}
+
+impl Refusal {
+    /// What to try.
+    pub fn suggestion(&self) -> &'static str {
+        self.reason.suggestion()
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.source {
+            Some((file, line, text)) => {
+                write!(f, "{file}:{line}")?;
+                if !text.is_empty() {
+                    write!(f, ": {}", text.trim())?;
+                }
+                Ok(())
+            }
+            None => write!(f, "instruction {}: {}", self.insn, self.code),
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Reason:     {}", self.reason)?;
+        writeln!(f, "At:         {}", self.at)?;
+        if self.at.source.is_some() {
+            writeln!(f, "            instruction {}: {}", self.at.insn, self.at.code)?;
+        }
+        let mut label = "Path:       ";
+        if self.omitted > 0 {
+            writeln!(f, "{label}({} earlier branches)", self.omitted)?;
+            label = "            ";
+        }
+        for s in &self.path {
+            let way = match s.taken {
+                Way::Taken => "taken",
+                Way::NotTaken => "not taken",
+                Way::Called => "called",
+            };
+            writeln!(f, "{label}{} [{way}]", s.at)?;
+            label = "            ";
+        }
+        write!(f, "Suggestion: {}", self.suggestion())
+    }
+}
+
+impl core::error::Error for Refusal {}
