@@ -24,6 +24,16 @@ pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Error> {
     postcard::from_bytes(body.get(..len).ok_or(Error::Malformed)?).map_err(|_| Error::Malformed)
 }
 
+/// Reads a value that is not a message: no length in front.
+pub fn decode_plain<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Error> {
+    postcard::from_bytes(bytes).map_err(|_| Error::Malformed)
+}
+
+/// Writes a value that is not a message; returns its bytes' number.
+pub fn encode_plain<T: Serialize + ?Sized>(value: &T, out: &mut [u8]) -> Result<usize, Error> {
+    postcard::to_slice(value, out).map(|b| b.len()).map_err(|_| Error::TooLarge)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,2 +1,51 @@
+//! What every server links: entry, typed capabilities, messages, the server loop, a heap, the log, time.
+//!
+//! A server is `axiom_runtime::entry!(main)` with `fn main(rt: Runtime) -> !`. It sets itself up from [`Runtime::env`], calls
+//! [`Runtime::ready`], and ends in [`serve`]. Single-threaded by design: one thread, one endpoint, one bound notification.
 #![no_std]
-//! What every Axiom server links.
+#![cfg(target_arch = "aarch64")]
+extern crate alloc;
+
+pub mod cap;
+mod entry;
+mod heap;
+pub mod ipc;
+pub mod log;
+pub mod pages;
+mod serve;
+pub mod time;
+
+pub use axiom_proto as proto;
+pub use cap::{CNode, Endpoint, Frame, IrqHandler, Notification, PageTable, Timer, Trace, Untyped, VSpace};
+pub use entry::{Runtime, start};
+pub use ipc::{Buffer, call, call_with_cap};
+pub use pages::{Pages, Slots};
+pub use sel4_sys as sel4;
+pub use serve::{Incoming, Reply, Service, malformed_count, serve};
+
+/// Defines the program's entry: `entry!(main)` with `fn main(rt: axiom_runtime::Runtime) -> !`.
+#[macro_export]
+macro_rules! entry {
+    ($main:path) => {
+        // The stack pointer is set by init; x0 is the environment page.
+        core::arch::global_asm!(
+            ".pushsection .text.start, \"ax\"",
+            ".global _start",
+            "_start:",
+            "mov x29, xzr",
+            "mov x30, xzr",
+            "b axiom_start",
+            ".popsection",
+        );
+        #[unsafe(no_mangle)]
+        extern "C" fn axiom_start(env: *const u8) -> ! {
+            let main: fn($crate::Runtime) -> ! = $main;
+            // SAFETY: called once, by the first instructions of the program, with what init passed.
+            main(unsafe { $crate::start(env) })
+        }
+        #[panic_handler]
+        fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+            $crate::log::panicked(info)
+        }
+    };
+}

@@ -1,0 +1,102 @@
+//! The first code of a server: heap and environment.
+
+use crate::{heap, ipc, log};
+use alloc::boxed::Box;
+use axiom_proto::env::{Env, Header, MAGIC, slot};
+use sel4_sys::{CPtr, stubs};
+
+/// A server's world.
+#[derive(Clone, Copy)]
+pub struct Runtime {
+    env: &'static Env,
+}
+
+/// Sets the runtime up. Used by [`crate::entry!`].
+///
+/// # Safety
+/// Called once, before anything allocates, with the address of the environment page.
+pub unsafe fn start(page: *const u8) -> Runtime {
+    // SAFETY: init has mapped the page and filled its header; it is aligned to a page.
+    let header = unsafe { page.cast::<Header>().read() };
+    if header.magic != MAGIC {
+        log::debug("a server was started without an environment\n");
+        loop {
+            stubs::yield_now();
+        }
+    }
+    // SAFETY: init gave these ranges to this server alone; once.
+    unsafe {
+        ipc::init(header.ipc_buffer as *mut _);
+        heap::init(header.heap as usize, header.heap_len as usize);
+    }
+    // SAFETY: the description follows the header in pages that stay mapped and never change.
+    let bytes =
+        unsafe { core::slice::from_raw_parts(page.add(size_of::<Header>()), header.env_len as usize) };
+    let env: Env = match axiom_proto::wire::decode_plain(bytes) {
+        Ok(env) => env,
+        Err(_) => panic!("the environment page cannot be read"),
+    };
+    let env: &'static Env = Box::leak(Box::new(env));
+    log::init(env);
+    crate::time::init(env.counter_frequency);
+    ipc::receive_into(CPtr(slot::RECEIVED));
+    Runtime { env }
+}
+
+impl Runtime {
+    /// What init said about this server's world.
+    pub fn env(&self) -> &'static Env {
+        self.env
+    }
+
+    /// The server of this name, if the manifest lets this one call it.
+    pub fn channel(&self, name: &str) -> Option<crate::Endpoint> {
+        let found = self.env.channels.iter().find(|c| c.name == name);
+        found.map(|c| crate::Endpoint(CPtr(c.slot)))
+    }
+
+    /// The name of the client with this badge.
+    pub fn client(&self, badge: u64) -> &'static str {
+        self.env.clients.iter().find(|c| c.badge == badge).map_or("?", |c| c.name.as_str())
+    }
+
+    /// A setting of the manifest.
+    pub fn arg(&self, name: &str) -> Option<&'static str> {
+        self.env.args.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+
+    /// A number among the settings.
+    pub fn arg_number(&self, name: &str) -> Option<u64> {
+        self.arg(name).and_then(|v| v.parse().ok())
+    }
+
+    /// The bytes of a file of the bundle.
+    pub fn blob(&self, name: &str) -> Option<&'static [u8]> {
+        let blob = self.env.blobs.iter().find(|b| b.name == name)?;
+        // SAFETY: init has mapped the file read-only for this server's life.
+        Some(unsafe { core::slice::from_raw_parts(blob.bytes.start as *const u8, blob.bytes.len as usize) })
+    }
+
+    /// Another server's notification, to signal.
+    pub fn signal_to(&self, name: &str) -> Option<crate::Notification> {
+        let found = self.env.signals.iter().find(|s| s.name == name);
+        found.map(|s| crate::Notification(CPtr(s.slot)))
+    }
+
+    /// This server's timers, with their bits.
+    pub fn timer(&self, index: usize) -> Option<(crate::Timer, u64)> {
+        self.env.timers.get(index).map(|t| (crate::Timer(CPtr(t.slot)), 1 << t.bit))
+    }
+
+    /// The Trace capability, if granted.
+    pub fn trace(&self) -> Option<crate::Trace> {
+        (self.env.trace != 0).then_some(crate::Trace(CPtr(self.env.trace)))
+    }
+
+    /// Tells init that this server is ready to be called.
+    pub fn ready(&self) {
+        if self.env.ready != 0 {
+            stubs::signal(CPtr(self.env.ready));
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Messages: postcard straight into the message registers.
+
+use axiom_proto::env::slot;
+use axiom_proto::{Error, LABEL_OK, wire};
+use core::sync::atomic::{AtomicPtr, Ordering};
+use sel4_sys::{CPtr, IpcBuffer, MessageInfo, stubs};
+use serde::{Deserialize, Serialize};
+
+static BUFFER: AtomicPtr<IpcBuffer> = AtomicPtr::new(core::ptr::null_mut());
+
+/// # Safety
+/// Called once, with the address of this thread's IPC buffer.
+pub(crate) unsafe fn init(buffer: *mut IpcBuffer) {
+    BUFFER.store(buffer, Ordering::Relaxed);
+}
+
+/// For a root task, which has no environment page: sets the address of its IPC buffer.
+///
+/// # Safety
+/// `buffer` is the thread's IPC buffer; before any message is sent.
+pub unsafe fn init_root(buffer: *mut IpcBuffer) {
+    BUFFER.store(buffer, Ordering::Relaxed);
+}
+
+#[inline(always)]
+pub(crate) fn buffer() -> *mut IpcBuffer {
+    BUFFER.load(Ordering::Relaxed)
+}
+
+/// The message registers as bytes.
+///
+/// # Safety
+/// No other reference to the IPC buffer lives, and no system call happens while this one does.
+#[inline(always)]
+pub(crate) unsafe fn message_bytes<'a>() -> &'a mut [u8] {
+    // SAFETY: the buffer is mapped for the thread's life; msg has 120 words. Exclusive by the caller's promise.
+    unsafe { core::slice::from_raw_parts_mut((&raw mut (*buffer()).msg).cast::<u8>(), wire::MAX_WORDS * 8) }
+}
+
+#[inline(always)]
+pub(crate) fn fast_registers() -> [u64; 4] {
+    // SAFETY: reads four words of the mapped buffer.
+    unsafe {
+        let m = &raw const (*buffer()).msg;
+        [(*m)[0], (*m)[1], (*m)[2], (*m)[3]]
+    }
+}
+
+/// Where a capability that comes with a message is put.
+pub fn receive_into(to: CPtr) {
+    // SAFETY: the buffer is ours.
+    unsafe {
+        (*buffer()).receive_cnode = slot::CNODE;
+        (*buffer()).receive_index = to.0;
+        (*buffer()).receive_depth = 64;
+    }
+}
+
+pub(crate) fn set_cap(index: usize, cap: CPtr) {
+    // SAFETY: the buffer is ours; index < 3 at all callers.
+    unsafe { (*buffer()).caps_or_badges[index] = cap.0 };
+}
+
+/// Room for a reply.
+pub struct Buffer(pub(crate) [u64; wire::MAX_WORDS + 1]);
+
+impl Default for Buffer {
+    fn default() -> Buffer {
+        Buffer::new()
+    }
+}
+
+impl Buffer {
+    /// An empty one.
+    #[inline]
+    pub const fn new() -> Buffer {
+        Buffer([0; wire::MAX_WORDS + 1])
+    }
+
+    /// Copies a received message: the fast registers, and what lies in the IPC buffer.
+    #[inline]
+    pub(crate) fn take(&mut self, mrs: [u64; 4], length: usize) {
+        self.0[..4].copy_from_slice(&mrs);
+        let length = length.min(wire::MAX_WORDS);
+        if length > 4 {
+            // SAFETY: reads words below 120 of the mapped buffer.
+            unsafe {
+                let from = (&raw const (*buffer()).msg).cast::<u64>();
+                core::ptr::copy_nonoverlapping(from.add(4), self.0.as_mut_ptr().add(4), length - 4);
+            }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn bytes(&self, length: usize) -> &[u8] {
+        let words = &self.0[..length.min(wire::MAX_WORDS)];
+        // SAFETY: words are bytes.
+        unsafe { core::slice::from_raw_parts(words.as_ptr().cast(), words.len() * 8) }
+    }
+}
+
+/// Asks a server and waits for its answer, which is decoded from `reply`.
+#[inline]
+pub fn call<'b, Q: Serialize + ?Sized, R: Deserialize<'b>>(
+    to: crate::Endpoint,
+    interface: u16,
+    request: &Q,
+    reply: &'b mut Buffer,
+) -> Result<R, Error> {
+    call_with_cap(to, interface, request, None, reply).map(|(r, _)| r)
+}
+
+/// As [`call`], passing a capability along; also says whether one came back (into the receive slot).
+#[inline]
+pub fn call_with_cap<'b, Q: Serialize + ?Sized, R: Deserialize<'b>>(
+    to: crate::Endpoint,
+    interface: u16,
+    request: &Q,
+    cap: Option<CPtr>,
+    reply: &'b mut Buffer,
+) -> Result<(R, bool), Error> {
+    // SAFETY: the reference ends with this statement, before the system call.
+    let words = wire::encode(request, unsafe { message_bytes() })?;
+    let mut caps = 0;
+    if let Some(cap) = cap {
+        set_cap(0, cap);
+        caps = 1;
+    }
+    let got = stubs::call(to.0, MessageInfo::new(interface as u64, 0, caps, words as u64), fast_registers());
+    let length = got.info.length();
+    reply.take(got.mrs, length);
+    let bytes = reply.bytes(length);
+    if got.info.label() == LABEL_OK {
+        return Ok((wire::decode(bytes)?, got.info.extra_caps() > 0));
+    }
+    Err(wire::decode::<Error>(bytes).unwrap_or(Error::Malformed))
+}

@@ -1,0 +1,137 @@
+//! The server loop.
+
+use crate::ipc::{self, Buffer};
+use axiom_proto::env::{NOTIFIED, slot};
+use axiom_proto::{Error, LABEL_ERROR, LABEL_OK, wire};
+use core::sync::atomic::{AtomicU64, Ordering};
+use sel4_sys::{CPtr, MessageInfo, stubs};
+use serde::{Deserialize, Serialize};
+
+static MALFORMED: AtomicU64 = AtomicU64::new(0);
+
+/// Requests that could not be understood, since the start.
+pub fn malformed_count() -> u64 {
+    MALFORMED.load(Ordering::Relaxed)
+}
+
+/// A request.
+pub struct Incoming<'a> {
+    /// Who: the client's badge.
+    pub badge: u64,
+    /// Which interface.
+    pub interface: u16,
+    /// A capability came along, in the receive slot; it is deleted after the request unless it was moved.
+    pub has_cap: bool,
+    /// The counter when the request arrived, in ticks and cycles.
+    pub arrived: (u64, u64),
+    payload: &'a [u8],
+}
+
+impl<'a> Incoming<'a> {
+    /// The request itself.
+    pub fn decode<T: Deserialize<'a>>(&self) -> Result<T, Error> {
+        let request = wire::decode(self.payload);
+        if request.is_err() {
+            MALFORMED.store(malformed_count() + 1, Ordering::Relaxed);
+        }
+        request
+    }
+}
+
+/// The answer. Writing it is the last thing that a handler does: it lies in the IPC buffer, which every other system
+/// call uses too.
+pub struct Reply {
+    info: MessageInfo,
+}
+
+impl Reply {
+    /// The interface's reply.
+    #[inline]
+    pub fn ok<T: Serialize + ?Sized>(value: &T) -> Reply {
+        Reply::encode(LABEL_OK, value, None)
+    }
+
+    /// The interface's reply, with a copy of a capability.
+    #[inline]
+    pub fn ok_with_cap<T: Serialize + ?Sized>(value: &T, cap: CPtr) -> Reply {
+        Reply::encode(LABEL_OK, value, Some(cap))
+    }
+
+    /// An error.
+    #[cold]
+    pub fn error(error: Error) -> Reply {
+        Reply::encode(LABEL_ERROR, &error, None)
+    }
+
+    fn encode<T: Serialize + ?Sized>(label: u64, value: &T, cap: Option<CPtr>) -> Reply {
+        // SAFETY: the reference ends with this statement; no system call in it.
+        match wire::encode(value, unsafe { ipc::message_bytes() }) {
+            Ok(words) => {
+                if let Some(cap) = cap {
+                    ipc::set_cap(0, cap);
+                }
+                Reply { info: MessageInfo::new(label, 0, cap.is_some() as u64, words as u64) }
+            }
+            Err(error) => Reply::error(error),
+        }
+    }
+}
+
+/// What a server does.
+pub trait Service {
+    /// Answers a request.
+    fn request(&mut self, message: &Incoming<'_>) -> Reply;
+    /// The bound notification was signalled with these bits ([`NOTIFIED`] removed).
+    fn notified(&mut self, bits: u64) {
+        let _ = bits;
+    }
+}
+
+/// Serves for ever.
+pub fn serve(service: &mut impl Service) -> ! {
+    const ENDPOINT: CPtr = CPtr(slot::ENDPOINT);
+    const REPLY: CPtr = CPtr(slot::REPLY);
+    let mut buffer = Buffer::new();
+    let mut answer: Option<Reply> = None;
+    loop {
+        let got = match answer.take() {
+            Some(reply) => stubs::reply_recv(ENDPOINT, reply.info, ipc::fast_registers(), REPLY),
+            None => stubs::recv(ENDPOINT, REPLY),
+        };
+        if got.badge.0 & NOTIFIED != 0 {
+            service.notified(got.badge.0 & !NOTIFIED);
+            continue;
+        }
+        let arrived = (crate::time::ticks(), crate::time::cycles());
+        let length = got.info.length();
+        buffer.take(got.mrs, length);
+        let has_cap = got.info.extra_caps() > 0;
+        let message = Incoming {
+            badge: got.badge.0,
+            interface: got.info.label() as u16,
+            has_cap,
+            arrived,
+            payload: buffer.bytes(length),
+        };
+        if has_cap && got.info.caps_unwrapped() == 0 {
+            answer = Some(with_received(service, &message));
+        } else {
+            answer = Some(service.request(&message));
+        }
+    }
+}
+
+/// A request with a capability: whatever is still in the receive slot afterwards is deleted, before the answer is made
+/// final (deleting is a system call, so the answer is kept aside meanwhile).
+#[cold]
+fn with_received(service: &mut impl Service, message: &Incoming<'_>) -> Reply {
+    let reply = service.request(message);
+    let mut kept = Buffer::new();
+    let length = reply.info.length();
+    kept.take(ipc::fast_registers(), length);
+    let _ = crate::CNode::OWN.delete(CPtr(slot::RECEIVED));
+    // SAFETY: the reference is used up before any system call.
+    let registers = unsafe { ipc::message_bytes() };
+    registers[..length * 8].copy_from_slice(kept.bytes(length));
+    reply
+}
