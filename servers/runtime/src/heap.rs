@@ -22,9 +22,11 @@ unsafe impl Sync for Heap {}
 #[global_allocator]
 static HEAP: Heap = Heap(UnsafeCell::new(State { next: 0, end: 0, free: [0; CLASSES], used: 0 }));
 
+/// Gives the heap its arena. Servers need not call it: their entry does.
+///
 /// # Safety
 /// Called once; the range belongs to the heap alone.
-pub(crate) unsafe fn init(start: usize, len: usize) {
+pub unsafe fn init(start: usize, len: usize) {
     // SAFETY: one thread, and nothing else uses the state now.
     let state = unsafe { &mut *HEAP.0.get() };
     state.next = start;

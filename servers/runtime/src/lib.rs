@@ -18,6 +18,7 @@ pub mod time;
 pub use axiom_proto as proto;
 pub use cap::{CNode, Endpoint, Frame, IrqHandler, Notification, PageTable, Timer, Trace, Untyped, VSpace};
 pub use entry::{Runtime, start};
+pub use heap::{init as heap_init, used as heap_used};
 pub use ipc::{Buffer, call, call_with_cap};
 pub use pages::{Pages, Slots};
 pub use sel4_sys as sel4;
