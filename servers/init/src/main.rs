@@ -1,2 +1,191 @@
-//! The root task: builds, supervises and restarts the servers.
-fn main() {}
+//! The root task: reads the bundle, builds the servers that the manifest names with exactly what it grants, then watches
+//! over them. It is every server's fault handler; it restarts the crashed by their policy.
+//!
+//! init runs at the highest priority and only on requests, readiness signals and faults; it never calls a server, so no
+//! server can make it wait.
+#![no_std]
+#![no_main]
+extern crate alloc;
+
+mod devices;
+mod memory;
+mod spawn;
+mod supervise;
+mod sys;
+
+use alloc::vec::Vec;
+use core::fmt::{self, Write};
+use linked_list_allocator::Heap;
+use sel4_sys::bootinfo::{BootInfo, HEADER_FDT, Header};
+use sel4_sys::ext::{AxiomInfo, BOOTINFO_AXIOM, event};
+use sel4_sys::stubs;
+
+core::arch::global_asm!(
+    ".global _start",
+    "_start:",
+    "adrp x9, {stack}",
+    "add x9, x9, #:lo12:{stack}",
+    "mov x10, #{size}",
+    "add sp, x9, x10",
+    "mov x29, xzr",
+    "mov x30, xzr",
+    "bl init_main",
+    "b .",
+    stack = sym STACK,
+    size = const STACK_SIZE,
+);
+
+const STACK_SIZE: usize = 65536;
+const HEAP_SIZE: usize = 262_144;
+#[repr(C, align(16))]
+struct Area<const N: usize>(core::cell::UnsafeCell<[u8; N]>);
+// SAFETY: the stack is used by the stack pointer only, the heap by the allocator only; init has one thread.
+unsafe impl<const N: usize> Sync for Area<N> {}
+static STACK: Area<STACK_SIZE> = Area(core::cell::UnsafeCell::new([0; STACK_SIZE]));
+static HEAP: Area<HEAP_SIZE> = Area(core::cell::UnsafeCell::new([0; HEAP_SIZE]));
+
+/// A heap for one thread.
+struct OneThread(core::cell::RefCell<Heap>);
+// SAFETY: init has one thread, and nothing in it allocates from an interrupt.
+unsafe impl Sync for OneThread {}
+// SAFETY: the inner heap hands out disjoint blocks of the size and alignment asked for.
+unsafe impl core::alloc::GlobalAlloc for OneThread {
+    unsafe fn alloc(&self, layout: core::alloc::Layout) -> *mut u8 {
+        self.0.borrow_mut().allocate_first_fit(layout).map_or(core::ptr::null_mut(), |p| p.as_ptr())
+    }
+    unsafe fn dealloc(&self, block: *mut u8, layout: core::alloc::Layout) {
+        if let Some(block) = core::ptr::NonNull::new(block) {
+            // SAFETY: the caller returns a block of `alloc` with its layout.
+            unsafe { self.0.borrow_mut().deallocate(block, layout) };
+        }
+    }
+}
+#[global_allocator]
+static ALLOCATOR: OneThread = OneThread(core::cell::RefCell::new(Heap::empty()));
+
+/// The kernel's debug UART: init's lines must come out whatever happens to the console server.
+pub struct Debug;
+impl Write for Debug {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            if byte == b'\n' {
+                stubs::debug_put_char(b'\r');
+            }
+            stubs::debug_put_char(byte);
+        }
+        Ok(())
+    }
+}
+
+/// Prints a line of init's.
+#[macro_export]
+macro_rules! say {
+    ($($arg:tt)*) => {{
+        // The debug UART takes every byte; there is nothing to report a failure to.
+        let _ = core::fmt::Write::write_fmt(&mut $crate::Debug, format_args!("init: {}\n", format_args!($($arg)*)));
+    }};
+}
+
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    say!("{info}");
+    finish("init panicked")
+}
+
+/// Ends the run with its verdict: empty is well.
+pub fn finish(failure: &str) -> ! {
+    // As for `say`.
+    let _ = if failure.is_empty() {
+        Debug.write_str("axiom: run ended: ok\n")
+    } else {
+        Debug.write_fmt(format_args!("axiom: run ended: FAILED: {failure}\n"))
+    };
+    stubs::debug_halt();
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
+/// What the extra BootInfo chunks hold.
+pub struct Extra {
+    /// The device tree.
+    pub fdt: Option<&'static [u8]>,
+    /// The extensions; none on another kernel.
+    pub axiom: Option<AxiomInfo>,
+}
+
+fn extra(info: &'static BootInfo) -> Extra {
+    let mut extra = Extra { fdt: None, axiom: None };
+    let start = core::ptr::from_ref(info) as usize + 4096;
+    let mut at = 0usize;
+    while at + size_of::<Header>() <= info.extra_len as usize {
+        // SAFETY: the kernel mapped `extra_len` bytes of chunks behind BootInfo, read-only for us from now on.
+        let header = unsafe { *((start + at) as *const Header) };
+        let length = header.len as usize;
+        if length < size_of::<Header>() || at + length > info.extra_len as usize {
+            break;
+        }
+        let body = start + at + size_of::<Header>();
+        match header.id {
+            // SAFETY: as above; the body lies inside the chunk.
+            HEADER_FDT => {
+                extra.fdt =
+                    Some(unsafe { core::slice::from_raw_parts(body as *const u8, length - size_of::<Header>()) });
+            }
+            BOOTINFO_AXIOM if length >= size_of::<Header>() + size_of::<AxiomInfo>() => {
+                // SAFETY: as above; the structure is plain words and fits.
+                extra.axiom = Some(unsafe { (body as *const AxiomInfo).read_unaligned() });
+            }
+            _ => {}
+        }
+        at += length;
+    }
+    extra
+}
+
+fn payload() -> Result<(axiom_proto::bundle::System, &'static [u8]), &'static str> {
+    use axiom_proto::bundle::{ADDRESS, MAGIC};
+    let at = ADDRESS as *const u8;
+    // SAFETY: `compose` puts the payload's segment at this address in the very file that this code is in; without it,
+    // this read faults, and the kernel reports the root task's fault with its address.
+    let head = unsafe { core::slice::from_raw_parts(at, 24) };
+    if head[..16] != MAGIC {
+        return Err("the payload does not begin with the bundle's magic; was it made by another version of compose?");
+    }
+    let length = u32::from_le_bytes([head[16], head[17], head[18], head[19]]) as usize;
+    // SAFETY: compose wrote the length of the description that follows, inside the same segment.
+    let description = unsafe { core::slice::from_raw_parts(at.add(24), length) };
+    let system = postcard::from_bytes(description).map_err(|_| "the bundle's description cannot be decoded")?;
+    Ok((system, head))
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn init_main(info: &'static BootInfo) -> ! {
+    // SAFETY: BootInfo names this thread's IPC buffer; the heap area is used by the allocator only.
+    unsafe {
+        sys::init_buffer(info.ipc_buffer as *mut _);
+        ALLOCATOR.0.borrow_mut().init(HEAP.0.get().cast(), HEAP_SIZE);
+    }
+    let extra = extra(info);
+    if let Some(axiom) = &extra.axiom {
+        sys::trace(sel4_sys::CPtr(axiom.trace_cap), event::BOOT_INIT, 0);
+    }
+    let system = match payload() {
+        Ok((system, _)) => system,
+        Err(reason) => finish(reason),
+    };
+    say!("system '{}' for {}: {} servers", system.name, system.board, system.servers.len());
+    let mut supervisor = match supervise::Supervisor::new(info, &extra, system) {
+        Ok(supervisor) => supervisor,
+        Err(error) => {
+            say!("cannot prepare the system: {error:?}");
+            finish("init could not prepare the system")
+        }
+    };
+    let count = supervisor.count();
+    let failed: Vec<usize> = (0..count).filter(|i| !supervisor.start(*i)).collect();
+    if !failed.is_empty() {
+        finish("a server could not be started");
+    }
+    supervisor.run()
+}

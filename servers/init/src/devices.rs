@@ -1,0 +1,90 @@
+//! Finding devices: by what the device tree says, never by address.
+use crate::memory::Memory;
+use crate::sys;
+use alloc::vec::Vec;
+use axiom_fdt::{Fdt, Walk};
+use axiom_proto::bundle::DeviceRequest;
+use sel4_sys::cap::init;
+use sel4_sys::{CPtr, CapRights, Error};
+
+/// Where init looks at registers.
+const PROBE: u64 = 0x3000_0000;
+
+/// A device that was found.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Physical address of the registers.
+    pub phys: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Interrupts: number, edge.
+    pub interrupts: Vec<(u32, bool)>,
+}
+
+/// Looks a device up; `Ok(None)` if the machine does not have it.
+pub fn find(fdt: &Fdt<'_>, memory: &mut Memory, request: &DeviceRequest) -> Result<Option<Found>, Error> {
+    let mut candidates: Vec<Found> = Vec::new();
+    let walked = fdt.walk(|node| {
+        if node.is_enabled()
+            && node.is_compatible(&request.compatible)
+            && let Some((phys, size)) = node.reg(0)
+        {
+            let interrupts = (0..4).map_while(|i| node.gic_interrupt(i)).collect();
+            candidates.push(Found { phys, size, interrupts });
+        }
+        Walk::On
+    });
+    if walked.is_err() {
+        crate::say!("the device tree is damaged; devices behind the damage are not found");
+    }
+    let mut instance = request.instance;
+    let mut probe = Probe::default();
+    for found in candidates {
+        let matches = match request.virtio_id {
+            Some(id) => probe.virtio_id(memory, found.phys)? == Some(id),
+            None => true,
+        };
+        if matches {
+            if instance == 0 {
+                probe.end()?;
+                return Ok(Some(found));
+            }
+            instance -= 1;
+        }
+    }
+    probe.end()?;
+    Ok(None)
+}
+
+/// A page of registers that is mapped for a look.
+#[derive(Default)]
+struct Probe {
+    mapped: Option<(u64, CPtr)>,
+}
+
+impl Probe {
+    fn virtio_id(&mut self, memory: &mut Memory, phys: u64) -> Result<Option<u32>, Error> {
+        const MAGIC: u32 = u32::from_le_bytes(*b"virt");
+        let page = phys & !4095;
+        if self.mapped.is_none_or(|(p, _)| p != page) {
+            self.end()?;
+            let frame = memory.device_frame(page)?;
+            crate::spawn::map_own(memory, frame, PROBE, CapRights::READ)?;
+            self.mapped = Some((page, frame));
+        }
+        let at = (PROBE + (phys & 4095)) as *const u32;
+        // SAFETY: the page of the virtio-mmio registers is mapped at PROBE; these two registers may always be read.
+        let (magic, id) = unsafe { (at.read_volatile(), at.add(2).read_volatile()) };
+        Ok((magic == MAGIC).then_some(id))
+    }
+
+    fn end(&mut self) -> Result<(), Error> {
+        match self.mapped.take() {
+            Some((_, frame)) => sys::unmap(frame),
+            None => Ok(()),
+        }
+    }
+}
+
+/// init's own address space.
+pub const OWN: CPtr = init::VSPACE;

@@ -1,0 +1,191 @@
+//! init's slots and memory: untyped capabilities handed to pools, objects made from pools, device frames by address.
+use crate::sys;
+use alloc::vec::Vec;
+use sel4_sys::bootinfo::BootInfo;
+use sel4_sys::object::{self as o, kind};
+use sel4_sys::{CPtr, Error};
+
+/// Bytes that a pool takes from init at a time.
+const CHUNK_BITS: u32 = 16;
+
+#[derive(Clone, Copy)]
+struct Untyped {
+    cap: CPtr,
+    base: u64,
+    bits: u32,
+    used: u64,
+}
+
+/// Everything that init can still hand out.
+pub struct Memory {
+    ram: Vec<Untyped>,
+    devices: Vec<Untyped>,
+    device_frames: Vec<(u64, CPtr)>,
+    next_slot: u64,
+    end_slot: u64,
+    free_slots: Vec<u64>,
+    /// Bytes taken from RAM.
+    pub allocated: u64,
+}
+
+impl Memory {
+    /// What BootInfo offers.
+    pub fn new(info: &BootInfo) -> Memory {
+        let mut memory = Memory {
+            ram: Vec::new(),
+            devices: Vec::new(),
+            device_frames: Vec::new(),
+            next_slot: info.empty.start,
+            end_slot: info.empty.end,
+            free_slots: Vec::new(),
+            allocated: 0,
+        };
+        let count = (info.untyped.end - info.untyped.start) as usize;
+        for (i, u) in info.untyped_list.iter().take(count).enumerate() {
+            let cap = CPtr(info.untyped.start + i as u64);
+            let untyped = Untyped { cap, base: u.paddr, bits: u.size_bits.into(), used: 0 };
+            if u.is_device != 0 { memory.devices.push(untyped) } else { memory.ram.push(untyped) }
+        }
+        // Small ones first: they are used up before the large ones are broken.
+        memory.ram.sort_by_key(|u| u.bits);
+        memory
+    }
+
+    /// An empty slot.
+    pub fn slot(&mut self) -> Result<u64, Error> {
+        if let Some(slot) = self.free_slots.pop() {
+            return Ok(slot);
+        }
+        self.slots(1)
+    }
+
+    /// Empty slots in a row.
+    pub fn slots(&mut self, count: u64) -> Result<u64, Error> {
+        let first = self.next_slot;
+        if first + count > self.end_slot {
+            return Err(Error::NotEnoughMemory);
+        }
+        self.next_slot += count;
+        Ok(first)
+    }
+
+    /// Empties a slot and takes it back.
+    pub fn release(&mut self, slot: CPtr) {
+        if sys::delete(slot).is_ok() {
+            self.free_slots.push(slot.0);
+        }
+    }
+
+    /// Objects for good, outside any pool.
+    pub fn make(&mut self, kind: u64, bits: u32, size_bits: u32) -> Result<CPtr, Error> {
+        let slot = self.slot()?;
+        for u in &mut self.ram {
+            let start = u.used.next_multiple_of(1 << size_bits);
+            if start + (1 << size_bits) <= 1 << u.bits {
+                sys::retype(u.cap, kind, bits, slot, 1)?;
+                self.allocated += start + (1 << size_bits) - u.used;
+                u.used = start + (1 << size_bits);
+                return Ok(CPtr(slot));
+            }
+        }
+        Err(Error::NotEnoughMemory)
+    }
+
+    /// The frame of device registers at a page, made once.
+    pub fn device_frame(&mut self, page: u64) -> Result<CPtr, Error> {
+        if let Some((_, frame)) = self.device_frames.iter().find(|f| f.0 == page) {
+            return Ok(*frame);
+        }
+        loop {
+            let found = self
+                .devices
+                .iter()
+                .enumerate()
+                .filter(|(_, u)| page >= u.base && page - u.base < 1 << u.bits)
+                .min_by_key(|(_, u)| u.bits)
+                .map(|(i, _)| i)
+                .ok_or(Error::FailedLookup)?;
+            let u = self.devices.swap_remove(found);
+            if u.bits == 12 {
+                let slot = self.slot()?;
+                sys::retype(u.cap, kind::SMALL_PAGE, 0, slot, 1)?;
+                self.device_frames.push((page, CPtr(slot)));
+                return Ok(CPtr(slot));
+            }
+            // Halves, until one is the page.
+            let first = self.slots(2)?;
+            sys::retype(u.cap, kind::UNTYPED, u.bits - 1, first, 2)?;
+            for i in 0..2 {
+                let base = u.base + (i << (u.bits - 1));
+                self.devices.push(Untyped { cap: CPtr(first + i), base, bits: u.bits - 1, used: 0 });
+            }
+        }
+    }
+}
+
+/// Memory of one server: everything made from it goes at once, and comes back for its next life.
+#[derive(Default)]
+pub struct Pool {
+    chunks: Vec<Untyped>,
+    slots: Vec<CPtr>,
+}
+
+impl Pool {
+    /// Bytes that the pool holds.
+    pub fn bytes(&self) -> u64 {
+        self.chunks.iter().map(|c| 1 << c.bits).sum()
+    }
+
+    /// Makes `count` objects in slots in a row; the first.
+    pub fn make(
+        &mut self,
+        m: &mut Memory,
+        kind: u64,
+        bits: u32,
+        size_bits: u32,
+        count: u64,
+    ) -> Result<CPtr, Error> {
+        let size = count << size_bits;
+        let fits = |c: &Untyped| c.used.next_multiple_of(1 << size_bits) + size <= 1 << c.bits;
+        let index = match self.chunks.iter().position(fits) {
+            Some(index) => index,
+            None => {
+                let chunk = CHUNK_BITS.max(size.next_power_of_two().ilog2());
+                let cap = m.make(kind::UNTYPED, chunk, chunk)?;
+                self.chunks.push(Untyped { cap, base: 0, bits: chunk, used: 0 });
+                self.chunks.len() - 1
+            }
+        };
+        let first = if count == 1 { m.slot()? } else { m.slots(count)? };
+        let chunk = &mut self.chunks[index];
+        sys::retype(chunk.cap, kind, bits, first, count)?;
+        chunk.used = chunk.used.next_multiple_of(1 << size_bits) + size;
+        self.slots.extend((first..first + count).map(CPtr));
+        Ok(CPtr(first))
+    }
+
+    /// Frames, as many in a row as one call makes: first slot and count.
+    pub fn frames(&mut self, m: &mut Memory, wanted: u64) -> Result<(CPtr, u64), Error> {
+        let room = |c: &Untyped| ((1u64 << c.bits) - c.used.next_multiple_of(4096).min(1 << c.bits)) / 4096;
+        let best = self.chunks.iter().map(room).max().unwrap_or(0);
+        let count = if best == 0 { wanted.min(16) } else { wanted.min(best) }.min(o::RETYPE_FAN_OUT);
+        Ok((self.make(m, kind::SMALL_PAGE, 0, 12, count)?, count))
+    }
+
+    /// A capability that goes with the pool.
+    pub fn adopt(&mut self, slot: CPtr) {
+        self.slots.push(slot);
+    }
+
+    /// Destroys everything that was made from the pool.
+    pub fn clear(&mut self, m: &mut Memory) {
+        for chunk in &mut self.chunks {
+            if sys::revoke(chunk.cap).is_ok() {
+                chunk.used = 0;
+            }
+        }
+        for slot in self.slots.drain(..) {
+            m.release(slot);
+        }
+    }
+}

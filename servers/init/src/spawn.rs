@@ -1,0 +1,475 @@
+//! Building a server: its address space, capability space, memory and thread, from what the manifest grants.
+use crate::devices::{self, Found};
+use crate::memory::{Memory, Pool};
+use crate::sys;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use axiom_proto::bundle::{ADDRESS as PAYLOAD, Segment, Server};
+use axiom_proto::env::{self, Blob, Channel, Client, Device, Dma, Env, Interrupt, NOTIFIED, Range, Signal, Timer, slot};
+use sel4_sys::bootinfo::BootInfo;
+use sel4_sys::ext::AxiomInfo;
+use sel4_sys::object::{self as o, kind, vm_attributes};
+use sel4_sys::{Badge, CNodeCapData, CPtr, CapRights, Error, ext};
+
+const CNODE_BITS: u32 = 10;
+const SC_BITS: u32 = 8;
+const EXTRA_REFILLS: u64 = 8;
+const GUARD: CNodeCapData = CNodeCapData::new(0, 64 - CNODE_BITS as u64);
+
+// A server's address space.
+const HEAP_AT: u64 = 0x0400_0000;
+const STACK_TOP: u64 = 0x0c00_0000;
+const BUFFER_AT: u64 = 0x0c10_0000;
+const DMA_AT: u64 = 0x0d00_0000;
+const DEVICES_AT: u64 = 0x0e00_0000;
+const TRACE_AT: u64 = 0x0f00_0000;
+const BLOBS_AT: u64 = 0x1800_0000;
+const SCRATCH_AT: u64 = 0x2000_0000;
+/// Where init fills a server's pages.
+const FILL_AT: u64 = 0x3100_0000;
+
+const NO_EXECUTE: u64 = vm_attributes::DEFAULT | vm_attributes::EXECUTE_NEVER;
+
+/// What outlives a server's restarts.
+pub struct Permanent {
+    /// Its endpoint, so that clients' capabilities stay good.
+    pub endpoint: CPtr,
+    /// Its notification.
+    pub notification: CPtr,
+    /// Its reply object: init answers a waiting client through it.
+    pub reply: CPtr,
+    /// Devices that were found, in the manifest's order.
+    pub devices: Vec<Option<Found>>,
+    /// Interrupt handlers, flat in the order of devices.
+    pub handlers: Vec<(CPtr, Interrupt)>,
+}
+
+/// What all servers are built from.
+pub struct Context<'a> {
+    /// Where frames of the payload are.
+    pub payload_frames: u64,
+    /// SchedControl.
+    pub sched_control: CPtr,
+    /// init's endpoint, for faults and requests.
+    pub endpoint: CPtr,
+    /// init's notification, for readiness.
+    pub ready: CPtr,
+    /// The extensions.
+    pub axiom: Option<AxiomInfo>,
+    /// Figures for those who report.
+    pub figures: Vec<(String, u64)>,
+    /// All servers.
+    pub servers: &'a [Server],
+    /// Their permanent objects.
+    pub permanent: &'a [Permanent],
+}
+
+/// Bit of a badge that says it is a fault.
+pub const FAULT_BADGE: u64 = 1 << 32;
+
+/// The slot of the first frame of the payload: the image's frames are in the order of addresses, init's own first.
+pub fn payload_frames(info: &BootInfo) -> u64 {
+    unsafe extern "C" {
+        static __init_start: u8;
+        static __init_end: u8;
+    }
+    let (start, end) = (&raw const __init_start as u64 & !4095, (&raw const __init_end as u64).next_multiple_of(4096));
+    info.user_image_frames.start + (end - start) / 4096
+}
+
+/// Maps a frame into init's own space.
+pub fn map_own(memory: &mut Memory, frame: CPtr, vaddr: u64, rights: CapRights) -> Result<(), Error> {
+    loop {
+        match sys::map(frame, devices::OWN, vaddr, rights, NO_EXECUTE) {
+            Err(Error::FailedLookup) => {
+                let table = memory.make(kind::PAGE_TABLE, 0, o::PAGE_TABLE_BITS as u32)?;
+                sys::map_table(table, devices::OWN, vaddr)?;
+            }
+            other => return other,
+        }
+    }
+}
+
+/// A server under construction.
+struct Build<'a> {
+    memory: &'a mut Memory,
+    pool: &'a mut Pool,
+    vspace: CPtr,
+    cnode: CPtr,
+    next_named: u64,
+    shared_bytes: u64,
+}
+
+impl Build<'_> {
+    fn map(&mut self, frame: CPtr, vaddr: u64, rights: CapRights, attributes: u64) -> Result<(), Error> {
+        loop {
+            match sys::map(frame, self.vspace, vaddr, rights, attributes) {
+                Err(Error::FailedLookup) => self.add_table(vaddr)?,
+                other => return other,
+            }
+        }
+    }
+
+    fn add_table(&mut self, vaddr: u64) -> Result<(), Error> {
+        let table = self.pool.make(self.memory, kind::PAGE_TABLE, 0, o::PAGE_TABLE_BITS as u32, 1)?;
+        sys::map_table(table, self.vspace, vaddr)
+    }
+
+    /// All levels of tables for a range.
+    fn tables(&mut self, from: u64, bytes: u64) -> Result<(), Error> {
+        let mut at = from;
+        while at < from + bytes {
+            loop {
+                match self.add_table(at) {
+                    Ok(()) => {}
+                    Err(Error::DeleteFirst) => break,
+                    Err(error) => return Err(error),
+                }
+            }
+            at += 1 << o::LARGE_PAGE_BITS;
+        }
+        Ok(())
+    }
+
+    /// Fresh pages, readable and writable.
+    fn pages(&mut self, vaddr: u64, bytes: u64) -> Result<(), Error> {
+        let mut left = bytes.div_ceil(4096);
+        let mut at = vaddr;
+        while left > 0 {
+            let (first, count) = self.pool.frames(self.memory, left)?;
+            for i in 0..count {
+                self.map(CPtr(first.0 + i), at, CapRights::READ_WRITE, NO_EXECUTE)?;
+                at += 4096;
+            }
+            left -= count;
+        }
+        Ok(())
+    }
+
+    /// A fresh page with contents.
+    fn filled_page(&mut self, vaddr: u64, bytes: &[u8], rights: CapRights) -> Result<CPtr, Error> {
+        let frame = self.pool.make(self.memory, kind::SMALL_PAGE, 0, 12, 1)?;
+        let copy = CPtr(self.memory.slot()?);
+        sys::copy(copy.0, frame, CapRights::ALL)?;
+        map_own(self.memory, copy, FILL_AT, CapRights::READ_WRITE)?;
+        // SAFETY: a fresh page is mapped writable at FILL_AT, nobody else sees it, and `bytes` are at most a page.
+        unsafe {
+            core::ptr::copy_nonoverlapping(bytes.as_ptr(), FILL_AT as *mut u8, bytes.len().min(4096));
+        }
+        self.memory.release(copy);
+        self.map(frame, vaddr, rights, NO_EXECUTE)?;
+        Ok(frame)
+    }
+
+    /// A capability in one of the server's named slots.
+    fn name(&mut self, src: CPtr, rights: CapRights, badge: Option<u64>) -> Result<u64, Error> {
+        let slot = self.next_named;
+        self.next_named += 1;
+        self.place(slot, src, rights, badge)?;
+        Ok(slot)
+    }
+
+    fn place(&self, slot: u64, src: CPtr, rights: CapRights, badge: Option<u64>) -> Result<(), Error> {
+        match badge {
+            Some(badge) => sys::mint_to(self.cnode, slot, CNODE_BITS, src, rights, badge),
+            None => sys::copy_to(self.cnode, slot, CNODE_BITS, src, rights),
+        }
+    }
+
+    /// Maps a page of the payload where it lies, read-only.
+    fn shared_page(&mut self, c: &Context<'_>, offset: u64, vaddr: u64, execute: bool) -> Result<(), Error> {
+        let copy = CPtr(self.memory.slot()?);
+        sys::copy(copy.0, CPtr(c.payload_frames + offset / 4096), CapRights::READ)?;
+        self.pool.adopt(copy);
+        self.shared_bytes += 4096;
+        let attributes = if execute { vm_attributes::DEFAULT } else { NO_EXECUTE };
+        self.map(copy, vaddr, CapRights::READ, attributes)
+    }
+
+    fn segment(&mut self, c: &Context<'_>, s: &Segment) -> Result<(), Error> {
+        let pages = s.mem_size.div_ceil(4096);
+        for page in 0..pages {
+            let (at, vaddr) = (page * 4096, s.vaddr + page * 4096);
+            if !s.write && at < s.file_size {
+                self.shared_page(c, s.offset + at, vaddr, s.execute)?;
+            } else if at < s.file_size {
+                let length = (s.file_size - at).min(4096) as usize;
+                let source = (PAYLOAD as u64 + s.offset + at) as *const u8;
+                // SAFETY: compose put the segment's bytes at this offset of the payload, which is mapped as a whole.
+                let bytes = unsafe { core::slice::from_raw_parts(source, length) };
+                self.filled_page(vaddr, bytes, CapRights::READ_WRITE)?;
+            } else {
+                return self.pages(vaddr, (pages - page) * 4096);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a built server is.
+pub struct Running {
+    /// Bytes that it shares with the bundle.
+    pub shared_bytes: u64,
+}
+
+/// Builds server `index` and starts it.
+pub fn spawn(
+    c: &Context<'_>,
+    memory: &mut Memory,
+    pool: &mut Pool,
+    index: usize,
+    restarts: u32,
+) -> Result<Running, Error> {
+    let server = &c.servers[index];
+    let permanent = &c.permanent[index];
+    let vspace = pool.make(memory, kind::VSPACE, 0, o::VSPACE_BITS as u32, 1)?;
+    sys::assign_asid(vspace)?;
+    let cnode = pool.make(memory, kind::CNODE, CNODE_BITS.into(), CNODE_BITS + o::SLOT_BITS as u32, 1)?;
+    let tcb = pool.make(memory, kind::TCB, 0, o::TCB_BITS as u32, 1)?;
+    let sc = pool.make(memory, kind::SCHED_CONTEXT, SC_BITS.into(), SC_BITS, 1)?;
+    let mut b = Build { memory, pool, vspace, cnode, next_named: slot::FIRST, shared_bytes: 0 };
+
+    for s in &server.segments {
+        b.segment(c, s)?;
+    }
+    let stack = u64::from(server.stack_kib) * 1024;
+    b.pages(STACK_TOP - stack, stack)?;
+    let heap = u64::from(server.heap_kib) * 1024;
+    b.pages(HEAP_AT, heap)?;
+    let buffer = b.filled_page(BUFFER_AT, &[], CapRights::READ_WRITE)?;
+    if server.hosts_bpf {
+        use axiom_proto::bpf_host as h;
+        b.tables(h::CODE_WINDOW as u64, u64::from(h::CODE_PAGES) * 4096)?;
+        b.tables(h::MAP_WINDOW as u64, u64::from(h::MAP_PAGES) * 4096)?;
+    }
+    let scratch = u64::from(server.scratch_kib) * 1024;
+    b.tables(SCRATCH_AT, scratch)?;
+
+    well_known(&mut b, c, server, permanent, tcb)?;
+    let mut world = Env {
+        name: server.name.clone(),
+        index: index as u16,
+        restarts,
+        cnode_bits: CNODE_BITS as u8,
+        scratch: Range { start: SCRATCH_AT, len: scratch },
+        counter_frequency: c.axiom.map_or(0, |a| a.counter_frequency),
+        args: server.args.clone(),
+        ..Env::default()
+    };
+    channels(&mut b, c, index, &mut world)?;
+    give_devices(&mut b, permanent, server, &mut world)?;
+    give_memory(&mut b, c, server, &mut world)?;
+    give_trace(&mut b, c, server, &mut world)?;
+    world.ready = b.name(c.ready, CapRights::WRITE, Some(1 << (index % 62)))?;
+    world.free_slots = (b.next_named, 1 << CNODE_BITS);
+    write_env(&mut b, &world, heap)?;
+
+    let shared_bytes = b.shared_bytes;
+    let memory = b.memory;
+    let fault = CPtr(memory.slot()?);
+    let rights = CapRights::WRITE.union(CapRights::GRANT_REPLY);
+    sys::mint(fault.0, c.endpoint, rights, Badge(FAULT_BADGE | index as u64))?;
+    pool.adopt(fault);
+    sys::configure(tcb, cnode, GUARD, vspace, BUFFER_AT, buffer)?;
+    sys::configure_sc(c.sched_control, sc, server.budget_us, server.period_us, EXTRA_REFILLS, index as u64)?;
+    sys::set_sched_params(tcb, server.priority, sc, fault)?;
+    sys::bind_notification(tcb, permanent.notification)?;
+    sys::name_thread(tcb, &server.name);
+    sys::start(tcb, server.entry, STACK_TOP, env::ADDRESS as u64)?;
+    Ok(Running { shared_bytes })
+}
+
+fn well_known(
+    b: &mut Build<'_>,
+    c: &Context<'_>,
+    server: &Server,
+    permanent: &Permanent,
+    tcb: CPtr,
+) -> Result<(), Error> {
+    sys::mint_to(b.cnode, slot::CNODE, CNODE_BITS, b.cnode, CapRights::ALL, GUARD.0)?;
+    b.place(slot::REPLY, permanent.reply, CapRights::ALL, None)?;
+    b.place(slot::ENDPOINT, permanent.endpoint, CapRights::READ.union(CapRights::GRANT), None)?;
+    b.place(slot::NOTIFICATION, permanent.notification, CapRights::READ_WRITE, None)?;
+    if server.hosts_bpf || server.scratch_kib > 0 || server.makes_threads {
+        b.place(slot::VSPACE, b.vspace, CapRights::ALL, None)?;
+    }
+    if server.makes_threads {
+        b.place(slot::TCB, tcb, CapRights::ALL, None)?;
+        b.place(slot::SCHED_CONTROL, c.sched_control, CapRights::ALL, None)?;
+    }
+    Ok(())
+}
+
+fn channels(b: &mut Build<'_>, c: &Context<'_>, index: usize, world: &mut Env) -> Result<(), Error> {
+    let badge = index as u64 + 1;
+    let call = CapRights::WRITE.union(CapRights::GRANT).union(CapRights::GRANT_REPLY);
+    let slot = b.name(c.endpoint, call, Some(badge))?;
+    world.channels.push(Channel { name: "init".to_string(), slot });
+    for &peer in &c.servers[index].calls {
+        let slot = b.name(c.permanent[peer as usize].endpoint, call, Some(badge))?;
+        world.channels.push(Channel { name: c.servers[peer as usize].name.clone(), slot });
+    }
+    for &peer in &c.servers[index].signals {
+        let badge = NOTIFIED | 1 << (48 + index % 8);
+        let slot = b.name(c.permanent[peer as usize].notification, CapRights::WRITE, Some(badge))?;
+        world.signals.push(Signal { name: c.servers[peer as usize].name.clone(), slot });
+    }
+    for (i, peer) in c.servers.iter().enumerate() {
+        if peer.calls.contains(&(index as u16)) {
+            world.clients.push(Client { name: peer.name.clone(), badge: i as u64 + 1 });
+        }
+    }
+    Ok(())
+}
+
+fn give_devices(b: &mut Build<'_>, permanent: &Permanent, server: &Server, world: &mut Env) -> Result<(), Error> {
+    let mut handlers = permanent.handlers.iter();
+    let mut at = DEVICES_AT;
+    for (request, found) in server.devices.iter().zip(&permanent.devices) {
+        let Some(found) = found else {
+            world.devices.push(Device {
+                name: request.name.clone(),
+                registers: Range::default(),
+                interrupts: Vec::new(),
+            });
+            continue;
+        };
+        let first = found.phys & !4095;
+        let pages = (found.phys + found.size).next_multiple_of(4096) - first;
+        for page in (0..pages).step_by(4096) {
+            let frame = b.memory.device_frame(first + page)?;
+            let copy = CPtr(b.memory.slot()?);
+            sys::copy(copy.0, frame, CapRights::READ_WRITE)?;
+            b.pool.adopt(copy);
+            b.map(copy, at + page, CapRights::READ_WRITE, vm_attributes::EXECUTE_NEVER)?;
+        }
+        let mut interrupts = Vec::new();
+        if request.interrupts {
+            for _ in &found.interrupts {
+                if let Some((handler, interrupt)) = handlers.next() {
+                    let slot = b.name(*handler, CapRights::ALL, None)?;
+                    interrupts.push(Interrupt { slot, bit: interrupt.bit });
+                    sys::irq_ack(*handler)?;
+                }
+            }
+        }
+        let registers = Range { start: at + (found.phys & 4095), len: found.size };
+        world.devices.push(Device { name: request.name.clone(), registers, interrupts });
+        at += pages + 4096;
+    }
+    // Timers take the bits behind the interrupts.
+    let first_bit = permanent.handlers.len() as u8;
+    for i in 0..server.timers {
+        let timer = b.pool.make(b.memory, ext::TIMER_TYPE, 0, ext::TIMER_BITS as u32, 1)?;
+        let bit = first_bit + i;
+        let signal = CPtr(b.memory.slot()?);
+        sys::mint(signal.0, permanent.notification, CapRights::WRITE, Badge(NOTIFIED | 1 << bit))?;
+        sys::timer_bind(timer, signal)?;
+        b.pool.adopt(signal);
+        let slot = b.name(timer, CapRights::ALL, None)?;
+        world.timers.push(Timer { slot, bit });
+    }
+    Ok(())
+}
+
+fn give_memory(b: &mut Build<'_>, c: &Context<'_>, server: &Server, world: &mut Env) -> Result<(), Error> {
+    if server.untyped_kib > 0 {
+        let bits = (u64::from(server.untyped_kib) * 1024).next_power_of_two().ilog2();
+        let untyped = b.pool.make(b.memory, kind::UNTYPED, bits.into(), bits, 1)?;
+        let slot = b.next_named;
+        b.next_named += 1;
+        b.place(slot, untyped, CapRights::ALL, None)?;
+        // The server's capability must be the only one that is used.
+        world.untyped.push(env::Untyped { slot, bits: bits as u8 });
+    }
+    if server.dma_kib > 0 {
+        let pages = u64::from(server.dma_kib).div_ceil(4);
+        let first = b.pool.make(b.memory, kind::SMALL_PAGE, 0, 12, pages)?;
+        for i in 0..pages {
+            b.map(CPtr(first.0 + i), DMA_AT + i * 4096, CapRights::READ_WRITE, NO_EXECUTE)?;
+        }
+        world.dma = Some(Dma { virt: DMA_AT, phys: sys::frame_address(first)?, len: pages * 4096 });
+    }
+    let mut at = BLOBS_AT;
+    for blob in &server.blobs {
+        let pages = blob.len.div_ceil(4096);
+        for page in 0..pages {
+            b.shared_page(c, blob.offset + page * 4096, at + page * 4096, false)?;
+        }
+        world.blobs.push(Blob { name: blob.name.clone(), bytes: Range { start: at, len: blob.len } });
+        at += (pages + 1) * 4096;
+    }
+    Ok(())
+}
+
+fn give_trace(b: &mut Build<'_>, c: &Context<'_>, server: &Server, world: &mut Env) -> Result<(), Error> {
+    let Some(axiom) = c.axiom.filter(|_| server.trace) else { return Ok(()) };
+    for i in 0..axiom.trace_frame_count {
+        let copy = CPtr(b.memory.slot()?);
+        sys::copy(copy.0, CPtr(axiom.trace_frames + i), CapRights::READ)?;
+        b.pool.adopt(copy);
+        b.map(copy, TRACE_AT + i * 4096, CapRights::READ, NO_EXECUTE)?;
+    }
+    world.trace_ring = Range { start: TRACE_AT, len: axiom.trace_frame_count * 4096 };
+    world.trace = b.name(CPtr(axiom.trace_cap), CapRights::ALL, None)?;
+    world.memory = c.figures.clone();
+    Ok(())
+}
+
+fn write_env(b: &mut Build<'_>, world: &Env, heap: u64) -> Result<(), Error> {
+    const HEAD: usize = size_of::<env::Header>();
+    let body = postcard::to_allocvec(world).map_err(|_| Error::NotEnoughMemory)?;
+    if HEAD + body.len() > env::MAX_PAGES * 4096 {
+        crate::say!("the world of '{}' does not fit into {} pages: give it fewer things", world.name, env::MAX_PAGES);
+        return Err(Error::NotEnoughMemory);
+    }
+    let mut bytes = Vec::with_capacity(HEAD + body.len());
+    for word in [env::MAGIC, BUFFER_AT, HEAP_AT, heap, body.len() as u64] {
+        bytes.extend_from_slice(&word.to_le_bytes());
+    }
+    bytes.extend_from_slice(&body);
+    for (i, page) in bytes.chunks(4096).enumerate() {
+        b.filled_page(env::ADDRESS as u64 + 4096 * i as u64, page, CapRights::READ)?;
+    }
+    Ok(())
+}
+
+/// Makes a server's permanent objects.
+pub fn permanent(
+    memory: &mut Memory,
+    fdt: Option<&axiom_fdt::Fdt<'_>>,
+    server: &Server,
+) -> Result<Permanent, Error> {
+    let endpoint = memory.make(kind::ENDPOINT, 0, o::ENDPOINT_BITS as u32)?;
+    let notification = memory.make(kind::NOTIFICATION, 0, o::NOTIFICATION_BITS as u32)?;
+    let reply = memory.make(kind::REPLY, 0, o::REPLY_BITS as u32)?;
+    let mut p = Permanent { endpoint, notification, reply, devices: Vec::new(), handlers: Vec::new() };
+    for request in &server.devices {
+        let found = match fdt {
+            Some(fdt) => devices::find(fdt, memory, request)?,
+            None => None,
+        };
+        if found.is_none() && !request.optional {
+            crate::say!(
+                "'{}' asks for a device compatible with {}{}; this machine has none",
+                server.name,
+                request.compatible,
+                request.virtio_id.map_or(String::new(), |id| alloc::format!(" and virtio id {id}"))
+            );
+        }
+        if let Some(found) = found.as_ref().filter(|_| request.interrupts) {
+            for (irq, edge) in &found.interrupts {
+                let bit = p.handlers.len() as u8;
+                let slot = memory.slot()?;
+                sys::irq_handler(*irq, *edge, slot)?;
+                let signal = CPtr(memory.slot()?);
+                sys::mint(signal.0, notification, CapRights::WRITE, Badge(NOTIFIED | 1 << bit))?;
+                sys::irq_notify(CPtr(slot), signal)?;
+                p.handlers.push((CPtr(slot), Interrupt { slot: 0, bit }));
+            }
+        }
+        p.devices.push(found);
+    }
+    Ok(p)
+}
+

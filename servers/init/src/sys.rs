@@ -1,0 +1,177 @@
+//! init's invocations: libsel4's argument layouts behind functions, errors as [`Error`].
+use core::cell::Cell;
+use sel4_sys::cap::init;
+use sel4_sys::message::IpcBuffer;
+use sel4_sys::stubs::{self, Received};
+use sel4_sys::{Badge, CNodeCapData, CPtr, CapRights, Error, MessageInfo, label};
+
+struct Buffer(Cell<*mut IpcBuffer>);
+// SAFETY: init has one thread.
+unsafe impl Sync for Buffer {}
+static BUFFER: Buffer = Buffer(Cell::new(core::ptr::null_mut()));
+
+/// Uses this IPC buffer.
+///
+/// # Safety
+/// `buffer` is this thread's IPC buffer, mapped for as long as the thread lives, and nothing else writes to it.
+pub unsafe fn init_buffer(buffer: *mut IpcBuffer) {
+    BUFFER.0.set(buffer);
+}
+
+/// The IPC buffer. Not held across a system call.
+pub fn buffer() -> &'static mut IpcBuffer {
+    // SAFETY: set by `init_buffer` before anything else; one thread, and no caller keeps the reference over a call.
+    unsafe { &mut *BUFFER.0.get() }
+}
+
+/// Result of an invocation.
+pub type Done = Result<(), Error>;
+
+fn invoke(cap: CPtr, label: u64, caps: &[CPtr], words: &[u64]) -> Result<Received, Error> {
+    let b = buffer();
+    for (to, from) in b.caps_or_badges.iter_mut().zip(caps) {
+        *to = from.0;
+    }
+    let mut mrs = [0; 4];
+    for (i, word) in words.iter().enumerate() {
+        if i < 4 {
+            mrs[i] = *word;
+        } else {
+            b.msg[i] = *word;
+        }
+    }
+    let answer = stubs::call(cap, MessageInfo::new(label, 0, caps.len() as u64, words.len() as u64), mrs);
+    match Error::from_label(answer.info.label()) {
+        Some(Error::NoError) => Ok(answer),
+        Some(error) => Err(error),
+        None => Err(Error::IllegalOperation),
+    }
+}
+
+/// Makes `count` objects from an untyped, in init's own slots from `first` on.
+pub fn retype(untyped: CPtr, kind: u64, bits: u32, first: u64, count: u64) -> Done {
+    invoke(untyped, label::UNTYPED_RETYPE, &[init::CNODE], &[kind, bits.into(), 0, 0, first, count]).map(drop)
+}
+
+/// Copies a capability of init's to `slot` of a CNode of `depth` bits.
+pub fn copy_to(cnode: CPtr, slot: u64, depth: u32, src: CPtr, rights: CapRights) -> Done {
+    invoke(cnode, label::CNODE_COPY, &[init::CNODE], &[slot, depth.into(), src.0, 64, rights.0]).map(drop)
+}
+
+/// Copies with a badge or guard.
+pub fn mint_to(cnode: CPtr, slot: u64, depth: u32, src: CPtr, rights: CapRights, data: u64) -> Done {
+    invoke(cnode, label::CNODE_MINT, &[init::CNODE], &[slot, depth.into(), src.0, 64, rights.0, data]).map(drop)
+}
+
+/// Copies into one of init's own slots.
+pub fn copy(slot: u64, src: CPtr, rights: CapRights) -> Done {
+    copy_to(init::CNODE, slot, 64, src, rights)
+}
+
+/// Copies into one of init's own slots, with a badge.
+pub fn mint(slot: u64, src: CPtr, rights: CapRights, badge: Badge) -> Done {
+    mint_to(init::CNODE, slot, 64, src, rights, badge.0)
+}
+
+/// Empties one of init's slots.
+pub fn delete(slot: CPtr) -> Done {
+    invoke(init::CNODE, label::CNODE_DELETE, &[], &[slot.0, 64]).map(drop)
+}
+
+/// Deletes what was derived from a capability.
+pub fn revoke(slot: CPtr) -> Done {
+    invoke(init::CNODE, label::CNODE_REVOKE, &[], &[slot.0, 64]).map(drop)
+}
+
+/// Maps a frame.
+pub fn map(frame: CPtr, vspace: CPtr, vaddr: u64, rights: CapRights, attributes: u64) -> Done {
+    invoke(frame, label::PAGE_MAP, &[vspace], &[vaddr, rights.0, attributes]).map(drop)
+}
+
+/// Unmaps a frame.
+pub fn unmap(frame: CPtr) -> Done {
+    invoke(frame, label::PAGE_UNMAP, &[], &[]).map(drop)
+}
+
+/// Physical address of a frame.
+pub fn frame_address(frame: CPtr) -> Result<u64, Error> {
+    invoke(frame, label::PAGE_GET_ADDRESS, &[], &[]).map(|a| a.mrs[0])
+}
+
+/// Adds a page table.
+pub fn map_table(table: CPtr, vspace: CPtr, vaddr: u64) -> Done {
+    use sel4_sys::object::vm_attributes::DEFAULT;
+    invoke(table, label::PAGE_TABLE_MAP, &[vspace], &[vaddr, DEFAULT]).map(drop)
+}
+
+/// Gives an address space its identifier.
+pub fn assign_asid(vspace: CPtr) -> Done {
+    invoke(init::ASID_POOL, label::ASID_POOL_ASSIGN, &[vspace], &[]).map(drop)
+}
+
+/// Sets a thread's spaces and IPC buffer.
+pub fn configure(tcb: CPtr, cnode: CPtr, guard: CNodeCapData, vspace: CPtr, buffer_at: u64, frame: CPtr) -> Done {
+    invoke(tcb, label::TCB_CONFIGURE, &[cnode, vspace, frame], &[guard.0, 0, buffer_at]).map(drop)
+}
+
+/// Sets priority, scheduling context and fault handler of a thread.
+pub fn set_sched_params(tcb: CPtr, priority: u8, sc: CPtr, fault: CPtr) -> Done {
+    let p = u64::from(priority);
+    invoke(tcb, label::TCB_SET_SCHED_PARAMS, &[init::TCB, sc, fault], &[p, p]).map(drop)
+}
+
+/// Gives a scheduling context its budget.
+pub fn configure_sc(control: CPtr, sc: CPtr, budget_us: u64, period_us: u64, extra: u64, badge: u64) -> Done {
+    let words = [budget_us, period_us, extra, badge, 0];
+    invoke(control, label::SCHED_CONTROL_CONFIGURE_FLAGS, &[sc], &words).map(drop)
+}
+
+/// Binds a thread's notification.
+pub fn bind_notification(tcb: CPtr, ntfn: CPtr) -> Done {
+    invoke(tcb, label::TCB_BIND_NOTIFICATION, &[ntfn], &[]).map(drop)
+}
+
+/// Sets the first registers of a thread and starts it.
+pub fn start(tcb: CPtr, pc: u64, sp: u64, x0: u64) -> Done {
+    // Flags (resume), count, then pc, sp, spsr, x0.
+    invoke(tcb, label::TCB_WRITE_REGISTERS, &[], &[1, 4, pc, sp, 0, x0]).map(drop)
+}
+
+/// Makes an interrupt handler.
+pub fn irq_handler(irq: u32, edge: bool, slot: u64) -> Done {
+    let words = [irq.into(), edge.into(), slot, 64];
+    invoke(init::IRQ_CONTROL, label::IRQ_ISSUE_HANDLER_TRIGGER, &[init::CNODE], &words).map(drop)
+}
+
+/// Sets an interrupt's notification.
+pub fn irq_notify(handler: CPtr, ntfn: CPtr) -> Done {
+    invoke(handler, label::IRQ_SET_HANDLER, &[ntfn], &[]).map(drop)
+}
+
+/// Lets an interrupt come.
+pub fn irq_ack(handler: CPtr) -> Done {
+    invoke(handler, label::IRQ_ACK, &[], &[]).map(drop)
+}
+
+/// Binds a kernel timer to a notification.
+pub fn timer_bind(timer: CPtr, ntfn: CPtr) -> Done {
+    invoke(timer, sel4_sys::ext::TIMER_BIND, &[ntfn], &[]).map(drop)
+}
+
+/// Records a boot event.
+pub fn trace(cap: CPtr, event: u16, arg0: u16) {
+    // A kernel without trace points refuses; then there is nothing to record to.
+    let _ = invoke(cap, sel4_sys::ext::TRACE_EMIT, &[], &[event.into(), arg0.into(), 0]);
+}
+
+/// Names a thread in the kernel's diagnostics.
+pub fn name_thread(tcb: CPtr, name: &str) {
+    let mut bytes = [0u8; 32];
+    for (to, from) in bytes.iter_mut().zip(name.bytes().take(31)) {
+        *to = from;
+    }
+    for (word, chunk) in buffer().msg.iter_mut().zip(bytes.as_chunks::<8>().0) {
+        *word = u64::from_le_bytes(*chunk);
+    }
+    stubs::debug_name_thread(tcb);
+}
