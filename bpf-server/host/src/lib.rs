@@ -18,7 +18,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use axiom_bpf_interp::{Insn, Memory, Size, Stack, Trusted, World};
-use axiom_bpf_isa::{abi, helper};
+use axiom_bpf_isa::abi;
 use axiom_bpf_maps::Map;
 use axiom_proto::bpf::ProgramId;
 use axiom_proto::bpf_host::{MAP_SLOTS, PROGRAMS};
@@ -191,18 +191,3 @@ fn interpret(runtime: *mut Runtime, stack: &mut Stack, insns: &[Insn], context: 
     axiom_bpf_interp::run(insns, &mut Own { runtime, memory }, stack, context as u64, len, &mut budget)
         .unwrap_or(0)
 }
-
-/// Helper numbers that this crate serves, for checks elsewhere.
-pub const HELPERS: [u32; 11] = [
-    helper::MAP_LOOKUP_ELEM,
-    helper::MAP_UPDATE_ELEM,
-    helper::MAP_DELETE_ELEM,
-    helper::KTIME_GET_NS,
-    helper::TRACE_PRINTK,
-    helper::GET_SMP_PROCESSOR_ID,
-    helper::RINGBUF_OUTPUT,
-    helper::RINGBUF_RESERVE,
-    helper::RINGBUF_SUBMIT,
-    helper::RINGBUF_DISCARD,
-    helper::RINGBUF_QUERY,
-];

@@ -14,3 +14,18 @@ pub const RINGBUF_DISCARD: u32 = 133;
 pub const RINGBUF_QUERY: u32 = 134;
 /// First of Axiom's own.
 pub const OWN_FIRST: u32 = 0x1_0000;
+
+/// What hosting servers serve today.
+pub const SERVED: [u32; 11] = [
+    MAP_LOOKUP_ELEM,
+    MAP_UPDATE_ELEM,
+    MAP_DELETE_ELEM,
+    KTIME_GET_NS,
+    TRACE_PRINTK,
+    GET_SMP_PROCESSOR_ID,
+    RINGBUF_OUTPUT,
+    RINGBUF_RESERVE,
+    RINGBUF_SUBMIT,
+    RINGBUF_DISCARD,
+    RINGBUF_QUERY,
+];

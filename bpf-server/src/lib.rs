@@ -1,0 +1,19 @@
+//! bpf-server: takes objects, verifies and compiles their programs, and places them in the servers whose events they
+//! handle, by capabilities.
+//!
+//! The loader ([`Loader`]) is generic over the system ([`Platform`]), so that its tests run on any machine; the binary adds
+//! capabilities and messages. The order of a load: copy the object, read it, set globals, verify, compile into a buffer,
+//! make frames, fill and hand over the maps, fill the code's frames through a mapping that is then removed for good, hand
+//! them over read-only, attach. Whatever fails on the way undoes what was done; an unload is one revocation.
+#![cfg_attr(not(test), no_std)]
+extern crate alloc;
+
+mod loader;
+mod place;
+mod platform;
+mod verify;
+#[cfg(test)]
+mod tests;
+
+pub use loader::{Loader, Outcome};
+pub use platform::{Access, HostId, Platform, Stage};

@@ -1,0 +1,99 @@
+//! Which pages of a host's windows, and which of its map numbers, are taken.
+
+use axiom_proto::bpf_host::{CODE_PAGES, MAP_PAGES, MAP_SLOTS};
+
+/// Numbers 0..N, taken in runs.
+#[derive(Clone)]
+struct Numbers<const WORDS: usize> {
+    taken: [u64; WORDS],
+}
+
+impl<const WORDS: usize> Numbers<WORDS> {
+    const fn new() -> Numbers<WORDS> {
+        Numbers { taken: [0; WORDS] }
+    }
+
+    fn is_taken(&self, n: u32) -> bool {
+        self.taken[n as usize / 64] & 1 << (n % 64) != 0
+    }
+
+    /// The first free run.
+    fn take(&mut self, count: u32) -> Option<u32> {
+        let limit = WORDS as u32 * 64;
+        let mut start = 0;
+        let mut n = 0;
+        while n < limit && n - start < count {
+            if self.is_taken(n) {
+                start = n + 1;
+            }
+            n += 1;
+        }
+        if n - start < count {
+            return None;
+        }
+        for n in start..start + count {
+            self.taken[n as usize / 64] |= 1 << (n % 64);
+        }
+        Some(start)
+    }
+
+    fn give(&mut self, start: u32, count: u32) {
+        for n in start..start + count {
+            self.taken[n as usize / 64] &= !(1 << (n % 64));
+        }
+    }
+}
+
+/// One host's windows.
+#[derive(Clone)]
+pub(crate) struct Windows {
+    code: Numbers<{ CODE_PAGES as usize / 64 }>,
+    maps: Numbers<{ MAP_PAGES as usize / 64 }>,
+    slots: Numbers<{ MAP_SLOTS as usize / 64 }>,
+}
+
+impl Windows {
+    pub(crate) fn new() -> Windows {
+        let mut w = Windows { code: Numbers::new(), maps: Numbers::new(), slots: Numbers::new() };
+        w.slots.take(1); // number 0 is never a map
+        w
+    }
+    pub(crate) fn take_code(&mut self, pages: u32) -> Option<u32> {
+        self.code.take(pages)
+    }
+    pub(crate) fn give_code(&mut self, page: u32, pages: u32) {
+        self.code.give(page, pages);
+    }
+    pub(crate) fn take_map(&mut self, pages: u32) -> Option<(u32, u32)> {
+        let slot = self.slots.take(1)?;
+        match self.maps.take(pages) {
+            Some(page) => Some((slot, page)),
+            None => {
+                self.slots.give(slot, 1);
+                None
+            }
+        }
+    }
+    pub(crate) fn give_map(&mut self, slot: u32, page: u32, pages: u32) {
+        self.slots.give(slot, 1);
+        self.maps.give(page, pages);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_found_freed_and_found_again() {
+        let mut n = Numbers::<2>::new();
+        assert_eq!(n.take(60), Some(0));
+        assert_eq!(n.take(10), Some(60));
+        assert_eq!(n.take(58), Some(70));
+        assert_eq!(n.take(1), None);
+        n.give(63, 4);
+        assert_eq!(n.take(5), None);
+        assert_eq!(n.take(4), Some(63));
+        assert_eq!(n.take(0), Some(0));
+    }
+}

@@ -1,0 +1,62 @@
+//! What the loader needs of the system, so that it also runs in tests on an ordinary machine.
+
+use axiom_proto::bpf_host;
+
+/// A hosting server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HostId(pub usize);
+
+/// What a hosting server may do with a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// Read only; for code, the host maps it executable.
+    Read,
+    /// Read and write.
+    Write,
+}
+
+/// Points of the trace.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub enum Stage {
+    Begin,
+    Parsed,
+    Verified,
+    Compiled,
+    Mapped,
+    Attached,
+}
+
+/// The system underneath.
+pub trait Platform {
+    /// Frames that are freed together, everywhere, by one revocation.
+    type Memory;
+
+    /// Who serves an attach point, by its name's first part.
+    fn host(&self, point: &str) -> Option<HostId>;
+    /// How many hosts there are.
+    fn hosts(&self) -> usize;
+    /// Makes zeroed frames.
+    fn allocate(&mut self, pages: u32) -> Option<Self::Memory>;
+    /// Maps frames in a row in this server, read-write. Only for pages that are not mapped here yet.
+    fn map(&mut self, memory: &mut Self::Memory, first: u32, pages: u32) -> Option<*mut u8>;
+    /// Ends this server's mapping of code pages for good, and makes what was written visible to instruction fetch.
+    fn seal(&mut self, memory: &mut Self::Memory, first: u32, pages: u32) -> bool;
+    /// Revokes and frees everything.
+    fn free(&mut self, memory: Self::Memory);
+    /// Calls a host, passing a frame along.
+    fn call_host(
+        &mut self,
+        host: HostId,
+        request: &bpf_host::Request<'_>,
+        frame: Option<(&mut Self::Memory, u32, Access)>,
+    ) -> Option<bpf_host::Reply>;
+    /// A blob that the manifest gave this server.
+    fn blob(&self, name: &str) -> Option<&'static [u8]>;
+    /// The counter, in ticks.
+    fn ticks(&self) -> u64;
+    /// The cycle counter.
+    fn cycles(&self) -> u64;
+    /// Records a trace event.
+    fn trace(&mut self, stage: Stage, argument: u32);
+}

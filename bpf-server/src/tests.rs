@@ -1,0 +1,431 @@
+//! The loader over a system made of a memory file: frames are its pages, the hosting server's windows are where the real
+//! ones are, programs are interpreted. What is checked: who gets which rights, that everything is undone and freed.
+
+use super::*;
+use axiom_bpf_host::{Clock, Host, PointId, Server};
+use axiom_proto::bpf::{ProgramId, Refusal, Reply, Request, Setting, Source};
+use axiom_proto::bpf_host::{self, CODE_WINDOW, MAP_WINDOW};
+use std::sync::{Mutex, MutexGuard};
+
+const FILTER: &[u8] = include_bytes!("../object/tests/data/iio_filter.o");
+const CALLS: &[u8] = include_bytes!("../object/tests/data/calls.o");
+const STRAIGHT: &[u8] = include_bytes!("../object/tests/data/straight_2.o");
+const PAGE: usize = 4096;
+const POOL: u32 = 64;
+
+/// The windows are at fixed addresses: one test at a time.
+static WINDOWS: Mutex<()> = Mutex::new(());
+
+struct Memory {
+    first: u32,
+    pages: u32,
+    mapped: Vec<(*mut u8, usize)>,
+    sealed: bool,
+}
+
+/// The hosting server's side: what came with the message, and its mappings.
+struct Peer {
+    file: i32,
+    frame: Option<(u32, Access)>,
+    changes: Vec<(String, usize)>,
+    mapped: usize,
+}
+
+impl Peer {
+    fn map(&mut self, address: usize, write: bool) -> bool {
+        let Some((page, access)) = self.frame.take() else { return false };
+        if write && access == Access::Read {
+            return false;
+        }
+        let protection = if write { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_READ };
+        // SAFETY: a fixed mapping inside the windows, which belong to these tests.
+        let p = unsafe {
+            libc::mmap(
+                address as *mut _,
+                PAGE,
+                protection,
+                libc::MAP_SHARED | libc::MAP_FIXED,
+                self.file,
+                page as i64 * PAGE as i64,
+            )
+        };
+        self.mapped += 1;
+        p as usize == address
+    }
+    fn unmap(&mut self, address: usize) {
+        // SAFETY: as above.
+        unsafe { libc::munmap(address as *mut _, PAGE) };
+        self.mapped -= 1;
+    }
+}
+
+impl Server for Peer {
+    fn map_code(&mut self, page: u32) -> bool {
+        assert!(self.frame.is_none_or(|f| f.1 == Access::Read), "code came with a writable capability");
+        self.map(CODE_WINDOW + page as usize * PAGE, false)
+    }
+    fn map_data(&mut self, page: u32, writable: bool) -> bool {
+        self.map(MAP_WINDOW + page as usize * PAGE, writable)
+    }
+    fn drop_code(&mut self, page: u32) {
+        self.unmap(CODE_WINDOW + page as usize * PAGE);
+    }
+    fn drop_data(&mut self, page: u32) {
+        self.unmap(MAP_WINDOW + page as usize * PAGE);
+    }
+    fn has_frame(&self) -> bool {
+        self.frame.is_some()
+    }
+    fn open_point(&mut self, name: &str) -> bool {
+        name.starts_with("timer/")
+    }
+    fn point_changed(&mut self, name: &str, _: PointId, programs: usize) {
+        self.changes.push((name.into(), programs));
+    }
+}
+
+struct Fake {
+    file: i32,
+    free: Vec<bool>,
+    host: Host,
+    peer: Peer,
+    /// Host calls until the host stops answering.
+    calls_left: u32,
+    stages: Vec<Stage>,
+    _alone: MutexGuard<'static, ()>,
+}
+
+fn log(text: &str) {
+    println!("{text}");
+}
+
+fn new_host() -> Host {
+    let mut host = Host::new(Clock::new(1_000_000_000), log);
+    host.add_point("iio/adxl345/accel_x");
+    host
+}
+
+impl Fake {
+    fn new() -> Fake {
+        let alone = WINDOWS.lock().unwrap_or_else(|e| e.into_inner());
+        // SAFETY: makes a file of zeros.
+        let file = unsafe { libc::memfd_create(c"frames".as_ptr(), 0) };
+        assert!(file >= 0);
+        // SAFETY: our own file.
+        assert_eq!(unsafe { libc::ftruncate(file, POOL as i64 * PAGE as i64) }, 0);
+        let peer = Peer { file, frame: None, changes: Vec::new(), mapped: 0 };
+        Fake {
+            file,
+            free: vec![true; POOL as usize],
+            host: new_host(),
+            peer,
+            calls_left: u32::MAX,
+            stages: Vec::new(),
+            _alone: alone,
+        }
+    }
+    fn used(&self) -> usize {
+        self.free.iter().filter(|f| !**f).count()
+    }
+}
+
+impl Platform for Fake {
+    type Memory = Memory;
+    fn host(&self, point: &str) -> Option<HostId> {
+        (point.starts_with("iio/") || point.starts_with("timer/")).then_some(HostId(0))
+    }
+    fn hosts(&self) -> usize {
+        1
+    }
+    fn allocate(&mut self, pages: u32) -> Option<Memory> {
+        let n = pages as usize;
+        let first =
+            (0..=self.free.len().checked_sub(n)?).find(|&s| self.free[s..s + n].iter().all(|f| *f))?;
+        self.free[first..first + n].fill(false);
+        Some(Memory { first: first as u32, pages, mapped: Vec::new(), sealed: false })
+    }
+    fn map(&mut self, memory: &mut Memory, first: u32, pages: u32) -> Option<*mut u8> {
+        assert!(first + pages <= memory.pages);
+        let bytes = pages as usize * PAGE;
+        let offset = (memory.first + first) as i64 * PAGE as i64;
+        // SAFETY: a new mapping of our file.
+        let p = unsafe {
+            libc::mmap(
+                core::ptr::null_mut(),
+                bytes,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED,
+                self.file,
+                offset,
+            )
+        };
+        memory.mapped.push((p.cast(), bytes));
+        Some(p.cast())
+    }
+    fn seal(&mut self, memory: &mut Memory, _: u32, _: u32) -> bool {
+        let (p, n) = memory.mapped.pop().unwrap();
+        // SAFETY: mapped above.
+        unsafe { libc::munmap(p.cast(), n) };
+        memory.sealed = true;
+        true
+    }
+    fn free(&mut self, memory: Memory) {
+        for (p, n) in memory.mapped {
+            // SAFETY: mapped above; zeroes the pages for their next use first.
+            unsafe {
+                core::ptr::write_bytes(p, 0, n);
+                libc::munmap(p.cast(), n);
+            }
+        }
+        self.free[memory.first as usize..(memory.first + memory.pages) as usize].fill(true);
+    }
+    fn call_host(
+        &mut self,
+        _: HostId,
+        request: &bpf_host::Request<'_>,
+        frame: Option<(&mut Memory, u32, Access)>,
+    ) -> Option<bpf_host::Reply> {
+        self.calls_left = self.calls_left.checked_sub(1)?;
+        self.peer.frame = frame.map(|(m, page, access)| {
+            assert!(m.sealed, "a frame is handed over before the code's writable mapping is gone");
+            (m.first + page, access)
+        });
+        Some(self.host.handle(request, &mut self.peer))
+    }
+    fn blob(&self, name: &str) -> Option<&'static [u8]> {
+        (name == "filter.o").then_some(FILTER)
+    }
+    fn ticks(&self) -> u64 {
+        0
+    }
+    fn cycles(&self) -> u64 {
+        0
+    }
+    fn trace(&mut self, stage: Stage, _: u32) {
+        self.stages.push(stage);
+    }
+}
+
+fn loader() -> Loader<Fake> {
+    Loader::new(Fake::new(), Default::default(), true)
+}
+
+fn load<'a>(source: Source<'a>) -> Request<'a> {
+    Request::Load { source, program: "", point: "", attach: true, replaces: None, settings: [None; 4] }
+}
+
+fn loaded(l: &mut Loader<Fake>, request: &Request) -> ProgramId {
+    if let Reply::Loaded { program, .. } = l.handle(1, request, (0, 0)).reply {
+        return program;
+    }
+    panic!("{}", verdict(l));
+}
+
+fn refused(l: &mut Loader<Fake>, request: &Request) -> (Refusal, String) {
+    let why = match l.handle(1, request, (0, 0)).reply {
+        Reply::Refused(why) => why,
+        other => panic!("{other:?}"),
+    };
+    (why, verdict(l))
+}
+
+fn verdict(l: &mut Loader<Fake>) -> String {
+    let mut whole = String::new();
+    loop {
+        let request = Request::Verdict { offset: whole.len() as u32 };
+        match l.handle(1, &request, (0, 0)).reply {
+            Reply::Text("") => return whole,
+            Reply::Text(part) => whole.push_str(part),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[repr(C)]
+struct Event {
+    timestamp: u64,
+    device: u32,
+    channel: u32,
+    value: i32,
+    scale: u32,
+    offset: i32,
+    pad: u32,
+}
+
+fn sample(l: &mut Loader<Fake>, value: i32) -> bool {
+    let host = &mut l.platform().host;
+    let point = host.point("iio/adxl345/accel_x").unwrap();
+    let mut event = Event { timestamp: 5, device: 1, channel: 0, value, scale: 0, offset: 0, pad: 0 };
+    host.run(point, &mut event)
+}
+
+fn counts(l: &mut Loader<Fake>, program: ProgramId) -> [u64; 2] {
+    [0u32, 1].map(|key| {
+        let key = key.to_le_bytes();
+        let request = Request::MapRead { program, map: "counts", key: &key };
+        match l.handle(1, &request, (0, 0)).reply {
+            Reply::Value(v) => u64::from_le_bytes(v.try_into().unwrap()),
+            other => panic!("{other:?}"),
+        }
+    })
+}
+
+#[test]
+fn the_filter_is_loaded_runs_and_leaves_nothing_behind() {
+    let mut l = loader();
+    let id = loaded(&mut l, &load(Source::Blob("filter.o")));
+    assert_eq!([50, 100, 900, 901].map(|v| sample(&mut l, v)), [false, true, true, false]);
+    assert_eq!(counts(&mut l, id), [2, 2]);
+    match l.handle(1, &Request::List { after: 0 }, (0, 0)).reply {
+        Reply::Info(info) => {
+            assert_eq!((info.id, info.name, info.point), (id, "iio_filter", "iio/adxl345/accel_x"));
+            assert_eq!((info.attached, info.runs, info.accepted, info.map_bytes), (true, 4, 2, 5 * 4096));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(l.handle(1, &Request::List { after: id.0 }, (0, 0)).reply, Reply::End);
+    // The ring's first page may be written by its consumer, the others only read.
+    for (page, writable) in [(0, true), (1, false), (2, false)] {
+        let outcome = l.handle(1, &Request::MapFrame { program: id, map: "events", page }, (0, 0));
+        assert_eq!(outcome.reply, Reply::Frame { pages: 3, writable });
+        assert_eq!(outcome.frame.unwrap().2 == Access::Write, writable);
+    }
+    assert_eq!(l.handle(1, &Request::Unload { program: id }, (0, 0)).reply, Reply::Done);
+    assert_eq!((l.platform().used(), l.platform().peer.mapped), (0, 0));
+    assert!(sample(&mut l, 5000), "without a program every sample passes");
+    use Stage::*;
+    assert_eq!(l.platform().stages, [Begin, Parsed, Verified, Compiled, Mapped, Attached]);
+}
+
+#[test]
+fn settings_change_the_range_before_verification() {
+    let mut l = loader();
+    let mut settings = [None; 4];
+    settings[0] = Some(Setting { name: "minimum", value: -10 });
+    settings[1] = Some(Setting { name: "maximum", value: 10 });
+    let mut request = load(Source::Inline(FILTER));
+    if let Request::Load { settings: s, .. } = &mut request {
+        *s = settings;
+    }
+    loaded(&mut l, &request);
+    assert_eq!([-11, -10, 10, 11].map(|v| sample(&mut l, v)), [false, true, true, false]);
+    if let Request::Load { settings: s, .. } = &mut request {
+        s[0] = Some(Setting { name: "minimun", value: 0 });
+    }
+    let (why, text) = refused(&mut l, &request);
+    assert_eq!((why, text.as_str()), (Refusal::NotFound, "the object has no global number 'minimun' to set"));
+}
+
+#[test]
+fn a_program_is_replaced_in_place_and_detached_and_attached_again() {
+    let mut l = loader();
+    let old = loaded(&mut l, &load(Source::Inline(FILTER)));
+    let used = l.platform().used();
+    let mut request = load(Source::Inline(FILTER));
+    if let Request::Load { replaces, settings, .. } = &mut request {
+        *replaces = Some(old);
+        settings[0] = Some(Setting { name: "minimum", value: 500 });
+    }
+    let new = loaded(&mut l, &request);
+    assert!(!sample(&mut l, 400) && sample(&mut l, 500));
+    assert_eq!(l.platform().used(), used, "the old one is freed");
+    assert_eq!(
+        l.handle(1, &Request::Unload { program: old }, (0, 0)).reply,
+        Reply::Refused(Refusal::NotFound)
+    );
+    assert_eq!(l.handle(1, &Request::Detach { program: new }, (0, 0)).reply, Reply::Done);
+    assert!(sample(&mut l, 0));
+    assert_eq!(l.handle(1, &Request::Attach { program: new }, (0, 0)).reply, Reply::Done);
+    assert!(!sample(&mut l, 0));
+}
+
+#[test]
+fn uploads_arrive_in_pieces() {
+    let mut l = loader();
+    for (i, bytes) in CALLS.chunks(800).enumerate() {
+        let request = Request::Upload { offset: i as u32 * 800, bytes };
+        assert_eq!(l.handle(1, &request, (0, 0)).reply, Reply::Done);
+    }
+    let mut request = load(Source::Uploaded);
+    if let Request::Load { program, .. } = &mut request {
+        *program = "second";
+    }
+    loaded(&mut l, &request);
+    assert_eq!(l.platform().peer.changes, [("timer/10hz".into(), 1)]);
+    let (why, text) = refused(&mut l, &Request::Upload { offset: 77, bytes: &[1] });
+    assert_eq!(why, Refusal::BadRequest);
+    assert!(text.starts_with("an upload goes on at byte 0, not at 77"), "{text}");
+}
+
+#[test]
+fn what_is_wrong_is_said_and_nothing_is_kept() {
+    let mut l = loader();
+    let (why, text) = refused(&mut l, &load(Source::Inline(&FILTER[..1000])));
+    assert_eq!(why, Refusal::Object);
+    assert!(text.contains("cut short or damaged"), "{text}");
+    let (why, text) = refused(&mut l, &load(Source::Blob("missing.o")));
+    assert_eq!(
+        (why, text.as_str()),
+        (Refusal::NotFound, "no object 'missing.o' was given to bpf-server by the manifest")
+    );
+    let mut request = load(Source::Inline(STRAIGHT));
+    if let Request::Load { point, .. } = &mut request {
+        *point = "gpio/0/1";
+    }
+    assert_eq!(refused(&mut l, &request).0, Refusal::NoSuchPoint);
+    if let Request::Load { point, .. } = &mut request {
+        *point = "iio/adxl345/temperature";
+    }
+    assert_eq!(refused(&mut l, &request).0, Refusal::NoSuchPoint);
+    assert_eq!((l.platform().used(), l.platform().peer.mapped), (0, 0));
+}
+
+#[test]
+fn a_host_that_stops_answering_costs_nothing() {
+    for answers in 0..9 {
+        let mut l = loader();
+        l.platform().calls_left = answers;
+        let (why, text) = refused(&mut l, &load(Source::Inline(FILTER)));
+        assert_eq!(why, Refusal::Host, "after {answers} answers: {text}");
+        assert_eq!(l.platform().used(), 0);
+        // It came back: everything is as if nothing had been.
+        l.platform().calls_left = u32::MAX;
+        l.platform().host = new_host();
+        loaded(&mut l, &load(Source::Inline(FILTER)));
+    }
+}
+
+#[test]
+fn a_restarted_host_gets_its_programs_again() {
+    let mut l = loader();
+    let id = loaded(&mut l, &load(Source::Inline(FILTER)));
+    assert!(!sample(&mut l, 1));
+    l.platform().host = new_host();
+    assert!(sample(&mut l, 1), "the new host has nothing yet");
+    assert_eq!(l.host_restarted(HostId(0)), (1, 0));
+    assert!(!sample(&mut l, 1) && sample(&mut l, 200));
+    assert_eq!(counts(&mut l, id), [2, 1], "the maps kept their contents");
+    // Where a new host does not take it, the program stays loaded and detached.
+    l.platform().calls_left = 2;
+    assert_eq!(l.host_restarted(HostId(0)), (1, 1));
+}
+
+#[test]
+fn memory_that_is_used_up_is_refused() {
+    let mut l = loader();
+    let mut n = 0;
+    let why = loop {
+        let mut request = load(Source::Inline(FILTER));
+        if let Request::Load { attach, .. } = &mut request {
+            *attach = false;
+        }
+        match l.handle(1, &request, (0, 0)).reply {
+            Reply::Loaded { .. } => n += 1,
+            Reply::Refused(why) => break why,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(why, Refusal::Resources);
+    assert_eq!(verdict(&mut l), "no room for the program: bpf-server's memory is used up");
+    assert_eq!(n, POOL as usize / 6);
+}
