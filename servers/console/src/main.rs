@@ -1,2 +1,93 @@
-//! Serial output shared by the servers.
-fn main() {}
+//! The console server: the only one that writes to the serial port. It puts each client's name before its lines; who
+//! the client is, its badge says, so no client can speak in another's name.
+#![no_std]
+#![no_main]
+extern crate alloc;
+
+mod uart;
+
+use alloc::vec::Vec;
+use axiom_proto::Error;
+use axiom_proto::console::{INTERFACE, Level, Reply, Request};
+use axiom_runtime::{Incoming, Runtime, Service, serve};
+use uart::Uart;
+
+axiom_runtime::entry!(main);
+
+struct Console {
+    rt: Runtime,
+    uart: Option<Uart>,
+    lost: u64,
+}
+
+fn main(rt: Runtime) -> ! {
+    let registers = rt.env().devices.iter().find(|d| d.name == "uart").map(|d| d.registers);
+    // SAFETY: init mapped the registers of the device that the manifest calls "uart" (a PL011) for this server alone.
+    let uart = registers.filter(|r| r.len > 0).map(|r| unsafe { Uart::new(r.start as usize) });
+    rt.ready();
+    serve(&mut Console { rt, uart, lost: 0 })
+}
+
+impl Console {
+    fn put(&mut self, text: &str) {
+        let Some(uart) = &mut self.uart else {
+            self.lost += text.len() as u64;
+            return;
+        };
+        for byte in text.bytes() {
+            // Control characters of clients would let them draw over other clients' lines.
+            let byte = if byte < b' ' && byte != b'\t' { b'?' } else { byte };
+            self.lost += u64::from(!uart.put(byte));
+        }
+    }
+
+    fn line(&mut self, badge: u64, level: Level, text: &str) {
+        for line in text.split('\n') {
+            if level != Level::Plain {
+                let name = self.rt.client(badge);
+                self.put(name);
+                self.put(match level {
+                    Level::Error => ": ERROR: ",
+                    Level::Warn => ": warning: ",
+                    Level::Debug => ": debug: ",
+                    _ => ": ",
+                });
+            }
+            self.put(line);
+            if let Some(uart) = &mut self.uart {
+                let ended = uart.put(b'\r') && uart.put(b'\n');
+                self.lost += u64::from(!ended);
+            }
+        }
+    }
+}
+
+impl Service for Console {
+    fn request(&mut self, message: &Incoming<'_>) -> axiom_runtime::Reply {
+        if message.interface != INTERFACE {
+            return axiom_runtime::Reply::error(Error::NoSuchInterface);
+        }
+        match message.decode::<Request<'_>>() {
+            Err(error) => axiom_runtime::Reply::error(error),
+            Ok(Request::Line { level, text }) => {
+                self.line(message.badge, level, text);
+                axiom_runtime::Reply::ok(&Reply::Done)
+            }
+            Ok(Request::Flush) => {
+                if let Some(uart) = &self.uart {
+                    uart.flush();
+                }
+                axiom_runtime::Reply::ok(&Reply::Done)
+            }
+            Ok(Request::Read) => {
+                let mut typed = Vec::new();
+                if let Some(uart) = &mut self.uart {
+                    while let Some(byte) = uart.get().filter(|_| typed.len() < 64) {
+                        typed.push(byte);
+                    }
+                }
+                axiom_runtime::Reply::ok(&Reply::Typed(&typed))
+            }
+        }
+    }
+}
