@@ -25,7 +25,7 @@ use axiom_bpf_isa::{opcode::*, pseudo};
 #[derive(Clone, Copy)]
 pub struct Fact {
     pub block: u32,
-    pub place: u8,
+    pub place: u16,
     pub num: Num,
 }
 
@@ -377,6 +377,7 @@ impl<'a> Engine<'a> {
             self.m.notes = vec![Note::None; (function.end - function.start + 1) as usize];
             self.m.notes_from = function.start as usize;
             let zero = self.m.zero_stack;
+            let used = self.m.used;
             let e = Self::copy(&mut self.pool, &entry);
             // A failure here may be one of precision, which another round mends: remember it and go on to the bounds.
             let tolerant = core::mem::replace(&mut self.tolerant, true);
@@ -399,6 +400,7 @@ impl<'a> Engine<'a> {
                 self.m.fail = None;
                 self.fail_chain = None;
                 self.m.zero_stack = zero;
+                self.m.used = used;
                 continue;
             }
             if !failed && let Some((l, b)) = function.loops.iter().zip(&bounds).find(|(_, b)| b.passes.is_none()) {
@@ -576,10 +578,17 @@ impl<'a> Engine<'a> {
             run.states[at] = Some(s);
             return true;
         };
+        let back = self.graph.blocks[from as usize].rank >= block.rank;
         let grow = if block.heads != NONE {
             let v = &mut run.visits[block.heads as usize];
-            *v += 1;
-            if *v <= 2 { Grow::Join } else { Grow::Widen(&self.thresholds, *v > 24) }
+            if back {
+                *v += 1;
+                if *v <= 2 { Grow::Join } else { Grow::Widen(&self.thresholds, *v > 24) }
+            } else {
+                // What an outer loop changes is widened at its own entry; here it would only lose precision.
+                *v = (*v).min(2);
+                Grow::Join
+            }
         } else {
             Grow::Join
         };

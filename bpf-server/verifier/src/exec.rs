@@ -7,8 +7,8 @@
 use crate::num::Num;
 use crate::report::{Memory, Reason};
 use crate::ring::Ring;
-use crate::state::{FRAME, Kind, Reg, State, made_at, why};
-use crate::{Env, cfg};
+use crate::state::{FRAME, Kind, Reg, State, made_at, slot, why};
+use crate::Env;
 use alloc::vec::Vec;
 use axiom_bpf_isa::proto::{self, Arg, HelperProto, Returns};
 use axiom_bpf_isa::{Insn, opcode::*, pseudo};
@@ -210,8 +210,12 @@ impl Machine<'_> {
                 let c = if op == 0x10 { c.wrapping_neg() } else { c };
                 if let Some(delta) = i32::try_from(c).ok().and_then(|c| a.delta.checked_add(c)) {
                     let exact = wide || exact32(x, c);
-                    result = Reg { id: a.id, delta, half: a.half || !exact, ..result };
+                    result = Reg { id: a.id, delta, half: a.half || !exact, root: 0, ..result };
                 }
+            }
+        } else if op == 0x20 && same && wide && a.id != 0 && a.delta == 0 && !a.half {
+            if x.r64.unsigned().1 <= u32::MAX as u64 {
+                result.root = a.id;
             }
         } else if op == 0x60 && !self.notes.is_empty() {
             let by = shift(y).1;
@@ -245,7 +249,7 @@ impl Machine<'_> {
         }
         let exact = v.num.r64.unsigned().1 <= u32::MAX as u64;
         let copy = self.copy(at, s, i.src(), v, !exact);
-        s.regs[d] = Reg { num: v.num.zext32(), ..copy };
+        s.regs[d] = Reg { num: v.num.zext32(), root: 0, ..copy };
     }
 
     /// A copy of a register that remembers what it is a copy of.
@@ -422,19 +426,24 @@ impl Machine<'_> {
         let empty = crate::state::Frame::default();
         let f = s.frame(frame).unwrap_or(&empty);
         if span.exact && !f.spills.is_empty() {
-            let slot = (from / 8) as u8;
-            if let Some(v) = f.spill(slot).copied() {
-                if size == 8 && from.is_multiple_of(8) {
+            let exact = slot(from, size as usize).and_then(|k| Some((k, *f.spill(k)?)));
+            if let Some((k, v)) = exact {
+                if signed {
+                    return Reg::number(v.num.sext(32));
+                }
+                {
                     if v.id != 0 || v.num.constant().is_some() && !v.null {
                         return v;
                     }
                     let id = made_at(at as u32);
                     let v = Reg { id, delta: 0, half: false, ..v };
-                    if let Some(x) = s.frame_mut(frame).spills.iter_mut().find(|x| x.0 == slot) {
+                    if let Some(x) = s.frame_mut(frame).spills.iter_mut().find(|x| x.0 == k) {
                         x.1 = v;
                     }
                     return v;
                 }
+            }
+            if let Some(v) = slot(from / 8 * 8, 8).and_then(|k| f.spill(k)).copied() {
                 if v.kind == Kind::Number && from.is_multiple_of(8) {
                     let n = v.num.and(Num::of(u64::MAX >> (64 - size * 8)), true);
                     return Reg::number(if signed { n.sext(size as u32 * 8) } else { n });
@@ -498,10 +507,17 @@ impl Machine<'_> {
         let frame = r.at as usize;
         if span.exact {
             let mut value = value;
-            if size == 8 && value.kind == Kind::Number && value.id == 0 && value.num.constant().is_none() && i.op & 7 == CLASS_STX {
-                value = self.copy(at, s, i.src(), value, false);
+            if size >= 4 && value.kind == Kind::Number {
+                let half = size == 4 && value.num.r64.unsigned().1 > u32::MAX as u64;
+                if value.num.constant().is_none() && i.op & 7 == CLASS_STX {
+                    value = self.copy(at, s, i.src(), value, half);
+                }
+                if size == 4 {
+                    value.num = value.num.zext32();
+                    value.root = 0;
+                }
             }
-            s.frame_mut(frame).store(from, size as usize, Some(value).filter(|_| size == 8));
+            s.frame_mut(frame).store(from, size as usize, Some(value).filter(|_| size >= 4));
         } else {
             s.frame_mut(frame).store_within(from, (span.high - span.low + size) as usize);
         }
@@ -808,10 +824,23 @@ fn assign(s: &mut State, register: u8, r: Reg, depth: usize) -> bool {
         return true;
     }
     s.regs[register as usize] = r;
-    if r.id == 0 {
-        return true;
-    }
     let mut possible = true;
+    if r.root != 0 {
+        // r = v * v <= most, so v <= sqrt(most).
+        let most = r.num.r64.unsigned().1.isqrt();
+        s.each_linked(r.root, depth, |x| {
+            if !x.half {
+                let told = Num::between(0, most).add(Num::of(x.delta as i64 as u64), true);
+                match x.num.meet(told) {
+                    Some(n) => x.num = n,
+                    None => possible = false,
+                }
+            }
+        });
+    }
+    if r.id == 0 {
+        return possible;
+    }
     s.each_linked(r.id, depth, |x| {
         let apart = Num::of((x.delta as i64 - r.delta as i64) as u64);
         let moved = r.num.add(apart, true);
@@ -1011,10 +1040,4 @@ fn cut<const B: u32>(op: u8, a: Ring<B>, b: Ring<B>) -> Option<(Ring<B>, Ring<B>
             (a.meet(Ring::new(sign, most))?, b.meet(Ring::new(least, sign - 1))?)
         }
     })
-}
-
-/// True for the instructions that end a straight run: jumps, exits, calls of functions.
-#[inline]
-pub fn ends_run(i: Insn) -> bool {
-    cfg::is_jump(i.op) || i.op == EXIT || i.op == CALL && i.src() == pseudo::LOCAL_CALL
 }

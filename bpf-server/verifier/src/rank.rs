@@ -14,7 +14,7 @@ use crate::engine::{Fact, Run, instructions};
 use crate::exec::{Machine, Note};
 use crate::num::{Bits, Num};
 use crate::ring::Ring;
-use crate::state::{Kind, Reg, State};
+use crate::state::{Kind, Reg, State, extent, slot};
 use alloc::vec;
 use alloc::vec::Vec;
 use axiom_bpf_isa::{Insn, opcode::*, pseudo};
@@ -24,14 +24,14 @@ pub struct Bound {
     /// Most times that an edge back is taken, each time the loop is entered; `None` = not bounded sensibly.
     pub passes: Option<u64>,
     /// The counter with the fewest passes, if there is one at all.
-    pub best: Option<(u8, u64)>,
+    pub best: Option<(u16, u64)>,
     pub facts: Vec<Fact>,
 }
 
-const NOWHERE: u8 = 255;
+const NOWHERE: u16 = u16::MAX;
 const FAR: i64 = 1 << 40;
 /// Places: registers 0..=9, then 11 + slot.
-const SLOT: u8 = 11;
+const SLOT: u16 = 11;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Move {
@@ -46,26 +46,45 @@ enum Move {
 /// A value in terms of a place at the loop's head.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Sym {
-    base: u8,
+    base: u16,
     /// Of the low 32 bits only.
     half: bool,
     by: Move,
+    /// Exactly: plus the value that this place had at the head, plus a constant. `by` says the same less exactly.
+    plus: Option<(u16, i64)>,
 }
 
-const UNKNOWN: Sym = Sym { base: NOWHERE, half: false, by: Move::Add(0, 0) };
+const UNKNOWN: Sym = Sym::of(NOWHERE);
 
 impl Sym {
-    const fn of(base: u8) -> Sym {
-        Sym { base, half: false, by: Move::Add(0, 0) }
+    const fn of(base: u16) -> Sym {
+        Sym { base, half: false, by: Move::Add(0, 0), plus: None }
     }
 
     fn add(self, lo: i64, hi: i64, wide: bool) -> Sym {
         let Move::Add(a, b) = self.by else { return UNKNOWN };
+        let (exact, step) = (lo == hi, lo);
         let (lo, hi) = (a.saturating_add(lo), b.saturating_add(hi));
         if self.base == NOWHERE || lo < -FAR && hi > FAR {
             return UNKNOWN;
         }
-        Sym { base: self.base, half: self.half || !wide, by: Move::Add(lo.max(-FAR - 1), hi.min(FAR + 1)) }
+        let plus = self.plus.filter(|_| exact).and_then(|(p, c)| Some((p, c.checked_add(step)?)));
+        let by = Move::Add(lo.max(-FAR - 1), hi.min(FAR + 1));
+        Sym { base: self.base, half: self.half || !wide, by, plus }
+    }
+
+    /// Plus a register that is itself a place plus a constant, and lies in `lo..=hi`.
+    fn add_place(self, o: Sym, lo: i64, hi: i64, wide: bool) -> Sym {
+        let mut sum = self.add(lo, hi, wide);
+        if let (Move::Add(a, a2), Move::Add(d, d2), None, true) = (self.by, o.by, self.plus, o.base != NOWHERE)
+            && a == a2
+            && d == d2
+            && (!o.half || sum.half)
+            && sum.base != NOWHERE
+        {
+            sum.plus = a.checked_add(d).map(|c| (o.base, c));
+        }
+        sum
     }
 
     fn join(self, o: Sym, widen: bool) -> Sym {
@@ -85,7 +104,8 @@ impl Sym {
             (Move::Shl(a), Move::Shl(b)) => Move::Shl(a.min(b)),
             _ => return UNKNOWN,
         };
-        Sym { base: self.base, half: self.half || o.half, by }
+        let plus = if self.plus == o.plus { self.plus } else { None };
+        Sym { base: self.base, half: self.half || o.half, by, plus }
     }
 }
 
@@ -93,26 +113,26 @@ impl Sym {
 struct Syms {
     regs: [Sym; 10],
     /// Slots of the function's own frame that differ from the head's.
-    slots: Vec<(u8, Sym)>,
+    slots: Vec<(u16, Sym)>,
 }
 
 impl Syms {
     fn identity() -> Syms {
-        Syms { regs: core::array::from_fn(|i| Sym::of(i as u8)), slots: Vec::new() }
+        Syms { regs: core::array::from_fn(|i| Sym::of(i as u16)), slots: Vec::new() }
     }
 
-    fn slot(&self, slot: u8) -> Sym {
+    fn slot(&self, slot: u16) -> Sym {
         self.slots.iter().find(|s| s.0 == slot).map_or(Sym::of(SLOT + slot), |s| s.1)
     }
 
-    fn set(&mut self, slot: u8, v: Sym) {
+    fn set(&mut self, slot: u16, v: Sym) {
         match self.slots.iter_mut().find(|s| s.0 == slot) {
             Some(s) => s.1 = v,
             None => self.slots.push((slot, v)),
         }
     }
 
-    fn place(&self, place: u8) -> Sym {
+    fn place(&self, place: u16) -> Sym {
         if place < 10 { self.regs[place as usize] } else { self.slot(place - SLOT) }
     }
 
@@ -124,7 +144,7 @@ impl Syms {
             changed |= j != self.regs[i];
             self.regs[i] = j;
         }
-        let all: Vec<u8> = self.slots.iter().chain(&o.slots).map(|s| s.0).collect();
+        let all: Vec<u16> = self.slots.iter().chain(&o.slots).map(|s| s.0).collect();
         for slot in all {
             let old = self.slot(slot);
             let j = old.join(o.slot(slot), widen);
@@ -156,7 +176,10 @@ impl Syms {
                     (0x00, Some(c)) => old.add(c, c, wide),
                     (0x10, Some(c)) => old.add(-c, -c, wide),
                     (0x00, None) => match range {
-                        Some((lo, hi)) if s != d => old.add(lo, hi, wide),
+                        Some((lo, hi)) if s != d => {
+                            let other = if s < 10 { self.regs[s] } else { UNKNOWN };
+                            old.add_place(other, lo, hi, wide)
+                        }
                         _ => UNKNOWN,
                     },
                     (0x10, None) => match range {
@@ -169,14 +192,14 @@ impl Syms {
                             Move::Shr(k) => Some(Move::Shr(k.saturating_add(c as u32))),
                             _ => None,
                         };
-                        by.map_or(UNKNOWN, |by| Sym { base: old.base, half: old.half || !wide, by })
+                        by.map_or(UNKNOWN, |by| Sym { base: old.base, half: old.half || !wide, by, plus: None })
                     }
                     (0x30, Some(c)) if c >= 2 && i.off == 0 && old.base != NOWHERE => {
                         let by = match old.by {
                             Move::Add(0, 0) => Some(Move::Shr(c.ilog2())),
                             _ => None,
                         };
-                        by.map_or(UNKNOWN, |by| Sym { base: old.base, half: old.half || !wide, by })
+                        by.map_or(UNKNOWN, |by| Sym { base: old.base, half: old.half || !wide, by, plus: None })
                     }
                     (0x60, Some(c)) if c > 0 && old.base != NOWHERE && note == Note::Range(1, 1) => {
                         let by = match old.by {
@@ -184,7 +207,7 @@ impl Syms {
                             Move::Shl(k) => Some(Move::Shl(k.saturating_add(c as u32))),
                             _ => None,
                         };
-                        by.map_or(UNKNOWN, |by| Sym { base: old.base, half: old.half || !wide, by })
+                        by.map_or(UNKNOWN, |by| Sym { base: old.base, half: old.half || !wide, by, plus: None })
                     }
                     _ => UNKNOWN,
                 };
@@ -192,19 +215,29 @@ impl Syms {
             CLASS_LD => self.regs[d] = UNKNOWN,
             CLASS_LDX => {
                 self.regs[d] = match note {
-                    Note::Frame(lo, hi) if i.op == 0x79 && hi - lo == 8 && lo.is_multiple_of(8) => {
-                        self.slot((lo / 8) as u8)
+                    Note::Frame(lo, hi) if matches!(i.op, 0x79 | 0x61) => {
+                        let size = if i.op == 0x79 { 8 } else { 4 };
+                        let exact = slot(lo as usize, size).filter(|_| (hi - lo) as usize == size);
+                        exact.map_or(UNKNOWN, |k| self.slot(k))
                     }
                     _ => UNKNOWN,
                 };
             }
             CLASS_ST | CLASS_STX => {
                 if let Note::Frame(lo, hi) = note {
-                    for slot in lo / 8..(hi + 7) / 8 {
-                        self.set(slot as u8, UNKNOWN);
+                    // Variables of either size that lie there.
+                    for k in lo / 8 * 4..hi.div_ceil(8) * 4 {
+                        let (from, len) = extent(k);
+                        if from < hi as usize && (lo as usize) < from + len {
+                            self.set(k, UNKNOWN);
+                        }
                     }
-                    if i.op == 0x7b && hi - lo == 8 && lo.is_multiple_of(8) && s < 10 {
-                        self.set((lo / 8) as u8, self.regs[s]);
+                    let exact = slot(lo as usize, (hi - lo) as usize);
+                    if s < 10
+                        && let (0x7b | 0x63, Some(k)) = (i.op, exact)
+                    {
+                        let v = self.regs[s];
+                        self.set(k, if i.op == 0x7b { v } else { v.add(0, 0, false) });
                     }
                 }
                 if i.op == 0xc3 || i.op == 0xdb {
@@ -220,7 +253,7 @@ impl Syms {
                     self.regs[..6].fill(UNKNOWN);
                     if i.op == CALL && i.src() == pseudo::LOCAL_CALL {
                         // The callee may hold addresses of this frame.
-                        for slot in 0..64 {
+                        for slot in 0..256 {
                             self.set(slot, UNKNOWN);
                         }
                     }
@@ -230,7 +263,7 @@ impl Syms {
     }
 }
 
-fn place_of(s: &State, depth: usize, place: u8) -> Option<Reg> {
+fn place_of(s: &State, depth: usize, place: u16) -> Option<Reg> {
     let r = if place < 10 { s.regs[place as usize] } else { *s.frame(depth)?.spill(place - SLOT)? };
     (r.kind != Kind::Unusable && r.kind != Kind::Map && !r.null).then_some(r)
 }
@@ -251,7 +284,7 @@ fn bound(l: &Loop, f: &Function, graph: &Graph, m: &Machine, run: &Run) -> Bound
     };
     let Some((syms, latch)) = symbolic(l, f, graph, m, run) else { return result };
     let limit = m.env.limits.instructions;
-    let mut places: Vec<u8> = (0..10).collect();
+    let mut places: Vec<u16> = (0..10).collect();
     if let Some(fr) = head.frame(m.depth) {
         places.extend(fr.spills.iter().map(|s| SLOT + s.0));
     }
@@ -272,7 +305,14 @@ fn bound(l: &Loop, f: &Function, graph: &Graph, m: &Machine, run: &Run) -> Bound
             Move::Shr(k) => {
                 let least = |n: &Num| if v.half { n.r32.unsigned().0 } else { n.r64.unsigned().0 };
                 let most = if v.half { r.num.r32.unsigned().1 } else { r.num.r64.unsigned().1 };
-                let never_zero = latches.iter().all(|s| place_of(s, m.depth, p).is_some_and(|r| least(&r.num) >= 1));
+                // Only what is not zero can shrink: known of the shifted value or of a copy from before the shift.
+                let never_zero = latches.iter().all(|s| {
+                    (0..10).any(|q| {
+                        let x = latch.place(q);
+                        (q == p || x.base == p && x.by == Move::Add(0, 0) && (v.half || !x.half))
+                            && place_of(s, m.depth, q).is_some_and(|r| least(&r.num) >= 1)
+                    })
+                });
                 (r.kind == Kind::Number && never_zero && k > 0).then(|| most.max(1).ilog2() as u64 / k as u64 + 1)
             }
             Move::Shl(k) => {
@@ -286,15 +326,20 @@ fn bound(l: &Loop, f: &Function, graph: &Graph, m: &Machine, run: &Run) -> Bound
             result.best = Some((p, n));
         }
     }
+    let entry = f.loops.iter().position(|x| x.head == l.head).and_then(|k| run.entries.get(k)?.as_deref());
+    if let Some(entry) = entry {
+        for (p, n) in equalities(l, graph, m, &syms, &latch, entry) {
+            if result.best.is_none_or(|b| n < b.1) {
+                result.best = Some((p, n));
+            }
+        }
+    }
     let Some((_, passes)) = result.best else { return result };
     if passes <= limit {
         result.passes = Some(passes);
     }
     // What moves in step.
-    let Some(entry) = run.entries.get(f.loops.iter().position(|x| x.head == l.head).unwrap_or(0)).and_then(|e| e.as_deref())
-    else {
-        return result;
-    };
+    let Some(entry) = entry else { return result };
     for (k, &b) in l.body.iter().enumerate() {
         let (Some(here), Some(sym)) = (run.states[(b - f.first) as usize].as_deref(), &syms[k]) else { continue };
         let n = if b == l.head { passes } else { passes.min(reaches(&places, head, entry, here, sym, &latch, m.depth)) };
@@ -307,15 +352,29 @@ fn bound(l: &Loop, f: &Function, graph: &Graph, m: &Machine, run: &Run) -> Bound
             if e.kind != now.kind || e.at != now.at || lo < -FAR || hi > FAR || dlo < -FAR || dhi > FAR {
                 continue;
             }
+            let Ok(count) = i64::try_from(n) else { continue };
+            // What is added grows by a constant itself: a sum of a series.
+            let series = moving.plus.and_then(|(u, c)| {
+                let by = latch_of(&latch, u)?;
+                let (Move::Add(ulo, uhi), Some(u0)) = (by.by, place_of(entry, m.depth, u)) else { return None };
+                let (first, last) = if by.half { u0.num.r32.signed() } else { u0.num.r64.signed() };
+                let (first, last) = (first.checked_add(c)?, last.checked_add(c)?);
+                if u0.kind != Kind::Number || first < 0 || ulo < 0 || n > 1 << 20 || last > 1 << 40 || uhi > 1 << 20 {
+                    return None;
+                }
+                let n = n as i64;
+                last.checked_mul(n)?.checked_add(uhi.checked_mul(n * (n - 1).max(0) / 2)?)
+            });
             let (Some(least), Some(most)) = (
-                lo.min(0).checked_mul(n as i64).and_then(|x| x.checked_add(dlo)),
-                hi.max(0).checked_mul(n as i64).and_then(|x| x.checked_add(dhi)),
+                lo.min(0).checked_mul(count).and_then(|x| x.checked_add(dlo)),
+                hi.max(0).checked_mul(count).and_then(|x| x.checked_add(dhi)),
             ) else {
                 continue;
             };
-            if n > i64::MAX as u64 >> 1 {
-                continue;
-            }
+            let (least, most) = match series {
+                Some(total) => (least.max(dlo), most.min(total.saturating_add(dhi))),
+                None => (least, most),
+            };
             let half = s.half || moving.half;
             let mut fact = Num::TOP;
             if !half {
@@ -335,9 +394,9 @@ fn bound(l: &Loop, f: &Function, graph: &Graph, m: &Machine, run: &Run) -> Bound
 }
 
 /// Places of `here` with their relation to the head.
-fn sym_places<'a>(sym: &'a Syms, here: &'a State, depth: usize) -> impl Iterator<Item = (u8, Sym)> + 'a {
+fn sym_places<'a>(sym: &'a Syms, here: &'a State, depth: usize) -> impl Iterator<Item = (u16, Sym)> + 'a {
     let slots = here.frame(depth).map(|f| f.spills.iter()).into_iter().flatten();
-    let regs = (0..10u8).map(move |q| (q, sym.regs[q as usize]));
+    let regs = (0..10u16).map(move |q| (q, sym.regs[q as usize]));
     regs.chain(slots.map(move |s| (SLOT + s.0, sym.slot(s.0)))).filter(|x| x.1.base != NOWHERE)
 }
 
@@ -358,7 +417,7 @@ fn steps<const B: u32>(r: Ring<B>, lo: i64, hi: i64) -> Option<u64> {
 }
 
 /// The number of the last pass that can reach a block, from what counters are known to be there.
-fn reaches(places: &[u8], head: &State, entry: &State, here: &State, sym: &Syms, latch: &Syms, depth: usize) -> u64 {
+fn reaches(places: &[u16], head: &State, entry: &State, here: &State, sym: &Syms, latch: &Syms, depth: usize) -> u64 {
     fn last<const B: u32>(h: Ring<B>, e: Ring<B>, x: Ring<B>, c: (i64, i64), d: (i64, i64)) -> Option<u64> {
         steps(h, c.0, c.1)?;
         let up = c.0 >= 1;
@@ -401,6 +460,108 @@ fn reaches(places: &[u8], head: &State, entry: &State, here: &State, sym: &Syms,
     best
 }
 
+/// Bounds from exits of the kind `i == n`, which every pass makes: i reaches n exactly.
+fn equalities(l: &Loop, graph: &Graph, m: &Machine, syms: &[Option<Syms>], latch: &Syms, entry: &State) -> Vec<(u16, u64)> {
+    let mut found = Vec::new();
+    for (k, &b) in l.body.iter().enumerate() {
+        let block = &graph.blocks[b as usize];
+        let i = m.insns[block.end as usize];
+        let leaves = match i.op {
+            0x15 | 0x1d | 0x16 | 0x1e => block.jumps,
+            0x55 | 0x5d | 0x56 | 0x5e => block.falls,
+            _ => continue,
+        };
+        let inside = |t: u32| t != NONE && l.body.contains(&t);
+        let Some(mut s) = syms[k].clone().filter(|_| !inside(leaves)) else { continue };
+        if found.len() >= 8 || avoids(l, graph, b) {
+            continue;
+        }
+        steps_of(&mut s, b, graph, m);
+        let wide = i.op & 7 == CLASS_JMP;
+        let register = |r: u8| if r < 10 { s.regs[r as usize] } else { UNKNOWN };
+        let x = register(i.dst());
+        let pairs = if i.op & 8 == 0 { [(x, None), (UNKNOWN, None)] } else {
+            let y = register(i.src());
+            [(x, Some(y)), (y, Some(x))]
+        };
+        for (moving, fixed) in pairs {
+            let by = latch_of(latch, moving.base);
+            let (Move::Add(d, d2), Some(Move::Add(c, c2))) = (moving.by, by.map(|b| b.by)) else { continue };
+            let half = !wide || moving.half || by.is_some_and(|b| b.half);
+            if moving.base == NOWHERE || d != d2 || c != c2 || c == 0 || wide && half {
+                continue;
+            }
+            let Some(e) = place_of(entry, m.depth, moving.base) else { continue };
+            let n = match fixed {
+                None if e.kind == Kind::Number => Num::of(i.imm as i64 as u64),
+                None => continue,
+                Some(y) => {
+                    let still = latch_of(latch, y.base).is_some_and(|b| b.by == Move::Add(0, 0) && (!b.half || half));
+                    let (Move::Add(0, 0), true, true) = (y.by, still, !y.half || half) else { continue };
+                    match place_of(entry, m.depth, y.base) {
+                        Some(r) if r.same_memory(&e) => r.num,
+                        _ => continue,
+                    }
+                }
+            };
+            let start = e.num.add(Num::of(d as u64), true);
+            let passes = if half { meets(start.r32, n.r32, c) } else { meets(start.r64, n.r64, c) };
+            if let Some(n) = passes {
+                found.push((moving.base, n));
+            }
+        }
+    }
+    found
+}
+
+fn latch_of(latch: &Syms, place: u16) -> Option<Sym> {
+    (place != NOWHERE).then(|| latch.place(place)).filter(|s| s.base == place)
+}
+
+/// Steps of `c` from `start` until exactly `end` is met.
+fn meets<const B: u32>(start: Ring<B>, end: Ring<B>, c: i64) -> Option<u64> {
+    let way = if c > 0 { end.sub(start) } else { start.sub(end) };
+    let step = c.unsigned_abs();
+    match way.constant() {
+        Some(w) if w.is_multiple_of(step) => Some(w / step),
+        // With steps of one nothing is jumped over.
+        _ if step == 1 => Some(way.unsigned().1),
+        _ => None,
+    }
+}
+
+/// A pass can return to the head without going through block `b`.
+fn avoids(l: &Loop, graph: &Graph, b: u32) -> bool {
+    if b == l.head {
+        return false;
+    }
+    let mut seen = vec![l.head];
+    let mut work = vec![l.head];
+    while let Some(x) = work.pop() {
+        let block = &graph.blocks[x as usize];
+        for t in [block.jumps, block.falls] {
+            if t == l.head {
+                return true;
+            }
+            if t != NONE && t != b && l.body.contains(&t) && !seen.contains(&t) {
+                seen.push(t);
+                work.push(t);
+            }
+        }
+    }
+    false
+}
+
+fn steps_of(s: &mut Syms, b: u32, graph: &Graph, m: &Machine) {
+    let block = &graph.blocks[b as usize];
+    let mut at = block.start as usize;
+    while at <= block.end as usize {
+        let note = m.notes.get(at - m.notes_from).copied().unwrap_or(Note::None);
+        s.step(m.insns[at], note);
+        at += if m.insns[at].op == LDDW { 2 } else { 1 };
+    }
+}
+
 /// How each block of the loop, and the end of a pass, relate to the head.
 fn symbolic(l: &Loop, f: &Function, graph: &Graph, m: &Machine, run: &Run) -> Option<(Vec<Option<Syms>>, Syms)> {
     let base = graph.blocks[l.head as usize].rank;
@@ -415,12 +576,7 @@ fn symbolic(l: &Loop, f: &Function, graph: &Graph, m: &Machine, run: &Run) -> Op
             }
             let Some(mut s) = syms[k].clone() else { continue };
             let block = &graph.blocks[b as usize];
-            let mut at = block.start as usize;
-            while at <= block.end as usize {
-                let note = m.notes.get(at - m.notes_from).copied().unwrap_or(Note::None);
-                s.step(m.insns[at], note);
-                at += if m.insns[at].op == LDDW { 2 } else { 1 };
-            }
+            steps_of(&mut s, b, graph, m);
             for to in [block.jumps, block.falls] {
                 if to == NONE {
                     continue;

@@ -34,8 +34,8 @@ pub enum Unbounded {
     NoProgress,
     /// The best counter takes this many passes, which makes more instructions than the limit.
     TooMany {
-        /// The register (or, from 10, stack slot).
-        counter: u8,
+        /// The register, or, from 11, 11 + 2 * (4-byte slot from the frame's lowest address) + (1 if it has 4 bytes).
+        counter: u16,
         /// Passes.
         passes: u64,
     },
@@ -91,11 +91,11 @@ pub enum Reason {
     TooComplex,
 }
 
-struct Name(u8);
+struct Name(u16);
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 < 11 { write!(f, "r{}", self.0) } else { write!(f, "the stack slot at r10-{}", 512 - (self.0 as i64 - 11) * 8) }
+        if self.0 < 11 { write!(f, "r{}", self.0) } else { write!(f, "the variable at r10-{}", 512 - (self.0 as i64 - 11) / 2 * 4) }
     }
 }
 

@@ -53,6 +53,8 @@ pub struct Reg {
     /// Registers with the same `id` (not 0) hold the same value, each plus its `delta`.
     pub id: u32,
     pub delta: i32,
+    /// A square: the `id` whose value, multiplied by itself without overflow, this is.
+    pub root: u32,
     pub num: Num,
 }
 
@@ -63,7 +65,7 @@ impl Reg {
 
     #[inline]
     pub const fn number(num: Num) -> Reg {
-        Reg { kind: Kind::Number, null: false, half: false, at: 0, size: 0, id: 0, delta: 0, num }
+        Reg { kind: Kind::Number, null: false, half: false, at: 0, size: 0, id: 0, delta: 0, root: 0, num }
     }
 
     pub const fn pointer(kind: Kind, at: u32) -> Reg {
@@ -141,8 +143,27 @@ pub struct Frame {
     pub written: Mask,
     /// Bytes that were written, or, if the frame starts out as zeros, are zero.
     pub maybe: Mask,
-    /// Whole registers at multiples of 8, by slot, sorted.
-    pub spills: Vec<(u8, Reg)>,
+    /// Whole registers at multiples of 8, and 4-byte numbers at multiples of 4, sorted by [`slot`].
+    pub spills: Vec<(u16, Reg)>,
+}
+
+/// The name of a stack variable: its 4-byte slot from the lowest address, and whether it has 4 bytes instead of 8.
+pub fn slot(from: usize, len: usize) -> Option<u16> {
+    match len {
+        8 if from.is_multiple_of(8) => Some(from as u16 / 4 * 2),
+        4 if from.is_multiple_of(4) => Some(from as u16 / 4 * 2 + 1),
+        _ => None,
+    }
+}
+
+/// First byte and length of a slot.
+pub fn extent(slot: u16) -> (usize, usize) {
+    ((slot / 2 * 4) as usize, if slot & 1 == 0 { 8 } else { 4 })
+}
+
+fn overlaps(slot: u16, from: usize, len: usize) -> bool {
+    let (at, size) = extent(slot);
+    at < from + len && from < at + size
 }
 
 impl Frame {
@@ -159,16 +180,13 @@ impl Frame {
         Some(written)
     }
 
-    pub fn spill(&self, slot: u8) -> Option<&Reg> {
+    pub fn spill(&self, slot: u16) -> Option<&Reg> {
         self.spills.iter().find(|s| s.0 == slot).map(|s| &s.1)
     }
 
     /// A pointer lies somewhere in these bytes.
     pub fn holds_pointer(&self, from: usize, len: usize) -> bool {
-        self.spills.iter().any(|(s, r)| {
-            let at = *s as usize * 8;
-            at < from + len && from < at + 8 && r.is_pointer()
-        })
+        self.spills.iter().any(|(s, r)| overlaps(*s, from, len) && r.is_pointer())
     }
 
     /// Forgets what lies in these bytes; what is left of a torn pointer becomes unreadable.
@@ -176,10 +194,10 @@ impl Frame {
         let mut i = 0;
         while i < self.spills.len() {
             let (s, r) = self.spills[i];
-            let at = s as usize * 8;
-            if at < from + len && from < at + 8 {
+            if overlaps(s, from, len) {
                 if r.is_pointer() {
-                    let m = span_mask(at, 8);
+                    let (at, size) = extent(s);
+                    let m = span_mask(at, size);
                     for (w, bits) in m.iter().enumerate() {
                         self.written[w] &= !bits;
                         self.maybe[w] &= !bits;
@@ -200,10 +218,8 @@ impl Frame {
             self.maybe[w] &= !bits;
         }
         if let Some(r) = value
-            && len == 8
-            && from.is_multiple_of(8)
+            && let Some(slot) = slot(from, len)
         {
-            let slot = (from / 8) as u8;
             let i = self.spills.partition_point(|s| s.0 < slot);
             self.spills.insert(i, (slot, r));
         }
@@ -214,7 +230,7 @@ impl Frame {
         let mut torn = [0; 8];
         for (s, r) in &self.spills {
             if r.is_pointer() {
-                span_mask(*s as usize * 8, 8).iter().zip(&mut torn).for_each(|(bits, t)| *t |= bits);
+                span_mask(extent(*s).0, 8).iter().zip(&mut torn).for_each(|(bits, t)| *t |= bits);
             }
         }
         self.forget(from, len);
@@ -244,7 +260,8 @@ impl Frame {
                 _ => {
                     let pointer = r.is_pointer() || o.spill(slot).is_some_and(|b| b.is_pointer());
                     if pointer {
-                        self.forget(slot as usize * 8, 8);
+                        let (at, size) = extent(slot);
+                        self.forget(at, size);
                         self.block(slot);
                     } else {
                         self.spills.remove(i);
@@ -260,8 +277,9 @@ impl Frame {
     }
 
     /// Makes a slot unreadable.
-    fn block(&mut self, slot: u8) {
-        for (w, bits) in span_mask(slot as usize * 8, 8).iter().enumerate() {
+    fn block(&mut self, slot: u16) {
+        let (at, size) = extent(slot);
+        for (w, bits) in span_mask(at, size).iter().enumerate() {
             self.written[w] &= !bits;
             self.maybe[w] &= !bits;
         }
@@ -334,9 +352,9 @@ impl State {
         for d in 0..=depth {
             if self.frame(d).is_some_and(|f| f.spills.iter().any(|s| dead(&s.1))) {
                 let f = self.frame_mut(d);
-                let slots: Vec<u8> = f.spills.iter().filter(|s| dead(&s.1)).map(|s| s.0).collect();
+                let slots: Vec<u16> = f.spills.iter().filter(|s| dead(&s.1)).map(|s| s.0).collect();
                 for s in slots {
-                    f.forget(s as usize * 8, 8);
+                    f.forget(extent(s).0, extent(s).1);
                 }
             }
         }
@@ -364,6 +382,7 @@ impl State {
     pub fn unlink(&mut self, depth: usize) {
         for r in &mut self.regs {
             r.id = 0;
+            r.root = 0;
         }
         for d in 0..=depth {
             if self.frame(d).is_some_and(|f| f.spills.iter().any(|s| s.1.id != 0)) {
@@ -378,13 +397,14 @@ impl State {
     /// of one member are dropped unless they carry a null check.
     pub fn canonical(&mut self, leader: u32, depth: usize) {
         let mut names = Names::default();
-        for (i, r) in self.regs.iter().enumerate() {
+        for (i, r) in self.regs.iter_mut().enumerate() {
+            r.root = 0;
             names.see(r, i as u32);
         }
         for d in 0..=depth {
             if let Some(f) = self.frame(d) {
                 for (s, r) in &f.spills {
-                    names.see(r, 16 + (d as u32) * 64 + *s as u32);
+                    names.see(r, 16 + (d as u32) * 256 + *s as u32);
                 }
             }
         }
@@ -438,7 +458,7 @@ impl State {
                 r.id = 0;
                 r.delta = 0;
                 r.half = false;
-                pairs.link(x, y, r, 16 + (d as u32) * 64 + *slot as u32, leader);
+                pairs.link(x, y, r, 16 + (d as u32) * 256 + *slot as u32, leader);
             }
             if f != *a {
                 changed = true;
@@ -464,8 +484,9 @@ impl State {
 }
 
 fn name(leader: u32, place: u32) -> u32 {
-    // Names made by instructions have the top bit set; these have not. At most 2^20 slots, 16 + 8 * 64 places.
-    1 + ((leader & 0xf_ffff) << 10 | place)
+    // Names made by instructions have the top bit set; these have not. No name crosses a join, so the leader only has to
+    // differ between joins that meet in one state: 2^18 blocks, 16 + 8 * 256 places.
+    1 + ((leader & 0x3_ffff) << 12 | place)
 }
 
 /// A name for a value made at an instruction; `which` tells several at one instruction apart.
