@@ -11,9 +11,10 @@ extern crate alloc;
 mod loader;
 mod place;
 mod platform;
-mod verify;
 #[cfg(test)]
 mod tests;
+mod verify;
 
+pub use axiom_bpf_jit::Features;
 pub use loader::{Loader, Outcome};
 pub use platform::{Access, HostId, Platform, Stage};

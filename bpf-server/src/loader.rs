@@ -91,6 +91,8 @@ pub struct Loader<P: Platform> {
     interpret_only: bool,
     code: Vec<u8>,
     windows: Vec<Windows>,
+    /// What each host said it is, when it was asked last.
+    generations: Vec<Option<u64>>,
     programs: Vec<Loaded<P::Memory>>,
     next_id: u32,
     clients: Vec<Client>,
@@ -109,6 +111,7 @@ impl<P: Platform> Loader<P> {
             interpret_only,
             code: vec![0; CODE_BUFFER],
             windows: vec![Windows::new(); hosts],
+            generations: vec![None; hosts],
             programs: Vec::new(),
             next_id: 1,
             clients: Vec::new(),
@@ -165,6 +168,22 @@ impl<P: Platform> Loader<P> {
             }
         };
         Outcome { reply, frame }
+    }
+
+    /// Asks every host which start it is; those that were restarted get their programs again. Returns for each of them how
+    /// many programs it has, and how many could not be placed.
+    pub fn check_hosts(&mut self) -> Vec<(HostId, usize, usize)> {
+        let mut restarted = Vec::new();
+        for host in 0..self.generations.len() {
+            let reply = self.platform.call_host(HostId(host), &bpf_host::Request::Hello, None);
+            let Some(bpf_host::Reply::Generation(now)) = reply else { continue };
+            let before = self.generations[host].replace(now);
+            if before.is_some_and(|b| b != now) {
+                let (all, failed) = self.host_restarted(HostId(host));
+                restarted.push((HostId(host), all, failed));
+            }
+        }
+        restarted
     }
 
     /// A hosting server was started anew: everything of its goes there again. Returns how many programs, and how many of

@@ -400,9 +400,11 @@ fn a_restarted_host_gets_its_programs_again() {
     let mut l = loader();
     let id = loaded(&mut l, &load(Source::Inline(FILTER)));
     assert!(!sample(&mut l, 1));
+    assert_eq!(l.check_hosts(), []);
+    assert_eq!(l.check_hosts(), [], "the same start as before");
     l.platform().host = new_host();
     assert!(sample(&mut l, 1), "the new host has nothing yet");
-    assert_eq!(l.host_restarted(HostId(0)), (1, 0));
+    assert_eq!(l.check_hosts(), [(HostId(0), 1, 0)]);
     assert!(!sample(&mut l, 1) && sample(&mut l, 200));
     assert_eq!(counts(&mut l, id), [2, 1], "the maps kept their contents");
     // Where a new host does not take it, the program stays loaded and detached.

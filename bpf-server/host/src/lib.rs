@@ -11,6 +11,8 @@ extern crate alloc;
 
 mod helpers;
 mod requests;
+#[cfg(feature = "system")]
+pub mod system;
 #[cfg(test)]
 mod tests;
 
@@ -81,6 +83,7 @@ pub struct Host {
     points: Vec<Point>,
     programs: [Option<Program>; PROGRAMS as usize],
     stack: Box<Stack>,
+    generation: u64,
 }
 
 impl Host {
@@ -100,6 +103,7 @@ impl Host {
             points: Vec::new(),
             programs: [None; PROGRAMS as usize],
             stack: Box::new(Stack::default()),
+            generation: clock.now(),
         }
     }
 

@@ -46,6 +46,7 @@ impl Host {
 
     fn apply(&mut self, request: &Request<'_>, server: &mut impl Server) -> Done {
         match *request {
+            Request::Hello => Ok(Reply::Generation(self.generation)),
             Request::Code { page } => {
                 check_pages(page, 1, CODE_PAGES)?;
                 if server.map_code(page) { Ok(Reply::Done) } else { Err(Refusal::BadFrame) }

@@ -26,6 +26,8 @@ pub const PROGRAMS: u32 = 32;
 /// A request to a hosting server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Request<'a> {
+    /// Which start of the server this is: another answer than before means that it was restarted and has nothing.
+    Hello,
     /// Maps the frame that comes along as a code page.
     Code {
         /// Page of the code window.
@@ -114,6 +116,8 @@ pub enum Refusal {
 pub enum Reply {
     /// Done.
     Done,
+    /// A number that differs from start to start.
+    Generation(u64),
     /// Counts of a program.
     Stats {
         /// Times it ran.

@@ -1,0 +1,118 @@
+//! The host's windows in a server of the system: frames that come with messages are moved out of the receive slot and
+//! mapped.
+
+use crate::{Host, PointId, Server};
+use alloc::vec;
+use alloc::vec::Vec;
+use axiom_proto::Error;
+use axiom_proto::bpf_host::{CODE_PAGES, CODE_WINDOW, MAP_PAGES, MAP_WINDOW, Request};
+use axiom_proto::env::slot;
+use axiom_runtime::sel4::CPtr;
+use axiom_runtime::{CNode, Frame, Incoming, Reply, Slots};
+
+const PAGE: usize = 4096;
+
+/// The attach points of a server.
+pub trait Points {
+    /// Asked for a point that does not exist yet: can the server serve it from now on?
+    fn open_point(&mut self, name: &str) -> bool;
+    /// So many programs are attached to a point now.
+    fn point_changed(&mut self, name: &str, point: PointId, programs: usize);
+}
+
+/// The frames in the two windows.
+pub struct Frames {
+    slots: Slots,
+    code: Vec<Option<CPtr>>,
+    data: Vec<Option<CPtr>>,
+}
+
+impl Frames {
+    /// Empty windows; capabilities are kept in these slots.
+    pub fn new(slots: Slots) -> Frames {
+        Frames { slots, code: vec![None; CODE_PAGES as usize], data: vec![None; MAP_PAGES as usize] }
+    }
+
+    /// Answers a message of bpf-server.
+    pub fn serve(&mut self, host: &mut Host, points: &mut impl Points, message: &Incoming<'_>) -> Reply {
+        let request = match message.decode::<Request>() {
+            Ok(request) => request,
+            Err(error) => return Reply::error(error),
+        };
+        let mut server = Served { frames: self, points, has_frame: message.has_cap };
+        let reply = host.handle(&request, &mut server);
+        Reply::ok(&reply)
+    }
+
+    /// For servers whose message turns out to be none of theirs.
+    pub fn refuse() -> Reply {
+        Reply::error(Error::NoSuchInterface)
+    }
+
+    fn map(&mut self, map: impl FnOnce(Frame) -> bool) -> Option<CPtr> {
+        let to = self.slots.take()?;
+        let moved = CNode::OWN.move_to(to, CPtr(slot::RECEIVED)).is_ok();
+        if moved && map(Frame(to)) {
+            return Some(to);
+        }
+        let _ = CNode::OWN.delete(to);
+        self.slots.give(to);
+        None
+    }
+
+    fn drop_frame(&mut self, at: Option<CPtr>) {
+        if let Some(at) = at {
+            // Deleting a mapped frame's capability unmaps it; a revoked one is gone already, which is no error.
+            let _ = CNode::OWN.delete(at);
+            self.slots.give(at);
+        }
+    }
+}
+
+struct Served<'a, P> {
+    frames: &'a mut Frames,
+    points: &'a mut P,
+    has_frame: bool,
+}
+
+impl<P: Points> Server for Served<'_, P> {
+    fn map_code(&mut self, page: u32) -> bool {
+        if !core::mem::take(&mut self.has_frame) {
+            return false;
+        }
+        let old = self.frames.code[page as usize].take();
+        self.frames.drop_frame(old);
+        let address = CODE_WINDOW + page as usize * PAGE;
+        let kept = self.frames.map(|f| f.map_code(address as u64).is_ok());
+        self.frames.code[page as usize] = kept;
+        kept.is_some()
+    }
+    fn map_data(&mut self, page: u32, writable: bool) -> bool {
+        if !core::mem::take(&mut self.has_frame) {
+            return false;
+        }
+        let old = self.frames.data[page as usize].take();
+        self.frames.drop_frame(old);
+        let address = MAP_WINDOW + page as usize * PAGE;
+        let kept = self.frames.map(|f| f.map_data(address as u64, writable).is_ok());
+        self.frames.data[page as usize] = kept;
+        kept.is_some()
+    }
+    fn drop_code(&mut self, page: u32) {
+        let old = self.frames.code[page as usize].take();
+        self.frames.drop_frame(old);
+    }
+    fn drop_data(&mut self, page: u32) {
+        let old = self.frames.data[page as usize].take();
+        self.frames.drop_frame(old);
+    }
+    fn has_frame(&self) -> bool {
+        self.has_frame
+    }
+    fn open_point(&mut self, name: &str) -> bool {
+        self.points.open_point(name)
+    }
+    fn point_changed(&mut self, name: &str, point: PointId, programs: usize) {
+        self.points.point_changed(name, point, programs);
+    }
+}

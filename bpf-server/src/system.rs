@@ -1,0 +1,254 @@
+//! The loader's platform on Axiom.
+
+use crate::memory::Pool;
+use alloc::vec::Vec;
+use axiom_bpf_server::{Access, HostId, Loader, Platform, Stage};
+use axiom_runtime::proto::bpf::{self, Refusal, Reply as Answer};
+use axiom_runtime::proto::bpf_host;
+use axiom_runtime::proto::env::PEER_RESTARTED;
+use axiom_runtime::proto::{Error, env::NOTIFIED};
+use axiom_runtime::sel4::{CPtr, CapRights};
+use axiom_runtime::{
+    Buffer, CNode, Endpoint, Frame, Incoming, Pages, Reply, Runtime, Service, Slots, Trace, Untyped,
+    call_with_cap, info, serve, time, warn,
+};
+
+axiom_runtime::entry!(main);
+
+const PAGE: u64 = 4096;
+/// Events of the user class that a load leaves in the trace.
+const TRACE_LOAD: u16 = 0x1000;
+/// Kinds of attach point, in the order of host numbers.
+const KINDS: [&str; 2] = ["iio", "timer"];
+
+/// Frames of one program, and the untyped memory that they are made of.
+pub struct Memory {
+    untyped: CPtr,
+    bits: usize,
+    frames: CPtr,
+    pages: u32,
+    mapped: Vec<(u64, usize)>,
+}
+
+/// The system as bpf-server has it.
+pub struct System {
+    rt: Runtime,
+    slots: Slots,
+    /// Rows of slots of unloaded programs: first, length.
+    rows: Vec<(CPtr, u32)>,
+    pages: Pages,
+    pool: Pool,
+    hosts: Vec<(&'static str, Endpoint)>,
+    trace: Option<Trace>,
+    /// Holds a capability with fewer rights while it is sent.
+    lent: CPtr,
+}
+
+impl System {
+    fn new(rt: Runtime) -> Option<System> {
+        let env = rt.env();
+        let mut slots = Slots::new(env);
+        let lent = slots.take()?;
+        let mut hosts = Vec::new();
+        for kind in KINDS {
+            let channel = env.channels.iter().find(|c| c.name.starts_with(kind));
+            if let Some(c) = channel {
+                hosts.push((kind, Endpoint(CPtr(c.slot))));
+            }
+        }
+        Some(System {
+            rt,
+            slots,
+            rows: Vec::new(),
+            pages: Pages::new(env.scratch),
+            pool: Pool::new(env),
+            hosts,
+            trace: rt.trace(),
+            lent,
+        })
+    }
+
+    fn row(&mut self, pages: u32) -> Option<CPtr> {
+        if let Some(at) = self.rows.iter().position(|r| r.1 == pages) {
+            return Some(self.rows.swap_remove(at).0);
+        }
+        self.slots.take_row(pages as u64)
+    }
+
+    /// A capability for a frame with these rights; one with fewer rights than ours lies in the `lent` slot.
+    fn lend(&mut self, frame: CPtr, access: Access) -> Option<CPtr> {
+        if access == Access::Write {
+            return Some(frame);
+        }
+        let _ = CNode::OWN.delete(self.lent);
+        CNode::OWN.copy(self.lent, frame, CapRights::READ).ok()?;
+        Some(self.lent)
+    }
+}
+
+impl Memory {
+    fn frame(&self, page: u32) -> Frame {
+        Frame(CPtr(self.frames.0 + page as u64))
+    }
+}
+
+impl Platform for System {
+    type Memory = Memory;
+
+    fn host(&self, point: &str) -> Option<HostId> {
+        let kind = point.split('/').next()?;
+        self.hosts.iter().position(|h| h.0 == kind).map(HostId)
+    }
+
+    fn hosts(&self) -> usize {
+        self.hosts.len()
+    }
+
+    fn allocate(&mut self, pages: u32) -> Option<Memory> {
+        let bits = 12 + pages.next_power_of_two().trailing_zeros() as usize;
+        let frames = self.row(pages)?;
+        let Some(untyped) = self.pool.take(bits, &mut self.slots) else {
+            self.rows.push((frames, pages));
+            return None;
+        };
+        if Untyped(untyped).frames(frames, pages as u64).is_err() {
+            self.rows.push((frames, pages));
+            self.pool.give(untyped, bits);
+            return None;
+        }
+        Some(Memory { untyped, bits, frames, pages, mapped: Vec::new() })
+    }
+
+    fn map(&mut self, memory: &mut Memory, first: u32, pages: u32) -> Option<*mut u8> {
+        let address = self.pages.take(pages as usize)?;
+        for i in 0..pages {
+            if memory.frame(first + i).map_data(address + i as u64 * PAGE, true).is_err() {
+                self.pages.give(address, pages as usize);
+                return None;
+            }
+        }
+        memory.mapped.push((address, pages as usize));
+        Some(address as *mut u8)
+    }
+
+    fn seal(&mut self, memory: &mut Memory, first: u32, pages: u32) -> bool {
+        // The code was mapped last.
+        let Some((address, count)) = memory.mapped.pop() else { return false };
+        for page in first..first + pages {
+            let frame = memory.frame(page);
+            // From here on this server has no writable capability either: only a read-only copy stays.
+            let sealed = frame.unify_instruction(0, PAGE).is_ok()
+                && CNode::OWN.delete(self.lent).is_ok()
+                && CNode::OWN.copy(self.lent, frame.0, CapRights::READ).is_ok()
+                && CNode::OWN.delete(frame.0).is_ok()
+                && CNode::OWN.move_to(frame.0, self.lent).is_ok();
+            if !sealed {
+                return false;
+            }
+        }
+        self.pages.give(address, count);
+        true
+    }
+
+    fn free(&mut self, memory: Memory) {
+        for (address, count) in &memory.mapped {
+            self.pages.give(*address, *count);
+        }
+        // Everywhere: here, in the host, with whoever consumes a ring.
+        if CNode::OWN.revoke(memory.untyped).is_err() {
+            warn!("a program's memory could not be revoked; it stays taken");
+            return;
+        }
+        self.rows.push((memory.frames, memory.pages));
+        self.pool.give(memory.untyped, memory.bits);
+    }
+
+    fn call_host(
+        &mut self,
+        host: HostId,
+        request: &bpf_host::Request<'_>,
+        frame: Option<(&mut Memory, u32, Access)>,
+    ) -> Option<bpf_host::Reply> {
+        let endpoint = self.hosts.get(host.0)?.1;
+        let cap = match frame {
+            // Sealed code has read rights only: it goes as it is, like what may be written.
+            Some((memory, page, _)) if memory.mapped.is_empty() => Some(memory.frame(page).0),
+            Some((memory, page, access)) => Some(self.lend(memory.frame(page).0, access)?),
+            None => None,
+        };
+        let mut reply = Buffer::new();
+        call_with_cap(endpoint, bpf_host::INTERFACE, request, cap, &mut reply).ok().map(|(r, _)| r)
+    }
+
+    fn blob(&self, name: &str) -> Option<&'static [u8]> {
+        self.rt.blob(name)
+    }
+
+    #[inline]
+    fn ticks(&self) -> u64 {
+        time::ticks()
+    }
+
+    #[inline]
+    fn cycles(&self) -> u64 {
+        time::cycles()
+    }
+
+    fn trace(&mut self, stage: Stage, argument: u32) {
+        if let Some(trace) = self.trace {
+            trace.emit(TRACE_LOAD + stage as u16, 0, argument);
+        }
+    }
+}
+
+struct Server {
+    loader: Loader<System>,
+}
+
+impl Service for Server {
+    fn request(&mut self, message: &Incoming<'_>) -> Reply {
+        if message.interface != bpf::INTERFACE {
+            return Reply::error(Error::NoSuchInterface);
+        }
+        let request = match message.decode::<bpf::Request>() {
+            Ok(request) => request,
+            Err(error) => return Reply::error(error),
+        };
+        let outcome = self.loader.handle(message.badge, &request, message.arrived);
+        let Some((id, page, access)) = outcome.frame else { return Reply::ok(&outcome.reply) };
+        let Answer::Frame { pages, writable } = outcome.reply else { return Reply::ok(&outcome.reply) };
+        let lent = self.loader.memory(id).and_then(|(system, memory)| {
+            let frame = memory.frame(page).0;
+            system.lend(frame, access)
+        });
+        match lent {
+            Some(cap) => Reply::ok_with_cap(&Answer::Frame { pages, writable }, cap),
+            None => Reply::ok(&Answer::Refused(Refusal::Resources)),
+        }
+    }
+
+    fn notified(&mut self, bits: u64) {
+        if bits & PEER_RESTARTED & !NOTIFIED == 0 {
+            return;
+        }
+        for (host, programs, failed) in self.loader.check_hosts() {
+            let name = KINDS.get(host.0).copied().unwrap_or("?");
+            if failed == 0 {
+                info!("the {name} host was restarted: its {programs} programs run again");
+            } else {
+                warn!(
+                    "the {name} host was restarted: {failed} of its {programs} programs could not be placed again"
+                );
+            }
+        }
+    }
+}
+
+fn main(rt: Runtime) -> ! {
+    let Some(system) = System::new(rt) else { panic!("the manifest gives bpf-server no free slots") };
+    let features = axiom_bpf_server::Features { lse: rt.arg("lse") == Some("1") };
+    let mut loader = Loader::new(system, features, rt.arg("interpret") == Some("1"));
+    loader.check_hosts();
+    rt.ready();
+    serve(&mut Server { loader })
+}
