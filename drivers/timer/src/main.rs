@@ -1,2 +1,17 @@
-//! Hosts programs attached to timers.
-fn main() {}
+//! The timer server: runs BPF programs at fixed rates, `timer/<n>hz`.
+//!
+//! Each rate that programs ask for gets one of the kernel's timers, which signals this server's notification and does not
+//! drift. Between the signal and a program's first instruction nothing is asked of the kernel: the deadline is known here,
+//! because deadlines are the first one plus whole periods.
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+#[cfg(target_os = "none")]
+extern crate alloc;
+
+#[cfg(target_os = "none")]
+mod server;
+
+#[cfg(not(target_os = "none"))]
+fn main() {
+    eprintln!("the timer server runs on Axiom");
+}

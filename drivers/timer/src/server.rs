@@ -1,0 +1,130 @@
+//! Rates, their timers, and the loop.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use axiom_bpf_host::system::{Frames, Points};
+use axiom_bpf_host::{Clock, Host, PointId};
+use axiom_runtime::proto::{Error, bpf_host};
+use axiom_runtime::{Incoming, Reply, Runtime, Service, Slots, Timer, info, serve, time, warn};
+
+axiom_runtime::entry!(main);
+
+/// Fastest rate that programs may ask for.
+const MAX_HZ: u64 = 10_000;
+
+/// What a program gets.
+#[repr(C)]
+struct Context {
+    now: u64,
+    expirations: u64,
+    deadline: u64,
+}
+
+struct Rate {
+    name: String,
+    hz: u64,
+    point: Option<PointId>,
+    timer: Timer,
+    bit: u64,
+    period: u64,
+    /// The deadline to come, in ticks.
+    next: u64,
+    armed: bool,
+}
+
+struct Rates {
+    rates: Vec<Rate>,
+    /// Timers without a rate.
+    free: Vec<(Timer, u64)>,
+    frequency: u64,
+}
+
+impl Points for Rates {
+    fn open_point(&mut self, name: &str) -> bool {
+        let hz = name.strip_prefix("timer/").and_then(|r| r.strip_suffix("hz")).and_then(|n| n.parse().ok());
+        let Some(hz) = hz.filter(|hz| (1..=MAX_HZ).contains(hz)) else { return false };
+        let Some((timer, bit)) = self.free.pop() else {
+            warn!("no timer is left for {name}: the manifest gives this server {}", self.rates.len());
+            return false;
+        };
+        let period = self.frequency / hz;
+        let name = String::from(name);
+        self.rates.push(Rate { name, hz, point: None, timer, bit, period, next: 0, armed: false });
+        true
+    }
+
+    fn point_changed(&mut self, name: &str, point: PointId, programs: usize) {
+        let Some(rate) = self.rates.iter_mut().find(|r| r.name == name) else { return };
+        rate.point = Some(point);
+        if programs > 0 && !rate.armed {
+            rate.next = time::ticks() + rate.period;
+            rate.armed = rate.timer.arm(rate.next, rate.period).is_ok();
+            if !rate.armed {
+                warn!("the timer of {name} could not be armed");
+            }
+        } else if programs == 0 && rate.armed {
+            let _ = rate.timer.cancel();
+            rate.armed = false;
+        }
+    }
+}
+
+struct Server {
+    host: Host,
+    frames: Frames,
+    rates: Rates,
+    clock: Clock,
+    refill_at: u64,
+}
+
+impl Service for Server {
+    fn request(&mut self, message: &Incoming<'_>) -> Reply {
+        match message.interface {
+            bpf_host::INTERFACE => self.frames.serve(&mut self.host, &mut self.rates, message),
+            _ => Reply::error(Error::NoSuchInterface),
+        }
+    }
+
+    fn notified(&mut self, bits: u64) {
+        for rate in self.rates.rates.iter_mut().filter(|r| bits & r.bit != 0 && r.armed) {
+            let Some(point) = rate.point else { continue };
+            let now = time::ticks();
+            if now < rate.next {
+                continue; // a signal from before the timer was armed again
+            }
+            let mut expirations = 1;
+            let late = now - rate.next;
+            if late >= rate.period {
+                expirations += late / rate.period;
+            }
+            let deadline = rate.next + (expirations - 1) * rate.period;
+            rate.next = deadline + rate.period;
+            let mut context = Context {
+                now: self.clock.nanoseconds(now),
+                expirations,
+                deadline: self.clock.nanoseconds(deadline),
+            };
+            self.host.run(point, &mut context);
+            self.host.take_produced();
+            if now >= self.refill_at {
+                self.refill_at = now + rate.period * rate.hz;
+                self.host.refill_log();
+            }
+        }
+    }
+}
+
+fn log(text: &str) {
+    info!("program: {text}");
+}
+
+fn main(rt: Runtime) -> ! {
+    let frequency = time::frequency();
+    let clock = Clock::new(frequency);
+    let free = (0..rt.env().timers.len()).filter_map(|i| rt.timer(i)).collect();
+    let rates = Rates { rates: Vec::new(), free, frequency };
+    let frames = Frames::new(Slots::new(rt.env()));
+    let host = Host::new(clock, log);
+    rt.ready();
+    serve(&mut Server { host, frames, rates, clock, refill_at: 0 })
+}
