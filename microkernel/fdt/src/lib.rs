@@ -326,7 +326,8 @@ impl<'a> Node<'a> {
             if ranges.is_empty() {
                 continue;
             }
-            let (child, parent, size) = (bus.address_cells, self.levels[depth - 1].address_cells, bus.size_cells);
+            let (child, parent, size) =
+                (bus.address_cells, self.levels[depth - 1].address_cells, bus.size_cells);
             let stride = (child + parent + size) * 4;
             let mut mapped = None;
             for entry in ranges.chunks_exact(stride.max(1)) {

@@ -1,5 +1,5 @@
 //! Capability lookup in guarded page-table-like trees of CNodes (seL4 reference manual, "Capability Space").
-use axiom_objects::object::{LookupFailure, Tcb, TCB_CSPACE};
+use axiom_objects::object::{LookupFailure, TCB_CSPACE, Tcb};
 use axiom_objects::{Cap, Ptr, Slot};
 
 const WORD_BITS: u32 = 64;

@@ -151,7 +151,9 @@ pub fn preemption_point() -> Result<(), Preempted> {
 fn finalise(cap: &Cap, is_final: bool) {
     match *cap {
         // Mappings belong to the capability, not to the object.
-        Cap::Frame { base, size, mapping: Some(mapping), .. } => arch::vspace::unmap_frame(base, size, mapping),
+        Cap::Frame { base, size, mapping: Some(mapping), .. } => {
+            arch::vspace::unmap_frame(base, size, mapping)
+        }
         _ if !is_final => {}
         Cap::Endpoint { ep, .. } => ipc::cancel_all(ep),
         Cap::Notification { ntfn, .. } => {
@@ -227,7 +229,9 @@ pub fn derive(from: Ptr<Slot>, cap: Cap) -> Result<Cap, Error> {
     Ok(match cap {
         Cap::Untyped { .. } if slot::first_child(from).is_some() => return Err(Error::RevokeFirst),
         Cap::Zombie { .. } | Cap::IrqControl => Cap::Null,
-        Cap::Frame { base, size, device, rights, .. } => Cap::Frame { base, size, device, rights, mapping: None },
+        Cap::Frame { base, size, device, rights, .. } => {
+            Cap::Frame { base, size, device, rights, mapping: None }
+        }
         // Copies of an unmapped table or address space would be mappable twice.
         Cap::PageTable { mapping: None, .. } | Cap::VSpace { asid: None, .. } => {
             return Err(Error::IllegalOperation);

@@ -5,7 +5,9 @@ use crate::print::println;
 use crate::sched::set_state;
 use crate::trace;
 use axiom_objects::object::{Fault, LookupFailure, TCB_FAULT, TCB_TIMEOUT, Tcb, ThreadState};
-use axiom_objects::registers::{CAP, FAULT_PC, INFO, SP, SPSR, USER_CONTEXT_ORDER, USER_SPSR, USER_SPSR_MASK};
+use axiom_objects::registers::{
+    CAP, FAULT_PC, INFO, SP, SPSR, USER_CONTEXT_ORDER, USER_SPSR, USER_SPSR_MASK,
+};
 use axiom_objects::{Cap, Ptr};
 use sel4_sys::fault as layout;
 use sel4_sys::{CapRights, MessageInfo};
@@ -80,7 +82,9 @@ pub fn lookup_words(failure: LookupFailure) -> ([u64; 4], usize) {
     match failure {
         LookupFailure::InvalidRoot => ([1, 0, 0, 0], 1),
         LookupFailure::Missing { bits_left } => ([2, bits_left.into(), 0, 0], 2),
-        LookupFailure::DepthMismatch { bits_left, bits_found } => ([3, bits_left.into(), bits_found.into(), 0], 3),
+        LookupFailure::DepthMismatch { bits_left, bits_found } => {
+            ([3, bits_left.into(), bits_found.into(), 0], 3)
+        }
         LookupFailure::GuardMismatch { bits_left, guard, guard_size } => {
             ([4, bits_left.into(), guard, guard_size.into()], 4)
         }

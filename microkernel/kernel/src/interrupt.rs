@@ -5,8 +5,8 @@ use crate::notify;
 use crate::print::println;
 use crate::sched;
 use crate::trace;
-use axiom_objects::object::ThreadState;
 use axiom_objects::Cap;
+use axiom_objects::object::ThreadState;
 use sel4_sys::CapRights;
 use sel4_sys::ext::event;
 
@@ -33,6 +33,8 @@ pub fn handle(irq: u32) {
 /// The CPU timer fired: for a budget, a refill or a Timer object. Whatever is due is done; then the next deadline is set.
 fn timer_tick() {
     let n = node();
+    // The line is level-triggered: it falls only when the deadline that raised it is gone.
+    arch::timer::set_deadline(axiom_objects::Ticks::MAX);
     n.reprogram.set(true);
     if n.current().state.get() != ThreadState::Idle {
         sched::check_budget();

@@ -367,4 +367,3 @@ fn receive_slot(to: Ptr<Tcb>, buffer: Buffer) -> Option<Ptr<Slot>> {
         _ => None,
     }
 }
-

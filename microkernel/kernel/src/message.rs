@@ -1,9 +1,9 @@
 //! Message registers and IPC buffers: the only user memory that the kernel reads or writes, through the buffer frame's
 //! physical page.
+use axiom_objects::Ptr;
 use axiom_objects::cap::Cap;
 use axiom_objects::object::{TCB_BUFFER, Tcb};
 use axiom_objects::registers::{CAP, INFO, MR0};
-use axiom_objects::Ptr;
 use core::cell::Cell;
 use sel4_sys::MessageInfo;
 use sel4_sys::message::{FAST_REGISTERS, MAX_LENGTH};
@@ -71,7 +71,13 @@ pub fn receive_slot(buffer: Buffer) -> (u64, u64, u64) {
 
 /// Copies `length` message registers; how many arrived.
 #[inline(always)]
-pub fn copy(from: Ptr<Tcb>, source: Option<Buffer>, to: Ptr<Tcb>, dest: Option<Buffer>, length: usize) -> usize {
+pub fn copy(
+    from: Ptr<Tcb>,
+    source: Option<Buffer>,
+    to: Ptr<Tcb>,
+    dest: Option<Buffer>,
+    length: usize,
+) -> usize {
     let mut i = 0;
     while i < length.min(FAST_REGISTERS) {
         to.regs.set(MR0 + i, from.regs.get(MR0 + i));
@@ -82,7 +88,9 @@ pub fn copy(from: Ptr<Tcb>, source: Option<Buffer>, to: Ptr<Tcb>, dest: Option<B
     }
     let (Some(source), Some(dest)) = (source, dest) else { return FAST_REGISTERS };
     let length = length.min(MAX_LENGTH);
-    for (s, d) in source[MSG + FAST_REGISTERS..MSG + length].iter().zip(&dest[MSG + FAST_REGISTERS..MSG + length]) {
+    for (s, d) in
+        source[MSG + FAST_REGISTERS..MSG + length].iter().zip(&dest[MSG + FAST_REGISTERS..MSG + length])
+    {
         d.set(s.get());
     }
     length

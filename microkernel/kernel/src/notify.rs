@@ -3,10 +3,10 @@ use crate::ipc;
 use crate::node::node;
 use crate::sched::{self, set_state, switch_if_higher};
 use crate::trace;
+use axiom_objects::Ptr;
 use axiom_objects::object::{Notification, NotificationState, Tcb, ThreadState};
 use axiom_objects::queue::{Ends, Ep};
 use axiom_objects::registers::CAP;
-use axiom_objects::Ptr;
 
 fn queue(ntfn: Ptr<Notification>) -> Ends {
     Ends { head: ntfn.head.get(), tail: ntfn.tail.get() }

@@ -238,7 +238,8 @@ fn choose(n: &Node) {
     if let Some(tcb) = candidate {
         let priority = tcb.priority.get();
         let beats_current = !was_ready || priority > current.priority.get();
-        let beats_ready = n.highest_ready().is_none_or(|ready| priority > ready || (priority == ready && !was_ready));
+        let beats_ready =
+            n.highest_ready().is_none_or(|ready| priority > ready || (priority == ready && !was_ready));
         if was_ready && current != tcb {
             n.enqueue(current, true);
         }

@@ -66,26 +66,78 @@ pub struct Mapping {
 #[allow(missing_docs)]
 pub enum Cap {
     Null,
-    Untyped { base: PhysAddr, bits: u32, device: bool, free: u64 },
-    Endpoint { ep: Ptr<Endpoint>, badge: Badge, rights: CapRights },
-    Notification { ntfn: Ptr<Notification>, badge: Badge, rights: CapRights },
-    Reply { reply: Ptr<Reply>, can_grant: bool },
-    CNode { base: PhysAddr, radix: u32, guard: u64, guard_size: u32 },
-    Tcb { tcb: Ptr<Tcb> },
-    SchedContext { sc: Ptr<SchedContext>, bits: u32 },
-    SchedControl { core: u32 },
+    Untyped {
+        base: PhysAddr,
+        bits: u32,
+        device: bool,
+        free: u64,
+    },
+    Endpoint {
+        ep: Ptr<Endpoint>,
+        badge: Badge,
+        rights: CapRights,
+    },
+    Notification {
+        ntfn: Ptr<Notification>,
+        badge: Badge,
+        rights: CapRights,
+    },
+    Reply {
+        reply: Ptr<Reply>,
+        can_grant: bool,
+    },
+    CNode {
+        base: PhysAddr,
+        radix: u32,
+        guard: u64,
+        guard_size: u32,
+    },
+    Tcb {
+        tcb: Ptr<Tcb>,
+    },
+    SchedContext {
+        sc: Ptr<SchedContext>,
+        bits: u32,
+    },
+    SchedControl {
+        core: u32,
+    },
     IrqControl,
-    IrqHandler { irq: u32 },
+    IrqHandler {
+        irq: u32,
+    },
     Domain,
-    Frame { base: PhysAddr, size: FrameSize, device: bool, rights: VmRights, mapping: Option<Mapping> },
-    PageTable { base: PhysAddr, mapping: Option<Mapping> },
-    VSpace { base: PhysAddr, asid: Option<u16> },
+    Frame {
+        base: PhysAddr,
+        size: FrameSize,
+        device: bool,
+        rights: VmRights,
+        mapping: Option<Mapping>,
+    },
+    PageTable {
+        base: PhysAddr,
+        mapping: Option<Mapping>,
+    },
+    VSpace {
+        base: PhysAddr,
+        asid: Option<u16>,
+    },
     AsidControl,
-    AsidPool { base: PhysAddr, first_asid: u16 },
-    Timer { timer: Ptr<Timer> },
+    AsidPool {
+        base: PhysAddr,
+        first_asid: u16,
+    },
+    Timer {
+        timer: Ptr<Timer>,
+    },
     Trace,
     /// The last capability of a slot-holding object that is being destroyed: `left` slots remain to be emptied.
-    Zombie { base: PhysAddr, bits: u32, left: u64, parent: Option<ParentSlot> },
+    Zombie {
+        base: PhysAddr,
+        bits: u32,
+        left: u64,
+        parent: Option<ParentSlot>,
+    },
 }
 
 /// Where the enclosing zombie waits while an inner one is destroyed: in the inner object's last slot but `0` or `1`.
@@ -282,7 +334,9 @@ impl Cap {
             Cap::Tcb { tcb } => (tcb.phys().0, o::TCB_BITS as u32),
             Cap::SchedContext { sc, bits } => (sc.phys().0, bits),
             Cap::Frame { base, size, .. } => (base.0, size.bits()),
-            Cap::PageTable { base, .. } | Cap::VSpace { base, .. } | Cap::AsidPool { base, .. } => (base.0, 12),
+            Cap::PageTable { base, .. } | Cap::VSpace { base, .. } | Cap::AsidPool { base, .. } => {
+                (base.0, 12)
+            }
             Cap::Timer { timer } => (timer.phys().0, sel4_sys::ext::TIMER_BITS as u32),
             Cap::Zombie { base, bits, .. } => (base.0, bits),
             _ => return None,

@@ -1,8 +1,8 @@
 //! The objects: layouts and sizes. All-zero memory is the initial state of each.
+use crate::Ticks;
 use crate::ptr::Ptr;
 use crate::registers::Registers;
 use crate::slot::Slot;
-use crate::Ticks;
 use core::cell::Cell;
 
 /// An optional link to another object.

@@ -59,6 +59,6 @@ impl Registers {
 
 /// For each word of `seL4_UserContext`, our index. `pc` reads the restart address and writes the next one.
 pub const USER_CONTEXT_ORDER: [usize; sel4_sys::regs::USER_CONTEXT_WORDS] = [
-    PC, SP, SPSR, 0, 1, 2, 3, 4, 5, 6, 7, 8, 16, 17, 18, 29, 30, 9, 10, 11, 12, 13, 14, 15, 19, 20, 21, 22, 23, 24,
-    25, 26, 27, 28, TPIDR, TPIDRRO,
+    PC, SP, SPSR, 0, 1, 2, 3, 4, 5, 6, 7, 8, 16, 17, 18, 29, 30, 9, 10, 11, 12, 13, 14, 15, 19, 20, 21, 22,
+    23, 24, 25, 26, 27, 28, TPIDR, TPIDRRO,
 ];

@@ -88,9 +88,7 @@ pub fn is_parent_of(a: &Slot, b: &Slot) -> bool {
         return false;
     }
     match (badge_of(&cap_a), badge_of(&cap_b)) {
-        (Some(badge), Some(other)) if badge.0 != 0 => {
-            badge == other && b.next.get() & FIRST_BADGED == 0
-        }
+        (Some(badge), Some(other)) if badge.0 != 0 => badge == other && b.next.get() & FIRST_BADGED == 0,
         _ => true,
     }
 }

@@ -63,7 +63,10 @@ mod tests {
     #[test]
     fn fields_do_not_run_into_each_other() {
         let info = MessageInfo::new(0xabc, 5, 2, 120);
-        assert_eq!((info.label(), info.caps_unwrapped(), info.extra_caps(), info.length()), (0xabc, 5, 2, 120));
+        assert_eq!(
+            (info.label(), info.caps_unwrapped(), info.extra_caps(), info.length()),
+            (0xabc, 5, 2, 120)
+        );
         assert_eq!(MessageInfo::new(0, 8, 4, 128), MessageInfo(0));
     }
 

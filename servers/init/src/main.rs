@@ -129,8 +129,9 @@ fn extra(info: &'static BootInfo) -> Extra {
         match header.id {
             // SAFETY: as above; the body lies inside the chunk.
             HEADER_FDT => {
-                extra.fdt =
-                    Some(unsafe { core::slice::from_raw_parts(body as *const u8, length - size_of::<Header>()) });
+                extra.fdt = Some(unsafe {
+                    core::slice::from_raw_parts(body as *const u8, length - size_of::<Header>())
+                });
             }
             BOOTINFO_AXIOM if length >= size_of::<Header>() + size_of::<AxiomInfo>() => {
                 // SAFETY: as above; the structure is plain words and fits.
@@ -150,12 +151,15 @@ fn payload() -> Result<(axiom_proto::bundle::System, &'static [u8]), &'static st
     // this read faults, and the kernel reports the root task's fault with its address.
     let head = unsafe { core::slice::from_raw_parts(at, 24) };
     if head[..16] != MAGIC {
-        return Err("the payload does not begin with the bundle's magic; was it made by another version of compose?");
+        return Err(
+            "the payload does not begin with the bundle's magic; was it made by another version of compose?",
+        );
     }
     let length = u32::from_le_bytes([head[16], head[17], head[18], head[19]]) as usize;
     // SAFETY: compose wrote the length of the description that follows, inside the same segment.
     let description = unsafe { core::slice::from_raw_parts(at.add(24), length) };
-    let system = postcard::from_bytes(description).map_err(|_| "the bundle's description cannot be decoded")?;
+    let system =
+        postcard::from_bytes(description).map_err(|_| "the bundle's description cannot be decoded")?;
     Ok((system, head))
 }
 

@@ -5,7 +5,9 @@ use crate::sys;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use axiom_proto::bundle::{ADDRESS as PAYLOAD, Segment, Server};
-use axiom_proto::env::{self, Blob, Channel, Client, Device, Dma, Env, Interrupt, NOTIFIED, Range, Signal, Timer, slot};
+use axiom_proto::env::{
+    self, Blob, Channel, Client, Device, Dma, Env, Interrupt, NOTIFIED, Range, Signal, Timer, slot,
+};
 use sel4_sys::bootinfo::BootInfo;
 use sel4_sys::ext::AxiomInfo;
 use sel4_sys::object::{self as o, kind, vm_attributes};
@@ -73,7 +75,8 @@ pub fn payload_frames(info: &BootInfo) -> u64 {
         static __init_start: u8;
         static __init_end: u8;
     }
-    let (start, end) = (&raw const __init_start as u64 & !4095, (&raw const __init_end as u64).next_multiple_of(4096));
+    let (start, end) =
+        (&raw const __init_start as u64 & !4095, (&raw const __init_end as u64).next_multiple_of(4096));
     info.user_image_frames.start + (end - start) / 4096
 }
 
@@ -322,7 +325,12 @@ fn channels(b: &mut Build<'_>, c: &Context<'_>, index: usize, world: &mut Env) -
     Ok(())
 }
 
-fn give_devices(b: &mut Build<'_>, permanent: &Permanent, server: &Server, world: &mut Env) -> Result<(), Error> {
+fn give_devices(
+    b: &mut Build<'_>,
+    permanent: &Permanent,
+    server: &Server,
+    world: &mut Env,
+) -> Result<(), Error> {
     let mut handlers = permanent.handlers.iter();
     let mut at = DEVICES_AT;
     for (request, found) in server.devices.iter().zip(&permanent.devices) {
@@ -420,7 +428,11 @@ fn write_env(b: &mut Build<'_>, world: &Env, heap: u64) -> Result<(), Error> {
     const HEAD: usize = size_of::<env::Header>();
     let body = postcard::to_allocvec(world).map_err(|_| Error::NotEnoughMemory)?;
     if HEAD + body.len() > env::MAX_PAGES * 4096 {
-        crate::say!("the world of '{}' does not fit into {} pages: give it fewer things", world.name, env::MAX_PAGES);
+        crate::say!(
+            "the world of '{}' does not fit into {} pages: give it fewer things",
+            world.name,
+            env::MAX_PAGES
+        );
         return Err(Error::NotEnoughMemory);
     }
     let mut bytes = Vec::with_capacity(HEAD + body.len());
@@ -472,4 +484,3 @@ pub fn permanent(
     }
     Ok(p)
 }
-

@@ -158,7 +158,11 @@ impl Supervisor {
         self.lives[index].state = State::Ready;
         self.trace(event::BOOT_READY, index as u16);
         if self.lives[index].restarts > 0 {
-            say!("'{}' is ready again (restart {})", self.system.servers[index].name, self.lives[index].restarts);
+            say!(
+                "'{}' is ready again (restart {})",
+                self.system.servers[index].name,
+                self.lives[index].restarts
+            );
             self.watchers.iter().for_each(|w| stubs::signal(*w));
         }
         let waits = |(life, server): (&Life, &axiom_proto::bundle::Server)| {

@@ -60,7 +60,8 @@ pub fn copy_to(cnode: CPtr, slot: u64, depth: u32, src: CPtr, rights: CapRights)
 
 /// Copies with a badge or guard.
 pub fn mint_to(cnode: CPtr, slot: u64, depth: u32, src: CPtr, rights: CapRights, data: u64) -> Done {
-    invoke(cnode, label::CNODE_MINT, &[init::CNODE], &[slot, depth.into(), src.0, 64, rights.0, data]).map(drop)
+    invoke(cnode, label::CNODE_MINT, &[init::CNODE], &[slot, depth.into(), src.0, 64, rights.0, data])
+        .map(drop)
 }
 
 /// Copies into one of init's own slots.
@@ -110,7 +111,14 @@ pub fn assign_asid(vspace: CPtr) -> Done {
 }
 
 /// Sets a thread's spaces and IPC buffer.
-pub fn configure(tcb: CPtr, cnode: CPtr, guard: CNodeCapData, vspace: CPtr, buffer_at: u64, frame: CPtr) -> Done {
+pub fn configure(
+    tcb: CPtr,
+    cnode: CPtr,
+    guard: CNodeCapData,
+    vspace: CPtr,
+    buffer_at: u64,
+    frame: CPtr,
+) -> Done {
     invoke(tcb, label::TCB_CONFIGURE, &[cnode, vspace, frame], &[guard.0, 0, buffer_at]).map(drop)
 }
 

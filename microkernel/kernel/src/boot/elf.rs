@@ -33,8 +33,10 @@ const NOT_ELF: Fatal = Fatal(
     "the initial RAM disk is neither a bundle nor an ELF file: it does not begin with the ELF magic number. Give a bundle made by \
      `just bundle`, or a static aarch64 ELF",
 );
-const WRONG_KIND: Fatal = Fatal("the root task is an ELF file, but not a static executable for 64-bit little-endian aarch64");
-const DAMAGED: Fatal = Fatal("the root task's ELF file is damaged: a header points outside the file, or outside user addresses");
+const WRONG_KIND: Fatal =
+    Fatal("the root task is an ELF file, but not a static executable for 64-bit little-endian aarch64");
+const DAMAGED: Fatal =
+    Fatal("the root task's ELF file is damaged: a header points outside the file, or outside user addresses");
 
 fn word<const N: usize>(file: &[u8], at: u64) -> Option<[u8; N]> {
     let at = usize::try_from(at).ok()?;
@@ -80,7 +82,9 @@ impl<'a> Elf<'a> {
         let [offset, vaddr, file_size, mem_size] =
             [8, 16, 32, 40].map(|o| word(self.file, at + o).map(u64::from_le_bytes));
         let (Some(kind), Some(flags)) = (kind, flags) else { return Err(DAMAGED) };
-        let (Some(offset), Some(vaddr), Some(file_size), Some(mem_size)) = (offset, vaddr, file_size, mem_size) else {
+        let (Some(offset), Some(vaddr), Some(file_size), Some(mem_size)) =
+            (offset, vaddr, file_size, mem_size)
+        else {
             return Err(DAMAGED);
         };
         const LOAD: u32 = 1;

@@ -122,7 +122,9 @@ impl Memory {
         });
         result?;
         if ram.count == 0 {
-            return Err(Fatal("no memory: the device tree has no node with device_type \"memory\" and a reg property"));
+            return Err(Fatal(
+                "no memory: the device tree has no node with device_type \"memory\" and a reg property",
+            ));
         }
         Ok(Memory { ram, free: ram, allocated: 0 })
     }

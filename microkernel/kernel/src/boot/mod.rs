@@ -106,7 +106,9 @@ fn boot(dtb: u64, image: u64, entry_counter: u64) -> Result<(), Fatal> {
 }
 
 fn device_tree(dtb: u64) -> Result<Fdt<'static>, Fatal> {
-    const BAD: Fatal = Fatal("no usable device tree at the address in x0; start the kernel by the arm64 Linux boot protocol");
+    const BAD: Fatal = Fatal(
+        "no usable device tree at the address in x0; start the kernel by the arm64 Linux boot protocol",
+    );
     if dtb == 0 || !dtb.is_multiple_of(8) {
         return Err(BAD);
     }
@@ -126,7 +128,10 @@ fn find_console(fdt: &Fdt<'_>, image: u64) {
         .and_then(|p| fdt.at_path(p.split(':').next().unwrap_or(p)))
         .filter(|n| n.is_compatible("arm,pl011"));
     let uart = named.or_else(|| fdt.compatible(&["arm,pl011"]));
-    if let Some(base) = uart.and_then(|n| n.reg(0)).and_then(|(base, size)| paging::map_boot_device(base, size.min(4096), image)) {
+    if let Some(base) = uart
+        .and_then(|n| n.reg(0))
+        .and_then(|(base, size)| paging::map_boot_device(base, size.min(4096), image))
+    {
         arch::console::init(base);
     }
 }
@@ -157,7 +162,8 @@ fn interrupt_controller(fdt: &Fdt<'_>) -> Result<[(u64, u64); 4], Fatal> {
     const NONE: Fatal = Fatal(
         "no interrupt controller: the device tree has no enabled node compatible with arm,gic-400, arm,cortex-a15-gic or arm,gic-v3",
     );
-    const BAD: Fatal = Fatal("the interrupt controller's registers in the device tree cannot be read or mapped");
+    const BAD: Fatal =
+        Fatal("the interrupt controller's registers in the device tree cannot be read or mapped");
     let mut devices = [(0, 0); 4];
     if let Some(gic) = fdt.compatible(&["arm,gic-v3"]) {
         let (dist, redist) = (gic.reg(0).ok_or(BAD)?, gic.reg(1).ok_or(BAD)?);

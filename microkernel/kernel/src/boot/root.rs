@@ -71,7 +71,12 @@ impl Builder<'_> {
     }
 
     fn map(&self, vaddr: u64, frame: PhysAddr, write: bool, execute: bool) {
-        vspace::boot_map(self.root, vaddr, frame, UserAttributes { read: true, write, execute, cacheable: true });
+        vspace::boot_map(
+            self.root,
+            vaddr,
+            frame,
+            UserAttributes { read: true, write, execute, cacheable: true },
+        );
     }
 }
 
@@ -133,8 +138,7 @@ pub fn create(machine: &Machine<'_>, memory: &mut Memory) -> Result<(), Fatal> {
     let mut list = [UntypedDesc::default(); MAX_UNTYPEDS];
     let untyped = provide_untypeds(&mut b, machine, &mut list)?;
     // SAFETY: the frame was just allocated and zeroed; a BootInfo fits into a page (asserted in sel4-sys) and any bytes are valid.
-    let info: &mut BootInfo =
-        unsafe { &mut *core::ptr::with_exposed_provenance_mut(info_frame.kernel()) };
+    let info: &mut BootInfo = unsafe { &mut *core::ptr::with_exposed_provenance_mut(info_frame.kernel()) };
     *info = BootInfo {
         extra_len: extra_bytes,
         node_id: 0,

@@ -14,7 +14,9 @@ pub fn invoke(args: &Args, cnode: Cap) -> Invoked {
     args.need(2, 0)?;
     let dest = target_slot(cnode, args.word(0), args.word(1), false)?;
     match args.label {
-        label::CNODE_COPY | label::CNODE_MINT | label::CNODE_MOVE | label::CNODE_MUTATE => transfer(args, dest),
+        label::CNODE_COPY | label::CNODE_MINT | label::CNODE_MOVE | label::CNODE_MUTATE => {
+            transfer(args, dest)
+        }
         label::CNODE_REVOKE => delete::revoke(dest).map(|()| Outcome::Done).map_err(Stop::from),
         label::CNODE_DELETE => delete::delete(dest).map(|()| Outcome::Done).map_err(Stop::from),
         label::CNODE_CANCEL_BADGED_SENDS => cancel_badged(dest),
@@ -115,7 +117,9 @@ fn cancel_badged(dest: Ptr<Slot>) -> Invoked {
 /// The capability with at most these rights.
 pub fn mask_rights(cap: Cap, mask: CapRights) -> Cap {
     match cap {
-        Cap::Endpoint { ep, badge, rights } => Cap::Endpoint { ep, badge, rights: CapRights(rights.0 & mask.0) },
+        Cap::Endpoint { ep, badge, rights } => {
+            Cap::Endpoint { ep, badge, rights: CapRights(rights.0 & mask.0) }
+        }
         Cap::Notification { ntfn, badge, rights } => {
             Cap::Notification { ntfn, badge, rights: CapRights(rights.0 & mask.0) }
         }
@@ -133,7 +137,9 @@ pub fn mask_rights(cap: Cap, mask: CapRights) -> Cap {
 pub fn with_data(cap: Cap, data: u64, preserve: bool) -> Cap {
     match cap {
         // A badge is given once, when the capability is minted, and never changes.
-        Cap::Endpoint { ep, badge: Badge(0), rights } if !preserve => Cap::Endpoint { ep, badge: Badge(data), rights },
+        Cap::Endpoint { ep, badge: Badge(0), rights } if !preserve => {
+            Cap::Endpoint { ep, badge: Badge(data), rights }
+        }
         Cap::Notification { ntfn, badge: Badge(0), rights } if !preserve => {
             Cap::Notification { ntfn, badge: Badge(data), rights }
         }

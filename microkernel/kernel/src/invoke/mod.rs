@@ -97,7 +97,11 @@ impl Args {
 
     /// Refuses messages that are too short.
     pub fn need(&self, words: usize, caps: usize) -> Result<(), Stop> {
-        if self.length < words || (caps > 0 && self.caps[caps - 1].is_none()) { Err(Stop::Truncated) } else { Ok(()) }
+        if self.length < words || (caps > 0 && self.caps[caps - 1].is_none()) {
+            Err(Stop::Truncated)
+        } else {
+            Ok(())
+        }
     }
 
     /// Capability argument `index`; the caller checked [`Args::need`].
@@ -129,7 +133,8 @@ pub fn invoke(cptr: u64, mode: Mode) {
     let info = MessageInfo(tcb.regs.get(INFO));
     let (slot, cap) = match cspace::lookup_cap(tcb, cptr) {
         Ok(found) => found,
-        Err(LookupFailure::Missing { .. }) if matches!(cspace::lookup_slot(tcb, cptr), Ok(s) if s.is_empty()) => {
+        Err(LookupFailure::Missing { .. }) if matches!(cspace::lookup_slot(tcb, cptr), Ok(s) if s.is_empty()) =>
+        {
             return refuse(tcb, mode, Stop::InvalidCapability(0));
         }
         Err(failure) => return lookup_failed(tcb, mode, cptr, failure),

@@ -37,7 +37,8 @@ fn bind(args: &Args, sc: Ptr<SchedContext>) -> Invoked {
     }
     match cap {
         Cap::Tcb { tcb } => {
-            let blocked = !tcb.is_runnable() && !matches!(tcb.state.get(), ThreadState::Inactive | ThreadState::Idle);
+            let blocked =
+                !tcb.is_runnable() && !matches!(tcb.state.get(), ThreadState::Inactive | ThreadState::Idle);
             if tcb.sc.get().is_some() || (blocked && sc.is_active() && !sched::is_usable(sc)) {
                 return Err(Stop::IllegalOperation);
             }
@@ -102,9 +103,13 @@ pub fn invoke_control(args: &Args) -> Invoked {
     }
     args.need(5, 1)?;
     let [budget, period, extra, badge, flags] = core::array::from_fn(|i| args.word(i));
-    let Cap::SchedContext { sc, bits } = args.cap_slot(0)?.cap() else { return Err(Stop::InvalidCapability(1)) };
+    let Cap::SchedContext { sc, bits } = args.cap_slot(0)?.cap() else {
+        return Err(Stop::InvalidCapability(1));
+    };
     let range = |max| Stop::Range { min: MIN_BUDGET_US, max };
-    if !(MIN_BUDGET_US..=MAX_PERIOD_US).contains(&budget) || !(MIN_BUDGET_US..=MAX_PERIOD_US).contains(&period) {
+    if !(MIN_BUDGET_US..=MAX_PERIOD_US).contains(&budget)
+        || !(MIN_BUDGET_US..=MAX_PERIOD_US).contains(&period)
+    {
         return Err(range(MAX_PERIOD_US));
     }
     if budget > period {
@@ -133,8 +138,10 @@ fn configure(sc: Ptr<SchedContext>, budget: u64, period: u64, refills: u32, badg
             sched::release_remove(tcb);
         }
     }
-    let (budget_ticks, slack) = (arch::timer::us_to_ticks(budget), arch::timer::us_to_ticks(sched::KERNEL_WCET_US));
-    let (period_ticks, refills) = if budget == period { (0, 2) } else { (arch::timer::us_to_ticks(period), refills) };
+    let (budget_ticks, slack) =
+        (arch::timer::us_to_ticks(budget), arch::timer::us_to_ticks(sched::KERNEL_WCET_US));
+    let (period_ticks, refills) =
+        if budget == period { (0, 2) } else { (arch::timer::us_to_ticks(period), refills) };
     if sc.is_active() && tcb.is_some_and(|t| t.is_runnable()) {
         sc.reconfigure(refills, budget_ticks, period_ticks, n.now.get(), slack);
     } else {

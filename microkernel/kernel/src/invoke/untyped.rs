@@ -29,7 +29,9 @@ pub fn invoke(args: &Args, cap: Cap) -> Invoked {
     if left >> request.bits < request.slots {
         return Err(Stop::NotEnoughMemory { left });
     }
-    if device && !matches!(request.kind, kind::UNTYPED | kind::SMALL_PAGE | kind::LARGE_PAGE | kind::HUGE_PAGE) {
+    if device
+        && !matches!(request.kind, kind::UNTYPED | kind::SMALL_PAGE | kind::LARGE_PAGE | kind::HUGE_PAGE)
+    {
         return Err(Stop::InvalidArgument(1));
     }
     let start = free.next_multiple_of(1 << request.bits);
@@ -123,12 +125,16 @@ fn make(kind: u64, bits: u32, at: PhysAddr, device: bool) -> Cap {
                 tcb.regs.set(axiom_objects::registers::SPSR, axiom_objects::registers::USER_SPSR);
                 Cap::Tcb { tcb }
             }
-            kind::ENDPOINT => Cap::Endpoint { ep: Ptr::new(address), badge: Badge(0), rights: CapRights::ALL },
+            kind::ENDPOINT => {
+                Cap::Endpoint { ep: Ptr::new(address), badge: Badge(0), rights: CapRights::ALL }
+            }
             kind::NOTIFICATION => {
                 Cap::Notification { ntfn: Ptr::new(address), badge: Badge(0), rights: CapRights::READ_WRITE }
             }
             kind::REPLY => Cap::Reply { reply: Ptr::new(address), can_grant: true },
-            kind::CNODE => Cap::CNode { base: at, radix: bits - o::SLOT_BITS as u32, guard: 0, guard_size: 0 },
+            kind::CNODE => {
+                Cap::CNode { base: at, radix: bits - o::SLOT_BITS as u32, guard: 0, guard_size: 0 }
+            }
             kind::SCHED_CONTEXT => Cap::SchedContext { sc: Ptr::new(address), bits },
             kind::SMALL_PAGE => frame(FrameSize::Small),
             kind::LARGE_PAGE => frame(FrameSize::Large),

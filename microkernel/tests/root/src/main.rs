@@ -2,6 +2,9 @@
 #![no_std]
 #![no_main]
 
+mod checks;
+mod world;
+
 use core::fmt::{self, Write};
 use sel4_sys::{BootInfo, stubs};
 
@@ -51,13 +54,35 @@ fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
 #[unsafe(no_mangle)]
 extern "C" fn root_main(info: &'static BootInfo) -> ! {
     say!("root-test: BootInfo at {info:p}, IPC buffer at {:#x}, {} nodes", info.ipc_buffer, info.num_nodes);
-    say!("root-test: image frames {:?}, paging {:?}, extra {:?}", info.user_image_frames, info.user_image_paging, info.extra_bi_pages);
-    say!("root-test: untyped {:?}, empty {:?}, schedcontrol {:?}", info.untyped, info.empty, info.schedcontrol);
+    say!(
+        "root-test: image frames {:?}, paging {:?}, extra {:?}",
+        info.user_image_frames,
+        info.user_image_paging,
+        info.extra_bi_pages
+    );
+    say!(
+        "root-test: untyped {:?}, empty {:?}, schedcontrol {:?}",
+        info.untyped,
+        info.empty,
+        info.schedcontrol
+    );
     let count = (info.untyped.end - info.untyped.start) as usize;
     for u in info.untyped_list.iter().take(count).filter(|u| u.is_device == 0) {
         say!("root-test:   RAM {:#x} 2^{}", u.paddr, u.size_bits);
     }
-    say!("axiom: run ended: ok");
+    let mut world = world::World::new(info);
+    let mut failed = 0;
+    for (name, check) in checks::ALL {
+        let passed = check(&mut world);
+        say!("root-test: {} {name}", if passed { "ok    " } else { "FAILED" });
+        failed += u32::from(!passed);
+    }
+    say!("root-test: {} checks, {failed} failed", checks::ALL.len());
+    if failed == 0 {
+        say!("axiom: run ended: ok");
+    } else {
+        say!("axiom: run ended: FAILED: {failed} kernel checks");
+    }
     stubs::debug_halt();
     loop {}
 }

@@ -86,7 +86,9 @@ pub fn zero(start: PhysAddr, size: u64) {
         unsafe { asm!("dsb ish", options(nostack, preserves_flags)) };
     } else {
         // SAFETY: as above.
-        unsafe { core::ptr::write_bytes(core::ptr::with_exposed_provenance_mut::<u8>(address), 0, size as usize) };
+        unsafe {
+            core::ptr::write_bytes(core::ptr::with_exposed_provenance_mut::<u8>(address), 0, size as usize)
+        };
     }
 }
 
@@ -115,7 +117,9 @@ pub fn cache(op: CacheOp, start: usize, size: usize) {
             match op {
                 CacheOp::Clean => asm!("dc cvac, {}", in(reg) at, options(nostack, preserves_flags)),
                 CacheOp::Invalidate => asm!("dc ivac, {}", in(reg) at, options(nostack, preserves_flags)),
-                CacheOp::CleanInvalidate => asm!("dc civac, {}", in(reg) at, options(nostack, preserves_flags)),
+                CacheOp::CleanInvalidate => {
+                    asm!("dc civac, {}", in(reg) at, options(nostack, preserves_flags))
+                }
                 CacheOp::Unify => asm!("dc cvau, {}", in(reg) at, options(nostack, preserves_flags)),
             }
         }

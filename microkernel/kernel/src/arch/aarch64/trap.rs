@@ -38,6 +38,15 @@ global_asm!(
     stp x20, x21, [sp, #256]
     .endm
 
+    .macro slot handler
+    .balign 128
+9:  save
+    b \handler
+    .if (. - 9b) > 128
+    .error "an exception vector is longer than 128 bytes"
+    .endif
+    .endm
+
     .macro kernel_stack
     adrp x19, {stack}
     add x19, x19, #:lo12:{stack}
@@ -54,9 +63,19 @@ axiom_vectors:
     .balign 128
     b axiom_kernel_fault
     .endr
-    // Lower EL, AArch64.
+    // Lower EL, AArch64. A vector has room for 32 instructions: they save, and go on elsewhere.
+    slot axiom_synchronous
+    slot axiom_asynchronous
+    slot axiom_asynchronous
+    slot axiom_system_error
+    // Lower EL, AArch32: never entered, user SPSR says AArch64.
+    .rept 4
     .balign 128
-    save
+    b axiom_kernel_fault
+    .endr
+
+    .balign 128
+axiom_synchronous:
     mrs x1, esr_el1
     lsr x2, x1, #26
     cmp x2, #0x15
@@ -67,31 +86,20 @@ axiom_vectors:
     kernel_stack
     bl axiom_system_call
     b axiom_return
-    .balign 128
-    save
+
+axiom_asynchronous:
     str x20, [sp, #288]
     kernel_stack
     bl axiom_interrupt
     b axiom_return
-    .balign 128
-    save
-    str x20, [sp, #288]
-    kernel_stack
-    bl axiom_interrupt
-    b axiom_return
-    .balign 128
-    save
+
+axiom_system_error:
     str x20, [sp, #288]
     mrs x0, esr_el1
     mrs x1, far_el1
     kernel_stack
     bl axiom_serror
     b axiom_return
-    // Lower EL, AArch32: never entered, user SPSR says AArch64.
-    .rept 4
-    .balign 128
-    b axiom_kernel_fault
-    .endr
 
 1:  str x20, [sp, #288]
     mov x0, x1
@@ -183,7 +191,10 @@ extern "C" fn axiom_interrupt() -> *const Tcb {
 #[unsafe(no_mangle)]
 extern "C" fn axiom_serror(esr: u64, far: u64) -> *const Tcb {
     let tcb = node().current();
-    println!("axiom: asynchronous external abort, esr {esr:#x} far {far:#x}, in thread '{}'", crate::print::Bytes(tcb));
+    println!(
+        "axiom: asynchronous external abort, esr {esr:#x} far {far:#x}, in thread '{}'",
+        crate::print::Bytes(tcb)
+    );
     entry::user_fault(Fault::UserException { number: esr, code: 0 });
     next()
 }

@@ -56,7 +56,9 @@ pub fn init_root(_root: PhysAddr) {
 #[inline(always)]
 pub fn switch_to(tcb: Ptr<Tcb>) {
     let ttbr = match tcb.slot(TCB_VSPACE).cap() {
-        Cap::VSpace { base, asid: Some(asid) } if root_of(asid) == Some(base) => base.0 | u64::from(asid) << 48,
+        Cap::VSpace { base, asid: Some(asid) } if root_of(asid) == Some(base) => {
+            base.0 | u64::from(asid) << 48
+        }
         _ => ASIDS.empty_root.get(),
     };
     if ASIDS.current.replace(ttbr) != ttbr {
@@ -361,10 +363,11 @@ fn make_pool(args: &Args) -> Invoked {
         return Err(Stop::IllegalOperation);
     }
     args.need(2, 2)?;
-    let index =
-        ASIDS.pools.iter().position(|p| p.get() == 0).ok_or(Stop::DeleteFirst)?;
+    let index = ASIDS.pools.iter().position(|p| p.get() == 0).ok_or(Stop::DeleteFirst)?;
     let untyped = args.cap_slot(0)?;
-    let Cap::Untyped { base, bits, device: false, .. } = untyped.cap() else { return Err(Stop::InvalidCapability(1)) };
+    let Cap::Untyped { base, bits, device: false, .. } = untyped.cap() else {
+        return Err(Stop::InvalidCapability(1));
+    };
     if bits != ASID_POOL_BITS as u32 {
         return Err(Stop::InvalidCapability(1));
     }

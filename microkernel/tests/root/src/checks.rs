@@ -1,0 +1,353 @@
+//! The checks: each makes its objects, and says what it found.
+use crate::say;
+use crate::world::{self as w, World};
+use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use sel4_sys::cap::init;
+use sel4_sys::object::kind;
+use sel4_sys::{CPtr, CapRights, Error, MessageInfo, ext, label, stubs};
+
+static SEEN: AtomicU64 = AtomicU64::new(0);
+static CYCLES: AtomicU64 = AtomicU64::new(0);
+
+/// A check: false after a line that says why.
+pub type Check = fn(&mut World) -> bool;
+
+/// All checks, by name.
+pub const ALL: &[(&str, Check)] = &[
+    ("retype and errors in order", retype),
+    ("derivation and revocation", revocation),
+    ("a CNode in a CNode is destroyed without recursion", nested_cnodes),
+    ("call and reply with a passive server", call_reply),
+    ("long messages and capabilities travel", long_messages),
+    ("signals, waiting and polling", signals),
+    ("a periodic timer does not drift", timer),
+    ("a fault reaches its handler and the thread goes on", faults),
+    ("a budget ends and others run", budget),
+    ("mapping, remapping and unmapping", mapping),
+    ("the register file reads back", registers),
+];
+
+macro_rules! expect {
+    ($what:expr, $left:expr, $right:expr) => {{
+        let (left, right) = ($left, $right);
+        if left != right {
+            say!("root-test:   {}: got {:?}, expected {:?}", $what, left, right);
+            return false;
+        }
+    }};
+}
+
+fn retype(t: &mut World) -> bool {
+    let slot = t.slots(4);
+    let call = |words: &[u64]| w::invoke(t.untyped, label::UNTYPED_RETYPE, &[init::CNODE], words).map(drop);
+    expect!("too few words", call(&[1, 0, 0, 0, slot]), Err(Error::TruncatedMessage));
+    expect!("unknown type", call(&[99, 0, 0, 0, slot, 1]), Err(Error::InvalidArgument));
+    expect!("CNode of size 0", call(&[kind::CNODE, 0, 0, 0, slot, 1]), Err(Error::InvalidArgument));
+    expect!("too many", call(&[kind::ENDPOINT, 0, 0, 0, slot, 257]), Err(Error::RangeError));
+    expect!("no such slot", call(&[kind::ENDPOINT, 0, 0, 0, 1 << 13, 1]), Err(Error::RangeError));
+    expect!("occupied slot", call(&[kind::ENDPOINT, 0, 0, 0, 1, 1]), Err(Error::DeleteFirst));
+    expect!("more than there is", call(&[kind::HUGE_PAGE, 0, 0, 0, slot, 4]), Err(Error::NotEnoughMemory));
+    expect!("four endpoints", call(&[kind::ENDPOINT, 0, 0, 0, slot, 4]), Ok(()));
+    true
+}
+
+fn revocation(t: &mut World) -> bool {
+    let ep = t.make(kind::ENDPOINT, 0);
+    let first = t.slots(3);
+    let mint = |slot: u64, src: CPtr, badge: u64| {
+        w::invoke(init::CNODE, label::CNODE_MINT, &[init::CNODE], &[slot, 64, src.0, 64, 15, badge]).map(drop)
+    };
+    expect!("mint 7", mint(first, ep, 7), Ok(()));
+    expect!("mint 7 again from the badged", mint(first + 1, CPtr(first), 0), Err(Error::IllegalOperation));
+    let copy = |slot: u64, src: CPtr| {
+        w::invoke(init::CNODE, label::CNODE_COPY, &[init::CNODE], &[slot, 64, src.0, 64, 15]).map(drop)
+    };
+    expect!("copy of the badged", copy(first + 1, CPtr(first)), Ok(()));
+    expect!("mint 9", mint(first + 2, ep, 9), Ok(()));
+    expect!("revoke the badged", w::revoke(CPtr(first)), Ok(()));
+    expect!("its copy is gone", w::is_empty(first + 1), true);
+    expect!("9 is still there", w::is_empty(first + 2), false);
+    expect!("revoke all", w::revoke(ep), Ok(()));
+    expect!("7 is gone", w::is_empty(first), true);
+    expect!("9 is gone", w::is_empty(first + 2), true);
+    true
+}
+
+fn nested_cnodes(t: &mut World) -> bool {
+    // A chain: each CNode's last slot holds the only capability to the next; the inner ones also hold endpoints.
+    const DEPTH: u64 = 40;
+    let root = t.make(kind::CNODE, 2);
+    let mut outer = root;
+    for i in 0..DEPTH {
+        let inner = t.make(kind::CNODE, 2);
+        let ep = t.make(kind::ENDPOINT, 0);
+        let into = |slot: u64, src: CPtr| {
+            w::invoke(outer, label::CNODE_MOVE, &[init::CNODE], &[slot, 2, src.0, 64]).map(drop)
+        };
+        expect!("endpoint in", into(i % 3, ep), Ok(()));
+        // The inner one stays reachable for the next round through a copy.
+        let copy = t.slots(1);
+        expect!(
+            "copy",
+            w::invoke(init::CNODE, label::CNODE_COPY, &[init::CNODE], &[copy, 64, inner.0, 64, 15]).map(drop),
+            Ok(())
+        );
+        expect!("CNode in", into(3, inner), Ok(()));
+        if outer != root {
+            expect!("drop copy", w::delete(outer), Ok(()));
+        }
+        outer = CPtr(copy);
+    }
+    expect!("drop last copy", w::delete(outer), Ok(()));
+    expect!("delete the first", w::delete(root), Ok(()));
+    expect!("its slot is empty", w::is_empty(root.0), true);
+    true
+}
+
+extern "C" fn echo(endpoint: u64, reply: u64) -> ! {
+    let (endpoint, reply) = (CPtr(endpoint), CPtr(reply));
+    let mut m = stubs::recv(endpoint, reply);
+    loop {
+        SEEN.store(m.badge.0, SeqCst);
+        m = stubs::reply_recv(endpoint, m.info, m.mrs, reply);
+    }
+}
+
+fn call_reply(t: &mut World) -> bool {
+    let ep = t.make(kind::ENDPOINT, 0);
+    let reply = t.make(kind::REPLY, 0);
+    let server = t.thread(200, echo, ep.0, reply.0);
+    t.run_until_blocked(server);
+    // Passive: the server runs on its callers' time.
+    let unbind = w::invoke(server.sc, label::SCHED_CONTEXT_UNBIND, &[], &[]).map(drop);
+    expect!("unbind", unbind, Ok(()));
+    let client = t.slots(1);
+    let minted = w::invoke(init::CNODE, label::CNODE_MINT, &[init::CNODE], &[client, 64, ep.0, 64, 15, 42]);
+    expect!("mint", minted.map(drop), Ok(()));
+    let answer = stubs::call(CPtr(client), MessageInfo::new(5, 0, 0, 3), [11, 22, 33, 0]);
+    expect!("label and length", (answer.info.label(), answer.info.length()), (5, 3));
+    expect!("words", answer.mrs, [11, 22, 33, 0]);
+    expect!("badge", SEEN.load(SeqCst), 42);
+    let mut best = u64::MAX;
+    for _ in 0..32 {
+        let start = w::cycles();
+        stubs::call(CPtr(client), MessageInfo(0), [0; 4]);
+        best = best.min(w::cycles() - start);
+    }
+    say!("root-test:   call and reply, passive server, 0 words, same space: {best} cycles");
+    true
+}
+
+extern "C" fn sum(endpoint: u64, reply: u64) -> ! {
+    let (endpoint, reply) = (CPtr(endpoint), CPtr(reply));
+    let b = w::thread_buffer();
+    b.receive_cnode = init::CNODE.0;
+    b.receive_index = RECEIVED.load(SeqCst);
+    b.receive_depth = 64;
+    let mut m = stubs::recv(endpoint, reply);
+    loop {
+        let b = w::thread_buffer();
+        let words = m.info.length();
+        let sum = m.mrs.iter().sum::<u64>() + b.msg[4..words.max(4)].iter().sum::<u64>();
+        let info = MessageInfo::new(0, 0, 0, 2);
+        m = stubs::reply_recv(endpoint, info, [sum, m.info.extra_caps() as u64, 0, 0], reply);
+    }
+}
+static RECEIVED: AtomicU64 = AtomicU64::new(0);
+
+fn long_messages(t: &mut World) -> bool {
+    let ep = t.make(kind::ENDPOINT, 0);
+    let reply = t.make(kind::REPLY, 0);
+    let gift = t.make(kind::NOTIFICATION, 0);
+    RECEIVED.store(t.slots(1), SeqCst);
+    let server = t.thread(200, sum, ep.0, reply.0);
+    t.run_until_blocked(server);
+    for (i, word) in w::buffer().msg.iter_mut().enumerate() {
+        *word = i as u64;
+    }
+    w::buffer().caps_or_badges[0] = gift.0;
+    let answer = stubs::call(ep, MessageInfo::new(0, 0, 1, 120), [0, 1, 2, 3]);
+    expect!("sum of 120 words", answer.mrs[0], (0..120).sum::<u64>());
+    expect!("capabilities", answer.mrs[1], 1);
+    expect!("it arrived", w::is_empty(RECEIVED.load(SeqCst)), false);
+    true
+}
+
+extern "C" fn waiter(ntfn: u64, _: u64) -> ! {
+    loop {
+        let m = stubs::wait(CPtr(ntfn));
+        SEEN.store(m.badge.0, SeqCst);
+        CYCLES.store(w::cycles(), SeqCst);
+    }
+}
+
+fn signals(t: &mut World) -> bool {
+    let ntfn = t.make(kind::NOTIFICATION, 0);
+    let slots = t.slots(2);
+    for (i, badge) in [3u64, 4].iter().enumerate() {
+        let words = [slots + i as u64, 64, ntfn.0, 64, CapRights::WRITE.0, *badge];
+        expect!("mint", w::invoke(init::CNODE, label::CNODE_MINT, &[init::CNODE], &words).map(drop), Ok(()));
+    }
+    expect!("nothing there", stubs::nb_wait(ntfn).badge.0, 0);
+    stubs::signal(CPtr(slots));
+    stubs::signal(CPtr(slots + 1));
+    expect!("both badges", stubs::nb_wait(ntfn).badge.0, 7);
+    let start = w::cycles();
+    stubs::signal(CPtr(slots));
+    let cost = w::cycles() - start;
+    stubs::nb_wait(ntfn);
+    let thread = t.thread(255, waiter, ntfn.0, 0);
+    t.run_until_blocked(thread);
+    SEEN.store(0, SeqCst);
+    stubs::signal(CPtr(slots + 1));
+    stubs::yield_now();
+    expect!("the waiter saw", SEEN.load(SeqCst), 4);
+    say!("root-test:   signal, nobody waiting: {cost} cycles");
+    true
+}
+
+fn timer(t: &mut World) -> bool {
+    let ntfn = t.make(kind::NOTIFICATION, 0);
+    let timer = t.make(ext::TIMER_TYPE, 0);
+    expect!("bind", w::invoke(timer, ext::TIMER_BIND, &[ntfn], &[]).map(drop), Ok(()));
+    let frequency = w::frequency();
+    let period = frequency / 1000;
+    let first = w::counter() + period;
+    expect!("arm", w::invoke(timer, ext::TIMER_ARM, &[], &[first, period]).map(drop), Ok(()));
+    let mut worst = 0;
+    for i in 0..10 {
+        stubs::wait(ntfn);
+        let now = w::counter();
+        let r = match w::invoke(timer, ext::TIMER_READ, &[], &[]) {
+            Ok(r) => r,
+            Err(e) => {
+                say!("root-test:   read: {e:?}");
+                return false;
+            }
+        };
+        if r.mrs[1] == 0 {
+            expect!("deadline", r.mrs[2], first + period * i);
+        }
+        worst = worst.max(now.saturating_sub(r.mrs[2]));
+    }
+    expect!("cancel", w::invoke(timer, ext::TIMER_CANCEL, &[], &[]).map(drop), Ok(()));
+    say!(
+        "root-test:   ten periods of 1 ms; latest wake-up {} ns after its deadline",
+        worst * 1_000_000_000 / frequency
+    );
+    true
+}
+
+extern "C" fn faulter(_: u64, _: u64) -> ! {
+    // SAFETY: a load from an address where nothing is mapped: the handler skips it. No memory is touched.
+    unsafe { core::arch::asm!("ldr xzr, [{}]", in(reg) 0x1234_5678u64) };
+    SEEN.store(99, SeqCst);
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
+fn faults(t: &mut World) -> bool {
+    use sel4_sys::fault::{kind as fault_kind, vm_fault};
+    let ep = t.make(kind::ENDPOINT, 0);
+    let reply = t.make(kind::REPLY, 0);
+    SEEN.store(0, SeqCst);
+    let thread = t.thread_with_handler(100, faulter, 0, 0, ep);
+    let m = stubs::recv(ep, reply);
+    expect!("kind", m.info.label(), fault_kind::VM);
+    expect!("address", m.mrs[vm_fault::ADDR], 0x1234_5678);
+    // Skip the instruction: write the program counter, then answer.
+    let pc = m.mrs[vm_fault::IP] + 4;
+    let set = w::invoke(thread.tcb, label::TCB_WRITE_REGISTERS, &[], &[0, 1, pc]).map(drop);
+    expect!("write pc", set, Ok(()));
+    stubs::send(reply, MessageInfo(0), [0; 4]);
+    for _ in 0..100 {
+        t.sleep_us(1000);
+        if SEEN.load(SeqCst) == 99 {
+            break;
+        }
+    }
+    expect!("it went on", SEEN.load(SeqCst), 99);
+    expect!("suspend", w::invoke(thread.tcb, label::TCB_SUSPEND, &[], &[]).map(drop), Ok(()));
+    true
+}
+
+extern "C" fn spinner(_: u64, _: u64) -> ! {
+    loop {
+        SEEN.fetch_add(1, SeqCst);
+    }
+}
+
+fn budget(t: &mut World) -> bool {
+    // Higher priority than anybody but us, and greedy: 1 ms of every 10 ms is all it gets.
+    SEEN.store(0, SeqCst);
+    let thread = t.thread_with_budget(254, spinner, 1000, 10_000);
+    let start = w::counter();
+    t.sleep_us(50_000);
+    let elapsed_us = (w::counter() - start) * 1_000_000 / w::frequency();
+    let consumed = match w::invoke(thread.sc, label::SCHED_CONTEXT_CONSUMED, &[], &[]) {
+        Ok(r) => r.mrs[0],
+        Err(e) => {
+            say!("root-test:   consumed: {e:?}");
+            return false;
+        }
+    };
+    expect!("suspend", w::invoke(thread.tcb, label::TCB_SUSPEND, &[], &[]).map(drop), Ok(()));
+    say!("root-test:   a spinner with 1 ms per 10 ms used {consumed} us of {elapsed_us} us");
+    let most = (elapsed_us / 10_000 + 2) * 1000;
+    if consumed == 0 || consumed > most {
+        say!("root-test:   expected between 1 and {most} us");
+        return false;
+    }
+    true
+}
+
+fn mapping(t: &mut World) -> bool {
+    const AT: u64 = 0x7000_0000;
+    let frame = t.make(kind::SMALL_PAGE, 0);
+    let map = |vaddr: u64, rights: u64| {
+        w::invoke(frame, label::PAGE_MAP, &[init::VSPACE], &[vaddr, rights, 3]).map(drop)
+    };
+    expect!("no table", map(AT, 3), Err(Error::FailedLookup));
+    expect!("unaligned", map(AT + 1, 3), Err(Error::AlignmentError));
+    t.map_tables(AT);
+    expect!("map", map(AT, 3), Ok(()));
+    let at = AT as *mut u64;
+    // SAFETY: a fresh page is mapped there, for this check alone.
+    let zeroed = unsafe { (0..512).all(|i| at.add(i).read_volatile() == 0) };
+    expect!("zeroed", zeroed, true);
+    // SAFETY: as above.
+    unsafe { at.write_volatile(77) };
+    expect!("elsewhere", map(AT + 4096, 3), Err(Error::InvalidArgument));
+    expect!("remap read-only", map(AT, 2), Ok(()));
+    // SAFETY: as above.
+    expect!("contents", unsafe { at.read_volatile() }, 77);
+    let start = w::cycles();
+    expect!("unmap", w::invoke(frame, label::PAGE_UNMAP, &[], &[]).map(drop), Ok(()));
+    let unmap = w::cycles() - start;
+    let start = w::cycles();
+    expect!("map again", map(AT, 3), Ok(()));
+    say!("root-test:   page map {} cycles, unmap {unmap} cycles (stubs included)", w::cycles() - start);
+    let address = w::invoke(frame, label::PAGE_GET_ADDRESS, &[], &[]).map(|r| r.mrs[0] & 4095);
+    expect!("address", address, Ok(0));
+    true
+}
+
+fn registers(t: &mut World) -> bool {
+    let thread = t.stopped_thread(1);
+    let mut words = [0u64; 38];
+    words[1] = 36;
+    for (i, word) in words.iter_mut().enumerate().skip(2) {
+        *word = 0x1000 + i as u64;
+    }
+    expect!("write", w::invoke(thread.tcb, label::TCB_WRITE_REGISTERS, &[], &words).map(drop), Ok(()));
+    expect!(
+        "read",
+        w::invoke(thread.tcb, label::TCB_READ_REGISTERS, &[], &[0, 36]).map(|r| r.info.length()),
+        Ok(36)
+    );
+    for i in 4..36usize {
+        expect!("register", (i, w::buffer().msg[i]), (i, 0x1000 + i as u64 + 2));
+    }
+    true
+}

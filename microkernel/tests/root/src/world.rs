@@ -1,0 +1,272 @@
+//! What the checks stand on: invocations, objects, threads.
+use core::arch::asm;
+use sel4_sys::bootinfo::BootInfo;
+use sel4_sys::cap::init;
+use sel4_sys::message::IpcBuffer;
+use sel4_sys::object::kind;
+use sel4_sys::stubs::{self, Received};
+use sel4_sys::{CNodeCapData, CPtr, Error, MessageInfo, ext, label};
+
+/// This thread's IPC buffer: its address is in TPIDR_EL0.
+pub fn buffer() -> &'static mut IpcBuffer {
+    let at: u64;
+    // SAFETY: every thread here sets TPIDR_EL0 to its buffer before anything else; no reference is held over a call.
+    unsafe {
+        asm!("mrs {}, tpidr_el0", out(reg) at, options(nomem, nostack));
+        &mut *(at as *mut IpcBuffer)
+    }
+}
+
+/// The same, named for threads.
+pub fn thread_buffer() -> &'static mut IpcBuffer {
+    buffer()
+}
+
+/// Sets this thread's buffer.
+pub fn set_buffer(at: u64) {
+    // SAFETY: the register is the user's own.
+    unsafe { asm!("msr tpidr_el0, {}", in(reg) at, options(nomem, nostack)) };
+}
+
+/// CNTVCT_EL0.
+pub fn counter() -> u64 {
+    let value: u64;
+    // SAFETY: reads a counter that the kernel exports.
+    unsafe { asm!("isb", "mrs {}, cntvct_el0", out(reg) value, options(nomem, nostack)) };
+    value
+}
+
+/// CNTFRQ_EL0.
+pub fn frequency() -> u64 {
+    let value: u64;
+    // SAFETY: reads a constant.
+    unsafe { asm!("mrs {}, cntfrq_el0", out(reg) value, options(nomem, nostack)) };
+    value
+}
+
+/// PMCCNTR_EL0.
+pub fn cycles() -> u64 {
+    let value: u64;
+    // SAFETY: reads a counter that the kernel exports.
+    unsafe { asm!("mrs {}, pmccntr_el0", out(reg) value, options(nomem, nostack)) };
+    value
+}
+
+/// An invocation with libsel4's conventions.
+pub fn invoke(cap: CPtr, label: u64, caps: &[CPtr], words: &[u64]) -> Result<Received, Error> {
+    let b = buffer();
+    for (to, from) in b.caps_or_badges.iter_mut().zip(caps) {
+        *to = from.0;
+    }
+    let mut mrs = [0; 4];
+    for (i, word) in words.iter().enumerate() {
+        if i < 4 { mrs[i] = *word } else { b.msg[i] = *word }
+    }
+    let r = stubs::call(cap, MessageInfo::new(label, 0, caps.len() as u64, words.len() as u64), mrs);
+    match Error::from_label(r.info.label()) {
+        Some(Error::NoError) => Ok(r),
+        Some(e) => Err(e),
+        None => Err(Error::IllegalOperation),
+    }
+}
+
+/// Deletes a capability.
+pub fn delete(slot: CPtr) -> Result<(), Error> {
+    invoke(init::CNODE, label::CNODE_DELETE, &[], &[slot.0, 64]).map(drop)
+}
+
+/// Revokes a capability.
+pub fn revoke(slot: CPtr) -> Result<(), Error> {
+    invoke(init::CNODE, label::CNODE_REVOKE, &[], &[slot.0, 64]).map(drop)
+}
+
+/// Whether a slot is empty: a copy out of it fails.
+pub fn is_empty(slot: u64) -> bool {
+    let scratch = (1 << 13) - 1;
+    let copied = invoke(init::CNODE, label::CNODE_COPY, &[init::CNODE], &[scratch, 64, slot, 64, 15]);
+    if copied.is_ok() {
+        let _ = delete(CPtr(scratch));
+    }
+    copied.is_err_and(|e| e == Error::FailedLookup)
+}
+
+/// A thread of a check.
+#[derive(Clone, Copy)]
+pub struct Thread {
+    /// Its TCB.
+    pub tcb: CPtr,
+    /// Its scheduling context.
+    pub sc: CPtr,
+}
+
+/// Resources of the checks.
+pub struct World {
+    /// A large RAM untyped.
+    pub untyped: CPtr,
+    next_slot: u64,
+    sched_control: CPtr,
+    next_page: u64,
+    sleep: Option<(CPtr, CPtr)>,
+}
+
+const PAGES: u64 = 0x6000_0000;
+
+impl World {
+    /// From BootInfo.
+    pub fn new(info: &BootInfo) -> World {
+        set_buffer(info.ipc_buffer);
+        let count = (info.untyped.end - info.untyped.start) as usize;
+        let list = &info.untyped_list[..count];
+        let best =
+            (0..count).filter(|i| list[*i].is_device == 0).max_by_key(|i| list[*i].size_bits).unwrap_or(0);
+        let mut world = World {
+            untyped: CPtr(info.untyped.start + best as u64),
+            next_slot: info.empty.start,
+            sched_control: CPtr(info.schedcontrol.start),
+            next_page: PAGES,
+            sleep: None,
+        };
+        world.map_tables(PAGES);
+        world
+    }
+
+    /// Empty slots in a row.
+    pub fn slots(&mut self, count: u64) -> u64 {
+        self.next_slot += count;
+        self.next_slot - count
+    }
+
+    /// An object.
+    pub fn make(&mut self, kind: u64, bits: u64) -> CPtr {
+        let slot = self.slots(1);
+        match invoke(self.untyped, label::UNTYPED_RETYPE, &[init::CNODE], &[kind, bits, 0, 0, slot, 1]) {
+            Ok(_) => CPtr(slot),
+            Err(e) => panic!("cannot make object {kind}: {e:?}"),
+        }
+    }
+
+    /// All tables for the 2 MiB around an address.
+    pub fn map_tables(&mut self, vaddr: u64) {
+        loop {
+            let table = self.make(kind::PAGE_TABLE, 0);
+            if invoke(table, label::PAGE_TABLE_MAP, &[init::VSPACE], &[vaddr, 3]).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn page(&mut self) -> (CPtr, u64) {
+        let frame = self.make(kind::SMALL_PAGE, 0);
+        let at = self.next_page;
+        self.next_page += 4096;
+        if let Err(e) = invoke(frame, label::PAGE_MAP, &[init::VSPACE], &[at, 3, 7]) {
+            panic!("cannot map a page: {e:?}");
+        }
+        (frame, at)
+    }
+
+    fn build(&mut self, priority: u64, budget: u64, period: u64, handler: CPtr) -> (Thread, u64, u64) {
+        let tcb = self.make(kind::TCB, 0);
+        let sc = self.make(kind::SCHED_CONTEXT, 8);
+        let (frame, buffer) = self.page();
+        let (_, stack) = self.page();
+        let guard = CNodeCapData::new(0, 64 - 13);
+        let steps = [
+            invoke(tcb, label::TCB_CONFIGURE, &[init::CNODE, init::VSPACE, frame], &[guard.0, 0, buffer]),
+            invoke(
+                self.sched_control,
+                label::SCHED_CONTROL_CONFIGURE_FLAGS,
+                &[sc],
+                &[budget, period, 0, 0, 0],
+            ),
+            invoke(tcb, label::TCB_SET_SCHED_PARAMS, &[init::TCB, sc, handler], &[255, priority]),
+        ];
+        if let Some(Err(e)) = steps.into_iter().find(Result::is_err) {
+            panic!("cannot make a thread: {e:?}");
+        }
+        (Thread { tcb, sc }, buffer, stack + 4096)
+    }
+
+    fn start(
+        &mut self,
+        thread: Thread,
+        entry: extern "C" fn(u64, u64) -> !,
+        args: [u64; 2],
+        buffer: u64,
+        sp: u64,
+    ) {
+        let mut words = [0u64; 2 + 36];
+        words[0] = 1;
+        words[1] = 35;
+        words[2] = entry as usize as u64;
+        words[3] = sp;
+        words[5] = args[0];
+        words[6] = args[1];
+        words[2 + 34] = buffer;
+        if let Err(e) = invoke(thread.tcb, label::TCB_WRITE_REGISTERS, &[], &words[..37]) {
+            panic!("cannot start a thread: {e:?}");
+        }
+    }
+
+    /// A thread that runs `entry(a, b)`.
+    pub fn thread(&mut self, priority: u64, entry: extern "C" fn(u64, u64) -> !, a: u64, b: u64) -> Thread {
+        self.thread_with_handler(priority, entry, a, b, CPtr(0))
+    }
+
+    /// The same, with a fault handler.
+    pub fn thread_with_handler(
+        &mut self,
+        priority: u64,
+        entry: extern "C" fn(u64, u64) -> !,
+        a: u64,
+        b: u64,
+        handler: CPtr,
+    ) -> Thread {
+        let (thread, buffer, sp) = self.build(priority, 5000, 5000, handler);
+        self.start(thread, entry, [a, b], buffer, sp);
+        thread
+    }
+
+    /// A thread with a budget.
+    pub fn thread_with_budget(
+        &mut self,
+        priority: u64,
+        entry: extern "C" fn(u64, u64) -> !,
+        budget: u64,
+        period: u64,
+    ) -> Thread {
+        let (thread, buffer, sp) = self.build(priority, budget, period, CPtr(0));
+        self.start(thread, entry, [0; 2], buffer, sp);
+        thread
+    }
+
+    /// A thread that does not run.
+    pub fn stopped_thread(&mut self, priority: u64) -> Thread {
+        self.build(priority, 5000, 5000, CPtr(0)).0
+    }
+
+    /// Lets others run for a while.
+    pub fn sleep_us(&mut self, us: u64) {
+        let (timer, ntfn) = match self.sleep {
+            Some(pair) => pair,
+            None => {
+                let pair = (self.make(ext::TIMER_TYPE, 0), self.make(kind::NOTIFICATION, 0));
+                if let Err(e) = invoke(pair.0, ext::TIMER_BIND, &[pair.1], &[]) {
+                    panic!("cannot bind a timer: {e:?}");
+                }
+                self.sleep = Some(pair);
+                pair
+            }
+        };
+        let deadline = counter() + us * frequency() / 1_000_000;
+        if let Err(e) = invoke(timer, ext::TIMER_ARM, &[], &[deadline, 0]) {
+            panic!("cannot arm a timer: {e:?}");
+        }
+        stubs::wait(ntfn);
+    }
+
+    /// Lets a thread run until it waits.
+    pub fn run_until_blocked(&mut self, _thread: Thread) {
+        self.sleep_us(2000);
+    }
+}
