@@ -1,0 +1,249 @@
+//! The story.
+
+use crate::loader::{BpfServer, Failure, Loaded};
+use crate::ring;
+use axiom_runtime::proto::bpf::{ProgramId, Setting};
+use axiom_runtime::proto::{bench, env::slot, iio, supervisor};
+use axiom_runtime::sel4::CPtr;
+use axiom_runtime::{Buffer, Notification, Pages, Runtime, Slots, Timer, call, plain, time};
+
+axiom_runtime::entry!(main);
+
+/// The three programs that must not pass, and why.
+const REFUSED: [(&str, &str); 3] = [
+    ("bad_bounds.o", "an index that comes from the sensor, unbounded"),
+    ("bad_loop.o", "a loop that may never end"),
+    ("bad_uninit.o", "a record that was only half written"),
+];
+
+const SETTLE_MS: u64 = 500;
+const ROUNDS: u32 = 3;
+
+struct Demo {
+    rt: Runtime,
+    server: BpfServer,
+    timer: Timer,
+    slots: Slots,
+    space: Pages,
+    failures: u32,
+}
+
+fn main(rt: Runtime) -> ! {
+    rt.ready();
+    let failure = run(rt);
+    finish(rt, failure);
+    loop {
+        Notification(CPtr(slot::NOTIFICATION)).wait();
+    }
+}
+
+fn run(rt: Runtime) -> &'static str {
+    let Some(server) = rt.channel("bpf-server") else {
+        return "the manifest gives the demo no channel to bpf-server";
+    };
+    let Some((timer, _)) = rt.timer(0) else { return "the manifest gives the demo no timer" };
+    let (slots, space) = (Slots::new(rt.env()), Pages::new(rt.env().scratch));
+    let mut demo = Demo { rt, server: BpfServer(server), timer, slots, space, failures: 0 };
+    demo.refusals();
+    demo.sensor();
+    demo.filters();
+    demo.benchmark();
+    if demo.failures > 0 { "the demo met something that it did not expect; see above" } else { "" }
+}
+
+impl Demo {
+    fn sleep(&self, ms: u64) {
+        let until = time::ticks() + time::from_nanoseconds(ms * 1_000_000);
+        if self.timer.arm(until, 0).is_ok() {
+            while time::ticks() < until {
+                Notification(CPtr(slot::NOTIFICATION)).wait();
+            }
+        }
+    }
+
+    fn unexpected(&mut self, what: &str, failure: &Failure) {
+        self.failures += 1;
+        match failure {
+            Failure::Refused(why) => plain!("  {what}: {why:?}: {}", self.server.verdict()),
+            Failure::Error(error) => plain!("  {what}: {error}"),
+            Failure::Surprise => plain!("  {what}: bpf-server's answer makes no sense"),
+        }
+    }
+
+    fn refusals(&mut self) {
+        plain!("");
+        plain!("-- three programs that the verifier refuses --");
+        for (blob, about) in REFUSED {
+            match self.server.load(blob, None, [None; 4]) {
+                Err(Failure::Refused(_)) => {
+                    plain!("{blob}: refused ({about})");
+                    self.server.verdict().lines().for_each(|line| plain!("  | {line}"));
+                }
+                Ok(loaded) => {
+                    self.failures += 1;
+                    plain!("{blob}: was ACCEPTED, which is a bug");
+                    let _ = self.server.unload(loaded.id);
+                }
+                Err(failure) => self.unexpected(blob, &failure),
+            }
+        }
+    }
+
+    /// Shows the sensor and starts its samples.
+    fn sensor(&mut self) {
+        let Some(server) = self.rt.env().channels.iter().find(|c| c.name.starts_with("iio")) else { return };
+        let server = axiom_runtime::Endpoint(CPtr(server.slot));
+        plain!("");
+        plain!("-- sensors --");
+        let mut buffer = Buffer::new();
+        for device in 0.. {
+            let request = iio::Request::Device { device };
+            let Ok(iio::Reply::Device { name, present, channels }) =
+                call(server, iio::INTERFACE, &request, &mut buffer)
+            else {
+                break;
+            };
+            plain!("{name}: {channels} channels{}", if present { "" } else { ", NOT PRESENT" });
+            let request = iio::Request::Sample { device, hz: 100 };
+            if call::<_, iio::Reply>(server, iio::INTERFACE, &request, &mut buffer).is_err() {
+                plain!("  its samples could not be started");
+            }
+        }
+    }
+
+    fn load(
+        &mut self,
+        blob: &str,
+        replaces: Option<ProgramId>,
+        settings: [Option<Setting<'_>>; 4],
+    ) -> Option<Loaded> {
+        match self.server.load(blob, replaces, settings) {
+            Ok(p) => {
+                plain!(
+                    "{blob}: accepted as program {}: {} instructions, at most {} executed, {} bytes of machine code",
+                    p.id.0,
+                    p.insns,
+                    p.worst_case,
+                    p.code_bytes
+                );
+                Some(p)
+            }
+            Err(failure) => {
+                self.unexpected(blob, &failure);
+                None
+            }
+        }
+    }
+
+    fn filters(&mut self) {
+        plain!("");
+        plain!("-- programs on the live samples --");
+        let (low, high) = (self.number("minimum", -100), self.number("maximum", 100));
+        let range = |low, high| {
+            [
+                Some(Setting { name: "minimum", value: low }),
+                Some(Setting { name: "maximum", value: high }),
+                None,
+                None,
+            ]
+        };
+        let filter = self.load("iio_filter.o", None, range(low, high));
+        self.load("moving_average.o", None, [None; 4]);
+        self.load("hysteresis.o", None, [None; 4]);
+        let Some(filter) = filter else { return };
+        let mut ring = ring::map(self.server, filter.id, "events", &mut self.slots, &mut self.space);
+        if ring.is_none() {
+            self.failures += 1;
+            plain!("the filter's ring buffer could not be mapped");
+        }
+        for _ in 0..ROUNDS {
+            self.sleep(SETTLE_MS);
+            let mut got = (0u64, 0i32);
+            if let Some(ring) = &mut ring {
+                while let Some(value) = ring.consumer.next(|r| value_of(r.bytes)) {
+                    got = (got.0 + 1, value);
+                }
+            }
+            self.show(filter.id);
+            plain!("  ring buffer: {} events read, the last value {}", got.0, got.1);
+        }
+        plain!("-- the filter is replaced between two samples: {} to {} --", low / 2, high / 2);
+        if let Some(ring) = ring {
+            ring.unmap(&mut self.slots, &mut self.space);
+        }
+        if let Some(narrow) = self.load("iio_filter.o", Some(filter.id), range(low / 2, high / 2)) {
+            self.sleep(SETTLE_MS);
+            self.show(narrow.id);
+        }
+        plain!("-- loaded programs --");
+        let mut after = 0;
+        while let Some(next) = self.server.next(after, |p| {
+            plain!(
+                "{:>3} {:<16} {:<24} ran {:>6} accepted {:>6}  {} B code, {} B maps",
+                p.id.0,
+                p.name,
+                p.point,
+                p.runs,
+                p.accepted,
+                p.code_bytes,
+                p.map_bytes
+            );
+            p.id.0
+        }) {
+            after = next;
+        }
+        // Leave nothing behind: the benchmark starts from an empty system.
+        while let Some(id) = self.server.next(0, |p| p.id) {
+            if let Err(failure) = self.server.unload(id) {
+                self.unexpected("unload", &failure);
+                break;
+            }
+        }
+    }
+
+    fn show(&mut self, id: ProgramId) {
+        match self.server.counts(id) {
+            Some((runs, accepted)) => {
+                plain!("accel_x: {runs} samples, {accepted} accepted, {} dropped", runs - accepted);
+                if runs == 0 {
+                    self.failures += 1;
+                    plain!("  no sample has arrived");
+                }
+            }
+            None => {
+                self.failures += 1;
+                plain!("accel_x: the filter is gone");
+            }
+        }
+    }
+
+    fn number(&self, name: &str, otherwise: i64) -> i64 {
+        self.rt.arg(name).and_then(|v| v.parse().ok()).unwrap_or(otherwise)
+    }
+
+    fn benchmark(&mut self) {
+        let Some(server) = self.rt.channel("bench") else { return };
+        plain!("");
+        let mut buffer = Buffer::new();
+        match call(server, bench::INTERFACE, &bench::Request::Run, &mut buffer) {
+            Ok(bench::Reply::Done { metrics }) => plain!("{metrics} metrics"),
+            Ok(_) => self.failures += 1,
+            Err(error) => {
+                self.failures += 1;
+                plain!("the benchmark failed: {error}");
+            }
+        }
+    }
+}
+
+/// The value field of an IIO event in a ring buffer record.
+fn value_of(event: &[u8]) -> i32 {
+    event.get(16..20).and_then(|b| b.try_into().ok()).map_or(0, i32::from_le_bytes)
+}
+
+fn finish(rt: Runtime, failure: &str) {
+    if let Some(init) = rt.channel("init") {
+        let request = supervisor::Request::Finish { failure };
+        let _ = call::<_, supervisor::Reply>(init, supervisor::INTERFACE, &request, &mut Buffer::new());
+    }
+}

@@ -1,0 +1,109 @@
+//! bpf-server, as a client sees it.
+
+use alloc::string::String;
+use axiom_runtime::proto::bpf::{INTERFACE, Info, ProgramId, Refusal, Reply, Request, Setting, Source};
+use axiom_runtime::proto::{Error, env::slot};
+use axiom_runtime::sel4::CPtr;
+use axiom_runtime::{Buffer, CNode, Endpoint, call, call_with_cap};
+
+/// A client of bpf-server.
+#[derive(Clone, Copy)]
+pub struct BpfServer(pub Endpoint);
+
+/// A loaded program.
+#[derive(Clone, Copy)]
+pub struct Loaded {
+    /// Its number.
+    pub id: ProgramId,
+    /// BPF instructions.
+    pub insns: u32,
+    /// Bytes of machine code.
+    pub code_bytes: u32,
+    /// The verifier's bound.
+    pub worst_case: u64,
+}
+
+/// Why something was not done.
+pub enum Failure {
+    /// bpf-server says so.
+    Refused(Refusal),
+    /// It could not be asked.
+    Error(Error),
+    /// Its answer is not one to this request.
+    Surprise,
+}
+
+impl BpfServer {
+    fn ask<'b>(self, request: &Request<'_>, buffer: &'b mut Buffer) -> Result<Reply<'b>, Failure> {
+        match call(self.0, INTERFACE, request, buffer) {
+            Ok(Reply::Refused(why)) => Err(Failure::Refused(why)),
+            Ok(reply) => Ok(reply),
+            Err(error) => Err(Failure::Error(error)),
+        }
+    }
+
+    /// Loads an object of the bundle and attaches its program.
+    pub fn load(
+        self,
+        blob: &str,
+        replaces: Option<ProgramId>,
+        settings: [Option<Setting<'_>>; 4],
+    ) -> Result<Loaded, Failure> {
+        let request = Request::Load {
+            source: Source::Blob(blob),
+            program: "",
+            point: "",
+            attach: true,
+            replaces,
+            settings,
+        };
+        match self.ask(&request, &mut Buffer::new())? {
+            Reply::Loaded { program, insns, code_bytes, worst_case } => {
+                Ok(Loaded { id: program, insns, code_bytes, worst_case })
+            }
+            _ => Err(Failure::Surprise),
+        }
+    }
+
+    /// The text of the last refusal.
+    pub fn verdict(self) -> String {
+        let mut text = String::new();
+        let mut buffer = Buffer::new();
+        while let Ok(Reply::Text(part)) =
+            self.ask(&Request::Verdict { offset: text.len() as u32 }, &mut buffer)
+        {
+            if part.is_empty() {
+                break;
+            }
+            text.push_str(part);
+        }
+        text
+    }
+
+    /// Describes the first program behind this number.
+    pub fn next<R>(self, after: u32, f: impl FnOnce(&Info<'_>) -> R) -> Option<R> {
+        match self.ask(&Request::List { after }, &mut Buffer::new()) {
+            Ok(Reply::Info(info)) => Some(f(&info)),
+            _ => None,
+        }
+    }
+
+    /// Runs and acceptances of a program.
+    pub fn counts(self, id: ProgramId) -> Option<(u64, u64)> {
+        self.next(id.0 - 1, |info| (info.id == id).then_some((info.runs, info.accepted))).flatten()
+    }
+
+    /// Frees a program.
+    pub fn unload(self, id: ProgramId) -> Result<(), Failure> {
+        self.ask(&Request::Unload { program: id }, &mut Buffer::new()).map(|_| ())
+    }
+
+    /// Moves the capability for a page of a map into `to`; returns the map's pages and whether this one may be written.
+    pub fn map_frame(self, program: ProgramId, map: &str, page: u32, to: CPtr) -> Option<(u32, bool)> {
+        let request = Request::MapFrame { program, map, page };
+        let mut buffer = Buffer::new();
+        let (reply, came) = call_with_cap::<_, Reply>(self.0, INTERFACE, &request, None, &mut buffer).ok()?;
+        let Reply::Frame { pages, writable } = reply else { return None };
+        (came && CNode::OWN.move_to(to, CPtr(slot::RECEIVED)).is_ok()).then_some((pages, writable))
+    }
+}
