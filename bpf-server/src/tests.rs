@@ -431,3 +431,35 @@ fn memory_that_is_used_up_is_refused() {
     assert_eq!(verdict(&mut l), "no room for the program: bpf-server's memory is used up");
     assert_eq!(n, POOL as usize / 6);
 }
+
+/// The sample programs, where `bpf-server/programs/build` has compiled them (the recipe and CI do so first).
+#[test]
+fn the_samples_are_accepted_and_the_bad_ones_refused_with_their_lines() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/axiom/programs");
+    let Ok(files) = std::fs::read_dir(&folder) else {
+        eprintln!("skipped: {} does not exist; run bpf-server/programs/build", folder.display());
+        return;
+    };
+    let mut l = loader();
+    for name in ["accel_y", "accel_z"] {
+        l.platform().host.add_point(&format!("iio/adxl345/{name}"));
+    }
+    for file in files {
+        let path = file.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_string();
+        let bytes = std::fs::read(&path).unwrap();
+        for (i, chunk) in bytes.chunks(800).enumerate() {
+            l.handle(1, &Request::Upload { offset: i as u32 * 800, bytes: chunk }, (0, 0));
+        }
+        let request = load(Source::Uploaded);
+        if name.starts_with("bad_") {
+            let (why, text) = refused(&mut l, &request);
+            println!("{name}:\n{text}");
+            assert_eq!(why, Refusal::Verifier, "{name}");
+            assert!(text.contains(&format!("{name}.c:")), "{text}");
+        } else {
+            let id = loaded(&mut l, &request);
+            assert_eq!(l.handle(1, &Request::Unload { program: id }, (0, 0)).reply, Reply::Done);
+        }
+    }
+}
