@@ -920,7 +920,7 @@ fn constant(op: u8, off: i16, x: u64, y: u64, wide: bool) -> Option<u64> {
     Some(if wide { v } else { v as u32 as u64 })
 }
 
-fn compare(op: u8, x: u64, y: u64, wide: bool) -> bool {
+pub(crate) fn compare(op: u8, x: u64, y: u64, wide: bool) -> bool {
     let (x, y, a, b) =
         if wide { (x, y, x as i64, y as i64) } else { (x as u32 as u64, y as u32 as u64, x as i32 as i64, y as i32 as i64) };
     match op {
@@ -939,7 +939,7 @@ fn compare(op: u8, x: u64, y: u64, wide: bool) -> bool {
 }
 
 /// The operands of a comparison that came out as `holds`; `None` if it cannot.
-fn refine(op: u8, a: Num, b: Num, wide: bool, holds: bool) -> Option<(Num, Num)> {
+pub(crate) fn refine(op: u8, a: Num, b: Num, wide: bool, holds: bool) -> Option<(Num, Num)> {
     let (mut a, mut b) = (a, b);
     if op == 0x40 {
         let Some(mask) = b.constant().map(|m| if wide { m } else { m as u32 as u64 }) else { return Some((a, b)) };

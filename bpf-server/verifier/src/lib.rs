@@ -13,11 +13,15 @@
 #![no_std]
 #![forbid(unsafe_code)]
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 mod cfg;
 mod engine;
 mod exec;
 mod num;
+#[cfg(test)]
+mod num_tests;
 mod rank;
 mod report;
 mod ring;

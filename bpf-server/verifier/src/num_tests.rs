@@ -1,0 +1,125 @@
+//! Every operation on what is known of numbers, against the numbers themselves.
+use crate::exec::{compare, refine};
+use crate::num::{Num, Thresholds};
+use std::vec::Vec;
+use std::{panic, vec};
+
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    /// Numbers that sit at the edges more often than chance would put them there.
+    fn value(&mut self) -> u64 {
+        let r = self.next();
+        let small = (r >> 32 & 31).wrapping_sub(8);
+        match r % 12 {
+            0 => small,
+            1 => (i64::MIN as u64).wrapping_add(small),
+            2 => (u32::MAX as u64).wrapping_add(small),
+            3 => (i32::MAX as u64).wrapping_add(small),
+            4 => (i32::MIN as i64 as u64).wrapping_add(small),
+            5 => self.next() as u32 as u64,
+            6 => self.next() as i32 as i64 as u64,
+            7 => self.next() & 0xff,
+            8 => (1u64 << (r >> 40 & 63)).wrapping_add(small),
+            9 => self.next() << (r >> 40 & 63),
+            _ => self.next(),
+        }
+    }
+
+    /// A few values and what is known of them together.
+    fn set(&mut self) -> (Vec<u64>, Num) {
+        let n = 1 + self.next() as usize % 4;
+        let close = self.next() % 2 == 0;
+        let first = self.value();
+        let mut all = vec![first];
+        let step = self.next() % 70;
+        for _ in 1..n {
+            let v = if close { first.wrapping_add((self.next() % 8).wrapping_mul(step)) } else { self.value() };
+            all.push(v);
+        }
+        let mut known = Num::of(all[0]);
+        for v in &all[1..] {
+            known = if self.next() % 5 == 0 {
+                let t: Vec<u64> = vec![0, 1, 63, 64, 255, i32::MAX as u64, u32::MAX as u64, i64::MAX as u64];
+                let narrow: Vec<u64> = t.iter().copied().filter(|x| *x <= u32::MAX as u64).collect();
+                known.widen(Num::of(*v), &Thresholds { wide: &t, narrow: &narrow }, self.next() % 4 == 0)
+            } else {
+                known.join(Num::of(*v))
+            };
+        }
+        (all, known)
+    }
+}
+
+fn check(what: &str, x: u64, y: u64, result: u64, known: Num) {
+    assert!(known.contains(result), "{what} {x:#x} {y:#x} = {result:#x} is not in {known:x?}");
+}
+
+#[test]
+fn results_lie_in_what_is_known_of_them() {
+    let mut r = Random(0x9e37_79b9_7f4a_7c15);
+    let rounds = std::env::var("AXIOM_FUZZ_ROUNDS").ok().and_then(|v| v.parse().ok()).unwrap_or(60_000);
+    for _ in 0..rounds {
+        let (xs, a) = r.set();
+        let (ys, b) = r.set();
+        let shift = r.next() as u32 % 64;
+        let wide = r.next() % 2 == 0;
+        for &x in &xs {
+            assert!(a.contains(x), "{x:#x} not in {a:x?}");
+            check("zext", x, 0, x as u32 as u64, a.zext32());
+            for bits in [8, 16, 32] {
+                let s = ((x << (64 - bits)) as i64 >> (64 - bits)) as u64;
+                check("sext", x, bits as u64, s, a.sext(bits));
+            }
+            let cut = |v: u64| if wide { v } else { v as u32 as u64 };
+            let k = if wide { shift } else { shift % 32 };
+            let by = (k, k);
+            check("shl", x, k as u64, if wide { x << k } else { cut((x as u32 as u64) << k) }, a.shl(by, wide));
+            check("shr", x, k as u64, if wide { x >> k } else { (x as u32 >> k) as u64 }, a.shr(by, wide));
+            let s = if wide { (x as i64 >> k) as u64 } else { (x as i32 >> k) as u32 as u64 };
+            check("ashr", x, k as u64, s, a.ashr(by, wide));
+            let range = (k / 2, k);
+            for j in [k / 2, k, (k / 2 + k) / 2] {
+                check("shl", x, j as u64, if wide { x << j } else { cut((x as u32 as u64) << j) }, a.shl(range, wide));
+                check("shr", x, j as u64, if wide { x >> j } else { (x as u32 >> j) as u64 }, a.shr(range, wide));
+                let s = if wide { (x as i64 >> j) as u64 } else { (x as i32 >> j) as u32 as u64 };
+                check("ashr", x, j as u64, s, a.ashr(range, wide));
+            }
+            for &y in &ys {
+                check("add", x, y, cut(x.wrapping_add(y)), a.add(b, wide));
+                check("sub", x, y, cut(x.wrapping_sub(y)), a.sub(b, wide));
+                check("mul", x, y, cut(x.wrapping_mul(y)), a.mul(b, wide));
+                check("and", x, y, cut(x & y), a.and(b, wide));
+                check("or", x, y, cut(x | y), a.or(b, wide));
+                check("xor", x, y, cut(x ^ y), a.xor(b, wide));
+                let (u, v) = (cut(x), cut(y));
+                check("div", x, y, u.checked_div(v).unwrap_or(0), a.div(b, false, false, wide));
+                check("mod", x, y, u.checked_rem(v).unwrap_or(u), a.div(b, false, true, wide));
+                let (s, t) = if wide { (x as i64, y as i64) } else { (x as i32 as i64, y as i32 as i64) };
+                let q = if t == 0 { 0 } else { s.wrapping_div(t) };
+                let m = if t == 0 { s } else { s.wrapping_rem(t) };
+                check("sdiv", x, y, cut(q as u64), a.div(b, true, false, wide));
+                check("smod", x, y, cut(m as u64), a.div(b, true, true, wide));
+                for op in [0x10, 0x20, 0x30, 0x40, 0x50, 0x60, 0x70, 0xa0, 0xb0, 0xc0, 0xd0] {
+                    let holds = compare(op, x, y, wide);
+                    let Some((c, d)) = refine(op, a, b, wide, holds) else {
+                        panic!("{op:#x} wide={wide} {x:#x} {y:#x} is {holds}, but that was ruled out: {a:x?} {b:x?}")
+                    };
+                    assert!(c.contains(x) && d.contains(y), "{op:#x} wide={wide} {x:#x} {y:#x} {holds}: {c:x?} {d:x?} from {a:x?} {b:x?}");
+                }
+            }
+            if b.contains(x) {
+                assert!(a.meet(b).is_some_and(|m| m.contains(x)), "{x:#x} in both, not in the meet of {a:x?} {b:x?}");
+            }
+            assert!(a.join(b).contains(x) && b.join(a).contains(x));
+            assert!(!a.subset_of(b) || b.contains(x));
+        }
+    }
+}
