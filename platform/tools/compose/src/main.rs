@@ -1,2 +1,76 @@
-//! Checks a system manifest; writes the bundle and the report of who may reach what.
-fn main() {}
+//! `axiom-compose MANIFEST -o BUNDLE [--images DIR]... [--blobs DIR]... [--init NAME] [--report BASE]`
+//!
+//! Checks the manifest, writes the bundle, and BASE.md and BASE.json: who may reach what. With `--check` it writes nothing.
+use axiom_compose::{Options, compose, report};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: axiom-compose MANIFEST -o BUNDLE [--images DIR]... [--blobs DIR]... [--init NAME] [--report BASE] [--check]";
+
+fn run() -> Result<(), String> {
+    let mut options = Options { init: "axiom-init".into(), ..Options::default() };
+    let (mut output, mut base, mut check) = (None, None, false);
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value\n{USAGE}"));
+        match arg.as_str() {
+            "-o" | "--output" => output = Some(PathBuf::from(value()?)),
+            "--images" => options.images.push(value()?.into()),
+            "--blobs" => options.blobs.push(value()?.into()),
+            "--init" => options.init = value()?,
+            "--report" => base = Some(PathBuf::from(value()?)),
+            "--check" => check = true,
+            "-h" | "--help" => {
+                println!("{USAGE}");
+                return Ok(());
+            }
+            flag if flag.starts_with('-') => return Err(format!("unknown option '{flag}'\n{USAGE}")),
+            path if options.manifest.as_os_str().is_empty() => options.manifest = path.into(),
+            extra => return Err(format!("'{extra}' is one argument too many\n{USAGE}")),
+        }
+    }
+    if options.manifest.as_os_str().is_empty() || (output.is_none() && !check) {
+        return Err(USAGE.into());
+    }
+    let composed = compose(&options).map_err(|errors| {
+        let list: Vec<String> = errors.iter().map(|e| format!("error: {e}")).collect();
+        let plural = if list.len() == 1 { "mistake" } else { "mistakes" };
+        format!(
+            "{}\n{}: {} {plural}; nothing was written",
+            list.join("\n"),
+            options.manifest.display(),
+            list.len()
+        )
+    })?;
+    let write = |path: PathBuf, bytes: &[u8]| {
+        std::fs::write(&path, bytes).map_err(|e| format!("{}: cannot be written: {e}", path.display()))
+    };
+    let summary = format!(
+        "system '{}' for {}: {} servers, {} KiB",
+        composed.system.name,
+        composed.system.board,
+        composed.system.servers.len(),
+        composed.elf.len() / 1024
+    );
+    if check {
+        println!("{summary}; nothing wrong");
+        return Ok(());
+    }
+    if let Some(base) = base {
+        write(base.with_extension("md"), report::markdown(&composed).as_bytes())?;
+        write(base.with_extension("json"), report::json(&composed).as_bytes())?;
+    }
+    let output = output.unwrap_or_default();
+    println!("{summary} -> {}", output.display());
+    write(output, &composed.elf)
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}

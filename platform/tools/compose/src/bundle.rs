@@ -1,0 +1,83 @@
+//! Writing the bundle: the payload, and the ELF around it.
+use crate::image::{Image, Segment};
+use axiom_proto::bundle::{ADDRESS, MAGIC, System};
+
+/// Collects blobs; offsets count from the payload's start.
+pub struct Blobs {
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Blobs {
+    /// Blobs behind a description of at most that many bytes.
+    pub fn behind(description: usize) -> Self {
+        Self {
+            start: (MAGIC.len() as u64 + 8 + description as u64).next_multiple_of(4096),
+            bytes: Vec::new(),
+        }
+    }
+
+    /// Adds a blob on pages of its own; returns its offset.
+    pub fn add(&mut self, bytes: &[u8]) -> u64 {
+        let offset = self.start + self.bytes.len() as u64;
+        self.bytes.extend_from_slice(bytes);
+        self.bytes.resize(self.bytes.len().next_multiple_of(4096), 0);
+        offset
+    }
+}
+
+/// The payload; `None` if the description does not fit before the blobs.
+pub fn payload(system: &System, blobs: &Blobs) -> Option<Vec<u8>> {
+    let description = postcard::to_allocvec(system).ok()?;
+    let mut out = MAGIC.to_vec();
+    out.extend_from_slice(&(description.len() as u32).to_le_bytes());
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&description);
+    if out.len() as u64 > blobs.start {
+        return None;
+    }
+    out.resize(blobs.start as usize, 0);
+    out.extend_from_slice(&blobs.bytes);
+    Some(out)
+}
+
+/// An ELF with init's segments and the payload's, each on file pages of its own so that it can be mapped where it lies.
+pub fn elf(init: &Image, payload: &[u8]) -> Vec<u8> {
+    let last = Segment {
+        vaddr: ADDRESS as u64,
+        mem_size: payload.len() as u64,
+        bytes: payload.to_vec(),
+        write: false,
+        execute: false,
+    };
+    let segments: Vec<&Segment> = init.segments.iter().chain([&last]).collect();
+    let mut out = Vec::new();
+    out.extend_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0");
+    out.extend_from_slice(&2u16.to_le_bytes()); // ET_EXEC
+    out.extend_from_slice(&183u16.to_le_bytes()); // EM_AARCH64
+    out.extend_from_slice(&1u32.to_le_bytes());
+    out.extend_from_slice(&init.entry.to_le_bytes());
+    out.extend_from_slice(&64u64.to_le_bytes()); // program headers
+    out.extend_from_slice(&0u64.to_le_bytes()); // no section headers
+    out.extend_from_slice(&0u32.to_le_bytes());
+    for half in [64, 56, segments.len() as u16, 64, 0, 0] {
+        out.extend_from_slice(&half.to_le_bytes());
+    }
+    let mut offset = 4096u64;
+    for s in &segments {
+        let flags = 4 | u32::from(s.write) << 1 | u32::from(s.execute);
+        out.extend_from_slice(&1u32.to_le_bytes());
+        out.extend_from_slice(&flags.to_le_bytes());
+        // A segment that only reserves memory has no bytes in the file.
+        for word in [offset, s.vaddr, s.vaddr, s.bytes.len() as u64, s.mem_size, 4096] {
+            out.extend_from_slice(&word.to_le_bytes());
+        }
+        offset += (s.bytes.len() as u64).next_multiple_of(4096);
+    }
+    for s in &segments {
+        out.resize(out.len().next_multiple_of(4096), 0);
+        out.extend_from_slice(&s.bytes);
+    }
+    out.resize(out.len().next_multiple_of(4096), 0);
+    out
+}

@@ -1,0 +1,262 @@
+//! The rules that join servers: who calls whom, who owns what, whether it all fits.
+use crate::diagnostic::{At, Diagnostic, nearest};
+use crate::model::{Server, System};
+use std::collections::BTreeMap;
+
+/// First address behind a server's image.
+pub const HEAP_AT: u64 = 0x0400_0000;
+/// Room for heap and stack together, KiB: from the heap's start to the stack's top, less a guard.
+pub const ARENA_KIB: u64 = 128 * 1024 - 1024;
+
+/// Checks everything that needs no file.
+pub fn check(system: &System, errors: &mut Vec<Diagnostic>) {
+    let by_name: BTreeMap<&str, &Server> = system.servers.iter().map(|s| (s.name.as_str(), s)).collect();
+    for server in &system.servers {
+        channels(server, &by_name, errors);
+        time(server, errors);
+        room(server, errors);
+    }
+    cycles(system, &by_name, errors);
+    utilisation(system, errors);
+    owners(system, errors);
+}
+
+fn channels(server: &Server, by_name: &BTreeMap<&str, &Server>, errors: &mut Vec<Diagnostic>) {
+    let who = &server.name;
+    for (list, verb) in [(&server.calls, "calls"), (&server.signals, "signals")] {
+        for peer in list {
+            let name = peer.value.as_str();
+            if name == "init" {
+                errors.push(Diagnostic::new(
+                    &peer.at,
+                    format!("server '{who}' {verb} 'init'"),
+                    "every server has a channel to init; it is not granted by name",
+                    format!("leave 'init' out of {verb}"),
+                ));
+            } else if name == who {
+                errors.push(Diagnostic::new(
+                    &peer.at,
+                    format!("server '{who}' {verb} itself"),
+                    "a server that waits for itself waits for ever",
+                    format!("leave '{who}' out of {verb}"),
+                ));
+            } else if !by_name.contains_key(name) {
+                errors.push(Diagnostic::new(
+                    &peer.at,
+                    format!("server '{who}' {verb} '{name}', which no [server.{name}] describes"),
+                    format!("{verb} names servers of this system"),
+                    nearest(name, by_name.keys().copied().filter(|k| k != who)),
+                ));
+            }
+        }
+    }
+    for peer in &server.calls {
+        let Some(callee) = by_name.get(peer.value.as_str()).filter(|c| c.name != *who) else { continue };
+        if let Some(clients) = &callee.clients
+            && !clients.value.contains(who)
+        {
+            errors.push(Diagnostic::new(
+                &peer.at,
+                format!("server '{who}' calls '{}', which does not let it", callee.name),
+                format!(
+                    "'{}' is called only by its clients ({}: clients = {:?})",
+                    callee.name, clients.at, clients.value
+                ),
+                format!("add \"{who}\" to clients of [server.{}], or leave the call out", callee.name),
+            ));
+        }
+        let (mine, theirs) = (server.number("priority"), callee.number("priority"));
+        if theirs < mine {
+            errors.push(Diagnostic::new(
+                &peer.at,
+                format!("server '{who}' (priority {mine}) calls '{}' (priority {theirs})", callee.name),
+                "calls go uphill, to a server of higher priority: else a client holds up those between",
+                format!("priority of '{}' above {mine}, or of '{who}' below {theirs}", callee.name),
+            ));
+        } else if theirs == mine {
+            let what =
+                format!("server '{who}' and '{}', which it calls, both have priority {mine}", callee.name);
+            let rule = "calls go uphill, to a server of higher priority: equals can wait for each other";
+            let advice = format!("priority = {} for '{}'", (mine + 1).min(254), callee.name);
+            errors.push(Diagnostic::new(&peer.at, what, rule, advice));
+        }
+    }
+    if let Some(clients) = &server.clients {
+        for client in &clients.value {
+            match by_name.get(client.as_str()) {
+                None => errors.push(Diagnostic::new(
+                    &clients.at,
+                    format!(
+                        "server '{who}' grants itself to '{client}', which no [server.{client}] describes"
+                    ),
+                    "clients names servers of this system",
+                    nearest(client, by_name.keys().copied().filter(|k| k != who)),
+                )),
+                Some(c) if !c.calls.iter().any(|p| p.value == *who) => errors.push(Diagnostic::new(
+                    &clients.at,
+                    format!("server '{who}' lets '{client}' call it, but '{client}' does not"),
+                    "no right without a use",
+                    format!("leave '{client}' out, or calls = [\"{who}\"] in [server.{client}]"),
+                )),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn time(server: &Server, errors: &mut Vec<Diagnostic>) {
+    let (budget, period) = (server.number("budget_us"), server.number("period_us"));
+    if budget > period {
+        errors.push(Diagnostic::new(
+            server.number_at("budget_us"),
+            format!("server '{}': budget_us = {budget} is more than period_us = {period}", server.name),
+            "a server runs at most its budget in every period",
+            format!("budget_us = {period}"),
+        ));
+    }
+}
+
+/// A server's share of the processor, in millionths.
+pub fn share_ppm(server: &Server) -> u64 {
+    server.number("budget_us") * 1_000_000 / server.number("period_us").max(1)
+}
+
+fn utilisation(system: &System, errors: &mut Vec<Diagnostic>) {
+    let sum: u64 = system.servers.iter().map(share_ppm).sum();
+    if sum > 1_000_000 {
+        let Some(largest) = system.servers.iter().max_by_key(|s| share_ppm(s)) else { return };
+        let keep = share_ppm(largest).saturating_sub(sum - 1_000_000);
+        let advice = match keep * largest.number("period_us") / 1_000_000 {
+            budget if budget >= 20 => {
+                format!("budget_us = {budget} for '{}', which has the largest share", largest.name)
+            }
+            _ => "smaller budgets or longer periods for several servers".into(),
+        };
+        errors.push(Diagnostic::new(
+            largest.number_at("budget_us"),
+            format!("the budgets add up to {}.{} % of the processor", sum / 10_000, sum / 1000 % 10),
+            "all budgets together fit one processor (100 %)",
+            advice,
+        ));
+    }
+}
+
+fn room(server: &Server, errors: &mut Vec<Diagnostic>) {
+    let (heap, stack) = (server.number("heap_kib"), server.number("stack_kib"));
+    if heap + stack > ARENA_KIB {
+        errors.push(Diagnostic::new(
+            server.number_at("heap_kib"),
+            format!("server '{}': heap_kib = {heap} and stack_kib = {stack} overlap", server.name),
+            format!("heap and stack share a window of {ARENA_KIB} KiB"),
+            format!("heap_kib = {}", ARENA_KIB - stack),
+        ));
+    }
+    for key in ["stack_kib", "heap_kib", "dma_kib", "scratch_kib"] {
+        let value = server.number(key);
+        if value % 4 != 0 {
+            errors.push(Diagnostic::new(
+                server.number_at(key),
+                format!("server '{}': {key} = {value} is not whole pages", server.name),
+                "memory is given in pages of 4 KiB",
+                format!("{key} = {}", value.next_multiple_of(4)),
+            ));
+        }
+    }
+    let untyped = server.number("untyped_kib");
+    if untyped != 0 && (!untyped.is_power_of_two() || untyped < 4) {
+        errors.push(Diagnostic::new(
+            server.number_at("untyped_kib"),
+            format!("server '{}': untyped_kib = {untyped} is not a power of two from 4", server.name),
+            "untyped memory comes in powers of two",
+            format!("untyped_kib = {}", untyped.next_power_of_two().max(4)),
+        ));
+    }
+}
+
+/// What a system must hold in RAM besides images and files, KiB.
+fn own_kib(server: &Server) -> u64 {
+    ["stack_kib", "heap_kib", "dma_kib", "untyped_kib"].iter().map(|k| server.number(k)).sum::<u64>() + 128
+}
+
+/// Whether it fits the board's RAM, with what kernel and init need; the bundle's size is known by then.
+pub fn memory(system: &System, bundle_bytes: u64, errors: &mut Vec<Diagnostic>) {
+    let own: u64 = system.servers.iter().map(own_kib).sum();
+    let need = own + bundle_bytes.div_ceil(1024) + 4096;
+    let have = system.memory_mib * 1024;
+    if need > have {
+        let Some(largest) = system.servers.iter().max_by_key(|s| s.number("heap_kib")) else { return };
+        let heap = largest.number("heap_kib");
+        let fits = heap.saturating_sub(need - have) / 4 * 4;
+        errors.push(Diagnostic::new(
+            largest.number_at("heap_kib"),
+            format!(
+                "the servers need {need} KiB; server '{}' has the largest heap, heap_kib = {heap}",
+                largest.name
+            ),
+            format!(
+                "all servers, the bundle and the kernel fit the board's RAM: memory_mib = {}",
+                system.memory_mib
+            ),
+            if fits >= 4 {
+                format!("heap_kib = {fits}")
+            } else {
+                format!("memory_mib = {}", need.div_ceil(1024))
+            },
+        ));
+    }
+}
+
+/// Circles of calls, each named once, by its path.
+fn cycles(system: &System, by_name: &BTreeMap<&str, &Server>, errors: &mut Vec<Diagnostic>) {
+    let mut reported: Vec<Vec<&str>> = Vec::new();
+    for start in &system.servers {
+        let mut paths: Vec<Vec<&str>> = vec![vec![&start.name]];
+        let mut seen: Vec<&str> = Vec::new();
+        while let Some(path) = paths.pop() {
+            let Some(server) = path.last().and_then(|name| by_name.get(name)) else { continue };
+            for peer in &server.calls {
+                let name = peer.value.as_str();
+                if name == start.name && path.len() > 1 {
+                    let mut members = path.clone();
+                    members.sort_unstable();
+                    if !reported.contains(&members) {
+                        reported.push(members);
+                        errors.push(Diagnostic::new(
+                            &peer.at,
+                            format!("calls go in a circle: {} -> {name}", path.join(" -> ")),
+                            "calls make no circle: its servers would wait for each other for ever",
+                            format!("signals = [\"{name}\"] in [server.{}] instead of the call", server.name),
+                        ));
+                    }
+                } else if !seen.contains(&name) && !path.contains(&name) {
+                    seen.push(name);
+                    let mut longer = path.clone();
+                    longer.push(name);
+                    paths.push(longer);
+                }
+            }
+        }
+    }
+}
+
+fn owners(system: &System, errors: &mut Vec<Diagnostic>) {
+    let mut owner: BTreeMap<(&str, Option<u32>, u32), (&str, &At)> = BTreeMap::new();
+    for server in &system.servers {
+        for device in &server.devices {
+            let d = &device.value;
+            let key = (d.compatible.as_str(), d.virtio_id, d.instance);
+            if let Some((first, at)) = owner.insert(key, (&server.name, &device.at)) {
+                let id = d.virtio_id.map_or(String::new(), |id| format!(", virtio_id {id}"));
+                errors.push(Diagnostic::new(
+                    &device.at,
+                    format!(
+                        "server '{}' is given {} (instance {}{id}), which '{first}' has",
+                        server.name, d.compatible, d.instance
+                    ),
+                    format!("a device belongs to one server (first given at {at})"),
+                    format!("instance = {}, or a call to '{first}'", d.instance + 1),
+                ));
+            }
+        }
+    }
+}

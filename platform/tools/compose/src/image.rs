@@ -1,0 +1,125 @@
+//! Reading a server's ELF: the segments to map, or why it cannot be mapped.
+use object::LittleEndian;
+use object::elf;
+use object::read::elf::{FileHeader, ProgramHeader};
+
+/// A loadable segment, starting on a page.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Segment {
+    /// Page-aligned address.
+    pub vaddr: u64,
+    /// Bytes in memory.
+    pub mem_size: u64,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// May be written.
+    pub write: bool,
+    /// May be executed.
+    pub execute: bool,
+}
+
+impl Segment {
+    /// The page behind it.
+    pub fn end(&self) -> u64 {
+        (self.vaddr + self.mem_size).next_multiple_of(4096)
+    }
+}
+
+/// An image.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Image {
+    /// Where it starts.
+    pub entry: u64,
+    /// What it maps.
+    pub segments: Vec<Segment>,
+}
+
+/// Why an image cannot be used: what, the rule, what to try.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal(pub String, pub &'static str, pub &'static str);
+
+fn refuse<T>(what: impl Into<String>, rule: &'static str, advice: &'static str) -> Result<T, Refusal> {
+    Err(Refusal(what.into(), rule, advice))
+}
+
+const BUILD: &str = "build it with platform/tools/axiom-cargo server build --profile system";
+const WINDOW: &str = "an image lies between low and high end of its window, no byte twice";
+
+/// Reads an image that must lie in `window`.
+pub fn read(data: &[u8], window: std::ops::Range<u64>) -> Result<Image, Refusal> {
+    const STATIC: &str = "an image is a static 64-bit little-endian aarch64 ELF executable";
+    if !data.starts_with(b"\x7fELF") {
+        return refuse("is not an ELF file", STATIC, BUILD);
+    }
+    let broken = |e: object::Error| Refusal(format!("is a damaged ELF file: {e}"), STATIC, BUILD);
+    let header = elf::FileHeader64::<LittleEndian>::parse(data).map_err(broken)?;
+    let endian = LittleEndian;
+    header.endian().map_err(broken)?;
+    if header.e_machine(endian) != elf::EM_AARCH64 {
+        return refuse(format!("is for machine number {}", header.e_machine(endian)), STATIC, BUILD);
+    }
+    if header.e_type(endian) != elf::ET_EXEC {
+        return refuse(
+            "is not a fixed-address executable",
+            STATIC,
+            "relocation-model=static, a linker script",
+        );
+    }
+    let mut segments: Vec<Segment> = Vec::new();
+    for ph in header.program_headers(endian, data).map_err(broken)? {
+        match ph.p_type(endian) {
+            elf::PT_INTERP | elf::PT_DYNAMIC => return refuse("is dynamically linked", STATIC, BUILD),
+            elf::PT_LOAD if ph.p_memsz(endian) > 0 => {}
+            _ => continue,
+        }
+        let (vaddr, mem) = (ph.p_vaddr(endian), ph.p_memsz(endian));
+        let (write, execute) = (ph.p_flags(endian).0 & elf::PF_W.0 != 0, ph.p_flags(endian).0 & elf::PF_X.0 != 0);
+        if write && execute {
+            return refuse(
+                format!("has a segment at {vaddr:#x} that is writable and executable"),
+                "no memory is both: write or execute",
+                "give data and text sections of their own segments in the linker script",
+            );
+        }
+        let end = vaddr.checked_add(mem).filter(|end| vaddr >= window.start && *end <= window.end);
+        if end.is_none() {
+            return refuse(
+                format!(
+                    "has a segment at {vaddr:#x}+{mem:#x} outside {:#x}..{:#x}",
+                    window.start, window.end
+                ),
+                WINDOW,
+                "link it to the window's start",
+            );
+        }
+        let Ok(file) = ph.data(endian, data) else {
+            return refuse(format!("ends before its segment at {vaddr:#x} does"), STATIC, BUILD);
+        };
+        if file.len() as u64 > mem {
+            return refuse(format!("has more file than memory in its segment at {vaddr:#x}"), STATIC, BUILD);
+        }
+        let before = vaddr % 4096;
+        let mut bytes = vec![0; before as usize];
+        bytes.extend_from_slice(file);
+        segments.push(Segment { vaddr: vaddr - before, mem_size: mem + before, bytes, write, execute });
+    }
+    segments.sort_by_key(|s| s.vaddr);
+    for pair in segments.windows(2) {
+        if pair[0].end() > pair[1].vaddr {
+            return refuse(
+                format!("has segments at {:#x} and {:#x} that share a page", pair[0].vaddr, pair[1].vaddr),
+                "each segment has pages of its own, because rights are by page",
+                "link with -z separate-loadable-segments, or ALIGN(4096) in the linker script",
+            );
+        }
+    }
+    let entry = header.e_entry(endian);
+    if !segments.iter().any(|s| s.execute && (s.vaddr..s.vaddr + s.mem_size).contains(&entry)) {
+        return refuse(
+            format!("starts at {entry:#x}, where no code is"),
+            "the entry point lies in an executable segment",
+            "ENTRY(_start) in the linker script, and axiom_runtime::entry!(main) in the server",
+        );
+    }
+    Ok(Image { entry, segments })
+}

@@ -1,0 +1,424 @@
+//! Located values to typed ones: every key of the manifest, its type and its range.
+use crate::diagnostic::{At, Diagnostic, nearest};
+use crate::source::{Located, Raw, RawServer};
+use axiom_proto::bundle::Restart;
+use std::collections::BTreeMap;
+use toml_edit::{InlineTable, Value};
+
+/// A value with its place.
+#[derive(Clone, Debug)]
+pub struct Placed<T> {
+    /// The value.
+    pub value: T,
+    /// Where it stands.
+    pub at: At,
+}
+
+/// A device as the manifest asks for it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Device {
+    /// The server's name for it.
+    pub name: String,
+    /// The device tree's.
+    pub compatible: String,
+    /// For virtio: the device type.
+    pub virtio_id: Option<u32>,
+    /// Which of several.
+    pub instance: u32,
+    /// Interrupts too?
+    pub interrupts: bool,
+    /// May be absent?
+    pub optional: bool,
+}
+
+/// A server as the manifest asks for it.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Its name.
+    pub name: String,
+    /// Its heading.
+    pub at: At,
+    /// File name of its image.
+    pub image: Placed<String>,
+    /// Numbers by key; every key of [`NUMBERS`] is here.
+    pub numbers: BTreeMap<&'static str, Placed<u64>>,
+    /// Yes or no by key; every key of [`FLAGS`] is here.
+    pub flags: BTreeMap<&'static str, bool>,
+    /// Whom it calls.
+    pub calls: Vec<Placed<String>>,
+    /// Whom it signals.
+    pub signals: Vec<Placed<String>>,
+    /// Who alone may call it, if it says so.
+    pub clients: Option<Placed<Vec<String>>>,
+    /// Its devices.
+    pub devices: Vec<Placed<Device>>,
+    /// Its files.
+    pub blobs: Vec<Placed<String>>,
+    /// After a crash.
+    pub restart: Restart,
+    /// Settings.
+    pub args: Vec<(String, String)>,
+}
+
+impl Server {
+    /// A number of [`NUMBERS`].
+    pub fn number(&self, key: &str) -> u64 {
+        self.numbers.get(key).map_or(0, |n| n.value)
+    }
+
+    /// Where that number stands.
+    pub fn number_at(&self, key: &str) -> &At {
+        self.numbers.get(key).map_or(&self.at, |n| &n.at)
+    }
+
+    /// A flag of [`FLAGS`].
+    pub fn flag(&self, key: &str) -> bool {
+        self.flags.get(key).copied().unwrap_or(false)
+    }
+}
+
+/// A system as the manifest asks for it.
+#[derive(Clone, Debug)]
+pub struct System {
+    /// Its name.
+    pub name: String,
+    /// Its board.
+    pub board: String,
+    /// The least RAM of the board, MiB.
+    pub memory_mib: u64,
+    /// Where `[system]` stands.
+    pub at: At,
+    /// The servers.
+    pub servers: Vec<Server>,
+}
+
+/// key, smallest, largest, default (none: must be given), unit.
+pub const NUMBERS: &[(&str, u64, u64, Option<u64>, &str)] = &[
+    ("priority", 1, 254, None, "(254 is the highest; init has 255)"),
+    ("budget_us", 20, 10_000_000, None, "microseconds"),
+    ("period_us", 20, 10_000_000, None, "microseconds"),
+    ("stack_kib", 4, 8192, Some(16), "KiB"),
+    ("heap_kib", 4, 126_976, Some(64), "KiB"),
+    ("timers", 0, 32, Some(0), "timers"),
+    ("untyped_kib", 0, 65_536, Some(0), "KiB"),
+    ("dma_kib", 0, 16_384, Some(0), "KiB"),
+    ("scratch_kib", 0, 262_144, Some(0), "KiB"),
+];
+/// key, default.
+pub const FLAGS: &[(&str, bool)] = &[
+    ("trace", false),
+    ("makes_threads", false),
+    ("hosts_bpf", false),
+    ("watches_restarts", false),
+    ("reports_ready", true),
+];
+const OTHERS: &[&str] =
+    &["image", "calls", "signals", "clients", "devices", "blobs", "restart", "args", "removed"];
+const DEVICE_KEYS: &[&str] = &["name", "compatible", "virtio_id", "instance", "interrupts", "optional"];
+/// What the kernel keeps for itself, by the start of its `compatible`.
+const KERNELS_OWN: &[&str] =
+    &["arm,gic", "arm,cortex-a15-gic", "arm,armv8-timer", "arm,armv7-timer", "arm,psci"];
+
+fn show(value: &Value) -> String {
+    value.to_string().trim().to_owned()
+}
+
+struct Reader<'a> {
+    who: String,
+    keys: &'a BTreeMap<String, Located>,
+    at: &'a At,
+    errors: &'a mut Vec<Diagnostic>,
+}
+
+impl Reader<'_> {
+    fn wrong(&mut self, found: &Located, rule: &str, advice: &str) {
+        let (key, what) = (found.at.clone(), format!("{}: {}", self.who, show(&found.value)));
+        self.errors.push(Diagnostic::new(&key, what, rule, advice));
+    }
+
+    fn text(&mut self, key: &str, advice: &str) -> Option<Placed<String>> {
+        let Some(found) = self.keys.get(key) else {
+            self.errors.push(Diagnostic::new(
+                self.at,
+                format!("{} has no {key}", self.who),
+                format!("{key} must be given"),
+                advice,
+            ));
+            return None;
+        };
+        match found.value.as_str() {
+            Some(text) if !text.is_empty() => Some(Placed { value: text.into(), at: found.at.clone() }),
+            _ => {
+                self.wrong(&found.clone(), &format!("{key} is a text"), advice);
+                None
+            }
+        }
+    }
+
+    fn number(&mut self, spec: &(&str, u64, u64, Option<u64>, &str)) -> Option<Placed<u64>> {
+        let (key, least, most, default, unit) = *spec;
+        let Some(found) = self.keys.get(key) else {
+            if default.is_none() {
+                self.errors.push(Diagnostic::new(
+                    self.at,
+                    format!("{} has no {key}", self.who),
+                    format!("{key} must be given, {least} to {most} {unit}"),
+                    format!("{key} = {}", least.max(1000).min(most)),
+                ));
+                return None;
+            }
+            return default.map(|value| Placed { value, at: self.at.clone() });
+        };
+        match found.value.as_integer().and_then(|n| u64::try_from(n).ok()) {
+            Some(value) if (least..=most).contains(&value) => Some(Placed { value, at: found.at.clone() }),
+            Some(value) => {
+                let near = value.clamp(least, most);
+                let what = format!("{}: {key} = {value} is out of range", self.who);
+                let rule = format!("{key} is {least} to {most} {unit}");
+                self.errors.push(Diagnostic::new(&found.at, what, rule, format!("{key} = {near}")));
+                None
+            }
+            None => {
+                let what = format!("{}: {key} = {} is not a whole number", self.who, show(&found.value));
+                let rule = format!("{key} is {least} to {most} {unit}");
+                self.errors.push(Diagnostic::new(&found.at, what, rule, format!("{key} = {least}")));
+                None
+            }
+        }
+    }
+
+    fn flag(&mut self, key: &str, default: bool) -> bool {
+        let Some(found) = self.keys.get(key) else { return default };
+        found.value.as_bool().unwrap_or_else(|| {
+            let what = format!("{}: {key} = {} is neither true nor false", self.who, show(&found.value));
+            self.errors.push(Diagnostic::new(
+                &found.at,
+                what,
+                "it is a yes or a no",
+                format!("{key} = true"),
+            ));
+            default
+        })
+    }
+
+    fn texts(&mut self, key: &str) -> Vec<Placed<String>> {
+        let Some(found) = self.keys.get(key) else { return Vec::new() };
+        let list: Option<Vec<String>> =
+            found.value.as_array().and_then(|a| a.iter().map(|v| v.as_str().map(str::to_owned)).collect());
+        let Some(list) = list else {
+            let what = format!("{}: {key} = {} is not a list of texts", self.who, show(&found.value));
+            self.errors.push(Diagnostic::new(
+                &found.at,
+                what,
+                format!("{key} is a list of names"),
+                format!("{key} = [\"console\"]"),
+            ));
+            return Vec::new();
+        };
+        for (i, name) in list.iter().enumerate() {
+            if list[..i].contains(name) {
+                self.errors.push(Diagnostic::new(
+                    &found.at,
+                    format!("{}: {key} names '{name}' twice", self.who),
+                    "one right is granted once",
+                    format!("leave one '{name}' out"),
+                ));
+            }
+        }
+        list.into_iter().map(|value| Placed { value, at: found.at.clone() }).collect()
+    }
+
+    fn unknown(&mut self, known: &[&str]) {
+        for (key, found) in self.keys {
+            if !known.contains(&key.as_str()) {
+                self.errors.push(Diagnostic::new(
+                    &found.at,
+                    format!("{}: unknown key '{key}'", self.who),
+                    format!("the keys here are {}", known.join(", ")),
+                    nearest(key, known.iter().copied()),
+                ));
+            }
+        }
+    }
+}
+
+/// Reads every key; what is wrong goes to `errors`.
+pub fn read(raw: &Raw, errors: &mut Vec<Diagnostic>) -> Option<System> {
+    let at = raw.at.clone()?;
+    let mut r = Reader { who: "[system]".into(), keys: &raw.system, at: &at, errors };
+    r.unknown(&["name", "board", "memory_mib"]);
+    let name = r.text("name", "[system] name = \"main\"");
+    let board = r.text("board", "board = \"qemu-aarch64\"");
+    let memory = r.number(&("memory_mib", 16, 1 << 20, Some(1024), "MiB"));
+    if raw.servers.is_empty() {
+        errors.push(Diagnostic::new(
+            &at,
+            "the system has no server",
+            "a system has 1 to 62 servers",
+            "[server.console]",
+        ));
+    } else if let Some(extra) = raw.servers.get(62) {
+        let what = format!("server '{}' is number {}", extra.name, raw.servers.len());
+        errors.push(Diagnostic::new(
+            &extra.at,
+            what,
+            "a system has 1 to 62 servers",
+            "take servers together",
+        ));
+    }
+    let servers: Vec<_> = raw.servers.iter().filter_map(|s| server(s, errors)).collect();
+    Some(System { name: name?.value, board: board?.value, memory_mib: memory?.value, at, servers })
+}
+
+fn server(raw: &RawServer, errors: &mut Vec<Diagnostic>) -> Option<Server> {
+    let mut r = Reader { who: format!("server '{}'", raw.name), keys: &raw.keys, at: &raw.at, errors };
+    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if raw.name.is_empty() || raw.name.len() > 24 || !raw.name.chars().all(good) || raw.name == "init" {
+        let what = format!("'{}' cannot name a server", raw.name);
+        let rule = "names are 1 to 24 of a-z, 0-9 and '-'; 'init' is the root task's";
+        r.errors.push(Diagnostic::new(&raw.at, what, rule, format!("[server.{}]", mend(&raw.name))));
+    }
+    let known: Vec<&str> =
+        NUMBERS.iter().map(|n| n.0).chain(FLAGS.iter().map(|f| f.0)).chain(OTHERS.iter().copied()).collect();
+    r.unknown(&known);
+    let image = r.text("image", &format!("image = \"axiom-{}\"", raw.name));
+    let mut numbers = BTreeMap::new();
+    let mut whole = true;
+    for spec in NUMBERS {
+        match r.number(spec) {
+            Some(n) => drop(numbers.insert(spec.0, n)),
+            None => whole = false,
+        }
+    }
+    let flags = FLAGS.iter().map(|(key, default)| (*key, r.flag(key, *default))).collect();
+    let (calls, signals, blobs) = (r.texts("calls"), r.texts("signals"), r.texts("blobs"));
+    let clients = raw.keys.get("clients").map(|found| Placed {
+        value: r.texts("clients").into_iter().map(|p| p.value).collect(),
+        at: found.at.clone(),
+    });
+    let devices = devices(&mut r);
+    let restart = restart(&mut r);
+    let args = raw.args.iter().map(|(key, found)| (key.clone(), plain(&found.value))).collect();
+    if !whole {
+        return None;
+    }
+    Some(Server {
+        name: raw.name.clone(),
+        at: raw.at.clone(),
+        image: image?,
+        numbers,
+        flags,
+        calls,
+        signals,
+        clients,
+        devices,
+        blobs,
+        restart,
+        args,
+    })
+}
+
+fn mend(name: &str) -> String {
+    let mended: String = name
+        .to_lowercase()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .take(24)
+        .collect();
+    if mended.is_empty() || mended == "init" { "my-server".into() } else { mended }
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| show(value), str::to_owned)
+}
+
+fn restart(r: &mut Reader<'_>) -> Restart {
+    let Some(found) = r.keys.get("restart") else { return Restart::Never };
+    let max = found.value.as_inline_table().filter(|t| t.len() == 1).and_then(|t| t.get("max")?.as_integer());
+    match (found.value.as_str(), max.and_then(|n| u32::try_from(n).ok())) {
+        (Some("always"), _) => Restart::Always,
+        (Some("never"), _) => Restart::Never,
+        (_, Some(n)) if n > 0 => Restart::Max(n),
+        (text, _) => {
+            let what = format!("{}: restart = {} is no policy", r.who, show(&found.value));
+            let advice = text.map_or("restart = { max = 3 }".into(), |t| nearest(t, ["always", "never"]));
+            let rule = "restart is \"always\", \"never\" or { max = <how often> }";
+            r.errors.push(Diagnostic::new(&found.at, what, rule, advice));
+            Restart::Never
+        }
+    }
+}
+
+fn devices(r: &mut Reader<'_>) -> Vec<Placed<Device>> {
+    let Some(found) = r.keys.get("devices") else { return Vec::new() };
+    let example = "devices = [{ name = \"uart\", compatible = \"arm,pl011\" }]";
+    let Some(array) = found.value.as_array() else {
+        r.wrong(&found.clone(), "devices is a list of tables", example);
+        return Vec::new();
+    };
+    let mut list: Vec<Placed<Device>> = Vec::new();
+    for value in array {
+        let Some(table) = value.as_inline_table() else {
+            let one = Located { value: value.clone(), at: found.at.clone() };
+            r.wrong(&one, "a device is a table", example);
+            continue;
+        };
+        if let Some(device) = device(r, table, &found.at) {
+            if list.iter().any(|d| d.value.name == device.name) {
+                r.errors.push(Diagnostic::new(
+                    &found.at,
+                    format!("{}: two devices are named '{}'", r.who, device.name),
+                    "a server's devices have different names",
+                    format!("name = \"{}2\"", device.name),
+                ));
+            }
+            list.push(Placed { value: device, at: found.at.clone() });
+        }
+    }
+    list
+}
+
+fn device(r: &mut Reader<'_>, table: &InlineTable, at: &At) -> Option<Device> {
+    let keys: BTreeMap<String, Located> =
+        table.iter().map(|(k, v)| (k.to_owned(), Located { value: v.clone(), at: at.clone() })).collect();
+    let mut d = Reader { who: format!("{}, a device", r.who), keys: &keys, at, errors: r.errors };
+    d.unknown(DEVICE_KEYS);
+    let name = d.text("name", "name = \"uart\"");
+    let compatible = d.text("compatible", "compatible = \"arm,pl011\"")?.value;
+    let instance = d.number(&("instance", 0, 255, Some(0), "(which of several, from 0)"))?.value as u32;
+    let virtio = keys.contains_key("virtio_id");
+    let virtio_id = d.number(&("virtio_id", 1, 63, Some(0), "(34 is I2C)"))?.value as u32;
+    let (interrupts, optional) = (d.flag("interrupts", true), d.flag("optional", false));
+    let wrong = |what: &str, rule: &str, advice: &str| {
+        Diagnostic::new(at, format!("{}: compatible = \"{compatible}\" {what}", r.who), rule, advice)
+    };
+    let (vendor, model) = compatible.split_once(',').unwrap_or(("", ""));
+    if vendor.is_empty()
+        || model.is_empty()
+        || compatible.chars().any(|c| c.is_whitespace() || !c.is_ascii_graphic())
+    {
+        let advice = nearest(&compatible, ["arm,pl011", "virtio,mmio", "arm,pl061", "arm,pl031"]);
+        d.errors.push(wrong("is not a device-tree name", "compatible is \"manufacturer,model\"", &advice));
+    } else if KERNELS_OWN.iter().any(|own| compatible.starts_with(own)) {
+        d.errors.push(wrong(
+            "is the kernel's own",
+            "interrupt controller, CPU timer and firmware are never given to a server",
+            "ask for interrupts with the device that raises them, for time with timers = 1",
+        ));
+    }
+    if (compatible == "virtio,mmio") != virtio {
+        d.errors.push(wrong(
+            if virtio { "has a virtio_id" } else { "has no virtio_id" },
+            "virtio_id says which virtio device is meant, for \"virtio,mmio\" only",
+            if virtio { "leave virtio_id out" } else { "virtio_id = 34 (I2C)" },
+        ));
+    }
+    Some(Device {
+        name: name?.value,
+        compatible,
+        virtio_id: virtio.then_some(virtio_id),
+        instance,
+        interrupts,
+        optional,
+    })
+}

@@ -1,0 +1,221 @@
+//! Who may reach what: every object, capability, mapping and interrupt of every server, as Markdown and as JSON.
+use crate::Composed;
+use axiom_proto::bundle::{Restart, Server};
+use axiom_proto::{bpf_host, env};
+use serde_json::{Value, json};
+use std::fmt::Write;
+
+/// One line of a table: what, which rights, why.
+struct Row(String, String, String);
+
+fn row(what: impl Into<String>, rights: &str, why: impl Into<String>) -> Row {
+    Row(what.into(), rights.into(), why.into())
+}
+
+fn objects(s: &Server) -> Vec<Row> {
+    let mut rows = vec![
+        row("VSpace", "1", "its address space"),
+        row("CNode", "1", "its capabilities, 1024 slots"),
+        row("TCB", "1", format!("its thread, priority {}", s.priority)),
+        row("SchedContext", "1", format!("{} us in every {} us", s.budget_us, s.period_us)),
+        row("Reply", "1", "the client that it serves; init answers in its place after a crash"),
+        row("Endpoint", "1", "where it receives; survives restarts"),
+        row("Notification", "1", "bound to its thread; survives restarts"),
+    ];
+    if s.timers > 0 {
+        rows.push(row("Timer", &s.timers.to_string(), "signals its notification"));
+    }
+    if s.untyped_kib > 0 {
+        rows.push(row("Untyped", "1", format!("{} KiB for objects of its own", s.untyped_kib)));
+    }
+    let pages: u64 = s.segments.iter().filter(|g| g.write).map(|g| g.mem_size.div_ceil(4096)).sum::<u64>()
+        + u64::from(s.stack_kib + s.heap_kib + s.dma_kib).div_ceil(4)
+        + 2;
+    rows.push(row(
+        "Frame",
+        &pages.to_string(),
+        "pages of its own (data, stack, heap, devices' memory, messages)",
+    ));
+    let shared: u64 = s.segments.iter().filter(|g| !g.write).map(|g| g.mem_size.div_ceil(4096)).sum::<u64>()
+        + s.blobs.iter().map(|b| b.len.div_ceil(4096)).sum::<u64>();
+    rows.push(row("Frame", &shared.to_string(), "pages of the bundle, read-only, where they lie"));
+    rows
+}
+
+fn capabilities(c: &Composed, s: &Server) -> Vec<Row> {
+    let servers = &c.system.servers;
+    let mut rows = vec![
+        row("own CNode", "all", "moves its own capabilities"),
+        row("own endpoint", "receive", "requests"),
+        row("own notification", "receive, signal", "interrupts, timers, signals"),
+        row("own reply", "all", "answers"),
+        row("init", "call", "requests to the supervisor; faults go there"),
+    ];
+    if s.hosts_bpf || s.scratch_kib > 0 || s.makes_threads {
+        rows.push(row("own VSpace", "map", "maps frames that it holds or is handed"));
+    }
+    if s.makes_threads {
+        rows.push(row("own TCB, SchedControl", "all", "**may make threads with any budget**"));
+    }
+    rows.extend(s.calls.iter().map(|i| {
+        row(format!("server {}", servers[*i as usize].name), "call", "requests; may hand over capabilities")
+    }));
+    rows.extend(
+        s.signals
+            .iter()
+            .map(|i| row(format!("server {}", servers[*i as usize].name), "signal", "wakes it, no data")),
+    );
+    for d in &s.devices {
+        if d.interrupts {
+            rows.push(row(format!("interrupts of {}", d.name), "acknowledge", format!("`{}`", d.compatible)));
+        }
+    }
+    if s.timers > 0 {
+        rows.push(row(format!("{} timers", s.timers), "arm, cancel, read", "time"));
+    }
+    if s.untyped_kib > 0 {
+        rows.push(row(format!("{} KiB untyped", s.untyped_kib), "retype, revoke", "objects of its own"));
+    }
+    if s.trace {
+        rows.push(row("trace", "emit, set mask", "**sees the kernel's events**"));
+    }
+    rows.push(row("init's notification", "signal", "says that it is ready"));
+    rows
+}
+
+fn mappings(s: &Server) -> Vec<Row> {
+    let range = |from: u64, bytes: u64| format!("`{from:#x}`..`{:#x}`", from + bytes);
+    let mut rows: Vec<Row> = Vec::new();
+    for g in &s.segments {
+        let rights = if g.write {
+            "rw-"
+        } else if g.execute {
+            "r-x"
+        } else {
+            "r--"
+        };
+        rows.push(row(range(g.vaddr, g.mem_size.next_multiple_of(4096)), rights, "image"));
+    }
+    rows.push(row("heap", "rw-", format!("{} KiB", s.heap_kib)));
+    rows.push(row("stack", "rw-", format!("{} KiB, guard pages on both sides", s.stack_kib)));
+    rows.push(row("IPC buffer", "rw-", "messages"));
+    rows.push(row(range(env::ADDRESS as u64, env::MAX_PAGES as u64 * 4096), "r--", "what init tells it"));
+    for d in &s.devices {
+        let id = d.virtio_id.map_or(String::new(), |id| format!(", virtio device {id}"));
+        rows.push(row(
+            format!("device {}", d.name),
+            "rw- device",
+            format!("`{}` instance {}{id}", d.compatible, d.instance),
+        ));
+    }
+    if s.dma_kib > 0 {
+        rows.push(row(
+            "device memory",
+            "rw-",
+            format!("{} KiB in a row; **a device may write it**", s.dma_kib),
+        ));
+    }
+    for b in &s.blobs {
+        rows.push(row(format!("file {}", b.name), "r--", format!("{} bytes", b.len)));
+    }
+    if s.scratch_kib > 0 {
+        rows.push(row("scratch", "as it maps", format!("{} KiB of addresses", s.scratch_kib)));
+    }
+    if s.hosts_bpf {
+        let code = u64::from(bpf_host::CODE_PAGES) * 4096;
+        let maps = u64::from(bpf_host::MAP_PAGES) * 4096;
+        rows.push(row(
+            range(bpf_host::CODE_WINDOW as u64, code),
+            "r-x",
+            "BPF code from its clients; never writable here",
+        ));
+        rows.push(row(range(bpf_host::MAP_WINDOW as u64, maps), "rw- or r--", "BPF maps"));
+    }
+    rows
+}
+
+fn restart(s: &Server) -> String {
+    match s.restart {
+        Restart::Never => "stays down".into(),
+        Restart::Always => "restarted always".into(),
+        Restart::Max(n) => format!("restarted {n} times"),
+    }
+}
+
+/// The report for people.
+pub fn markdown(c: &Composed) -> String {
+    let servers = &c.system.servers;
+    let mut out = format!(
+        "# System '{}' for {}\n\nWhat this system grants, and nothing else: a capability that is not listed does not exist.\n\n",
+        c.system.name, c.system.board
+    );
+    // A String takes everything: these writes cannot fail.
+    let _ = writeln!(
+        out,
+        "| server | priority | processor | may call | is called by | devices | after a crash |\n|---|---|---|---|---|---|---|"
+    );
+    for (i, s) in servers.iter().enumerate() {
+        let names = |list: Vec<&str>| if list.is_empty() { "-".into() } else { list.join(", ") };
+        let share = s.budget_us * 1000 / s.period_us.max(1);
+        let _ = writeln!(
+            out,
+            "| {} | {} | {}.{} % | {} | {} | {} | {} |",
+            s.name,
+            s.priority,
+            share / 10,
+            share % 10,
+            names(s.calls.iter().map(|i| servers[*i as usize].name.as_str()).collect()),
+            names(
+                servers.iter().filter(|o| o.calls.contains(&(i as u16))).map(|o| o.name.as_str()).collect()
+            ),
+            names(s.devices.iter().map(|d| d.name.as_str()).collect()),
+            restart(s)
+        );
+    }
+    for s in servers {
+        let _ = writeln!(out, "\n## {}\n", s.name);
+        for (title, head, rows) in [
+            ("Objects", "object | number | for", objects(s)),
+            ("Capabilities", "to | rights | why", capabilities(c, s)),
+            ("Mappings", "where | rights | what", mappings(s)),
+        ] {
+            let _ = writeln!(out, "### {title}\n\n| {head} |\n|---|---|---|");
+            for Row(a, b, c) in rows {
+                let _ = writeln!(out, "| {a} | {b} | {c} |");
+            }
+            out.push('\n');
+        }
+        if !s.args.is_empty() {
+            let args: Vec<String> = s.args.iter().map(|(k, v)| format!("`{k} = {v}`")).collect();
+            let _ = writeln!(out, "Settings: {}", args.join(", "));
+        }
+    }
+    let _ = writeln!(out, "\nThe payload has {} bytes; the bundle {}.", c.payload_bytes, c.elf.len());
+    out
+}
+
+/// The same for programs.
+pub fn json(c: &Composed) -> String {
+    let rows = |rows: Vec<Row>, keys: [&str; 3]| -> Vec<Value> {
+        rows.into_iter().map(|Row(a, b, c)| json!({keys[0]: a, keys[1]: b, keys[2]: c})).collect()
+    };
+    let names = |list: &[u16]| -> Vec<&str> {
+        list.iter().map(|i| c.system.servers[*i as usize].name.as_str()).collect()
+    };
+    let servers: Vec<Value> = c
+        .system
+        .servers
+        .iter()
+        .map(|s| {
+            json!({
+                "name": s.name, "priority": s.priority, "budget_us": s.budget_us, "period_us": s.period_us,
+                "restart": restart(s), "calls": names(&s.calls), "signals": names(&s.signals),
+                "objects": rows(objects(s), ["object", "number", "for"]),
+                "capabilities": rows(capabilities(c, s), ["to", "rights", "why"]),
+                "mappings": rows(mappings(s), ["where", "rights", "what"]),
+            })
+        })
+        .collect();
+    let whole = json!({"system": c.system.name, "board": c.system.board, "payload_bytes": c.payload_bytes, "servers": servers});
+    format!("{whole:#}\n")
+}

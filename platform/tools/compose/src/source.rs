@@ -1,0 +1,183 @@
+//! Manifest text to located values. `extends = "other.toml"` starts from another manifest: keys given again replace those
+//! there, `args` are merged, `removed = true` takes a server out.
+use crate::diagnostic::{At, Diagnostic};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::rc::Rc;
+use toml_edit::{Document, Item, TableLike, Value};
+
+/// A value and where it stands.
+#[derive(Clone, Debug)]
+pub struct Located {
+    /// The value.
+    pub value: Value,
+    /// Where.
+    pub at: At,
+}
+
+/// One server's table, uninterpreted.
+#[derive(Clone, Debug)]
+pub struct RawServer {
+    /// Its name.
+    pub name: String,
+    /// Its heading.
+    pub at: At,
+    /// Its keys but `args`.
+    pub keys: BTreeMap<String, Located>,
+    /// Its `args`.
+    pub args: BTreeMap<String, Located>,
+}
+
+/// A manifest, uninterpreted.
+#[derive(Clone, Debug, Default)]
+pub struct Raw {
+    /// `[system]`.
+    pub system: BTreeMap<String, Located>,
+    /// The servers in the order of the text.
+    pub servers: Vec<RawServer>,
+    /// Where the text starts.
+    pub at: Option<At>,
+}
+
+const SHAPE: &str = "a manifest has [system], [server.<name>] tables and at most one `extends`";
+
+/// Reads a manifest and those that it extends.
+pub fn load(path: &Path, errors: &mut Vec<Diagnostic>) -> Raw {
+    load_below(path, errors, 0)
+}
+
+fn load_below(path: &Path, errors: &mut Vec<Diagnostic>, depth: usize) -> Raw {
+    let file: Rc<str> = path.display().to_string().into();
+    let top = At { file: file.clone(), line: 1 };
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(e) => {
+            errors.push(Diagnostic::new(
+                &top,
+                format!("the manifest cannot be read: {e}"),
+                "a manifest is a TOML file",
+                "check the path",
+            ));
+            return Raw::default();
+        }
+    };
+    let at = |span: Option<std::ops::Range<usize>>| At {
+        file: file.clone(),
+        line: 1 + text[..span.map_or(0, |s| s.start.min(text.len()))].matches('\n').count(),
+    };
+    let document = match Document::parse(text.as_str()) {
+        Ok(document) => document,
+        Err(e) => {
+            let what = format!("not TOML: {}", e.message().lines().collect::<Vec<_>>().join(", "));
+            errors.push(Diagnostic::new(
+                &at(e.span()),
+                what,
+                "a manifest is TOML 1.1; each key once",
+                "mend this line",
+            ));
+            return Raw::default();
+        }
+    };
+    let mut raw = match document.get("extends") {
+        None => Raw::default(),
+        Some(item) => match item.as_str() {
+            Some(base) if depth < 4 => {
+                load_below(&path.parent().unwrap_or(Path::new("")).join(base), errors, depth + 1)
+            }
+            _ => {
+                errors.push(Diagnostic::new(
+                    &at(item.span()),
+                    format!("extends = {} leads nowhere", item.to_string().trim()),
+                    "extends names one manifest; at most four lie on top of each other",
+                    "extends = \"../system.toml\"",
+                ));
+                Raw::default()
+            }
+        },
+    };
+    raw.at = Some(top);
+    for (key, item) in document.iter() {
+        let place = at(document.key(key).and_then(|k| k.span()).or(item.span()));
+        match (key, item.as_table_like()) {
+            ("extends", _) => {}
+            ("system", Some(table)) => raw.system.extend(values(table, &at)),
+            ("server", Some(table)) => servers(table, &at, &mut raw, errors),
+            _ => errors.push(Diagnostic::new(
+                &place,
+                format!("'{key}' is not part of a manifest"),
+                SHAPE,
+                crate::diagnostic::nearest(key, ["system", "server", "extends"]),
+            )),
+        }
+    }
+    raw
+}
+
+type Place<'a> = dyn Fn(Option<std::ops::Range<usize>>) -> At + 'a;
+
+fn values(table: &dyn TableLike, at: &Place<'_>) -> BTreeMap<String, Located> {
+    let mut found = BTreeMap::new();
+    for (key, item) in table.iter() {
+        let span = table.key(key).and_then(|k| k.span()).or(item.span());
+        let value = match item {
+            Item::Value(value) => value.clone(),
+            Item::Table(inner) => Value::InlineTable(inner.clone().into_inline_table()),
+            Item::ArrayOfTables(inner) => Value::Array(inner.clone().into_array()),
+            Item::None => continue,
+        };
+        found.insert(key.to_owned(), Located { value, at: at(span) });
+    }
+    found
+}
+
+fn servers(table: &dyn TableLike, at: &Place<'_>, raw: &mut Raw, errors: &mut Vec<Diagnostic>) {
+    for (name, item) in table.iter() {
+        let place = at(table.key(name).and_then(|k| k.span()).or(item.span()));
+        let Some(inner) = item.as_table_like() else {
+            errors.push(Diagnostic::new(
+                &place,
+                format!("server.{name} = {} is not a table", item.to_string().trim()),
+                SHAPE,
+                format!("[server.{name}]"),
+            ));
+            continue;
+        };
+        let mut keys = values(inner, at);
+        let args = match (inner.get("args").and_then(Item::as_table_like), keys.remove("args")) {
+            (Some(args), _) => values(args, at),
+            (None, Some(wrong)) => {
+                errors.push(Diagnostic::new(
+                    &wrong.at,
+                    format!("server '{name}': args = {} is not a table", wrong.value.to_string().trim()),
+                    "args are settings by name",
+                    "args = { rate = \"100\" }",
+                ));
+                BTreeMap::new()
+            }
+            _ => BTreeMap::new(),
+        };
+        if let Some(removed) = keys.remove("removed") {
+            let before = raw.servers.len();
+            raw.servers.retain(|s| s.name != name);
+            if removed.value.as_bool() != Some(true) || raw.servers.len() == before {
+                errors.push(Diagnostic::new(
+                    &removed.at,
+                    format!(
+                        "server '{name}': removed = {} takes nothing out",
+                        removed.value.to_string().trim()
+                    ),
+                    "removed = true takes out a server of the manifest that this one extends",
+                    crate::diagnostic::nearest(name, raw.servers.iter().map(|s| s.name.as_str())),
+                ));
+            }
+            continue;
+        }
+        match raw.servers.iter_mut().find(|s| s.name == name) {
+            Some(server) => {
+                server.keys.extend(keys);
+                server.args.extend(args);
+            }
+            None => raw.servers.push(RawServer { name: name.to_owned(), at: place, keys, args }),
+        }
+    }
+}
