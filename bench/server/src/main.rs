@@ -1,2 +1,71 @@
-//! Measures the system and prints the report.
-fn main() {}
+//! The benchmark server: measures the running system over its own interfaces and prints the report.
+//!
+//! Rules: nothing is logged inside a timed region; the cost of reading the clock is measured first and subtracted; samples are
+//! kept whole and reduced at the end; a row that could not be measured is not printed as a zero, but named.
+//! Under instruction counting (`-icount shift=0`) PMCCNTR counts instructions exactly, which the server finds out by
+//! counting a loop of known length twice.
+#![no_std]
+#![no_main]
+extern crate alloc;
+
+mod boot;
+mod bpf;
+mod clock;
+mod ipc;
+mod kernel;
+mod partner;
+mod report;
+mod threads;
+mod timer;
+
+use axiom_proto::Error;
+use axiom_proto::bench::{INTERFACE, Reply, Request};
+use axiom_runtime::{Incoming, Runtime, Service, serve};
+use report::Report;
+use threads::Resources;
+
+axiom_runtime::entry!(main);
+
+struct Bench {
+    rt: Runtime,
+    resources: Resources,
+}
+
+fn main(rt: Runtime) -> ! {
+    rt.ready();
+    if rt.arg("role") == Some("partner") {
+        partner::serve_for_ever()
+    }
+    let resources = Resources::new(&rt);
+    serve(&mut Bench { rt, resources })
+}
+
+impl Service for Bench {
+    fn request(&mut self, message: &Incoming<'_>) -> axiom_runtime::Reply {
+        if message.interface != INTERFACE {
+            return axiom_runtime::Reply::error(Error::NoSuchInterface);
+        }
+        match message.decode::<Request>() {
+            Err(error) => axiom_runtime::Reply::error(error),
+            Ok(Request::Echo { value }) => axiom_runtime::Reply::ok(&Reply::Echo { value }),
+            Ok(Request::Run) => {
+                let metrics = self.run();
+                axiom_runtime::Reply::ok(&Reply::Done { metrics })
+            }
+        }
+    }
+}
+
+impl Bench {
+    fn run(&mut self) -> u32 {
+        let mut report = Report::new();
+        boot::measure(&self.rt, &mut report);
+        boot::memory(&self.rt, &mut report);
+        bpf::load(&self.rt, &mut report);
+        timer::measure(&self.rt, &mut report);
+        ipc::measure(&self.rt, &mut self.resources, &mut report);
+        kernel::measure(&self.rt, &mut self.resources, &mut report);
+        bpf::latency(&self.rt, &mut self.resources, &mut report);
+        report.print(&self.rt)
+    }
+}

@@ -1,7 +1,6 @@
 //! The story.
 
-use crate::loader::{BpfServer, Failure, Loaded};
-use crate::ring;
+use axiom_bpf_client::{BpfServer, Failure, Loaded, ring};
 use axiom_runtime::proto::bpf::{ProgramId, Setting};
 use axiom_runtime::proto::{bench, env::slot, iio, supervisor};
 use axiom_runtime::sel4::CPtr;

@@ -7,10 +7,6 @@ extern crate alloc;
 
 #[cfg(target_os = "none")]
 mod demo;
-#[cfg(target_os = "none")]
-mod loader;
-#[cfg(target_os = "none")]
-mod ring;
 
 #[cfg(not(target_os = "none"))]
 fn main() {

@@ -37,6 +37,7 @@ pub struct Supervisor {
     sched_control: CPtr,
     payload_frames: u64,
     axiom: Option<AxiomInfo>,
+    image_bytes: u64,
     all_ready: bool,
 }
 
@@ -79,6 +80,7 @@ impl Supervisor {
             sched_control: CPtr(info.schedcontrol.start),
             payload_frames: spawn::payload_frames(info),
             axiom: extra.axiom,
+            image_bytes: (info.user_image_frames.end - info.user_image_frames.start) * 4096,
             all_ready: false,
         })
     }
@@ -218,7 +220,7 @@ impl Supervisor {
             kernel_bss: a.kernel_bss,
             boot_allocated: a.boot_allocated,
             ram_bytes: a.ram_bytes,
-            bundle_bytes: 0,
+            bundle_bytes: self.image_bytes,
             init_allocated: self.memory.allocated,
             entry_counter: a.entry_counter,
         }

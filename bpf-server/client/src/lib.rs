@@ -1,7 +1,14 @@
 //! bpf-server, as a client sees it.
+#![no_std]
+#![cfg(target_arch = "aarch64")]
+extern crate alloc;
+
+pub mod ring;
 
 use alloc::string::String;
-use axiom_runtime::proto::bpf::{INTERFACE, Info, ProgramId, Refusal, Reply, Request, Setting, Source};
+use axiom_runtime::proto::bpf::{
+    INTERFACE, Info, MAX_INLINE, ProgramId, Refusal, Reply, Request, Setting, Source, Stages,
+};
 use axiom_runtime::proto::{Error, env::slot};
 use axiom_runtime::sel4::CPtr;
 use axiom_runtime::{Buffer, CNode, Endpoint, call, call_with_cap};
@@ -11,7 +18,7 @@ use axiom_runtime::{Buffer, CNode, Endpoint, call, call_with_cap};
 pub struct BpfServer(pub Endpoint);
 
 /// A loaded program.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Loaded {
     /// Its number.
     pub id: ProgramId,
@@ -24,6 +31,7 @@ pub struct Loaded {
 }
 
 /// Why something was not done.
+#[derive(Debug)]
 pub enum Failure {
     /// bpf-server says so.
     Refused(Refusal),
@@ -49,19 +57,44 @@ impl BpfServer {
         replaces: Option<ProgramId>,
         settings: [Option<Setting<'_>>; 4],
     ) -> Result<Loaded, Failure> {
-        let request = Request::Load {
-            source: Source::Blob(blob),
-            program: "",
-            point: "",
-            attach: true,
-            replaces,
-            settings,
-        };
+        self.request_load(Source::Blob(blob), replaces, settings, true)
+    }
+
+    fn request_load(
+        self,
+        source: Source<'_>,
+        replaces: Option<ProgramId>,
+        settings: [Option<Setting<'_>>; 4],
+        attach: bool,
+    ) -> Result<Loaded, Failure> {
+        let request = Request::Load { source, program: "", point: "", attach, replaces, settings };
         match self.ask(&request, &mut Buffer::new())? {
             Reply::Loaded { program, insns, code_bytes, worst_case } => {
                 Ok(Loaded { id: program, insns, code_bytes, worst_case })
             }
             _ => Err(Failure::Surprise),
+        }
+    }
+
+    /// Loads an object of this client's: inside the request if it is small, else uploaded first.
+    pub fn load_bytes(self, object: &[u8], attach: bool) -> Result<Loaded, Failure> {
+        let source = if object.len() <= MAX_INLINE {
+            Source::Inline(object)
+        } else {
+            for (i, bytes) in object.chunks(MAX_INLINE).enumerate() {
+                let offset = (i * MAX_INLINE) as u32;
+                self.ask(&Request::Upload { offset, bytes }, &mut Buffer::new())?;
+            }
+            Source::Uploaded
+        };
+        self.request_load(source, None, [None; 4], attach)
+    }
+
+    /// Durations of the stages of the last load.
+    pub fn stages(self) -> Option<Stages> {
+        match self.ask(&Request::Stages, &mut Buffer::new()) {
+            Ok(Reply::Stages(stages)) => Some(stages),
+            _ => None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! A ring buffer of a program, mapped here and read without asking anybody.
 
-use crate::loader::BpfServer;
+use crate::BpfServer;
 use axiom_bpf_maps::Consumer;
 use axiom_runtime::proto::bpf::ProgramId;
 use axiom_runtime::sel4::CPtr;

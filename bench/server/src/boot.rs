@@ -1,0 +1,93 @@
+//! Boot by phase, from the trace records that the kernel and init left; and memory, from init's books.
+use crate::report::Report;
+use axiom_bench_metrics::{Unit, elapsed, ticks_to_nanos};
+use axiom_proto::supervisor::{self, Reply, Request};
+use axiom_runtime::sel4::ext::{TRACE_MAGIC, TraceHeader, TraceRecord, event};
+use axiom_runtime::{Buffer, Runtime, call, time};
+
+const PHASES: &[(u16, &str)] = &[
+    (event::BOOT_MMU, "boot.entry_to_mmu"),
+    (event::BOOT_DTB, "boot.entry_to_device_tree_read"),
+    (event::BOOT_MEMORY, "boot.entry_to_memory_map"),
+    (event::BOOT_IRQ, "boot.entry_to_interrupt_controller"),
+    (event::BOOT_ROOT_OBJECTS, "boot.entry_to_root_objects"),
+    (event::BOOT_ROOT_START, "boot.entry_to_root_start"),
+    (event::BOOT_INIT, "boot.entry_to_init"),
+    (event::BOOT_ALL_READY, "boot.entry_to_all_ready"),
+];
+
+fn boot_records(rt: &Runtime) -> Option<&'static [TraceRecord]> {
+    let ring = rt.env().trace_ring;
+    if (ring.len as usize) < size_of::<TraceHeader>() {
+        return None;
+    }
+    // SAFETY: init mapped the kernel's trace ring read-only at this address; the header page is its first. The boot
+    // records are not written any more once boot is over.
+    let header = unsafe { &*(ring.start as *const TraceHeader) };
+    (header.magic == TRACE_MAGIC).then(|| &header.boot[..(header.boot_count as usize).min(header.boot.len())])
+}
+
+/// Adds the boot phases.
+pub fn measure(rt: &Runtime, report: &mut Report) {
+    let Some(records) = boot_records(rt) else {
+        return report.missing("boot", "this server has no trace ring");
+    };
+    let at = |event: u16| records.iter().find(|r| r.event == event).map(|r| r.counter);
+    let Some(entry) = at(event::BOOT_ENTRY) else {
+        return report.missing("boot", "no record of the kernel's entry");
+    };
+    for (event, name) in PHASES {
+        match at(*event).and_then(|t| ticks_to_nanos(elapsed(entry, t), time::frequency())) {
+            Some(ns) => report.once(name, Unit::Nanos, ns),
+            None => report.missing(name, "no such record"),
+        }
+    }
+}
+
+/// Adds memory: the kernel's parts, what boot and init allocated, and each server's.
+pub fn memory(rt: &Runtime, report: &mut Report) {
+    let Some(init) = rt.channel("init") else { return report.missing("memory", "init cannot be called") };
+    let mut buffer = Buffer::new();
+    match call(init, supervisor::INTERFACE, &Request::System, &mut buffer) {
+        Ok(Reply::System(s)) => {
+            let bytes = [
+                ("memory.kernel.text", s.kernel_text),
+                ("memory.kernel.rodata", s.kernel_rodata),
+                ("memory.kernel.data", s.kernel_data),
+                ("memory.kernel.bss", s.kernel_bss),
+                ("memory.kernel.image", s.kernel_text + s.kernel_rodata + s.kernel_data + s.kernel_bss),
+                ("memory.boot_allocated", s.boot_allocated),
+                ("memory.root_image_and_bundle", s.bundle_bytes),
+                ("memory.init_allocated", s.init_allocated),
+                (
+                    "memory.in_use",
+                    s.kernel_text
+                        + s.kernel_rodata
+                        + s.kernel_data
+                        + s.kernel_bss
+                        + s.boot_allocated
+                        + s.bundle_bytes
+                        + s.init_allocated,
+                ),
+            ];
+            for (name, value) in bytes {
+                report.once(name, Unit::Bytes, value as f64);
+            }
+        }
+        _ => report.missing("memory", "init did not answer"),
+    }
+    for index in 0.. {
+        let mut buffer = Buffer::new();
+        match call(init, supervisor::INTERFACE, &Request::Server { index }, &mut buffer) {
+            Ok(Reply::Server(s)) => {
+                report.once(&alloc::format!("memory.server.{}.own", s.name), Unit::Bytes, s.own_bytes as f64);
+                report.once(
+                    &alloc::format!("memory.server.{}.shared", s.name),
+                    Unit::Bytes,
+                    s.shared_bytes as f64,
+                );
+            }
+            _ => break,
+        }
+    }
+}

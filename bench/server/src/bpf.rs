@@ -1,0 +1,105 @@
+//! Programs: what loading costs, whole and by stage, and how long after a timer's deadline a program's first instruction runs.
+use crate::report::Report;
+use crate::threads::Resources;
+use alloc::vec::Vec;
+use axiom_bpf_client::{BpfServer, ring};
+use axiom_runtime::{Notification, Runtime, time};
+
+const LOADS: usize = 10;
+/// Objects that are measured, and their names in the report.
+const OBJECTS: &[(&str, &str)] = &[
+    ("straight_2.o", "2"),
+    ("straight_100.o", "100"),
+    ("straight_1000.o", "1000"),
+    ("iio_filter.o", "iio_filter"),
+    ("moving_average.o", "moving_average"),
+    ("hysteresis.o", "hysteresis"),
+];
+const STAGES: [&str; 6] = ["receive", "parse", "verify", "compile", "map", "attach"];
+
+fn server(rt: &Runtime, report: &mut Report) -> Option<BpfServer> {
+    let server = rt.channel("bpf-server").map(BpfServer);
+    if server.is_none() {
+        report.missing("bpf", "the manifest gives this server no channel to bpf-server");
+    }
+    server
+}
+
+/// Loads each object ten times: from the client's first call to the reply, attached; then it is unloaded, untimed.
+pub fn load(rt: &Runtime, report: &mut Report) {
+    let Some(server) = server(rt, report) else { return };
+    for (file, name) in OBJECTS {
+        let Some(object) = rt.blob(file) else {
+            report.missing(&alloc::format!("bpf.load.{name}"), "the manifest gives this server no such file");
+            continue;
+        };
+        let mut totals = Vec::with_capacity(LOADS);
+        let mut stages: [Vec<u64>; 6] = Default::default();
+        for _ in 0..LOADS {
+            let start = time::ticks();
+            let loaded = server.load_bytes(object, true);
+            let end = time::ticks();
+            match loaded {
+                Ok(loaded) => {
+                    totals.push(end - start);
+                    if let Some(s) = server.stages() {
+                        let ticks = [s.receive, s.parse, s.verify, s.compile, s.map, s.attach];
+                        stages.iter_mut().zip(ticks).for_each(|(all, t)| all.push(t));
+                    }
+                    if let Err(failure) = server.unload(loaded.id) {
+                        report.missing(&alloc::format!("bpf.unload.{name}"), &alloc::format!("{failure:?}"));
+                    }
+                }
+                Err(failure) => {
+                    report.missing(&alloc::format!("bpf.load.{name}"), &alloc::format!("{failure:?}"));
+                    break;
+                }
+            }
+        }
+        if totals.len() == LOADS {
+            report.ticks(&alloc::format!("bpf.load.{name}.total"), &totals, true);
+            for (stage, samples) in STAGES.iter().zip(&stages) {
+                report.ticks(&alloc::format!("bpf.load.{name}.{stage}"), samples, false);
+            }
+        }
+    }
+}
+
+/// Attaches the latency program to a 100 Hz timer for a while and reads what its first instruction saw.
+pub fn latency(rt: &Runtime, resources: &mut Resources, report: &mut Report) {
+    const NAME: &str = "timer.deadline_to_first_bpf_instruction";
+    let Some(server) = server(rt, report) else { return };
+    let Some(object) = rt.blob("timer_latency.o") else { return report.missing(NAME, "no timer_latency.o") };
+    let loaded = match server.load_bytes(object, true) {
+        Ok(loaded) => loaded,
+        Err(failure) => return report.missing(NAME, &alloc::format!("{failure:?}")),
+    };
+    let mapped = ring::map(server, loaded.id, "latencies", &mut resources.slots, &mut resources.pages);
+    let Some(mut ring) = mapped else { return report.missing(NAME, "the ring buffer could not be mapped") };
+    sleep_ms(rt, 1100);
+    let mut nanos = Vec::with_capacity(128);
+    while let Some(pair) = ring.consumer.next(|record| {
+        let word = |i: usize| {
+            record.bytes.get(i * 8..i * 8 + 8).and_then(|b| b.try_into().ok()).map(u64::from_le_bytes)
+        };
+        word(0).zip(word(1))
+    }) {
+        if let Some((deadline, entered)) = pair {
+            nanos.push(entered.saturating_sub(deadline));
+        }
+    }
+    ring.unmap(&mut resources.slots, &mut resources.pages);
+    if let Err(failure) = server.unload(loaded.id) {
+        report.missing("bpf.unload.timer_latency", &alloc::format!("{failure:?}"));
+    }
+    // The first event may come before the program is attached everywhere; it is still a deadline that was met.
+    report.nanos(NAME, &nanos);
+}
+
+fn sleep_ms(rt: &Runtime, ms: u64) {
+    let Some((timer, bit)) = rt.timer(0) else { return };
+    if timer.arm(time::ticks() + time::from_nanoseconds(ms * 1_000_000), 0).is_ok() {
+        let own = Notification(axiom_runtime::sel4::CPtr(axiom_proto::env::slot::NOTIFICATION));
+        while own.wait() & bit == 0 {}
+    }
+}

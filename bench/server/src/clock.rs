@@ -1,0 +1,51 @@
+//! Clocks: ticks of the counter, and cycles; what reading them costs.
+use axiom_runtime::time;
+
+/// Iterations of the calibration loop.
+const LOOP: u64 = 10_000;
+
+/// What PMCCNTR counts here.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Cycles {
+    /// Instructions, exactly: an emulator that counts them.
+    Instructions,
+    /// Something else.
+    Cycles,
+}
+
+fn counted_loop() -> u64 {
+    let start = time::cycles();
+    // SAFETY: two instructions per iteration on one register, no memory.
+    unsafe {
+        core::arch::asm!("2:", "subs {n}, {n}, #1", "b.ne 2b", n = inout(reg) LOOP => _, options(nomem, nostack));
+    }
+    time::cycles().wrapping_sub(start)
+}
+
+/// Finds out what PMCCNTR counts: a loop of known length must show its number of instructions, twice the same.
+pub fn kind() -> Cycles {
+    let (a, b) = (counted_loop(), counted_loop());
+    if a == b && (2 * LOOP..2 * LOOP + 32).contains(&a) { Cycles::Instructions } else { Cycles::Cycles }
+}
+
+/// What two readings of the cycle counter in a row differ by: the least of many.
+pub fn cycle_overhead() -> u64 {
+    (0..64)
+        .map(|_| {
+            let start = time::cycles();
+            time::cycles().wrapping_sub(start)
+        })
+        .min()
+        .unwrap_or(0)
+}
+
+/// The same for the tick counter.
+pub fn tick_overhead() -> u64 {
+    (0..64)
+        .map(|_| {
+            let start = time::ticks();
+            time::ticks().wrapping_sub(start)
+        })
+        .min()
+        .unwrap_or(0)
+}

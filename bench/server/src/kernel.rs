@@ -1,0 +1,105 @@
+//! The kernel's other operations: signals, switching threads, mapping pages.
+use crate::report::Report;
+use crate::threads::Resources;
+use alloc::vec::Vec;
+use axiom_runtime::sel4::object::kind;
+use axiom_runtime::sel4::{CPtr, Error, stubs};
+use axiom_runtime::{Frame, Notification, Runtime, time};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+const SAMPLES: usize = 100;
+
+/// Measures them.
+pub fn measure(_rt: &Runtime, resources: &mut Resources, report: &mut Report) {
+    for (name, result) in [
+        ("notification", signals(resources, report)),
+        ("context_switch", switches(resources, report)),
+        ("page", pages(resources, report)),
+    ] {
+        if let Err(error) = result {
+            report.missing(name, &alloc::format!("{error:?}"));
+        }
+    }
+}
+
+static WOKEN: AtomicU64 = AtomicU64::new(0);
+
+extern "C" fn waiter(ntfn: u64) -> ! {
+    loop {
+        stubs::wait(CPtr(ntfn));
+        WOKEN.store(time::cycles(), Relaxed);
+    }
+}
+
+fn signals(resources: &mut Resources, report: &mut Report) -> Result<(), Error> {
+    let ntfn = Notification(resources.make(kind::NOTIFICATION, 0)?);
+    let (mut signal, mut poll) = (Vec::with_capacity(SAMPLES), Vec::with_capacity(SAMPLES));
+    for _ in 0..SAMPLES {
+        let a = time::cycles();
+        ntfn.signal();
+        let b = time::cycles();
+        ntfn.poll();
+        let c = time::cycles();
+        signal.push(b.wrapping_sub(a));
+        poll.push(c.wrapping_sub(b));
+    }
+    report.cycles("notification.signal", &signal);
+    report.cycles("notification.poll", &poll);
+    let priority = resources.priority().ok_or(Error::InvalidArgument)?;
+    resources.set_own_priority(priority - 1)?;
+    let thread = resources.thread(priority, waiter, ntfn.0.0)?;
+    ntfn.signal();
+    let mut samples = Vec::with_capacity(SAMPLES);
+    for _ in 0..SAMPLES {
+        let start = time::cycles();
+        ntfn.signal();
+        samples.push(WOKEN.load(Relaxed).wrapping_sub(start));
+    }
+    thread.tcb.suspend()?;
+    resources.set_own_priority(priority)?;
+    report.cycles("notification.signal_to_higher_priority_waiter", &samples);
+    Ok(())
+}
+
+extern "C" fn yielder(_: u64) -> ! {
+    loop {
+        stubs::yield_now();
+    }
+}
+
+fn switches(resources: &mut Resources, report: &mut Report) -> Result<(), Error> {
+    let alone: Vec<u64> = (0..SAMPLES).map(|_| timed(stubs::yield_now)).collect();
+    report.cycles("yield.nobody_else_ready", &alone);
+    let priority = resources.priority().ok_or(Error::InvalidArgument)?;
+    let thread = resources.thread(priority, yielder, 0)?;
+    stubs::yield_now();
+    // Two switches: to the other thread, which yields at once, and back.
+    let pairs: Vec<u64> = (0..SAMPLES).map(|_| timed(stubs::yield_now) / 2).collect();
+    thread.tcb.suspend()?;
+    report.cycles("context_switch.by_yield", &pairs);
+    Ok(())
+}
+
+fn timed(f: impl FnOnce()) -> u64 {
+    let start = time::cycles();
+    f();
+    time::cycles().wrapping_sub(start)
+}
+
+fn pages(resources: &mut Resources, report: &mut Report) -> Result<(), Error> {
+    let frame = Frame(resources.make(kind::SMALL_PAGE, 0)?);
+    let at = resources.pages.take(1).ok_or(Error::NotEnoughMemory)?;
+    let (mut map, mut unmap) = (Vec::with_capacity(SAMPLES), Vec::with_capacity(SAMPLES));
+    for _ in 0..SAMPLES {
+        let a = time::cycles();
+        frame.map_data(at, true)?;
+        let b = time::cycles();
+        frame.unmap()?;
+        let c = time::cycles();
+        map.push(b.wrapping_sub(a));
+        unmap.push(c.wrapping_sub(b));
+    }
+    report.cycles("page.map", &map);
+    report.cycles("page.unmap", &unmap);
+    Ok(())
+}

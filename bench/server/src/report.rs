@@ -1,0 +1,145 @@
+//! Collecting metrics and printing them: JSON lines between markers, then a table for people.
+use crate::clock::{self, Cycles};
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use axiom_bench_metrics::{BEGIN, END, FORMAT_VERSION, Metric, Summary, Unit, ticks_to_nanos};
+use axiom_runtime::{Runtime, plain, time};
+
+struct Row {
+    name: String,
+    unit: Unit,
+    summary: Summary,
+    overhead: f64,
+}
+
+/// The report in the making.
+pub struct Report {
+    rows: Vec<Row>,
+    missing: Vec<String>,
+    cycles: Cycles,
+    cycle_overhead: u64,
+    tick_overhead: u64,
+}
+
+impl Report {
+    /// An empty one, with the clocks calibrated.
+    pub fn new() -> Report {
+        Report {
+            rows: Vec::new(),
+            missing: Vec::new(),
+            cycles: clock::kind(),
+            cycle_overhead: clock::cycle_overhead(),
+            tick_overhead: clock::tick_overhead(),
+        }
+    }
+
+    /// Adds a quantity that was read once.
+    pub fn once(&mut self, name: &str, unit: Unit, value: f64) {
+        self.rows.push(Row { name: name.to_string(), unit, summary: Summary::once(value), overhead: 0.0 });
+    }
+
+    /// Adds samples of the cycle counter's differences; the overhead is subtracted here.
+    pub fn cycles(&mut self, name: &str, samples: &[u64]) {
+        let overhead = self.cycle_overhead;
+        let unit = if self.cycles == Cycles::Instructions { Unit::Instructions } else { Unit::Cycles };
+        let mut values: Vec<f64> = samples.iter().map(|s| s.saturating_sub(overhead) as f64).collect();
+        self.add(name, unit, &mut values, overhead as f64);
+    }
+
+    /// Adds samples of the tick counter's differences, as nanoseconds; `timed` says that two readings bound each.
+    pub fn ticks(&mut self, name: &str, samples: &[u64], timed: bool) {
+        let frequency = time::frequency();
+        let overhead = if timed { self.tick_overhead } else { 0 };
+        let mut values: Vec<f64> =
+            samples.iter().filter_map(|s| ticks_to_nanos(s.saturating_sub(overhead), frequency)).collect();
+        let overhead = ticks_to_nanos(overhead, frequency).unwrap_or(0.0);
+        self.add(name, Unit::Nanos, &mut values, overhead);
+    }
+
+    /// Adds samples that are nanoseconds already.
+    pub fn nanos(&mut self, name: &str, samples: &[u64]) {
+        let mut values: Vec<f64> = samples.iter().map(|s| *s as f64).collect();
+        self.add(name, Unit::Nanos, &mut values, 0.0);
+    }
+
+    fn add(&mut self, name: &str, unit: Unit, values: &mut [f64], overhead: f64) {
+        match Summary::of(values) {
+            Some(summary) => self.rows.push(Row { name: name.to_string(), unit, summary, overhead }),
+            None => self.missing(name, "no samples"),
+        }
+    }
+
+    /// Notes what could not be measured, and why.
+    pub fn missing(&mut self, name: &str, why: &str) {
+        self.missing.push(alloc::format!("{name}: {why}"));
+    }
+
+    /// Prints everything; the number of metrics.
+    pub fn print(&self, rt: &Runtime) -> u32 {
+        let exact = self.cycles == Cycles::Instructions;
+        plain!("{BEGIN}");
+        plain!(
+            "{{\"circumstances\":{{\"format\":{FORMAT_VERSION},\"board\":\"{}\",\"system\":\"{}\",\"counter_hz\":{},\"instruction_exact\":{exact},\"emulated\":{},\"commit\":\"{}\",\"compiler\":\"{}\"}}}}",
+            rt.arg("board").unwrap_or("unknown"),
+            rt.arg("system").unwrap_or("unknown"),
+            time::frequency(),
+            rt.arg("emulated") != Some("no"),
+            env!("AXIOM_COMMIT"),
+            env!("AXIOM_COMPILER"),
+        );
+        for row in &self.rows {
+            let metric =
+                Metric { name: &row.name, unit: row.unit, summary: row.summary, overhead: row.overhead };
+            plain!("{metric}");
+        }
+        plain!("{{\"metrics\":{}}}", self.rows.len());
+        plain!("{END}");
+        self.table(exact);
+        self.rows.len() as u32
+    }
+
+    fn table(&self, exact: bool) {
+        plain!("");
+        plain!("Axiom benchmark report (commit {})", env!("AXIOM_COMMIT"));
+        plain!(
+            "{}",
+            if exact {
+                "instruction counting: 1 instruction = 1 ns of virtual time; figures are for comparison, not for a board"
+            } else {
+                "not instruction-exact; under emulation, times are the emulator's, not a board's"
+            }
+        );
+        plain!(
+            "{:<44} {:>6} {:>5} {:>13} {:>13} {:>13} {:>13} {:>11}",
+            "metric",
+            "unit",
+            "n",
+            "min",
+            "median",
+            "p99",
+            "max",
+            "sd"
+        );
+        for r in &self.rows {
+            let s = &r.summary;
+            if s.n == 1 {
+                plain!("{:<44} {:>6} {:>5} {:>13} {:>13.1}", r.name, r.unit.name(), 1, "", s.median);
+            } else {
+                plain!(
+                    "{:<44} {:>6} {:>5} {:>13.1} {:>13.1} {:>13.1} {:>13.1} {:>11.1}",
+                    r.name,
+                    r.unit.name(),
+                    s.n,
+                    s.min,
+                    s.median,
+                    s.p99,
+                    s.max,
+                    s.stddev
+                );
+            }
+        }
+        for why in &self.missing {
+            plain!("not measured: {why}");
+        }
+    }
+}

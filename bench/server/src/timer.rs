@@ -1,0 +1,52 @@
+//! Periodic timers: interval, lateness, and the time from the interrupt to the driver that waited for it.
+use crate::report::Report;
+use alloc::vec::Vec;
+use axiom_proto::env::slot;
+use axiom_runtime::sel4::CPtr;
+use axiom_runtime::{Notification, Runtime, time};
+
+const SAMPLES: usize = 100;
+
+/// Measures both periods.
+pub fn measure(rt: &Runtime, report: &mut Report) {
+    for (name, us) in [("10ms", 10_000), ("1ms", 1_000)] {
+        series(rt, report, name, us);
+    }
+}
+
+fn series(rt: &Runtime, report: &mut Report, name: &str, period_us: u64) {
+    let Some((timer, bit)) = rt.timer(0) else {
+        return report.missing("timer", "the manifest gives this server no timer");
+    };
+    let own = Notification(CPtr(slot::NOTIFICATION));
+    let period = time::from_nanoseconds(period_us * 1000);
+    let first = time::ticks() + 2 * period;
+    if timer.arm(first, period).is_err() {
+        return report.missing("timer", "the kernel refused to arm the timer");
+    }
+    let mut woken = Vec::with_capacity(SAMPLES + 1);
+    let mut reads = Vec::with_capacity(SAMPLES + 1);
+    while woken.len() <= SAMPLES {
+        let badge = own.wait();
+        let now = time::ticks();
+        if badge & bit != 0 {
+            woken.push(now);
+            reads.push(timer.read());
+        }
+    }
+    if timer.cancel().is_err() {
+        report.missing("timer", "the kernel refused to cancel the timer");
+    }
+    let overruns: u64 = reads.iter().map(|r| r.overruns).sum();
+    let intervals: Vec<u64> = woken.windows(2).map(|w| w[1] - w[0]).collect();
+    let lateness: Vec<u64> = woken.iter().zip(&reads).map(|(w, r)| w.saturating_sub(r.deadline)).collect();
+    let from_irq: Vec<u64> = woken.iter().zip(&reads).map(|(w, r)| w.saturating_sub(r.entry)).collect();
+    report.ticks(&alloc::format!("timer.{name}.interval"), &intervals, false);
+    report.ticks(&alloc::format!("timer.{name}.lateness"), &lateness[1..], false);
+    report.ticks(&alloc::format!("timer.{name}.irq_to_driver"), &from_irq[1..], false);
+    // Drift: where the last deadline lies against the first plus whole periods. It is exact or it is wrong.
+    let last = reads.last().map_or(0, |r| r.deadline);
+    let drift = last.wrapping_sub(first + period * (SAMPLES as u64 + overruns));
+    report.ticks(&alloc::format!("timer.{name}.drift"), &[drift], false);
+    report.once(&alloc::format!("timer.{name}.overruns"), axiom_bench_metrics::Unit::Count, overruns as f64);
+}
