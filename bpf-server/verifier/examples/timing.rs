@@ -53,6 +53,10 @@ fn time(name: &str, code: &[Insn], v: &mut Verifier) {
 
 fn main() {
     let mut v = Verifier::new();
+    let only = std::env::args().nth(1);
+    if let Some(name) = only {
+        return time(&name, &common::program(&name), &mut v);
+    }
     for n in [2, 100, 1000, 4000, 16000] {
         time("straight", &straight(n), &mut v);
     }

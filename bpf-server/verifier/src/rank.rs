@@ -112,23 +112,58 @@ impl Sym {
 #[derive(Clone, PartialEq, Eq)]
 struct Syms {
     regs: [Sym; 10],
-    /// Slots of the function's own frame that differ from the head's.
+    /// Variables of the function's own frame that were stored to; they do not overlap.
     slots: Vec<(u16, Sym)>,
+    /// 4-byte words of the frame of which nothing is known any more, from the lowest address.
+    lost: u128,
+}
+
+/// The words of bytes `from..to` of a frame.
+fn words(from: usize, to: usize) -> u128 {
+    let (first, end) = (from / 4, to.div_ceil(4).min(128));
+    if first >= end {
+        return 0;
+    }
+    let below = |n: usize| if n >= 128 { u128::MAX } else { (1 << n) - 1 };
+    below(end) & !below(first)
+}
+
+fn words_of(slot: u16) -> u128 {
+    let (from, len) = extent(slot);
+    words(from, from + len)
 }
 
 impl Syms {
     fn identity() -> Syms {
-        Syms { regs: core::array::from_fn(|i| Sym::of(i as u16)), slots: Vec::new() }
+        Syms { regs: core::array::from_fn(|i| Sym::of(i as u16)), slots: Vec::new(), lost: 0 }
     }
 
     fn slot(&self, slot: u16) -> Sym {
-        self.slots.iter().find(|s| s.0 == slot).map_or(Sym::of(SLOT + slot), |s| s.1)
+        let w = words_of(slot);
+        match self.slots.iter().find(|s| words_of(s.0) & w != 0) {
+            Some(s) if s.0 == slot => s.1,
+            Some(_) => UNKNOWN,
+            None if self.lost & w != 0 => UNKNOWN,
+            None => Sym::of(SLOT + slot),
+        }
+    }
+
+    /// Bytes were stored of which nothing is known.
+    fn lose(&mut self, from: usize, to: usize) {
+        let w = words(from, to);
+        // A variable that is only partly overwritten is lost as a whole.
+        for s in self.slots.extract_if(.., |s| words_of(s.0) & w != 0) {
+            self.lost |= words_of(s.0);
+        }
+        self.lost |= w;
     }
 
     fn set(&mut self, slot: u16, v: Sym) {
-        match self.slots.iter_mut().find(|s| s.0 == slot) {
-            Some(s) => s.1 = v,
-            None => self.slots.push((slot, v)),
+        let (from, len) = extent(slot);
+        self.lose(from, from + len);
+        if v.base != NOWHERE {
+            self.lost &= !words_of(slot);
+            self.slots.push((slot, v));
         }
     }
 
@@ -144,15 +179,28 @@ impl Syms {
             changed |= j != self.regs[i];
             self.regs[i] = j;
         }
-        let all: Vec<u16> = self.slots.iter().chain(&o.slots).map(|s| s.0).collect();
-        for slot in all {
-            let old = self.slot(slot);
-            let j = old.join(o.slot(slot), widen);
-            if j != old {
-                changed = true;
-                self.set(slot, j);
+        let lost = self.lost;
+        self.lost |= o.lost;
+        if !self.slots.is_empty() || !o.slots.is_empty() {
+            let before = Syms { lost, ..self.clone() };
+            self.slots.clear();
+            for (k, _) in before.slots.iter().chain(&o.slots) {
+                let j = before.slot(*k).join(o.slot(*k), widen);
+                if self.slots.iter().any(|s| s.0 == *k) {
+                    continue;
+                }
+                if j.base == NOWHERE {
+                    self.lost |= words_of(*k);
+                } else {
+                    self.slots.push((*k, j));
+                }
             }
+            let lost = self.lost;
+            self.slots.retain(|s| words_of(s.0) & lost == 0);
+            self.slots.sort_unstable_by_key(|s| s.0);
+            changed |= self.slots != before.slots;
         }
+        changed |= self.lost != lost;
         changed
     }
 
@@ -225,13 +273,7 @@ impl Syms {
             }
             CLASS_ST | CLASS_STX => {
                 if let Note::Frame(lo, hi) = note {
-                    // Variables of either size that lie there.
-                    for k in lo / 8 * 4..hi.div_ceil(8) * 4 {
-                        let (from, len) = extent(k);
-                        if from < hi as usize && (lo as usize) < from + len {
-                            self.set(k, UNKNOWN);
-                        }
-                    }
+                    self.lose(lo as usize, hi as usize);
                     let exact = slot(lo as usize, (hi - lo) as usize);
                     if s < 10
                         && let (0x7b | 0x63, Some(k)) = (i.op, exact)
@@ -253,9 +295,7 @@ impl Syms {
                     self.regs[..6].fill(UNKNOWN);
                     if i.op == CALL && i.src() == pseudo::LOCAL_CALL {
                         // The callee may hold addresses of this frame.
-                        for slot in 0..256 {
-                            self.set(slot, UNKNOWN);
-                        }
+                        self.lose(0, 512);
                     }
                 }
             }
