@@ -371,23 +371,32 @@ impl<'a> Engine<'a> {
             self.m.notes = Vec::new();
             let e = Self::copy(&mut self.pool, &entry);
             self.ascend(function, &mut run, e)?;
-            let e = Self::copy(&mut self.pool, &entry);
-            self.sweep(function, &mut run, e)?;
             self.m.quiet = false;
             self.m.notes = vec![Note::None; (function.end - function.start + 1) as usize];
             self.m.notes_from = function.start as usize;
             let zero = self.m.zero_stack;
             let used = self.m.used;
-            let e = Self::copy(&mut self.pool, &entry);
-            // A failure here may be one of precision, which another round mends: remember it and go on to the bounds.
+            // Failures here may be ones of precision, which another sweep or round mends: remember the first and go on to
+            // the bounds.
             let tolerant = core::mem::replace(&mut self.tolerant, true);
-            let checked = self.sweep(function, &mut run, e);
+            let mut sweeps = 0;
+            let (failed, bounds, worst, bounded) = loop {
+                sweeps += 1;
+                self.m.fail = None;
+                self.fail_chain = None;
+                self.m.zero_stack = zero;
+                self.m.used = used;
+                let e = Self::copy(&mut self.pool, &entry);
+                self.sweep(function, &mut run, e)?;
+                let failed = self.m.fail.is_some();
+                let bounds = rank::bounds(function, self.graph, &self.m, &run);
+                let bounded = bounds.iter().all(|b| b.passes.is_some());
+                if sweeps == 2 || !failed && bounded {
+                    let worst = rank::worst_case(function, self.graph, &self.m, &run, &bounds);
+                    break (failed, bounds, worst, bounded);
+                }
+            };
             self.tolerant = tolerant;
-            checked?;
-            let failed = self.m.fail.is_some();
-            let bounds = rank::bounds(function, self.graph, &self.m, &run);
-            let worst = rank::worst_case(function, self.graph, &self.m, &run, &bounds);
-            let bounded = bounds.iter().all(|b| b.passes.is_some());
             if !failed && bounded {
                 self.m.quiet = quiet;
                 self.m.fail = outer_fail;

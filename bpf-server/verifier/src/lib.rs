@@ -32,7 +32,7 @@ pub use report::{Memory, Place, Reason, Refusal, Step, Unbounded, Way};
 use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::vec::Vec;
-use axiom_bpf_isa::{CtxLayout, Insn, Lines, MapDef, disasm::Disasm};
+use axiom_bpf_isa::{CtxLayout, Insn, Lines, MapDef, disasm::Disasm, opcode};
 use cfg::{Graph, NONE};
 use engine::Engine;
 use exec::Machine;
@@ -177,27 +177,33 @@ impl Verifier {
         if self.graph.functions.iter().all(|f| f.loops.is_empty()) {
             return;
         }
-        let mut add = |v: i64| {
-            for n in [v.wrapping_sub(1), v, v.wrapping_add(1)] {
-                self.wide.push(n as u64);
-                self.narrow.push(n as u32 as u64);
-            }
+        let mut one = |v: i64| {
+            self.wide.push(v as u64);
+            self.narrow.push(v as u32 as u64);
         };
-        for v in [0, i32::MAX as i64, u32::MAX as i64, i64::MAX, -512, env.ctx.size as i64] {
-            add(v);
+        for v in [-1, 0, 1, i32::MAX as i64, i32::MIN as i64, u32::MAX as i64, i64::MAX, i64::MIN, -512, env.ctx.size as i64] {
+            one(v);
         }
         for m in env.maps {
-            add(m.value_size as i64);
+            one(m.value_size as i64 - 1);
+            one(m.value_size as i64);
         }
         for i in insns {
-            let jump = cfg::is_conditional(i.op) && i.op & 8 == 0;
-            let adds = matches!(i.op, 0x07 | 0x04 | 0x17 | 0x14 | 0xb7 | 0xb4 | 0x57 | 0x54);
-            if jump || adds {
-                add(i.imm as i64);
-                if i.op == 0x07 || i.op == 0x04 {
-                    add(-(i.imm as i64));
+            let v = i.imm as i64;
+            if cfg::is_conditional(i.op) && i.op & 8 == 0 {
+                for n in [v - 1, v, v + 1] {
+                    one(n);
                 }
-                add(i.imm as u32 as i64);
+                if i.op & 7 == opcode::CLASS_JMP32 && v < 0 {
+                    one(v as u32 as i64);
+                }
+            } else if matches!(i.op, 0xb7 | 0xb4) {
+                // A constant that may become a bound.
+                one(v);
+                one(v.wrapping_sub(1));
+            } else if matches!(i.op, 0x07 | 0x04 | 0x57 | 0x54) {
+                one(v);
+                one(-v);
             }
         }
         self.wide.sort_unstable();
