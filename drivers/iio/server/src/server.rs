@@ -1,0 +1,171 @@
+//! Messages and triggers.
+
+use crate::bus::{self, Bus};
+use crate::device::Device;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use axiom_adxl345::{ADDRESS, Adxl345, Range};
+use axiom_bpf_host::system::{Frames, Points};
+use axiom_bpf_host::{Clock, Host, PointId};
+use axiom_iio::lm75::Lm75;
+use axiom_iio::{Decimal, Sensor};
+use axiom_runtime::proto::iio::{INTERFACE, Reply as Answer, Request};
+use axiom_runtime::proto::{Error, bpf_host};
+use axiom_runtime::{Incoming, Reply, Runtime, Service, Slots, info, serve, time};
+
+axiom_runtime::entry!(main);
+
+/// Points are the channels; no others appear later.
+struct Fixed;
+
+impl Points for Fixed {
+    fn open_point(&mut self, _: &str) -> bool {
+        false
+    }
+    fn point_changed(&mut self, _: &str, _: PointId, _: usize) {}
+}
+
+struct Server {
+    bus: Option<Bus>,
+    devices: Vec<Device>,
+    host: Host,
+    frames: Frames,
+    clock: Clock,
+    refill_at: u64,
+    /// For tests of the restart: the sample at which the first life of this server ends.
+    crash_at: Option<u64>,
+}
+
+impl Server {
+    fn triggers(&mut self, bits: u64) {
+        let mut bits = bits;
+        loop {
+            let Some(bus) = &mut self.bus else { return };
+            if bits & bus.waiter().own_bits() != 0 {
+                bus.waiter().stray();
+            }
+            for device in self.devices.iter_mut().filter(|d| bits & d.bit != 0) {
+                device.triggered(bus, &mut self.host, self.clock);
+                if self.crash_at.is_some_and(|n| device.counts.samples >= n) {
+                    // SAFETY: none: this is the fault that the manifest asks for.
+                    unsafe { core::ptr::null_mut::<u32>().write_volatile(1) };
+                }
+            }
+            // Nobody here waits for rings; consumers look by themselves.
+            self.host.take_produced();
+            bits = bus.waiter().take_pending();
+            if bits == 0 {
+                break;
+            }
+        }
+        let now = time::ticks();
+        if now >= self.refill_at {
+            self.refill_at = now + time::frequency();
+            self.host.refill_log();
+        }
+    }
+
+    fn iio(&mut self, request: &Request<'_>) -> Answer<'static> {
+        match *request {
+            Request::Device { device } => match self.devices.get(device as usize) {
+                Some(d) => Answer::Device {
+                    name: d.sensor.name(),
+                    present: d.health.present(),
+                    channels: d.sensor.channels().len() as u32,
+                },
+                None => Answer::End,
+            },
+            Request::Channel { device, channel } => {
+                match self
+                    .devices
+                    .get(device as usize)
+                    .and_then(|d| d.sensor.channels().get(channel as usize))
+                {
+                    Some(c) => Answer::Channel { name: c.name },
+                    None => Answer::End,
+                }
+            }
+            Request::Read { device, channel, attribute } => {
+                let Some(d) = self.devices.get_mut(device as usize) else { return Answer::NotFound };
+                let Some(c) = d.sensor.channels().get(channel as usize) else { return Answer::NotFound };
+                let value = match attribute {
+                    "sampling_frequency" => Some(Decimal { integer: d.hz as i64, nanos: 0 }),
+                    "raw" => {
+                        let raw = self.bus.as_mut().and_then(|bus| d.raw(bus, channel as usize));
+                        let Some(raw) = raw else { return Answer::Absent };
+                        Some(Decimal { integer: raw as i64, nanos: 0 })
+                    }
+                    other => c.attribute(other),
+                };
+                value.map_or(Answer::NotFound, |v| Answer::Value { integer: v.integer, nanos: v.nanos })
+            }
+            Request::Sample { device, hz } => match self.devices.get_mut(device as usize) {
+                Some(d) => {
+                    d.sample_at(self.bus.as_mut(), hz);
+                    Answer::Done
+                }
+                None => Answer::NotFound,
+            },
+            Request::Counts { device } => {
+                self.devices.get(device as usize).map_or(Answer::NotFound, |d| Answer::Counts(d.counts))
+            }
+        }
+    }
+}
+
+impl Service for Server {
+    fn request(&mut self, message: &Incoming<'_>) -> Reply {
+        match message.interface {
+            bpf_host::INTERFACE => self.frames.serve(&mut self.host, &mut Fixed, message),
+            INTERFACE => {
+                let answer = match message.decode::<Request>() {
+                    Ok(request) => self.iio(&request),
+                    Err(error) => return Reply::error(error),
+                };
+                // The bus may have been used: triggers that came meanwhile are served before the answer is written.
+                let pending = self.bus.as_mut().map_or(0, |b| b.waiter().take_pending());
+                if pending != 0 {
+                    self.triggers(pending);
+                }
+                Reply::ok(&answer)
+            }
+            _ => Reply::error(Error::NoSuchInterface),
+        }
+    }
+
+    fn notified(&mut self, bits: u64) {
+        self.triggers(bits);
+    }
+}
+
+fn log(text: &str) {
+    info!("program: {text}");
+}
+
+fn main(rt: Runtime) -> ! {
+    let clock = Clock::new(time::frequency());
+    let mut host = Host::new(clock, log);
+    let mut bus = bus::open(rt);
+    let sensors: [Box<dyn Sensor<Bus>>; 2] =
+        [Box::new(Adxl345::new(ADDRESS, Range::G16)), Box::new(Lm75::new(0x48))];
+    let mut devices = Vec::new();
+    for (i, sensor) in sensors.into_iter().enumerate() {
+        let Some(timer) = rt.timer(i + 1) else { panic!("the manifest gives this server too few timers") };
+        let mut device = Device::new(i as u32, sensor, timer, &mut host);
+        if let Some(bus) = &mut bus {
+            device.probe(bus);
+        }
+        devices.push(device);
+    }
+    // After a restart samples go on by themselves; at the first start somebody asks for them, or the manifest does.
+    let again = if rt.env().restarts > 0 { Some(100) } else { None };
+    if let Some(hz) = rt.arg_number("hz").or(again) {
+        for device in &mut devices {
+            device.sample_at(bus.as_mut(), hz as u32);
+        }
+    }
+    let crash_at = rt.arg_number("crash_at_sample").filter(|_| rt.env().restarts == 0);
+    let frames = Frames::new(Slots::new(rt.env()));
+    rt.ready();
+    serve(&mut Server { bus, devices, host, frames, clock, refill_at: 0, crash_at })
+}
