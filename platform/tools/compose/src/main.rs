@@ -18,7 +18,7 @@ fn run() -> Result<(), String> {
             "--images" => options.images.push(value()?.into()),
             "--blobs" => options.blobs.push(value()?.into()),
             "--init" => options.init = value()?,
-            "--report" => base = Some(PathBuf::from(value()?)),
+            "--report" => base = Some(value()?),
             "--check" => check = true,
             "-h" | "--help" => {
                 println!("{USAGE}");
@@ -57,8 +57,8 @@ fn run() -> Result<(), String> {
         return Ok(());
     }
     if let Some(base) = base {
-        write(base.with_extension("md"), report::markdown(&composed).as_bytes())?;
-        write(base.with_extension("json"), report::json(&composed).as_bytes())?;
+        write(format!("{base}.md").into(), report::markdown(&composed).as_bytes())?;
+        write(format!("{base}.json").into(), report::json(&composed).as_bytes())?;
     }
     let output = output.unwrap_or_default();
     println!("{summary} -> {}", output.display());

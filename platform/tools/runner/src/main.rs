@@ -1,2 +1,201 @@
-//! Starts QEMU with its helpers, watches the console, decides the exit status.
-fn main() {}
+//! `axiom-runner`: one run of Axiom in QEMU, from the sensor simulator's start to the verdict.
+//!
+//! The console is streamed and logged; the verdict line (`axiom: run ended: ok`, or `FAILED: why`) and the texts that
+//! `--expect` and `--forbid` name decide the exit status. Whatever happens, no child is left: they are ended on every
+//! way out, and the kernel ends them if this process is killed.
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+mod children;
+mod options;
+mod watch;
+
+use children::{Terminal, Tied};
+use options::Options;
+use watch::{State, Watch};
+
+/// Why there was no verdict.
+enum Stop {
+    /// Could not start.
+    Start(String),
+    /// Not as expected.
+    Failed(String),
+    /// Out of time.
+    Timeout(String),
+    /// A signal.
+    Interrupted,
+}
+
+/// A folder for the socket, gone with this value.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> std::io::Result<Self> {
+        let path = std::env::temp_dir().join(format!("axiom-runner-{}", std::process::id()));
+        std::fs::create_dir_all(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be removed is a temporary file at worst.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn main() -> ExitCode {
+    let options = match options::parse(std::env::args().skip(1)) {
+        Ok(Some(options)) => options,
+        Ok(None) => {
+            println!("{}", options::HELP);
+            return ExitCode::SUCCESS;
+        }
+        Err(message) => {
+            eprintln!("axiom-runner: {message}");
+            return ExitCode::from(2);
+        }
+    };
+    let (message, code) = match run(&options) {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Stop::Start(why)) => (why, 2),
+        Err(Stop::Failed(why)) => (why, 1),
+        Err(Stop::Timeout(why)) => (why, 3),
+        Err(Stop::Interrupted) => ("interrupted".into(), 130),
+    };
+    eprintln!("axiom-runner: {}: {message}", options.name);
+    ExitCode::from(code)
+}
+
+fn needed(path: &Path, what: &str, made_by: &str) -> Result<(), Stop> {
+    if path.is_file() {
+        return Ok(());
+    }
+    Err(Stop::Start(format!("{what} {} is not there; `{made_by}` makes it", path.display())))
+}
+
+fn start_simulator(o: &Options, scratch: &Scratch, log: &Path) -> Result<Option<(Tied, PathBuf)>, Stop> {
+    if o.no_sensors {
+        return Ok(None);
+    }
+    let program = o
+        .simulator
+        .clone()
+        .or_else(|| Some(std::env::current_exe().ok()?.with_file_name("axiom-sensor-sim")));
+    let Some(program) = program.filter(|p| p.is_file()) else {
+        return Err(Stop::Start(
+            "the sensor simulator is not there; `just tools` makes it, --no-sensors runs without".into(),
+        ));
+    };
+    let socket = scratch.0.join("i2c.sock");
+    let output =
+        File::create(log).map_err(|e| Stop::Start(format!("{}: cannot be written: {e}", log.display())))?;
+    let errors = output.try_clone().map_err(|e| Stop::Start(e.to_string()))?;
+    let mut command = Command::new(&program);
+    command
+        .arg("--socket")
+        .arg(&socket)
+        .args(&o.sensor_args)
+        .stdin(Stdio::null())
+        .stdout(output)
+        .stderr(errors);
+    let mut simulator = Tied::spawn(&mut command)
+        .map_err(|e| Stop::Start(format!("{}: cannot be started: {e}", program.display())))?;
+    let end = Instant::now() + Duration::from_secs(10);
+    while !socket.exists() {
+        if !simulator.runs() || Instant::now() > end {
+            let said = std::fs::read_to_string(log).unwrap_or_default();
+            return Err(Stop::Start(format!("the sensor simulator did not start: {}", said.trim())));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(Some((simulator, socket)))
+}
+
+fn run(o: &Options) -> Result<(), Stop> {
+    needed(&o.kernel, "the kernel", "just kernel")?;
+    if let Some(bundle) = &o.bundle {
+        needed(bundle, "the bundle", "just bundle")?;
+    }
+    children::catch_signals();
+    let terminal = Terminal::remember();
+    std::fs::create_dir_all(&o.logs).map_err(|e| Stop::Start(format!("{}: {e}", o.logs.display())))?;
+    let log_path = o.logs.join(format!("{}.log", o.name));
+    let mut log = File::create(&log_path)
+        .map_err(|e| Stop::Start(format!("{}: cannot be written: {e}", log_path.display())))?;
+    let scratch = Scratch::new().map_err(|e| Stop::Start(format!("temporary folder: {e}")))?;
+    let simulator = start_simulator(o, &scratch, &o.logs.join(format!("{}.sensors.log", o.name)))?;
+
+    let mut command = Command::new(&o.qemu);
+    command.args(options::qemu_arguments(o, simulator.as_ref().map(|s| s.1.as_path())));
+    let typed = if terminal.is_there() && !o.quiet { Stdio::inherit() } else { Stdio::null() };
+    command.stdin(typed).stdout(Stdio::piped()).stderr(Stdio::piped());
+    if !o.quiet {
+        eprintln!("axiom-runner: log {}; leave QEMU with Ctrl-A x", log_path.display());
+    }
+    let mut qemu = Tied::spawn(&mut command).map_err(|e| {
+        Stop::Start(format!("{}: cannot be started: {e}; ./justw setup installs it", o.qemu.display()))
+    })?;
+    let (send, console) = mpsc::channel();
+    let pipes: [Option<Box<dyn Read + Send>>; 2] = [
+        qemu.child().stdout.take().map(|p| Box::new(p) as Box<dyn Read + Send>),
+        qemu.child().stderr.take().map(|p| Box::new(p) as Box<dyn Read + Send>),
+    ];
+    for mut pipe in pipes.into_iter().flatten() {
+        let send = send.clone();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(n @ 1..) = pipe.read(&mut buffer) {
+                if send.send(buffer[..n].to_vec()).is_err() {
+                    break;
+                }
+            }
+        });
+    }
+    drop(send);
+
+    let mut watch = Watch::new(o);
+    let started = Instant::now();
+    // When the verdict came: QEMU has a moment to end by itself.
+    let mut ended: Option<Instant> = None;
+    let outcome = loop {
+        if children::signal().is_some() {
+            break Err(Stop::Interrupted);
+        }
+        match console.recv_timeout(Duration::from_millis(50)) {
+            Ok(bytes) => {
+                // A full disk must not end the run.
+                let _ = log.write_all(&bytes);
+                if !o.quiet {
+                    let mut out = std::io::stdout().lock();
+                    let _ = out.write_all(&bytes).and_then(|()| out.flush());
+                }
+                if *watch.feed(&bytes) != State::Running {
+                    ended.get_or_insert_with(Instant::now);
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break watch.finish("QEMU ended").map_err(Stop::Failed),
+        }
+        if ended.is_some_and(|e| e.elapsed() > Duration::from_secs(2)) && !o.linger {
+            break watch.finish("the run ended").map_err(Stop::Failed);
+        }
+        if !o.timeout.is_zero() && started.elapsed() > o.timeout && ended.is_none() {
+            let why = format!("no end after {} s", o.timeout.as_secs());
+            break watch.finish(&why).map_err(Stop::Timeout);
+        }
+    };
+    drop(qemu);
+    if o.quiet && outcome.is_err() {
+        let said = std::fs::read(&log_path).unwrap_or_default();
+        // The end of a long log says most.
+        let tail = said.len().saturating_sub(6000);
+        let _ = std::io::stderr().write_all(&said[tail..]);
+        eprintln!();
+    }
+    outcome
+}

@@ -1,0 +1,262 @@
+//! What the command line asks for.
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How to run, and what to look for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// The kernel image.
+    pub kernel: PathBuf,
+    /// The bundle, or any root task; none tests the kernel's refusal.
+    pub bundle: Option<PathBuf>,
+    /// The emulator.
+    pub qemu: PathBuf,
+    /// The simulator of sensors.
+    pub simulator: Option<PathBuf>,
+    /// Arguments for it.
+    pub sensor_args: Vec<String>,
+    /// No sensors at all.
+    pub no_sensors: bool,
+    /// CPU model.
+    pub cpu: String,
+    /// RAM, as QEMU takes it.
+    pub memory: String,
+    /// Interrupt controller version.
+    pub gic: String,
+    /// Entered at EL2.
+    pub el2: bool,
+    /// One instruction, one nanosecond.
+    pub icount: bool,
+    /// Give up after that.
+    pub timeout: Duration,
+    /// Texts that must come, in this order.
+    pub expect: Vec<String>,
+    /// Texts that must not come.
+    pub forbid: Vec<String>,
+    /// The run need not end with a verdict: it ends when everything expected came.
+    pub no_verdict: bool,
+    /// The verdict must be a failure that contains this.
+    pub expect_failure: Option<String>,
+    /// Stay after the verdict.
+    pub linger: bool,
+    /// Print the console only if the run fails.
+    pub quiet: bool,
+    /// Names the log.
+    pub name: String,
+    /// Where logs go.
+    pub logs: PathBuf,
+    /// More arguments for QEMU.
+    pub extra: Vec<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            kernel: "target/axiom/kernel-aarch64.img".into(),
+            bundle: Some("target/axiom/qemu-aarch64.bundle".into()),
+            qemu: "qemu-system-aarch64".into(),
+            simulator: None,
+            sensor_args: vec![],
+            no_sensors: false,
+            cpu: "cortex-a76".into(),
+            memory: "1G".into(),
+            gic: "3".into(),
+            el2: false,
+            icount: false,
+            timeout: Duration::from_secs(120),
+            expect: vec![],
+            forbid: vec![],
+            no_verdict: false,
+            expect_failure: None,
+            linger: false,
+            quiet: false,
+            name: "qemu-aarch64".into(),
+            logs: "target/axiom/logs".into(),
+            extra: vec![],
+        }
+    }
+}
+
+/// What `--help` prints.
+pub const HELP: &str = "\
+axiom-runner [OPTIONS] [-- QEMU-ARGUMENTS...]   runs Axiom in QEMU; the exit status is the run's verdict
+
+  --kernel FILE        default target/axiom/kernel-aarch64.img
+  --bundle FILE        default target/axiom/qemu-aarch64.bundle; any static root task works; --no-bundle gives none
+  --test FILE.toml     options from the file's header lines `#! --option value`; its name names the log
+  --cpu MODEL          default cortex-a76        --memory SIZE   default 1G
+  --gic 2|3            default 3                 --el2           enter the kernel at EL2
+  --icount             one instruction = 1 ns of virtual time: exact, slower
+  --expect TEXT        must be printed; several: in this order
+  --forbid TEXT        must not be printed
+  --expect-failure TEXT  the verdict must be FAILED with this reason
+  --no-verdict         the run ends when all expected texts came (for foreign root tasks)
+  --sensors FILE       the sensor simulator; default: axiom-sensor-sim beside this program
+  --sensor-arg ARG     an argument for it (repeatable)
+  --no-sensors         run without
+  --timeout SECONDS    default 120; 0 is for ever
+  --linger             stay when the run has ended; leave with Ctrl-A x
+  --quiet              print the console only if the run fails
+  --name NAME          names the log                --logs DIR     default target/axiom/logs
+  --qemu FILE          default qemu-system-aarch64
+
+exit status: 0 as expected, 1 not, 2 could not start, 3 out of time, 130 interrupted";
+
+/// Reads the command line; `Ok(None)` asks for help.
+pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Option<Options>, String> {
+    let mut options = Options::default();
+    let mut args = args.into_iter().collect::<Vec<_>>();
+    if let Some(split) = args.iter().position(|a| a == "--") {
+        options.extra = args.split_off(split)[1..].to_vec();
+    }
+    if args.iter().any(|a| a == "-h" || a == "--help") {
+        return Ok(None);
+    }
+    apply(&mut options, args, true)?;
+    Ok(Some(options))
+}
+
+fn apply(o: &mut Options, args: Vec<String>, tests: bool) -> Result<(), String> {
+    let mut args = args.into_iter();
+    while let Some(arg) = args.next() {
+        let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value; see --help"));
+        match arg.as_str() {
+            "--kernel" => o.kernel = value()?.into(),
+            "--bundle" => o.bundle = Some(value()?.into()),
+            "--no-bundle" => o.bundle = None,
+            "--qemu" => o.qemu = value()?.into(),
+            "--sensors" => o.simulator = Some(value()?.into()),
+            "--sensor-arg" => o.sensor_args.push(value()?),
+            "--no-sensors" => o.no_sensors = true,
+            "--cpu" => o.cpu = value()?,
+            "--memory" => o.memory = value()?,
+            "--gic" => match value()?.as_str() {
+                v @ ("2" | "3") => o.gic = v.into(),
+                v => return Err(format!("--gic {v}: the machine has version 2 or 3")),
+            },
+            "--el2" => o.el2 = true,
+            "--icount" => o.icount = true,
+            "--timeout" => {
+                let text = value()?;
+                let seconds =
+                    text.parse().map_err(|_| format!("--timeout {text}: seconds, a whole number"))?;
+                o.timeout = Duration::from_secs(seconds);
+            }
+            "--expect" => o.expect.push(value()?),
+            "--forbid" => o.forbid.push(value()?),
+            "--no-verdict" => o.no_verdict = true,
+            "--expect-failure" => o.expect_failure = Some(value()?),
+            "--linger" => o.linger = true,
+            "--quiet" => o.quiet = true,
+            "--name" => o.name = value()?,
+            "--logs" => o.logs = value()?.into(),
+            "--test" if tests => test_file(o, &value()?)?,
+            other => return Err(format!("unknown option '{other}'; see --help")),
+        }
+    }
+    if o.no_verdict && o.expect.is_empty() {
+        return Err("--no-verdict needs an --expect: the run must end with something".into());
+    }
+    Ok(())
+}
+
+/// Options in the header of a manifest: `#! --expect a text up to the line's end`.
+fn test_file(o: &mut Options, path: &str) -> Result<(), String> {
+    let text = std::fs::read_to_string(path).map_err(|e| format!("{path}: cannot be read: {e}"))?;
+    let stem = std::path::Path::new(path).file_stem().and_then(|s| s.to_str()).unwrap_or("test");
+    o.name = stem.to_owned();
+    let mut args = Vec::new();
+    for line in text.lines().filter_map(|l| l.strip_prefix("#!")) {
+        let line = line.trim();
+        match line.split_once(' ') {
+            Some((option, value)) => args.extend([option.to_owned(), value.trim().to_owned()]),
+            None => args.push(line.to_owned()),
+        }
+    }
+    apply(o, args, false).map_err(|e| format!("{path}: {e}"))
+}
+
+/// QEMU's arguments; `socket` is the simulator's.
+pub fn qemu_arguments(o: &Options, socket: Option<&std::path::Path>) -> Vec<String> {
+    let mut machine = format!("virt,gic-version={}", o.gic);
+    if o.el2 {
+        machine += ",virtualization=on";
+    }
+    let mut args: Vec<String> = Vec::new();
+    if let Some(socket) = socket {
+        // The simulator reads requests from the guest's memory, so that is shared with it.
+        machine += ",memory-backend=mem";
+        let memory = format!("memory-backend-memfd,id=mem,size={},share=on", o.memory);
+        let chardev = format!("socket,id=vi2c,path={}", socket.display());
+        for (key, value) in [
+            ("-object", memory.as_str()),
+            ("-global", "virtio-mmio.force-legacy=false"),
+            ("-chardev", &chardev),
+            ("-device", "vhost-user-i2c-device,chardev=vi2c"),
+        ] {
+            args.extend([key.to_owned(), value.to_owned()]);
+        }
+    }
+    for (key, value) in [("-M", machine.as_str()), ("-cpu", &o.cpu), ("-m", &o.memory)] {
+        args.extend([key.to_owned(), value.to_owned()]);
+    }
+    args.extend(["-nographic".into(), "-no-reboot".into(), "-kernel".into(), o.kernel.display().to_string()]);
+    if let Some(bundle) = &o.bundle {
+        args.extend(["-initrd".into(), bundle.display().to_string()]);
+    }
+    if o.icount {
+        args.extend(["-icount".into(), "shift=0".into()]);
+    }
+    args.extend(o.extra.iter().cloned());
+    args
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Option<Options>, String> {
+        parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn options_become_qemus_arguments() {
+        let o =
+            read("--gic 2 --el2 --icount --memory 512M --kernel k --bundle b -- -d int").unwrap().unwrap();
+        let args = qemu_arguments(&o, Some(std::path::Path::new("/s"))).join(" ");
+        assert_eq!(
+            args,
+            "-object memory-backend-memfd,id=mem,size=512M,share=on -global virtio-mmio.force-legacy=false \
+             -chardev socket,id=vi2c,path=/s -device vhost-user-i2c-device,chardev=vi2c \
+             -M virt,gic-version=2,virtualization=on,memory-backend=mem -cpu cortex-a76 -m 512M -nographic -no-reboot \
+             -kernel k -initrd b -icount shift=0 -d int"
+        );
+        let without = qemu_arguments(&Options { bundle: None, ..Options::default() }, None).join(" ");
+        assert!(!without.contains("vhost") && !without.contains("initrd"));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named() {
+        for (line, message) in [
+            ("--gic 4", "--gic 4: the machine has version 2 or 3"),
+            ("--timeout soon", "--timeout soon: seconds, a whole number"),
+            ("--expect", "--expect needs a value; see --help"),
+            ("--warp", "unknown option '--warp'; see --help"),
+            ("--no-verdict", "--no-verdict needs an --expect: the run must end with something"),
+            ("--test /nowhere.toml", "/nowhere.toml: cannot be read: No such file or directory (os error 2)"),
+        ] {
+            assert_eq!(read(line).unwrap_err(), message);
+        }
+        assert_eq!(read("--help"), Ok(None));
+    }
+
+    #[test]
+    fn a_test_manifest_brings_its_own_options() {
+        let path = std::env::temp_dir().join(format!("axiom-runner-{}-crash.toml", std::process::id()));
+        std::fs::write(&path, "#! --expect two words here\n#! --icount\nextends = \"x\"\n").unwrap();
+        let o = parse(["--test".into(), path.display().to_string()]).unwrap().unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!((o.expect, o.icount), (vec!["two words here".to_owned()], true));
+        assert!(o.name.ends_with("-crash"));
+    }
+}

@@ -1,0 +1,113 @@
+//! Whole runs with a script in QEMU's place: exit status, texts, and that no child is left.
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+struct Bench(PathBuf);
+
+impl Bench {
+    fn new(name: &str, qemu: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("axiom-runner-test-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        for file in ["kernel", "bundle"] {
+            std::fs::write(dir.join(file), "x").unwrap();
+        }
+        let bench = Self(dir);
+        bench.script("qemu", qemu);
+        bench
+    }
+
+    fn script(&self, name: &str, body: &str) {
+        let path = self.0.join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_axiom-runner"));
+        for (flag, file) in
+            [("--kernel", "kernel"), ("--bundle", "bundle"), ("--qemu", "qemu"), ("--logs", "logs")]
+        {
+            command.arg(flag).arg(self.0.join(file));
+        }
+        command.args(args).stdin(std::process::Stdio::null());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> (i32, String) {
+        let Output { status, stderr, .. } = self.command(args).output().unwrap();
+        (status.code().unwrap(), String::from_utf8(stderr).unwrap())
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn a_good_run_ends_with_0_and_leaves_its_log() {
+    let bench = Bench::new("good", "echo booting; echo 'axiom: run ended: ok'");
+    assert_eq!(bench.run(&["--no-sensors", "--expect", "booting"]).0, 0);
+    let log = std::fs::read_to_string(bench.0.join("logs/qemu-aarch64.log")).unwrap();
+    assert_eq!(log, "booting\naxiom: run ended: ok\n");
+}
+
+#[test]
+fn a_failed_run_ends_with_1_and_says_why() {
+    let bench = Bench::new("failed", "echo 'axiom: run ended: FAILED: bench is down'");
+    let (code, said) = bench.run(&["--no-sensors", "--quiet"]);
+    assert_eq!(code, 1);
+    assert!(said.contains("axiom-runner: qemu-aarch64: the run failed: bench is down"), "{said}");
+}
+
+#[test]
+fn a_silent_run_ends_with_3_even_if_qemu_does_not_listen() {
+    let bench =
+        Bench::new("silent", "trap '' TERM; echo $$ > $(dirname $0)/pid; while :; do sleep 0.1; done");
+    let start = Instant::now();
+    let (code, said) = bench.run(&["--no-sensors", "--timeout", "1", "--expect", "never"]);
+    assert_eq!(code, 3, "{said}");
+    assert!(said.contains("no end after 1 s without 'never'"), "{said}");
+    assert!(start.elapsed() < Duration::from_secs(10));
+    let pid = std::fs::read_to_string(bench.0.join("pid")).unwrap();
+    assert!(!PathBuf::from(format!("/proc/{}", pid.trim())).exists(), "QEMU is left");
+}
+
+#[test]
+fn a_signal_ends_qemu_and_simulator() {
+    let bench = Bench::new("signal", "echo $$ > $(dirname $0)/pid; exec sleep 60");
+    bench.script("sim", "echo $$ > $(dirname $0)/simpid; touch $2; exec sleep 60");
+    let sim = bench.0.join("sim");
+    let mut child = bench.command(&["--sensors", sim.to_str().unwrap()]).spawn().unwrap();
+    let pid = bench.0.join("pid");
+    while !std::fs::read_to_string(&pid).is_ok_and(|t| t.ends_with('\n')) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let status = Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    assert!(status.success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    for file in ["pid", "simpid"] {
+        let pid = std::fs::read_to_string(bench.0.join(file)).unwrap();
+        assert!(!PathBuf::from(format!("/proc/{}", pid.trim())).exists(), "{file} is left");
+    }
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    let bench = Bench::new("missing", "exit 0");
+    std::fs::remove_file(bench.0.join("bundle")).unwrap();
+    let (code, said) = bench.run(&["--no-sensors"]);
+    assert_eq!(code, 2);
+    assert!(said.contains("bundle is not there; `just bundle` makes it"), "{said}");
+    std::fs::write(bench.0.join("bundle"), "x").unwrap();
+    bench.script("sim", "echo no such recording; exit 1");
+    let (code, said) = bench.run(&["--sensors", bench.0.join("sim").to_str().unwrap()]);
+    assert_eq!(code, 2);
+    assert!(said.contains("the sensor simulator did not start: no such recording"), "{said}");
+    let (code, said) = bench.run(&["--no-sensors", "--qemu", "/nowhere/qemu"]);
+    assert_eq!(code, 2);
+    assert!(said.contains("/nowhere/qemu: cannot be started"), "{said}");
+}
