@@ -1,2 +1,88 @@
-//! vhost-user-i2c backend that models an ADXL345 and a TMP1xx.
-fn main() {}
+//! An I2C bus with two sensors for the emulated machine: a vhost-user-i2c back end for QEMU.
+//!
+//! An ADXL345 accelerometer at 0x53, which replays a recording, and an LM75 thermometer at 0x48. Start it, wait for its
+//! socket, then start QEMU with `-chardev socket,id=vi2c,path=SOCKET -device vhost-user-i2c-device,chardev=vi2c` and shared
+//! memory. It ends when QEMU goes away.
+
+mod adxl345;
+mod backend;
+mod lm75;
+mod recording;
+
+use backend::{Bus, Faults};
+use recording::Recording;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// A chip on the bus.
+pub trait Chip: Send + Sync {
+    /// Its address.
+    fn address(&self) -> u8;
+    /// A write transfer: the first byte usually is a register number.
+    fn write(&mut self, bytes: &[u8]);
+    /// A read transfer.
+    fn read(&mut self, bytes: &mut [u8]);
+}
+
+const USAGE: &str =
+    "usage: axiom-sensor-sim --socket PATH [--recording CSV] [--nack-from N --nack-count M] [--stick-at N]
+  --socket      where QEMU connects
+  --recording   lines `x,y,z` in g; lines that start with # are comments
+  --nack-from   transfers from this one on are not acknowledged, --nack-count of them
+  --stick-at    this transfer never ends: a stuck bus";
+
+struct Options {
+    socket: PathBuf,
+    recording: Option<PathBuf>,
+    faults: Faults,
+}
+
+fn options(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
+    let mut socket = None;
+    let mut recording = None;
+    let mut faults = Faults::default();
+    while let Some(name) = args.next() {
+        let value = args.next().ok_or_else(|| format!("{name} needs a value"))?;
+        let number = || value.parse::<u64>().map_err(|_| format!("{name}: '{value}' is not a number"));
+        match name.as_str() {
+            "--socket" => socket = Some(PathBuf::from(value)),
+            "--recording" => recording = Some(PathBuf::from(value)),
+            "--nack-from" => faults.nack_from = Some(number()?),
+            "--nack-count" => faults.nack_count = number()?,
+            "--stick-at" => faults.stick_at = Some(number()?),
+            _ => return Err(format!("unknown option {name}")),
+        }
+    }
+    Ok(Options { socket: socket.ok_or("--socket is missing")?, recording, faults })
+}
+
+fn main() -> ExitCode {
+    let options = match options(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(error) => {
+            eprintln!("sensor-sim: {error}\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let recording = match &options.recording {
+        Some(path) => Recording::read(path),
+        None => Ok(Recording::built_in()),
+    };
+    let recording = match recording {
+        Ok(recording) => recording,
+        Err(error) => {
+            eprintln!("sensor-sim: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    eprintln!("sensor-sim: ADXL345 replays {} ({} samples); LM75", recording.name, recording.len());
+    let chips: Vec<Box<dyn Chip>> =
+        vec![Box::new(adxl345::Adxl345::new(recording)), Box::new(lm75::Lm75::default())];
+    match backend::serve(&options.socket, Bus::new(chips, options.faults)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sensor-sim: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
