@@ -138,7 +138,14 @@ impl<'a> Fdt<'a> {
 
     /// Calls `visit` for every node, parents first, until it says stop.
     pub fn walk(&self, mut visit: impl FnMut(&Node<'a>) -> Walk) -> Result<(), Bad> {
-        let mut levels = [Level::default(); MAX_DEPTH];
+        // One node is changed in place from visit to visit: copying it would cost more than all the rest.
+        let mut node = Node {
+            name: "",
+            depth: 0,
+            props: &[],
+            strings: self.strings,
+            levels: [Level::default(); MAX_DEPTH],
+        };
         let (mut at, mut depth) = (0usize, 0usize);
         loop {
             let (token, next) = self.token(at).ok_or(Bad::Structure)?;
@@ -148,19 +155,18 @@ impl<'a> Fdt<'a> {
                     if depth >= MAX_DEPTH {
                         return Err(Bad::Structure);
                     }
-                    let props = self.props_from(at);
-                    let mut node = Node { name, depth, props, strings: self.strings, levels };
+                    node.name = name;
+                    node.depth = depth;
+                    node.props = self.props_from(at);
                     let cell = |p: &str, default| node.u32(p).map_or(default, |v| v as usize);
-                    levels[depth] = Level {
+                    let inherited = depth.checked_sub(1).and_then(|d| node.levels[d].interrupt_parent);
+                    node.levels[depth] = Level {
                         name,
                         address_cells: cell("#address-cells", 2),
                         size_cells: cell("#size-cells", 1),
                         ranges: node.prop("ranges"),
-                        interrupt_parent: node
-                            .u32("interrupt-parent")
-                            .or(depth.checked_sub(1).and_then(|d| levels[d].interrupt_parent)),
+                        interrupt_parent: node.u32("interrupt-parent").or(inherited),
                     };
-                    node.levels = levels;
                     depth += 1;
                     if visit(&node) == Walk::Stop {
                         return Ok(());

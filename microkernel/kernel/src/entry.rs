@@ -56,8 +56,11 @@ pub fn system_call(number: i64) {
     leave();
 }
 
+#[inline(always)]
 fn reply_phase(tcb: Ptr<Tcb>) {
-    if let Ok((_, Cap::Reply { reply, can_grant })) = cspace::lookup_cap(tcb, tcb.regs.get(REPLY)) {
+    if let Ok((_, cap)) = cspace::lookup(tcb, tcb.regs.get(REPLY))
+        && let Some((reply, can_grant)) = cap.as_reply()
+    {
         ipc::reply(tcb, reply, can_grant);
     }
 }
@@ -69,34 +72,41 @@ fn receive_if_able(tcb: Ptr<Tcb>, blocking: bool, with_reply: bool) {
     }
 }
 
+#[inline(always)]
 fn receive(tcb: Ptr<Tcb>, blocking: bool, with_reply: bool) {
     let cptr = tcb.regs.get(CAP);
-    let refuse = |addr, failure| fault::handle(tcb, Fault::Cap { addr, in_recv_phase: true, failure });
-    let cap = match cspace::lookup_cap(tcb, cptr) {
+    let cap = match cspace::lookup(tcb, cptr) {
         Ok((_, cap)) => cap,
-        Err(failure) => return refuse(cptr, failure),
+        Err(failure) => return refuse_receive(tcb, cptr, failure),
     };
-    match cap {
-        Cap::Endpoint { ep, rights, .. } if rights.contains(CapRights::READ) => {
-            let reply = if with_reply {
-                let reply_cptr = tcb.regs.get(REPLY);
-                match cspace::lookup_cap(tcb, reply_cptr) {
-                    Ok((_, Cap::Reply { reply, .. })) => Some(reply),
-                    Ok(_) => return refuse(reply_cptr, LookupFailure::Missing { bits_left: 0 }),
-                    Err(failure) => return refuse(reply_cptr, failure),
-                }
-            } else {
-                None
-            };
-            ipc::receive(tcb, ep, rights.contains(CapRights::GRANT), blocking, reply);
+    if let Some((ep, _, rights)) = cap.as_endpoint()
+        && rights.contains(CapRights::READ)
+    {
+        let mut reply = None;
+        if with_reply {
+            let cptr = tcb.regs.get(REPLY);
+            match cspace::lookup(tcb, cptr) {
+                Ok((_, cap)) => match cap.as_reply() {
+                    Some((object, _)) => reply = Some(object),
+                    None => return refuse_receive(tcb, cptr, LookupFailure::Missing { bits_left: 0 }),
+                },
+                Err(failure) => return refuse_receive(tcb, cptr, failure),
+            }
         }
-        Cap::Notification { ntfn, rights, .. }
-            if rights.contains(CapRights::READ) && ntfn.bound.get().is_none_or(|bound| bound == tcb) =>
-        {
-            notify::wait(tcb, ntfn, blocking);
-        }
-        _ => refuse(cptr, LookupFailure::Missing { bits_left: 0 }),
+        ipc::receive(tcb, ep, rights.contains(CapRights::GRANT), blocking, reply);
+    } else if let Some((ntfn, _, rights)) = cap.as_notification()
+        && rights.contains(CapRights::READ)
+        && ntfn.bound.get().is_none_or(|bound| bound == tcb)
+    {
+        notify::wait(tcb, ntfn, blocking);
+    } else {
+        refuse_receive(tcb, cptr, LookupFailure::Missing { bits_left: 0 });
     }
+}
+
+#[cold]
+fn refuse_receive(tcb: Ptr<Tcb>, addr: u64, failure: LookupFailure) {
+    fault::handle(tcb, Fault::Cap { addr, in_recv_phase: true, failure });
 }
 
 #[cold]

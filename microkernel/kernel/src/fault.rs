@@ -27,7 +27,7 @@ pub fn handle(tcb: Ptr<Tcb>, fault: Fault) {
 
 /// Whether a timeout fault of the thread would reach somebody.
 pub fn has_timeout_handler(tcb: Ptr<Tcb>) -> bool {
-    matches!(tcb.slot(TCB_TIMEOUT).cap(), Cap::Endpoint { .. })
+    tcb.slot(TCB_TIMEOUT).packed().as_endpoint().is_some()
 }
 
 /// Sends the timeout fault that is set in the thread.

@@ -5,7 +5,6 @@ use crate::notify;
 use crate::print::println;
 use crate::sched;
 use crate::trace;
-use axiom_objects::Cap;
 use axiom_objects::object::ThreadState;
 use sel4_sys::CapRights;
 use sel4_sys::ext::event;
@@ -18,10 +17,10 @@ pub fn handle(irq: u32) {
     } else if let Some(slot) = node().irq_slot(irq).filter(|_| node().irq_active(irq).get()) {
         // The line stays masked until its handler has served the device and acknowledged.
         arch::irq::mask(irq);
-        if let Cap::Notification { ntfn, badge, rights } = slot.cap()
+        if let Some((ntfn, badge, rights)) = slot.packed().as_notification()
             && rights.contains(CapRights::WRITE)
         {
-            notify::signal(ntfn, badge.0);
+            notify::signal(ntfn, badge);
         }
     } else {
         arch::irq::mask(irq);
@@ -42,10 +41,10 @@ fn timer_tick() {
     // Bounded by the timers that are due: an expired periodic timer's next deadline lies in the future.
     while let Some(timer) = n.timers.expire_one(n.now.get()) {
         trace::record(trace::class::TIMER, event::TIMER, 0, timer.addr() as u32);
-        if let Cap::Notification { ntfn, badge, rights } = timer.slot().cap()
+        if let Some((ntfn, badge, rights)) = timer.slot().packed().as_notification()
             && rights.contains(CapRights::WRITE)
         {
-            notify::signal(ntfn, badge.0);
+            notify::signal(ntfn, badge);
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Message registers and IPC buffers: the only user memory that the kernel reads or writes, through the buffer frame's
 //! physical page.
 use axiom_objects::Ptr;
-use axiom_objects::cap::Cap;
 use axiom_objects::object::{TCB_BUFFER, Tcb};
 use axiom_objects::registers::{CAP, INFO, MR0};
 use core::cell::Cell;
@@ -20,11 +19,11 @@ pub type Buffer = Ptr<[Cell<u64>; WORDS]>;
 /// The IPC buffer of a thread, if it has one that it may use so: a receiver's must be writable.
 #[inline(always)]
 pub fn buffer(tcb: Ptr<Tcb>, write: bool) -> Option<Buffer> {
-    let Cap::Frame { base, size, device, rights, .. } = tcb.slot(TCB_BUFFER).cap() else { return None };
-    if device || !rights.read || (write && !rights.write) {
+    let (base, bits, writable) = tcb.slot(TCB_BUFFER).packed().as_buffer_frame()?;
+    if write && !writable {
         return None;
     }
-    let offset = tcb.ipc_buffer.get() & ((1 << size.bits()) - 1);
+    let offset = tcb.ipc_buffer.get() & ((1 << bits) - 1);
     // SAFETY: the frame is RAM in the kernel's window; the offset is aligned to the buffer's size (checked when it
     // was set), so the buffer lies inside the frame; it is only used as cells, which any bytes are valid for.
     Some(unsafe { Ptr::new(base.kernel() + offset as usize) })

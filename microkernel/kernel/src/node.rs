@@ -8,8 +8,8 @@ use axiom_objects::timer::TimerHeap;
 use axiom_objects::{Ptr, Slot, Ticks};
 use core::cell::Cell;
 
-/// Interrupt numbers that the kernel can hand out: all of GICv2 and the SPIs of GICv3 below 1020.
-pub const MAX_IRQS: usize = 1020;
+/// Interrupt numbers that the kernel can hand out. The boards that are supported have at most 320 lines.
+pub const MAX_IRQS: usize = 512;
 const PRIORITIES: usize = 256;
 
 /// What the scheduler does when the kernel is about to leave.
@@ -37,6 +37,10 @@ pub struct Node {
     pub consumed: Cell<Ticks>,
     /// The CPU timer must be set again.
     pub reprogram: Cell<bool>,
+    /// Smallest budget, ticks.
+    pub min_budget: Cell<Ticks>,
+    /// How much too early a refill may be used, ticks.
+    pub slack: Cell<Ticks>,
     /// Armed timers.
     pub timers: TimerHeap,
     /// Whose registers are in the FPU.
@@ -65,6 +69,8 @@ static NODE: Node = Node {
     now: Cell::new(0),
     consumed: Cell::new(0),
     reprogram: Cell::new(false),
+    min_budget: Cell::new(0),
+    slack: Cell::new(0),
     timers: TimerHeap::new(),
     fpu_owner: Cell::new(None),
     release: Cell::new(Ends { head: None, tail: None }),

@@ -14,11 +14,20 @@ pub const MIN_BUDGET_US: u64 = 2 * KERNEL_WCET_US;
 /// Longest period, microseconds.
 pub const MAX_PERIOD_US: u64 = 60 * 60 * 1_000_000;
 
+#[inline(always)]
 fn min_budget() -> Ticks {
-    arch::timer::us_to_ticks(MIN_BUDGET_US)
+    node().min_budget.get()
 }
+#[inline(always)]
 fn slack() -> Ticks {
-    arch::timer::us_to_ticks(KERNEL_WCET_US)
+    node().slack.get()
+}
+
+/// Converts the constants to ticks, once the counter's frequency is known.
+pub fn init() {
+    let n = node();
+    n.min_budget.set(arch::timer::us_to_ticks(MIN_BUDGET_US));
+    n.slack.set(arch::timer::us_to_ticks(KERNEL_WCET_US));
 }
 
 /// Reads the counter at kernel entry and accounts for the time that user space used.
@@ -203,11 +212,13 @@ pub fn switch_if_higher(tcb: Ptr<Tcb>) {
         return;
     }
     let n = node();
-    if n.action.get() == Action::Resume {
-        n.action.set(Action::SwitchTo(tcb));
-    } else {
-        reschedule();
-        n.enqueue(tcb, false);
+    match n.action.get() {
+        // `choose` compares the candidate with the ready queues and with the current thread.
+        Action::Resume | Action::ChooseNew => n.action.set(Action::SwitchTo(tcb)),
+        Action::SwitchTo(_) => {
+            reschedule();
+            n.enqueue(tcb, false);
+        }
     }
 }
 

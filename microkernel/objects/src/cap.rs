@@ -194,8 +194,58 @@ fn object<T>(word0: u64) -> Ptr<T> {
 }
 
 impl Packed {
-    /// The capability.
     #[inline(always)]
+    const fn is(self, kind: u64) -> bool {
+        self.0 >> KIND_SHIFT == kind
+    }
+
+    /// The endpoint, badge and rights, if this is an endpoint capability. This and its like below are for the paths
+    /// that every message takes; everything else unpacks.
+    #[inline(always)]
+    pub fn as_endpoint(self) -> Option<(Ptr<Endpoint>, u64, CapRights)> {
+        self.is(kind::ENDPOINT).then(|| (object(self.0), self.1, CapRights(self.0 >> 47 & 15)))
+    }
+
+    /// The notification, badge and rights, if this is a notification capability.
+    #[inline(always)]
+    pub fn as_notification(self) -> Option<(Ptr<Notification>, u64, CapRights)> {
+        self.is(kind::NOTIFICATION).then(|| (object(self.0), self.1, CapRights(self.0 >> 47 & 15)))
+    }
+
+    /// The reply object and its grant right, if this is a reply capability.
+    #[inline(always)]
+    pub fn as_reply(self) -> Option<(Ptr<Reply>, bool)> {
+        self.is(kind::REPLY).then(|| (object(self.0), self.0 >> 47 & 1 != 0))
+    }
+
+    /// Base, radix, guard size and guard, if this is a CNode capability.
+    #[inline(always)]
+    pub fn as_cnode(self) -> Option<(PhysAddr, u32, u32, u64)> {
+        self.is(kind::CNODE).then(|| {
+            (PhysAddr(self.0 & PA_MASK), (self.0 >> 47 & 63) as u32, (self.0 >> 53 & 63) as u32, self.1)
+        })
+    }
+
+    /// Root and identifier, if this is an address space with an identifier.
+    #[inline(always)]
+    pub fn as_mapped_vspace(self) -> Option<(PhysAddr, u16)> {
+        let asid = (self.0 >> 43) as u16;
+        (self.is(kind::VSPACE) && asid != 0).then_some((PhysAddr((self.0 & PAGE_MASK) << 12), asid))
+    }
+
+    /// Base, size in bits and writability of a readable RAM frame.
+    #[inline(always)]
+    pub fn as_buffer_frame(self) -> Option<(PhysAddr, u32, bool)> {
+        let w = self.0;
+        (self.is(kind::FRAME) && w >> 40 & 1 == 0 && w >> 38 & 1 != 0).then_some((
+            PhysAddr((w & PAGE_MASK) << 12),
+            12 + 9 * (w >> 41 & 3) as u32,
+            w >> 39 & 1 != 0,
+        ))
+    }
+
+    /// The capability.
+    #[inline(never)]
     pub fn unpack(self) -> Cap {
         let Packed(w, v) = self;
         let pa = PhysAddr(w & PA_MASK);
@@ -265,7 +315,7 @@ impl Packed {
 
 impl Cap {
     /// The packed form.
-    #[inline(always)]
+    #[inline(never)]
     pub fn pack(self) -> Packed {
         fn at<T>(kind: u64, p: Ptr<T>, rest: u64) -> u64 {
             word(kind, rest << 47 | p.phys().0)
@@ -413,6 +463,27 @@ mod tests {
         ] {
             assert_eq!(cap.pack().unpack(), cap);
         }
+    }
+
+    #[test]
+    fn the_short_cuts_agree_with_unpacking() {
+        let cnode = Cap::CNode { base: PhysAddr(0x4000), radix: 13, guard: 5, guard_size: 51 };
+        assert_eq!(cnode.pack().as_cnode(), Some((PhysAddr(0x4000), 13, 51, 5)));
+        let space = Cap::VSpace { base: PhysAddr(0x5000), asid: Some(3) };
+        assert_eq!(space.pack().as_mapped_vspace(), Some((PhysAddr(0x5000), 3)));
+        assert_eq!(Cap::VSpace { base: PhysAddr(0x5000), asid: None }.pack().as_mapped_vspace(), None);
+        let frame = |size, device, write| Cap::Frame {
+            base: PhysAddr(0x20_0000),
+            size,
+            device,
+            rights: VmRights { read: true, write },
+            mapping: Some(Mapping { asid: 9, vaddr: 4096 }),
+        };
+        let buffer = frame(FrameSize::Large, false, false).pack().as_buffer_frame();
+        assert_eq!(buffer, Some((PhysAddr(0x20_0000), 21, false)));
+        assert_eq!(frame(FrameSize::Small, true, true).pack().as_buffer_frame(), None);
+        assert_eq!(cnode.pack().as_buffer_frame(), None);
+        assert!(cnode.pack().as_endpoint().is_none() && cnode.pack().as_notification().is_none());
     }
 
     #[test]

@@ -33,8 +33,14 @@ impl Slot {
         Slot { cap: Cell::new(Packed(0, 0)), prev: Cell::new(None), next: Cell::new(0) }
     }
 
-    /// The capability.
+    /// The capability, packed.
     #[inline(always)]
+    pub fn packed(&self) -> Packed {
+        self.cap.get()
+    }
+
+    /// The capability.
+    #[inline]
     pub fn cap(&self) -> Cap {
         self.cap.get().unpack()
     }

@@ -101,6 +101,7 @@ fn boot(dtb: u64, image: u64, entry_counter: u64) -> Result<(), Fatal> {
     timer(&fdt);
     trace::record(trace::class::BOOT, event::BOOT_IRQ, 0, 0);
     node().init();
+    crate::sched::init();
     let machine = Machine { fdt, initrd, image, kernel_devices, entry_counter };
     root::create(&machine, &mut memory)
 }

@@ -131,40 +131,49 @@ pub struct Mode {
 pub fn invoke(cptr: u64, mode: Mode) {
     let tcb = node().current();
     let info = MessageInfo(tcb.regs.get(INFO));
-    let (slot, cap) = match cspace::lookup_cap(tcb, cptr) {
+    let (slot, cap) = match cspace::lookup(tcb, cptr) {
         Ok(found) => found,
-        Err(LookupFailure::Missing { .. }) if matches!(cspace::lookup_slot(tcb, cptr), Ok(s) if s.is_empty()) =>
-        {
-            return refuse(tcb, mode, Stop::InvalidCapability(0));
-        }
-        Err(failure) => return lookup_failed(tcb, mode, cptr, failure),
+        Err(failure) => return not_found(tcb, mode, cptr, failure),
     };
-    match cap {
-        Cap::Endpoint { ep, badge, rights } if rights.contains(CapRights::WRITE) => ipc::send(
+    if let Some((ep, badge, rights)) = cap.as_endpoint()
+        && rights.contains(CapRights::WRITE)
+    {
+        ipc::send(
             tcb,
             ep,
             SendOptions {
                 blocking: mode.blocking,
                 call: mode.call,
-                badge: badge.0,
+                badge,
                 can_grant: rights.contains(CapRights::GRANT),
                 can_grant_reply: rights.contains(CapRights::GRANT_REPLY),
                 can_donate: mode.can_donate,
             },
-        ),
-        Cap::Notification { ntfn, badge, rights } if rights.contains(CapRights::WRITE) => {
-            notify::signal(ntfn, badge.0);
-            if mode.call {
-                message::set_reply(tcb, 0, &[]);
-            }
+        );
+    } else if let Some((ntfn, badge, rights)) = cap.as_notification()
+        && rights.contains(CapRights::WRITE)
+    {
+        notify::signal(ntfn, badge);
+        if mode.call {
+            message::set_reply(tcb, 0, &[]);
         }
-        Cap::Reply { reply, can_grant } => {
-            ipc::reply(tcb, reply, can_grant);
-            if mode.call && tcb.state.get() == ThreadState::Running {
-                message::set_reply(tcb, 0, &[]);
-            }
+    } else if let Some((reply, can_grant)) = cap.as_reply() {
+        ipc::reply(tcb, reply, can_grant);
+        if mode.call && tcb.state.get() == ThreadState::Running {
+            message::set_reply(tcb, 0, &[]);
         }
-        cap => invoke_object(tcb, info, cptr, mode, slot, cap),
+    } else {
+        invoke_object(tcb, info, mode, slot, cap.unpack());
+    }
+}
+
+/// An empty slot is an invalid capability; anything else that cannot be resolved is a fault.
+#[cold]
+fn not_found(tcb: Ptr<Tcb>, mode: Mode, cptr: u64, failure: LookupFailure) {
+    if matches!(cspace::lookup_slot(tcb, cptr), Ok(slot) if slot.is_empty()) {
+        refuse(tcb, mode, Stop::InvalidCapability(0));
+    } else {
+        lookup_failed(tcb, mode, cptr, failure);
     }
 }
 
@@ -176,7 +185,7 @@ fn lookup_failed(tcb: Ptr<Tcb>, mode: Mode, addr: u64, failure: LookupFailure) {
 }
 
 #[inline(never)]
-fn invoke_object(tcb: Ptr<Tcb>, info: MessageInfo, _cptr: u64, mode: Mode, slot: Ptr<Slot>, cap: Cap) {
+fn invoke_object(tcb: Ptr<Tcb>, info: MessageInfo, mode: Mode, slot: Ptr<Slot>, cap: Cap) {
     let buffer = message::buffer(tcb, true);
     let mut args = Args {
         tcb,

@@ -52,7 +52,7 @@ pub static IDENTITY_L1: Table = EMPTY;
 static DEVICE_L3: Table = EMPTY;
 static WINDOW_L1: Table = EMPTY;
 /// Tables for gigabytes and 2 MiB blocks of the window that are not RAM as a whole, or hold the image.
-static SPARE: [Table; 12] = [EMPTY; 12];
+static SPARE: [Table; 6] = [EMPTY; 6];
 static SPARES_USED: Counter = Counter(Cell::new(0));
 
 struct Counter(Cell<usize>);

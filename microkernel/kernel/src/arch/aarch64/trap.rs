@@ -153,7 +153,7 @@ axiom_kernel_fault:
 );
 
 /// Bytes of the kernel's stack.
-pub const STACK_SIZE: usize = 16384;
+pub const STACK_SIZE: usize = 8192;
 const PANIC_STACK_SIZE: usize = 4096;
 
 /// A stack.

@@ -55,10 +55,8 @@ pub fn init_root(_root: PhysAddr) {
 /// The thread runs next: its address space and thread pointers are loaded.
 #[inline(always)]
 pub fn switch_to(tcb: Ptr<Tcb>) {
-    let ttbr = match tcb.slot(TCB_VSPACE).cap() {
-        Cap::VSpace { base, asid: Some(asid) } if root_of(asid) == Some(base) => {
-            base.0 | u64::from(asid) << 48
-        }
+    let ttbr = match tcb.slot(TCB_VSPACE).packed().as_mapped_vspace() {
+        Some((base, asid)) if root_of(asid) == Some(base) => base.0 | u64::from(asid) << 48,
         _ => ASIDS.empty_root.get(),
     };
     if ASIDS.current.replace(ttbr) != ttbr {
