@@ -61,6 +61,21 @@ fn signals(resources: &mut Resources, report: &mut Report) -> Result<(), Error> 
     Ok(())
 }
 
+static YIELDS: [AtomicU64; SAMPLES] = [const { AtomicU64::new(0) }; SAMPLES];
+static DONE: AtomicU64 = AtomicU64::new(0);
+
+/// Yields, timed. Runs as a thread whose budget is its period: yielding gives up a turn, not the rest of a period's time.
+extern "C" fn timed_yielder(_: u64) -> ! {
+    stubs::yield_now();
+    for sample in &YIELDS {
+        sample.store(timed(stubs::yield_now), Relaxed);
+    }
+    loop {
+        stubs::signal(CPtr(DONE.load(Relaxed)));
+        stubs::wait(CPtr(DONE.load(Relaxed)));
+    }
+}
+
 extern "C" fn yielder(_: u64) -> ! {
     loop {
         stubs::yield_now();
@@ -68,15 +83,25 @@ extern "C" fn yielder(_: u64) -> ! {
 }
 
 fn switches(resources: &mut Resources, report: &mut Report) -> Result<(), Error> {
-    let alone: Vec<u64> = (0..SAMPLES).map(|_| timed(stubs::yield_now)).collect();
-    report.cycles("yield.nobody_else_ready", &alone);
     let priority = resources.priority().ok_or(Error::InvalidArgument)?;
-    let thread = resources.thread(priority, yielder, 0)?;
-    stubs::yield_now();
-    // Two switches: to the other thread, which yields at once, and back.
-    let pairs: Vec<u64> = (0..SAMPLES).map(|_| timed(stubs::yield_now) / 2).collect();
-    thread.tcb.suspend()?;
-    report.cycles("context_switch.by_yield", &pairs);
+    for (name, others, switches) in [("yield.nobody_else_ready", 0, 1), ("context_switch.by_yield", 1, 2)] {
+        let done = Notification(resources.make(kind::NOTIFICATION, 0)?);
+        DONE.store(done.0.0, Relaxed);
+        // Both threads run above this one, which goes on when the first is through.
+        resources.set_own_priority(priority - 1)?;
+        let partner = if others > 0 { Some(resources.thread(priority - 1, yielder, 0)?) } else { None };
+        let thread = resources.thread(priority - 1, timed_yielder, 0)?;
+        resources.set_own_priority(priority - 2)?;
+        done.wait();
+        thread.tcb.suspend()?;
+        if let Some(partner) = partner {
+            partner.tcb.suspend()?;
+        }
+        resources.set_own_priority(priority)?;
+        // With a partner each yield is two switches: to it, and back.
+        let samples: Vec<u64> = YIELDS.iter().map(|s| s.load(Relaxed) / switches).collect();
+        report.cycles(name, &samples);
+    }
     Ok(())
 }
 
