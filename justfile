@@ -1,0 +1,107 @@
+# Axiom's recipes. `./justw RECIPE` installs what is missing first; `just` alone lists them.
+set shell := ["bash", "-euo", "pipefail", "-c"]
+set positional-arguments
+
+export CARGO_TARGET_DIR := env("CARGO_TARGET_DIR", justfile_directory() / "target")
+cargo := "platform/tools/axiom-cargo"
+bin := CARGO_TARGET_DIR / "release"
+images := CARGO_TARGET_DIR / "aarch64-unknown-none/system"
+out := "target/axiom"
+tool_packages := "-p axiom-compose -p axiom-runner -p axiom-check -p axiom-bench-report -p axiom-sensor-sim"
+server_packages := "-p axiom-init -p axiom-console -p axiom-timer-server -p axiom-iio-server -p axiom-bpf-server -p axiom-bench -p axiom-demo"
+
+# List the recipes
+[private]
+default:
+    @just --list --unsorted
+
+# Install what is missing (./justw does it by itself)
+setup:
+    @echo "setup: everything that the recipes need is installed"
+
+# Boot the system in QEMU, to the report; flags for the runner: --icount, --linger, --gic 2, --help ...
+qemu-aarch64 *flags: build
+    @exec {{ bin }}/axiom-runner "$@"
+
+# Everything that QEMU needs: target/axiom/kernel-aarch64.img and target/axiom/qemu-aarch64.bundle
+build: kernel bundle
+
+# The kernel's image
+kernel:
+    @echo "build: kernel"
+    @platform/tools/build-kernel
+
+# The servers
+servers:
+    @echo "build: servers (each optimised as a whole: the first time takes minutes)"
+    @{{ cargo }} server build -q --profile system {{ server_packages }}
+
+# The sample eBPF programs, with clang
+programs:
+    @echo "build: programs"
+    @bpf-server/programs/build "$PWD/{{ out }}/programs"
+
+# The host tools: compose, runner, check, report, sensor simulator
+tools:
+    @echo "build: tools"
+    @{{ cargo }} host build -q --release {{ tool_packages }}
+
+# Check the manifest; write the bundle and the report of who may reach what
+bundle manifest="platform/qemu-aarch64/system.toml" output="target/axiom/qemu-aarch64": tools servers programs
+    @mkdir -p "$(dirname "{{ output }}")"
+    @{{ bin }}/axiom-compose "{{ manifest }}" -o "{{ output }}.bundle" --report "{{ output }}.report" --images {{ images }} --blobs {{ out }}/programs
+
+# All tests: host, lint, then the system in QEMU
+test: lint test-host test-system
+
+# Tests on this machine
+test-host: programs
+    @echo "test: host"
+    @{{ cargo }} host test -q
+
+# Tests of the whole system in QEMU; NAMES chooses some
+test-system *names: build
+    @platform/tools/system-tests {{ bin }} {{ images }} "$@"
+
+# Format, lints and directions of dependencies
+lint: check-deps
+    @echo "lint: format"
+    @{{ cargo }} host fmt --all --check
+    @echo "lint: host crates"
+    @{{ cargo }} host clippy -q --all-targets -- -D warnings
+    @echo "lint: kernel"
+    @{{ cargo }} kernel clippy -q -p axiom-kernel -- -D warnings
+    @echo "lint: servers"
+    @{{ cargo }} server clippy -q {{ server_packages }} -- -D warnings
+
+# Kernel and runtime meet only in sel4-sys, and so on
+check-deps:
+    @{{ cargo }} host run -q --release -p axiom-check
+
+# Run the benchmarks, plain and instruction-exact; results go to bench/results/
+bench: build
+    #!/usr/bin/env bash
+    set -euo pipefail
+    mkdir -p bench/results
+    for kind in icount tcg; do
+      flags=(); [ $kind = tcg ] || flags=(--icount)
+      echo "bench: $kind"
+      {{ bin }}/axiom-runner --quiet --name "bench-$kind" --timeout 600 "${flags[@]}"
+      {{ bin }}/axiom-bench-report results "{{ out }}/logs/bench-$kind.log" "bench/results/qemu-aarch64-$kind.jsonl" --command "just bench ($kind)"
+    done
+
+# A captured log (or results file) as Markdown
+report log="target/axiom/logs/qemu-aarch64.log": tools
+    @{{ bin }}/axiom-bench-report markdown "{{ log }}"
+
+# Who may reach what, as the manifest grants it
+grants: bundle
+    @cat {{ out }}/qemu-aarch64.report.md
+
+# The book, with mdbook where it is installed
+docs:
+    @if command -v mdbook >/dev/null; then mdbook build docs -d "$PWD/{{ out }}/book" && echo "docs: {{ out }}/book/index.html"; else echo "docs: read docs/src; a rendered book needs mdbook (cargo install mdbook)"; fi
+
+# Remove everything that was built
+clean:
+    rm -rf target/axiom && {{ cargo }} host clean -q
