@@ -14,10 +14,10 @@ use axiom_objects::registers::{CAP, NB_SEND_DEST, REPLY, TPIDR};
 use axiom_objects::{Cap, Ptr};
 use sel4_sys::{CapRights, syscall};
 
-const CALL: Mode = Mode { call: true, blocking: true, can_donate: true };
-const SEND: Mode = Mode { call: false, blocking: true, can_donate: false };
-const NB_SEND: Mode = Mode { call: false, blocking: false, can_donate: false };
-const NB_SEND_DONATE: Mode = Mode { call: false, blocking: false, can_donate: true };
+const CALL: Mode = Mode { call: true, blocking: true, can_donate: true, first_phase: false };
+const SEND: Mode = Mode { call: false, blocking: true, can_donate: false, first_phase: false };
+const NB_SEND: Mode = Mode { call: false, blocking: false, can_donate: false, first_phase: false };
+const FIRST_PHASE: Mode = Mode { call: false, blocking: false, can_donate: true, first_phase: true };
 
 /// A system call of the current thread. Afterwards the thread to return to is current.
 pub fn system_call(number: i64) {
@@ -43,11 +43,11 @@ pub fn system_call(number: i64) {
             syscall::WAIT => receive(tcb, true, false),
             syscall::NB_WAIT => receive(tcb, false, false),
             syscall::NB_SEND_RECV => {
-                invoke::invoke(tcb.regs.get(NB_SEND_DEST), NB_SEND_DONATE);
+                invoke::invoke(tcb.regs.get(NB_SEND_DEST), FIRST_PHASE);
                 receive_if_able(tcb, true, true);
             }
             syscall::NB_SEND_WAIT => {
-                invoke::invoke(tcb.regs.get(REPLY), NB_SEND_DONATE);
+                invoke::invoke(tcb.regs.get(REPLY), FIRST_PHASE);
                 receive_if_able(tcb, true, false);
             }
             _ => sched::yield_now(),
@@ -58,10 +58,13 @@ pub fn system_call(number: i64) {
 
 #[inline(always)]
 fn reply_phase(tcb: Ptr<Tcb>) {
-    if let Ok((_, cap)) = cspace::lookup(tcb, tcb.regs.get(REPLY))
+    let cptr = tcb.regs.get(REPLY);
+    if let Ok((_, cap)) = cspace::lookup(tcb, cptr)
         && let Some((reply, can_grant)) = cap.as_reply()
     {
         ipc::reply(tcb, reply, can_grant);
+    } else {
+        invoke::invoke_other(cptr, FIRST_PHASE);
     }
 }
 
@@ -200,6 +203,8 @@ pub fn user_fault(fault: Fault) {
 /// A device or timer interrupt, while a thread ran or while idle.
 pub fn interrupt() {
     sched::update_timestamp();
+    // Whatever the interrupt decides, the interrupted thread goes on with budget or waits for its refill.
+    sched::check_budget();
     while let Some(irq) = arch::irq::acknowledge() {
         interrupt::handle(irq);
         arch::irq::complete(irq);

@@ -3,9 +3,7 @@ use crate::arch;
 use crate::node::node;
 use crate::notify;
 use crate::print::println;
-use crate::sched;
 use crate::trace;
-use axiom_objects::object::ThreadState;
 use sel4_sys::CapRights;
 use sel4_sys::ext::event;
 
@@ -35,9 +33,6 @@ fn timer_tick() {
     // The line is level-triggered: it falls only when the deadline that raised it is gone.
     arch::timer::set_deadline(axiom_objects::Ticks::MAX);
     n.reprogram.set(true);
-    if n.current().state.get() != ThreadState::Idle {
-        sched::check_budget();
-    }
     // Bounded by the timers that are due: an expired periodic timer's next deadline lies in the future.
     while let Some(timer) = n.timers.expire_one(n.now.get()) {
         trace::record(trace::class::TIMER, event::TIMER, 0, timer.addr() as u32);

@@ -86,7 +86,9 @@ pub fn receive(tcb: Ptr<Tcb>, ep: Ptr<Endpoint>, can_grant: bool, blocking: bool
         if notify::take(ntfn, tcb) {
             return;
         }
-        notify::maybe_return_sc(ntfn, tcb);
+        if blocking {
+            notify::maybe_return_sc(ntfn, tcb);
+        }
     }
     if ep.state() != EndpointState::Send {
         if blocking {
@@ -131,6 +133,7 @@ pub fn reply(sender: Ptr<Tcb>, reply: Ptr<Reply>, can_grant: bool) {
     }
     remove(reply, receiver);
     sched::unblock_sporadic(receiver);
+    let was_timeout = matches!(receiver.fault.get(), Fault::Timeout { .. });
     if receiver.fault.get() == Fault::None {
         transfer(sender, None, 0, can_grant, receiver);
         set_state(receiver, ThreadState::Running);
@@ -142,7 +145,7 @@ pub fn reply(sender: Ptr<Tcb>, reply: Ptr<Reply>, can_grant: bool) {
     let Some(sc) = receiver.sc.get().filter(|_| receiver.is_runnable()) else { return };
     if sched::is_usable(sc) {
         switch_if_higher(receiver);
-    } else if fault::has_timeout_handler(receiver) {
+    } else if fault::has_timeout_handler(receiver) && !was_timeout {
         receiver.fault.set(Fault::Timeout { badge: sc.badge.get() });
         fault::deliver_timeout(receiver);
     } else {
@@ -329,8 +332,8 @@ fn transfer_caps(
     // All pointers are resolved before any capability is moved; one that fails ends the transfer at nothing.
     let mut slots: [Option<Ptr<Slot>>; 3] = [None; 3];
     for (i, entry) in slots.iter_mut().enumerate().take(count) {
-        match cspace::lookup_cap(from, message::extra_cap(source, i)) {
-            Ok((slot, _)) => *entry = Some(slot),
+        match cspace::lookup_slot(from, message::extra_cap(source, i)) {
+            Ok(slot) => *entry = Some(slot),
             Err(_) => return (0, 0),
         }
     }

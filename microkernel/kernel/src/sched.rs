@@ -100,6 +100,11 @@ pub fn is_usable(sc: Ptr<SchedContext>) -> bool {
     sc.is_ready(node().now.get(), slack()) && sc.is_sufficient(0, min_budget())
 }
 
+/// Whether a thread could leave the kernel on this context now: it is configured, and its refill is there.
+pub fn is_released(sc: Ptr<SchedContext>) -> bool {
+    sc.is_active() && is_usable(sc)
+}
+
 /// Accounts the time of the current context without ending its turn.
 fn commit_time() {
     let n = node();
@@ -217,7 +222,7 @@ pub fn switch_if_higher(tcb: Ptr<Tcb>) {
         Action::Resume | Action::ChooseNew => n.action.set(Action::SwitchTo(tcb)),
         Action::SwitchTo(_) => {
             reschedule();
-            n.enqueue(tcb, false);
+            n.enqueue(tcb, true);
         }
     }
 }
@@ -257,7 +262,8 @@ fn choose(n: &Node) {
         if tcb == current || (beats_current && beats_ready) {
             return switch_to(tcb);
         }
-        n.enqueue(tcb, false);
+        // Before its equals, but behind the thread that it would have interrupted.
+        n.enqueue(tcb, !(was_ready && priority == current.priority.get()));
     } else if was_ready {
         n.enqueue(current, true);
     }
@@ -370,7 +376,6 @@ pub fn set_priority(tcb: Ptr<Tcb>, priority: u8) {
 pub fn donate(sc: Ptr<SchedContext>, to: Ptr<Tcb>) {
     if let Some(from) = sc.tcb.get() {
         take_sc(from);
-        from.sc.set(None);
     }
     sc.tcb.set(Some(to));
     to.sc.set(Some(sc));
@@ -380,6 +385,8 @@ fn take_sc(from: Ptr<Tcb>) {
     let n = node();
     n.dequeue(from);
     release_remove(from);
+    // Before `reschedule`, which would put a thread that has a context back into its ready queue.
+    from.sc.set(None);
     if from == n.current() || n.action.get() == Action::SwitchTo(from) {
         reschedule();
     }
@@ -399,13 +406,11 @@ pub fn resume_sc(sc: Ptr<SchedContext>) {
 pub fn bind_tcb(sc: Ptr<SchedContext>, tcb: Ptr<Tcb>) {
     tcb.sc.set(Some(sc));
     sc.tcb.set(Some(tcb));
-    if sc.is_active() && node().current_sc.get() != Some(sc) {
-        unblock(sc);
-    }
+    unblock_sporadic(tcb);
     resume_sc(sc);
     if tcb.is_schedulable() {
         let n = node();
-        n.enqueue(tcb, false);
+        n.enqueue(tcb, true);
         reschedule();
     }
 }
@@ -413,12 +418,8 @@ pub fn bind_tcb(sc: Ptr<SchedContext>, tcb: Ptr<Tcb>) {
 /// Takes the context from its thread.
 pub fn unbind_tcb(sc: Ptr<SchedContext>) {
     let Some(tcb) = sc.tcb.get() else { return };
-    if tcb == node().current() {
-        reschedule();
-    }
     take_sc(tcb);
     sc.tcb.set(None);
-    tcb.sc.set(None);
 }
 
 /// Takes the context from its notification.
@@ -471,10 +472,8 @@ pub fn restart(tcb: Ptr<Tcb>) {
     }
     crate::ipc::cancel(tcb);
     set_state(tcb, ThreadState::Restart);
+    unblock_sporadic(tcb);
     if let Some(sc) = tcb.sc.get() {
-        if sc.is_active() && !sc.sporadic.get() && node().current_sc.get() != Some(sc) {
-            unblock(sc);
-        }
         resume_sc(sc);
     }
     if tcb.is_schedulable() {

@@ -168,6 +168,15 @@ impl Tcb {
         matches!(self.state.get(), ThreadState::Running | ThreadState::Restart)
     }
 
+    /// Waits for a partner, an answer or a signal.
+    pub fn is_blocked(&self) -> bool {
+        use ThreadState as S;
+        matches!(
+            self.state.get(),
+            S::BlockedOnReceive | S::BlockedOnSend | S::BlockedOnReply | S::BlockedOnNotification
+        )
+    }
+
     /// Runnable, with a scheduling context whose budget is not awaited.
     #[inline(always)]
     pub fn is_schedulable(&self) -> bool {

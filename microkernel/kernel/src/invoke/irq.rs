@@ -29,6 +29,7 @@ pub fn invoke_control(args: &Args) -> Invoked {
         arch::irq::set_trigger(irq, edge);
     }
     node().irq_active(irq).set(true);
+    arch::irq::unmask(irq);
     slot::insert(Cap::IrqHandler { irq }, args.slot, dest);
     Ok(Outcome::Done)
 }

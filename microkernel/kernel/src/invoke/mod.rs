@@ -111,7 +111,7 @@ impl Args {
 
     /// Writes an answer word.
     pub fn answer(&self, index: usize, value: u64) -> bool {
-        message::set_mr(self.tcb, self.buffer, index, value)
+        message::set_mr(self.tcb, message::buffer(self.tcb, true), index, value)
     }
 }
 
@@ -124,6 +124,8 @@ pub struct Mode {
     pub blocking: bool,
     /// Its scheduling context may go along.
     pub can_donate: bool,
+    /// A receive follows in the same call: what could stop or change the thread itself is refused.
+    pub first_phase: bool,
 }
 
 /// Invokes the capability at `cptr` with the current thread's message.
@@ -135,6 +137,11 @@ pub fn invoke(cptr: u64, mode: Mode) {
         Ok(found) => found,
         Err(failure) => return not_found(tcb, mode, cptr, failure),
     };
+    if info.extra_caps() > 0
+        && let Some((addr, failure)) = unresolved_extra(tcb, info)
+    {
+        return lookup_failed(tcb, mode, addr, failure);
+    }
     if let Some((ep, badge, rights)) = cap.as_endpoint()
         && rights.contains(CapRights::WRITE)
     {
@@ -167,6 +174,12 @@ pub fn invoke(cptr: u64, mode: Mode) {
     }
 }
 
+/// [`invoke`], out of line: a combined call that does not begin with an answer.
+#[cold]
+pub fn invoke_other(cptr: u64, mode: Mode) {
+    invoke(cptr, mode);
+}
+
 /// An empty slot is an invalid capability; anything else that cannot be resolved is a fault.
 #[cold]
 fn not_found(tcb: Ptr<Tcb>, mode: Mode, cptr: u64, failure: LookupFailure) {
@@ -175,6 +188,16 @@ fn not_found(tcb: Ptr<Tcb>, mode: Mode, cptr: u64, failure: LookupFailure) {
     } else {
         lookup_failed(tcb, mode, cptr, failure);
     }
+}
+
+/// The first capability pointer of the message that leads nowhere: that is a fault of the sender, whatever it invokes.
+#[cold]
+fn unresolved_extra(tcb: Ptr<Tcb>, info: MessageInfo) -> Option<(u64, LookupFailure)> {
+    let buffer = message::buffer(tcb, false)?;
+    (0..info.extra_caps()).find_map(|i| {
+        let cptr = message::extra_cap(buffer, i);
+        cspace::lookup_slot(tcb, cptr).err().map(|failure| (cptr, failure))
+    })
 }
 
 #[cold]
@@ -186,7 +209,19 @@ fn lookup_failed(tcb: Ptr<Tcb>, mode: Mode, addr: u64, failure: LookupFailure) {
 
 #[inline(never)]
 fn invoke_object(tcb: Ptr<Tcb>, info: MessageInfo, mode: Mode, slot: Ptr<Slot>, cap: Cap) {
-    let buffer = message::buffer(tcb, true);
+    if mode.first_phase
+        && matches!(
+            cap,
+            Cap::Tcb { .. }
+                | Cap::CNode { .. }
+                | Cap::Domain
+                | Cap::SchedContext { .. }
+                | Cap::SchedControl { .. }
+        )
+    {
+        return;
+    }
+    let buffer = message::buffer(tcb, false);
     let mut args = Args {
         tcb,
         label: info.label(),
@@ -198,10 +233,7 @@ fn invoke_object(tcb: Ptr<Tcb>, info: MessageInfo, mode: Mode, slot: Ptr<Slot>, 
     if let Some(b) = buffer {
         for i in 0..info.extra_caps() {
             let cptr = message::extra_cap(b, i);
-            match cspace::lookup_slot(tcb, cptr) {
-                Ok(found) => args.caps[i] = Some(found),
-                Err(failure) => return lookup_failed(tcb, mode, cptr, failure),
-            }
+            args.caps[i] = cspace::lookup_slot(tcb, cptr).ok();
         }
     } else {
         args.length = args.length.min(sel4_sys::message::FAST_REGISTERS);
@@ -209,9 +241,11 @@ fn invoke_object(tcb: Ptr<Tcb>, info: MessageInfo, mode: Mode, slot: Ptr<Slot>, 
     set_state(tcb, ThreadState::Restart);
     match dispatch(&args, cap) {
         Ok(outcome) => {
-            if tcb.state.get() == ThreadState::Restart {
-                set_state(tcb, ThreadState::Running);
+            // A thread that stopped or deleted itself gets no answer: it makes the call again when it is resumed.
+            if tcb.state.get() != ThreadState::Restart {
+                return;
             }
+            set_state(tcb, ThreadState::Running);
             match outcome {
                 Outcome::Later => {}
                 _ if !mode.call => {}
@@ -302,7 +336,7 @@ pub fn target_slot(root: Cap, index: u64, depth: u64, source: bool) -> Result<Pt
     match cspace::resolve(root, index, depth as u32) {
         Ok((slot, 0)) => Ok(slot),
         Ok((_, bits_left)) => {
-            let failure = LookupFailure::DepthMismatch { bits_left: 0, bits_found: bits_left };
+            let failure = LookupFailure::DepthMismatch { bits_left, bits_found: 0 };
             Err(Stop::FailedLookup { source, failure })
         }
         Err(failure) => Err(Stop::FailedLookup { source, failure }),

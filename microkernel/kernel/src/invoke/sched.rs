@@ -13,6 +13,9 @@ pub fn invoke_context(args: &Args, sc: Ptr<SchedContext>) -> Invoked {
         label::SCHED_CONTEXT_BIND => bind(args, sc),
         label::SCHED_CONTEXT_UNBIND_OBJECT => unbind_object(args, sc),
         label::SCHED_CONTEXT_UNBIND => {
+            if sc.tcb.get() == Some(node().current()) {
+                return Err(Stop::IllegalOperation);
+            }
             sched::unbind_tcb(sc);
             sched::unbind_ntfn(sc);
             if let Some(reply) = sc.reply.take() {
@@ -29,17 +32,12 @@ pub fn invoke_context(args: &Args, sc: Ptr<SchedContext>) -> Invoked {
 fn bind(args: &Args, sc: Ptr<SchedContext>) -> Invoked {
     args.need(0, 1)?;
     let cap = args.cap_slot(0)?.cap();
-    if !matches!(cap, Cap::Tcb { .. } | Cap::Notification { .. }) {
-        return Err(Stop::InvalidCapability(1));
-    }
     if sc.tcb.get().is_some() || sc.ntfn.get().is_some() {
         return Err(Stop::IllegalOperation);
     }
     match cap {
         Cap::Tcb { tcb } => {
-            let blocked =
-                !tcb.is_runnable() && !matches!(tcb.state.get(), ThreadState::Inactive | ThreadState::Idle);
-            if tcb.sc.get().is_some() || (blocked && sc.is_active() && !sched::is_usable(sc)) {
+            if tcb.sc.get().is_some() || (tcb.is_blocked() && !sched::is_released(sc)) {
                 return Err(Stop::IllegalOperation);
             }
             sched::bind_tcb(sc, tcb);
@@ -76,8 +74,11 @@ fn yield_to(sc: Ptr<SchedContext>) -> Invoked {
     let n = node();
     let current = n.current();
     let Some(target) = sc.tcb.get() else { return Err(Stop::IllegalOperation) };
-    if target == current || target.priority.get() > current.mcp.get() || sc.yield_from.get().is_some() {
+    if target == current || target.priority.get() > current.mcp.get() {
         return Err(Stop::IllegalOperation);
+    }
+    if let Some(yielder) = sc.yield_from.get() {
+        sched::complete_yield(yielder);
     }
     sched::resume_sc(sc);
     if target.is_schedulable() {

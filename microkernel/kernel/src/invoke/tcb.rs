@@ -61,13 +61,18 @@ pub fn invoke(args: &Args, tcb: Ptr<Tcb>) -> Invoked {
         label::TCB_SET_TLS_BASE => {
             args.need(1, 0)?;
             tcb.regs.set(TPIDR, args.word(0));
-            if tcb == node().current() {
-                sched::reschedule();
-            }
+            load_thread_pointer(tcb);
             Ok(Outcome::Done)
         }
         label::TCB_SET_FLAGS => set_flags(args, tcb),
         _ => Err(Stop::IllegalOperation),
+    }
+}
+
+/// The running thread's pointer is in the machine, and its register file is older than that.
+fn load_thread_pointer(tcb: Ptr<Tcb>) {
+    if tcb == node().current() {
+        arch::cpu::set_tls(tcb.regs.get(TPIDR));
     }
 }
 
@@ -137,6 +142,7 @@ fn copy_registers(args: &Args, tcb: Ptr<Tcb>) -> Invoked {
     }
     if flags & 8 != 0 {
         copy(&USER_CONTEXT_ORDER[FRAME_REGISTERS..]);
+        load_thread_pointer(tcb);
     }
     if tcb == node().current() {
         sched::reschedule();
@@ -166,11 +172,11 @@ fn set_sched_params(args: &Args, tcb: Ptr<Tcb>) -> Invoked {
         }
         Cap::SchedContext { sc, .. } => {
             if tcb.sc.get().is_some_and(|own| own != sc)
-                || (tcb.sc.get() != Some(sc) && (sc.tcb.get().is_some() || sc.ntfn.get().is_some()))
+                || (tcb.sc.get() != Some(sc) && sc.tcb.get().is_some())
             {
                 return Err(Stop::IllegalOperation);
             }
-            if tcb.sc.get() != Some(sc) && is_blocked(tcb) && sc.is_active() && !sched::is_usable(sc) {
+            if tcb.is_blocked() && !sched::is_released(sc) {
                 return Err(Stop::IllegalOperation);
             }
             Some(sc)
@@ -191,14 +197,6 @@ fn set_sched_params(args: &Args, tcb: Ptr<Tcb>) -> Invoked {
         _ => {}
     }
     Ok(Outcome::Done)
-}
-
-fn is_blocked(tcb: Ptr<Tcb>) -> bool {
-    use axiom_objects::ThreadState as S;
-    matches!(
-        tcb.state.get(),
-        S::BlockedOnReceive | S::BlockedOnSend | S::BlockedOnReply | S::BlockedOnNotification
-    )
 }
 
 /// A capability argument to be installed: what to install, and where it came from.

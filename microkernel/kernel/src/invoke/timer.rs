@@ -1,7 +1,9 @@
 //! The extensions: Timer objects and the Trace capability.
 use super::{Args, Invoked, Outcome, Stop, signal_argument};
+use crate::arch;
 use crate::delete;
 use crate::node::node;
+use crate::sched::MIN_BUDGET_US;
 use crate::trace;
 use axiom_objects::{Ptr, Timer, slot};
 use sel4_sys::ext;
@@ -18,6 +20,11 @@ pub fn invoke_timer(args: &Args, timer: Ptr<Timer>) -> Invoked {
         ext::TIMER_UNBIND => delete::delete_simple(timer.slot()),
         ext::TIMER_ARM => {
             args.need(2, 0)?;
+            // A shorter period would leave no time between two interrupts: its holder could stop the machine.
+            let shortest = arch::timer::us_to_ticks(MIN_BUDGET_US);
+            if (1..shortest).contains(&args.word(1)) {
+                return Err(Stop::Range { min: shortest, max: u64::MAX });
+            }
             n.timers.remove(timer);
             timer.deadline.set(args.word(0));
             timer.period.set(args.word(1));

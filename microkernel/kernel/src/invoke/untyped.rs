@@ -36,7 +36,9 @@ pub fn invoke(args: &Args, cap: Cap) -> Invoked {
     }
     let start = free.next_multiple_of(1 << request.bits);
     let size = request.slots << request.bits;
-    if !device && request.kind != kind::UNTYPED {
+    if device || request.kind == kind::UNTYPED {
+        PROGRESS.forget();
+    } else {
         zero(PhysAddr(base.0 + start), size)?;
     }
     args.slot.update(Cap::Untyped { base, bits, device, free: start + size });
@@ -150,8 +152,8 @@ fn make(kind: u64, bits: u32, at: PhysAddr, device: bool) -> Cap {
     }
 }
 
-/// How far the zeroing of a large request got when it was preempted. One such request at a time makes progress; another
-/// one in between only means that the first starts again.
+/// How far the zeroing of a large request got when it was preempted. Any other retype in between makes it start again:
+/// the range may have been used meanwhile, by objects that a revocation took away, and must not count as zeroed.
 struct Progress {
     start: Cell<u64>,
     end: Cell<u64>,
@@ -161,15 +163,23 @@ struct Progress {
 unsafe impl Sync for Progress {}
 static PROGRESS: Progress = Progress { start: Cell::new(0), end: Cell::new(0), done: Cell::new(0) };
 
+impl Progress {
+    fn forget(&self) {
+        self.start.set(0);
+        self.end.set(0);
+    }
+}
+
 const CHUNK: u64 = 4096;
 
 fn zero(start: PhysAddr, size: u64) -> Result<(), Stop> {
     let end = start.0 + size;
+    let p = &PROGRESS;
     if size <= CHUNK {
+        p.forget();
         arch::cpu::zero(start, size);
         return Ok(());
     }
-    let p = &PROGRESS;
     let resumes = p.start.get() == start.0 && p.end.get() == end;
     let mut at = if resumes { p.done.get() } else { start.0 };
     p.start.set(start.0);
@@ -181,6 +191,6 @@ fn zero(start: PhysAddr, size: u64) -> Result<(), Stop> {
         p.done.set(at);
         delete::preemption_point()?;
     }
-    p.end.set(0);
+    p.forget();
     Ok(())
 }

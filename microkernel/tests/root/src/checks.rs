@@ -27,7 +27,8 @@ pub const ALL: &[(&str, Check)] = &[
     ("the register file reads back", registers),
 ];
 
-macro_rules! expect {
+/// Ends a check that finds something else than expected.
+macro_rules! same {
     ($what:expr, $left:expr, $right:expr) => {{
         let (left, right) = ($left, $right);
         if left != right {
@@ -36,18 +37,19 @@ macro_rules! expect {
         }
     }};
 }
+pub(crate) use same;
 
 fn retype(t: &mut World) -> bool {
     let slot = t.slots(4);
     let call = |words: &[u64]| w::invoke(t.untyped, label::UNTYPED_RETYPE, &[init::CNODE], words).map(drop);
-    expect!("too few words", call(&[1, 0, 0, 0, slot]), Err(Error::TruncatedMessage));
-    expect!("unknown type", call(&[99, 0, 0, 0, slot, 1]), Err(Error::InvalidArgument));
-    expect!("CNode of size 0", call(&[kind::CNODE, 0, 0, 0, slot, 1]), Err(Error::InvalidArgument));
-    expect!("too many", call(&[kind::ENDPOINT, 0, 0, 0, slot, 257]), Err(Error::RangeError));
-    expect!("no such slot", call(&[kind::ENDPOINT, 0, 0, 0, 1 << 13, 1]), Err(Error::RangeError));
-    expect!("occupied slot", call(&[kind::ENDPOINT, 0, 0, 0, 1, 1]), Err(Error::DeleteFirst));
-    expect!("more than there is", call(&[kind::HUGE_PAGE, 0, 0, 0, slot, 4]), Err(Error::NotEnoughMemory));
-    expect!("four endpoints", call(&[kind::ENDPOINT, 0, 0, 0, slot, 4]), Ok(()));
+    same!("too few words", call(&[1, 0, 0, 0, slot]), Err(Error::TruncatedMessage));
+    same!("unknown type", call(&[99, 0, 0, 0, slot, 1]), Err(Error::InvalidArgument));
+    same!("CNode of size 0", call(&[kind::CNODE, 0, 0, 0, slot, 1]), Err(Error::InvalidArgument));
+    same!("too many", call(&[kind::ENDPOINT, 0, 0, 0, slot, 257]), Err(Error::RangeError));
+    same!("no such slot", call(&[kind::ENDPOINT, 0, 0, 0, 1 << 13, 1]), Err(Error::RangeError));
+    same!("occupied slot", call(&[kind::ENDPOINT, 0, 0, 0, 1, 1]), Err(Error::DeleteFirst));
+    same!("more than there is", call(&[kind::HUGE_PAGE, 0, 0, 0, slot, 4]), Err(Error::NotEnoughMemory));
+    same!("four endpoints", call(&[kind::ENDPOINT, 0, 0, 0, slot, 4]), Ok(()));
     true
 }
 
@@ -57,19 +59,19 @@ fn revocation(t: &mut World) -> bool {
     let mint = |slot: u64, src: CPtr, badge: u64| {
         w::invoke(init::CNODE, label::CNODE_MINT, &[init::CNODE], &[slot, 64, src.0, 64, 15, badge]).map(drop)
     };
-    expect!("mint 7", mint(first, ep, 7), Ok(()));
-    expect!("mint 7 again from the badged", mint(first + 1, CPtr(first), 0), Err(Error::IllegalOperation));
+    same!("mint 7", mint(first, ep, 7), Ok(()));
+    same!("mint 7 again from the badged", mint(first + 1, CPtr(first), 0), Err(Error::IllegalOperation));
     let copy = |slot: u64, src: CPtr| {
         w::invoke(init::CNODE, label::CNODE_COPY, &[init::CNODE], &[slot, 64, src.0, 64, 15]).map(drop)
     };
-    expect!("copy of the badged", copy(first + 1, CPtr(first)), Ok(()));
-    expect!("mint 9", mint(first + 2, ep, 9), Ok(()));
-    expect!("revoke the badged", w::revoke(CPtr(first)), Ok(()));
-    expect!("its copy is gone", w::is_empty(first + 1), true);
-    expect!("9 is still there", w::is_empty(first + 2), false);
-    expect!("revoke all", w::revoke(ep), Ok(()));
-    expect!("7 is gone", w::is_empty(first), true);
-    expect!("9 is gone", w::is_empty(first + 2), true);
+    same!("copy of the badged", copy(first + 1, CPtr(first)), Ok(()));
+    same!("mint 9", mint(first + 2, ep, 9), Ok(()));
+    same!("revoke the badged", w::revoke(CPtr(first)), Ok(()));
+    same!("its copy is gone", w::is_empty(first + 1), true);
+    same!("9 is still there", w::is_empty(first + 2), false);
+    same!("revoke all", w::revoke(ep), Ok(()));
+    same!("7 is gone", w::is_empty(first), true);
+    same!("9 is gone", w::is_empty(first + 2), true);
     true
 }
 
@@ -84,23 +86,23 @@ fn nested_cnodes(t: &mut World) -> bool {
         let into = |slot: u64, src: CPtr| {
             w::invoke(outer, label::CNODE_MOVE, &[init::CNODE], &[slot, 2, src.0, 64]).map(drop)
         };
-        expect!("endpoint in", into(i % 3, ep), Ok(()));
+        same!("endpoint in", into(i % 3, ep), Ok(()));
         // The inner one stays reachable for the next round through a copy.
         let copy = t.slots(1);
-        expect!(
+        same!(
             "copy",
             w::invoke(init::CNODE, label::CNODE_COPY, &[init::CNODE], &[copy, 64, inner.0, 64, 15]).map(drop),
             Ok(())
         );
-        expect!("CNode in", into(3, inner), Ok(()));
+        same!("CNode in", into(3, inner), Ok(()));
         if outer != root {
-            expect!("drop copy", w::delete(outer), Ok(()));
+            same!("drop copy", w::delete(outer), Ok(()));
         }
         outer = CPtr(copy);
     }
-    expect!("drop last copy", w::delete(outer), Ok(()));
-    expect!("delete the first", w::delete(root), Ok(()));
-    expect!("its slot is empty", w::is_empty(root.0), true);
+    same!("drop last copy", w::delete(outer), Ok(()));
+    same!("delete the first", w::delete(root), Ok(()));
+    same!("its slot is empty", w::is_empty(root.0), true);
     true
 }
 
@@ -120,14 +122,14 @@ fn call_reply(t: &mut World) -> bool {
     t.run_until_blocked(server);
     // Passive: the server runs on its callers' time.
     let unbind = w::invoke(server.sc, label::SCHED_CONTEXT_UNBIND, &[], &[]).map(drop);
-    expect!("unbind", unbind, Ok(()));
+    same!("unbind", unbind, Ok(()));
     let client = t.slots(1);
     let minted = w::invoke(init::CNODE, label::CNODE_MINT, &[init::CNODE], &[client, 64, ep.0, 64, 15, 42]);
-    expect!("mint", minted.map(drop), Ok(()));
+    same!("mint", minted.map(drop), Ok(()));
     let answer = stubs::call(CPtr(client), MessageInfo::new(5, 0, 0, 3), [11, 22, 33, 0]);
-    expect!("label and length", (answer.info.label(), answer.info.length()), (5, 3));
-    expect!("words", answer.mrs, [11, 22, 33, 0]);
-    expect!("badge", SEEN.load(SeqCst), 42);
+    same!("label and length", (answer.info.label(), answer.info.length()), (5, 3));
+    same!("words", answer.mrs, [11, 22, 33, 0]);
+    same!("badge", SEEN.load(SeqCst), 42);
     let mut best = u64::MAX;
     for _ in 0..32 {
         let start = w::cycles();
@@ -167,9 +169,9 @@ fn long_messages(t: &mut World) -> bool {
     }
     w::buffer().caps_or_badges[0] = gift.0;
     let answer = stubs::call(ep, MessageInfo::new(0, 0, 1, 120), [0, 1, 2, 3]);
-    expect!("sum of 120 words", answer.mrs[0], (0..120).sum::<u64>());
-    expect!("capabilities", answer.mrs[1], 1);
-    expect!("it arrived", w::is_empty(RECEIVED.load(SeqCst)), false);
+    same!("sum of 120 words", answer.mrs[0], (0..120).sum::<u64>());
+    same!("capabilities", answer.mrs[1], 1);
+    same!("it arrived", w::is_empty(RECEIVED.load(SeqCst)), false);
     true
 }
 
@@ -186,12 +188,12 @@ fn signals(t: &mut World) -> bool {
     let slots = t.slots(2);
     for (i, badge) in [3u64, 4].iter().enumerate() {
         let words = [slots + i as u64, 64, ntfn.0, 64, CapRights::WRITE.0, *badge];
-        expect!("mint", w::invoke(init::CNODE, label::CNODE_MINT, &[init::CNODE], &words).map(drop), Ok(()));
+        same!("mint", w::invoke(init::CNODE, label::CNODE_MINT, &[init::CNODE], &words).map(drop), Ok(()));
     }
-    expect!("nothing there", stubs::nb_wait(ntfn).badge.0, 0);
+    same!("nothing there", stubs::nb_wait(ntfn).badge.0, 0);
     stubs::signal(CPtr(slots));
     stubs::signal(CPtr(slots + 1));
-    expect!("both badges", stubs::nb_wait(ntfn).badge.0, 7);
+    same!("both badges", stubs::nb_wait(ntfn).badge.0, 7);
     let start = w::cycles();
     stubs::signal(CPtr(slots));
     let cost = w::cycles() - start;
@@ -201,7 +203,7 @@ fn signals(t: &mut World) -> bool {
     SEEN.store(0, SeqCst);
     stubs::signal(CPtr(slots + 1));
     stubs::yield_now();
-    expect!("the waiter saw", SEEN.load(SeqCst), 4);
+    same!("the waiter saw", SEEN.load(SeqCst), 4);
     say!("root-test:   signal, nobody waiting: {cost} cycles");
     true
 }
@@ -209,11 +211,11 @@ fn signals(t: &mut World) -> bool {
 fn timer(t: &mut World) -> bool {
     let ntfn = t.make(kind::NOTIFICATION, 0);
     let timer = t.make(ext::TIMER_TYPE, 0);
-    expect!("bind", w::invoke(timer, ext::TIMER_BIND, &[ntfn], &[]).map(drop), Ok(()));
+    same!("bind", w::invoke(timer, ext::TIMER_BIND, &[ntfn], &[]).map(drop), Ok(()));
     let frequency = w::frequency();
     let period = frequency / 1000;
     let first = w::counter() + period;
-    expect!("arm", w::invoke(timer, ext::TIMER_ARM, &[], &[first, period]).map(drop), Ok(()));
+    same!("arm", w::invoke(timer, ext::TIMER_ARM, &[], &[first, period]).map(drop), Ok(()));
     let mut worst = 0;
     for i in 0..10 {
         stubs::wait(ntfn);
@@ -226,11 +228,11 @@ fn timer(t: &mut World) -> bool {
             }
         };
         if r.mrs[1] == 0 {
-            expect!("deadline", r.mrs[2], first + period * i);
+            same!("deadline", r.mrs[2], first + period * i);
         }
         worst = worst.max(now.saturating_sub(r.mrs[2]));
     }
-    expect!("cancel", w::invoke(timer, ext::TIMER_CANCEL, &[], &[]).map(drop), Ok(()));
+    same!("cancel", w::invoke(timer, ext::TIMER_CANCEL, &[], &[]).map(drop), Ok(()));
     say!(
         "root-test:   ten periods of 1 ms; latest wake-up {} ns after its deadline",
         worst * 1_000_000_000 / frequency
@@ -254,12 +256,12 @@ fn faults(t: &mut World) -> bool {
     SEEN.store(0, SeqCst);
     let thread = t.thread_with_handler(100, faulter, 0, 0, ep);
     let m = stubs::recv(ep, reply);
-    expect!("kind", m.info.label(), fault_kind::VM);
-    expect!("address", m.mrs[vm_fault::ADDR], 0x1234_5678);
+    same!("kind", m.info.label(), fault_kind::VM);
+    same!("address", m.mrs[vm_fault::ADDR], 0x1234_5678);
     // Skip the instruction: write the program counter, then answer.
     let pc = m.mrs[vm_fault::IP] + 4;
     let set = w::invoke(thread.tcb, label::TCB_WRITE_REGISTERS, &[], &[0, 1, pc]).map(drop);
-    expect!("write pc", set, Ok(()));
+    same!("write pc", set, Ok(()));
     stubs::send(reply, MessageInfo(0), [0; 4]);
     for _ in 0..100 {
         t.sleep_us(1000);
@@ -267,8 +269,8 @@ fn faults(t: &mut World) -> bool {
             break;
         }
     }
-    expect!("it went on", SEEN.load(SeqCst), 99);
-    expect!("suspend", w::invoke(thread.tcb, label::TCB_SUSPEND, &[], &[]).map(drop), Ok(()));
+    same!("it went on", SEEN.load(SeqCst), 99);
+    same!("suspend", w::invoke(thread.tcb, label::TCB_SUSPEND, &[], &[]).map(drop), Ok(()));
     true
 }
 
@@ -292,7 +294,7 @@ fn budget(t: &mut World) -> bool {
             return false;
         }
     };
-    expect!("suspend", w::invoke(thread.tcb, label::TCB_SUSPEND, &[], &[]).map(drop), Ok(()));
+    same!("suspend", w::invoke(thread.tcb, label::TCB_SUSPEND, &[], &[]).map(drop), Ok(()));
     say!("root-test:   a spinner with 1 ms per 10 ms used {consumed} us of {elapsed_us} us");
     let most = (elapsed_us / 10_000 + 2) * 1000;
     if consumed == 0 || consumed > most {
@@ -308,28 +310,28 @@ fn mapping(t: &mut World) -> bool {
     let map = |vaddr: u64, rights: u64| {
         w::invoke(frame, label::PAGE_MAP, &[init::VSPACE], &[vaddr, rights, 3]).map(drop)
     };
-    expect!("no table", map(AT, 3), Err(Error::FailedLookup));
-    expect!("unaligned", map(AT + 1, 3), Err(Error::AlignmentError));
+    same!("no table", map(AT, 3), Err(Error::FailedLookup));
+    same!("unaligned", map(AT + 1, 3), Err(Error::AlignmentError));
     t.map_tables(AT);
-    expect!("map", map(AT, 3), Ok(()));
+    same!("map", map(AT, 3), Ok(()));
     let at = AT as *mut u64;
     // SAFETY: a fresh page is mapped there, for this check alone.
     let zeroed = unsafe { (0..512).all(|i| at.add(i).read_volatile() == 0) };
-    expect!("zeroed", zeroed, true);
+    same!("zeroed", zeroed, true);
     // SAFETY: as above.
     unsafe { at.write_volatile(77) };
-    expect!("elsewhere", map(AT + 4096, 3), Err(Error::InvalidArgument));
-    expect!("remap read-only", map(AT, 2), Ok(()));
+    same!("elsewhere", map(AT + 4096, 3), Err(Error::InvalidArgument));
+    same!("remap read-only", map(AT, 2), Ok(()));
     // SAFETY: as above.
-    expect!("contents", unsafe { at.read_volatile() }, 77);
+    same!("contents", unsafe { at.read_volatile() }, 77);
     let start = w::cycles();
-    expect!("unmap", w::invoke(frame, label::PAGE_UNMAP, &[], &[]).map(drop), Ok(()));
+    same!("unmap", w::invoke(frame, label::PAGE_UNMAP, &[], &[]).map(drop), Ok(()));
     let unmap = w::cycles() - start;
     let start = w::cycles();
-    expect!("map again", map(AT, 3), Ok(()));
+    same!("map again", map(AT, 3), Ok(()));
     say!("root-test:   page map {} cycles, unmap {unmap} cycles (stubs included)", w::cycles() - start);
     let address = w::invoke(frame, label::PAGE_GET_ADDRESS, &[], &[]).map(|r| r.mrs[0] & 4095);
-    expect!("address", address, Ok(0));
+    same!("address", address, Ok(0));
     true
 }
 
@@ -340,14 +342,14 @@ fn registers(t: &mut World) -> bool {
     for (i, word) in words.iter_mut().enumerate().skip(2) {
         *word = 0x1000 + i as u64;
     }
-    expect!("write", w::invoke(thread.tcb, label::TCB_WRITE_REGISTERS, &[], &words).map(drop), Ok(()));
-    expect!(
+    same!("write", w::invoke(thread.tcb, label::TCB_WRITE_REGISTERS, &[], &words).map(drop), Ok(()));
+    same!(
         "read",
         w::invoke(thread.tcb, label::TCB_READ_REGISTERS, &[], &[0, 36]).map(|r| r.info.length()),
         Ok(36)
     );
     for i in 4..36usize {
-        expect!("register", (i, w::buffer().msg[i]), (i, 0x1000 + i as u64 + 2));
+        same!("register", (i, w::buffer().msg[i]), (i, 0x1000 + i as u64 + 2));
     }
     true
 }

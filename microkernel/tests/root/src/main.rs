@@ -3,6 +3,7 @@
 #![no_main]
 
 mod checks;
+mod rules;
 mod world;
 
 use core::fmt::{self, Write};
@@ -72,12 +73,12 @@ extern "C" fn root_main(info: &'static BootInfo) -> ! {
     }
     let mut world = world::World::new(info);
     let mut failed = 0;
-    for (name, check) in checks::ALL {
+    for (name, check) in checks::ALL.iter().chain(rules::ALL) {
         let passed = check(&mut world);
         say!("root-test: {} {name}", if passed { "ok    " } else { "FAILED" });
         failed += u32::from(!passed);
     }
-    say!("root-test: {} checks, {failed} failed", checks::ALL.len());
+    say!("root-test: {} checks, {failed} failed", checks::ALL.len() + rules::ALL.len());
     if failed == 0 {
         say!("axiom: run ended: ok");
     } else {

@@ -22,6 +22,14 @@ pub fn thread_buffer() -> &'static mut IpcBuffer {
     buffer()
 }
 
+/// TPIDR_EL0.
+pub fn thread_pointer() -> u64 {
+    let value: u64;
+    // SAFETY: the register is the user's own.
+    unsafe { asm!("mrs {}, tpidr_el0", out(reg) value, options(nomem, nostack)) };
+    value
+}
+
 /// Sets this thread's buffer.
 pub fn set_buffer(at: u64) {
     // SAFETY: the register is the user's own.
@@ -147,12 +155,13 @@ impl World {
 
     /// All tables for the 2 MiB around an address.
     pub fn map_tables(&mut self, vaddr: u64) {
-        loop {
-            let table = self.make(kind::PAGE_TABLE, 0);
-            if invoke(table, label::PAGE_TABLE_MAP, &[init::VSPACE], &[vaddr, 3]).is_err() {
-                return;
-            }
-        }
+        while self.map_table(vaddr) {}
+    }
+
+    /// The next table towards an address; false when there is none missing.
+    pub fn map_table(&mut self, vaddr: u64) -> bool {
+        let table = self.make(kind::PAGE_TABLE, 0);
+        invoke(table, label::PAGE_TABLE_MAP, &[init::VSPACE], &[vaddr, 3]).is_ok()
     }
 
     fn page(&mut self) -> (CPtr, u64) {
@@ -237,6 +246,27 @@ impl World {
     ) -> Thread {
         let (thread, buffer, sp) = self.build(priority, budget, period, CPtr(0));
         self.start(thread, entry, [0; 2], buffer, sp);
+        thread
+    }
+
+    /// A thread with a budget and an argument.
+    pub fn thread_with_args(
+        &mut self,
+        priority: u64,
+        entry: extern "C" fn(u64, u64) -> !,
+        a: u64,
+        budget: u64,
+        period: u64,
+    ) -> Thread {
+        let (thread, buffer, sp) = self.build(priority, budget, period, CPtr(0));
+        self.start(thread, entry, [a, 0], buffer, sp);
+        thread
+    }
+
+    /// A thread whose first argument is the capability to itself.
+    pub fn thread_of_itself(&mut self, priority: u64, entry: extern "C" fn(u64, u64) -> !) -> Thread {
+        let (thread, buffer, sp) = self.build(priority, 5000, 5000, CPtr(0));
+        self.start(thread, entry, [thread.tcb.0, 0], buffer, sp);
         thread
     }
 

@@ -1,0 +1,262 @@
+//! Checks of rules that were once broken: each is the smallest program that showed the mistake.
+use crate::checks::{Check, same};
+use crate::say;
+use crate::world::{self as w, World};
+use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use sel4_sys::cap::init;
+use sel4_sys::object::kind;
+use sel4_sys::{CPtr, Error, MessageInfo, ext, fault, label, stubs};
+
+static SEEN: AtomicU64 = AtomicU64::new(0);
+static CAP: AtomicU64 = AtomicU64::new(0);
+
+/// All checks, by name.
+pub const ALL: &[(&str, Check)] = &[
+    ("a thread that suspends itself keeps its registers", self_suspend),
+    ("polling does not give a lent scheduling context back", poll_on_lent_context),
+    ("an answered timeout fault waits for the next refill", timeout_fault),
+    ("the thread pointer can be set from within", thread_pointer),
+    ("a bad extra capability is a fault, an empty one ends the transfer", extra_caps),
+    ("the first half of a combined call cannot change its caller", first_phase),
+    ("a timer's period leaves time to others", shortest_period),
+    ("binding rules of scheduling contexts", binding),
+    ("memory that was used between two attempts is zeroed again", zeroed_again),
+    ("a thread without context is not chosen", donated_away),
+];
+
+extern "C" fn suspends_itself(tcb: u64, _: u64) -> ! {
+    stubs::call(CPtr(tcb), MessageInfo::new(label::TCB_SUSPEND, 0, 0, 0), [0; 4]);
+    SEEN.store(1, SeqCst);
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
+fn self_suspend(t: &mut World) -> bool {
+    let thread = t.thread_of_itself(100, suspends_itself);
+    t.run_until_blocked(thread);
+    let read = w::invoke(thread.tcb, label::TCB_READ_REGISTERS, &[], &[0, 5]);
+    same!("read", read.is_ok(), true);
+    let b = w::buffer();
+    // Word 3 is x0, in the fourth message register; x1 is the fifth.
+    let x0 = read.map_or(0, |r| r.mrs[3]);
+    same!("x0 and x1", (x0, b.msg[4] >> 12), (thread.tcb.0, label::TCB_SUSPEND));
+    true
+}
+
+extern "C" fn polls(ntfn: u64, ep: u64) -> ! {
+    loop {
+        stubs::wait(CPtr(ntfn));
+        stubs::nb_recv(CPtr(ep), CPtr(CAP.load(SeqCst)));
+        SEEN.fetch_add(1, SeqCst);
+    }
+}
+
+fn poll_on_lent_context(t: &mut World) -> bool {
+    let (ntfn, ep, reply) =
+        (t.make(kind::NOTIFICATION, 0), t.make(kind::ENDPOINT, 0), t.make(kind::REPLY, 0));
+    CAP.store(reply.0, SeqCst);
+    SEEN.store(0, SeqCst);
+    let thread = t.thread(200, polls, ntfn.0, ep.0);
+    let bind = |cap, label, arg| w::invoke(cap, label, &[arg], &[]).map(drop);
+    same!("bind", bind(thread.tcb, label::TCB_BIND_NOTIFICATION, ntfn), Ok(()));
+    t.run_until_blocked(thread);
+    same!("unbind", w::invoke(thread.sc, label::SCHED_CONTEXT_UNBIND, &[], &[]).map(drop), Ok(()));
+    same!("lend", bind(thread.sc, label::SCHED_CONTEXT_BIND, ntfn), Ok(()));
+    stubs::signal(ntfn);
+    t.sleep_us(1000);
+    stubs::signal(ntfn);
+    t.sleep_us(1000);
+    same!("rounds", SEEN.load(SeqCst), 2);
+    true
+}
+
+extern "C" fn spins(_: u64, _: u64) -> ! {
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
+fn timeout_fault(t: &mut World) -> bool {
+    let (ep, reply) = (t.make(kind::ENDPOINT, 0), t.make(kind::REPLY, 0));
+    let thread = t.thread_with_budget(100, spins, 1000, 10_000);
+    let set = w::invoke(thread.tcb, label::TCB_SET_TIMEOUT_ENDPOINT, &[ep], &[]);
+    same!("set handler", set.map(drop), Ok(()));
+    let start = w::counter();
+    let mut m = stubs::recv(ep, reply);
+    for _ in 0..3 {
+        same!("kind", m.info.label(), fault::kind::TIMEOUT);
+        m = stubs::reply_recv(ep, MessageInfo(0), [0; 4], reply);
+    }
+    let us = (w::counter() - start) * 1_000_000 / w::frequency();
+    same!("suspend", w::invoke(thread.tcb, label::TCB_SUSPEND, &[], &[]).map(drop), Ok(()));
+    say!("root-test:   four timeout faults of 1 ms per 10 ms took {us} us");
+    us >= 29_000
+}
+
+fn thread_pointer(_: &mut World) -> bool {
+    let own = w::thread_pointer();
+    let set = w::invoke(init::TCB, label::TCB_SET_TLS_BASE, &[], &[own + 8]).map(drop);
+    // A context switch in between must not bring the old one back either.
+    stubs::yield_now();
+    let read = w::thread_pointer();
+    w::set_buffer(own);
+    same!("set", set, Ok(()));
+    same!("read", read, own + 8);
+    true
+}
+
+extern "C" fn sends_badly(ep: u64, bad: u64) -> ! {
+    w::buffer().caps_or_badges[0] = bad;
+    stubs::send(CPtr(ep), MessageInfo::new(7, 0, 1, 0), [0; 4]);
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
+extern "C" fn sends_two(ep: u64, gift: u64) -> ! {
+    w::buffer().caps_or_badges[0] = gift;
+    w::buffer().caps_or_badges[1] = (1 << 13) - 1;
+    stubs::send(CPtr(ep), MessageInfo::new(8, 0, 2, 0), [0; 4]);
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
+fn extra_caps(t: &mut World) -> bool {
+    let (ep, handler, reply) = (t.make(kind::ENDPOINT, 0), t.make(kind::ENDPOINT, 0), t.make(kind::REPLY, 0));
+    const NOWHERE: u64 = 1 << 40;
+    let bad = t.thread_with_handler(100, sends_badly, ep.0, NOWHERE, handler);
+    let m = stubs::recv(handler, reply);
+    same!("kind", (m.info.label(), m.mrs[1], m.mrs[2]), (fault::kind::CAP, NOWHERE, 0));
+    same!("suspend", w::invoke(bad.tcb, label::TCB_SUSPEND, &[], &[]).map(drop), Ok(()));
+    let gift = t.make(kind::NOTIFICATION, 0);
+    let slot = t.slots(1);
+    let b = w::buffer();
+    (b.receive_cnode, b.receive_index, b.receive_depth) = (init::CNODE.0, slot, 64);
+    let two = t.thread(100, sends_two, ep.0, gift.0);
+    let m = stubs::recv(ep, reply);
+    same!("label and capabilities", (m.info.label(), m.info.extra_caps()), (8, 1));
+    same!("the first arrived", w::is_empty(slot), false);
+    w::buffer().receive_depth = 0;
+    same!("suspend", w::invoke(two.tcb, label::TCB_SUSPEND, &[], &[]).map(drop), Ok(()));
+    true
+}
+
+fn first_phase(t: &mut World) -> bool {
+    let (ntfn, victim) = (t.make(kind::NOTIFICATION, 0), t.make(kind::ENDPOINT, 0));
+    stubs::signal(ntfn);
+    let info = MessageInfo::new(label::CNODE_DELETE, 0, 0, 2);
+    stubs::nb_send_wait(init::CNODE, info, [victim.0, 64, 0, 0], ntfn);
+    same!("still there", w::is_empty(victim.0), false);
+    true
+}
+
+fn shortest_period(t: &mut World) -> bool {
+    let timer = t.make(ext::TIMER_TYPE, 0);
+    let arm = |period| w::invoke(timer, ext::TIMER_ARM, &[], &[u64::MAX, period]).map(drop);
+    same!("one tick", arm(1), Err(Error::RangeError));
+    same!("one millisecond", arm(w::frequency() / 1000), Ok(()));
+    same!("once", arm(0), Ok(()));
+    same!("cancel", w::invoke(timer, ext::TIMER_CANCEL, &[], &[]).map(drop), Ok(()));
+    true
+}
+
+extern "C" fn waits(ntfn: u64, _: u64) -> ! {
+    loop {
+        stubs::wait(CPtr(ntfn));
+        SEEN.fetch_add(1, SeqCst);
+    }
+}
+
+fn binding(t: &mut World) -> bool {
+    let unbind = w::invoke(init::SCHED_CONTEXT, label::SCHED_CONTEXT_UNBIND, &[], &[]).map(drop);
+    same!("unbind one's own", unbind, Err(Error::IllegalOperation));
+    let ntfn = t.make(kind::NOTIFICATION, 0);
+    let thread = t.thread(100, waits, ntfn.0, 0);
+    t.run_until_blocked(thread);
+    same!("unbind", w::invoke(thread.sc, label::SCHED_CONTEXT_UNBIND, &[], &[]).map(drop), Ok(()));
+    let idle = t.make(kind::SCHED_CONTEXT, 8);
+    let bind = |sc| w::invoke(sc, label::SCHED_CONTEXT_BIND, &[thread.tcb], &[]).map(drop);
+    same!("an unconfigured context to a blocked thread", bind(idle), Err(Error::IllegalOperation));
+    same!("a configured one", bind(thread.sc), Ok(()));
+    same!("twice", bind(thread.sc), Err(Error::IllegalOperation));
+    true
+}
+
+extern "C" fn retypes(untyped: u64, slot: u64) -> ! {
+    let words = [kind::LARGE_PAGE, 0, 0, 0, slot, 1];
+    let _ = w::invoke(CPtr(untyped), label::UNTYPED_RETYPE, &[init::CNODE], &words);
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
+fn zeroed_again(t: &mut World) -> bool {
+    const AT: u64 = 0x7800_0000;
+    const LARGE: u64 = 0x7c00_0000;
+    let untyped = t.make(kind::UNTYPED, 21);
+    let slot = t.slots(1);
+    let retype =
+        |kind| w::invoke(untyped, label::UNTYPED_RETYPE, &[init::CNODE], &[kind, 0, 0, 0, slot, 1]).map(drop);
+    let map = |at| w::invoke(CPtr(slot), label::PAGE_MAP, &[init::VSPACE], &[at, 3, 3]).map(drop);
+    // Somebody begins to make a large page, and is stopped on the way.
+    let worker = t.thread(100, retypes, untyped.0, slot);
+    t.sleep_us(60);
+    same!("suspend", w::invoke(worker.tcb, label::TCB_SUSPEND, &[], &[]).map(drop), Ok(()));
+    same!("revoke", w::revoke(untyped), Ok(()));
+    // Its memory is used and given back.
+    same!("small page", retype(kind::SMALL_PAGE), Ok(()));
+    t.map_tables(AT);
+    same!("map", map(AT), Ok(()));
+    // SAFETY: a fresh page is mapped there, for this check alone.
+    unsafe { (AT as *mut u64).write_volatile(!0) };
+    same!("revoke again", w::revoke(untyped), Ok(()));
+    // The same large page, by somebody else.
+    same!("large page", retype(kind::LARGE_PAGE), Ok(()));
+    while map(LARGE) == Err(Error::FailedLookup) {
+        t.map_table(LARGE);
+    }
+    // SAFETY: the large page is mapped there, for this check alone.
+    let first = unsafe { (LARGE as *const u64).read_volatile() };
+    same!("first word", first, 0);
+    same!("revoke", w::revoke(untyped), Ok(()));
+    true
+}
+
+extern "C" fn forwards(ep: u64, reply: u64) -> ! {
+    let mut m = stubs::recv(CPtr(ep), CPtr(reply));
+    loop {
+        SEEN.fetch_add(1, SeqCst);
+        m = stubs::reply_recv(CPtr(ep), m.info, m.mrs, CPtr(reply));
+    }
+}
+
+extern "C" fn calls_for_ever(ep: u64, _: u64) -> ! {
+    loop {
+        stubs::call(CPtr(ep), MessageInfo(0), [0; 4]);
+    }
+}
+
+fn donated_away(t: &mut World) -> bool {
+    // Three clients of one passive server, with small budgets that end anywhere in the calls, for 30 ms.
+    let (ep, reply) = (t.make(kind::ENDPOINT, 0), t.make(kind::REPLY, 0));
+    SEEN.store(0, SeqCst);
+    let server = t.thread(150, forwards, ep.0, reply.0);
+    t.run_until_blocked(server);
+    same!("unbind", w::invoke(server.sc, label::SCHED_CONTEXT_UNBIND, &[], &[]).map(drop), Ok(()));
+    let clients =
+        [100, 100, 120].map(|priority| t.thread_with_args(priority, calls_for_ever, ep.0, 300, 2000));
+    t.sleep_us(30_000);
+    let mut consumed = 0;
+    for client in clients {
+        let r = w::invoke(client.sc, label::SCHED_CONTEXT_CONSUMED, &[], &[]);
+        consumed += r.map_or(0, |r| r.mrs[0]);
+        same!("suspend", w::invoke(client.tcb, label::TCB_SUSPEND, &[], &[]).map(drop), Ok(()));
+    }
+    say!(
+        "root-test:   {} calls by three clients of 0.3 ms per 2 ms, who used {consumed} us",
+        SEEN.load(SeqCst)
+    );
+    SEEN.load(SeqCst) > 0 && (1..=16 * 3 * 320).contains(&consumed)
+}
