@@ -73,7 +73,8 @@ pub fn read(data: &[u8], window: std::ops::Range<u64>) -> Result<Image, Refusal>
             _ => continue,
         }
         let (vaddr, mem) = (ph.p_vaddr(endian), ph.p_memsz(endian));
-        let (write, execute) = (ph.p_flags(endian).0 & elf::PF_W.0 != 0, ph.p_flags(endian).0 & elf::PF_X.0 != 0);
+        let (write, execute) =
+            (ph.p_flags(endian).0 & elf::PF_W.0 != 0, ph.p_flags(endian).0 & elf::PF_X.0 != 0);
         if write && execute {
             return refuse(
                 format!("has a segment at {vaddr:#x} that is writable and executable"),

@@ -169,10 +169,12 @@ impl Reader<'_> {
             }
             return default.map(|value| Placed { value, at: self.at.clone() });
         };
-        match found.value.as_integer().and_then(|n| u64::try_from(n).ok()) {
-            Some(value) if (least..=most).contains(&value) => Some(Placed { value, at: found.at.clone() }),
+        match found.value.as_integer() {
+            Some(value) if u64::try_from(value).is_ok_and(|v| (least..=most).contains(&v)) => {
+                Some(Placed { value: value.unsigned_abs(), at: found.at.clone() })
+            }
             Some(value) => {
-                let near = value.clamp(least, most);
+                let near = value.clamp(least as i64, most as i64);
                 let what = format!("{}: {key} = {value} is out of range", self.who);
                 let rule = format!("{key} is {least} to {most} {unit}");
                 self.errors.push(Diagnostic::new(&found.at, what, rule, format!("{key} = {near}")));

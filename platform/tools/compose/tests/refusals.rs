@@ -1,0 +1,201 @@
+//! Every refusal, with the smallest manifest that earns it. A fixture begins with the whole text of its errors, in lines
+//! `#= ...` (paths are cut down to file names); `BLESS=1 cargo test -p axiom-compose` writes them anew, to be read before a commit.
+use axiom_compose::{Options, compose};
+use std::path::{Path, PathBuf};
+
+/// A program header: type, flags, address, bytes in the file.
+type Header = (u32, u32, u64, &'static [u8]);
+const CODE: Header = (1, 5, 0x20_0000, b"code");
+
+/// A small ELF.
+fn elf(machine: u16, kind: u16, entry: u64, headers: &[Header]) -> Vec<u8> {
+    let mut out = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
+    out.extend(kind.to_le_bytes());
+    out.extend(machine.to_le_bytes());
+    out.extend(1u32.to_le_bytes());
+    for word in [entry, 64, 0] {
+        out.extend(word.to_le_bytes());
+    }
+    out.extend(0u32.to_le_bytes());
+    for half in [64, 56, headers.len() as u16, 64, 0, 0] {
+        out.extend(half.to_le_bytes());
+    }
+    let mut offset = 64 + 56 * headers.len() as u64;
+    for (kind, flags, vaddr, bytes) in headers {
+        out.extend(kind.to_le_bytes());
+        out.extend(flags.to_le_bytes());
+        for word in [offset, *vaddr, *vaddr, bytes.len() as u64, bytes.len() as u64, 1] {
+            out.extend(word.to_le_bytes());
+        }
+        offset += bytes.len() as u64;
+    }
+    headers.iter().for_each(|h| out.extend_from_slice(h.3));
+    out
+}
+
+/// Folders with images of every kind, and a file.
+struct World(PathBuf);
+
+impl World {
+    fn new(name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("axiom-compose-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(dir.join("images")).unwrap();
+        std::fs::create_dir_all(dir.join("blobs")).unwrap();
+        let start = CODE.2;
+        let good =
+            elf(183, 2, start, &[CODE, (1, 6, 0x20_1000, b"data"), (1, 4, 0x20_3ff8, b"read-only data")]);
+        let mut cut = good.clone();
+        cut.truncate(good.len() - 4);
+        for (name, bytes) in [
+            ("good", good),
+            ("truncated", cut),
+            ("text-file", b"#!/bin/sh\n".to_vec()),
+            ("for-x86", elf(62, 2, start, &[CODE])),
+            ("relocatable", elf(183, 1, start, &[CODE])),
+            ("dynamic", elf(183, 2, start, &[CODE, (3, 4, 0x20_1000, b"/lib/ld.so")])),
+            ("write-and-execute", elf(183, 2, start, &[(1, 7, 0x20_0000, b"code")])),
+            ("shared-page", elf(183, 2, start, &[CODE, (1, 6, 0x20_0800, b"data")])),
+            ("too-low", elf(183, 2, 0x1000, &[(1, 5, 0x1000, b"code")])),
+            ("no-entry", elf(183, 2, 0x20_2000, &[CODE])),
+            ("init", elf(183, 2, 0x40_0000, &[(1, 5, 0x40_0000, b"init"), (1, 6, 0x40_1000, b"data")])),
+        ] {
+            std::fs::write(dir.join("images").join(name), bytes).unwrap();
+        }
+        std::fs::write(dir.join("blobs/iio_filter.o"), [7; 5000]).unwrap();
+        Self(dir)
+    }
+
+    fn options(&self, manifest: PathBuf) -> Options {
+        Options {
+            manifest,
+            images: vec![self.0.join("images")],
+            blobs: vec![self.0.join("blobs")],
+            init: "init".into(),
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/refusals")
+}
+
+#[test]
+fn every_mistake_is_named_with_place_rule_and_advice() {
+    let world = World::new("refusals");
+    let mut names: Vec<PathBuf> = std::fs::read_dir(fixtures()).unwrap().map(|e| e.unwrap().path()).collect();
+    names.sort();
+    assert!(names.len() > 40, "the fixtures are not all there: {}", names.len());
+    for path in names {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let errors = match compose(&world.options(path.clone())) {
+            Ok(_) => panic!("{} is accepted", path.display()),
+            Err(errors) => errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
+        };
+        let said = errors
+            .replace(&format!("{}/", fixtures().display()), "")
+            .replace(&format!("{}/", world.0.display()), "");
+        if std::env::var_os("BLESS").is_some() {
+            let lines = said.lines().count();
+            let old = text.lines().filter(|l| l.starts_with("#=")).count();
+            // Line numbers in the errors move with the header.
+            let shifted = said.split('\n').map(|line| shift(line, lines as isize - old as isize));
+            let header: String = shifted.map(|l| format!("#= {l}\n")).collect();
+            let body: String =
+                text.lines().filter(|l| !l.starts_with("#=")).map(|l| format!("{l}\n")).collect();
+            std::fs::write(&path, header + &body).unwrap();
+            continue;
+        }
+        let expected: Vec<&str> = text.lines().filter_map(|l| l.strip_prefix("#= ")).collect();
+        assert_eq!(said, expected.join("\n"), "{}", path.display());
+    }
+}
+
+/// Moves the line numbers (`.toml:12:` and `.toml:12)`) of an error.
+fn shift(line: &str, by: isize) -> String {
+    let mut parts = line.split(".toml:");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let digits = part.chars().take_while(char::is_ascii_digit).count();
+        let number: isize = part[..digits].parse().unwrap();
+        out += &format!(".toml:{}{}", number + by, &part[digits..]);
+    }
+    out
+}
+
+#[test]
+fn a_good_manifest_becomes_a_bundle_that_init_can_read() {
+    let world = World::new("good");
+    let manifest = world.0.join("system.toml");
+    let text = r#"
+[system]
+name = "small"
+board = "qemu-aarch64"
+[server.demo]
+image = "good"
+priority = 10
+budget_us = 100
+period_us = 1000
+calls = ["console"]
+blobs = ["iio_filter.o"]
+args = { rate = 100, mode = "fast" }
+[server.console]
+image = "good"
+priority = 200
+budget_us = 100
+period_us = 1000
+clients = ["demo"]
+devices = [{ name = "uart", compatible = "arm,pl011" }]
+restart = { max = 3 }
+"#;
+    std::fs::write(&manifest, text).unwrap();
+    let composed = compose(&world.options(manifest.clone())).unwrap_or_else(|e| panic!("{}", e[0]));
+    // The highest priority starts first.
+    let [console, demo] = composed.system.servers.as_slice() else { panic!("two servers") };
+    assert_eq!(
+        (console.name.as_str(), demo.name.as_str(), demo.calls.as_slice()),
+        ("console", "demo", &[0u16][..])
+    );
+    assert_eq!(demo.args, [("mode".to_owned(), "fast".to_owned()), ("rate".to_owned(), "100".to_owned())]);
+    assert_eq!(demo.segments, console.segments, "one image is stored once");
+
+    // The payload is the last segment of the ELF, on a page of the file, and decodes to the same system.
+    let elf = &composed.elf;
+    let word = |at: usize| u64::from_le_bytes(elf[at..at + 8].try_into().unwrap());
+    let last = 64 + 56 * (u16::from_le_bytes([elf[56], elf[57]]) as usize - 1);
+    let (offset, vaddr, size) = (word(last + 8) as usize, word(last + 16), word(last + 32) as usize);
+    assert_eq!((offset % 4096, vaddr, size, elf.len() % 4096), (0, 0x1000_0000, composed.payload_bytes, 0));
+    let payload = &elf[offset..offset + size];
+    assert_eq!(&payload[..16], b"AXIOM BUNDLE 1\n\0");
+    let length = u32::from_le_bytes(payload[16..20].try_into().unwrap()) as usize;
+    let system: axiom_proto::bundle::System = postcard::from_bytes(&payload[24..24 + length]).unwrap();
+    assert_eq!(system, composed.system);
+    let blob = &demo.blobs[0];
+    assert_eq!(&payload[blob.offset as usize..][..blob.len as usize], [7; 5000]);
+    // A segment that starts inside a page is moved back to its start.
+    let moved = demo.segments.iter().find(|s| s.vaddr == 0x20_3000).unwrap();
+    assert_eq!(&payload[moved.offset as usize + 0xff8..][..14], b"read-only data");
+    assert!(demo.segments.iter().all(|s| s.offset % 4096 == 0 && !(s.write && s.execute)));
+
+    let report = axiom_compose::report::markdown(&composed);
+    assert!(report.contains("| console | 200 | 10.0 % | - | demo | uart | restarted 3 times |"), "{report}");
+    assert!(report.contains("| file iio_filter.o | r-- | 5000 bytes |"), "{report}");
+    assert!(
+        axiom_compose::report::json(&composed).contains("\"is called by\"")
+            || report.contains("is called by")
+    );
+
+    // A manifest can start from another and change little.
+    let test = world.0.join("test.toml");
+    std::fs::write(&test, "extends = \"system.toml\"\n[server.demo.args]\nrate = 1\n").unwrap();
+    let changed = compose(&world.options(test)).unwrap_or_else(|e| panic!("{}", e[0]));
+    assert_eq!(
+        changed.system.servers[1].args,
+        [("mode".to_owned(), "fast".to_owned()), ("rate".to_owned(), "1".to_owned())]
+    );
+}
