@@ -76,7 +76,9 @@ impl fmt::Display for Disasm {
                         write!(f, "r{} = {v:#x} ll", i.dst())
                     }
                     pseudo::MAP => write!(f, "r{} = map[{}] ll", i.dst(), i.imm),
-                    pseudo::MAP_VALUE => write!(f, "r{} = map[{}].value + {} ll", i.dst(), i.imm, Hex(high as i64)),
+                    pseudo::MAP_VALUE => {
+                        write!(f, "r{} = map[{}].value + {} ll", i.dst(), i.imm, Hex(high as i64))
+                    }
                     s => write!(f, "r{} = pseudo {s} {} ll", i.dst(), i.imm),
                 }
             }
@@ -130,7 +132,11 @@ fn alu(f: &mut fmt::Formatter<'_>, i: Insn, wide: bool) -> fmt::Result {
         _ => return write!(f, "<unknown {:#04x}>", i.op),
     };
     let sign = if matches!(i.op >> 4, 3 | 9) { sign } else { "" };
-    if register { write!(f, "{d} {sign}{operation} {s}") } else { write!(f, "{d} {sign}{operation} {}", Hex(i.imm as i64)) }
+    if register {
+        write!(f, "{d} {sign}{operation} {s}")
+    } else {
+        write!(f, "{d} {sign}{operation} {}", Hex(i.imm as i64))
+    }
 }
 
 fn jump(f: &mut fmt::Formatter<'_>, i: Insn, wide: bool) -> fmt::Result {

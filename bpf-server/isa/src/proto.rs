@@ -89,7 +89,12 @@ pub const HELPERS: &[HelperProto] = &[
     proto(GET_SMP_PROCESSOR_ID, "get_smp_processor_id", [No, No, No, No, No], Returns::Number32),
     on(proto(RINGBUF_OUTPUT, "ringbuf_output", [Map, Memory, Size, Number, No], Returns::Number), RING, true),
     on(
-        proto(RINGBUF_RESERVE, "ringbuf_reserve", [Map, ConstSize, Number, No, No], Returns::ReservationOrNull),
+        proto(
+            RINGBUF_RESERVE,
+            "ringbuf_reserve",
+            [Map, ConstSize, Number, No, No],
+            Returns::ReservationOrNull,
+        ),
         RING,
         true,
     ),

@@ -48,7 +48,12 @@ fn time(name: &str, code: &[Insn], v: &mut Verifier) {
         })
         .collect();
     samples.sort_by(f64::total_cmp);
-    println!("{name:<16} {:>6} insns  min {:>9.2} us  median {:>9.2} us", code.len(), samples[0], samples[samples.len() / 2]);
+    println!(
+        "{name:<16} {:>6} insns  min {:>9.2} us  median {:>9.2} us",
+        code.len(),
+        samples[0],
+        samples[samples.len() / 2]
+    );
 }
 
 fn main() {
@@ -61,8 +66,24 @@ fn main() {
         time("straight", &straight(n), &mut v);
     }
     for name in [
-        "fir", "fnv", "crc32", "median", "sieve", "biquad", "average", "threshold", "copy", "fib", "isqrt", "updates",
-        "topdown", "struct24", "calls", "ring", "bsearch", "matrix",
+        "fir",
+        "fnv",
+        "crc32",
+        "median",
+        "sieve",
+        "biquad",
+        "average",
+        "threshold",
+        "copy",
+        "fib",
+        "isqrt",
+        "updates",
+        "topdown",
+        "struct24",
+        "calls",
+        "ring",
+        "bsearch",
+        "matrix",
     ] {
         time(name, &common::program(name), &mut v);
     }

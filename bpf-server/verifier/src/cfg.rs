@@ -326,7 +326,9 @@ impl Graph {
             // Something jumps or calls into a wide load; find it for the report.
             let by = insns.iter().enumerate().position(|(at, i)| {
                 (is_jump(i.op) && target(at, *i) == start as i64)
-                    || i.op == CALL && i.src() == pseudo::LOCAL_CALL && at as i64 + 1 + i.imm as i64 == start as i64
+                    || i.op == CALL
+                        && i.src() == pseudo::LOCAL_CALL
+                        && at as i64 + 1 + i.imm as i64 == start as i64
             });
             return Err((by.unwrap_or(start), Reason::JumpIntoWideLoad { to: start as i64 }));
         }

@@ -14,7 +14,7 @@ use crate::exec::{Machine, Note, clobber};
 use crate::num::{Num, Thresholds};
 use crate::rank::{self, Bound};
 use crate::report::{Reason, Unbounded, Way};
-use crate::state::{DEPTH, Frame, Grow, Reg, State, Kind};
+use crate::state::{DEPTH, Frame, Grow, Kind, Reg, State};
 use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::vec;
@@ -26,6 +26,8 @@ use axiom_bpf_isa::{opcode::*, pseudo};
 pub struct Fact {
     pub block: u32,
     pub place: u16,
+    /// What the place holds.
+    pub kind: Kind,
     pub num: Num,
 }
 
@@ -44,12 +46,16 @@ pub struct Run {
     exit: Option<Box<State>>,
 }
 
+/// States to use again. They move between blocks by their addresses, not by copying a kilobyte.
+#[allow(clippy::vec_box)]
+pub type Pool = Vec<Box<State>>;
+
 /// The whole analysis.
 pub struct Engine<'a> {
     pub m: Machine<'a>,
     pub graph: &'a Graph,
     pub thresholds: Thresholds<'a>,
-    pub pool: Vec<Box<State>>,
+    pub pool: Pool,
     /// How each block was first reached: its predecessor and the way.
     pub came: Vec<(u32, Way)>,
     /// Call instructions that lead to the current function.
@@ -68,7 +74,13 @@ pub struct Engine<'a> {
 pub struct Stop;
 
 impl<'a> Engine<'a> {
-    pub fn new(m: Machine<'a>, graph: &'a Graph, thresholds: Thresholds<'a>, pool: Vec<Box<State>>, work_limit: u64) -> Self {
+    pub fn new(
+        m: Machine<'a>,
+        graph: &'a Graph,
+        thresholds: Thresholds<'a>,
+        pool: Pool,
+        work_limit: u64,
+    ) -> Self {
         let came = vec![(NONE, Way::NotTaken); graph.blocks.len()];
         Engine {
             m,
@@ -85,7 +97,7 @@ impl<'a> Engine<'a> {
         }
     }
 
-    fn copy(pool: &mut Vec<Box<State>>, s: &State) -> Box<State> {
+    fn copy(pool: &mut Pool, s: &State) -> Box<State> {
         match pool.pop() {
             Some(mut b) => {
                 (*b).clone_from(s);
@@ -124,7 +136,11 @@ impl<'a> Engine<'a> {
     }
 
     /// A function without loops: one pass.
-    fn straight(&mut self, function: &Function, entry: Box<State>) -> Result<(Option<Box<State>>, u64), Stop> {
+    fn straight(
+        &mut self,
+        function: &Function,
+        entry: Box<State>,
+    ) -> Result<(Option<Box<State>>, u64), Stop> {
         let count = function.count as usize;
         let first = function.first;
         let graph = self.graph;
@@ -199,9 +215,25 @@ impl<'a> Engine<'a> {
     }
 
     /// A state arrives at a block outside any loop.
-    fn deliver(&mut self, states: &mut [Option<Box<State>>], first: u32, to: u32, from: u32, way: Way, mut s: Box<State>) {
+    fn deliver(
+        &mut self,
+        states: &mut [Option<Box<State>>],
+        first: u32,
+        to: u32,
+        from: u32,
+        way: Way,
+        mut s: Box<State>,
+    ) {
         let came = &mut self.came[to as usize];
         if came.0 == NONE {
+            *came = (from, way);
+        }
+        let at = (to - first) as usize;
+        if let Some(have) = &states[at]
+            && s.held[0] != 0
+            && have.held[0] == 0
+        {
+            // The path that still holds a record is the one that a report about it must show.
             *came = (from, way);
         }
         let leader = self.graph.blocks[to as usize].start;
@@ -235,12 +267,15 @@ impl<'a> Engine<'a> {
         let r0 = s.regs[0];
         if self.m.depth == 0 {
             if r0.kind == Kind::Unusable {
-                self.fail(at, match r0.at {
-                    crate::state::why::CALL => Reason::LostByCall { register: 0 },
-                    crate::state::why::DIFFERS => Reason::DiffersByPath { register: 0 },
-                    crate::state::why::VOID => Reason::NoResult,
-                    _ => Reason::Unwritten { register: 0 },
-                });
+                self.fail(
+                    at,
+                    match r0.at {
+                        crate::state::why::CALL => Reason::LostByCall { register: 0 },
+                        crate::state::why::DIFFERS => Reason::DiffersByPath { register: 0 },
+                        crate::state::why::VOID => Reason::NoResult,
+                        _ => Reason::Unwritten { register: 0 },
+                    },
+                );
             } else if r0.kind != Kind::Number {
                 self.fail(at, Reason::ReturnsPointer);
             }
@@ -261,7 +296,13 @@ impl<'a> Engine<'a> {
 
     /// All instructions of a block but a jump or exit at its end. `live` = execution can reach the end.
     #[inline]
-    fn run_block(&mut self, block: &Block, s: &mut Box<State>, calls: &mut Vec<(u32, u64)>, live: &mut bool) -> Result<(), Stop> {
+    fn run_block(
+        &mut self,
+        block: &Block,
+        s: &mut Box<State>,
+        calls: &mut Vec<(u32, u64)>,
+        live: &mut bool,
+    ) -> Result<(), Stop> {
         let (mut at, end) = (block.start as usize, block.end as usize);
         self.work += (end - at + 1) as u64;
         if self.work > self.work_limit {
@@ -334,6 +375,13 @@ impl<'a> Engine<'a> {
                 s.held = e.held;
                 clobber(s);
                 s.regs[0] = r0;
+                // The callee's frame is gone: no address of it may stay behind.
+                let dangles = |r: &Reg| r.kind == Kind::Stack && r.at as usize > depth;
+                if (0..=depth).any(|d| s.frame(d).is_some_and(|f| f.spills.iter().any(|x| dangles(&x.1))))
+                    || dangles(&r0)
+                {
+                    self.fail(at as u32, Reason::ReturnsPointer);
+                }
                 // A reservation that the callee gave back is gone for the caller, too.
                 let held = s.held;
                 s.kill_reserved(depth, |r| !held.contains(&(r.at + 1)));
@@ -412,7 +460,9 @@ impl<'a> Engine<'a> {
                 self.m.used = used;
                 continue;
             }
-            if !failed && let Some((l, b)) = function.loops.iter().zip(&bounds).find(|(_, b)| b.passes.is_none()) {
+            if !failed
+                && let Some((l, b)) = function.loops.iter().zip(&bounds).find(|(_, b)| b.passes.is_none())
+            {
                 let head = self.graph.blocks[l.head as usize].start;
                 let why = match b.best {
                     Some((counter, passes)) => Unbounded::TooMany { counter, passes },
@@ -471,12 +521,13 @@ impl<'a> Engine<'a> {
         for f in facts[from..].iter().take_while(|f| f.block == block) {
             if f.place < 10 {
                 let r = &mut s.regs[f.place as usize];
-                if r.kind != Kind::Unusable
+                if r.kind == f.kind
                     && let Some(n) = r.num.meet(f.num)
                 {
                     r.num = n;
                 }
             } else if let Some(r) = s.frame(depth).and_then(|fr| fr.spill(f.place - 11)).copied()
+                && r.kind == f.kind
                 && let Some(n) = r.num.meet(f.num)
                 && n != r.num
                 && let Some(x) = s.frame_mut(depth).spills.iter_mut().find(|x| x.0 == f.place - 11)
@@ -531,7 +582,13 @@ impl<'a> Engine<'a> {
 
     /// Runs a block and puts the states on its edges into `edges`.
     #[allow(clippy::type_complexity)]
-    fn finish(&mut self, b: u32, s: &mut Box<State>, run: &mut Run, edges: &mut [Option<(u32, Way, Box<State>)>; 2]) -> Result<(), Stop> {
+    fn finish(
+        &mut self,
+        b: u32,
+        s: &mut Box<State>,
+        run: &mut Run,
+        edges: &mut [Option<(u32, Way, Box<State>)>; 2],
+    ) -> Result<(), Stop> {
         let block = self.graph.blocks[b as usize];
         let mut live = true;
         let mut calls = Vec::new();
@@ -573,7 +630,15 @@ impl<'a> Engine<'a> {
     }
 
     /// A state arrives at a block of a function with loops; true if that changed what is known there.
-    fn arrive(&mut self, function: &Function, run: &mut Run, from: u32, to: u32, way: Way, mut s: Box<State>) -> bool {
+    fn arrive(
+        &mut self,
+        function: &Function,
+        run: &mut Run,
+        from: u32,
+        to: u32,
+        way: Way,
+        mut s: Box<State>,
+    ) -> bool {
         let came = &mut self.came[to as usize];
         if came.0 == NONE && from != to {
             *came = (from, way);

@@ -4,11 +4,11 @@
 //! memory. That is sound, since a program with a noted failure is refused, and it keeps passes over a loop that has not
 //! converged yet from failing: they run with `quiet` set.
 
+use crate::Env;
 use crate::num::Num;
 use crate::report::{Memory, Reason};
 use crate::ring::Ring;
 use crate::state::{FRAME, Kind, Reg, State, made_at, slot, why};
-use crate::Env;
 use alloc::vec::Vec;
 use axiom_bpf_isa::proto::{self, Arg, HelperProto, Returns};
 use axiom_bpf_isa::{Insn, opcode::*, pseudo};
@@ -219,7 +219,11 @@ impl Machine<'_> {
             }
         } else if op == 0x60 && !self.notes.is_empty() {
             let by = shift(y).1;
-            let lossless = if wide { x.r64.unsigned().1.leading_zeros() >= by } else { x.r32.unsigned().1.leading_zeros() - 32 >= by };
+            let lossless = if wide {
+                x.r64.unsigned().1.leading_zeros() >= by
+            } else {
+                x.r32.unsigned().1.leading_zeros() - 32 >= by
+            };
             self.note(at, if lossless { Note::Range(1, 1) } else { Note::None });
         }
         s.regs[d] = result;
@@ -274,7 +278,12 @@ impl Machine<'_> {
             0x00 if wide && movable(&a) && b.kind == Kind::Number => {
                 let delta = b.num.constant().and_then(|c| i32::try_from(c as i64).ok());
                 let delta = delta.and_then(|c| a.delta.checked_add(c)).filter(|_| a.id != 0);
-                Some(Reg { num: a.num.add(b.num, true), id: delta.map_or(0, |_| a.id), delta: delta.unwrap_or(0), ..a })
+                Some(Reg {
+                    num: a.num.add(b.num, true),
+                    id: delta.map_or(0, |_| a.id),
+                    delta: delta.unwrap_or(0),
+                    ..a
+                })
             }
             0x00 if wide && movable(&b) && a.kind == Kind::Number => {
                 Some(Reg { num: b.num.add(a.num, true), id: 0, delta: 0, ..b })
@@ -349,7 +358,15 @@ impl Machine<'_> {
 
     /// Checks that `size` bytes at `register + off` lie in the pointer's memory. Afterwards the register is known to
     /// point where they do.
-    fn access(&mut self, at: usize, s: &mut State, register: u8, off: i64, size: i64, write: bool) -> Option<(Reg, Span)> {
+    fn access(
+        &mut self,
+        at: usize,
+        s: &mut State,
+        register: u8,
+        off: i64,
+        size: i64,
+        write: bool,
+    ) -> Option<(Reg, Span)> {
         let mut r = self.read(at, s, register);
         let Some((memory, first, end)) = self.memory(&r) else {
             self.fail(at, Reason::NotAnAddress { register });
@@ -413,14 +430,25 @@ impl Machine<'_> {
         };
         let value = match r.kind {
             Kind::Stack => self.load_stack(at, s, r.at as usize, span, size, any, signed),
-            Kind::Value if span.exact => Reg::number(self.constant_at(r.at, span.low, size, signed).unwrap_or(any)),
+            Kind::Value if span.exact => {
+                Reg::number(self.constant_at(r.at, span.low, size, signed).unwrap_or(any))
+            }
             _ => Reg::number(any),
         };
         s.regs[d] = value;
     }
 
     #[allow(clippy::too_many_arguments)]
-    fn load_stack(&mut self, at: usize, s: &mut State, frame: usize, span: Span, size: i64, any: Num, signed: bool) -> Reg {
+    fn load_stack(
+        &mut self,
+        at: usize,
+        s: &mut State,
+        frame: usize,
+        span: Span,
+        size: i64,
+        any: Num,
+        signed: bool,
+    ) -> Reg {
         let from = (span.low + FRAME) as usize;
         let len = (span.high - span.low + size) as usize;
         let empty = crate::state::Frame::default();
@@ -431,23 +459,19 @@ impl Machine<'_> {
                 if signed {
                     return Reg::number(v.num.sext(32));
                 }
-                {
-                    if v.id != 0 || v.num.constant().is_some() && !v.null {
-                        return v;
-                    }
-                    let id = made_at(at as u32);
-                    let v = Reg { id, delta: 0, half: false, ..v };
-                    if let Some(x) = s.frame_mut(frame).spills.iter_mut().find(|x| x.0 == k) {
-                        x.1 = v;
-                    }
+                if v.id != 0 || v.num.constant().is_some() && !v.null {
                     return v;
                 }
-            }
-            if let Some(v) = slot(from / 8 * 8, 8).and_then(|k| f.spill(k)).copied() {
-                if v.kind == Kind::Number && from.is_multiple_of(8) {
-                    let n = v.num.and(Num::of(u64::MAX >> (64 - size * 8)), true);
-                    return Reg::number(if signed { n.sext(size as u32 * 8) } else { n });
+                let v = Reg { id: made_at(at as u32), delta: 0, half: false, ..v };
+                if let Some(x) = s.frame_mut(frame).spills.iter_mut().find(|x| x.0 == k) {
+                    x.1 = v;
                 }
+                return v;
+            }
+            let whole = slot(from, 8).and_then(|k| f.spill(k)).copied();
+            if let Some(v) = whole.filter(|v| v.kind == Kind::Number) {
+                let n = v.num.and(Num::of(u64::MAX >> (64 - size * 8)), true);
+                return Reg::number(if signed { n.sext(size as u32 * 8) } else { n });
             }
         }
         if f.holds_pointer(from, len) {
@@ -512,9 +536,9 @@ impl Machine<'_> {
                 if value.num.constant().is_none() && i.op & 7 == CLASS_STX {
                     value = self.copy(at, s, i.src(), value, half);
                 }
+                value.root = 0;
                 if size == 4 {
                     value.num = value.num.zext32();
-                    value.root = 0;
                 }
             }
             s.frame_mut(frame).store(from, size as usize, Some(value).filter(|_| size >= 4));
@@ -642,9 +666,7 @@ impl Machine<'_> {
             Returns::Number => Reg::number(Num::TOP),
             Returns::Number32 => Reg::number(Num::of_width(32)),
             Returns::ValueOrNull => match map {
-                Some((m, _)) => {
-                    Reg { null: true, id: made_at(at as u32), ..Reg::pointer(Kind::Value, m) }
-                }
+                Some((m, _)) => Reg { null: true, id: made_at(at as u32), ..Reg::pointer(Kind::Value, m) },
                 None => Reg::number(Num::TOP),
             },
             Returns::ReservationOrNull => {
@@ -686,7 +708,13 @@ impl Machine<'_> {
     }
 
     /// What is known on the two ways out of a conditional jump; `None` = never goes that way. `s` becomes the way on.
-    pub fn branch(&mut self, at: usize, s: &mut State, taken: &mut Option<alloc::boxed::Box<State>>, mut copy: impl FnMut(&State) -> alloc::boxed::Box<State>) -> bool {
+    pub fn branch(
+        &mut self,
+        at: usize,
+        s: &mut State,
+        taken: &mut Option<alloc::boxed::Box<State>>,
+        mut copy: impl FnMut(&State) -> alloc::boxed::Box<State>,
+    ) -> bool {
         let i = self.insns[at];
         let wide = i.op & 7 == CLASS_JMP;
         let op = i.op & 0xf0;
@@ -844,7 +872,11 @@ fn assign(s: &mut State, register: u8, r: Reg, depth: usize) -> bool {
     s.each_linked(r.id, depth, |x| {
         let apart = Num::of((x.delta as i64 - r.delta as i64) as u64);
         let moved = r.num.add(apart, true);
-        let told = if r.half || x.half { Num { r64: Ring::TOP, bits: crate::num::Bits::TOP, ..moved } } else { moved };
+        let told = if r.half || x.half {
+            Num { r64: Ring::TOP, bits: crate::num::Bits::TOP, ..moved }
+        } else {
+            moved
+        };
         match x.num.meet(told) {
             Some(n) => x.num = n,
             None => possible = false,
@@ -921,8 +953,11 @@ fn constant(op: u8, off: i16, x: u64, y: u64, wide: bool) -> Option<u64> {
 }
 
 pub(crate) fn compare(op: u8, x: u64, y: u64, wide: bool) -> bool {
-    let (x, y, a, b) =
-        if wide { (x, y, x as i64, y as i64) } else { (x as u32 as u64, y as u32 as u64, x as i32 as i64, y as i32 as i64) };
+    let (x, y, a, b) = if wide {
+        (x, y, x as i64, y as i64)
+    } else {
+        (x as u32 as u64, y as u32 as u64, x as i32 as i64, y as i32 as i64)
+    };
     match op {
         0x10 => x == y,
         0x20 => x > y,
@@ -942,7 +977,9 @@ pub(crate) fn compare(op: u8, x: u64, y: u64, wide: bool) -> bool {
 pub(crate) fn refine(op: u8, a: Num, b: Num, wide: bool, holds: bool) -> Option<(Num, Num)> {
     let (mut a, mut b) = (a, b);
     if op == 0x40 {
-        let Some(mask) = b.constant().map(|m| if wide { m } else { m as u32 as u64 }) else { return Some((a, b)) };
+        let Some(mask) = b.constant().map(|m| if wide { m } else { m as u32 as u64 }) else {
+            return Some((a, b));
+        };
         if holds {
             if mask.is_power_of_two() {
                 if (a.bits.value | a.bits.unknown) & mask == 0 {

@@ -102,7 +102,7 @@ pub struct Verifier {
     graph: Graph,
     wide: Vec<u64>,
     narrow: Vec<u64>,
-    pool: Vec<Box<State>>,
+    pool: engine::Pool,
 }
 
 /// Verifies one program.
@@ -181,7 +181,18 @@ impl Verifier {
             self.wide.push(v as u64);
             self.narrow.push(v as u32 as u64);
         };
-        for v in [-1, 0, 1, i32::MAX as i64, i32::MIN as i64, u32::MAX as i64, i64::MAX, i64::MIN, -512, env.ctx.size as i64] {
+        for v in [
+            -1,
+            0,
+            1,
+            i32::MAX as i64,
+            i32::MIN as i64,
+            u32::MAX as i64,
+            i64::MAX,
+            i64::MIN,
+            -512,
+            env.ctx.size as i64,
+        ] {
             one(v);
         }
         for m in env.maps {
@@ -218,15 +229,19 @@ fn place(program: &Program, insn: usize) -> Place {
         Some(d) => d.to_string(),
         None => "(behind the end)".to_string(),
     };
-    let source = program
-        .lines
-        .and_then(|l| l.line(insn))
-        .map(|l| (l.file.to_string(), l.line, l.text.to_string()));
+    let source =
+        program.lines.and_then(|l| l.line(insn)).map(|l| (l.file.to_string(), l.line, l.text.to_string()));
     Place { insn, code, source }
 }
 
 fn refusal(program: &Program, at: usize, reason: Reason, path: Vec<Step>, omitted: usize) -> Box<Refusal> {
-    Box::new(Refusal { reason, at: place(program, at), path, omitted })
+    let related = match reason {
+        Reason::Leak { reserved_at } | Reason::StillHeld { reserved_at } => {
+            Some(place(program, reserved_at as usize))
+        }
+        _ => None,
+    };
+    Box::new(Refusal { reason, at: place(program, at), related, path, omitted })
 }
 
 /// Steps that a report shows.
@@ -265,7 +280,7 @@ fn path(program: &Program, e: &Engine, at: u32) -> (Vec<Step>, usize) {
     }
     steps.reverse();
     let omitted = steps.len().saturating_sub(SHOWN);
-    let shown = steps[omitted..].iter().map(|(at, taken)| Step { at: place(program, *at as usize), taken: *taken });
+    let shown =
+        steps[omitted..].iter().map(|(at, taken)| Step { at: place(program, *at as usize), taken: *taken });
     (shown.collect(), omitted)
 }
-

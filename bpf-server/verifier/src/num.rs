@@ -259,7 +259,8 @@ impl Num {
     pub fn sext(self, bits: u32) -> Num {
         if bits == 32 {
             let (a, b) = self.r32.signed();
-            let n = Num { r64: R64::new(a as u64, b as u64), r32: self.r32, bits: self.bits.shl(32).ashr(32) };
+            let n =
+                Num { r64: R64::new(a as u64, b as u64), r32: self.r32, bits: self.bits.shl(32).ashr(32) };
             return n.reduced();
         }
         self.shl((64 - bits, 64 - bits), true).ashr((64 - bits, 64 - bits), true)
@@ -378,6 +379,7 @@ impl Num {
         self.r64.subset_of(o.r64) && self.r32.subset_of(o.r32) && self.bits.subset_of(o.bits)
     }
 
+    #[cfg(test)]
     pub fn contains(self, v: u64) -> bool {
         self.r64.contains(v) && self.r32.contains(v) && (v ^ self.bits.value) & !self.bits.unknown == 0
     }

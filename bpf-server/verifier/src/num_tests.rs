@@ -36,20 +36,25 @@ impl Random {
     /// A few values and what is known of them together.
     fn set(&mut self) -> (Vec<u64>, Num) {
         let n = 1 + self.next() as usize % 4;
-        let close = self.next() % 2 == 0;
+        let close = self.next().is_multiple_of(2);
         let first = self.value();
         let mut all = vec![first];
         let step = self.next() % 70;
         for _ in 1..n {
-            let v = if close { first.wrapping_add((self.next() % 8).wrapping_mul(step)) } else { self.value() };
+            let v =
+                if close { first.wrapping_add((self.next() % 8).wrapping_mul(step)) } else { self.value() };
             all.push(v);
         }
         let mut known = Num::of(all[0]);
         for v in &all[1..] {
-            known = if self.next() % 5 == 0 {
+            known = if self.next().is_multiple_of(5) {
                 let t: Vec<u64> = vec![0, 1, 63, 64, 255, i32::MAX as u64, u32::MAX as u64, i64::MAX as u64];
                 let narrow: Vec<u64> = t.iter().copied().filter(|x| *x <= u32::MAX as u64).collect();
-                known.widen(Num::of(*v), &Thresholds { wide: &t, narrow: &narrow }, self.next() % 4 == 0)
+                known.widen(
+                    Num::of(*v),
+                    &Thresholds { wide: &t, narrow: &narrow },
+                    self.next().is_multiple_of(4),
+                )
             } else {
                 known.join(Num::of(*v))
             };
@@ -70,7 +75,7 @@ fn results_lie_in_what_is_known_of_them() {
         let (xs, a) = r.set();
         let (ys, b) = r.set();
         let shift = r.next() as u32 % 64;
-        let wide = r.next() % 2 == 0;
+        let wide = r.next().is_multiple_of(2);
         for &x in &xs {
             assert!(a.contains(x), "{x:#x} not in {a:x?}");
             check("zext", x, 0, x as u32 as u64, a.zext32());
@@ -81,14 +86,32 @@ fn results_lie_in_what_is_known_of_them() {
             let cut = |v: u64| if wide { v } else { v as u32 as u64 };
             let k = if wide { shift } else { shift % 32 };
             let by = (k, k);
-            check("shl", x, k as u64, if wide { x << k } else { cut((x as u32 as u64) << k) }, a.shl(by, wide));
+            check(
+                "shl",
+                x,
+                k as u64,
+                if wide { x << k } else { cut((x as u32 as u64) << k) },
+                a.shl(by, wide),
+            );
             check("shr", x, k as u64, if wide { x >> k } else { (x as u32 >> k) as u64 }, a.shr(by, wide));
             let s = if wide { (x as i64 >> k) as u64 } else { (x as i32 >> k) as u32 as u64 };
             check("ashr", x, k as u64, s, a.ashr(by, wide));
             let range = (k / 2, k);
             for j in [k / 2, k, (k / 2 + k) / 2] {
-                check("shl", x, j as u64, if wide { x << j } else { cut((x as u32 as u64) << j) }, a.shl(range, wide));
-                check("shr", x, j as u64, if wide { x >> j } else { (x as u32 >> j) as u64 }, a.shr(range, wide));
+                check(
+                    "shl",
+                    x,
+                    j as u64,
+                    if wide { x << j } else { cut((x as u32 as u64) << j) },
+                    a.shl(range, wide),
+                );
+                check(
+                    "shr",
+                    x,
+                    j as u64,
+                    if wide { x >> j } else { (x as u32 >> j) as u64 },
+                    a.shr(range, wide),
+                );
                 let s = if wide { (x as i64 >> j) as u64 } else { (x as i32 >> j) as u32 as u64 };
                 check("ashr", x, j as u64, s, a.ashr(range, wide));
             }
@@ -110,13 +133,21 @@ fn results_lie_in_what_is_known_of_them() {
                 for op in [0x10, 0x20, 0x30, 0x40, 0x50, 0x60, 0x70, 0xa0, 0xb0, 0xc0, 0xd0] {
                     let holds = compare(op, x, y, wide);
                     let Some((c, d)) = refine(op, a, b, wide, holds) else {
-                        panic!("{op:#x} wide={wide} {x:#x} {y:#x} is {holds}, but that was ruled out: {a:x?} {b:x?}")
+                        panic!(
+                            "{op:#x} wide={wide} {x:#x} {y:#x} is {holds}, but that was ruled out: {a:x?} {b:x?}"
+                        )
                     };
-                    assert!(c.contains(x) && d.contains(y), "{op:#x} wide={wide} {x:#x} {y:#x} {holds}: {c:x?} {d:x?} from {a:x?} {b:x?}");
+                    assert!(
+                        c.contains(x) && d.contains(y),
+                        "{op:#x} wide={wide} {x:#x} {y:#x} {holds}: {c:x?} {d:x?} from {a:x?} {b:x?}"
+                    );
                 }
             }
             if b.contains(x) {
-                assert!(a.meet(b).is_some_and(|m| m.contains(x)), "{x:#x} in both, not in the meet of {a:x?} {b:x?}");
+                assert!(
+                    a.meet(b).is_some_and(|m| m.contains(x)),
+                    "{x:#x} in both, not in the meet of {a:x?} {b:x?}"
+                );
             }
             assert!(a.join(b).contains(x) && b.join(a).contains(x));
             assert!(!a.subset_of(b) || b.contains(x));

@@ -76,7 +76,8 @@ impl Sym {
     /// Plus a register that is itself a place plus a constant, and lies in `lo..=hi`.
     fn add_place(self, o: Sym, lo: i64, hi: i64, wide: bool) -> Sym {
         let mut sum = self.add(lo, hi, wide);
-        if let (Move::Add(a, a2), Move::Add(d, d2), None, true) = (self.by, o.by, self.plus, o.base != NOWHERE)
+        if let (Move::Add(a, a2), Move::Add(d, d2), None, true) =
+            (self.by, o.by, self.plus, o.base != NOWHERE)
             && a == a2
             && d == d2
             && (!o.half || sum.half)
@@ -240,14 +241,24 @@ impl Syms {
                             Move::Shr(k) => Some(Move::Shr(k.saturating_add(c as u32))),
                             _ => None,
                         };
-                        by.map_or(UNKNOWN, |by| Sym { base: old.base, half: old.half || !wide, by, plus: None })
+                        by.map_or(UNKNOWN, |by| Sym {
+                            base: old.base,
+                            half: old.half || !wide,
+                            by,
+                            plus: None,
+                        })
                     }
                     (0x30, Some(c)) if c >= 2 && i.off == 0 && old.base != NOWHERE => {
                         let by = match old.by {
                             Move::Add(0, 0) => Some(Move::Shr(c.ilog2())),
                             _ => None,
                         };
-                        by.map_or(UNKNOWN, |by| Sym { base: old.base, half: old.half || !wide, by, plus: None })
+                        by.map_or(UNKNOWN, |by| Sym {
+                            base: old.base,
+                            half: old.half || !wide,
+                            by,
+                            plus: None,
+                        })
                     }
                     (0x60, Some(c)) if c > 0 && old.base != NOWHERE && note == Note::Range(1, 1) => {
                         let by = match old.by {
@@ -255,7 +266,12 @@ impl Syms {
                             Move::Shl(k) => Some(Move::Shl(k.saturating_add(c as u32))),
                             _ => None,
                         };
-                        by.map_or(UNKNOWN, |by| Sym { base: old.base, half: old.half || !wide, by, plus: None })
+                        by.map_or(UNKNOWN, |by| Sym {
+                            base: old.base,
+                            half: old.half || !wide,
+                            by,
+                            plus: None,
+                        })
                     }
                     _ => UNKNOWN,
                 };
@@ -353,7 +369,8 @@ fn bound(l: &Loop, f: &Function, graph: &Graph, m: &Machine, run: &Run) -> Bound
                             && place_of(s, m.depth, q).is_some_and(|r| least(&r.num) >= 1)
                     })
                 });
-                (r.kind == Kind::Number && never_zero && k > 0).then(|| most.max(1).ilog2() as u64 / k as u64 + 1)
+                (r.kind == Kind::Number && never_zero && k > 0)
+                    .then(|| most.max(1).ilog2() as u64 / k as u64 + 1)
             }
             Move::Shl(k) => {
                 let least = if v.half { r.num.r32.unsigned().0 } else { r.num.r64.unsigned().0 };
@@ -381,14 +398,22 @@ fn bound(l: &Loop, f: &Function, graph: &Graph, m: &Machine, run: &Run) -> Bound
     // What moves in step.
     let Some(entry) = entry else { return result };
     for (k, &b) in l.body.iter().enumerate() {
-        let (Some(here), Some(sym)) = (run.states[(b - f.first) as usize].as_deref(), &syms[k]) else { continue };
-        let n = if b == l.head { passes } else { passes.min(reaches(&places, head, entry, here, sym, &latch, m.depth)) };
+        let (Some(here), Some(sym)) = (run.states[(b - f.first) as usize].as_deref(), &syms[k]) else {
+            continue;
+        };
+        let n = if b == l.head {
+            passes
+        } else {
+            passes.min(reaches(&places, head, entry, here, sym, &latch, m.depth))
+        };
         for (q, s) in sym_places(sym, here, m.depth) {
             // The place q here is the place s.base at the head plus something.
             let Move::Add(dlo, dhi) = s.by else { continue };
             let moving = latch.place(s.base);
             let (Move::Add(lo, hi), true) = (moving.by, moving.base == s.base) else { continue };
-            let (Some(e), Some(now)) = (place_of(entry, m.depth, s.base), place_of(here, m.depth, q)) else { continue };
+            let (Some(e), Some(now)) = (place_of(entry, m.depth, s.base), place_of(here, m.depth, q)) else {
+                continue;
+            };
             if e.kind != now.kind || e.at != now.at || lo < -FAR || hi > FAR || dlo < -FAR || dhi > FAR {
                 continue;
             }
@@ -396,10 +421,18 @@ fn bound(l: &Loop, f: &Function, graph: &Graph, m: &Machine, run: &Run) -> Bound
             // What is added grows by a constant itself: a sum of a series.
             let series = moving.plus.and_then(|(u, c)| {
                 let by = latch_of(&latch, u)?;
-                let (Move::Add(ulo, uhi), Some(u0)) = (by.by, place_of(entry, m.depth, u)) else { return None };
+                let (Move::Add(ulo, uhi), Some(u0)) = (by.by, place_of(entry, m.depth, u)) else {
+                    return None;
+                };
                 let (first, last) = if by.half { u0.num.r32.signed() } else { u0.num.r64.signed() };
                 let (first, last) = (first.checked_add(c)?, last.checked_add(c)?);
-                if u0.kind != Kind::Number || first < 0 || ulo < 0 || n > 1 << 20 || last > 1 << 40 || uhi > 1 << 20 {
+                if u0.kind != Kind::Number
+                    || first < 0
+                    || ulo < 0
+                    || n > 1 << 20
+                    || last > 1 << 40
+                    || uhi > 1 << 20
+                {
                     return None;
                 }
                 let n = n as i64;
@@ -426,7 +459,7 @@ fn bound(l: &Loop, f: &Function, graph: &Graph, m: &Machine, run: &Run) -> Bound
             fact.bits = Bits::TOP;
             let Some(met) = now.num.meet(fact) else { continue };
             if met != now.num {
-                result.facts.push(Fact { block: b, place: q, num: fact });
+                result.facts.push(Fact { block: b, place: q, kind: now.kind, num: fact });
             }
         }
     }
@@ -457,7 +490,15 @@ fn steps<const B: u32>(r: Ring<B>, lo: i64, hi: i64) -> Option<u64> {
 }
 
 /// The number of the last pass that can reach a block, from what counters are known to be there.
-fn reaches(places: &[u16], head: &State, entry: &State, here: &State, sym: &Syms, latch: &Syms, depth: usize) -> u64 {
+fn reaches(
+    places: &[u16],
+    head: &State,
+    entry: &State,
+    here: &State,
+    sym: &Syms,
+    latch: &Syms,
+    depth: usize,
+) -> u64 {
     fn last<const B: u32>(h: Ring<B>, e: Ring<B>, x: Ring<B>, c: (i64, i64), d: (i64, i64)) -> Option<u64> {
         steps(h, c.0, c.1)?;
         let up = c.0 >= 1;
@@ -501,7 +542,14 @@ fn reaches(places: &[u16], head: &State, entry: &State, here: &State, sym: &Syms
 }
 
 /// Bounds from exits of the kind `i == n`, which every pass makes: i reaches n exactly.
-fn equalities(l: &Loop, graph: &Graph, m: &Machine, syms: &[Option<Syms>], latch: &Syms, entry: &State) -> Vec<(u16, u64)> {
+fn equalities(
+    l: &Loop,
+    graph: &Graph,
+    m: &Machine,
+    syms: &[Option<Syms>],
+    latch: &Syms,
+    entry: &State,
+) -> Vec<(u16, u64)> {
     let mut found = Vec::new();
     for (k, &b) in l.body.iter().enumerate() {
         let block = &graph.blocks[b as usize];
@@ -520,7 +568,9 @@ fn equalities(l: &Loop, graph: &Graph, m: &Machine, syms: &[Option<Syms>], latch
         let wide = i.op & 7 == CLASS_JMP;
         let register = |r: u8| if r < 10 { s.regs[r as usize] } else { UNKNOWN };
         let x = register(i.dst());
-        let pairs = if i.op & 8 == 0 { [(x, None), (UNKNOWN, None)] } else {
+        let pairs = if i.op & 8 == 0 {
+            [(x, None), (UNKNOWN, None)]
+        } else {
             let y = register(i.src());
             [(x, Some(y)), (y, Some(x))]
         };
@@ -536,7 +586,8 @@ fn equalities(l: &Loop, graph: &Graph, m: &Machine, syms: &[Option<Syms>], latch
                 None if e.kind == Kind::Number => Num::of(i.imm as i64 as u64),
                 None => continue,
                 Some(y) => {
-                    let still = latch_of(latch, y.base).is_some_and(|b| b.by == Move::Add(0, 0) && (!b.half || half));
+                    let still =
+                        latch_of(latch, y.base).is_some_and(|b| b.by == Move::Add(0, 0) && (!b.half || half));
                     let (Move::Add(0, 0), true, true) = (y.by, still, !y.half || half) else { continue };
                     match place_of(entry, m.depth, y.base) {
                         Some(r) if r.same_memory(&e) => r.num,
@@ -603,7 +654,13 @@ fn steps_of(s: &mut Syms, b: u32, graph: &Graph, m: &Machine) {
 }
 
 /// How each block of the loop, and the end of a pass, relate to the head.
-fn symbolic(l: &Loop, f: &Function, graph: &Graph, m: &Machine, run: &Run) -> Option<(Vec<Option<Syms>>, Syms)> {
+fn symbolic(
+    l: &Loop,
+    f: &Function,
+    graph: &Graph,
+    m: &Machine,
+    run: &Run,
+) -> Option<(Vec<Option<Syms>>, Syms)> {
     let base = graph.blocks[l.head as usize].rank;
     let mut syms: Vec<Option<Syms>> = vec![None; l.body.len()];
     let mut latch: Option<Syms> = None;
@@ -634,7 +691,9 @@ fn symbolic(l: &Loop, f: &Function, graph: &Graph, m: &Machine, run: &Run) -> Op
                     continue;
                 }
                 let rank = graph.blocks[to as usize].rank;
-                let Some(place) = rank.checked_sub(base).and_then(|i| syms.get_mut(i as usize)) else { continue };
+                let Some(place) = rank.checked_sub(base).and_then(|i| syms.get_mut(i as usize)) else {
+                    continue;
+                };
                 match place {
                     Some(have) => changed |= have.join(&s, pass > 2),
                     None => {
@@ -681,7 +740,14 @@ pub fn worst_case(f: &Function, graph: &Graph, m: &Machine, run: &Run, bounds: &
 }
 
 /// The longest way through the blocks of one level, inner loops counted as a whole.
-fn longest(level: u32, items: &[u32], f: &Function, graph: &Graph, totals: &[u64], cost: &dyn Fn(u32) -> u64) -> u64 {
+fn longest(
+    level: u32,
+    items: &[u32],
+    f: &Function,
+    graph: &Graph,
+    totals: &[u64],
+    cost: &dyn Fn(u32) -> u64,
+) -> u64 {
     let mut reach: Vec<Option<u64>> = vec![None; f.count as usize];
     let Some(&start) = items.first() else { return 0 };
     reach[(start - f.first) as usize] = Some(0);

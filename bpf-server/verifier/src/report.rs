@@ -95,7 +95,11 @@ struct Name(u16);
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 < 11 { write!(f, "r{}", self.0) } else { write!(f, "the variable at r10-{}", 512 - (self.0 as i64 - 11) / 2 * 4) }
+        if self.0 < 11 {
+            write!(f, "r{}", self.0)
+        } else {
+            write!(f, "the variable at r10-{}", 512 - (self.0 as i64 - 11) / 2 * 4)
+        }
     }
 }
 
@@ -115,7 +119,9 @@ impl fmt::Display for Reason {
             UnknownAtomic { imm } => write!(f, "{imm:#x} is not an atomic operation of RFC 9669"),
             JumpOutside { to } => write!(f, "jumps to instruction {to}, outside the program"),
             JumpIntoWideLoad { to } => write!(f, "jumps to {to}, the second half of a 64-bit load"),
-            JumpToOtherFunction { to } => write!(f, "jumps to instruction {to}, which belongs to another function"),
+            JumpToOtherFunction { to } => {
+                write!(f, "jumps to instruction {to}, which belongs to another function")
+            }
             FallsOff => write!(f, "the function does not end here: execution would run into what follows"),
             Irreducible { to } => write!(f, "jumps into the middle of a loop, to instruction {to}"),
             LoopsTooDeep => write!(f, "more than 16 nested loops"),
@@ -126,7 +132,10 @@ impl fmt::Display for Reason {
                 write!(f, "r{register} holds different kinds of value on different paths that lead here")
             }
             GivenBack { register } => {
-                write!(f, "r{register} points to a ring buffer record that was already submitted or discarded")
+                write!(
+                    f,
+                    "r{register} points to a ring buffer record that was already submitted or discarded"
+                )
             }
             NoResult => write!(f, "r0 is read after a helper that returns nothing"),
             NotAnAddress { register } => write!(f, "r{register} holds a number, not an address"),
@@ -155,12 +164,21 @@ impl fmt::Display for Reason {
                 }
             }
             UnwrittenStack { offset, size } => {
-                write!(f, "reads {size} byte{} of stack at r10{offset:+}, which were never written", if *size == 1 { "" } else { "s" })
+                write!(
+                    f,
+                    "reads {size} byte{} of stack at r10{offset:+}, which were never written",
+                    if *size == 1 { "" } else { "s" }
+                )
             }
             ReadOnly { memory } => write!(f, "writes {memory}, which is read-only"),
-            Misaligned { size } => write!(f, "an atomic operation at an address that is not a multiple of {size}"),
+            Misaligned { size } => {
+                write!(f, "an atomic operation at an address that is not a multiple of {size}")
+            }
             PointerArithmetic { register } => {
-                write!(f, "arithmetic on the address in r{register} other than adding or subtracting a number")
+                write!(
+                    f,
+                    "arithmetic on the address in r{register} other than adding or subtracting a number"
+                )
             }
             PointerLeak { into } => write!(f, "an address would become readable as a number in {into}"),
             UnknownHelper { id } => write!(f, "there is no helper {id}"),
@@ -170,19 +188,26 @@ impl fmt::Display for Reason {
             Argument { helper, argument, wants } => {
                 write!(f, "bpf_{helper}: r{argument} must be {wants}")
             }
-            WrongMap { helper, map } => write!(f, "bpf_{helper} does not work on maps of the kind of map {map}"),
+            WrongMap { helper, map } => {
+                write!(f, "bpf_{helper} does not work on maps of the kind of map {map}")
+            }
             SizeUnbounded { helper, argument } => {
                 write!(f, "bpf_{helper}: the size in r{argument} may be larger than the memory before it")
             }
             Leak { reserved_at } => {
-                write!(f, "the program may end while the ring buffer record of instruction {reserved_at} is still reserved")
+                write!(
+                    f,
+                    "the program may end while the ring buffer record of instruction {reserved_at} is still reserved"
+                )
             }
             StillHeld { reserved_at } => write!(
                 f,
                 "instruction {reserved_at} reserves again while the record that it reserved before may still be held"
             ),
             TooManyHeld => write!(f, "more than 4 ring buffer records are reserved at once"),
-            ReturnsPointer => write!(f, "the program returns an address instead of a number"),
+            ReturnsPointer => {
+                write!(f, "an address outlives its memory: it is returned, or left in the caller's stack")
+            }
             TooManyCalls => write!(f, "more than 8 functions nested, or a function that calls itself"),
             StackTooDeep => write!(f, "the functions nested here need more than 4096 bytes of stack"),
             Loop { head, why } => {
@@ -215,7 +240,11 @@ impl Reason {
         match self {
             Empty => "check that the section of the object holds the program",
             TooLong => "split the program",
-            UnknownOpcode { .. } | ReservedField { .. } | BadRegister { .. } | CutWideLoad | UnknownAtomic { .. } => {
+            UnknownOpcode { .. }
+            | ReservedField { .. }
+            | BadRegister { .. }
+            | CutWideLoad
+            | UnknownAtomic { .. } => {
                 "compile with clang -target bpf -mcpu=v4; a damaged object looks like this, too"
             }
             UnknownWideLoad { .. } | UnknownCall { .. } => {
@@ -231,29 +260,45 @@ impl Reason {
             UnknownMap { .. } => "declare the map in SEC(\".maps\") of the same object",
             Unwritten { .. } => "give the variable a value on every path before it is used",
             LostByCall { .. } => "calls overwrite r0 to r5; keep the value in r6 to r9 or on the stack",
-            DiffersByPath { .. } => "use one variable per kind of value, or check it on each path before they join",
+            DiffersByPath { .. } => {
+                "use one variable per kind of value, or check it on each path before they join"
+            }
             GivenBack { .. } => "use the record before bpf_ringbuf_submit or bpf_ringbuf_discard",
             NoResult => "do not use the result of a helper that returns void",
-            NotAnAddress { .. } => "follow only addresses from the context, the stack, map lookups and reservations",
+            NotAnAddress { .. } => {
+                "follow only addresses from the context, the stack, map lookups and reservations"
+            }
             MaybeNull { .. } => "compare it with NULL and leave when it is, before the first access",
-            OutOfBounds { memory: Memory::Context, .. } => "read only the members that the context structure has",
+            OutOfBounds { memory: Memory::Context, .. } => {
+                "read only the members that the context structure has"
+            }
             OutOfBounds { .. } => {
                 "compare the index with the array's length just before the access, as unsigned, or mask it"
             }
-            UnwrittenStack { .. } => "initialise the variable or the whole structure, with padding, before it is used",
+            UnwrittenStack { .. } => {
+                "initialise the variable or the whole structure, with padding, before it is used"
+            }
             ReadOnly { .. } => "copy it to a variable of your own and change that",
             Misaligned { .. } => "align the variable to its size; do not use packed structures with atomics",
             PointerArithmetic { .. } => "compute an index as a number and add it to the address once",
             PointerLeak { .. } => "store what the address points to, or an offset, instead of the address",
-            UnknownHelper { .. } => "see the list of helpers in the documentation; this number is none of them",
+            UnknownHelper { .. } => {
+                "see the list of helpers in the documentation; this number is none of them"
+            }
             UnknownCallTarget { .. } => "call the function or helper directly",
             Argument { .. } => "look at the helper's prototype in the documentation",
             WrongMap { .. } => "look at the map's type in its declaration",
             SizeUnbounded { .. } => "pass a constant size, or compare it with the buffer's size first",
-            Leak { .. } => "call bpf_ringbuf_submit or bpf_ringbuf_discard on every path behind a successful reserve",
-            StillHeld { .. } => "submit or discard the record before the loop or the function reserves the next",
+            Leak { .. } => {
+                "call bpf_ringbuf_submit or bpf_ringbuf_discard on every path behind a successful reserve"
+            }
+            StillHeld { .. } => {
+                "submit or discard the record before the loop or the function reserves the next"
+            }
             TooManyHeld => "submit or discard records before you reserve more",
-            ReturnsPointer => "return a number: 1 accepts, 0 drops",
+            ReturnsPointer => {
+                "return a number (1 accepts, 0 drops); keep addresses of local variables in their function"
+            }
             TooManyCalls => "replace recursion by a loop; make small functions inline",
             StackTooDeep => "keep large buffers in an array map",
             Loop { why: Unbounded::TooMany { .. }, .. } => "compare the counter with a smaller constant, too",
@@ -300,6 +345,8 @@ pub struct Refusal {
     pub reason: Reason,
     /// Where.
     pub at: Place,
+    /// Where the record was reserved that is not given back.
+    pub related: Option<Place>,
     /// The branches from the entry that lead there (the last ones, if there are many).
     pub path: Vec<Step>,
     /// How many earlier branches are left out of `path`.
@@ -334,6 +381,9 @@ impl fmt::Display for Refusal {
         writeln!(f, "At:         {}", self.at)?;
         if self.at.source.is_some() {
             writeln!(f, "            instruction {}: {}", self.at.insn, self.at.code)?;
+        }
+        if let Some(r) = &self.related {
+            writeln!(f, "Reserved:   {r}")?;
         }
         let mut label = "Path:       ";
         if self.omitted > 0 {

@@ -177,7 +177,10 @@ impl<const B: u32> Ring<B> {
     /// Both operands as unsigned; a zero divisor gives 0.
     pub fn udiv(self, by: Self) -> Self {
         let ((a, b), (c, d)) = (self.unsigned(), by.unsigned());
-        if c == 0 { Self::new(0, b) } else { Self::new(a / d, b / c) }
+        match b.checked_div(c) {
+            Some(most) => Self::new(a / d, most),
+            None => Self::new(0, b),
+        }
     }
 
     /// Both operands as unsigned; a zero divisor leaves the dividend.

@@ -37,7 +37,6 @@ pub mod why {
     pub const DIFFERS: u32 = 2;
     pub const GIVEN_BACK: u32 = 3;
     pub const VOID: u32 = 4;
-    pub const ARITHMETIC: u32 = 5;
 }
 
 /// One register.
@@ -108,7 +107,13 @@ impl Reg {
         if p.kind == Kind::Value && p.num.constant() == Some(0) && n.constant() == Some(0) {
             return Reg { null: true, id: 0, delta: 0, ..*p };
         }
-        if self.kind == Kind::Unusable { *self } else if o.kind == Kind::Unusable { *o } else { Reg::unusable(why::DIFFERS) }
+        if self.kind == Kind::Unusable {
+            *self
+        } else if o.kind == Kind::Unusable {
+            *o
+        } else {
+            Reg::unusable(why::DIFFERS)
+        }
     }
 }
 
@@ -469,8 +474,8 @@ impl State {
             let before = self.held;
             for h in o.held {
                 if h != 0 && !before.contains(&h) && !self.hold(h - 1) {
-                    // No room to remember it: remember that by filling the last place; the exit check will find it.
-                    self.held[RESERVATIONS - 1] = h;
+                    // No room to remember it: remember that with a name that nothing gives back, so that exits refuse.
+                    self.held[RESERVATIONS - 1] = u32::MAX;
                 }
             }
             changed |= before != self.held;

@@ -66,7 +66,9 @@ impl Writer<'_> {
         let d = self.number();
         let s = self.number();
         let class = self.r.pick(&[4, 7, 7]);
-        let op = self.r.pick(&[0x00, 0x10, 0x20, 0x30, 0x40, 0x50, 0x50, 0x60, 0x70, 0x80, 0x90, 0xa0, 0xb0, 0xb0, 0xc0, 0xd0]);
+        let op = self.r.pick(&[
+            0x00, 0x10, 0x20, 0x30, 0x40, 0x50, 0x50, 0x60, 0x70, 0x80, 0x90, 0xa0, 0xb0, 0xb0, 0xc0, 0xd0,
+        ]);
         let register = self.r.one_in(2);
         let imm = self.r.imm();
         match op {
@@ -82,7 +84,11 @@ impl Writer<'_> {
             }
             0x30 | 0x90 => {
                 let signed = self.r.below(2) as i16;
-                if register { self.emit(class | op | 8, d, s, signed, 0) } else { self.emit(class | op, d, 0, signed, imm) }
+                if register {
+                    self.emit(class | op | 8, d, s, signed, 0)
+                } else {
+                    self.emit(class | op, d, 0, signed, imm)
+                }
             }
             0xb0 if register => {
                 let sign = self.r.pick(&[0, 0, 0, 8, 16, if class == 7 { 32 } else { 0 }]);
@@ -170,7 +176,11 @@ impl Writer<'_> {
                 self.emit(0xbf, 6, 10, 0, 0);
                 self.emit(0x07, 6, 0, 0, -64);
                 self.emit(0x0f, 6, i, 0, 0);
-                if self.r.one_in(2) { self.emit(0x73, 6, v, 0, 0) } else { self.emit(0x71, v, 6, 0, 0) }
+                if self.r.one_in(2) {
+                    self.emit(0x73, 6, v, 0, 0)
+                } else {
+                    self.emit(0x71, v, 6, 0, 0)
+                }
                 self.emit(0xb7, 6, 0, 0, 0);
             }
             _ => {
@@ -282,6 +292,68 @@ impl Writer<'_> {
         }
     }
 
+    /// A pointer that walks the map value beside a counter, or up to an end pointer.
+    fn walk(&mut self) {
+        self.loops += 1;
+        let step = self.r.pick(&[1, 2, 4, 8, 3, -1, -4, 12]);
+        let start = self.r.below(64) as i32;
+        let n = self.r.below(20) as i32;
+        let kind = self.r.below(4);
+        let (c, v) = (8, self.r.pick(&[0, 2, 3]));
+        self.emit(0xbf, 6, 9, 0, 0);
+        self.emit(0x07, 6, 0, 0, start);
+        match kind {
+            0 => self.emit(0xb7, c, 0, 0, 0),
+            1 => self.emit(0xb4, c, 0, 0, n),
+            _ => {
+                self.emit(0xbf, 4, 9, 0, 0);
+                let end = start + step * n + if self.r.one_in(4) { 1 } else { 0 };
+                self.emit(0x07, 4, 0, 0, end);
+            }
+        }
+        let head = self.code.len();
+        let store = self.r.one_in(2);
+        let size = self.r.pick(&[0x00, 0x08, 0x10, 0x18]);
+        let off = if self.r.one_in(3) { self.r.below(16) as i16 - 8 } else { 0 };
+        if store {
+            self.emit(0x63 & !0x18 | size, 6, v, off, 0)
+        } else {
+            self.emit(0x61 & !0x18 | size, v, 6, off, 0)
+        }
+        if self.r.one_in(3) {
+            self.arithmetic();
+        }
+        if self.r.one_in(4) {
+            let at = self.comparison(0);
+            self.emit(0x05, 0, 0, 1, 0);
+            self.patch(at);
+            self.emit(0x07, v, 0, 0, 1);
+        }
+        self.emit(0x07, 6, 0, 0, step);
+        match kind {
+            0 => {
+                self.emit(0x07, c, 0, 0, 1);
+                let op = self.r.pick(&[0xa5, 0xc5, 0x55, 0xb5, 0xa6]);
+                self.emit(op, c, 0, 0, n);
+            }
+            1 => {
+                self.emit(0x04, c, 0, 0, -1);
+                let op = self.r.pick(&[0x55, 0x56, 0x66, 0x76, 0x65]);
+                self.emit(op, c, 0, 0, 0);
+            }
+            2 => self.emit(0x5d, 6, 4, 0, 0),
+            _ => {
+                let op = self.r.pick(&[0xad, 0x2d, 0xbd, 0x3d]);
+                self.emit(op, 6, 4, 0, 0);
+            }
+        }
+        let at = self.code.len() - 1;
+        self.code[at].off = (head as i64 - at as i64 - 1) as i16;
+        self.emit(0xb7, 6, 0, 0, 0);
+        self.emit(0xb7, 4, 0, 0, 9);
+        self.emit(0xb7, 8, 0, 0, 9);
+    }
+
     fn reserve(&mut self) {
         let n = 8 * (1 + self.r.below(3) as i32);
         self.emit(0x18, 1, 1, 0, 1);
@@ -336,6 +408,7 @@ impl Writer<'_> {
                 13 | 14 if self.depth < 5 => self.branch(),
                 15 | 16 if self.depth < 4 && self.loops < 3 => self.repeat(),
                 17 if self.r.one_in(3) => self.reserve(),
+                17 if self.depth < 4 && self.loops < 4 => self.walk(),
                 18 if self.r.one_in(3) => self.call(),
                 _ => {
                     let (d, off) = (self.number(), self.r.below(29) as i16);
@@ -393,7 +466,7 @@ impl Writer<'_> {
                 match change % 6 {
                     0 => i.imm = i.imm.wrapping_add((change >> 8) as i32 % 9 - 4),
                     1 => i.off = i.off.wrapping_add((change >> 8) as i16 % 9 - 4),
-                    2 => i.regs = i.regs & 0xf0 | (change >> 8) as u8 % 11,
+                    2 => i.regs = (i.regs & 0xf0) | ((change >> 8) as u8 % 11),
                     3 => i.regs = i.regs & 0x0f | ((change >> 8) as u8 % 11) << 4,
                     4 => i.op ^= 8,
                     _ => i.op = (i.op & 0x0f) | (change >> 8) as u8 & 0xf0,
@@ -460,7 +533,8 @@ fn listing(code: &[Insn]) -> String {
 
 fn execute(code: &[Insn], accepted: &Accepted, r: &mut Random, seed: u64) {
     for round in 0..6 {
-        let mut ctx: Vec<u8> = (0..32).map(|_| r.next() as u8 & if round % 2 == 0 { 0xff } else { 0x1f }).collect();
+        let mut ctx: Vec<u8> =
+            (0..32).map(|_| r.next() as u8 & if round % 2 == 0 { 0xff } else { 0x1f }).collect();
         let mut value: Vec<u8> = (0..VALUE).map(|_| r.next() as u8).collect();
         let mut rodata = vec![7u8; 16];
         let mut rings: Vec<Vec<u8>> = (0..4).map(|_| vec![0xa5; 64]).collect();
@@ -476,7 +550,9 @@ fn execute(code: &[Insn], accepted: &Accepted, r: &mut Random, seed: u64) {
         let mut stack = Box::new(Stack::default());
         let mut budget = accepted.max_insns;
         match run(code, &mut host, &mut stack, CTX_AT, 0, &mut budget) {
-            Ok(_) => assert!(host.reserved.is_empty(), "seed {seed}: a reservation is left\n{}", listing(code)),
+            Ok(_) => {
+                assert!(host.reserved.is_empty(), "seed {seed}: a reservation is left\n{}", listing(code))
+            }
             Err(Fault::OutOfBudget { at }) => panic!(
                 "seed {seed}: more than the {} instructions promised, at {at}\n{}",
                 accepted.max_insns,
@@ -509,7 +585,9 @@ fn accepted_programs_keep_their_promises() {
             }
             Err(e) => {
                 let name = format!("{:?}", e.reason);
-                if std::env::var("AXIOM_FUZZ_SHOW").is_ok() { println!("{e}\n"); }
+                if std::env::var("AXIOM_FUZZ_SHOW").is_ok() {
+                    println!("{e}\n");
+                }
                 *reasons.entry(name.split([' ', '{']).next().unwrap().to_string()).or_insert(0) += 1;
             }
         }
