@@ -63,6 +63,8 @@ fn signals(resources: &mut Resources, report: &mut Report) -> Result<(), Error> 
 
 static YIELDS: [AtomicU64; SAMPLES] = [const { AtomicU64::new(0) }; SAMPLES];
 static DONE: AtomicU64 = AtomicU64::new(0);
+static NEVER: AtomicU64 = AtomicU64::new(0);
+static THROUGH: AtomicU64 = AtomicU64::new(0);
 
 /// Yields, timed. Runs as a thread whose budget is its period: yielding gives up a turn, not the rest of a period's time.
 extern "C" fn timed_yielder(_: u64) -> ! {
@@ -70,15 +72,23 @@ extern "C" fn timed_yielder(_: u64) -> ! {
     for sample in &YIELDS {
         sample.store(timed(stubs::yield_now), Relaxed);
     }
-    loop {
-        stubs::signal(CPtr(DONE.load(Relaxed)));
-        stubs::wait(CPtr(DONE.load(Relaxed)));
-    }
+    THROUGH.store(1, Relaxed);
+    stubs::signal(CPtr(DONE.load(Relaxed)));
+    stay()
 }
 
+/// The partner yields until the other is through: it runs above the thread that waits for the result.
 extern "C" fn yielder(_: u64) -> ! {
-    loop {
+    while THROUGH.load(Relaxed) == 0 {
         stubs::yield_now();
+    }
+    stay()
+}
+
+/// Waits for a signal that nobody sends, until the thread is suspended.
+fn stay() -> ! {
+    loop {
+        stubs::wait(CPtr(NEVER.load(Relaxed)));
     }
 }
 
@@ -87,6 +97,8 @@ fn switches(resources: &mut Resources, report: &mut Report) -> Result<(), Error>
     for (name, others, switches) in [("yield.nobody_else_ready", 0, 1), ("context_switch.by_yield", 1, 2)] {
         let done = Notification(resources.make(kind::NOTIFICATION, 0)?);
         DONE.store(done.0.0, Relaxed);
+        NEVER.store(resources.make(kind::NOTIFICATION, 0)?.0, Relaxed);
+        THROUGH.store(0, Relaxed);
         // Both threads run above this one, which goes on when the first is through.
         resources.set_own_priority(priority - 1)?;
         let partner = if others > 0 { Some(resources.thread(priority - 1, yielder, 0)?) } else { None };
