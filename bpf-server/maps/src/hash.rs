@@ -124,8 +124,9 @@ impl Map {
     }
 
     pub(crate) unsafe fn hash_lookup(&self, key: *const u8) -> *mut u8 {
-        // SAFETY: the caller's promise, twice.
+        // SAFETY: the caller's promise.
         let hash = unsafe { self.hash_of(key) };
+        // SAFETY: as above.
         match unsafe { self.find(hash, key) } {
             Ok((_, index)) => self.value_of(index),
             Err(_) => core::ptr::null_mut(),
@@ -133,8 +134,9 @@ impl Map {
     }
 
     pub(crate) unsafe fn hash_update(&mut self, key: *const u8, value: *const u8, flags: u64) -> i64 {
-        // SAFETY: the caller's promise, twice.
+        // SAFETY: the caller's promise.
         let hash = unsafe { self.hash_of(key) };
+        // SAFETY: as above.
         let found = unsafe { self.find(hash, key) };
         let value_size = self.def.value_size as usize;
         match found {
@@ -166,8 +168,9 @@ impl Map {
     }
 
     pub(crate) unsafe fn hash_delete(&mut self, key: *const u8) -> i64 {
-        // SAFETY: the caller's promise, twice.
+        // SAFETY: the caller's promise.
         let hash = unsafe { self.hash_of(key) };
+        // SAFETY: as above.
         let Ok((link, index)) = (unsafe { self.find(hash, key) }) else { return errno::ENOENT };
         self.write_begin();
         let at = self.entry(index);

@@ -174,7 +174,7 @@ impl Consumer {
             if ahead == 0 {
                 return None;
             }
-            if ahead > self.size || self.position % 8 != 0 {
+            if ahead > self.size || !self.position.is_multiple_of(8) {
                 self.damaged += 1;
                 self.release(produced);
                 return None;

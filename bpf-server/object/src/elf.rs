@@ -135,7 +135,7 @@ impl<'a> Elf<'a> {
         let Some(table) = self.symbols else {
             return Err(Error::new(0, "the object has no symbol table".into()));
         };
-        let at = index.checked_mul(24).unwrap_or(usize::MAX);
+        let at = index.saturating_mul(24);
         let s = table.slice(at, 24, "a symbol")?;
         let info = s.u8(4)?;
         Ok(Symbol {

@@ -236,7 +236,7 @@ impl<'a> Object<'a> {
         let size = if size == 0 { code.size.saturating_sub(offset) } else { size };
         let to = |v: u64| usize::try_from(v).unwrap_or(usize::MAX);
         let bytes = code.data.slice(to(offset), to(size), "a function")?;
-        if offset % 8 != 0 || size % 8 != 0 || size == 0 {
+        if !offset.is_multiple_of(8) || !size.is_multiple_of(8) || size == 0 {
             return Err(Error::new(bytes.at, "a function is not made of whole 8-byte instructions".into()));
         }
         let start = program.insns.len();

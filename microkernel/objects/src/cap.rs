@@ -221,9 +221,8 @@ impl Packed {
     /// Base, radix, guard size and guard, if this is a CNode capability.
     #[inline(always)]
     pub fn as_cnode(self) -> Option<(PhysAddr, u32, u32, u64)> {
-        self.is(kind::CNODE).then(|| {
-            (PhysAddr(self.0 & PA_MASK), (self.0 >> 47 & 63) as u32, (self.0 >> 53 & 63) as u32, self.1)
-        })
+        let (radix, guard_size) = ((self.0 >> 47 & 63) as u32, (self.0 >> 53 & 63) as u32);
+        self.is(kind::CNODE).then_some((PhysAddr(self.0 & PA_MASK), radix, guard_size, self.1))
     }
 
     /// Root and identifier, if this is an address space with an identifier.

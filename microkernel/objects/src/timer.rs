@@ -140,8 +140,7 @@ impl TimerHeap {
         timer.last_seen.set(now);
         timer.expirations.set(timer.expirations.get().saturating_add(1));
         let period = timer.period.get();
-        if period != 0 {
-            let missed = (now - deadline) / period;
+        if let Some(missed) = (now - deadline).checked_div(period) {
             timer.overruns.set(timer.overruns.get().saturating_add(missed));
             timer.deadline.set(deadline.saturating_add(period.saturating_mul(missed + 1)));
             self.insert(timer);

@@ -154,7 +154,7 @@ fn room(server: &Server, errors: &mut Vec<Diagnostic>) {
     }
     for key in ["stack_kib", "heap_kib", "dma_kib", "scratch_kib"] {
         let value = server.number(key);
-        if value % 4 != 0 {
+        if !value.is_multiple_of(4) {
             errors.push(Diagnostic::new(
                 server.number_at(key),
                 format!("server '{}': {key} = {value} is not whole pages", server.name),
