@@ -8,7 +8,7 @@ fn run(name: &str) -> Result<Accepted, Box<Refusal>> {
 }
 
 /// Each with the most instructions that it may be said to take: the real worst case is below.
-const GOOD: [(&str, u64); 18] = [
+const GOOD: [(&str, u64); 28] = [
     ("fir", 700),
     ("fnv", 2_000),
     ("crc32", 5_000),
@@ -27,6 +27,16 @@ const GOOD: [(&str, u64); 18] = [
     ("ring", 30),
     ("bsearch", 250),
     ("matrix", 3_000),
+    ("bubble", 3_000),
+    ("datalen", 400),
+    ("down", 500),
+    ("ringloop", 150),
+    ("stackarr", 500),
+    ("strlen", 600),
+    ("memcmp", 1_000),
+    ("sieve16", 12_000),
+    ("log2", 300),
+    ("gcd", 500),
 ];
 
 #[test]
@@ -37,7 +47,8 @@ fn accepts_with_a_close_bound() {
             Ok(a) => {
                 println!("{name}: {a:?}");
                 assert!(a.max_insns <= most, "{name}: {a:?}");
-                assert!(!a.zero_stack, "{name}");
+                // Filled by one loop and read by another: that every byte was written is not proved.
+                assert_eq!(a.zero_stack, name == "stackarr", "{name}");
             }
             Err(r) => {
                 println!("{name} was refused:\n{r}\n");
@@ -58,6 +69,10 @@ fn refuses_with_the_right_reason() {
         (
             "bad_loop",
             "the loop at instruction 11 may run for ever: no register or stack slot moves towards an exit on every pass",
+        ),
+        (
+            "bad_delay",
+            "the loop at instruction 2 may run for ever: no register or stack slot moves towards an exit on every pass",
         ),
         ("bad_uninit", "reads 8 bytes of stack at r10-8, which were never written"),
         ("bad_null", "r0 may be NULL: the lookup in map 0 may not have found the key"),
