@@ -90,6 +90,10 @@ bench: build
       {{ bin }}/axiom-bench-report results "{{ out }}/logs/bench-$kind.log" "bench/results/qemu-aarch64-$kind.jsonl" --command "just bench ($kind)"
     done
 
+# docs/src/benchmarks.md from its template and bench/results/
+bench-docs: tools
+    @{{ bin }}/axiom-bench-report docs docs/benchmarks.template.md docs/src/benchmarks.md icount=bench/results/qemu-aarch64-icount.jsonl tcg=bench/results/qemu-aarch64-tcg.jsonl
+
 # A captured log (or results file) as Markdown
 report log="target/axiom/logs/qemu-aarch64.log": tools
     @{{ bin }}/axiom-bench-report markdown "{{ log }}"
