@@ -126,7 +126,8 @@ impl<'a> Engine<'a> {
         let graph = self.graph;
         let function = &graph.functions[f];
         self.functions.push(f);
-        let result = if function.loops.is_empty() {
+        // Backward jumps that make no loop still break the order of instructions.
+        let result = if function.order.is_empty() {
             self.straight(function, entry)
         } else {
             self.looping(function, entry)

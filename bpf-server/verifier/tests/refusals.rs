@@ -104,6 +104,15 @@ fn structure() {
 }
 
 #[test]
+fn code_that_only_a_backward_jump_reaches_is_checked() {
+    // goto 3; 1: r0 = *(r2 + 0); exit; 3: r2 = 5; goto 1
+    let back = [i(0x05, 0, 0, 2, 0), i(0x61, 0, 2, 0, 0), EXIT, i(0xb7, 2, 0, 0, 5), i(0x05, 0, 0, -4, 0)];
+    assert_eq!(refused(&back), (1, Reason::NotAnAddress { register: 2 }));
+    let fine = [i(0x05, 0, 0, 2, 0), i(0xbf, 0, 2, 0, 0), EXIT, i(0xb7, 2, 0, 0, 5), i(0x05, 0, 0, -4, 0)];
+    assert_eq!(accepted(&fine), 5);
+}
+
+#[test]
 fn registers() {
     assert_eq!(refused(&[EXIT]), (0, Reason::Unwritten { register: 0 }));
     assert_eq!(refused(&[i(0xbf, 0, 2, 0, 0), EXIT]), (0, Reason::Unwritten { register: 2 }));
