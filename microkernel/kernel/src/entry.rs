@@ -1,6 +1,7 @@
 //! Kernel entry from user space: system calls, faults and interrupts, each ending in the scheduler.
 use crate::arch;
 use crate::cspace;
+use crate::fast;
 use crate::fault;
 use crate::interrupt;
 use crate::invoke::{self, Mode};
@@ -21,9 +22,13 @@ const FIRST_PHASE: Mode = Mode { call: false, blocking: false, can_donate: true,
 
 /// A system call of the current thread. Afterwards the thread to return to is current.
 pub fn system_call(number: i64) {
+    let tcb = node().current();
+    match number {
+        syscall::CALL if fast::call(tcb) => return,
+        syscall::REPLY_RECV if fast::reply_recv(tcb) => return,
+        _ => {}
+    }
     sched::update_timestamp();
-    let n = node();
-    let tcb = n.current();
     // Calls that only read or print do not ask for budget.
     if !(syscall::YIELD..=syscall::CALL).contains(&number) {
         other_call(tcb, number);

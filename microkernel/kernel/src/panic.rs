@@ -19,7 +19,7 @@ pub fn backtrace(frame: u64) {
     let base = core::ptr::from_ref(&arch::trap::STACK) as u64;
     let mut at = frame;
     for _ in 0..32 {
-        if !(base..base + arch::trap::STACK_SIZE as u64 - 16).contains(&at) || at % 8 != 0 {
+        if !(base..base + arch::trap::STACK_SIZE as u64 - 16).contains(&at) || !at.is_multiple_of(8) {
             break;
         }
         // SAFETY: inside the kernel's stack, aligned.

@@ -243,7 +243,7 @@ fn ipc_buffer(args: &Args, address: u64, index: usize) -> Result<Option<Install>
     let src = args.cap_slot(index)?;
     match delete::derive(src, src.cap())? {
         cap @ Cap::Frame { device: false, .. } => {
-            if address % 1024 != 0 {
+            if !address.is_multiple_of(1024) {
                 return Err(Stop::Alignment);
             }
             Ok(Some(Install { cap, src }))

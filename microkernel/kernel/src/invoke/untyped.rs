@@ -118,7 +118,7 @@ fn size_bits(kind: u64, user_size: u64) -> Option<u64> {
 fn make(kind: u64, bits: u32, at: PhysAddr, device: bool) -> Cap {
     let frame = |size| Cap::Frame { base: at, size, device, rights: VmRights::READ_WRITE, mapping: None };
     let address = at.kernel();
-    // SAFETY (each `Ptr::new` below): the memory was just zeroed, is aligned to its size, and belongs to this new
+    // SAFETY: for each `Ptr::new` below: the memory was just zeroed, is aligned to its size, and belongs to this new
     // object until its last capability is gone; all-zero bytes are a valid object of each of these types.
     unsafe {
         match kind {

@@ -49,7 +49,9 @@ fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
     say!("root-test: {info}");
     say!("axiom: run ended: FAILED: the root test panicked");
     stubs::debug_halt();
-    loop {}
+    loop {
+        core::hint::spin_loop();
+    }
 }
 
 #[unsafe(no_mangle)]

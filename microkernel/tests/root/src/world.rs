@@ -295,8 +295,17 @@ impl World {
         stubs::wait(ntfn);
     }
 
-    /// Lets a thread run until it waits.
-    pub fn run_until_blocked(&mut self, _thread: Thread) {
-        self.sleep_us(2000);
+    /// Lets a thread run until it has entered a system call. The time that takes depends on how much of the host's time the
+    /// emulator gets.
+    pub fn run_until_blocked(&mut self, thread: Thread) {
+        for _ in 0..1000 {
+            self.sleep_us(1000);
+            // Program counter, stack, status, x0..x7: the last is the system call's number, which is negative.
+            let read = invoke(thread.tcb, label::TCB_READ_REGISTERS, &[], &[0, 11]);
+            if read.is_ok() && (buffer().msg[10] as i64) < 0 {
+                return;
+            }
+        }
+        panic!("a thread does not reach its first system call");
     }
 }

@@ -142,8 +142,8 @@ pub fn set_tls(value: u64) {
 
 /// Lets user space read the counters and the cycle counter.
 pub fn enable_user_counters() {
-    // SAFETY: these registers only grant EL0 reads of counters; the PMU registers exist (checked by its version field).
     let pmu = read!("id_aa64dfr0_el1") >> 8 & 0xf;
+    // SAFETY: these registers only grant EL0 reads of counters; the PMU registers exist (checked by its version field).
     unsafe {
         write!("cntkctl_el1", 0b11);
         if pmu != 0 && pmu != 0xf {

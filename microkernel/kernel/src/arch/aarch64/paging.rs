@@ -34,25 +34,30 @@ pub struct Table(pub [Cell<u64>; ENTRIES]);
 // SAFETY: one core runs in the kernel at a time; the hardware walker reads single words.
 unsafe impl Sync for Table {}
 
-const EMPTY: Table = Table([const { Cell::new(0) }; ENTRIES]);
+impl Table {
+    const fn empty() -> Self {
+        Table([const { Cell::new(0) }; ENTRIES])
+    }
+}
+
 /// Root of the upper half.
-pub static HIGH_L0: Table = EMPTY;
+pub static HIGH_L0: Table = Table::empty();
 /// The image's gigabyte.
-pub static IMAGE_L1: Table = EMPTY;
+pub static IMAGE_L1: Table = Table::empty();
 /// The image's 2 MiB blocks; entry 256 is the kernel's device pages.
-pub static IMAGE_L2: Table = EMPTY;
+pub static IMAGE_L2: Table = Table::empty();
 /// The image's pages.
-pub static IMAGE_L3: Table = EMPTY;
+pub static IMAGE_L3: Table = Table::empty();
 /// The window during the first instructions.
-pub static BOOT_WINDOW_L1: Table = EMPTY;
+pub static BOOT_WINDOW_L1: Table = Table::empty();
 /// A root that maps nothing: for the idle thread. During the first instructions it holds the identity block.
-pub static EMPTY_L0: Table = EMPTY;
+pub static EMPTY_L0: Table = Table::empty();
 /// The identity block's table during the first instructions.
-pub static IDENTITY_L1: Table = EMPTY;
-static DEVICE_L3: Table = EMPTY;
-static WINDOW_L1: Table = EMPTY;
+pub static IDENTITY_L1: Table = Table::empty();
+static DEVICE_L3: Table = Table::empty();
+static WINDOW_L1: Table = Table::empty();
 /// Tables for gigabytes and 2 MiB blocks of the window that are not RAM as a whole, or hold the image.
-static SPARE: [Table; 6] = [EMPTY; 6];
+static SPARE: [Table; 6] = [const { Table::empty() }; 6];
 static SPARES_USED: Counter = Counter(Cell::new(0));
 
 struct Counter(Cell<usize>);
