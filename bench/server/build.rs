@@ -11,7 +11,8 @@ fn main() {
     println!("cargo:rerun-if-changed=../../.git/index");
     println!("cargo:rerun-if-changed=src");
     let commit = output("git", &["rev-parse", "--short=12", "HEAD"]).unwrap_or_else(|| "unknown".into());
-    let changed = output("git", &["status", "--porcelain", "--untracked-files=no"]).is_none_or(|s| !s.is_empty());
+    let changed =
+        output("git", &["status", "--porcelain", "--untracked-files=no"]).is_none_or(|s| !s.is_empty());
     let compiler = output(&std::env::var("RUSTC").unwrap_or_else(|_| "rustc".into()), &["--version"]);
     println!("cargo:rustc-env=AXIOM_COMMIT={commit}{}", if changed { "+changes" } else { "" });
     println!("cargo:rustc-env=AXIOM_COMPILER={}", compiler.unwrap_or_else(|| "unknown".into()));

@@ -127,11 +127,10 @@ fn extra(info: &'static BootInfo) -> Extra {
         }
         let body = start + at + size_of::<Header>();
         match header.id {
-            // SAFETY: as above; the body lies inside the chunk.
             HEADER_FDT => {
-                extra.fdt = Some(unsafe {
-                    core::slice::from_raw_parts(body as *const u8, length - size_of::<Header>())
-                });
+                let length = length - size_of::<Header>();
+                // SAFETY: as above; the body lies inside the chunk.
+                extra.fdt = Some(unsafe { core::slice::from_raw_parts(body as *const u8, length) });
             }
             BOOTINFO_AXIOM if length >= size_of::<Header>() + size_of::<AxiomInfo>() => {
                 // SAFETY: as above; the structure is plain words and fits.

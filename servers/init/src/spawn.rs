@@ -227,9 +227,9 @@ pub fn spawn(
     let permanent = &c.permanent[index];
     let vspace = pool.make(memory, kind::VSPACE, 0, o::VSPACE_BITS as u32, 1)?;
     sys::assign_asid(vspace)?;
-    let cnode = pool.make(memory, kind::CNODE, CNODE_BITS.into(), CNODE_BITS + o::SLOT_BITS as u32, 1)?;
+    let cnode = pool.make(memory, kind::CNODE, CNODE_BITS, CNODE_BITS + o::SLOT_BITS as u32, 1)?;
     let tcb = pool.make(memory, kind::TCB, 0, o::TCB_BITS as u32, 1)?;
-    let sc = pool.make(memory, kind::SCHED_CONTEXT, SC_BITS.into(), SC_BITS, 1)?;
+    let sc = pool.make(memory, kind::SCHED_CONTEXT, SC_BITS, SC_BITS, 1)?;
     let mut b = Build { memory, pool, vspace, cnode, next_named: slot::FIRST, shared_bytes: 0 };
 
     for s in &server.segments {
@@ -383,7 +383,7 @@ fn give_devices(
 fn give_memory(b: &mut Build<'_>, c: &Context<'_>, server: &Server, world: &mut Env) -> Result<(), Error> {
     if server.untyped_kib > 0 {
         let bits = (u64::from(server.untyped_kib) * 1024).next_power_of_two().ilog2();
-        let untyped = b.pool.make(b.memory, kind::UNTYPED, bits.into(), bits, 1)?;
+        let untyped = b.pool.make(b.memory, kind::UNTYPED, bits, bits, 1)?;
         let slot = b.next_named;
         b.next_named += 1;
         b.place(slot, untyped, CapRights::ALL, None)?;

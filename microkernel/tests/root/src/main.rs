@@ -87,5 +87,7 @@ extern "C" fn root_main(info: &'static BootInfo) -> ! {
         say!("axiom: run ended: FAILED: {failed} kernel checks");
     }
     stubs::debug_halt();
-    loop {}
+    loop {
+        core::hint::spin_loop();
+    }
 }
