@@ -66,7 +66,7 @@ fn main() -> ExitCode {
     };
     let recording = match &options.recording {
         Some(path) => Recording::read(path),
-        None => Ok(Recording::built_in()),
+        None => Recording::built_in(),
     };
     let recording = match recording {
         Ok(recording) => recording,

@@ -35,16 +35,10 @@ impl Recording {
         Ok(Recording { name: name.into(), samples })
     }
 
-    /// What is replayed without a recording: computed, not recorded; a slow swing with a step now and then.
-    pub fn built_in() -> Recording {
-        let samples = (0..1000)
-            .map(|i| {
-                let t = i as f64 / 100.0;
-                let step = if i % 125 < 5 { 0.9 } else { 0.0 };
-                [0.6 * (t * 1.7).sin() + step, 0.3 * (t * 2.3).cos(), 1.0 + 0.2 * (t * 3.1).sin()]
-            })
-            .collect();
-        Recording { name: "a computed swing (no recording was given)".into(), samples }
+    /// What is replayed unless another recording is given: a walking person's ankle (its file says where it is from).
+    pub fn built_in() -> Result<Recording, String> {
+        let text = include_str!("../recordings/daphnet-s06r02-ankle.csv");
+        Recording::parse(text, "daphnet-s06r02-ankle.csv")
     }
 
     /// Samples before it starts again.
@@ -61,6 +55,14 @@ impl Recording {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_recording_that_ships_is_whole() {
+        let r = Recording::built_in().unwrap();
+        assert_eq!(r.len(), 2000);
+        let mean = (0..r.len()).map(|i| r.at(i)[1]).sum::<f64>() / r.len() as f64;
+        assert!((0.8..1.4).contains(&mean), "the vertical axis carries gravity: {mean}");
+    }
 
     #[test]
     fn lines_are_read_and_bad_ones_named() {
