@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     fn chip() -> Adxl345 {
-        Adxl345::new(Recording::built_in())
+        Adxl345::new(Recording::built_in().unwrap())
     }
 
     fn read(chip: &mut Adxl345, register: u8, n: usize) -> Vec<u8> {
