@@ -262,6 +262,16 @@ impl<'a> Asm<'a> {
     /// Loads a constant in as few instructions as MOVZ/MOVN/ORR/MOVK allow.
     pub fn mov_imm(&mut self, d: Reg, value: u64) {
         let d5 = d.0 as u32;
+        if value < 1 << 16 {
+            return self.put(0x5280_0000 | (value as u32) << 5 | d5);
+        }
+        if !value < 1 << 16 {
+            return self.put(0x9280_0000 | (!value as u32) << 5 | d5);
+        }
+        self.mov_wide(d, d5, value);
+    }
+
+    fn mov_wide(&mut self, d: Reg, d5: u32, value: u64) {
         // A value with a clear upper half is built in the W register: its upper half clears itself.
         let narrow = value >> 32 == 0;
         let halves = if narrow { 2 } else { 4 };

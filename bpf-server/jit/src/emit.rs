@@ -45,6 +45,7 @@ const LR: Reg = Reg(30);
 const BL: u32 = 0x9400_0000;
 const BL_MASK: u32 = 0xfc00_0000;
 
+const CLASS_LD: u8 = 0;
 const CLASS_LDX: u8 = 1;
 const CLASS_ST: u8 = 2;
 const CLASS_STX: u8 = 3;
@@ -137,64 +138,74 @@ fn scan(c: &mut Compiler, program: &[Insn]) -> Result<bool, Error> {
     c.offsets[0] = ENTRY;
     let mut uses_helpers = false;
     let mut many = false;
+    // Bit n: rn is named by some instruction. (Pseudo sources are below 6 and add nothing that matters.)
+    let mut named = 0u32;
     let mut at = 0;
-    while at < n {
-        let insn = program[at];
-        let target = match insn.op {
-            LDDW => {
-                if at + 1 >= n {
-                    return Err(Error::BadTarget { at, target: at as i64 + 1 });
+    while let Some(&insn) = program.get(at) {
+        named |= 1 << insn.dst() | 1 << insn.src();
+        at += 1;
+        let (delta, flag) = match insn.op & 7 {
+            CLASS_LD => {
+                at += 1;
+                if at > n {
+                    return Err(Error::BadTarget { at: at - 2, target: at as i64 - 1 });
                 }
-                at += 2;
                 continue;
             }
-            CALL if insn.src() == 1 => {
-                many = true;
-                Some((at as i64 + 1 + insn.imm as i64, ENTRY))
-            }
-            CALL | CALLX => {
-                uses_helpers = true;
-                None
-            }
-            EXIT => None,
-            0x06 => Some((at as i64 + 1 + insn.imm as i64, TARGET)),
-            op if matches!(op & 7, CLASS_JMP | CLASS_JMP32) => {
-                Some((at as i64 + 1 + insn.off as i64, TARGET))
-            }
-            _ => None,
+            CLASS_JMP | CLASS_JMP32 => match insn.op {
+                CALL if insn.src() == 1 => {
+                    many = true;
+                    (insn.imm as i64, ENTRY)
+                }
+                CALL | CALLX => {
+                    uses_helpers = true;
+                    continue;
+                }
+                EXIT => continue,
+                0x06 => (insn.imm as i64, TARGET),
+                _ => (insn.off as i64, TARGET),
+            },
+            _ => continue,
         };
-        if let Some((target, flag)) = target {
-            let slot = usize::try_from(target).ok().filter(|&t| t < n);
-            let Some(slot) = slot else { return Err(Error::BadTarget { at, target }) };
-            c.offsets[slot] |= flag;
+        let target = at as i64 + delta;
+        match usize::try_from(target).ok().and_then(|t| c.offsets[..n].get_mut(t)) {
+            Some(slot) => *slot |= flag,
+            None => return Err(Error::BadTarget { at: at - 1, target }),
         }
-        at += 1;
+    }
+    if !many {
+        c.functions.push(Function {
+            end: n as u32,
+            saved: (named >> 6 & 15) as u8,
+            calls: uses_helpers,
+            stack: named & 1 << 10 != 0,
+            ..Function::default()
+        });
+        return Ok(uses_helpers);
     }
     // Function extents and what each needs.
     let mut f = Function::default();
+    let mut named = 0u32;
+    let mut finish = |mut f: Function, named: u32, end: usize| {
+        f.end = end as u32;
+        f.saved = (named >> 6 & 15) as u8;
+        f.stack = named & 1 << 10 != 0;
+        c.functions.push(f);
+    };
     for (at, insn) in program.iter().enumerate() {
-        if at != 0 && many && c.offsets[at] & ENTRY != 0 {
-            f.end = at as u32;
-            c.functions.push(f);
+        if at != 0 && c.offsets[at] & ENTRY != 0 {
+            finish(f, named, at);
             f = Function { start: at as u32, ..Function::default() };
+            named = 0;
         }
         match insn.op {
             0 => continue, // the second half of a wide load
             CALL | CALLX => f.calls = true,
             _ => {}
         }
-        let (dst, src) = (insn.dst(), insn.src());
-        for r in [dst, src] {
-            match r {
-                // The source nibble of wide loads and calls is not a register, but never 6..=10 either.
-                6..=9 => f.saved |= 1 << (r - 6),
-                10 => f.stack = true,
-                _ => {}
-            }
-        }
+        named |= 1 << insn.dst() | 1 << insn.src();
     }
-    f.end = n as u32;
-    c.functions.push(f);
+    finish(f, named, n);
     Ok(uses_helpers)
 }
 

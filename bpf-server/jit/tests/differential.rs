@@ -563,3 +563,25 @@ fn random_programs() {
     }
     check_all(&cases);
 }
+
+/// How long compiling takes: `cargo test --release -p axiom-bpf-jit -- --ignored speed --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn speed() {
+    let mut r = Random(7);
+    let mut p = Vec::new();
+    while p.len() < 16_000 {
+        random_body(&mut r, &mut p, false, 0, &mut Vec::new());
+        p.pop();
+    }
+    p.push(i(0x95, 0, 0, 0, 0));
+    let mut compiler = Compiler::new(Features::default());
+    let mut code = vec![0; 1 << 20];
+    let mut best = std::time::Duration::MAX;
+    for _ in 0..50 {
+        let start = std::time::Instant::now();
+        compiler.compile(&p, &no_maps, &mut code).unwrap();
+        best = best.min(start.elapsed());
+    }
+    println!("{} instructions in {best:?}: {:.1} ns each", p.len(), best.as_nanos() as f64 / p.len() as f64);
+}
