@@ -21,6 +21,10 @@ pub enum Layer {
     Library,
     /// Pure code that also speaks messages.
     ServiceLibrary,
+    /// A chip driver: a library that fills its device class's traits.
+    Chip,
+    /// What several servers share, built on the runtime.
+    ServerLibrary,
     /// A server.
     Server,
     /// A tool that runs on the developer's machine.
@@ -39,7 +43,9 @@ impl Layer {
             Library => &[Library],
             ServiceLibrary => &[Library, ServiceLibrary, Proto],
             Runtime => &[Abi, Proto, Library],
-            Server => &[Abi, Proto, Library, ServiceLibrary, Runtime],
+            Chip => &[Library, ServiceLibrary],
+            ServerLibrary => &[Abi, Proto, Library, ServiceLibrary, Runtime],
+            Server => &[Abi, Proto, Library, Chip, ServiceLibrary, Runtime, ServerLibrary],
             HostTool => &[Proto, Library, ServiceLibrary, HostTool],
         }
     }
@@ -62,6 +68,12 @@ impl Layer {
             ServiceLibrary => {
                 "a service library speaks messages (proto) but knows neither kernel nor runtime, so that it runs on the host"
             }
+            Chip => {
+                "a chip driver takes a bus in and gives numbers out: it sees libraries and its class's core, never messages, runtime or kernel"
+            }
+            ServerLibrary => {
+                "what servers share is built on the runtime; it never sees the kernel's insides, a tool or a server"
+            }
             Runtime => "the runtime is built on sel4-sys and proto; it never sees the kernel or a server",
             Server => {
                 "a server is built on the runtime; it never sees the kernel's insides, a tool or another server"
@@ -80,6 +92,8 @@ impl Layer {
             Runtime => "runtime",
             Library => "library",
             ServiceLibrary => "service library",
+            Chip => "chip driver",
+            ServerLibrary => "server library",
             Server => "server",
             HostTool => "host tool",
         }
@@ -100,7 +114,8 @@ const LAYERS: &[(&str, Layer)] = &[
     ("drivers/timer", Server),
     ("drivers/iio", ServiceLibrary),
     ("drivers/", Library),
-    ("bpf-server/host", ServiceLibrary),
+    ("bpf-server/host", ServerLibrary),
+    ("bpf-server/client", ServerLibrary),
     ("bpf-server/", Library),
     ("bpf-server", Server),
     ("bench/server", Server),
@@ -108,13 +123,13 @@ const LAYERS: &[(&str, Layer)] = &[
     ("bench/", HostTool),
     ("platform/", HostTool),
 ];
-/// Chip drivers lie below the IIO core, but are libraries.
+/// Chip drivers lie below the IIO core.
 const CHIPS: &str = "drivers/iio/";
 
 /// The layer of a crate in that folder of the workspace.
 pub fn layer(folder: &str) -> Option<Layer> {
     if folder.starts_with(CHIPS) && folder != "drivers/iio/server" {
-        return Some(Library);
+        return Some(Chip);
     }
     LAYERS.iter().find(|(prefix, _)| folder.starts_with(prefix)).map(|(_, layer)| *layer)
 }
