@@ -85,7 +85,7 @@ impl<'a> Asm<'a> {
     }
 
     /// Words emitted (or counted) so far.
-    pub fn len(&self) -> usize {
+    pub fn words(&self) -> usize {
         self.words
     }
 

@@ -63,18 +63,18 @@ impl Emitter<'_, '_> {
         let status = Reg(14);
         // old in TMP2, new in TMP3, status in x14; the address never is one of these.
         if operation == CMPXCHG {
-            let top = a.len() as i32;
+            let top = a.words() as i32;
             a.ldxr(w, true, TMP2, n);
             a.cmp(w, TMP2, Reg(0));
             a.b_cond(crate::a64::Cond::Ne, 3);
             a.stxr(w, true, status, s, n);
-            let back = top - a.len() as i32;
+            let back = top - a.words() as i32;
             a.cbz(Width::W32, true, status, back);
             a.dmb_ish();
             a.mov(w, Reg(0), TMP2);
             return;
         }
-        let top = a.len() as i32;
+        let top = a.words() as i32;
         a.ldxr(w, fetch, TMP2, n);
         let new = match operation & !FETCH {
             _ if operation == XCHG => s,
@@ -96,7 +96,7 @@ impl Emitter<'_, '_> {
             }
         };
         a.stxr(w, fetch, status, new, n);
-        let back = top - a.len() as i32;
+        let back = top - a.words() as i32;
         a.cbz(Width::W32, true, status, back);
         if fetch {
             a.dmb_ish();

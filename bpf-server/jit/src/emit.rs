@@ -94,10 +94,10 @@ pub(crate) fn compile(
         frame: 0,
     };
     for index in 0..c.functions.len() {
-        c.functions[index].entry = e.asm.len() as u32;
+        c.functions[index].entry = e.asm.words() as u32;
         e.function(c.functions[index], index == 0, program, resolve)?;
     }
-    let words = e.asm.len();
+    let words = e.asm.words();
     if words >= MAX_WORDS {
         return Err(Error::TooLarge);
     }
@@ -330,7 +330,7 @@ struct Next {
 
 impl Emitter<'_, '_> {
     fn mark(&mut self, at: usize) {
-        self.offsets[at] = self.asm.len() as u32;
+        self.offsets[at] = self.asm.words() as u32;
     }
 
     /// Emits the instruction at `at` (and what is fused with it); returns the next slot.
@@ -665,7 +665,7 @@ impl Emitter<'_, '_> {
 
     /// A distance in words for a branch to `target`: zero and a fix-up when it lies ahead.
     fn distance(&mut self, at: usize, target: usize) -> i32 {
-        let word = self.asm.len() as u32;
+        let word = self.asm.words() as u32;
         if target <= at {
             self.offsets[target].wrapping_sub(word) as i32
         } else {
@@ -688,7 +688,7 @@ impl Emitter<'_, '_> {
             }
             1 => {
                 let target = (at as i64 + 1 + insn.imm as i64) as u32;
-                self.fixups.push(Fixup { word: self.asm.len() as u32, target });
+                self.fixups.push(Fixup { word: self.asm.words() as u32, target });
                 self.asm.bl(0);
             }
             _ => return Err(Error::UnknownHelper { at, id: insn.imm as u32 }),
