@@ -69,7 +69,10 @@ impl Sym {
             return UNKNOWN;
         }
         let plus = self.plus.filter(|_| exact).and_then(|(p, c)| Some((p, c.checked_add(step)?)));
-        let by = Move::Add(lo.max(-FAR - 1), hi.min(FAR + 1));
+        // Beyond FAR means unbounded, and stays so whatever is added.
+        let lo = if a < -FAR { a } else { lo.max(-FAR - 1) };
+        let hi = if b > FAR { b } else { hi.min(FAR + 1) };
+        let by = Move::Add(lo, hi);
         Sym { base: self.base, half: self.half || !wide, by, plus }
     }
 
@@ -417,7 +420,8 @@ fn bound(l: &Loop, f: &Function, graph: &Graph, m: &Machine, run: &Run) -> Bound
             if e.kind != now.kind || e.at != now.at || lo < -FAR || hi > FAR || dlo < -FAR || dhi > FAR {
                 continue;
             }
-            let Ok(count) = i64::try_from(n) else { continue };
+            // Numbers of passes beyond sense bound nothing; below, no sum leaves 64 bits.
+            let Some(count) = i64::try_from(n).ok().filter(|n| *n <= FAR >> 20) else { continue };
             // What is added grows by a constant itself: a sum of a series.
             let series = moving.plus.and_then(|(u, c)| {
                 let by = latch_of(&latch, u)?;
@@ -453,7 +457,7 @@ fn bound(l: &Loop, f: &Function, graph: &Graph, m: &Machine, run: &Run) -> Bound
             if !half {
                 fact.r64 = e.num.r64.add(Ring::new(least as u64, most as u64));
             }
-            if most - least < u32::MAX as i64 {
+            if most.checked_sub(least).is_some_and(|span| span < u32::MAX as i64) {
                 fact.r32 = e.num.r32.add(Ring::new(least as u64, most as u64));
             }
             fact.bits = Bits::TOP;

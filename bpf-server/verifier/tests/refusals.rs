@@ -331,6 +331,18 @@ fn loops() {
     let skipped =
         [ZERO, i(0x61, 2, 1, 0, 0), i(0x07, 0, 0, 0, 1), i(0x15, 2, 0, -3, 0), i(0x55, 0, 0, -4, 8), EXIT];
     assert!(matches!(refused(&skipped).1, Reason::Loop { head: 1, .. }));
+    // Runs down and never up to its end: an astronomic number of passes is no bound for the address either.
+    let down = after_lookup(&[
+        i(0xb7, 2, 0, 0, 0),
+        i(0xbf, 3, 0, 0, 0),
+        i(0x0f, 3, 2, 0, 0),
+        i(0x61, 3, 3, 0, 0),
+        i(0x07, 2, 0, 0, -4),
+        i(0xd5, 2, 0, -5, 0x60),
+        ZERO,
+        EXIT,
+    ]);
+    assert!(matches!(refused(&down), (11, Reason::OutOfBounds { .. })));
     // r2 != r3 with unknown r3 <= 16: one step at a time, it cannot be missed.
     let meets = [
         ZERO,

@@ -519,8 +519,8 @@ impl World for Host<'_> {
             1 => Some(if a[0] == 0x1000 { MAP_AT } else { RODATA_AT }),
             131 if self.full || self.reserved.len() >= 4 => Some(0),
             131 => {
-                assert!((a[0] == 0x1001 || a[0] == 0x1002) && a[1] <= 64, "reserve");
-                let at = RING_AT + 0x100 * self.reserved.len() as u64;
+                assert!((a[0] == 0x1001 || a[0] == 0x1002) && a[1] <= 4096, "reserve");
+                let at = RING_AT + 0x1000 * self.reserved.len() as u64;
                 let old = self.memory.0.iter_mut().find(|r| r.base == at).expect("room");
                 assert!(old.bytes.len() >= a[1] as usize);
                 self.reserved.push(at);
@@ -554,14 +554,14 @@ fn execute(code: &[Insn], accepted: &Accepted, r: &mut Random, seed: u64, size: 
             (0..32).map(|_| r.next() as u8 & if round % 2 == 0 { 0xff } else { 0x1f }).collect();
         let mut value: Vec<u8> = (0..size).map(|_| if round == 5 { 0 } else { r.next() as u8 }).collect();
         let mut rodata = vec![7u8; 16];
-        let mut rings: Vec<Vec<u8>> = (0..4).map(|_| vec![0xa5; 64]).collect();
+        let mut rings: Vec<Vec<u8>> = (0..4).map(|_| vec![0xa5; 4096]).collect();
         let mut regions = vec![
             Region { base: CTX_AT, bytes: &mut ctx, writable: false },
             Region { base: MAP_AT, bytes: &mut value, writable: true },
             Region { base: RODATA_AT, bytes: &mut rodata, writable: false },
         ];
         for (i, b) in rings.iter_mut().enumerate() {
-            regions.push(Region { base: RING_AT + 0x100 * i as u64, bytes: b, writable: true });
+            regions.push(Region { base: RING_AT + 0x1000 * i as u64, bytes: b, writable: true });
         }
         let mut host = Host { memory: Regions(regions), reserved: Vec::new(), full: round == 3 };
         let mut stack = Box::new(Stack::default());
