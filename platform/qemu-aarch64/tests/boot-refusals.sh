@@ -7,13 +7,13 @@ initrd=target/axiom/qemu-aarch64.bundle
 failed=0
 refuse() { # what, expected text, QEMU's arguments...
   local what=$1 text=$2 said; shift 2
-  said=$(timeout -k 1 10 qemu-system-aarch64 -M virt,gic-version=3 -cpu cortex-a76 -m 256M -nographic -kernel "$kernel" "$@" </dev/null 2>&1 || true)
+  said=$(timeout -k 1 10 qemu-system-aarch64 -nic none -M virt,gic-version=3 -cpu cortex-a76 -m 256M -nographic -kernel "$kernel" "$@" </dev/null 2>&1 || true)
   printf '%s\n' "== $what" "$said" >>"$log"
   if ! grep -qi -- "axiom: boot stopped:.*$text" <<<"$said"; then
     echo "boot-refusals: $what: no line 'boot stopped: ... $text'; the console said: ${said:-nothing}" >&2; failed=1
   fi
 }
-qemu-system-aarch64 -M virt,gic-version=3,dumpdtb="$out/virt.dtb" -cpu cortex-a76 -m 256M -nographic -initrd "$initrd" -kernel "$kernel" >/dev/null 2>&1
+qemu-system-aarch64 -nic none -M virt,gic-version=3,dumpdtb="$out/virt.dtb" -cpu cortex-a76 -m 256M -nographic -initrd "$initrd" -kernel "$kernel" >/dev/null 2>&1
 dtc -q -I dtb -O dts "$out/virt.dtb" -o "$out/virt.dts"
 # A node is dropped from its line to the closing brace at the same depth.
 without() { awk -v node="$1" '!skip && $0 ~ "^\t" node { skip = 1 } !skip { print } skip && /^\t};/ { skip = 0 }' "$out/virt.dts" | dtc -q -f -I dts -O dtb -o "$out/$2.dtb" 2>/dev/null; }
@@ -26,7 +26,7 @@ refuse "a device tree without interrupt controller" "interrupt controller\|GIC" 
 # QEMU puts memory into any tree that it hands over, so this one is loaded as plain bytes, and three instructions hand it over:
 # x0 = 0x48000000 (the tree), x1 = 0x40200000 (the kernel), br x1.
 printf '\x00\x00\xa9\xd2\x01\x04\xa8\xd2\x20\x00\x1f\xd6' >"$out/start.bin"
-said=$(timeout -k 1 10 qemu-system-aarch64 -M virt,gic-version=3 -cpu cortex-a76 -m 256M -nographic \
+said=$(timeout -k 1 10 qemu-system-aarch64 -nic none -M virt,gic-version=3 -cpu cortex-a76 -m 256M -nographic \
   -device loader,file="$out/start.bin",addr=0x40180000,force-raw=on,cpu-num=0 \
   -device loader,file="$kernel",addr=0x40200000,force-raw=on \
   -device loader,file="$out/no-memory.dtb",addr=0x48000000,force-raw=on </dev/null 2>&1 || true)

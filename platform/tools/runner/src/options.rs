@@ -200,7 +200,8 @@ pub fn qemu_arguments(o: &Options, socket: Option<&std::path::Path>) -> Vec<Stri
     for (key, value) in [("-M", machine.as_str()), ("-cpu", &o.cpu), ("-m", &o.memory)] {
         args.extend([key.to_owned(), value.to_owned()]);
     }
-    args.extend(["-nographic".into(), "-no-reboot".into(), "-kernel".into(), o.kernel.display().to_string()]);
+    args.extend(["-nographic", "-no-reboot", "-nic", "none"].map(str::to_owned));
+    args.extend(["-kernel".into(), o.kernel.display().to_string()]);
     if let Some(bundle) = &o.bundle {
         args.extend(["-initrd".into(), bundle.display().to_string()]);
     }
@@ -228,7 +229,7 @@ mod tests {
             args,
             "-object memory-backend-memfd,id=mem,size=512M,share=on -global virtio-mmio.force-legacy=false \
              -chardev socket,id=vi2c,path=/s -device vhost-user-i2c-device,chardev=vi2c \
-             -M virt,gic-version=2,virtualization=on,memory-backend=mem -cpu cortex-a76 -m 512M -nographic -no-reboot \
+             -M virt,gic-version=2,virtualization=on,memory-backend=mem -cpu cortex-a76 -m 512M -nographic -no-reboot -nic none \
              -kernel k -initrd b -icount shift=0 -d int"
         );
         let without = qemu_arguments(&Options { bundle: None, ..Options::default() }, None).join(" ");
