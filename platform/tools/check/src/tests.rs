@@ -110,9 +110,9 @@ fn folders_find_their_layer() {
     for (folder, expected) in [
         ("bpf-server", Layer::Server),
         ("bpf-server/jit", Layer::Library),
-        ("bpf-server/host", Layer::ServiceLibrary),
+        ("bpf-server/host", Layer::ServerLibrary),
         ("drivers/bus/virtio-i2c", Layer::Library),
-        ("drivers/iio/adxl345", Layer::Library),
+        ("drivers/iio/adxl345", Layer::Chip),
         ("drivers/iio/server", Layer::Server),
         ("microkernel/tests/root", Layer::RootTest),
     ] {
