@@ -44,9 +44,9 @@ fn series(rt: &Runtime, report: &mut Report, name: &str, period_us: u64) {
     report.ticks(&alloc::format!("timer.{name}.interval"), &intervals, false);
     report.ticks(&alloc::format!("timer.{name}.lateness"), &lateness[1..], false);
     report.ticks(&alloc::format!("timer.{name}.irq_to_driver"), &from_irq[1..], false);
-    // Drift: where the last deadline lies against the first plus whole periods. It is exact or it is wrong.
-    let last = reads.last().map_or(0, |r| r.deadline);
-    let drift = last.wrapping_sub(first + period * (SAMPLES as u64 + overruns));
+    // Drift: how far the last deadline is from the grid of whole periods that the first one began.
+    let beside = reads.last().map_or(0, |r| r.deadline.saturating_sub(first)) % period;
+    let drift = beside.min(period - beside);
     report.ticks(&alloc::format!("timer.{name}.drift"), &[drift], false);
     report.once(&alloc::format!("timer.{name}.overruns"), axiom_bench_metrics::Unit::Count, overruns as f64);
 }
