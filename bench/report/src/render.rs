@@ -62,7 +62,7 @@ fn beside(report: &Report, m: &MetricLine) -> String {
     let anchor = anchors::ICOUNT.iter().find(|a| a.metric == m.metric);
     anchor.map_or(String::new(), |a| {
         let exact = m.unit == "bytes" || m.unit == "insns";
-        format!("{}: {} ({:.2} x)", a.system, grouped(a.figure, exact), m.mean / a.figure)
+        format!("{}: {} ({:.3} x)", a.system, grouped(a.figure, exact), m.mean / a.figure)
     })
 }
 

@@ -91,7 +91,7 @@ pub const TRACE_MAGIC: u32 = u32::from_le_bytes(*b"AXTR");
 /// How many boot records the header page keeps.
 pub const TRACE_BOOT_RECORDS: usize = 200;
 /// Records in the ring behind the header page.
-pub const TRACE_RING_RECORDS: usize = 1024;
+pub const TRACE_RING_RECORDS: usize = 512;
 
 /// The first page of a trace ring. The ring's records follow in the next pages.
 #[repr(C)]
