@@ -193,6 +193,14 @@ impl<P: Platform> Loader<P> {
         for program in self.programs.iter_mut().filter(|p| p.host == host) {
             all += 1;
             let attached = core::mem::take(&mut program.attached);
+            // A program that was being loaded when its host died may be on the new one already, in part or whole: the host
+            // forgets what it has of it. What it does not have, it refuses to forget, which is as good.
+            self.platform.call_host(host, &bpf_host::Request::Detach { program: program.id }, None);
+            for map in &program.maps {
+                self.platform.call_host(host, &bpf_host::Request::RemoveMap { slot: map.slot }, None);
+            }
+            let code = bpf_host::Request::RemoveCode { page: program.code_page, pages: program.code_pages };
+            self.platform.call_host(host, &code, None);
             let placed = place_maps(&mut self.platform, program)
                 .and_then(|()| place_code(&mut self.platform, program, attached, None));
             failed += placed.is_err() as usize;

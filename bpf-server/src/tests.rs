@@ -407,6 +407,9 @@ fn a_restarted_host_gets_its_programs_again() {
     assert_eq!(l.check_hosts(), [(HostId(0), 1, 0)]);
     assert!(!sample(&mut l, 1) && sample(&mut l, 200));
     assert_eq!(counts(&mut l, id), [2, 1], "the maps kept their contents");
+    // A host that has the program already (it was loaded while the host came up) ends in the same state.
+    assert_eq!(l.host_restarted(HostId(0)), (1, 0));
+    assert!(!sample(&mut l, 1) && sample(&mut l, 200));
     // Where a new host does not take it, the program stays loaded and detached.
     l.platform().calls_left = 2;
     assert_eq!(l.host_restarted(HostId(0)), (1, 1));
