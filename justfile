@@ -51,6 +51,12 @@ bundle manifest="platform/qemu-aarch64/system.toml" output="target/axiom/qemu-aa
     @mkdir -p "$(dirname "{{ output }}")"
     @{{ bin }}/axiom-compose "{{ manifest }}" -o "{{ output }}.bundle" --report "{{ output }}.report" --images {{ images }} --blobs {{ out }}/programs
 
+# The Raspberry Pi 5's device tree from our own source
+[private]
+dtb-rpi5:
+    @mkdir -p {{ out }}/rpi5
+    @dtc -I dts -O dtb -o {{ out }}/rpi5/bcm2712-axiom.dtb platform/rpi5/bcm2712-axiom.dts
+
 # All tests: host, lint, then the system in QEMU
 test: lint test-host test-system
 
