@@ -31,19 +31,19 @@ pub fn invoke_context(args: &Args, sc: Ptr<SchedContext>) -> Invoked {
 
 fn bind(args: &Args, sc: Ptr<SchedContext>) -> Invoked {
     args.need(0, 1)?;
-    let cap = args.cap_slot(0)?.cap();
-    if sc.tcb.get().is_some() || sc.ntfn.get().is_some() {
-        return Err(Stop::IllegalOperation);
-    }
-    match cap {
+    // A context may serve a thread and a notification at once: each kind is refused only by its own.
+    match args.cap_slot(0)?.cap() {
         Cap::Tcb { tcb } => {
-            if tcb.sc.get().is_some() || (tcb.is_blocked() && !sched::is_released(sc)) {
+            if sc.tcb.get().is_some()
+                || tcb.sc.get().is_some()
+                || (tcb.is_blocked() && !sched::is_released(sc))
+            {
                 return Err(Stop::IllegalOperation);
             }
             sched::bind_tcb(sc, tcb);
         }
         Cap::Notification { ntfn, .. } => {
-            if ntfn.sc.get().is_some() {
+            if sc.ntfn.get().is_some() || ntfn.sc.get().is_some() {
                 return Err(Stop::IllegalOperation);
             }
             ntfn.sc.set(Some(sc));
