@@ -1,6 +1,6 @@
 //! The checks: each makes its objects, and says what it found.
-use crate::say;
-use crate::world::{self as w, World};
+use axiom_root_test::say;
+use axiom_root_test::world::{self as w, World};
 use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use sel4_sys::cap::init;
 use sel4_sys::object::kind;

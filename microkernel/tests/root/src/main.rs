@@ -4,55 +4,9 @@
 
 mod checks;
 mod rules;
-mod world;
 
-use core::fmt::{self, Write};
-use sel4_sys::{BootInfo, stubs};
-
-core::arch::global_asm!(
-    ".global _start",
-    "_start:",
-    "adrp x9, {stack}",
-    "add x9, x9, #:lo12:{stack}",
-    "add sp, x9, #{size}",
-    "mov x29, xzr",
-    "bl root_main",
-    "b .",
-    stack = sym STACK,
-    size = const STACK_SIZE,
-);
-
-const STACK_SIZE: usize = 32768;
-#[repr(C, align(16))]
-struct Stack(core::cell::UnsafeCell<[u8; STACK_SIZE]>);
-// SAFETY: only the stack pointer uses it.
-unsafe impl Sync for Stack {}
-static STACK: Stack = Stack(core::cell::UnsafeCell::new([0; STACK_SIZE]));
-
-/// The kernel's debug UART.
-pub struct Debug;
-impl Write for Debug {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        text.bytes().for_each(stubs::debug_put_char);
-        Ok(())
-    }
-}
-
-/// Prints a line.
-#[macro_export]
-macro_rules! say {
-    ($($arg:tt)*) => {{ let _ = core::fmt::Write::write_fmt(&mut $crate::Debug, format_args!("{}\r\n", format_args!($($arg)*))); }};
-}
-
-#[panic_handler]
-fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    say!("root-test: {info}");
-    say!("axiom: run ended: FAILED: the root test panicked");
-    stubs::debug_halt();
-    loop {
-        core::hint::spin_loop();
-    }
-}
+use axiom_root_test::{end, say, world};
+use sel4_sys::BootInfo;
 
 #[unsafe(no_mangle)]
 extern "C" fn root_main(info: &'static BootInfo) -> ! {
@@ -81,13 +35,5 @@ extern "C" fn root_main(info: &'static BootInfo) -> ! {
         failed += u32::from(!passed);
     }
     say!("root-test: {} checks, {failed} failed", checks::ALL.len() + rules::ALL.len());
-    if failed == 0 {
-        say!("axiom: run ended: ok");
-    } else {
-        say!("axiom: run ended: FAILED: {failed} kernel checks");
-    }
-    stubs::debug_halt();
-    loop {
-        core::hint::spin_loop();
-    }
+    if failed == 0 { end(None) } else { end(Some(format_args!("{failed} kernel checks"))) }
 }

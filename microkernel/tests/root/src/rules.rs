@@ -1,7 +1,7 @@
 //! Checks of rules that were once broken: each is the smallest program that showed the mistake.
 use crate::checks::{Check, same};
-use crate::say;
-use crate::world::{self as w, World};
+use axiom_root_test::say;
+use axiom_root_test::world::{self as w, World};
 use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use sel4_sys::cap::init;
 use sel4_sys::object::kind;

@@ -1,0 +1,67 @@
+//! What the kernel's test root tasks share: the entry, a console on the kernel's debug UART, objects and threads.
+//!
+//! A root task defines `extern "C" fn root_main(info: &'static BootInfo) -> !`. There is no runtime and no bundle: such a
+//! task is what any static ELF for an seL4 MCS BootInfo is to the kernel.
+#![no_std]
+
+pub mod world;
+
+use core::fmt::{self, Write};
+use sel4_sys::stubs;
+
+core::arch::global_asm!(
+    ".global _start",
+    "_start:",
+    "adrp x9, {stack}",
+    "add x9, x9, #:lo12:{stack}",
+    "add sp, x9, #{size}",
+    "mov x29, xzr",
+    "bl root_main",
+    "b .",
+    stack = sym STACK,
+    size = const STACK_SIZE,
+);
+
+const STACK_SIZE: usize = 32768;
+#[repr(C, align(16))]
+struct Stack(core::cell::UnsafeCell<[u8; STACK_SIZE]>);
+// SAFETY: only the stack pointer uses it.
+unsafe impl Sync for Stack {}
+static STACK: Stack = Stack(core::cell::UnsafeCell::new([0; STACK_SIZE]));
+
+/// The kernel's debug UART.
+pub struct Debug;
+impl Write for Debug {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.bytes().for_each(stubs::debug_put_char);
+        Ok(())
+    }
+}
+
+/// Prints a line.
+#[macro_export]
+macro_rules! say {
+    ($($arg:tt)*) => {{ let _ = core::fmt::Write::write_fmt(&mut $crate::Debug, format_args!("{}\r\n", format_args!($($arg)*))); }};
+}
+
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    say!("root task: {info}");
+    say!("axiom: run ended: FAILED: the root task panicked");
+    stubs::debug_halt();
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
+/// Ends the run: what failed, or nothing.
+pub fn end(failed: Option<fmt::Arguments<'_>>) -> ! {
+    match failed {
+        None => say!("axiom: run ended: ok"),
+        Some(what) => say!("axiom: run ended: FAILED: {what}"),
+    }
+    stubs::debug_halt();
+    loop {
+        core::hint::spin_loop();
+    }
+}
