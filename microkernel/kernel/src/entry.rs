@@ -1,7 +1,6 @@
 //! Kernel entry from user space: system calls, faults and interrupts, each ending in the scheduler.
 use crate::arch;
 use crate::cspace;
-use crate::fast;
 use crate::fault;
 use crate::interrupt;
 use crate::invoke::{self, Mode};
@@ -20,14 +19,11 @@ const SEND: Mode = Mode { call: false, blocking: true, can_donate: false, first_
 const NB_SEND: Mode = Mode { call: false, blocking: false, can_donate: false, first_phase: false };
 const FIRST_PHASE: Mode = Mode { call: false, blocking: false, can_donate: true, first_phase: true };
 
-/// A system call of the current thread. Afterwards the thread to return to is current.
+/// A system call of the current thread that has no short way (`fast`), or not in its case. Afterwards the thread to return
+/// to is current.
+#[inline(always)]
 pub fn system_call(number: i64) {
     let tcb = node().current();
-    match number {
-        syscall::CALL if fast::call(tcb) => return,
-        syscall::REPLY_RECV if fast::reply_recv(tcb) => return,
-        _ => {}
-    }
     sched::update_timestamp();
     // Calls that only read or print do not ask for budget.
     if !(syscall::YIELD..=syscall::CALL).contains(&number) {

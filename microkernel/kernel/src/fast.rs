@@ -1,22 +1,29 @@
-//! The short way through the kernel for a client that calls a passive server and for the server's answer.
+//! The short ways through the kernel: calls and answers, signals that wake nobody, polls.
 //!
-//! Both threads run on one scheduling context, which only changes hands: no time is charged, no timer is set, no queue
-//! of ready threads is touched, and the budget's own interrupt stays armed. Everything that needs more than that is
-//! found out before anything is changed, and goes the ordinary way (`entry`, `ipc`), which does the same and is the
-//! specification of this file.
+//! A call to a passive server and its answer run on one scheduling context, which only changes hands: no time is charged,
+//! no timer is set, no queue of ready threads is touched, and the budget's own interrupt stays armed. A server with a
+//! context of its own costs what changing contexts costs. A signal that nobody waits for, and a poll, change the
+//! notification and nothing else; their time is charged with the next call that asks for it. Everything that needs more is
+//! found out before anything is changed, and goes the ordinary way (`entry`, `ipc`, `notify`), which does the same and is
+//! the specification of this file.
 use crate::arch;
 use crate::cspace;
+use crate::ipc;
 use crate::message;
 use crate::node::{Node, node};
+use crate::notify;
+use crate::sched;
 use crate::trace;
 use axiom_objects::Ptr;
-use axiom_objects::object::{EndpointState, Fault, NotificationState, Reply, SchedContext, Tcb, ThreadState};
+use axiom_objects::object::{
+    Endpoint, EndpointState, Fault, Notification, NotificationState, Reply, SchedContext, Tcb, ThreadState,
+};
 use axiom_objects::queue::Ep;
 use axiom_objects::registers::{CAP, INFO, REPLY};
 use sel4_sys::message::FAST_REGISTERS;
 use sel4_sys::{CapRights, MessageInfo, ext::event};
 
-/// `Call` to a server that waits and has no scheduling context of its own. False if it is another case.
+/// `Call` to a server that waits. False if it is another case.
 #[inline(always)]
 pub fn call(tcb: Ptr<Tcb>) -> bool {
     let n = node();
@@ -34,16 +41,24 @@ pub fn call(tcb: Ptr<Tcb>) -> bool {
     let queue = ep.queue();
     let Some(server) = queue.head else { return false };
     let Some(reply) = server.reply.get() else { return false };
-    let Some(sc) = shared_context(n, tcb) else { return false };
-    if server.sc.get().is_some() || !runs_next(n, server) {
+    let Some(sc) = charged_context(n, tcb) else { return false };
+    let own = server.sc.get();
+    if !runs_next(n, server) || own.is_some_and(|own| !changes_to(n, sc, server, own)) {
         return false;
     }
     ep.set_queue(queue.remove::<Ep>(server), EndpointState::Receive);
     copy(tcb, info, badge, server);
-    // The call goes onto the context's stack, and the context to the server.
     server.reply.set(None);
     reply.tcb.set(Some(tcb));
     tcb.reply.set(Some(reply));
+    tcb.state.set(ThreadState::BlockedOnReply);
+    server.state.set(ThreadState::Running);
+    if own.is_some() {
+        switch_to(n, server);
+        sched::switch_context(n);
+        return true;
+    }
+    // The call goes onto the context's stack, and the context to the server.
     if let Some(older) = sc.reply.get() {
         reply.prev.set(Some(older));
         older.next.set(Some(reply));
@@ -51,12 +66,12 @@ pub fn call(tcb: Ptr<Tcb>) -> bool {
     }
     reply.sc.set(Some(sc));
     sc.reply.set(Some(reply));
-    tcb.state.set(ThreadState::BlockedOnReply);
     hand_over(n, sc, tcb, server);
     true
 }
 
-/// `ReplyRecv` of a server to the newest caller of the context that it runs on, with nobody else waiting to send.
+/// `ReplyRecv` with nobody else waiting to send: of a passive server to the newest caller of the context that it runs on, or
+/// of a server with a context to a caller with a context.
 #[inline(always)]
 pub fn reply_recv(tcb: Ptr<Tcb>) -> bool {
     let n = node();
@@ -73,17 +88,30 @@ pub fn reply_recv(tcb: Ptr<Tcb>) -> bool {
         return false;
     }
     let Some(reply) = reply_argument(tcb) else { return false };
-    let Some(sc) = shared_context(n, tcb) else { return false };
+    let Some(sc) = charged_context(n, tcb) else { return false };
     let Some(client) = reply.tcb.get() else { return false };
-    if reply.sc.get() != Some(sc)
-        || client.state.get() != ThreadState::BlockedOnReply
+    if client.state.get() != ThreadState::BlockedOnReply
         || !matches!(client.fault.get(), Fault::None)
-        || client.sc.get().is_some()
         || !runs_next(n, client)
     {
         return false;
     }
+    let own = client.sc.get();
+    match own {
+        None if reply.sc.get() == Some(sc) => {}
+        // A call without a lent context is on no stack.
+        Some(own) if reply.is_alone() && sched::is_usable(own) && changes_to(n, sc, client, own) => {}
+        _ => return false,
+    }
     copy(tcb, info, 0, client);
+    client.reply.set(None);
+    client.state.set(ThreadState::Running);
+    if own.is_some() {
+        wait_again(tcb, ep, rights, reply);
+        switch_to(n, client);
+        sched::switch_context(n);
+        return true;
+    }
     // The call comes off the context's stack, and the context goes back.
     let older = reply.prev.take();
     if let Some(older) = older {
@@ -92,15 +120,124 @@ pub fn reply_recv(tcb: Ptr<Tcb>) -> bool {
     }
     sc.reply.set(older);
     reply.sc.set(None);
-    client.reply.set(None);
-    // The server waits again, with the same reply object.
-    reply.tcb.set(Some(tcb));
-    tcb.reply.set(Some(reply));
-    tcb.blocked_ep.set(Some(ep));
-    tcb.can_grant.set(rights.contains(CapRights::GRANT));
-    tcb.state.set(ThreadState::BlockedOnReceive);
-    ep.set_queue(ep.queue().insert_by_priority::<Ep>(tcb), EndpointState::Receive);
+    wait_again(tcb, ep, rights, reply);
     hand_over(n, sc, tcb, client);
+    true
+}
+
+/// The server waits for the next call, with the same reply object.
+#[inline(always)]
+fn wait_again(server: Ptr<Tcb>, ep: Ptr<Endpoint>, rights: CapRights, reply: Ptr<Reply>) {
+    reply.tcb.set(Some(server));
+    server.reply.set(Some(reply));
+    server.blocked_ep.set(Some(ep));
+    server.can_grant.set(rights.contains(CapRights::GRANT));
+    server.state.set(ThreadState::BlockedOnReceive);
+    ep.set_queue(ep.queue().insert_by_priority::<Ep>(server), EndpointState::Receive);
+}
+
+/// `Send`: a signal, or a message to a receiver that takes the core.
+#[inline(always)]
+pub fn send(tcb: Ptr<Tcb>) -> bool {
+    let Ok((_, cap)) = cspace::lookup(tcb, tcb.regs.get(CAP)) else { return false };
+    let info = MessageInfo(tcb.regs.get(INFO));
+    if info.extra_caps() != 0 {
+        return false;
+    }
+    if let Some((ntfn, badge, rights)) = cap.as_notification() {
+        rights.contains(CapRights::WRITE) && signal(tcb, ntfn, badge)
+    } else if let Some((ep, badge, rights)) = cap.as_endpoint() {
+        rights.contains(CapRights::WRITE) && deliver(tcb, ep, info, badge)
+    } else {
+        false
+    }
+}
+
+/// Signals: stores the badge, or wakes a thread that takes the core.
+#[inline(always)]
+fn signal(tcb: Ptr<Tcb>, ntfn: Ptr<Notification>, badge: u64) -> bool {
+    let state = ntfn.state.get();
+    let bound = ntfn.bound.get().filter(|bound| bound.state.get() == ThreadState::BlockedOnReceive);
+    let waiter = match state {
+        NotificationState::Waiting => ntfn.head.get(),
+        NotificationState::Idle => bound,
+        NotificationState::Active => None,
+    };
+    let Some(waiter) = waiter else {
+        trace::record(trace::class::SIGNAL, event::SIGNAL, 0, ntfn.addr() as u32);
+        let pending = if state == NotificationState::Active { ntfn.badge.get() } else { 0 };
+        ntfn.state.set(NotificationState::Active);
+        ntfn.badge.set(pending | badge);
+        return true;
+    };
+    if !takes_core(tcb, waiter) {
+        return false;
+    }
+    trace::record(trace::class::SIGNAL, event::SIGNAL, 0, ntfn.addr() as u32);
+    match state {
+        NotificationState::Waiting => notify::take_waiter(ntfn, waiter),
+        _ => ipc::cancel(waiter),
+    }
+    waiter.regs.set(CAP, badge);
+    give_core(tcb, waiter);
+    true
+}
+
+/// Sends a message to a receiver that takes the core.
+#[inline(always)]
+fn deliver(tcb: Ptr<Tcb>, ep: Ptr<Endpoint>, info: MessageInfo, badge: u64) -> bool {
+    if ep.state() != EndpointState::Receive {
+        return false;
+    }
+    let queue = ep.queue();
+    let Some(receiver) = queue.head else { return false };
+    if !takes_core(tcb, receiver) {
+        return false;
+    }
+    ep.set_queue(queue.remove::<Ep>(receiver), EndpointState::Receive);
+    copy(tcb, info, badge, receiver);
+    if let Some(reply) = receiver.reply.take() {
+        reply.tcb.set(None);
+    }
+    give_core(tcb, receiver);
+    true
+}
+
+/// Whether `to`, once it is woken, runs at once on its own context instead of the running thread.
+#[inline(always)]
+fn takes_core(from: Ptr<Tcb>, to: Ptr<Tcb>) -> bool {
+    let n = node();
+    let (Some(sc), Some(own)) = (charged_context(n, from), to.sc.get()) else { return false };
+    to.priority.get() > from.priority.get()
+        && n.highest_ready().is_none_or(|ready| to.priority.get() > ready)
+        && changes_to(n, sc, to, own)
+}
+
+/// `to` runs; `from` is ready, before its equals.
+#[inline(always)]
+fn give_core(from: Ptr<Tcb>, to: Ptr<Tcb>) {
+    let n = node();
+    to.state.set(ThreadState::Running);
+    n.enqueue(from, true);
+    switch_to(n, to);
+    sched::switch_context(n);
+}
+
+/// Polls a notification that lends no scheduling context.
+#[inline(always)]
+pub fn poll(tcb: Ptr<Tcb>) -> bool {
+    let Ok((_, cap)) = cspace::lookup(tcb, tcb.regs.get(CAP)) else { return false };
+    let Some((ntfn, _, rights)) = cap.as_notification() else { return false };
+    let foreign = |bound: Ptr<Tcb>| bound != tcb;
+    let lends = ntfn.sc.get().is_some();
+    if !rights.contains(CapRights::READ) || ntfn.bound.get().is_some_and(foreign) || lends {
+        return false;
+    }
+    let active = ntfn.state.get() == NotificationState::Active;
+    if active {
+        ntfn.state.set(NotificationState::Idle);
+    }
+    tcb.regs.set(CAP, if active { ntfn.badge.get() } else { 0 });
     true
 }
 
@@ -112,8 +249,18 @@ fn reply_argument(tcb: Ptr<Tcb>) -> Option<Ptr<Reply>> {
 
 /// The context that time is charged to, if it is the thread's own.
 #[inline(always)]
-fn shared_context(n: &Node, tcb: Ptr<Tcb>) -> Option<Ptr<SchedContext>> {
+fn charged_context(n: &Node, tcb: Ptr<Tcb>) -> Option<Ptr<SchedContext>> {
     tcb.sc.get().filter(|sc| n.current_sc.get() == Some(*sc))
+}
+
+/// Whether the core may change from the context `from`, which has budget left, to `own` of `to`, which waits for nothing.
+#[inline(always)]
+fn changes_to(n: &Node, from: Ptr<SchedContext>, to: Ptr<Tcb>, own: Ptr<SchedContext>) -> bool {
+    sched::update_timestamp();
+    !to.in_release_queue.get()
+        && own.is_active()
+        && !own.sporadic.get()
+        && from.is_sufficient(n.consumed.get(), n.min_budget.get())
 }
 
 /// Whether no ready thread is more important than `tcb` will be.
@@ -143,6 +290,12 @@ fn hand_over(n: &Node, sc: Ptr<SchedContext>, from: Ptr<Tcb>, to: Ptr<Tcb>) {
     sc.tcb.set(Some(to));
     to.sc.set(Some(sc));
     to.state.set(ThreadState::Running);
+    switch_to(n, to);
+}
+
+/// `to` is the running thread.
+#[inline(always)]
+fn switch_to(n: &Node, to: Ptr<Tcb>) {
     trace::record(trace::class::SWITCH, event::SWITCH, 0, to.addr() as u32);
     arch::vspace::switch_to(to);
     arch::fpu::switch_to(to);

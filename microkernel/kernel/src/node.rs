@@ -23,10 +23,11 @@ pub enum Action {
     SwitchTo(Ptr<Tcb>),
 }
 
-/// A core's state.
+/// A core's state. What every system call touches comes first.
+#[repr(C)]
 pub struct Node {
-    /// The running thread; none only during boot.
-    current: Link<Tcb>,
+    /// The running thread.
+    current: Cell<Ptr<Tcb>>,
     /// The scheduling context that time is charged to; none while idle.
     pub current_sc: Link<SchedContext>,
     /// What to do on the way out.
@@ -50,20 +51,40 @@ pub struct Node {
     ready: [Cell<Ends>; PRIORITIES],
     ready_words: Cell<u64>,
     ready_bits: [Cell<u64>; PRIORITIES / 64],
-    irqs: [Slot; MAX_IRQS],
-    irq_active: [Cell<bool>; MAX_IRQS],
     work: Cell<u32>,
-    idle: IdleTcb,
 }
 
+/// The machine's interrupts: the notification of each, and whether a handler was issued.
+struct Interrupts {
+    slots: [Slot; MAX_IRQS],
+    active: [Cell<bool>; MAX_IRQS],
+}
+
+// SAFETY: one core runs in the kernel at a time, with interrupts masked; see the module's documentation.
+unsafe impl Sync for Interrupts {}
+
+static INTERRUPTS: Interrupts =
+    Interrupts { slots: [const { Slot::new() }; MAX_IRQS], active: [const { Cell::new(false) }; MAX_IRQS] };
+
 #[repr(align(2048))]
-struct IdleTcb(#[expect(dead_code, reason = "reached by address only")] core::mem::MaybeUninit<Tcb>);
+struct IdleTcb(core::mem::MaybeUninit<Tcb>);
+
+// SAFETY: one core runs in the kernel at a time, with interrupts masked; see the module's documentation.
+unsafe impl Sync for IdleTcb {}
+
+static IDLE: IdleTcb = IdleTcb(core::mem::MaybeUninit::zeroed());
+
+/// The idle thread.
+// SAFETY: all-zero bytes are a valid TCB.
+const IDLE_THREAD: Ptr<Tcb> = Ptr::from_static(unsafe { IDLE.0.assume_init_ref() });
 
 // SAFETY: one core runs in the kernel at a time, with interrupts masked; see the module's documentation.
 unsafe impl Sync for Node {}
 
-static NODE: Node = Node {
-    current: Cell::new(None),
+/// The state of the one core. Its address is in the core's own register (`arch::cpu::own_data`) before the first Rust
+/// function runs.
+pub static NODE: Node = Node {
+    current: Cell::new(IDLE_THREAD),
     current_sc: Cell::new(None),
     action: Cell::new(Action::Resume),
     now: Cell::new(0),
@@ -77,54 +98,46 @@ static NODE: Node = Node {
     ready: [const { Cell::new(Ends { head: None, tail: None }) }; PRIORITIES],
     ready_words: Cell::new(0),
     ready_bits: [const { Cell::new(0) }; PRIORITIES / 64],
-    irqs: [const { Slot::new() }; MAX_IRQS],
-    irq_active: [const { Cell::new(false) }; MAX_IRQS],
     work: Cell::new(0),
-    idle: IdleTcb(core::mem::MaybeUninit::zeroed()),
 };
 
 /// This core's state.
 #[inline(always)]
 pub fn node() -> &'static Node {
-    &NODE
+    // SAFETY: boot put the address of this core's node there, and nothing else is ever put there.
+    unsafe { &*(crate::arch::cpu::own_data() as *const Node) }
 }
 
 impl Node {
     /// The running thread.
     #[inline(always)]
     pub fn current(&self) -> Ptr<Tcb> {
-        match self.current.get() {
-            Some(tcb) => tcb,
-            None => self.idle(),
-        }
+        self.current.get()
     }
 
     /// Makes `tcb` the running thread.
     pub fn set_current(&self, tcb: Ptr<Tcb>) {
-        self.current.set(Some(tcb));
+        self.current.set(tcb);
     }
 
     /// The idle thread.
     pub fn idle(&self) -> Ptr<Tcb> {
-        // SAFETY: the idle thread is part of this static, and all-zero bytes are a valid TCB.
-        unsafe { Ptr::new((&raw const self.idle).expose_provenance()) }
+        IDLE_THREAD
     }
 
     /// Prepares the idle thread.
     pub fn init(&self) {
-        let idle = self.idle();
-        idle.state.set(ThreadState::Idle);
-        self.set_current(idle);
+        self.idle().state.set(ThreadState::Idle);
     }
 
     /// The slot with the notification of an interrupt.
     pub fn irq_slot(&self, irq: u32) -> Option<Ptr<Slot>> {
-        NODE.irqs.get(irq as usize).map(Ptr::from_static)
+        INTERRUPTS.slots.get(irq as usize).map(Ptr::from_static)
     }
 
     /// Whether a handler was issued for the interrupt.
     pub fn irq_active(&self, irq: u32) -> &Cell<bool> {
-        &self.irq_active[irq as usize]
+        &INTERRUPTS.active[irq as usize]
     }
 
     /// Puts a thread into its ready queue, at its head or tail.

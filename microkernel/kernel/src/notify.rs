@@ -36,12 +36,18 @@ pub fn signal(ntfn: Ptr<Notification>, badge: u64) {
         },
         NotificationState::Waiting => {
             if let Some(tcb) = ntfn.head.get() {
-                set_queue(ntfn, queue(ntfn).remove::<Ep>(tcb));
-                tcb.blocked_ntfn.set(None);
+                take_waiter(ntfn, tcb);
                 wake(ntfn, tcb, badge);
             }
         }
     }
+}
+
+/// Takes a thread out of those that wait; its state is the caller's business.
+#[inline(always)]
+pub fn take_waiter(ntfn: Ptr<Notification>, tcb: Ptr<Tcb>) {
+    set_queue(ntfn, queue(ntfn).remove::<Ep>(tcb));
+    tcb.blocked_ntfn.set(None);
 }
 
 fn wake(ntfn: Ptr<Notification>, tcb: Ptr<Tcb>, badge: u64) {

@@ -238,9 +238,8 @@ pub fn schedule() {
         choose(n);
         n.action.set(Action::Resume);
     }
-    switch_context(n);
-    if n.reprogram.replace(false) {
-        set_next_interrupt(n);
+    if n.reprogram.get() || n.current_sc.get() != n.current().sc.get() {
+        switch_context(n);
     }
 }
 
@@ -286,18 +285,19 @@ fn switch_to(tcb: Ptr<Tcb>) {
     }
 }
 
-fn switch_context(n: &Node) {
+/// Time goes to the context that used it, from now on it goes to the chosen thread's, and the timer is set for that one.
+#[inline(never)]
+pub fn switch_context(n: &Node) {
     let sc = n.current().sc.get();
-    if n.current_sc.get() != sc {
-        n.reprogram.set(true);
-        if let Some(sc) = sc.filter(|s| s.is_active() && !s.sporadic.get()) {
-            unblock(sc);
-        }
+    if n.current_sc.get() != sc
+        && let Some(sc) = sc.filter(|s| s.is_active() && !s.sporadic.get())
+    {
+        sc.unblock(n.now.get(), slack());
     }
-    if n.reprogram.get() {
-        commit_time();
-    }
+    commit_time();
     n.current_sc.set(sc);
+    n.reprogram.set(false);
+    set_next_interrupt(n);
 }
 
 fn set_next_interrupt(n: &Node) {

@@ -291,6 +291,14 @@ pub struct Reply {
     pub sc: Link<SchedContext>,
 }
 
+impl Reply {
+    /// Whether it is on no call stack: no context travelled with the call that it answers.
+    #[inline(always)]
+    pub fn is_alone(&self) -> bool {
+        self.prev.get().is_none() && self.next.get().is_none() && self.sc.get().is_none()
+    }
+}
+
 /// A piece of budget: `amount` may be used from `time` on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]

@@ -190,6 +190,9 @@ _start:
     adrp x9, axiom_vectors
     add x9, x9, #:lo12:axiom_vectors
     msr vbar_el1, x9
+    adrp x9, {node}
+    add x9, x9, #:lo12:{node}
+    msr tpidr_el1, x9
     adrp x9, {stack}
     add x9, x9, #:lo12:{stack}
     add sp, x9, #{stack_size}
@@ -198,8 +201,7 @@ _start:
     mov x2, x20
     mov x29, xzr
     mov x30, xzr
-    bl axiom_boot
-    b axiom_return
+    b axiom_boot
     .ltorg
     "#,
     image_l1 = sym paging::IMAGE_L1,
@@ -219,12 +221,13 @@ _start:
     block_data_hi = const paging::KERNEL_DATA >> 48,
     block_text_lo = const (paging::KERNEL_TEXT & 0xffff) & !2,
     block_text_hi = const paging::KERNEL_TEXT >> 48,
+    node = sym crate::node::NODE,
     stack = sym super::trap::STACK,
     stack_size = const super::trap::STACK_SIZE,
 );
 
 #[unsafe(no_mangle)]
-extern "C" fn axiom_boot(dtb: u64, image: u64, entry_counter: u64) -> *const axiom_objects::Tcb {
+extern "C" fn axiom_boot(dtb: u64, image: u64, entry_counter: u64) -> ! {
     crate::boot::start(dtb, image, entry_counter);
-    super::trap::next()
+    super::trap::leave()
 }

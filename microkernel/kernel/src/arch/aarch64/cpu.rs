@@ -21,6 +21,15 @@ macro_rules! write {
 }
 pub(crate) use {read, write};
 
+/// The address in this core's own register, which boot set to the core's state.
+#[inline(always)]
+pub fn own_data() -> usize {
+    let address: usize;
+    // SAFETY: reading the register has no effect; its value never changes after boot, so readings may be shared.
+    unsafe { asm!("mrs {}, tpidr_el1", out(reg) address, options(pure, nomem, nostack, preserves_flags)) };
+    address
+}
+
 /// How the firmware is called.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Conduit {

@@ -6,11 +6,13 @@
 use super::fpu;
 use crate::arch;
 use crate::entry;
+use crate::fast;
 use crate::node::node;
 use crate::print::println;
-use axiom_objects::object::{Fault, Tcb, ThreadState};
+use axiom_objects::object::{Fault, ThreadState};
 use axiom_objects::registers as r;
 use core::arch::global_asm;
+use sel4_sys::syscall;
 
 global_asm!(
     r#"
@@ -82,31 +84,31 @@ axiom_synchronous:
     b.ne 1f
     sub x20, x20, #4
     str x20, [sp, #288]
-    mov x0, x7
     kernel_stack
-    bl axiom_system_call
-    b axiom_return
+    cmn x7, #1
+    b.eq axiom_call
+    cmn x7, #2
+    b.eq axiom_reply_recv
+    mov x0, x7
+    b axiom_system_call
 
 axiom_asynchronous:
     str x20, [sp, #288]
     kernel_stack
-    bl axiom_interrupt
-    b axiom_return
+    b axiom_interrupt
 
 axiom_system_error:
     str x20, [sp, #288]
     mrs x0, esr_el1
     mrs x1, far_el1
     kernel_stack
-    bl axiom_serror
-    b axiom_return
+    b axiom_serror
 
 1:  str x20, [sp, #288]
     mov x0, x1
     mrs x1, far_el1
     kernel_stack
-    bl axiom_exception
-    // fall through
+    b axiom_exception
 
     .global axiom_return
 axiom_return:
@@ -166,37 +168,80 @@ unsafe impl<const N: usize> Sync for Stack<N> {}
 pub static STACK: Stack<STACK_SIZE> = Stack(core::cell::UnsafeCell::new([0; STACK_SIZE]));
 static PANIC_STACK: Stack<PANIC_STACK_SIZE> = Stack(core::cell::UnsafeCell::new([0; PANIC_STACK_SIZE]));
 
-/// The register file to load: the current thread's, once there is one that is not idle.
+/// Leaves the kernel: to the current thread, once there is one that is not idle. The stack is given up with all that is on
+/// it; the next entry starts at its top.
 #[inline(always)]
-pub fn next() -> *const Tcb {
+pub fn leave() -> ! {
     while node().current().state.get() == ThreadState::Idle {
-        arch::cpu::wait_for_interrupt();
-        entry::interrupt();
+        wait();
     }
-    node().current().regs.address() as *const Tcb
+    resume()
 }
 
-#[unsafe(no_mangle)]
-extern "C" fn axiom_system_call(number: i64) -> *const Tcb {
-    entry::system_call(number);
-    next()
+/// [`leave`] when the current thread is known not to be idle.
+#[inline(always)]
+fn resume() -> ! {
+    let registers = node().current().regs.address();
+    // SAFETY: the register file of a live thread; nothing on the stack is used again.
+    unsafe { core::arch::asm!("b axiom_return", in("x0") registers, options(noreturn)) }
 }
 
-#[unsafe(no_mangle)]
-extern "C" fn axiom_interrupt() -> *const Tcb {
+#[cold]
+fn wait() {
+    arch::cpu::wait_for_interrupt();
     entry::interrupt();
-    next()
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn axiom_serror(esr: u64, far: u64) -> *const Tcb {
+extern "C" fn axiom_call() -> ! {
+    if fast::call(node().current()) {
+        resume()
+    }
+    axiom_slow_system_call(syscall::CALL)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn axiom_reply_recv() -> ! {
+    if fast::reply_recv(node().current()) {
+        resume()
+    }
+    axiom_slow_system_call(syscall::REPLY_RECV)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn axiom_system_call(number: i64) -> ! {
+    let done = match number {
+        syscall::SEND => fast::send(node().current()),
+        syscall::NB_WAIT => fast::poll(node().current()),
+        _ => false,
+    };
+    if done {
+        resume()
+    }
+    axiom_slow_system_call(number)
+}
+
+#[inline(never)]
+extern "C" fn axiom_slow_system_call(number: i64) -> ! {
+    entry::system_call(number);
+    leave()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn axiom_interrupt() -> ! {
+    entry::interrupt();
+    leave()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn axiom_serror(esr: u64, far: u64) -> ! {
     let tcb = node().current();
     println!(
         "axiom: asynchronous external abort, esr {esr:#x} far {far:#x}, in thread '{}'",
         crate::print::Bytes(tcb)
     );
     entry::user_fault(Fault::UserException { number: esr, code: 0 });
-    next()
+    leave()
 }
 
 /// Exception classes (ESR_EL1.EC).
@@ -208,7 +253,7 @@ mod class {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn axiom_exception(esr: u64, far: u64) -> *const Tcb {
+extern "C" fn axiom_exception(esr: u64, far: u64) -> ! {
     match esr >> 26 & 0x3f {
         class::FPU if fpu::trap() => {}
         class::INSTRUCTION_ABORT | class::PC_ALIGNMENT => {
@@ -218,7 +263,7 @@ extern "C" fn axiom_exception(esr: u64, far: u64) -> *const Tcb {
         class::DATA_ABORT => entry::user_fault(Fault::Vm { addr: far, fsr: esr, instruction: false }),
         _ => entry::user_fault(Fault::UserException { number: esr, code: 0 }),
     }
-    next()
+    leave()
 }
 
 #[unsafe(no_mangle)]
