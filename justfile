@@ -96,6 +96,12 @@ bench: build
       {{ bin }}/axiom-bench-report results "{{ out }}/logs/bench-$kind.log" "bench/results/qemu-aarch64-$kind.jsonl" --command "just bench ($kind)"
     done
 
+# The kernel's operations in instructions, from a plain root task: target/axiom/logs/bench-kernel.log
+bench-kernel cpu="cortex-a53": kernel tools
+    @{{ cargo }} server build -q --profile system -p axiom-root-test
+    @{{ bin }}/axiom-runner --quiet --icount --no-sensors --name bench-kernel --timeout 60 --cpu "{{ cpu }}" --bundle "{{ images }}/axiom-kernel-bench"
+    @{{ bin }}/axiom-bench-report markdown "{{ out }}/logs/bench-kernel.log"
+
 # docs/src/benchmarks.md from its template and bench/results/
 bench-docs: tools
     @{{ bin }}/axiom-bench-report docs docs/benchmarks.template.md docs/src/benchmarks.md icount=bench/results/qemu-aarch64-icount.jsonl tcg=bench/results/qemu-aarch64-tcg.jsonl

@@ -34,10 +34,10 @@ pub fn resolve_packed(root: Packed, cptr: u64, depth: u32) -> Result<(Ptr<Slot>,
     }
 }
 
-/// [`resolve_packed`] for a capability that is unpacked already.
+/// [`resolve_packed`], out of line.
 #[inline(never)]
-pub fn resolve(root: Cap, cptr: u64, depth: u32) -> Result<(Ptr<Slot>, u32), LookupFailure> {
-    resolve_packed(root.pack(), cptr, depth)
+pub fn resolve(root: Packed, cptr: u64, depth: u32) -> Result<(Ptr<Slot>, u32), LookupFailure> {
+    resolve_packed(root, cptr, depth)
 }
 
 const fn mask(bits: u32) -> u64 {

@@ -361,7 +361,7 @@ fn transfer_caps(
 
 fn receive_slot(to: Ptr<Tcb>, buffer: Buffer) -> Option<Ptr<Slot>> {
     let (cnode, index, depth) = message::receive_slot(buffer);
-    let (_, root) = cspace::lookup_cap(to, cnode).ok()?;
+    let (_, root) = cspace::lookup(to, cnode).ok()?;
     if !(1..=64).contains(&depth) {
         return None;
     }

@@ -7,12 +7,12 @@ use axiom_objects::{Cap, Ptr, Slot, slot};
 use sel4_sys::{Badge, CNodeCapData, CapRights, label};
 
 /// Invokes a CNode capability.
-pub fn invoke(args: &Args, cnode: Cap) -> Invoked {
+pub fn invoke(args: &Args) -> Invoked {
     if !(label::CNODE_REVOKE..=label::CNODE_ROTATE).contains(&args.label) {
         return Err(Stop::IllegalOperation);
     }
     args.need(2, 0)?;
-    let dest = target_slot(cnode, args.word(0), args.word(1), false)?;
+    let dest = target_slot(args.slot.packed(), args.word(0), args.word(1), false)?;
     match args.label {
         label::CNODE_COPY | label::CNODE_MINT | label::CNODE_MOVE | label::CNODE_MUTATE => {
             transfer(args, dest)
@@ -26,7 +26,7 @@ pub fn invoke(args: &Args, cnode: Cap) -> Invoked {
 
 fn source(args: &Args, cap: usize, index: usize) -> Result<Ptr<Slot>, Stop> {
     let depth = args.word(index + 1);
-    let slot = target_slot(args.cap_slot(cap)?.cap(), args.word(index), depth, true)?;
+    let slot = target_slot(args.cap_slot(cap)?.packed(), args.word(index), depth, true)?;
     if slot.is_empty() {
         let failure = LookupFailure::Missing { bits_left: depth as u32 };
         return Err(Stop::FailedLookup { source: true, failure });
@@ -69,8 +69,8 @@ fn transfer(args: &Args, dest: Ptr<Slot>) -> Invoked {
 fn rotate(args: &Args, dest: Ptr<Slot>) -> Invoked {
     args.need(8, 2)?;
     let (pivot_data, src_data) = (args.word(2), args.word(5));
-    let src = target_slot(args.cap_slot(1)?.cap(), args.word(6), args.word(7), true)?;
-    let pivot = target_slot(args.cap_slot(0)?.cap(), args.word(3), args.word(4), false)?;
+    let src = target_slot(args.cap_slot(1)?.packed(), args.word(6), args.word(7), true)?;
+    let pivot = target_slot(args.cap_slot(0)?.packed(), args.word(3), args.word(4), false)?;
     if pivot == src || pivot == dest {
         return Err(Stop::IllegalOperation);
     }

@@ -23,7 +23,7 @@ pub fn invoke_control(args: &Args) -> Invoked {
     if node().irq_active(irq).get() || irq == arch::timer::irq() {
         return Err(Stop::RevokeFirst);
     }
-    let dest = target_slot(args.cap_slot(0)?.cap(), args.word(first), args.word(first + 1), false)?;
+    let dest = target_slot(args.cap_slot(0)?.packed(), args.word(first), args.word(first + 1), false)?;
     ensure_empty(dest)?;
     if let Some(edge) = trigger {
         arch::irq::set_trigger(irq, edge);

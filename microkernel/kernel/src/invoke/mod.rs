@@ -7,6 +7,7 @@ use crate::message::{self, Buffer};
 use crate::node::node;
 use crate::notify;
 use crate::sched::set_state;
+use axiom_objects::cap::Packed;
 use axiom_objects::object::{Fault, LookupFailure, Tcb, ThreadState};
 use axiom_objects::registers::INFO;
 use axiom_objects::{Cap, Ptr, Slot};
@@ -137,11 +138,10 @@ pub fn invoke(cptr: u64, mode: Mode) {
         Ok(found) => found,
         Err(failure) => return not_found(tcb, mode, cptr, failure),
     };
-    if info.extra_caps() > 0
-        && let Some((addr, failure)) = unresolved_extra(tcb, info)
-    {
-        return lookup_failed(tcb, mode, addr, failure);
-    }
+    let caps = match extra_caps(tcb, info) {
+        Ok(caps) => caps,
+        Err((addr, failure)) => return lookup_failed(tcb, mode, addr, failure),
+    };
     if let Some((ep, badge, rights)) = cap.as_endpoint()
         && rights.contains(CapRights::WRITE)
     {
@@ -170,7 +170,7 @@ pub fn invoke(cptr: u64, mode: Mode) {
             message::set_reply(tcb, 0, &[]);
         }
     } else {
-        invoke_object(tcb, info, mode, slot, cap.unpack());
+        invoke_object(tcb, info, mode, slot, caps);
     }
 }
 
@@ -190,14 +190,20 @@ fn not_found(tcb: Ptr<Tcb>, mode: Mode, cptr: u64, failure: LookupFailure) {
     }
 }
 
-/// The first capability pointer of the message that leads nowhere: that is a fault of the sender, whatever it invokes.
-#[cold]
-fn unresolved_extra(tcb: Ptr<Tcb>, info: MessageInfo) -> Option<(u64, LookupFailure)> {
-    let buffer = message::buffer(tcb, false)?;
-    (0..info.extra_caps()).find_map(|i| {
-        let cptr = message::extra_cap(buffer, i);
-        cspace::lookup_slot(tcb, cptr).err().map(|failure| (cptr, failure))
-    })
+/// The slots that the message's capability pointers name. One that leads nowhere is a fault of the sender, whatever it
+/// invokes.
+#[inline(always)]
+fn extra_caps(tcb: Ptr<Tcb>, info: MessageInfo) -> Result<[Option<Ptr<Slot>>; 3], (u64, LookupFailure)> {
+    let mut slots = [None; 3];
+    if info.extra_caps() > 0
+        && let Some(buffer) = message::buffer(tcb, false)
+    {
+        for (i, slot) in slots.iter_mut().enumerate().take(info.extra_caps()) {
+            let cptr = message::extra_cap(buffer, i);
+            *slot = Some(cspace::lookup_slot(tcb, cptr).map_err(|failure| (cptr, failure))?);
+        }
+    }
+    Ok(slots)
 }
 
 #[cold]
@@ -208,7 +214,14 @@ fn lookup_failed(tcb: Ptr<Tcb>, mode: Mode, addr: u64, failure: LookupFailure) {
 }
 
 #[inline(never)]
-fn invoke_object(tcb: Ptr<Tcb>, info: MessageInfo, mode: Mode, slot: Ptr<Slot>, cap: Cap) {
+fn invoke_object(
+    tcb: Ptr<Tcb>,
+    info: MessageInfo,
+    mode: Mode,
+    slot: Ptr<Slot>,
+    caps: [Option<Ptr<Slot>>; 3],
+) {
+    let cap = slot.cap();
     if mode.first_phase
         && matches!(
             cap,
@@ -228,14 +241,9 @@ fn invoke_object(tcb: Ptr<Tcb>, info: MessageInfo, mode: Mode, slot: Ptr<Slot>, 
         slot,
         length: info.length().min(sel4_sys::message::MAX_LENGTH),
         buffer,
-        caps: [None; 3],
+        caps,
     };
-    if let Some(b) = buffer {
-        for i in 0..info.extra_caps() {
-            let cptr = message::extra_cap(b, i);
-            args.caps[i] = cspace::lookup_slot(tcb, cptr).ok();
-        }
-    } else {
+    if buffer.is_none() {
         args.length = args.length.min(sel4_sys::message::FAST_REGISTERS);
     }
     set_state(tcb, ThreadState::Restart);
@@ -269,7 +277,7 @@ fn invoke_object(tcb: Ptr<Tcb>, info: MessageInfo, mode: Mode, slot: Ptr<Slot>, 
 fn dispatch(args: &Args, cap: Cap) -> Invoked {
     match cap {
         Cap::Untyped { .. } => untyped::invoke(args, cap),
-        Cap::CNode { .. } => cnode::invoke(args, cap),
+        Cap::CNode { .. } => cnode::invoke(args),
         Cap::Tcb { tcb } => tcb::invoke(args, tcb),
         Cap::SchedContext { sc, .. } => sched::invoke_context(args, sc),
         Cap::SchedControl { .. } => sched::invoke_control(args),
@@ -326,8 +334,8 @@ fn one(words: &mut [u64; 5], value: u64) -> usize {
 }
 
 /// The slot at `index`, `depth` bits below `root`.
-pub fn target_slot(root: Cap, index: u64, depth: u64, source: bool) -> Result<Ptr<Slot>, Stop> {
-    if !matches!(root, Cap::CNode { .. }) {
+pub fn target_slot(root: Packed, index: u64, depth: u64, source: bool) -> Result<Ptr<Slot>, Stop> {
+    if root.as_cnode().is_none() {
         return Err(Stop::FailedLookup { source, failure: LookupFailure::InvalidRoot });
     }
     if !(1..=64).contains(&depth) {

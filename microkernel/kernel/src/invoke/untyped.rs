@@ -68,9 +68,9 @@ fn decode(args: &Args, _device: bool) -> Result<Request, Stop> {
     if too_small {
         return Err(Stop::InvalidArgument(1));
     }
-    let root = args.cap_slot(0)?.cap();
-    let node = if depth == 0 { root } else { target_slot(root, index, depth, false)?.cap() };
-    let Cap::CNode { base, radix, .. } = node else {
+    let root = args.cap_slot(0)?.packed();
+    let node = if depth == 0 { root } else { target_slot(root, index, depth, false)?.packed() };
+    let Some((base, radix, ..)) = node.as_cnode() else {
         let failure = LookupFailure::Missing { bits_left: depth as u32 };
         return Err(Stop::FailedLookup { source: false, failure });
     };

@@ -189,7 +189,7 @@ pub fn invoke(args: &Args, cap: Cap) -> Invoked {
 
 /// The address space in capability argument 0.
 fn vspace_argument(args: &Args) -> Result<(PhysAddr, u16), Stop> {
-    let Cap::VSpace { base, asid: Some(asid) } = args.cap_slot(0)?.cap() else {
+    let Some((base, asid)) = args.cap_slot(0)?.packed().as_mapped_vspace() else {
         return Err(Stop::InvalidCapability(1));
     };
     match root_of(asid) {
@@ -372,7 +372,7 @@ fn make_pool(args: &Args) -> Invoked {
     if slot::first_child(untyped).is_some() {
         return Err(Stop::RevokeFirst);
     }
-    let dest = target_slot(args.cap_slot(1)?.cap(), args.word(0), args.word(1), false)?;
+    let dest = target_slot(args.cap_slot(1)?.packed(), args.word(0), args.word(1), false)?;
     ensure_empty(dest)?;
     untyped.update(Cap::Untyped { base, bits, device: false, free: 1 << bits });
     cpu::zero(base, 4096);

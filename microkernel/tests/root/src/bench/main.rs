@@ -20,7 +20,9 @@ use table::Table;
 extern "C" fn root_main(info: &'static BootInfo) -> ! {
     let mut world = World::new(info);
     if !table::counts_instructions() {
-        end(Some(format_args!("PMCCNTR_EL0 does not count instructions here: start QEMU with -icount shift=0")));
+        end(Some(format_args!(
+            "PMCCNTR_EL0 does not count instructions here: start QEMU with -icount shift=0"
+        )));
     }
     say!("{}", axiom_bench_metrics::BEGIN);
     let mut table = Table::new();
@@ -28,5 +30,9 @@ extern "C" fn root_main(info: &'static BootInfo) -> ! {
     objects::measure(&mut world, &mut table);
     interrupts::measure(&mut world, &mut table, info);
     say!("{}", axiom_bench_metrics::END);
-    if table.missing == 0 { end(None) } else { end(Some(format_args!("{} metrics are missing", table.missing))) }
+    if table.missing == 0 {
+        end(None)
+    } else {
+        end(Some(format_args!("{} metrics are missing", table.missing)))
+    }
 }

@@ -79,12 +79,7 @@ fn pages(world: &mut World, table: &mut Table) -> Result<(), Error> {
     let mut result = Ok(());
     let spent = timed(|| {
         for i in 0..MANY {
-            let mapped = w::invoke(
-                CPtr(first + i),
-                label::PAGE_MAP,
-                &[init::VSPACE],
-                &[AT + i * 4096, 3, 7],
-            );
+            let mapped = w::invoke(CPtr(first + i), label::PAGE_MAP, &[init::VSPACE], &[AT + i * 4096, 3, 7]);
             if let Err(e) = mapped {
                 result = Err(e);
             }

@@ -36,10 +36,9 @@ impl Table {
             *to = from.saturating_sub(self.overhead) as f64 / operations as f64;
         }
         match Summary::of(&mut net[..count]) {
-            Some(summary) => say!(
-                "{}",
-                Metric { name, unit: Unit::Instructions, summary, overhead: self.overhead as f64 }
-            ),
+            Some(summary) => {
+                say!("{}", Metric { name, unit: Unit::Instructions, summary, overhead: self.overhead as f64 })
+            }
             None => self.miss(name, "no samples"),
         }
     }
