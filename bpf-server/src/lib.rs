@@ -11,6 +11,7 @@ extern crate alloc;
 mod loader;
 mod place;
 mod platform;
+mod rights;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -18,3 +19,4 @@ mod verify;
 pub use axiom_bpf_jit::Features;
 pub use loader::{Loader, Outcome};
 pub use platform::{Access, HostId, Platform, Stage};
+pub use rights::Rights;

@@ -1,6 +1,7 @@
 //! Loading, attaching, replacing, unloading, listing.
 
 use crate::place::Windows;
+use crate::rights::{Rights, Subject};
 use crate::verify;
 use crate::{Access, HostId, Platform, Stage};
 use alloc::format;
@@ -16,6 +17,7 @@ use axiom_proto::bpf::{
     Info, MAX_OBJECT, MAX_TEXT, MAX_VALUE, ProgramId, Refusal, Reply, Request, Setting, Source, Stages,
 };
 use axiom_proto::bpf_host::{self, MAP_WINDOW};
+use axiom_proto::gpio::Grants;
 
 /// Code is compiled into a buffer of this size first; it grows for larger programs.
 const CODE_BUFFER: usize = 16 << 10;
@@ -67,6 +69,7 @@ struct Loaded<M> {
     maps: Vec<LoadedMap>,
     worst_case: u64,
     memory: Option<M>,
+    grants: Grants,
 }
 
 impl<M> Loaded<M> {
@@ -98,6 +101,7 @@ pub struct Loader<P: Platform> {
     clients: Vec<Client>,
     stages: Stages,
     value: [u8; MAX_VALUE],
+    rights: Rights,
 }
 
 impl<P: Platform> Loader<P> {
@@ -117,7 +121,13 @@ impl<P: Platform> Loader<P> {
             clients: Vec::new(),
             stages: Stages::default(),
             value: [0; MAX_VALUE],
+            rights: Rights::default(),
         }
+    }
+
+    /// What the manifest grants to programs; without it they may use no line, channel or motor.
+    pub fn set_rights(&mut self, rights: Rights) {
+        self.rights = rights;
     }
 
     /// The system underneath.
@@ -258,10 +268,10 @@ impl<P: Platform> Loader<P> {
         let mut clock = StageClock { last: arrived, stages: Stages::default(), index: 0 };
         self.platform.trace(Stage::Begin, 0);
         match source {
-            Source::Inline(bytes) => self.load_bytes(bytes, wanted, &mut clock),
+            Source::Inline(bytes) => self.load_bytes(bytes, None, wanted, &mut clock),
             Source::Uploaded => {
                 let bytes = core::mem::take(&mut self.client(badge).upload);
-                self.load_bytes(&bytes, wanted, &mut clock)
+                self.load_bytes(&bytes, None, wanted, &mut clock)
             }
             Source::Blob(name) => {
                 let bytes = self.platform.blob(name).ok_or_else(|| {
@@ -270,7 +280,7 @@ impl<P: Platform> Loader<P> {
                         format!("no object '{name}' was given to bpf-server by the manifest"),
                     )
                 })?;
-                self.load_bytes(bytes, wanted, &mut clock)
+                self.load_bytes(bytes, Some(name), wanted, &mut clock)
             }
         }
     }
@@ -278,6 +288,7 @@ impl<P: Platform> Loader<P> {
     fn load_bytes(
         &mut self,
         bytes: &[u8],
+        blob: Option<&str>,
         wanted: &Wanted<'_>,
         clock: &mut StageClock,
     ) -> Result<Reply<'static>, Failure> {
@@ -297,6 +308,10 @@ impl<P: Platform> Loader<P> {
         let known = verify::read_only_contents(&defs, &contents);
         let proof = verify::verify(&mut self.verifier, &object, &program, &defs, &known, kind.layout())
             .map_err(|text| fail(Refusal::Verifier, text))?;
+        let lines = verify::Source { object: &object, program: &program };
+        let who = Subject { object: blob, program: entry.name, point, lines: &lines };
+        self.rights.check(&who, &proof.own_calls).map_err(|text| fail(Refusal::NotGranted, text))?;
+        let grants = self.rights.of(blob, entry.name);
         clock.lap(&self.platform);
         self.platform.trace(Stage::Verified, proof.worst_case.min(u32::MAX as u64) as u32);
 
@@ -314,6 +329,7 @@ impl<P: Platform> Loader<P> {
             maps: Vec::with_capacity(defs.len()),
             worst_case: proof.worst_case,
             memory: None,
+            grants,
         };
         let result = self.finish(
             &mut loaded,
@@ -772,6 +788,7 @@ fn attach_placed<P: Platform>(
         slots: p.slots(),
         point: &p.point,
         replaces,
+        grants: p.grants,
     };
     let frame = frame.and_then(|i| p.memory.as_mut().map(|m| (m, i, Access::Read)));
     check(platform.call_host(p.host, &request, frame), &p.point)?;

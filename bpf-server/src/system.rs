@@ -2,7 +2,7 @@
 
 use crate::memory::Pool;
 use alloc::vec::Vec;
-use axiom_bpf_server::{Access, HostId, Loader, Platform, Stage};
+use axiom_bpf_server::{Access, HostId, Loader, Platform, Rights, Stage};
 use axiom_runtime::proto::bpf::{self, Refusal, Reply as Answer};
 use axiom_runtime::proto::bpf_host;
 use axiom_runtime::proto::env::PEER_RESTARTED;
@@ -19,7 +19,7 @@ const PAGE: u64 = 4096;
 /// Events of the user class that a load leaves in the trace.
 const TRACE_LOAD: u16 = 0x1000;
 /// Kinds of attach point, in the order of host numbers.
-const KINDS: [&str; 2] = ["iio", "timer"];
+const KINDS: [&str; 3] = ["iio", "timer", "gpio"];
 
 /// Frames of one program, and the untyped memory that they are made of.
 pub struct Memory {
@@ -97,6 +97,8 @@ impl Platform for System {
 
     fn host(&self, point: &str) -> Option<HostId> {
         let kind = point.split('/').next()?;
+        // Channels belong to the server of lines.
+        let kind = if kind == "pwm" { "gpio" } else { kind };
         self.hosts.iter().position(|h| h.0 == kind).map(HostId)
     }
 
@@ -232,7 +234,7 @@ impl Service for Server {
             return;
         }
         for (host, programs, failed) in self.loader.check_hosts() {
-            let name = KINDS.get(host.0).copied().unwrap_or("?");
+            let name = self.loader.platform().hosts.get(host.0).map_or("?", |h| h.0);
             if failed == 0 {
                 info!("the {name} host was restarted: its {programs} programs run again");
             } else {
@@ -248,6 +250,12 @@ fn main(rt: Runtime) -> ! {
     let Some(system) = System::new(rt) else { panic!("the manifest gives bpf-server no free slots") };
     let features = axiom_bpf_server::Features { lse: rt.arg("lse") == Some("1") };
     let mut loader = Loader::new(system, features, rt.arg("interpret") == Some("1"));
+    let env = rt.env();
+    loader.set_rights(Rights {
+        programs: env.programs.clone(),
+        gpio_chips: env.gpio_chips.clone(),
+        pwm_chips: env.pwm_chips.clone(),
+    });
     loader.check_hosts();
     rt.ready();
     serve(&mut Server { loader })

@@ -12,11 +12,16 @@ pub struct Proof {
     pub worst_case: u64,
     /// Functions must clear their stacks.
     pub zero_stack: bool,
+    /// Calls of Axiom's own helpers.
+    pub own_calls: Vec<verifier::OwnCall>,
 }
 
-struct Source<'a, 'o> {
-    object: &'a Object<'o>,
-    program: &'a Program,
+/// A program's source lines.
+pub struct Source<'a, 'o> {
+    /// The object.
+    pub object: &'a Object<'o>,
+    /// The program.
+    pub program: &'a Program,
 }
 
 impl Lines for Source<'_, '_> {
@@ -38,9 +43,13 @@ pub fn verify(
     let lines = Source { object, program };
     let input = verifier::Program { insns: &program.insns, lines: Some(&lines) };
     let limits = verifier::Limits::default();
-    let env = verifier::Env { maps, contents, ctx, helpers: Some(&axiom_bpf_isa::helper::SERVED), limits };
+    let env = verifier::Env { maps, contents, ctx, helpers: Some(ctx.kind.helpers()), limits };
     match verifier.verify(&input, &env) {
-        Ok(accepted) => Ok(Proof { worst_case: accepted.max_insns, zero_stack: accepted.zero_stack }),
+        Ok(accepted) => Ok(Proof {
+            worst_case: accepted.max_insns,
+            zero_stack: accepted.zero_stack,
+            own_calls: accepted.own_calls,
+        }),
         Err(refusal) => Err(refusal.to_string()),
     }
 }

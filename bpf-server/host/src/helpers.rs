@@ -1,10 +1,11 @@
 //! The helpers, by Linux's numbers. Each trusts its arguments as far as the verifier proved them and no further: map
 //! handles and flags are checked again, because that costs a compare.
 
-use crate::{Helper, Runtime};
+use crate::{Actuators, Helper, Runtime};
 use alloc::string::String;
 use axiom_bpf_isa::{MapType, abi, helper};
 use axiom_bpf_maps::{Map, errno};
+use axiom_proto::gpio::{Channel, Grants, Line};
 use core::fmt::Write;
 
 /// Messages that trace_printk writes between two refills.
@@ -70,6 +71,16 @@ pub(crate) fn table() -> [Helper; abi::HELPER_SLOTS] {
     t[helper::RINGBUF_SUBMIT as usize] = ringbuf_submit;
     t[helper::RINGBUF_DISCARD as usize] = ringbuf_discard;
     t[helper::RINGBUF_QUERY as usize] = ringbuf_query;
+    for (id, call) in [
+        (helper::GPIO_GET, gpio_get as Helper),
+        (helper::GPIO_SET, gpio_set),
+        (helper::PWM_SET, pwm_set),
+        (helper::MOTOR_EMERGENCY_STOP, motor_emergency_stop),
+    ] {
+        if let Some(slot) = abi::slot(id) {
+            t[slot] = call;
+        }
+    }
     t
 }
 
@@ -171,6 +182,44 @@ extern "C" fn ringbuf_discard(_: *mut Runtime, data: u64, _flags: u64, _: u64, _
 
 extern "C" fn ringbuf_query(rt: *mut Runtime, handle: u64, what: u64, _: u64, _: u64, _: u64) -> u64 {
     ring(runtime(rt), handle).map_or(0, |m| m.ring_query(what))
+}
+
+/// Calls the server's outputs with the rights of the program that runs.
+#[inline]
+fn act(rt: *mut Runtime, f: impl FnOnce(&mut dyn Actuators, &Grants) -> i64) -> u64 {
+    let rt = runtime(rt);
+    let Some(actuators) = &rt.actuators else { return errno::EPERM as u64 };
+    let Ok(mut actuators) = actuators.try_borrow_mut() else { return errno::EBUSY as u64 };
+    // SAFETY: `Host::each` sets it to the running program's grants, which do not move while it runs.
+    let grants = unsafe { &*rt.grants };
+    f(&mut *actuators, grants) as u64
+}
+
+/// Numbers are of 32 bits, as the prototypes in C say.
+#[inline]
+fn number(register: u64) -> u64 {
+    u64::from(register as u32)
+}
+
+extern "C" fn gpio_get(rt: *mut Runtime, chip: u64, line: u64, _: u64, _: u64, _: u64) -> u64 {
+    let Some(line) = Line::from_numbers(number(chip), number(line)) else { return errno::EPERM as u64 };
+    act(rt, |a, by| a.gpio_get(by, line))
+}
+
+extern "C" fn gpio_set(rt: *mut Runtime, chip: u64, line: u64, level: u64, _: u64, _: u64) -> u64 {
+    let Some(line) = Line::from_numbers(number(chip), number(line)) else { return errno::EPERM as u64 };
+    act(rt, |a, by| a.gpio_set(by, line, number(level) != 0))
+}
+
+extern "C" fn pwm_set(rt: *mut Runtime, chip: u64, channel: u64, duty: u64, _: u64, _: u64) -> u64 {
+    let channel = Channel::from_numbers(number(chip), number(channel));
+    let Some(channel) = channel else { return errno::EPERM as u64 };
+    let Ok(duty) = u16::try_from(number(duty)) else { return EINVAL };
+    act(rt, |a, by| a.pwm_set(by, channel, duty))
+}
+
+extern "C" fn motor_emergency_stop(rt: *mut Runtime, _: u64, _: u64, _: u64, _: u64, _: u64) -> u64 {
+    act(rt, |a, by| a.motor_emergency_stop(by))
 }
 
 /// Formats with up to three numbers: %d %i %u %x %X %p %c, with l, ll and h, and %%. Anything else is printed as it is.

@@ -17,6 +17,7 @@ pub mod system;
 mod tests;
 
 use alloc::boxed::Box;
+use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use axiom_bpf_interp::{Insn, Memory, Size, Stack, Trusted, World};
@@ -24,6 +25,8 @@ use axiom_bpf_isa::abi;
 use axiom_bpf_maps::Map;
 use axiom_proto::bpf::ProgramId;
 use axiom_proto::bpf_host::{MAP_SLOTS, PROGRAMS};
+use axiom_proto::gpio::{Channel, Grants, Line};
+use core::cell::RefCell;
 
 pub use helpers::Clock;
 pub use requests::Server;
@@ -49,6 +52,22 @@ pub struct Runtime {
     log_allowance: u32,
     /// Bit n: map n received a ring buffer record since [`Host::take_produced`].
     produced: u64,
+    /// What the program that runs now may do with lines, channels and motors.
+    grants: *const Grants,
+    actuators: Option<Rc<RefCell<dyn Actuators>>>,
+}
+
+/// What the helpers for lines, channels and motors do in a server that has some. Results are the helper's: 0, a level, or
+/// a negative errno.
+pub trait Actuators {
+    /// The level of a line.
+    fn gpio_get(&mut self, by: &Grants, line: Line) -> i64;
+    /// Drives a line.
+    fn gpio_set(&mut self, by: &Grants, line: Line, level: bool) -> i64;
+    /// Asks for a duty.
+    fn pwm_set(&mut self, by: &Grants, channel: Channel, duty: u16) -> i64;
+    /// Stops all motors and holds them.
+    fn motor_emergency_stop(&mut self, by: &Grants) -> i64;
 }
 
 /// An attach point of this server.
@@ -75,6 +94,7 @@ struct Program {
     code: Code,
     runs: u64,
     accepted: u64,
+    grants: Grants,
 }
 
 /// The programs, maps and attach points of one server.
@@ -99,12 +119,19 @@ impl Host {
                 log,
                 log_allowance: helpers::LOG_BURST,
                 produced: 0,
+                grants: &Grants::NONE,
+                actuators: None,
             }),
             points: Vec::new(),
             programs: [None; PROGRAMS as usize],
             stack: Box::new(Stack::default()),
             generation: clock.now(),
         }
+    }
+
+    /// From now on, programs reach these outputs, as far as their grants go. They are not borrowed while programs run.
+    pub fn set_actuators(&mut self, actuators: Rc<RefCell<dyn Actuators>>) {
+        self.runtime.actuators = Some(actuators);
     }
 
     /// Adds an attach point by the name that programs use (their section's).
@@ -129,23 +156,38 @@ impl Host {
     /// `C` is the context's layout: at least as large as the program kind's, in the layout that the verifier knows.
     #[inline]
     pub fn run<C>(&mut self, point: PointId, context: &mut C) -> bool {
-        let Some(p) = self.points.get(point.0 as usize) else { return true };
+        let mut accepted = true;
+        self.each(point, context, |result| accepted &= result != 0);
+        accepted
+    }
+
+    /// Runs the point's programs on an event, and returns the smallest result; `None` if there is no program.
+    #[inline]
+    pub fn run_lowest<C>(&mut self, point: PointId, context: &mut C) -> Option<u64> {
+        let mut lowest = None;
+        self.each(point, context, |result| lowest = Some(lowest.map_or(result, |l: u64| l.min(result))));
+        lowest
+    }
+
+    #[inline]
+    fn each<C>(&mut self, point: PointId, context: &mut C, mut result: impl FnMut(u64)) {
+        let Some(p) = self.points.get(point.0 as usize) else { return };
         let context = (&raw mut *context).cast::<u8>();
         let runtime: *mut Runtime = &mut *self.runtime;
-        let mut accepted = true;
         for &index in &p.chain[..p.len as usize] {
             let Some(program) = &mut self.programs[index as usize] else { continue };
-            let result = match program.code {
+            // SAFETY: the runtime is the host's own box; nobody else uses it between two programs.
+            unsafe { (*runtime).grants = &raw const program.grants };
+            let returned = match program.code {
                 Code::Native(entry) => entry(runtime, context, size_of::<C>() as u64),
                 Code::Interpreted(insns) => {
                     interpret(runtime, &mut self.stack, insns, context, size_of::<C>() as u64)
                 }
             };
             program.runs += 1;
-            program.accepted += (result != 0) as u64;
-            accepted &= result != 0;
+            program.accepted += (returned != 0) as u64;
+            result(returned);
         }
-        accepted
     }
 
     /// The maps whose rings received records since the last call, one bit each.

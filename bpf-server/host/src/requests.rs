@@ -8,6 +8,7 @@ use axiom_proto::bpf::ProgramId;
 use axiom_proto::bpf_host::{
     CODE_PAGES, CODE_WINDOW, MAP_PAGES, MAP_SLOTS, MAP_WINDOW, Refusal, Reply, Request,
 };
+use axiom_proto::gpio::Grants;
 
 /// What the host needs of its server. Pages are numbers in the two windows.
 pub trait Server {
@@ -61,7 +62,7 @@ impl Host {
                 self.add_map(slot, def, page, server)
             }
             Request::RemoveMap { slot } => self.remove_map(slot, server),
-            Request::Attach { program, page, pages, slots, point, replaces } => {
+            Request::Attach { program, page, pages, slots, point, replaces, grants } => {
                 check_pages(page, pages, CODE_PAGES)?;
                 if pages == 0 || slots as usize * size_of::<Insn>() > pages as usize * PAGE {
                     return Err(Refusal::BadNumber);
@@ -81,7 +82,7 @@ impl Host {
                         core::slice::from_raw_parts(address as *const Insn, slots as usize)
                     })
                 };
-                self.attach(program, code, point, replaces, server)
+                self.attach(program, code, grants, point, replaces, server)
             }
             Request::Detach { program } => {
                 self.detach(program, server)?;
@@ -131,6 +132,7 @@ impl Host {
         &mut self,
         id: ProgramId,
         code: Code,
+        grants: Grants,
         name: &str,
         replaces: Option<ProgramId>,
         server: &mut impl Server,
@@ -143,7 +145,7 @@ impl Host {
             None if server.open_point(name) => self.add_point(name),
             None => return Err(Refusal::NoSuchPoint),
         };
-        let program = Program { id, point, code, runs: 0, accepted: 0 };
+        let program = Program { id, point, code, runs: 0, accepted: 0, grants };
         if let Some(old) = replaces {
             // The same place in the chain: no event sees both or neither.
             let place = self.programs.iter_mut().flatten().find(|p| p.id == old && p.point == point);

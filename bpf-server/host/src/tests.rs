@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::helpers::render;
+use axiom_bpf_isa::helper;
+use axiom_bpf_maps::errno;
 use axiom_bpf_maps::{Consumer, PAGE};
 use axiom_proto::bpf_host::{Refusal, Reply, Request};
 use std::string::ToString;
@@ -76,6 +78,7 @@ fn attach(host: &mut Host, fake: &mut Fake, id: u32, page: u32, n: usize, replac
         slots: n as u32,
         point: "iio/x/y",
         replaces: replaces.map(ProgramId),
+        grants: Grants::NONE,
     };
     host.handle(&request, fake)
 }
@@ -133,8 +136,10 @@ fn numbers_out_of_range_and_unknown_points_are_refused() {
     map = Request::Map { slot: 1, map_type: 2, key_size: 5, value_size: 8, max_entries: 1, page: 0 };
     assert_eq!(host.handle(&map, &mut fake), refused(Refusal::BadMap));
     assert_eq!(attach(&mut host, &mut fake, 1, 0, 1000, None), refused(Refusal::BadNumber));
-    let elsewhere =
-        |point| Request::Attach { program: ProgramId(9), page: 0, pages: 1, slots: 2, point, replaces: None };
+    let elsewhere = |point| {
+        let (program, grants) = (ProgramId(9), Grants::NONE);
+        Request::Attach { program, page: 0, pages: 1, slots: 2, point, replaces: None, grants }
+    };
     assert_eq!(host.handle(&elsewhere("gpio/1"), &mut fake), refused(Refusal::NoSuchPoint));
     assert_eq!(host.handle(&elsewhere("timer/10hz"), &mut fake), Reply::Done);
     assert_eq!(fake.opened, 2);
@@ -200,4 +205,78 @@ fn printed_numbers() {
     assert_eq!(Clock::new(62_500_000).nanoseconds(62_500_000), 1_000_000_000);
     assert_eq!(Clock::new(54_000_000).nanoseconds(54_000_000 * 3600) / 1000, 3_599_999_999);
     assert_eq!(ProgramId(1).0.to_string(), "1");
+}
+
+/// Says what it was asked, and by whom.
+#[derive(Default)]
+struct Told(Vec<String>);
+
+impl Actuators for Told {
+    fn gpio_get(&mut self, by: &Grants, line: Line) -> i64 {
+        self.0.push(std::format!("get {}/{} {}", line.chip, line.line, by.may_get(line)));
+        if by.may_get(line) { 1 } else { errno::EPERM }
+    }
+    fn gpio_set(&mut self, by: &Grants, line: Line, level: bool) -> i64 {
+        self.0.push(std::format!("set {}/{} {level} {}", line.chip, line.line, by.may_set(line)));
+        if by.may_set(line) { 0 } else { errno::EPERM }
+    }
+    fn pwm_set(&mut self, _: &Grants, channel: Channel, duty: u16) -> i64 {
+        self.0.push(std::format!("pwm {}/{} {duty}", channel.chip, channel.channel));
+        0
+    }
+    fn motor_emergency_stop(&mut self, by: &Grants) -> i64 {
+        self.0.push(std::format!("stop {}", by.motor_stop));
+        0
+    }
+}
+
+#[test]
+fn helpers_for_pins_act_with_the_rights_of_the_program_that_runs() {
+    let mut host = Host::new(Clock::new(1_000_000_000), log);
+    let mut fake = Fake::new();
+    let point = host.add_point("iio/x/y");
+    let told = Rc::new(RefCell::new(Told::default()));
+    let imm = |r, v| insn(0xb7, r, 0, 0, v);
+    let call = |n: u32| insn(0x85, 0, 0, 0, n as i32);
+    // The first program drives line 5 and returns the result; the second does the same without the right to.
+    let drives = [imm(1, 0), imm(2, 5), imm(3, 1), call(helper::GPIO_SET), insn(0x07, 0, 0, 0, 1), EXIT];
+    let others = [
+        imm(1, 0),
+        imm(2, 5),
+        call(helper::GPIO_GET),
+        imm(1, 0),
+        imm(2, 1),
+        imm(3, 0x1_0000),
+        call(helper::PWM_SET),
+        imm(1, 9),
+        imm(2, 5),
+        call(helper::GPIO_GET),
+        call(helper::MOTOR_EMERGENCY_STOP),
+        EXIT,
+    ];
+    fake.write(0, &drives);
+    fake.write(1, &others);
+    let mut grants = Grants::NONE;
+    grants.grant_line(Line { chip: 0, line: 5 }, true);
+    for (id, page, slots, grants) in [(1, 0, 6, grants), (2, 0, 6, Grants::NONE), (3, 1, 12, Grants::NONE)] {
+        let request = Request::Attach {
+            program: ProgramId(id),
+            page,
+            pages: 1,
+            slots,
+            point: "iio/x/y",
+            replaces: None,
+            grants,
+        };
+        assert_eq!(host.handle(&request, &mut fake), Reply::Done);
+    }
+    let mut context = [0u64; 4];
+    assert!(!host.run(point, &mut context), "without outputs every call is refused: -EPERM + 1 = 0");
+    host.set_actuators(told.clone());
+    assert_eq!(host.run_lowest(point, &mut context), Some(0));
+    assert_eq!(
+        told.borrow().0,
+        ["set 0/5 true true", "set 0/5 true false", "get 0/5 false", "stop false"],
+        "a duty over the range and a chip out of range get no further than the helper"
+    );
 }

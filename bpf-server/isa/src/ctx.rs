@@ -1,5 +1,7 @@
 //! What a program receives in r1.
 
+use crate::helper;
+
 /// Kinds of program, by the first part of the section name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ProgramKind {
@@ -7,6 +9,10 @@ pub enum ProgramKind {
     Iio,
     /// `timer/<n>hz`: one expiry.
     Timer,
+    /// `gpio/<chip>/<line>/<rising|falling|both>`: one edge.
+    Gpio,
+    /// `pwm/<chip>/<channel>`: a duty before it is applied; returns the most that the program allows.
+    Pwm,
 }
 
 /// A context's shape. Contexts are read-only.
@@ -24,6 +30,8 @@ impl ProgramKind {
         match name.split('/').next()? {
             "iio" => Some(ProgramKind::Iio),
             "timer" => Some(ProgramKind::Timer),
+            "gpio" => Some(ProgramKind::Gpio),
+            "pwm" => Some(ProgramKind::Pwm),
             _ => None,
         }
     }
@@ -32,7 +40,15 @@ impl ProgramKind {
     pub const fn layout(self) -> CtxLayout {
         match self {
             ProgramKind::Iio => CtxLayout { kind: self, size: 32 },
-            ProgramKind::Timer => CtxLayout { kind: self, size: 24 },
+            ProgramKind::Timer | ProgramKind::Gpio | ProgramKind::Pwm => CtxLayout { kind: self, size: 24 },
+        }
+    }
+
+    /// The helpers that its hosting server serves.
+    pub const fn helpers(self) -> &'static [u32] {
+        match self {
+            ProgramKind::Iio | ProgramKind::Timer => &helper::SERVED,
+            ProgramKind::Gpio | ProgramKind::Pwm => &helper::SERVED_WITH_PINS,
         }
     }
 }

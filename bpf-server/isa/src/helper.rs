@@ -14,8 +14,16 @@ pub const RINGBUF_DISCARD: u32 = 133;
 pub const RINGBUF_QUERY: u32 = 134;
 /// First of Axiom's own.
 pub const OWN_FIRST: u32 = 0x1_0000;
+/// `gpio_get(chip, line)`: 0 or 1.
+pub const GPIO_GET: u32 = OWN_FIRST;
+/// `gpio_set(chip, line, level)`.
+pub const GPIO_SET: u32 = OWN_FIRST + 1;
+/// `pwm_set(chip, channel, duty)`.
+pub const PWM_SET: u32 = OWN_FIRST + 2;
+/// `motor_emergency_stop()`.
+pub const MOTOR_EMERGENCY_STOP: u32 = OWN_FIRST + 3;
 
-/// What hosting servers serve today.
+/// What every hosting server serves.
 pub const SERVED: [u32; 11] = [
     MAP_LOOKUP_ELEM,
     MAP_UPDATE_ELEM,
@@ -29,3 +37,19 @@ pub const SERVED: [u32; 11] = [
     RINGBUF_DISCARD,
     RINGBUF_QUERY,
 ];
+
+/// What the server of lines and PWM channels serves besides.
+pub const SERVED_WITH_PINS: [u32; 15] = {
+    let mut all = [0; 15];
+    let mut i = 0;
+    while i < SERVED.len() {
+        all[i] = SERVED[i];
+        i += 1;
+    }
+    let pins = [GPIO_GET, GPIO_SET, PWM_SET, MOTOR_EMERGENCY_STOP];
+    while i < all.len() {
+        all[i] = pins[i - SERVED.len()];
+        i += 1;
+    }
+    all
+};

@@ -101,6 +101,10 @@ pub const HELPERS: &[HelperProto] = &[
     proto(RINGBUF_SUBMIT, "ringbuf_submit", [Reservation, Number, No, No, No], Returns::Nothing),
     proto(RINGBUF_DISCARD, "ringbuf_discard", [Reservation, Number, No, No, No], Returns::Nothing),
     on(proto(RINGBUF_QUERY, "ringbuf_query", [Map, Number, No, No, No], Returns::Number), RING, false),
+    proto(GPIO_GET, "gpio_get", [Number, Number, No, No, No], Returns::Number),
+    proto(GPIO_SET, "gpio_set", [Number, Number, Number, No, No], Returns::Number),
+    proto(PWM_SET, "pwm_set", [Number, Number, Number, No, No], Returns::Number),
+    proto(MOTOR_EMERGENCY_STOP, "motor_emergency_stop", [No, No, No, No, No], Returns::Number),
 ];
 
 /// The prototype of a helper number.

@@ -31,10 +31,13 @@ pub const MAX_BYTES: usize = 16 << 20;
 
 #[allow(missing_docs)]
 pub mod errno {
+    pub const EPERM: i64 = -1;
     pub const ENOENT: i64 = -2;
     pub const E2BIG: i64 = -7;
     pub const EAGAIN: i64 = -11;
+    pub const EBUSY: i64 = -16;
     pub const EEXIST: i64 = -17;
+    pub const ENODEV: i64 = -19;
     pub const EINVAL: i64 = -22;
     pub const EOPNOTSUPP: i64 = -95;
 }

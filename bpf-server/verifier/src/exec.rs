@@ -10,6 +10,7 @@ use crate::report::{Memory, Reason};
 use crate::ring::Ring;
 use crate::state::{FRAME, Kind, Reg, State, made_at, slot, why};
 use alloc::vec::Vec;
+use axiom_bpf_isa::helper;
 use axiom_bpf_isa::proto::{self, Arg, HelperProto, Returns};
 use axiom_bpf_isa::{Insn, opcode::*, pseudo};
 
@@ -38,6 +39,7 @@ pub struct Machine<'a> {
     pub notes_from: usize,
     pub helpers: Vec<u32>,
     pub maps: Vec<u32>,
+    pub own_calls: Vec<crate::OwnCall>,
     pub zero_stack: bool,
     /// Lowest stack byte used, by depth.
     pub used: [i64; crate::state::DEPTH],
@@ -590,6 +592,9 @@ impl Machine<'_> {
         if !self.helpers.contains(&id) {
             self.helpers.push(id);
         }
+        if id >= helper::OWN_FIRST && !self.quiet {
+            self.own_call(at, id, s);
+        }
         let mut map = None;
         let mut reserve = 0;
         for n in 0..5 {
@@ -681,6 +686,15 @@ impl Machine<'_> {
                 Reg { null: true, id: made_at(site), size: reserve, ..Reg::pointer(Kind::Reserved, site) }
             }
         };
+    }
+
+    #[cold]
+    fn own_call(&mut self, at: usize, id: u32, s: &State) {
+        let constant = |r: usize| s.regs[r].constant();
+        let call = crate::OwnCall { insn: at as u32, helper: id, args: [constant(1), constant(2)] };
+        if !self.own_calls.contains(&call) {
+            self.own_calls.push(call);
+        }
     }
 
     #[cold]

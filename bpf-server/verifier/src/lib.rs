@@ -80,6 +80,18 @@ pub struct Env<'a> {
     pub limits: Limits,
 }
 
+/// A call of one of Axiom's own helpers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OwnCall {
+    /// Which instruction.
+    pub insn: u32,
+    /// The helper's number.
+    pub helper: u32,
+    /// The first two arguments, where they are the same constant whenever this way of the analysis comes by. A call is
+    /// listed once for every combination that it can have.
+    pub args: [Option<u64>; 2],
+}
+
 /// What is proved of an accepted program.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Accepted {
@@ -94,6 +106,8 @@ pub struct Accepted {
     pub helpers: Vec<u32>,
     /// Indices of the maps that it names.
     pub maps: Vec<u32>,
+    /// Its calls of Axiom's own helpers.
+    pub own_calls: Vec<OwnCall>,
 }
 
 /// The verifier, with buffers that the next verification uses again.
@@ -132,6 +146,7 @@ impl Verifier {
             notes_from: 0,
             helpers: Vec::new(),
             maps: Vec::new(),
+            own_calls: Vec::new(),
             zero_stack: false,
             used: [0; state::DEPTH],
         };
@@ -166,6 +181,7 @@ impl Verifier {
             zero_stack: e.m.zero_stack,
             helpers: e.m.helpers,
             maps: e.m.maps,
+            own_calls: e.m.own_calls,
         })
     }
 

@@ -8,6 +8,7 @@ use axiom_proto::bundle::{ADDRESS as PAYLOAD, Segment, Server};
 use axiom_proto::env::{
     self, Blob, Channel, Client, Device, Dma, Env, Interrupt, NOTIFIED, Range, Signal, Timer, slot,
 };
+use axiom_proto::gpio::{Grants, Motor, ProgramGrants};
 use sel4_sys::bootinfo::BootInfo;
 use sel4_sys::ext::AxiomInfo;
 use sel4_sys::object::{self as o, kind, vm_attributes};
@@ -64,6 +65,10 @@ pub struct Context<'a> {
     pub servers: &'a [Server],
     /// Their permanent objects.
     pub permanent: &'a [Permanent],
+    /// Rights of programs.
+    pub programs: &'a [ProgramGrants],
+    /// Motors.
+    pub motors: &'a [Motor],
 }
 
 /// Bit of a badge that says it is a fault.
@@ -261,6 +266,7 @@ pub fn spawn(
     };
     channels(&mut b, c, index, &mut world)?;
     give_devices(&mut b, permanent, server, &mut world)?;
+    give_chips(c, server, &mut world);
     give_memory(&mut b, c, server, &mut world)?;
     give_trace(&mut b, c, server, &mut world)?;
     world.ready = b.name(c.ready, CapRights::WRITE, Some(1 << (index % 62)))?;
@@ -319,10 +325,30 @@ fn channels(b: &mut Build<'_>, c: &Context<'_>, index: usize, world: &mut Env) -
     }
     for (i, peer) in c.servers.iter().enumerate() {
         if peer.calls.contains(&(index as u16)) {
-            world.clients.push(Client { name: peer.name.clone(), badge: i as u64 + 1 });
+            let grants = if owns_chips(&c.servers[index]) { peer.grants } else { Grants::NONE };
+            world.clients.push(Client { name: peer.name.clone(), badge: i as u64 + 1, grants });
         }
     }
     Ok(())
+}
+
+fn owns_chips(server: &Server) -> bool {
+    !server.gpio_chips.is_empty() || !server.pwm_chips.is_empty()
+}
+
+/// The names of chips, the motors for their owner, the rights of the programs among its files.
+fn give_chips(c: &Context<'_>, server: &Server, world: &mut Env) {
+    let has = |p: &&ProgramGrants| server.blobs.iter().any(|b| b.name == p.object);
+    world.programs = c.programs.iter().filter(has).cloned().collect();
+    if owns_chips(server) {
+        world.motors = c.motors.to_vec();
+    } else if world.programs.is_empty() {
+        return;
+    }
+    if let Some(owner) = c.servers.iter().find(|s| owns_chips(s)) {
+        world.gpio_chips = owner.gpio_chips.clone();
+        world.pwm_chips = owner.pwm_chips.clone();
+    }
 }
 
 fn give_devices(

@@ -101,6 +101,8 @@ impl Supervisor {
             figures: figures(self.axiom, self.memory.allocated),
             servers: &self.system.servers,
             permanent: &self.permanent,
+            programs: &self.system.programs,
+            motors: &self.system.motors,
         };
         let life = &mut self.lives[index];
         match spawn::spawn(&context, &mut self.memory, &mut life.pool, index, life.restarts) {

@@ -184,6 +184,8 @@ pub enum Refusal {
     NotFound,
     /// Nobody serves that attach point.
     NoSuchPoint,
+    /// The manifest does not grant the program a line, channel or motor that it uses: see the verdict.
+    NotGranted,
     /// The hosting server refused or is restarting.
     Host,
     /// The request itself makes no sense.

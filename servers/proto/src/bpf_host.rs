@@ -6,6 +6,7 @@
 //! decided, verified and compiled by bpf-server.
 
 use crate::bpf::ProgramId;
+use crate::gpio::Grants;
 use serde::{Deserialize, Serialize};
 
 /// The interface's number: the label of its messages.
@@ -74,6 +75,8 @@ pub enum Request<'a> {
         point: &'a str,
         /// Takes this program's place.
         replaces: Option<ProgramId>,
+        /// What it may do with lines, channels and motors.
+        grants: Grants,
     },
     /// Detaches a program.
     Detach {

@@ -3,6 +3,7 @@
 //! The payload, mapped at [`ADDRESS`]: [`MAGIC`], a u32 with the description's length, a u32 zero, the postcard
 //! [`System`], then blobs, each on a page boundary. Offsets count from the payload's start.
 
+use crate::gpio::{Grants, Motor, ProgramGrants};
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -118,6 +119,12 @@ pub struct Server {
     pub blobs: Vec<BlobRequest>,
     /// Settings.
     pub args: Vec<(String, String)>,
+    /// GPIO chips that it owns, by number.
+    pub gpio_chips: Vec<String>,
+    /// PWM chips that it owns, by number.
+    pub pwm_chips: Vec<String>,
+    /// What it may do with lines and channels of the chips' owner.
+    pub grants: Grants,
 }
 
 /// A system.
@@ -129,4 +136,8 @@ pub struct System {
     pub board: String,
     /// Its servers, in the order of their start.
     pub servers: Vec<Server>,
+    /// Rights of programs.
+    pub programs: Vec<ProgramGrants>,
+    /// Motors.
+    pub motors: Vec<Motor>,
 }

@@ -3,6 +3,7 @@
 //! The page begins with a [`Header`] of plain numbers, which is enough to set up the heap; a postcard [`Env`] follows it.
 //! The well-known slots of every server's CNode are in [`slot`]; everything else is named in the lists.
 
+use crate::gpio::{Grants, Motor, ProgramGrants};
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,10 @@ pub mod slot {
 pub const NOTIFIED: u64 = 1 << 63;
 /// Badge bit that says: a peer was restarted (of a server whose manifest says that it wants to know).
 pub const PEER_RESTARTED: u64 = 1 << 62;
+
+/// Bits of a bound notification's badge that a server may choose for notifications that it gives away (edges of a line, for
+/// example): interrupts and timers count from 0, signals of other servers from 48.
+pub const OWN_BITS: core::ops::Range<u8> = 32..48;
 
 /// The page's start.
 #[derive(Clone, Copy, Debug, Default)]
@@ -82,6 +87,8 @@ pub struct Client {
     pub name: String,
     /// Its badge.
     pub badge: u64,
+    /// What it may do with this server's lines and channels.
+    pub grants: Grants,
 }
 
 /// An interrupt of a device.
@@ -192,6 +199,14 @@ pub struct Env {
     pub args: Vec<(String, String)>,
     /// Memory figures for the report, where the manifest grants trace: (what, bytes).
     pub memory: Vec<(String, u64)>,
+    /// GPIO chips by number, for their owner and for who loads programs that may use them.
+    pub gpio_chips: Vec<String>,
+    /// PWM chips by number, as above.
+    pub pwm_chips: Vec<String>,
+    /// The rights of programs among its files.
+    pub programs: Vec<ProgramGrants>,
+    /// Motors, for the owner of the chips.
+    pub motors: Vec<Motor>,
     /// Where to report ready: a notification, or 0.
     pub ready: u64,
 }

@@ -5,6 +5,8 @@
 //! Nothing here knows the system: host tools decode the same types.
 #![no_std]
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 pub mod bench;
 pub mod bpf;
@@ -12,6 +14,7 @@ pub mod bpf_host;
 pub mod bundle;
 pub mod console;
 pub mod env;
+pub mod gpio;
 pub mod iio;
 pub mod supervisor;
 pub mod wire;

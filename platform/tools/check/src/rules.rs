@@ -112,6 +112,8 @@ const LAYERS: &[(&str, Layer)] = &[
     ("servers/", Server),
     ("drivers/iio/server", Server),
     ("drivers/timer", Server),
+    ("drivers/gpio/server", Server),
+    ("drivers/gpio", ServiceLibrary),
     ("drivers/iio", ServiceLibrary),
     ("drivers/", Library),
     ("bpf-server/host", ServerLibrary),
@@ -123,12 +125,12 @@ const LAYERS: &[(&str, Layer)] = &[
     ("bench/", HostTool),
     ("platform/", HostTool),
 ];
-/// Chip drivers lie below the IIO core.
-const CHIPS: &str = "drivers/iio/";
+/// Chip drivers lie below their class's core.
+const CHIPS: [&str; 2] = ["drivers/iio/", "drivers/gpio/"];
 
 /// The layer of a crate in that folder of the workspace.
 pub fn layer(folder: &str) -> Option<Layer> {
-    if folder.starts_with(CHIPS) && folder != "drivers/iio/server" {
+    if CHIPS.iter().any(|c| folder.strip_prefix(c).is_some_and(|rest| rest != "server")) {
         return Some(Chip);
     }
     LAYERS.iter().find(|(prefix, _)| folder.starts_with(prefix)).map(|(_, layer)| *layer)

@@ -9,11 +9,13 @@ pub mod check;
 pub mod diagnostic;
 pub mod image;
 pub mod model;
+pub mod pins;
 pub mod report;
 pub mod source;
 
 use axiom_proto::bundle as wire;
 use axiom_proto::env;
+use axiom_proto::gpio::Grants;
 use diagnostic::{At, Diagnostic, nearest};
 use std::path::{Path, PathBuf};
 
@@ -101,6 +103,7 @@ pub fn compose(options: &Options) -> Result<Composed, Vec<Diagnostic>> {
     if system.servers.len() == raw.servers.len() {
         check::check(&system, &mut errors);
     }
+    let rights = pins::resolve(&system, &mut errors);
     // Started from the top: whoever is called is there before its callers.
     system.servers.sort_by_key(|s| std::cmp::Reverse(s.number("priority")));
 
@@ -150,7 +153,7 @@ pub fn compose(options: &Options) -> Result<Composed, Vec<Diagnostic>> {
     check::memory(&system, bytes, &mut errors);
     let (Some(init), true) = (init, errors.is_empty()) else { return Err(errors) };
     let images: Vec<image::Image> = images.into_iter().flatten().collect();
-    write(&system, &init, &images, &files).map_err(|what| {
+    write(&system, &rights, &init, &images, &files).map_err(|what| {
         let rule = "a payload is at most 512 MiB, its description 1 MiB";
         vec![Diagnostic::new(&system.at, what, rule, "fewer servers or smaller files")]
     })
@@ -160,17 +163,19 @@ pub fn compose(options: &Options) -> Result<Composed, Vec<Diagnostic>> {
 fn description_room(servers: &[wire::Server]) -> usize {
     let words: usize =
         servers.iter().map(|s| 512 + 48 * s.blobs.len() + 64 * s.args.len() + 64 * s.devices.len()).sum();
+    let words = words + 4096; // rights of programs, motors
     words.next_multiple_of(4096)
 }
 
 fn write(
     system: &model::System,
+    rights: &pins::Rights,
     init: &image::Image,
     images: &[image::Image],
     files: &[(String, Vec<u8>)],
 ) -> Result<Composed, String> {
     let index = |name: &str| system.servers.iter().position(|s| s.name == name).map(|i| i as u16);
-    let mut servers: Vec<wire::Server> = system.servers.iter().map(|s| describe(s, &index)).collect();
+    let mut servers: Vec<wire::Server> = system.servers.iter().map(|s| describe(s, &index, rights)).collect();
     let mut blobs = bundle::Blobs::behind(description_room(&servers));
     // An image that several servers run is there once.
     let mut placed: Vec<(&image::Image, Vec<wire::Segment>)> = Vec::new();
@@ -205,7 +210,13 @@ fn write(
             server.blobs.push(wire::BlobRequest { name: blob.value.clone(), offset: *offset, len: *len });
         }
     }
-    let described = wire::System { name: system.name.clone(), board: system.board.clone(), servers };
+    let described = wire::System {
+        name: system.name.clone(),
+        board: system.board.clone(),
+        servers,
+        programs: rights.programs.clone(),
+        motors: rights.motors.clone(),
+    };
     let payload = bundle::payload(&described, &blobs).ok_or("the description of the servers is too long")?;
     if payload.len() > 512 << 20 {
         return Err(format!("the payload has {} bytes", payload.len()));
@@ -213,7 +224,8 @@ fn write(
     Ok(Composed { elf: bundle::elf(init, &payload), payload_bytes: payload.len(), system: described })
 }
 
-fn describe(s: &model::Server, index: &dyn Fn(&str) -> Option<u16>) -> wire::Server {
+fn describe(s: &model::Server, index: &dyn Fn(&str) -> Option<u16>, rights: &pins::Rights) -> wire::Server {
+    let names = |list: &[model::Placed<String>]| list.iter().map(|p| p.value.clone()).collect();
     let peers = |list: &[model::Placed<String>]| list.iter().filter_map(|p| index(&p.value)).collect();
     wire::Server {
         name: s.name.clone(),
@@ -239,6 +251,9 @@ fn describe(s: &model::Server, index: &dyn Fn(&str) -> Option<u16>) -> wire::Ser
         reports_ready: s.flag("reports_ready"),
         blobs: Vec::new(),
         args: s.args.clone(),
+        gpio_chips: names(&s.gpio_chips),
+        pwm_chips: names(&s.pwm_chips),
+        grants: rights.servers.iter().find(|(name, _)| *name == s.name).map_or(Grants::NONE, |(_, g)| *g),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Located values to typed ones: every key of the manifest, its type and its range.
 use crate::diagnostic::{At, Diagnostic, nearest};
+use crate::pins::{self, Motor, Program, Wishes};
 use crate::source::{Located, Raw, RawServer};
 use axiom_proto::bundle::Restart;
 use std::collections::BTreeMap;
@@ -58,6 +59,12 @@ pub struct Server {
     pub restart: Restart,
     /// Settings.
     pub args: Vec<(String, String)>,
+    /// GPIO chips that it owns.
+    pub gpio_chips: Vec<Placed<String>>,
+    /// PWM chips that it owns.
+    pub pwm_chips: Vec<Placed<String>>,
+    /// What it asks for of lines and channels.
+    pub wishes: Wishes,
 }
 
 impl Server {
@@ -90,6 +97,10 @@ pub struct System {
     pub at: At,
     /// The servers.
     pub servers: Vec<Server>,
+    /// Rights of programs.
+    pub programs: Vec<Program>,
+    /// The motors.
+    pub motors: Vec<Motor>,
 }
 
 /// key, smallest, largest, default (none: must be given), unit.
@@ -111,9 +122,24 @@ pub const FLAGS: &[(&str, bool)] = &[
     ("hosts_bpf", false),
     ("watches_restarts", false),
     ("reports_ready", true),
+    ("motor_stop", false),
+    ("motor_rearm", false),
 ];
-const OTHERS: &[&str] =
-    &["image", "calls", "signals", "clients", "devices", "blobs", "restart", "args", "removed"];
+const OTHERS: &[&str] = &[
+    "image",
+    "calls",
+    "signals",
+    "clients",
+    "devices",
+    "blobs",
+    "restart",
+    "args",
+    "removed",
+    "gpio_chips",
+    "pwm_chips",
+    "gpio",
+    "pwm",
+];
 const DEVICE_KEYS: &[&str] = &["name", "compatible", "virtio_id", "instance", "interrupts", "optional"];
 /// What the kernel keeps for itself, by the start of its `compatible`.
 const KERNELS_OWN: &[&str] =
@@ -123,20 +149,20 @@ fn show(value: &Value) -> String {
     value.to_string().trim().to_owned()
 }
 
-struct Reader<'a> {
-    who: String,
-    keys: &'a BTreeMap<String, Located>,
-    at: &'a At,
-    errors: &'a mut Vec<Diagnostic>,
+pub(crate) struct Reader<'a> {
+    pub(crate) who: String,
+    pub(crate) keys: &'a BTreeMap<String, Located>,
+    pub(crate) at: &'a At,
+    pub(crate) errors: &'a mut Vec<Diagnostic>,
 }
 
 impl Reader<'_> {
-    fn wrong(&mut self, found: &Located, rule: &str, advice: &str) {
+    pub(crate) fn wrong(&mut self, found: &Located, rule: &str, advice: &str) {
         let (key, what) = (found.at.clone(), format!("{}: {}", self.who, show(&found.value)));
         self.errors.push(Diagnostic::new(&key, what, rule, advice));
     }
 
-    fn text(&mut self, key: &str, advice: &str) -> Option<Placed<String>> {
+    pub(crate) fn text(&mut self, key: &str, advice: &str) -> Option<Placed<String>> {
         let Some(found) = self.keys.get(key) else {
             self.errors.push(Diagnostic::new(
                 self.at,
@@ -155,7 +181,7 @@ impl Reader<'_> {
         }
     }
 
-    fn number(&mut self, spec: &(&str, u64, u64, Option<u64>, &str)) -> Option<Placed<u64>> {
+    pub(crate) fn number(&mut self, spec: &(&str, u64, u64, Option<u64>, &str)) -> Option<Placed<u64>> {
         let (key, least, most, default, unit) = *spec;
         let Some(found) = self.keys.get(key) else {
             if default.is_none() {
@@ -189,7 +215,7 @@ impl Reader<'_> {
         }
     }
 
-    fn flag(&mut self, key: &str, default: bool) -> bool {
+    pub(crate) fn flag(&mut self, key: &str, default: bool) -> bool {
         let Some(found) = self.keys.get(key) else { return default };
         found.value.as_bool().unwrap_or_else(|| {
             let what = format!("{}: {key} = {} is neither true nor false", self.who, show(&found.value));
@@ -203,7 +229,7 @@ impl Reader<'_> {
         })
     }
 
-    fn texts(&mut self, key: &str) -> Vec<Placed<String>> {
+    pub(crate) fn texts(&mut self, key: &str) -> Vec<Placed<String>> {
         let Some(found) = self.keys.get(key) else { return Vec::new() };
         let list: Option<Vec<String>> =
             found.value.as_array().and_then(|a| a.iter().map(|v| v.as_str().map(str::to_owned)).collect());
@@ -230,7 +256,7 @@ impl Reader<'_> {
         list.into_iter().map(|value| Placed { value, at: found.at.clone() }).collect()
     }
 
-    fn unknown(&mut self, known: &[&str]) {
+    pub(crate) fn unknown(&mut self, known: &[&str]) {
         for (key, found) in self.keys {
             if !known.contains(&key.as_str()) {
                 self.errors.push(Diagnostic::new(
@@ -269,7 +295,17 @@ pub fn read(raw: &Raw, errors: &mut Vec<Diagnostic>) -> Option<System> {
         ));
     }
     let servers: Vec<_> = raw.servers.iter().filter_map(|s| server(s, errors)).collect();
-    Some(System { name: name?.value, board: board?.value, memory_mib: memory?.value, at, servers })
+    let programs = raw.programs.iter().filter_map(|p| pins::program(p, errors)).collect();
+    let motors = raw.motors.iter().filter_map(|m| pins::motor(m, errors)).collect();
+    Some(System {
+        name: name?.value,
+        board: board?.value,
+        memory_mib: memory?.value,
+        at,
+        servers,
+        programs,
+        motors,
+    })
 }
 
 fn server(raw: &RawServer, errors: &mut Vec<Diagnostic>) -> Option<Server> {
@@ -298,6 +334,8 @@ fn server(raw: &RawServer, errors: &mut Vec<Diagnostic>) -> Option<Server> {
         value: r.texts("clients").into_iter().map(|p| p.value).collect(),
         at: found.at.clone(),
     });
+    let (gpio_chips, pwm_chips) = (r.texts("gpio_chips"), r.texts("pwm_chips"));
+    let wishes = pins::wishes(&mut r);
     let devices = devices(&mut r);
     let restart = restart(&mut r);
     let args = raw.args.iter().map(|(key, found)| (key.clone(), plain(&found.value))).collect();
@@ -317,6 +355,9 @@ fn server(raw: &RawServer, errors: &mut Vec<Diagnostic>) -> Option<Server> {
         blobs,
         restart,
         args,
+        gpio_chips,
+        pwm_chips,
+        wishes,
     })
 }
 

@@ -15,7 +15,7 @@ pub struct Located {
     pub at: At,
 }
 
-/// One server's table, uninterpreted.
+/// The table of a server, a program or a motor, uninterpreted.
 #[derive(Clone, Debug)]
 pub struct RawServer {
     /// Its name.
@@ -35,11 +35,15 @@ pub struct Raw {
     pub system: BTreeMap<String, Located>,
     /// The servers in the order of the text.
     pub servers: Vec<RawServer>,
+    /// The programs' rights.
+    pub programs: Vec<RawServer>,
+    /// The motors.
+    pub motors: Vec<RawServer>,
     /// Where the text starts.
     pub at: Option<At>,
 }
 
-const SHAPE: &str = "a manifest has [system], [server.<name>] tables and at most one `extends`";
+const SHAPE: &str = "a manifest has [system], tables [server.<name>], [program.<name>], [motor.<name>], and at most one `extends`";
 
 /// Reads a manifest and those that it extends.
 pub fn load(path: &Path, errors: &mut Vec<Diagnostic>) -> Raw {
@@ -101,12 +105,14 @@ fn load_below(path: &Path, errors: &mut Vec<Diagnostic>, depth: usize) -> Raw {
         match (key, item.as_table_like()) {
             ("extends", _) => {}
             ("system", Some(table)) => raw.system.extend(values(table, &at)),
-            ("server", Some(table)) => servers(table, &at, &mut raw, errors),
+            ("server", Some(table)) => servers("server", table, &at, &mut raw.servers, errors),
+            ("program", Some(table)) => servers("program", table, &at, &mut raw.programs, errors),
+            ("motor", Some(table)) => servers("motor", table, &at, &mut raw.motors, errors),
             _ => errors.push(Diagnostic::new(
                 &place,
                 format!("'{key}' is not part of a manifest"),
                 SHAPE,
-                crate::diagnostic::nearest(key, ["system", "server", "extends"]),
+                crate::diagnostic::nearest(key, ["system", "server", "program", "motor", "extends"]),
             )),
         }
     }
@@ -130,15 +136,21 @@ fn values(table: &dyn TableLike, at: &Place<'_>) -> BTreeMap<String, Located> {
     found
 }
 
-fn servers(table: &dyn TableLike, at: &Place<'_>, raw: &mut Raw, errors: &mut Vec<Diagnostic>) {
+fn servers(
+    kind: &str,
+    table: &dyn TableLike,
+    at: &Place<'_>,
+    list: &mut Vec<RawServer>,
+    errors: &mut Vec<Diagnostic>,
+) {
     for (name, item) in table.iter() {
         let place = at(table.key(name).and_then(|k| k.span()).or(item.span()));
         let Some(inner) = item.as_table_like() else {
             errors.push(Diagnostic::new(
                 &place,
-                format!("server.{name} = {} is not a table", item.to_string().trim()),
+                format!("{kind}.{name} = {} is not a table", item.to_string().trim()),
                 SHAPE,
-                format!("[server.{name}]"),
+                format!("[{kind}.{name}]"),
             ));
             continue;
         };
@@ -148,7 +160,7 @@ fn servers(table: &dyn TableLike, at: &Place<'_>, raw: &mut Raw, errors: &mut Ve
             (None, Some(wrong)) => {
                 errors.push(Diagnostic::new(
                     &wrong.at,
-                    format!("server '{name}': args = {} is not a table", wrong.value.to_string().trim()),
+                    format!("{kind} '{name}': args = {} is not a table", wrong.value.to_string().trim()),
                     "args are settings by name",
                     "args = { rate = \"100\" }",
                 ));
@@ -157,27 +169,27 @@ fn servers(table: &dyn TableLike, at: &Place<'_>, raw: &mut Raw, errors: &mut Ve
             _ => BTreeMap::new(),
         };
         if let Some(removed) = keys.remove("removed") {
-            let before = raw.servers.len();
-            raw.servers.retain(|s| s.name != name);
-            if removed.value.as_bool() != Some(true) || raw.servers.len() == before {
+            let before = list.len();
+            list.retain(|s| s.name != name);
+            if removed.value.as_bool() != Some(true) || list.len() == before {
                 errors.push(Diagnostic::new(
                     &removed.at,
                     format!(
-                        "server '{name}': removed = {} takes nothing out",
+                        "{kind} '{name}': removed = {} takes nothing out",
                         removed.value.to_string().trim()
                     ),
-                    "removed = true takes out a server of the manifest that this one extends",
-                    crate::diagnostic::nearest(name, raw.servers.iter().map(|s| s.name.as_str())),
+                    format!("removed = true takes out a {kind} of the manifest that this one extends"),
+                    crate::diagnostic::nearest(name, list.iter().map(|s| s.name.as_str())),
                 ));
             }
             continue;
         }
-        match raw.servers.iter_mut().find(|s| s.name == name) {
+        match list.iter_mut().find(|s| s.name == name) {
             Some(server) => {
                 server.keys.extend(keys);
                 server.args.extend(args);
             }
-            None => raw.servers.push(RawServer { name: name.to_owned(), at: place, keys, args }),
+            None => list.push(RawServer { name: name.to_owned(), at: place, keys, args }),
         }
     }
 }

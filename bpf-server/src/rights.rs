@@ -1,0 +1,317 @@
+//! What the manifest grants to programs, and whether a program keeps to it.
+//!
+//! Rights belong to a program of an object of the bundle: its name and the object's. An object that a client sends has
+//! none, because its names are only what the client says. What a program does with constant numbers is checked here, before
+//! anything of it is placed; numbers that are computed are checked by the helpers, with the same grants.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use axiom_bpf_isa::{Lines, helper};
+use axiom_bpf_verifier::OwnCall;
+use axiom_proto::gpio::{CHANNELS, CHIPS, Channel, Grants, LINES, Line, ProgramGrants};
+use core::fmt::Write;
+
+/// The rights of programs, and the chips' names.
+#[derive(Clone, Debug, Default)]
+pub struct Rights {
+    /// By program.
+    pub programs: Vec<ProgramGrants>,
+    /// GPIO chips by number.
+    pub gpio_chips: Vec<String>,
+    /// PWM chips by number.
+    pub pwm_chips: Vec<String>,
+}
+
+/// A program, for a refusal.
+#[derive(Clone, Copy)]
+pub struct Subject<'a> {
+    /// The object of the bundle that it comes from; none if a client sent it.
+    pub object: Option<&'a str>,
+    /// Its name.
+    pub program: &'a str,
+    /// Its attach point.
+    pub point: &'a str,
+    /// Its source lines.
+    pub lines: &'a dyn Lines,
+}
+
+/// What is used without a right to it.
+enum Use {
+    See(Line),
+    Get(Line),
+    Set(Line),
+    Drive(Channel),
+    Cut(Channel),
+    Stop,
+    NoSuch(&'static str, u64, u64),
+}
+
+impl Rights {
+    /// What a program may do.
+    pub fn of(&self, object: Option<&str>, program: &str) -> Grants {
+        let found = |object| self.programs.iter().find(move |p| p.object == object && p.program == program);
+        object.and_then(found).map_or(Grants::NONE, |p| p.grants)
+    }
+
+    /// Checks the attach point and every call whose numbers are constants; a refusal is the verdict's text.
+    pub fn check(&self, who: &Subject<'_>, calls: &[OwnCall]) -> Result<(), String> {
+        let grants = self.of(who.object, who.program);
+        if let Some(wrong) = self.point_use(who.point, &grants) {
+            return Err(self.refusal(who, &grants, &wrong, None));
+        }
+        for call in calls {
+            if let Some(wrong) = call_use(call, &grants) {
+                return Err(self.refusal(who, &grants, &wrong, Some(call.insn as usize)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Seeing a line's edges and cutting a channel's duty are rights too.
+    fn point_use(&self, point: &str, grants: &Grants) -> Option<Use> {
+        let mut parts = point.split('/');
+        let (kind, chip, number) = (parts.next()?, parts.next()?, parts.next()?.parse().ok()?);
+        let names = if kind == "pwm" { &self.pwm_chips } else { &self.gpio_chips };
+        // A chip that nobody owns is refused by the hosting server, which knows what it has.
+        let chip = names.iter().position(|n| n == chip)? as u8;
+        let (line, channel) = (Line { chip, line: number }, Channel { chip, channel: number });
+        match kind {
+            "gpio" if !grants.may_get(line) => Some(Use::See(line)),
+            "pwm" if !grants.may_drive(channel) => Some(Use::Cut(channel)),
+            _ => None,
+        }
+    }
+
+    fn line(&self, line: Line) -> String {
+        match self.gpio_chips.get(line.chip as usize) {
+            Some(chip) => format!("line {} of chip '{chip}'", line.line),
+            None => format!("line {} of GPIO chip {}, which does not exist", line.line, line.chip),
+        }
+    }
+
+    fn channel(&self, c: Channel) -> String {
+        match self.pwm_chips.get(c.chip as usize) {
+            Some(chip) => format!("channel {} of chip '{chip}'", c.channel),
+            None => format!("channel {} of PWM chip {}, which does not exist", c.channel, c.chip),
+        }
+    }
+
+    fn refusal(&self, who: &Subject<'_>, grants: &Grants, wrong: &Use, at: Option<usize>) -> String {
+        let what = match wrong {
+            Use::See(l) => format!("it would see the edges of {}", self.line(*l)),
+            Use::Get(l) => format!("bpf_gpio_get reads {}", self.line(*l)),
+            Use::Set(l) => format!("bpf_gpio_set drives {}", self.line(*l)),
+            Use::Drive(c) => format!("bpf_pwm_set drives {}", self.channel(*c)),
+            Use::Cut(c) => format!("it would decide on the duty of {}", self.channel(*c)),
+            Use::Stop => String::from("bpf_motor_emergency_stop stops the motors"),
+            Use::NoSuch(call, chip, number) => format!("{call} has the numbers {chip} and {number}"),
+        };
+        let mut text =
+            format!("Reason:     {what}, which the manifest does not grant to program '{}'", who.program);
+        if let Some(object) = who.object {
+            let _ = write!(text, " of {object}");
+        }
+        match at.and_then(|insn| Some((insn, who.lines.line(insn)?))) {
+            Some((insn, l)) => {
+                let _ = write!(
+                    text,
+                    "\nAt:         {}:{}: {} (instruction {insn})",
+                    l.file,
+                    l.line,
+                    l.text.trim()
+                );
+            }
+            None => {
+                let _ = write!(text, "\nAt:         attach point {}", who.point);
+            }
+        }
+        let _ = write!(text, "\nGranted:    {}", self.granted(grants));
+        let entry = |l: &Line, out: &str| {
+            self.gpio_chips
+                .get(l.chip as usize)
+                .map(|c| format!("gpio = [{{ chip = \"{c}\", line = {}{out} }}]", l.line))
+        };
+        let key = match wrong {
+            Use::See(l) | Use::Get(l) => entry(l, ""),
+            Use::Set(l) => entry(l, ", out = true"),
+            Use::Drive(c) | Use::Cut(c) => {
+                let chip = self.pwm_chips.get(c.chip as usize);
+                chip.map(|chip| format!("pwm = [{{ chip = \"{chip}\", channel = {} }}]", c.channel))
+            }
+            Use::Stop => Some("motor_stop = true".into()),
+            Use::NoSuch(..) => None,
+        };
+        let _ = match (who.object, key) {
+            (None, _) => write!(
+                text,
+                "\nSuggestion: a program that a client sends has no rights to lines: put its object among the blobs of \
+                 bpf-server and its rights into [program.{}] of the system's manifest",
+                who.program
+            ),
+            (Some(_), Some(key)) => {
+                write!(text, "\nSuggestion: {key} in [program.{}] of the system's manifest", who.program)
+            }
+            (Some(_), None) => write!(
+                text,
+                "\nSuggestion: use a chip of this system: {} chips of lines, {} of channels",
+                self.gpio_chips.len(),
+                self.pwm_chips.len()
+            ),
+        };
+        text
+    }
+
+    /// The rights in words.
+    fn granted(&self, grants: &Grants) -> String {
+        let mut out = String::new();
+        let mut add = |text: &str| {
+            if !out.is_empty() {
+                out.push_str(", ");
+            }
+            out.push_str(text);
+        };
+        for chip in 0..CHIPS as u8 {
+            for line in (0..LINES).map(|line| Line { chip, line }).filter(|l| grants.may_get(*l)) {
+                let rights = if grants.may_set(line) { "read and drive" } else { "read" };
+                add(&format!("{rights} {}", self.line(line)));
+            }
+            let channels = (0..CHANNELS).map(|channel| Channel { chip, channel });
+            for channel in channels.filter(|c| grants.may_drive(*c)) {
+                add(&format!("drive {}", self.channel(channel)));
+            }
+        }
+        if grants.motor_stop {
+            add("stop the motors");
+        }
+        if out.is_empty() { "nothing".into() } else { out }
+    }
+}
+
+/// The use of a call that has no right, as far as it is known.
+fn call_use(call: &OwnCall, grants: &Grants) -> Option<Use> {
+    if call.helper == helper::MOTOR_EMERGENCY_STOP {
+        return (!grants.motor_stop).then_some(Use::Stop);
+    }
+    let [Some(chip), Some(number)] = call.args else { return None };
+    // As the helpers read them.
+    let (chip, number) = (u64::from(chip as u32), u64::from(number as u32));
+    let (line, channel) = (Line::from_numbers(chip, number), Channel::from_numbers(chip, number));
+    match (call.helper, line, channel) {
+        (helper::GPIO_GET, Some(l), _) => (!grants.may_get(l)).then_some(Use::Get(l)),
+        (helper::GPIO_SET, Some(l), _) => (!grants.may_set(l)).then_some(Use::Set(l)),
+        (helper::PWM_SET, _, Some(c)) => (!grants.may_drive(c)).then_some(Use::Drive(c)),
+        (helper::GPIO_GET, ..) => Some(Use::NoSuch("bpf_gpio_get", chip, number)),
+        (helper::GPIO_SET, ..) => Some(Use::NoSuch("bpf_gpio_set", chip, number)),
+        (helper::PWM_SET, ..) => Some(Use::NoSuch("bpf_pwm_set", chip, number)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axiom_bpf_isa::LineInfo;
+
+    struct Source;
+    impl Lines for Source {
+        fn line(&self, insn: usize) -> Option<LineInfo<'_>> {
+            Some(LineInfo { file: "stop.c", line: insn as u32 + 20, text: "  bpf_gpio_set(0, 17, 0);" })
+        }
+    }
+
+    fn rights() -> Rights {
+        let mut grants = Grants::NONE;
+        grants.grant_line(Line { chip: 0, line: 5 }, false);
+        grants.grant_line(Line { chip: 0, line: 6 }, true);
+        grants.grant_channel(Channel { chip: 0, channel: 1 });
+        Rights {
+            programs: Vec::from([ProgramGrants { program: "stop".into(), object: "stop.o".into(), grants }]),
+            gpio_chips: Vec::from(["pl061".into()]),
+            pwm_chips: Vec::from(["pwm".into()]),
+        }
+    }
+
+    fn subject<'a>(object: Option<&'a str>, point: &'a str) -> Subject<'a> {
+        Subject { object, program: "stop", point, lines: &Source }
+    }
+
+    fn call(helper: u32, chip: u64, number: u64) -> OwnCall {
+        OwnCall { insn: 7, helper, args: [Some(chip), Some(number)] }
+    }
+
+    #[test]
+    fn what_is_granted_passes_and_what_is_computed_is_left_to_the_helper() {
+        let who = subject(Some("stop.o"), "gpio/pl061/5/rising");
+        let unknown = OwnCall { insn: 1, helper: helper::GPIO_SET, args: [Some(0), None] };
+        let calls = [
+            call(helper::GPIO_GET, 0, 5),
+            call(helper::GPIO_SET, 0, 6),
+            call(helper::PWM_SET, 0, 1),
+            // The helper's arguments are 32 bits wide.
+            call(helper::GPIO_SET, 1 << 32, 6),
+            unknown,
+        ];
+        assert_eq!(rights().check(&who, &calls), Ok(()));
+        assert_eq!(rights().check(&subject(Some("stop.o"), "pwm/pwm/1"), &[]), Ok(()));
+    }
+
+    #[test]
+    fn a_pin_without_a_grant_is_named_with_its_line_and_where_to_grant_it() {
+        let who = subject(Some("stop.o"), "gpio/pl061/5/rising");
+        let text = rights().check(&who, &[call(helper::GPIO_SET, 0, 17)]).unwrap_err();
+        assert_eq!(
+            text,
+            "Reason:     bpf_gpio_set drives line 17 of chip 'pl061', which the manifest does not grant to program 'stop' of stop.o\n\
+             At:         stop.c:27: bpf_gpio_set(0, 17, 0); (instruction 7)\n\
+             Granted:    read line 5 of chip 'pl061', read and drive line 6 of chip 'pl061', drive channel 1 of chip 'pwm'\n\
+             Suggestion: gpio = [{ chip = \"pl061\", line = 17, out = true }] in [program.stop] of the system's manifest"
+        );
+    }
+
+    #[test]
+    fn every_use_needs_its_own_right() {
+        let good = "gpio/pl061/5/rising";
+        let cases = [
+            (good, Some(call(helper::GPIO_SET, 0, 5)), "bpf_gpio_set drives line 5", "line = 5, out = true"),
+            (good, Some(call(helper::GPIO_GET, 0, 4)), "bpf_gpio_get reads line 4", "line = 4 }"),
+            (good, Some(call(helper::PWM_SET, 0, 0)), "bpf_pwm_set drives channel 0", "channel = 0 }"),
+            (
+                good,
+                Some(call(helper::MOTOR_EMERGENCY_STOP, 0, 0)),
+                "stops the motors",
+                "motor_stop = true in",
+            ),
+            (
+                good,
+                Some(call(helper::GPIO_SET, 3, 6)),
+                "GPIO chip 3, which does not exist",
+                "use a chip of this",
+            ),
+            (
+                good,
+                Some(call(helper::GPIO_SET, 9, 6)),
+                "has the numbers 9 and 6",
+                "use a chip of this system",
+            ),
+            ("gpio/pl061/3/both", None, "it would see the edges of line 3", "line = 3 }"),
+            ("pwm/pwm/0", None, "it would decide on the duty of channel 0", "channel = 0 }"),
+        ];
+        for (point, call, reason, suggestion) in cases {
+            let text = rights().check(&subject(Some("stop.o"), point), call.as_slice()).unwrap_err();
+            assert!(text.contains(reason) && text.contains(suggestion), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_object_that_a_client_sends_has_no_rights_whatever_it_calls_itself() {
+        for object in [None, Some("other.o")] {
+            let who = subject(object, "gpio/pl061/5/rising");
+            let text = rights().check(&who, &[]).unwrap_err();
+            assert!(text.contains("Granted:    nothing"), "{text}");
+            assert!(text.contains("At:         attach point gpio/pl061/5/rising"), "{text}");
+        }
+        let text = rights().check(&subject(None, "pwm/pwm/1"), &[]).unwrap_err();
+        assert!(text.contains("a program that a client sends has no rights to lines"), "{text}");
+    }
+}

@@ -1,0 +1,274 @@
+//! Edges, duties and messages.
+
+use crate::chips::{self, Irq, SoftTimer};
+use crate::hands::Hands;
+use crate::watchers::{Attached, Watchers};
+use alloc::rc::Rc;
+use alloc::vec;
+use alloc::vec::Vec;
+use axiom_bpf_host::system::Frames;
+use axiom_bpf_host::{Clock, Host};
+use axiom_gpio::{FULL_DUTY, Grants, Line, Stop};
+use axiom_runtime::proto::env::slot;
+use axiom_runtime::proto::gpio::{self, LINES, Refusal, Reply as Answer, Request};
+use axiom_runtime::proto::{Error, bpf_host};
+use axiom_runtime::sel4::CPtr;
+use axiom_runtime::{Incoming, Reply, Runtime, Service, Slots, info, serve, time, warn};
+use core::cell::RefCell;
+
+axiom_runtime::entry!(main);
+
+/// Subscriptions of all clients together.
+const SUBSCRIPTIONS: u64 = 32;
+
+/// What a program on an edge gets.
+#[repr(C)]
+struct Edge {
+    timestamp: u64,
+    chip: u32,
+    line: u32,
+    edge: u32,
+    level: u32,
+}
+
+/// What a program on a channel gets.
+#[repr(C)]
+struct Duty {
+    timestamp: u64,
+    chip: u32,
+    channel: u32,
+    requested: u32,
+    current: u32,
+}
+
+const RISING: u32 = 1;
+const FALLING: u32 = 2;
+
+struct Server {
+    rt: Runtime,
+    host: Host,
+    frames: Frames,
+    hands: Rc<RefCell<Hands>>,
+    watchers: Watchers,
+    irqs: Vec<Irq>,
+    soft: Option<SoftTimer>,
+    clock: Clock,
+    refill_at: u64,
+    /// Edges by chip and line.
+    edges: Vec<[u64; LINES as usize]>,
+    /// For tests of the restart: the edge after which the first life of this server ends.
+    crash_at: Option<u64>,
+}
+
+impl Server {
+    /// The edges of a chip: programs first, clients after them.
+    fn chip_changed(&mut self, chip: u8) {
+        let seen = self.hands.borrow_mut().board.take_edges(chip);
+        let timestamp = self.clock.now();
+        let mut lines = seen.rising | seen.falling;
+        while lines != 0 {
+            let number = lines.trailing_zeros() as u8;
+            let (bit, line) = (1 << number, Line { chip, line: number });
+            lines &= !bit;
+            match (seen.rising & bit != 0, seen.falling & bit != 0) {
+                (true, true) => {
+                    // Both since the last look: the level that it has now came last.
+                    let mut all = Grants::NONE;
+                    all.grant_line(line, false);
+                    let high = self.hands.borrow_mut().board.level(&all, line) == Ok(true);
+                    self.edge(line, !high, timestamp);
+                    self.edge(line, high, timestamp);
+                }
+                (rising, _) => self.edge(line, rising, timestamp),
+            }
+        }
+        self.duties();
+    }
+
+    fn edge(&mut self, line: Line, rising: bool, timestamp: u64) {
+        let edge = if rising { RISING } else { FALLING };
+        let level = rising.into();
+        let mut context = Edge { timestamp, chip: line.chip.into(), line: line.line.into(), edge, level };
+        for p in self.watchers.edges.iter().filter(|p| p.line == line) {
+            if if rising { p.edges.rising() } else { p.edges.falling() }
+                && let Some(point) = p.point
+            {
+                self.host.run(point, &mut context);
+            }
+        }
+        if let Some(count) = self.edges.get_mut(line.chip as usize) {
+            count[line.line as usize] += 1;
+        }
+        self.watchers.signal(line, rising);
+        self.host.take_produced();
+        if self.crash_at.is_some_and(|n| self.edges.iter().flatten().sum::<u64>() >= n) {
+            // SAFETY: none: this is the fault that the manifest asks for.
+            unsafe { core::ptr::null_mut::<u32>().write_volatile(1) };
+        }
+    }
+
+    /// Duties that were asked for: the programs on their channels decide, then they are applied.
+    fn duties(&mut self) {
+        loop {
+            let Some(update) = self.hands.borrow_mut().board.next_update() else { break };
+            let channel = update.channel();
+            let point = self.watchers.duties.iter().find(|p| p.channel == channel).and_then(|p| p.point);
+            let mut allowed = None;
+            if let Some(point) = point {
+                let current = self.hands.borrow().board.current(channel).unwrap_or(0);
+                let mut context = Duty {
+                    timestamp: self.clock.now(),
+                    chip: channel.chip.into(),
+                    channel: channel.channel.into(),
+                    requested: update.requested().into(),
+                    current: current.into(),
+                };
+                self.hands.borrow_mut().deciding = true;
+                // A C program returns 32 bits.
+                allowed = self.host.run_lowest(point, &mut context).map(|r| r as u32);
+                self.hands.borrow_mut().deciding = false;
+            }
+            let allowed = allowed.map_or(FULL_DUTY, |a| u16::try_from(a).unwrap_or(FULL_DUTY));
+            self.hands.borrow_mut().board.apply(update, allowed);
+        }
+        if self.soft.as_ref().is_some_and(|s| s.next.is_none()) {
+            self.switch(time::ticks());
+        }
+    }
+
+    /// An edge of the channel that is made in software, due at `now`.
+    fn switch(&mut self, now: u64) {
+        let Some(soft) = &mut self.soft else { return };
+        soft.next = self.hands.borrow_mut().board.soft_edge(soft.chip).map(|wait| now + wait);
+        if let Some(next) = soft.next
+            && soft.timer.arm(next, 0).is_err()
+        {
+            warn!("the timer of soft-pwm could not be armed: its line is left as it is");
+            soft.next = None;
+        }
+    }
+
+    fn answer(&mut self, message: &Incoming<'_>, request: &Request) -> Result<Answer<'static>, Refusal> {
+        let env = self.rt.env();
+        let by = env.clients.iter().find(|c| c.badge == message.badge).map_or(Grants::NONE, |c| c.grants);
+        let hands = self.hands.clone();
+        let board = &mut hands.borrow_mut().board;
+        match *request {
+            Request::Chip { chip } => {
+                let (Some(name), Some(lines)) = (env.gpio_chips.get(chip as usize), board.lines(chip)) else {
+                    return Ok(Answer::End);
+                };
+                return Ok(Answer::Chip { name, lines, software: false });
+            }
+            Request::PwmChip { chip } => {
+                let (Some(name), Some((lines, software))) =
+                    (env.pwm_chips.get(chip as usize), board.channels(chip))
+                else {
+                    return Ok(Answer::End);
+                };
+                return Ok(Answer::Chip { name, lines, software });
+            }
+            Request::Get(line) => {
+                let (level, output) = (board.level(&by, line)?, board.is_output(&by, line)?);
+                let edges = self.edges.get(line.chip as usize).and_then(|c| c.get(line.line as usize));
+                return Ok(Answer::Line { output, level, edges: edges.copied().unwrap_or(0) });
+            }
+            Request::Set { line, level } => board.set(&by, line, level)?,
+            Request::Input(line) => board.release(&by, line)?,
+            Request::Subscribe { line, edges } => {
+                board.level(&by, line)?;
+                let received = CPtr(slot::RECEIVED);
+                if !message.has_cap || !self.watchers.subscribe(board, message.badge, line, edges, received) {
+                    return Err(Refusal::NoCapability);
+                }
+            }
+            Request::Unsubscribe(line) => self.watchers.unsubscribe(board, message.badge, line),
+            Request::GetDuty(channel) => return Ok(Answer::Channel { duty: board.duty(&by, channel)? }),
+            Request::SetDuty { channel, duty } => board.request_duty(&by, channel, duty)?,
+            Request::Stop => board.emergency_stop(&by)?,
+            Request::Rearm => {
+                board.rearm(&by)?;
+                info!("{} has rearmed the motors", self.rt.client(message.badge));
+            }
+            Request::Motors => {
+                let (stop, motors, refused) = board.motors();
+                return Ok(Answer::Motors { stopped: stop == Stop::Held, motors: motors as u8, refused });
+            }
+        }
+        Ok(Answer::Done)
+    }
+}
+
+impl Service for Server {
+    fn request(&mut self, message: &Incoming<'_>) -> Reply {
+        match message.interface {
+            bpf_host::INTERFACE => {
+                let hands = self.hands.clone();
+                let board = &mut hands.borrow_mut().board;
+                let mut points = Attached { watchers: &mut self.watchers, board };
+                self.frames.serve(&mut self.host, &mut points, message)
+            }
+            gpio::INTERFACE => {
+                let request = match message.decode::<Request>() {
+                    Ok(request) => request,
+                    Err(error) => return Reply::error(error),
+                };
+                let answer = self.answer(message, &request).unwrap_or_else(Answer::Refused);
+                self.duties();
+                Reply::ok(&answer)
+            }
+            _ => Reply::error(Error::NoSuchInterface),
+        }
+    }
+
+    fn notified(&mut self, bits: u64) {
+        for i in 0..self.irqs.len() {
+            if bits & self.irqs[i].bit != 0 {
+                self.chip_changed(self.irqs[i].chip);
+                if self.irqs[i].handler.ack().is_err() {
+                    warn!("an interrupt of chip {} could not be let in again", self.irqs[i].chip);
+                }
+            }
+        }
+        if let Some(next) = self.soft.as_ref().filter(|s| bits & s.bit != 0).and_then(|s| s.next)
+            && time::ticks() >= next
+        {
+            self.switch(next);
+        }
+        let now = time::ticks();
+        if now >= self.refill_at {
+            self.refill_at = now + time::frequency();
+            self.host.refill_log();
+        }
+    }
+}
+
+fn log(text: &str) {
+    info!("program: {text}");
+}
+
+fn main(rt: Runtime) -> ! {
+    let env = rt.env();
+    let mut slots = Slots::new(env);
+    let free = (0..SUBSCRIPTIONS).map_while(|_| slots.take()).collect();
+    let found = chips::open(rt);
+    let hands = Rc::new(RefCell::new(Hands { board: found.board, deciding: false }));
+    let clock = Clock::new(time::frequency());
+    let mut host = Host::new(clock, log);
+    host.set_actuators(hands.clone());
+    let mut server = Server {
+        rt,
+        host,
+        frames: Frames::new(slots),
+        hands,
+        watchers: Watchers::new(&env.gpio_chips, &env.pwm_chips, free),
+        irqs: found.irqs,
+        soft: found.soft,
+        clock,
+        refill_at: 0,
+        edges: vec![[0; LINES as usize]; env.gpio_chips.len()],
+        crash_at: rt.arg_number("crash_at_edge").filter(|_| env.restarts == 0),
+    };
+    rt.ready();
+    serve(&mut server)
+}

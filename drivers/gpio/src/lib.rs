@@ -1,0 +1,86 @@
+//! General-purpose lines and PWM channels.
+//!
+//! A chip driver implements [`Chip`] or [`PwmChip`] over registers and knows nothing of the system. [`Board`] owns all
+//! chips of the machine and is the only way to them: rights and the emergency stop are checked there, whoever asks.
+//! [`Pin`] and [`Duty`] give one line or channel embedded-hal's traits, for drivers that take those.
+#![no_std]
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod board;
+mod hal;
+#[cfg(test)]
+mod tests;
+
+pub use axiom_proto::gpio::{Channel, Edges, FULL_DUTY, Grants, Line, Motor, Refusal};
+pub use board::{Board, SoftPwm, Stop, Update};
+pub use hal::{Duty, Pin};
+
+/// A device's registers.
+pub trait Registers {
+    /// Reads the register at a byte offset.
+    fn read(&self, offset: usize) -> u32;
+    /// Writes it.
+    fn write(&mut self, offset: usize, value: u32);
+}
+
+/// Registers that are mapped.
+pub struct Mmio(*mut u32);
+
+impl Mmio {
+    /// # Safety
+    /// `base` is where the registers of one device are mapped, for as long as this lives; the driver that gets it touches
+    /// only offsets that the device has.
+    pub unsafe fn new(base: *mut u32) -> Mmio {
+        Mmio(base)
+    }
+}
+
+impl Registers for Mmio {
+    #[inline]
+    fn read(&self, offset: usize) -> u32 {
+        // SAFETY: the constructor's promise.
+        unsafe { self.0.byte_add(offset).read_volatile() }
+    }
+    #[inline]
+    fn write(&mut self, offset: usize, value: u32) {
+        // SAFETY: the constructor's promise.
+        unsafe { self.0.byte_add(offset).write_volatile(value) }
+    }
+}
+
+/// Lines that changed since they were asked for last, a bit each.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Seen {
+    /// Low to high.
+    pub rising: u64,
+    /// High to low.
+    pub falling: u64,
+}
+
+/// A GPIO chip. Lines beyond [`Chip::lines`] are never asked for.
+pub trait Chip {
+    /// How many lines it has, at most 64.
+    fn lines(&self) -> u8;
+    /// Whether the chip drives the line.
+    fn is_output(&self, line: u8) -> bool;
+    /// The level at the pin.
+    fn level(&self, line: u8) -> bool;
+    /// Drives the line; an input becomes an output without passing through the other level where the chip can do that.
+    fn drive(&mut self, line: u8, level: bool);
+    /// Stops driving the line.
+    fn release(&mut self, line: u8);
+    /// From now on, edges of the line are interrupts and are seen; `None` ends that.
+    fn watch(&mut self, line: u8, edges: Option<Edges>);
+    /// The edges since the last call; they are cleared in the chip, and with them its interrupt.
+    fn take_edges(&mut self) -> Seen;
+}
+
+/// A PWM chip. Channels beyond [`PwmChip::channels`] are never asked for.
+pub trait PwmChip {
+    /// How many channels it has, at most 16.
+    fn channels(&self) -> u8;
+    /// Sets the share of the period that the output is high, 0 to [`FULL_DUTY`].
+    fn set_duty(&mut self, channel: u8, duty: u16);
+}

@@ -1,0 +1,317 @@
+//! The board with chips that remember, and everything that user code could try against a stop.
+
+use super::*;
+use alloc::boxed::Box;
+use alloc::rc::Rc;
+use alloc::vec;
+use core::cell::RefCell;
+use embedded_hal::digital::{InputPin, OutputPin, StatefulOutputPin};
+use embedded_hal::pwm::SetDutyCycle;
+use proptest::prelude::*;
+
+/// A chip of eight lines and two channels.
+#[derive(Default)]
+struct Model {
+    outputs: u64,
+    levels: u64,
+    inputs: u64,
+    duties: [u16; 2],
+}
+
+#[derive(Clone, Default)]
+struct Shared(Rc<RefCell<Model>>);
+
+impl Chip for Shared {
+    fn lines(&self) -> u8 {
+        8
+    }
+    fn is_output(&self, line: u8) -> bool {
+        self.0.borrow().outputs >> line & 1 != 0
+    }
+    fn level(&self, line: u8) -> bool {
+        let m = self.0.borrow();
+        (if m.outputs >> line & 1 != 0 { m.levels } else { m.inputs }) >> line & 1 != 0
+    }
+    fn drive(&mut self, line: u8, level: bool) {
+        let mut m = self.0.borrow_mut();
+        m.outputs |= 1 << line;
+        m.levels = m.levels & !(1 << line) | u64::from(level) << line;
+    }
+    fn release(&mut self, line: u8) {
+        self.0.borrow_mut().outputs &= !(1 << line);
+    }
+    fn watch(&mut self, _: u8, _: Option<Edges>) {}
+    fn take_edges(&mut self) -> Seen {
+        Seen::default()
+    }
+}
+
+impl PwmChip for Shared {
+    fn channels(&self) -> u8 {
+        2
+    }
+    fn set_duty(&mut self, channel: u8, duty: u16) {
+        self.0.borrow_mut().duties[channel as usize] = duty;
+    }
+}
+
+const ENABLE: Line = Line { chip: 0, line: 6 };
+const BRAKE: Line = Line { chip: 0, line: 5 };
+const LED: Line = Line { chip: 0, line: 2 };
+const SOFT: Line = Line { chip: 0, line: 7 };
+const SPEED: Channel = Channel { chip: 0, channel: 1 };
+const FAN: Channel = Channel { chip: 0, channel: 0 };
+const SOFT_SPEED: Channel = Channel { chip: 1, channel: 0 };
+
+/// Everything but the right to rearm.
+fn everything() -> Grants {
+    let mut g = Grants::NONE;
+    for line in 0..64 {
+        g.grant_line(Line { chip: 0, line }, true);
+    }
+    for channel in [SPEED, FAN, SOFT_SPEED] {
+        g.grant_channel(channel);
+    }
+    g.motor_stop = true;
+    g
+}
+
+/// A motor stands with ENABLE low, BRAKE high and no duty; a second one hangs on a channel made in software.
+fn board(stop: Stop) -> (Board, Shared) {
+    let chip = Shared::default();
+    let motors = vec![
+        Motor { name: "belt".into(), gpio: vec![(ENABLE, false), (BRAKE, true)], pwm: vec![SPEED] },
+        Motor { name: "fan".into(), gpio: vec![], pwm: vec![SOFT_SPEED] },
+    ];
+    let mut board = Board::new(motors, stop);
+    board.add_chip(Some(Box::new(chip.clone())));
+    board.add_chip(None);
+    board.add_pwm(Some(Box::new(chip.clone())));
+    board.add_soft_pwm(SoftPwm { line: SOFT, period: 1000 });
+    board.park();
+    (board, chip)
+}
+
+fn stands(chip: &Shared) -> bool {
+    let m = chip.0.borrow();
+    let motor = 1 << ENABLE.line | 1 << BRAKE.line | 1 << SOFT.line;
+    m.outputs & motor == motor && m.levels & motor == 1 << BRAKE.line && m.duties[1] == 0
+}
+
+fn update(b: &mut Board) {
+    while let Some(u) = b.next_update() {
+        b.apply(u, FULL_DUTY);
+    }
+}
+
+#[test]
+fn nothing_is_driven_without_a_grant() {
+    let (mut b, chip) = board(Stop::Clear);
+    let none = Grants::NONE;
+    assert_eq!(b.set(&none, LED, true), Err(Refusal::NotGranted));
+    assert_eq!(b.level(&none, LED), Err(Refusal::NotGranted));
+    assert_eq!(b.release(&none, LED), Err(Refusal::NotGranted));
+    assert_eq!(b.request_duty(&none, FAN, 9), Err(Refusal::NotGranted));
+    assert_eq!(b.emergency_stop(&none), Err(Refusal::NotGranted));
+    assert_eq!(b.rearm(&everything()), Err(Refusal::NotGranted));
+    let mut reads = Grants::NONE;
+    reads.grant_line(LED, false);
+    chip.0.borrow_mut().inputs = 1 << LED.line;
+    assert_eq!(b.level(&reads, LED), Ok(true));
+    assert_eq!(b.set(&reads, LED, true), Err(Refusal::NotGranted));
+    assert_eq!(chip.0.borrow().outputs & 1 << LED.line, 0);
+    assert!(stands(&chip), "a board begins with its motors parked");
+    // Lines and chips that are not there.
+    let all = everything();
+    assert_eq!(b.set(&all, Line { chip: 0, line: 8 }, true), Err(Refusal::NoSuchLine));
+    let mut absent = Grants::NONE;
+    absent.grant_line(Line { chip: 1, line: 0 }, true);
+    assert_eq!(b.set(&absent, Line { chip: 1, line: 0 }, true), Err(Refusal::NoSuchLine));
+    assert_eq!(b.set(&all, SOFT, true), Err(Refusal::Taken));
+}
+
+#[test]
+fn a_stop_holds_until_it_is_rearmed_and_rearming_starts_nothing() {
+    let (mut b, chip) = board(Stop::Clear);
+    let all = everything();
+    let mut rearms = Grants::NONE;
+    rearms.motor_rearm = true;
+    b.set(&all, ENABLE, true).unwrap();
+    b.request_duty(&all, SPEED, 30_000).unwrap();
+    update(&mut b);
+    assert_eq!(chip.0.borrow().duties, [0, 30_000]);
+    // One waits for its programs while the stop comes.
+    b.request_duty(&all, SPEED, 40_000).unwrap();
+    b.emergency_stop(&all).unwrap();
+    update(&mut b);
+    assert!(stands(&chip));
+    assert_eq!(b.set(&all, ENABLE, true), Err(Refusal::Stopped));
+    assert_eq!(b.set(&all, ENABLE, false), Ok(()), "standing still is allowed");
+    assert_eq!(b.request_duty(&all, SPEED, 1), Err(Refusal::Stopped));
+    // What is no motor goes on.
+    b.set(&all, LED, true).unwrap();
+    b.request_duty(&all, FAN, 7).unwrap();
+    update(&mut b);
+    assert_eq!(chip.0.borrow().duties, [7, 0]);
+    assert_eq!(b.motors(), (Stop::Held, 2, 2));
+    b.rearm(&rearms).unwrap();
+    assert!(stands(&chip));
+    b.set(&all, ENABLE, true).unwrap();
+    assert!(!stands(&chip));
+}
+
+#[test]
+fn an_update_taken_before_the_stop_is_refused_after_it() {
+    let (mut b, chip) = board(Stop::Clear);
+    let all = everything();
+    b.request_duty(&all, SPEED, 40_000).unwrap();
+    let update = b.next_update().unwrap();
+    b.emergency_stop(&all).unwrap(); // by a program on the channel itself
+    b.apply(update, FULL_DUTY);
+    assert!(stands(&chip));
+}
+
+#[test]
+fn programs_lower_a_duty_and_never_raise_it() {
+    let (mut b, chip) = board(Stop::Clear);
+    let all = everything();
+    for (requested, allowed, duty) in [(100, 60, 60), (100, 200, 100), (100, 0, 0)] {
+        b.request_duty(&all, FAN, requested).unwrap();
+        let update = b.next_update().unwrap();
+        assert_eq!((update.channel(), update.requested()), (FAN, requested));
+        b.apply(update, allowed);
+        assert_eq!(chip.0.borrow().duties[0], duty);
+    }
+}
+
+#[test]
+fn software_switches_a_line_for_the_duty_s_share_of_the_period() {
+    let (mut b, chip) = board(Stop::Clear);
+    let all = everything();
+    b.request_duty(&all, SOFT_SPEED, u16::MAX / 4).unwrap();
+    update(&mut b);
+    let high = || chip.0.borrow().levels >> SOFT.line & 1 != 0;
+    assert_eq!((b.soft_edge(1), high()), (Some(249), true));
+    assert_eq!((b.soft_edge(1), high()), (Some(751), false));
+    assert_eq!((b.soft_edge(1), high()), (Some(249), true));
+    b.emergency_stop(&all).unwrap();
+    assert!(!high());
+    assert_eq!((b.soft_edge(1), high()), (None, false));
+    let mut rearms = Grants::NONE;
+    rearms.motor_rearm = true;
+    b.rearm(&rearms).unwrap();
+    assert_eq!((b.soft_edge(1), high()), (None, false));
+    b.request_duty(&all, SOFT_SPEED, FULL_DUTY).unwrap();
+    update(&mut b);
+    assert_eq!((b.soft_edge(1), high()), (None, true));
+    assert_eq!((b.soft_edge(1), high()), (None, true));
+}
+
+#[test]
+fn embedded_hal_drives_one_line_of_a_shared_chip() {
+    let chip = RefCell::new(Shared::default());
+    let mut out = Pin::output(&chip, 3, false).unwrap();
+    let mut input = Pin::input(&chip, 4).unwrap();
+    out.set_high().unwrap();
+    assert!(out.is_set_high().unwrap() && out.is_high().unwrap());
+    out.toggle().unwrap();
+    assert!(out.is_set_low().unwrap() && input.is_low().unwrap());
+    chip.borrow().0.borrow_mut().inputs = 1 << 4;
+    assert!(input.is_high().unwrap());
+    assert!(Pin::input(&chip, 8).is_none());
+    let mut duty = Duty::new(&chip, 1).unwrap();
+    duty.set_duty_cycle_percent(50).unwrap();
+    assert_eq!(chip.borrow().0.borrow().duties[1], u16::MAX / 2);
+    assert!(Duty::new(&chip, 2).is_none());
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Try {
+    Set(u8, u8, bool),
+    Release(u8, u8),
+    Duty(u8, u8, u16),
+    Watch(u8, u8),
+    Edges(u8),
+    Soft(u8),
+    Update(u16),
+    Stop,
+    Rearm,
+    Park,
+}
+
+fn attempt() -> impl Strategy<Value = Try> {
+    prop_oneof![
+        (0..3u8, 0..10u8, any::<bool>()).prop_map(|(c, l, v)| Try::Set(c, l, v)),
+        (0..3u8, 0..10u8).prop_map(|(c, l)| Try::Release(c, l)),
+        (0..3u8, 0..3u8, any::<u16>()).prop_map(|(c, n, d)| Try::Duty(c, n, d)),
+        (0..3u8, 0..10u8).prop_map(|(c, l)| Try::Watch(c, l)),
+        (0..3u8).prop_map(Try::Edges),
+        (0..3u8).prop_map(Try::Soft),
+        any::<u16>().prop_map(Try::Update),
+        Just(Try::Stop),
+        Just(Try::Rearm),
+        Just(Try::Park),
+    ]
+}
+
+fn act(b: &mut Board, by: &Grants, what: Try) {
+    // Whether it is refused is not the point here: what the pins do is.
+    let _ = match what {
+        Try::Set(chip, line, level) => b.set(by, Line { chip, line }, level),
+        Try::Release(chip, line) => b.release(by, Line { chip, line }),
+        Try::Duty(chip, channel, duty) => b.request_duty(by, Channel { chip, channel }, duty),
+        Try::Watch(chip, line) => b.watch(Line { chip, line }, Some(Edges::Both)),
+        Try::Stop => b.emergency_stop(by),
+        Try::Rearm => b.rearm(by),
+        Try::Edges(chip) => {
+            b.take_edges(chip);
+            Ok(())
+        }
+        Try::Soft(chip) => {
+            b.soft_edge(chip);
+            Ok(())
+        }
+        Try::Update(allowed) => {
+            if let Some(u) = b.next_update() {
+                b.apply(u, allowed);
+            }
+            Ok(())
+        }
+        Try::Park => {
+            b.park();
+            Ok(())
+        }
+    };
+}
+
+proptest! {
+    /// Whatever was going on before the stop, and whatever is tried after it with every right but rearming: at no moment
+    /// does a motor's output leave where it stands.
+    #[test]
+    fn no_user_code_drives_a_motor_after_a_stop(
+        before in proptest::collection::vec(attempt(), 0..40),
+        after in proptest::collection::vec(attempt(), 0..80),
+    ) {
+        let (mut b, chip) = board(Stop::Clear);
+        let all = everything();
+        for t in before {
+            act(&mut b, &all, t);
+        }
+        b.emergency_stop(&all).unwrap();
+        prop_assert!(stands(&chip));
+        for t in after {
+            act(&mut b, &all, t);
+            prop_assert!(stands(&chip), "after {t:?}");
+        }
+    }
+
+    /// The same for a server that was started again after a crash.
+    #[test]
+    fn nor_after_a_restart_of_the_server(after in proptest::collection::vec(attempt(), 0..80)) {
+        let (mut b, chip) = board(Stop::Held);
+        for t in after {
+            act(&mut b, &everything(), t);
+            prop_assert!(stands(&chip), "after {t:?}");
+        }
+    }
+}

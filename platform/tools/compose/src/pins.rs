@@ -1,0 +1,276 @@
+//! Lines, PWM channels and motors: `gpio_chips` and `pwm_chips` of their owner, what servers and `[program.<name>]` may do
+//! with them, and which outputs are a `[motor.<name>]`. Chips are named here and numbered in the bundle.
+use crate::diagnostic::{At, Diagnostic, nearest};
+use crate::model::{Placed, Reader, Server, System};
+use crate::source::{Located, RawServer};
+use axiom_proto::gpio::{self, CHANNELS, CHIPS, Channel, Grants, LINES, Line};
+use std::collections::BTreeMap;
+
+/// A line or channel that is asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pin {
+    /// The chip's name.
+    pub chip: String,
+    /// The line or channel.
+    pub number: u8,
+    /// `out` of a line; of a motor's line `stop`, the level at which it stands.
+    pub flag: bool,
+}
+
+/// What a server or program asks for.
+#[derive(Clone, Debug, Default)]
+pub struct Wishes {
+    /// Lines.
+    pub gpio: Vec<Placed<Pin>>,
+    /// Channels.
+    pub pwm: Vec<Placed<Pin>>,
+    /// To stop the motors.
+    pub motor_stop: bool,
+    /// To end an emergency stop.
+    pub motor_rearm: bool,
+}
+
+impl Wishes {
+    fn any(&self) -> bool {
+        !self.gpio.is_empty() || !self.pwm.is_empty() || self.motor_stop || self.motor_rearm
+    }
+}
+
+/// A program's rights.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// Its name: its function's.
+    pub name: String,
+    /// Its heading.
+    pub at: At,
+    /// The object of the bundle that it is in.
+    pub object: Placed<String>,
+    /// What it may do.
+    pub wishes: Wishes,
+}
+
+/// A motor.
+#[derive(Clone, Debug)]
+pub struct Motor {
+    /// Its name.
+    pub name: String,
+    /// Its heading.
+    pub at: At,
+    /// Its lines; the flag is the level at which it stands.
+    pub gpio: Vec<Placed<Pin>>,
+    /// Its channels.
+    pub pwm: Vec<Placed<Pin>>,
+}
+
+/// Everything in numbers.
+#[derive(Clone, Debug, Default)]
+pub struct Rights {
+    /// By server.
+    pub servers: Vec<(String, Grants)>,
+    /// By program.
+    pub programs: Vec<gpio::ProgramGrants>,
+    /// The motors.
+    pub motors: Vec<gpio::Motor>,
+}
+
+fn keys(table: &toml_edit::InlineTable, at: &At) -> BTreeMap<String, Located> {
+    table.iter().map(|(k, v)| (k.to_owned(), Located { value: v.clone(), at: at.clone() })).collect()
+}
+
+/// A list of `{ chip = "...", line = N }`; `flag` is the third key, if there is one.
+fn pins(r: &mut Reader<'_>, key: &str, number: &str, most: u8, flag: Option<&str>) -> Vec<Placed<Pin>> {
+    let Some(found) = r.keys.get(key).cloned() else { return Vec::new() };
+    let example = format!("{key} = [{{ chip = \"pl061\", {number} = 5 }}]");
+    let list = found.value.as_array().map(|a| a.iter().map(|v| v.as_inline_table()).collect::<Vec<_>>());
+    let Some(list) = list.filter(|l| l.iter().all(Option::is_some)) else {
+        r.wrong(&found, &format!("{key} is a list of tables"), &example);
+        return Vec::new();
+    };
+    let mut pins: Vec<Placed<Pin>> = Vec::new();
+    for table in list.into_iter().flatten() {
+        let keys = keys(table, &found.at);
+        let who = format!("{}, {key}", r.who);
+        let mut p = Reader { who, keys: &keys, at: &found.at, errors: r.errors };
+        let known: Vec<&str> = ["chip", number].into_iter().chain(flag).collect();
+        p.unknown(&known);
+        let chip = p.text("chip", "chip = \"pl061\"");
+        let unit = format!("(a {number} of the chip)");
+        let n = p.number(&(number, 0, u64::from(most) - 1, None, &unit));
+        let flag = match flag {
+            // The level at which a motor stands is a level: 0 or 1.
+            Some("stop") => p.number(&("stop", 0, 1, None, "(the level at which the motor stands)")),
+            Some(name) => {
+                let value = u64::from(p.flag(name, false));
+                Some(Placed { value, at: found.at.clone() })
+            }
+            None => Some(Placed { value: 0, at: found.at.clone() }),
+        };
+        if let (Some(chip), Some(n), Some(flag)) = (chip, n, flag) {
+            let pin = Pin { chip: chip.value, number: n.value as u8, flag: flag.value != 0 };
+            pins.push(Placed { value: pin, at: found.at.clone() });
+        }
+    }
+    pins
+}
+
+/// What a server or program asks for.
+pub(crate) fn wishes(r: &mut Reader<'_>) -> Wishes {
+    Wishes {
+        gpio: pins(r, "gpio", "line", LINES, Some("out")),
+        pwm: pins(r, "pwm", "channel", CHANNELS, None),
+        motor_stop: r.flag("motor_stop", false),
+        motor_rearm: r.keys.contains_key("motor_rearm") && r.flag("motor_rearm", false),
+    }
+}
+
+/// Reads `[program.<name>]`.
+pub(crate) fn program(raw: &RawServer, errors: &mut Vec<Diagnostic>) -> Option<Program> {
+    let mut r = Reader { who: format!("program '{}'", raw.name), keys: &raw.keys, at: &raw.at, errors };
+    r.unknown(&["object", "gpio", "pwm", "motor_stop"]);
+    let object = r.text("object", &format!("object = \"{}.o\"", raw.name));
+    let wishes = wishes(&mut r);
+    Some(Program { name: raw.name.clone(), at: raw.at.clone(), object: object?, wishes })
+}
+
+/// Reads `[motor.<name>]`.
+pub(crate) fn motor(raw: &RawServer, errors: &mut Vec<Diagnostic>) -> Option<Motor> {
+    let mut r = Reader { who: format!("motor '{}'", raw.name), keys: &raw.keys, at: &raw.at, errors };
+    r.unknown(&["gpio", "pwm"]);
+    let gpio = pins(&mut r, "gpio", "line", LINES, Some("stop"));
+    let pwm = pins(&mut r, "pwm", "channel", CHANNELS, None);
+    if gpio.is_empty() && pwm.is_empty() {
+        errors.push(Diagnostic::new(
+            &raw.at,
+            format!("motor '{}' has no outputs", raw.name),
+            "a motor is the lines and channels that an emergency stop switches off",
+            "gpio = [{ chip = \"pl061\", line = 6, stop = 0 }]",
+        ));
+        return None;
+    }
+    Some(Motor { name: raw.name.clone(), at: raw.at.clone(), gpio, pwm })
+}
+
+struct Resolver<'a> {
+    gpio: Vec<&'a str>,
+    pwm: Vec<&'a str>,
+    errors: &'a mut Vec<Diagnostic>,
+}
+
+impl Resolver<'_> {
+    fn chip(&mut self, who: &str, pin: &Placed<Pin>, pwm: bool) -> Option<u8> {
+        let names = if pwm { &self.pwm } else { &self.gpio };
+        let found = names.iter().position(|n| *n == pin.value.chip);
+        if found.is_none() {
+            let key = if pwm { "pwm_chips" } else { "gpio_chips" };
+            let known = names.join(", ");
+            let advice = if names.is_empty() {
+                format!("{key} = [\"{}\"] in [server.gpio-server]", pin.value.chip)
+            } else {
+                nearest(&pin.value.chip, names.iter().copied())
+            };
+            let rule = format!("chips are named by {key} of the server that owns them ({known})");
+            let what = format!("{who}: no server owns a chip '{}'", pin.value.chip);
+            self.errors.push(Diagnostic::new(&pin.at, what, rule, advice));
+        }
+        found.map(|n| n as u8)
+    }
+
+    fn line(&mut self, who: &str, pin: &Placed<Pin>) -> Option<Line> {
+        Some(Line { chip: self.chip(who, pin, false)?, line: pin.value.number })
+    }
+
+    fn channel(&mut self, who: &str, pin: &Placed<Pin>) -> Option<Channel> {
+        Some(Channel { chip: self.chip(who, pin, true)?, channel: pin.value.number })
+    }
+
+    fn grants(&mut self, who: &str, wishes: &Wishes) -> Grants {
+        let mut grants = Grants::NONE;
+        grants.motor_stop = wishes.motor_stop;
+        grants.motor_rearm = wishes.motor_rearm;
+        for pin in &wishes.gpio {
+            if let Some(line) = self.line(who, pin) {
+                grants.grant_line(line, pin.value.flag);
+            }
+        }
+        for pin in &wishes.pwm {
+            if let Some(channel) = self.channel(who, pin) {
+                grants.grant_channel(channel);
+            }
+        }
+        grants
+    }
+}
+
+fn is_owner(s: &Server) -> bool {
+    !s.gpio_chips.is_empty() || !s.pwm_chips.is_empty()
+}
+
+fn names(list: &[Placed<String>]) -> Vec<&str> {
+    list.iter().map(|p| p.value.as_str()).collect()
+}
+
+/// Checks what was asked for against who owns what, and puts numbers in.
+pub fn resolve(system: &System, errors: &mut Vec<Diagnostic>) -> Rights {
+    let mut owners = system.servers.iter().filter(|s| is_owner(s));
+    let owner = owners.next();
+    if let (Some(first), Some(second)) = (owner, owners.next()) {
+        errors.push(Diagnostic::new(
+            &second.at,
+            format!("servers '{}' and '{}' both own chips", first.name, second.name),
+            "one server owns all lines and channels, so that an emergency stop reaches every motor",
+            format!("move the chips of '{}' to '{}'", second.name, first.name),
+        ));
+    }
+    let (gpio, pwm) = owner.map_or((Vec::new(), Vec::new()), |o| (names(&o.gpio_chips), names(&o.pwm_chips)));
+    for (list, key) in [(&gpio, "gpio_chips"), (&pwm, "pwm_chips")] {
+        if let Some(owner) = owner.filter(|_| list.len() > CHIPS) {
+            errors.push(Diagnostic::new(
+                &owner.at,
+                format!("server '{}': {key} names {} chips", owner.name, list.len()),
+                format!("{key} names at most {CHIPS}"),
+                "leave some out",
+            ));
+        }
+    }
+    let mut r = Resolver { gpio, pwm, errors };
+    let mut rights = Rights::default();
+    for server in system.servers.iter().filter(|s| s.wishes.any()) {
+        let who = format!("server '{}'", server.name);
+        let calls = owner.is_some_and(|o| server.calls.iter().any(|c| c.value == o.name));
+        if let Some(owner) = owner.filter(|_| !calls) {
+            r.errors.push(Diagnostic::new(
+                &server.at,
+                format!("{who} has rights to lines, channels or motors, but does not call '{}'", owner.name),
+                "no right without a use",
+                format!("calls = [\"{}\"] in [server.{}]", owner.name, server.name),
+            ));
+        }
+        rights.servers.push((server.name.clone(), r.grants(&who, &server.wishes)));
+    }
+    for program in &system.programs {
+        let object = &program.object.value;
+        let known: Vec<&str> = system.servers.iter().flat_map(|s| names(&s.blobs)).collect();
+        if !known.contains(&object.as_str()) {
+            r.errors.push(Diagnostic::new(
+                &program.object.at,
+                format!("program '{}': object = \"{object}\" is no file of the system", program.name),
+                "rights are given to programs of the bundle: the object is among the blobs of the server that loads it",
+                nearest(object, known.iter().copied().filter(|k| k.ends_with(".o"))),
+            ));
+        }
+        let who = format!("program '{}'", program.name);
+        let grants = r.grants(&who, &program.wishes);
+        rights.programs.push(gpio::ProgramGrants {
+            program: program.name.clone(),
+            object: object.clone(),
+            grants,
+        });
+    }
+    for motor in &system.motors {
+        let who = format!("motor '{}'", motor.name);
+        let gpio = motor.gpio.iter().filter_map(|p| Some((r.line(&who, p)?, p.value.flag))).collect();
+        let pwm = motor.pwm.iter().filter_map(|p| r.channel(&who, p)).collect();
+        rights.motors.push(gpio::Motor { name: motor.name.clone(), gpio, pwm });
+    }
+    rights
+}
