@@ -18,5 +18,5 @@ mod verify;
 
 pub use axiom_bpf_jit::Features;
 pub use loader::{Loader, Outcome};
-pub use platform::{Access, HostId, Platform, Stage};
+pub use platform::{Access, HostId, Platform, Stage, Token};
 pub use rights::Rights;

@@ -3,7 +3,7 @@
 use crate::place::Windows;
 use crate::rights::{Rights, Subject};
 use crate::verify;
-use crate::{Access, HostId, Platform, Stage};
+use crate::{Access, HostId, Platform, Stage, Token};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
@@ -53,6 +53,8 @@ struct LoadedMap {
     first: u32,
     /// As mapped here.
     map: Option<Map>,
+    /// Who is told of its records.
+    doorbell: Option<Token>,
 }
 
 struct Loaded<M> {
@@ -168,6 +170,7 @@ impl<P: Platform> Loader<P> {
                     reply
                 })
             }
+            Request::Notify { program, map } => self.notify(program, map).map(|()| Reply::Done),
             Request::Stages => Ok(Reply::Stages(self.stages)),
         };
         let reply = match result {
@@ -406,7 +409,16 @@ impl<P: Platform> Loader<P> {
                 .take_map(pages)
                 .ok_or_else(|| refuse("the hosting server's map window has no room for it".into()))?;
             let name = String::from(map.name);
-            loaded.maps.push(LoadedMap { name, def: *def, slot, page, pages, first: map_pages, map: None });
+            loaded.maps.push(LoadedMap {
+                name,
+                def: *def,
+                slot,
+                page,
+                pages,
+                first: map_pages,
+                map: None,
+                doorbell: None,
+            });
             map_pages += pages;
         }
         self.translate(loaded, insns, zero_stack)?;
@@ -511,6 +523,9 @@ impl<P: Platform> Loader<P> {
             if p.memory.is_some() {
                 self.platform.call_host(p.host, &bpf_host::Request::RemoveMap { slot: map.slot }, None);
             }
+            if let Some(token) = map.doorbell {
+                self.platform.drop_token(token);
+            }
             windows.give_map(map.slot, map.page, map.pages);
         }
         if let Some(memory) = p.memory.take() {
@@ -605,6 +620,25 @@ impl<P: Platform> Loader<P> {
             0 => Ok(size),
             _ => Err(fail(Refusal::NotFound, format!("map '{name}' has no such key"))),
         }
+    }
+
+    /// Gives the client's notification to the program's host, and keeps it for when that one is started anew.
+    fn notify(&mut self, id: ProgramId, name: &str) -> Result<(), Failure> {
+        let (program, map) = self.map_of(id, name)?;
+        let missing = || fail(Refusal::BadRequest, "no notification came with the request".into());
+        let token = self.platform.take_token().ok_or_else(missing)?;
+        let program = &mut self.programs[program];
+        let map = &mut program.maps[map];
+        let request = bpf_host::Request::Doorbell { slot: map.slot };
+        let reply = self.platform.call_host_with_token(program.host, &request, token);
+        if let Err(failure) = check(reply, &program.point) {
+            self.platform.drop_token(token);
+            return Err(failure);
+        }
+        if let Some(old) = map.doorbell.replace(token) {
+            self.platform.drop_token(old);
+        }
+        Ok(())
     }
 
     fn map_frame(
@@ -750,6 +784,10 @@ fn place_maps<P: Platform>(platform: &mut P, p: &mut Loaded<P::Memory>) -> Resul
             page: map.page,
         };
         check(platform.call_host(p.host, &request, None), &p.point)?;
+        if let Some(token) = map.doorbell {
+            let request = bpf_host::Request::Doorbell { slot: map.slot };
+            check(platform.call_host_with_token(p.host, &request, token), &p.point)?;
+        }
     }
     Ok(())
 }

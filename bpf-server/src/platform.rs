@@ -6,6 +6,10 @@ use axiom_proto::bpf_host;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct HostId(pub usize);
 
+/// A client's capability that is kept for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Token(pub u64);
+
 /// What a hosting server may do with a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Access {
@@ -50,6 +54,17 @@ pub trait Platform {
         host: HostId,
         request: &bpf_host::Request<'_>,
         frame: Option<(&mut Self::Memory, u32, Access)>,
+    ) -> Option<bpf_host::Reply>;
+    /// Takes the capability that came with the client's request, to be kept until [`Platform::drop_token`].
+    fn take_token(&mut self) -> Option<Token>;
+    /// Gives a kept capability up.
+    fn drop_token(&mut self, token: Token);
+    /// Calls a host, passing a copy of a kept capability along.
+    fn call_host_with_token(
+        &mut self,
+        host: HostId,
+        request: &bpf_host::Request<'_>,
+        token: Token,
     ) -> Option<bpf_host::Reply>;
     /// A blob that the manifest gave this server.
     fn blob(&self, name: &str) -> Option<&'static [u8]>;

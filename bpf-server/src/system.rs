@@ -2,11 +2,12 @@
 
 use crate::memory::Pool;
 use alloc::vec::Vec;
-use axiom_bpf_server::{Access, HostId, Loader, Platform, Rights, Stage};
+use axiom_bpf_server::{Access, HostId, Loader, Platform, Rights, Stage, Token};
+use axiom_runtime::proto::Error;
 use axiom_runtime::proto::bpf::{self, Refusal, Reply as Answer};
 use axiom_runtime::proto::bpf_host;
 use axiom_runtime::proto::env::PEER_RESTARTED;
-use axiom_runtime::proto::{Error, env::NOTIFIED};
+use axiom_runtime::proto::env::{NOTIFIED, slot};
 use axiom_runtime::sel4::{CPtr, CapRights};
 use axiom_runtime::{
     Buffer, CNode, Endpoint, Frame, Incoming, Pages, Reply, Runtime, Service, Slots, Trace, Untyped,
@@ -180,6 +181,33 @@ impl Platform for System {
         };
         let mut reply = Buffer::new();
         call_with_cap(endpoint, bpf_host::INTERFACE, request, cap, &mut reply).ok().map(|(r, _)| r)
+    }
+
+    fn take_token(&mut self) -> Option<Token> {
+        let kept = self.slots.take()?;
+        if CNode::OWN.move_to(kept, CPtr(slot::RECEIVED)).is_ok() {
+            return Some(Token(kept.0));
+        }
+        self.slots.give(kept);
+        None
+    }
+
+    fn drop_token(&mut self, token: Token) {
+        let _ = CNode::OWN.delete(CPtr(token.0));
+        self.slots.give(CPtr(token.0));
+    }
+
+    fn call_host_with_token(
+        &mut self,
+        host: HostId,
+        request: &bpf_host::Request<'_>,
+        token: Token,
+    ) -> Option<bpf_host::Reply> {
+        let endpoint = self.hosts.get(host.0)?.1;
+        let mut reply = Buffer::new();
+        call_with_cap(endpoint, bpf_host::INTERFACE, request, Some(CPtr(token.0)), &mut reply)
+            .ok()
+            .map(|(r, _)| r)
     }
 
     fn blob(&self, name: &str) -> Option<&'static [u8]> {

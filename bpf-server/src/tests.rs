@@ -29,6 +29,9 @@ struct Peer {
     frame: Option<(u32, Access)>,
     changes: Vec<(String, usize)>,
     mapped: usize,
+    /// The token that came with the message, and those that became doorbells.
+    token: Option<Token>,
+    doorbells: Vec<(u32, Token)>,
 }
 
 impl Peer {
@@ -67,6 +70,14 @@ impl Server for Peer {
     fn map_data(&mut self, page: u32, writable: bool) -> bool {
         self.map(MAP_WINDOW + page as usize * PAGE, writable)
     }
+    fn keep_doorbell(&mut self, slot: u32) -> bool {
+        self.drop_doorbell(slot);
+        self.doorbells.extend(self.token.map(|t| (slot, t)));
+        self.token.take().is_some()
+    }
+    fn drop_doorbell(&mut self, slot: u32) {
+        self.doorbells.retain(|d| d.0 != slot);
+    }
     fn drop_code(&mut self, page: u32) {
         self.unmap(CODE_WINDOW + page as usize * PAGE);
     }
@@ -89,6 +100,9 @@ struct Fake {
     free: Vec<bool>,
     host: Host,
     peer: Peer,
+    /// What came with the client's request, and the tokens that are kept.
+    received: Option<Token>,
+    tokens: Vec<Token>,
     /// Host calls until the host stops answering.
     calls_left: u32,
     stages: Vec<Stage>,
@@ -113,12 +127,15 @@ impl Fake {
         assert!(file >= 0);
         // SAFETY: our own file.
         assert_eq!(unsafe { libc::ftruncate(file, POOL as i64 * PAGE as i64) }, 0);
-        let peer = Peer { file, frame: None, changes: Vec::new(), mapped: 0 };
+        let peer =
+            Peer { file, frame: None, changes: Vec::new(), mapped: 0, token: None, doorbells: Vec::new() };
         Fake {
             file,
             free: vec![true; POOL as usize],
             host: new_host(),
             peer,
+            received: None,
+            tokens: Vec::new(),
             calls_left: u32::MAX,
             stages: Vec::new(),
             _alone: alone,
@@ -190,6 +207,23 @@ impl Platform for Fake {
             assert!(m.sealed, "a frame is handed over before the code's writable mapping is gone");
             (m.first + page, access)
         });
+        Some(self.host.handle(request, &mut self.peer))
+    }
+    fn take_token(&mut self) -> Option<Token> {
+        self.tokens.extend(self.received);
+        self.received.take()
+    }
+    fn drop_token(&mut self, token: Token) {
+        self.tokens.retain(|t| *t != token);
+    }
+    fn call_host_with_token(
+        &mut self,
+        _: HostId,
+        request: &bpf_host::Request<'_>,
+        token: Token,
+    ) -> Option<bpf_host::Reply> {
+        self.calls_left = self.calls_left.checked_sub(1)?;
+        self.peer.token = Some(token);
         Some(self.host.handle(request, &mut self.peer))
     }
     fn blob(&self, name: &str) -> Option<&'static [u8]> {
@@ -413,6 +447,31 @@ fn a_restarted_host_gets_its_programs_again() {
     // Where a new host does not take it, the program stays loaded and detached.
     l.platform().calls_left = 2;
     assert_eq!(l.host_restarted(HostId(0)), (1, 1));
+}
+
+#[test]
+fn a_doorbell_is_kept_across_restarts_and_goes_with_its_program() {
+    let mut l = loader();
+    let program = loaded(&mut l, &load(Source::Inline(FILTER)));
+    let notify = |map| Request::Notify { program, map };
+    let (refusal, text) = refused(&mut l, &notify("events"));
+    assert_eq!(refusal, Refusal::BadRequest);
+    assert!(text.contains("no notification came"), "{text}");
+    l.platform().received = Some(Token(7));
+    assert_eq!(refused(&mut l, &notify("counts")).0, Refusal::Host, "an array has no doorbell");
+    assert_eq!(l.platform().tokens, []);
+    for token in [Token(8), Token(9)] {
+        l.platform().received = Some(token);
+        assert_eq!(l.handle(1, &notify("events"), (0, 0)).reply, Reply::Done);
+    }
+    assert_eq!(l.platform().tokens, [Token(9)], "the newer one takes the place");
+    let before = l.platform().peer.doorbells.clone();
+    l.platform().host = new_host();
+    l.platform().peer.doorbells.clear();
+    assert_eq!(l.host_restarted(HostId(0)), (1, 0));
+    assert_eq!(l.platform().peer.doorbells, before);
+    assert_eq!(l.handle(1, &Request::Unload { program }, (0, 0)).reply, Reply::Done);
+    assert_eq!((l.platform().tokens.len(), l.platform().peer.doorbells.len()), (0, 0));
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod ipc;
 mod kernel;
 mod partner;
 mod report;
+mod sample;
 mod threads;
 mod timer;
 
@@ -75,6 +76,7 @@ impl Bench {
         ipc::measure(&self.rt, &mut self.resources, &mut report);
         kernel::measure(&self.rt, &mut self.resources, &mut report);
         bpf::latency(&self.rt, &mut self.resources, &mut report);
+        sample::measure(&self.rt, &mut self.resources, &mut report);
         if busy.is_ok_and(|thread| thread.tcb.suspend().is_err()) {
             report.missing("the busy thread", "it could not be stopped");
         }

@@ -131,6 +131,18 @@ impl BpfServer {
         self.ask(&Request::Unload { program: id }, &mut Buffer::new()).map(|_| ())
     }
 
+    /// Has this notification signalled when the program puts records into a ring buffer.
+    pub fn notify(self, program: ProgramId, map: &str, notification: CPtr) -> Result<(), Failure> {
+        let request = Request::Notify { program, map };
+        let mut buffer = Buffer::new();
+        match call_with_cap(self.0, INTERFACE, &request, Some(notification), &mut buffer) {
+            Ok((Reply::Done, _)) => Ok(()),
+            Ok((Reply::Refused(why), _)) => Err(Failure::Refused(why)),
+            Ok(_) => Err(Failure::Surprise),
+            Err(error) => Err(Failure::Error(error)),
+        }
+    }
+
     /// Moves the capability for a page of a map into `to`; returns the map's pages and whether this one may be written.
     pub fn map_frame(self, program: ProgramId, map: &str, page: u32, to: CPtr) -> Option<(u32, bool)> {
         let request = Request::MapFrame { program, map, page };

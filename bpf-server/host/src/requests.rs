@@ -16,6 +16,10 @@ pub trait Server {
     fn map_code(&mut self, page: u32) -> bool;
     /// Maps the frame that came with the message at a map page.
     fn map_data(&mut self, page: u32, writable: bool) -> bool;
+    /// Keeps the notification that came with the message as the doorbell of a map.
+    fn keep_doorbell(&mut self, slot: u32) -> bool;
+    /// Forgets the doorbell of a map, if it has one.
+    fn drop_doorbell(&mut self, slot: u32);
     /// Gives up a code page's frame.
     fn drop_code(&mut self, page: u32);
     /// Gives up a map page's frame.
@@ -60,6 +64,13 @@ impl Host {
                 let map_type = MapType::from_number(map_type).ok_or(Refusal::BadMap)?;
                 let def = MapDef { map_type, key_size, value_size, max_entries, flags: 0, read_only: false };
                 self.add_map(slot, def, page, server)
+            }
+            Request::Doorbell { slot } => {
+                let map = self.runtime.maps.get(slot as usize).and_then(Option::as_ref);
+                if map.is_none_or(|m| m.def().map_type != MapType::RingBuf) {
+                    return Err(Refusal::BadMap);
+                }
+                if server.keep_doorbell(slot) { Ok(Reply::Done) } else { Err(Refusal::BadFrame) }
             }
             Request::RemoveMap { slot } => self.remove_map(slot, server),
             Request::Attach { program, page, pages, slots, point, replaces, grants } => {
@@ -120,6 +131,7 @@ impl Host {
     fn remove_map(&mut self, slot: u32, server: &mut impl Server) -> Done {
         let place = self.runtime.maps.get_mut(slot as usize).ok_or(Refusal::BadNumber)?;
         let map = place.take().ok_or(Refusal::BadNumber)?;
+        server.drop_doorbell(slot);
         let first = (map.base() as usize - server.map_window()) / PAGE;
         let pages = bytes_needed(map.def()).unwrap_or(0).div_ceil(PAGE);
         for page in first..first + pages {

@@ -5,10 +5,10 @@ use crate::{Host, PointId, Server};
 use alloc::vec;
 use alloc::vec::Vec;
 use axiom_proto::Error;
-use axiom_proto::bpf_host::{CODE_PAGES, CODE_WINDOW, MAP_PAGES, MAP_WINDOW, Request};
+use axiom_proto::bpf_host::{CODE_PAGES, CODE_WINDOW, MAP_PAGES, MAP_SLOTS, MAP_WINDOW, Request};
 use axiom_proto::env::slot;
 use axiom_runtime::sel4::CPtr;
-use axiom_runtime::{CNode, Frame, Incoming, Reply, Slots};
+use axiom_runtime::{CNode, Frame, Incoming, Notification, Reply, Slots};
 
 const PAGE: usize = 4096;
 
@@ -25,12 +25,32 @@ pub struct Frames {
     slots: Slots,
     code: Vec<Option<CPtr>>,
     data: Vec<Option<CPtr>>,
+    doorbells: [Option<CPtr>; MAP_SLOTS as usize],
 }
 
 impl Frames {
     /// Empty windows; capabilities are kept in these slots.
     pub fn new(slots: Slots) -> Frames {
-        Frames { slots, code: vec![None; CODE_PAGES as usize], data: vec![None; MAP_PAGES as usize] }
+        Frames {
+            slots,
+            code: vec![None; CODE_PAGES as usize],
+            data: vec![None; MAP_PAGES as usize],
+            doorbells: [None; MAP_SLOTS as usize],
+        }
+    }
+
+    /// Tells those who wait for the ring buffers of `produced` ([`Host::take_produced`]): to be called after an event's
+    /// programs ran.
+    #[inline]
+    pub fn ring(&self, produced: u64) {
+        let mut left = produced;
+        while left != 0 {
+            let slot = left.trailing_zeros() as usize;
+            left &= left - 1;
+            if let Some(doorbell) = self.doorbells.get(slot).copied().flatten() {
+                Notification(doorbell).signal();
+            }
+        }
     }
 
     /// Answers a message of bpf-server.
@@ -49,10 +69,11 @@ impl Frames {
         Reply::error(Error::NoSuchInterface)
     }
 
-    fn map(&mut self, map: impl FnOnce(Frame) -> bool) -> Option<CPtr> {
+    /// Moves the capability that came with the message to a slot of its own, if `accept` takes it.
+    fn keep(&mut self, accept: impl FnOnce(CPtr) -> bool) -> Option<CPtr> {
         let to = self.slots.take()?;
         let moved = CNode::OWN.move_to(to, CPtr(slot::RECEIVED)).is_ok();
-        if moved && map(Frame(to)) {
+        if moved && accept(to) {
             return Some(to);
         }
         let _ = CNode::OWN.delete(to);
@@ -83,7 +104,7 @@ impl<P: Points> Server for Served<'_, P> {
         let old = self.frames.code[page as usize].take();
         self.frames.drop_frame(old);
         let address = CODE_WINDOW + page as usize * PAGE;
-        let kept = self.frames.map(|f| f.map_code(address as u64).is_ok());
+        let kept = self.frames.keep(|f| Frame(f).map_code(address as u64).is_ok());
         self.frames.code[page as usize] = kept;
         kept.is_some()
     }
@@ -94,9 +115,24 @@ impl<P: Points> Server for Served<'_, P> {
         let old = self.frames.data[page as usize].take();
         self.frames.drop_frame(old);
         let address = MAP_WINDOW + page as usize * PAGE;
-        let kept = self.frames.map(|f| f.map_data(address as u64, writable).is_ok());
+        let kept = self.frames.keep(|f| Frame(f).map_data(address as u64, writable).is_ok());
         self.frames.data[page as usize] = kept;
         kept.is_some()
+    }
+    fn keep_doorbell(&mut self, slot: u32) -> bool {
+        if !core::mem::take(&mut self.has_frame) {
+            return false;
+        }
+        self.drop_doorbell(slot);
+        let kept = self.frames.keep(|_| true);
+        if let Some(place) = self.frames.doorbells.get_mut(slot as usize) {
+            *place = kept;
+        }
+        kept.is_some()
+    }
+    fn drop_doorbell(&mut self, slot: u32) {
+        let old = self.frames.doorbells.get_mut(slot as usize).and_then(Option::take);
+        self.frames.drop_frame(old);
     }
     fn drop_code(&mut self, page: u32) {
         let old = self.frames.code[page as usize].take();

@@ -16,6 +16,7 @@ struct Fake {
     maps: *mut u8,
     frame: bool,
     opened: usize,
+    doorbells: u64,
 }
 
 impl Fake {
@@ -25,7 +26,7 @@ impl Fake {
             let v = vec![0u64; (pages + 1) * PAGE / 8].leak();
             (v.as_mut_ptr() as usize).next_multiple_of(PAGE) as *mut u8
         };
-        Fake { code: memory(4), maps: memory(8), frame: false, opened: 0 }
+        Fake { code: memory(4), maps: memory(8), frame: false, opened: 0, doorbells: 0 }
     }
     fn write(&self, page: usize, program: &[Insn]) {
         for (i, insn) in program.iter().enumerate() {
@@ -41,6 +42,13 @@ impl Server for Fake {
     }
     fn map_data(&mut self, _: u32, _: bool) -> bool {
         core::mem::take(&mut self.frame)
+    }
+    fn keep_doorbell(&mut self, slot: u32) -> bool {
+        self.doorbells |= 1 << slot;
+        core::mem::take(&mut self.frame)
+    }
+    fn drop_doorbell(&mut self, slot: u32) {
+        self.doorbells &= !(1 << slot);
     }
     fn drop_code(&mut self, _: u32) {}
     fn drop_data(&mut self, _: u32) {}
@@ -184,6 +192,15 @@ fn helpers_reach_maps_by_their_handles() {
         assert!(host.run(point, &mut [0x1111 * i, 0, 0, 0]));
     }
     assert_eq!(host.take_produced(), 1 << 2);
+    // Only a ring buffer has a doorbell, and only with a capability; it goes with its map.
+    let doorbell = |slot| Request::Doorbell { slot };
+    fake.frame = true;
+    for slot in [0, 1, 3, 64] {
+        assert_eq!(host.handle(&doorbell(slot), &mut fake), Reply::Refused(Refusal::BadMap));
+    }
+    assert_eq!(host.handle(&doorbell(2), &mut fake), Reply::Done);
+    assert_eq!(host.handle(&doorbell(2), &mut fake), Reply::Refused(Refusal::BadFrame));
+    assert_eq!(fake.doorbells, 1 << 2);
     assert_eq!(host.take_produced(), 0);
     // SAFETY: the fake map window: an array on page 0, the ring from page 1.
     unsafe {
@@ -195,6 +212,8 @@ fn helpers_reach_maps_by_their_handles() {
         }
     }
     assert_eq!(host.handle(&Request::RemoveMap { slot: 1 }, &mut fake), Reply::Done);
+    assert_eq!(host.handle(&Request::RemoveMap { slot: 2 }, &mut fake), Reply::Done);
+    assert_eq!(fake.doorbells, 0);
     assert!(host.run(point, &mut [0u64; 4]), "a program whose map is gone sees a null lookup");
 }
 

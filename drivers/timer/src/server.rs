@@ -105,7 +105,7 @@ impl Service for Server {
                 deadline: self.clock.nanoseconds(deadline),
             };
             self.host.run(point, &mut context);
-            self.host.take_produced();
+            self.frames.ring(self.host.take_produced());
             if now >= self.refill_at {
                 self.refill_at = now + rate.period * rate.hz;
                 self.host.refill_log();

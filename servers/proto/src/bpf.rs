@@ -121,6 +121,15 @@ pub enum Request<'a> {
         /// Which page of it.
         page: u32,
     },
+    /// Signals the notification that comes along (a capability with the right to send) when the program has put records
+    /// into this ring buffer: once for all records of an event, by the server that runs the program. Takes the place of an
+    /// earlier one.
+    Notify {
+        /// Whose.
+        program: ProgramId,
+        /// The ring buffer's name.
+        map: &'a str,
+    },
     /// How long the stages of the last load took. Answered by [`Reply::Stages`].
     Stages,
 }

@@ -56,6 +56,12 @@ pub enum Request<'a> {
         /// First page in the map window.
         page: u32,
     },
+    /// Signals the notification that comes along when a program has put records into this ring buffer: once for all records
+    /// of an event. Takes the place of an earlier one.
+    Doorbell {
+        /// The ring buffer's number.
+        slot: u32,
+    },
     /// Forgets a map and gives up its pages.
     RemoveMap {
         /// Its number.
