@@ -100,7 +100,7 @@ impl Server {
             count[line.line as usize] += 1;
         }
         self.watchers.signal(line, rising);
-        self.host.take_produced();
+        self.frames.ring(self.host.take_produced());
         if self.crash_at.is_some_and(|n| self.edges.iter().flatten().sum::<u64>() >= n) {
             // SAFETY: none: this is the fault that the manifest asks for.
             unsafe { core::ptr::null_mut::<u32>().write_volatile(1) };
