@@ -7,7 +7,8 @@ cargo := "platform/tools/axiom-cargo"
 bin := CARGO_TARGET_DIR / "release"
 images := CARGO_TARGET_DIR / "aarch64-unknown-none/system"
 out := "target/axiom"
-tool_packages := "-p axiom-compose -p axiom-runner -p axiom-check -p axiom-bench-report -p axiom-sensor-sim"
+rpi5_image := out / "rpi5/axiom-rpi5.img"
+tool_packages := "-p axiom-compose -p axiom-runner -p axiom-check -p axiom-bench-report -p axiom-sensor-sim -p axiom-rpi5"
 server_packages := "-p axiom-init -p axiom-console -p axiom-timer-server -p axiom-gpio-server -p axiom-iio-server -p axiom-bpf-server -p axiom-bench -p axiom-demo -p axiom-hostile -p axiom-root-test"
 
 # List the recipes
@@ -51,11 +52,25 @@ bundle manifest="platform/qemu-aarch64/system.toml" output="target/axiom/qemu-aa
     @mkdir -p "$(dirname "{{ output }}")"
     @{{ bin }}/axiom-compose "{{ manifest }}" -o "{{ output }}.bundle" --report "{{ output }}.report" --images {{ images }} --blobs {{ out }}/programs
 
-# The Raspberry Pi 5's device tree from our own source
+# An SD card's image for the Raspberry Pi 5: target/axiom/rpi5/axiom-rpi5.img; --dtb PATH takes the official device tree (a file, or a mounted boot partition)
+image-rpi5 *flags: kernel dtb-rpi5 (bundle "platform/rpi5/system.toml" "target/axiom/rpi5/rpi5")
+    @{{ bin }}/axiom-rpi5 image -o {{ rpi5_image }} --config platform/rpi5/config.txt --kernel {{ out }}/kernel-aarch64.img --bundle {{ out }}/rpi5/rpi5.bundle --tree {{ out }}/rpi5/bcm2712-axiom.dtb=bcm2712-rpi-5-b.dtb --tree {{ out }}/rpi5/bcm2712d0-axiom.dtb=bcm2712d0-rpi-5-b.dtb "$@"
+
+# Write the card and read it back; without DEVICE, list the disks that can be removed; --yes-really for what is hardly a card
+flash-rpi5 *device:
+    @if [ ! -e {{ rpi5_image }} ]; then just image-rpi5; fi
+    @{{ bin }}/axiom-rpi5 flash {{ rpi5_image }} "$@"
+
+# The board's serial console, 115200 8N1; log: target/axiom/logs/rpi5.log
+console-rpi5 *port:
+    @if [ ! -x {{ bin }}/axiom-rpi5 ]; then just tools; fi
+    @{{ bin }}/axiom-rpi5 console "$@"
+
+# The Raspberry Pi 5's device trees from our own source
 [private]
 dtb-rpi5:
     @mkdir -p {{ out }}/rpi5
-    @dtc -I dts -O dtb -o {{ out }}/rpi5/bcm2712-axiom.dtb platform/rpi5/bcm2712-axiom.dts
+    @for tree in bcm2712-axiom bcm2712d0-axiom; do dtc -I dts -O dtb -o {{ out }}/rpi5/$tree.dtb platform/rpi5/$tree.dts; done
 
 # All tests: host, lint, then the system in QEMU
 test: lint test-host test-system

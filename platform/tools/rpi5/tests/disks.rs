@@ -1,0 +1,171 @@
+//! Refusals, on a machine made of files.
+use axiom_rpi5::disks::{LARGEST, Refusal, System};
+use axiom_rpi5::flash::{self, Failed, Step};
+use std::fs;
+use std::io::Cursor;
+
+const IMAGE: u64 = 80 << 20;
+
+struct Machine {
+    _folder: tempfile::TempDir,
+    system: System,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let [sys, proc, dev] = ["sys", "proc", "dev"].map(|n| folder.path().join(n));
+        fs::create_dir_all(proc.join("self")).unwrap();
+        fs::create_dir_all(&dev).unwrap();
+        fs::create_dir_all(sys.join("block")).unwrap();
+        fs::write(proc.join("swaps"), "Filename Type Size Used Priority\n").unwrap();
+        fs::write(proc.join("self/mountinfo"), "").unwrap();
+        Self { _folder: folder, system: System { sys, proc, dev } }
+    }
+
+    /// A disk with one partition.
+    fn disk(&self, name: &str, bytes: u64, removable: bool) {
+        let folder = self.system.sys.join("block").join(name);
+        let part = folder.join(format!("{name}1"));
+        fs::create_dir_all(folder.join("device")).unwrap();
+        fs::create_dir_all(part.join("holders")).unwrap();
+        fs::create_dir_all(folder.join("holders")).unwrap();
+        let number = name.bytes().last().unwrap();
+        for (file, text) in [
+            ("size", format!("{}\n", bytes / 512)),
+            ("removable", format!("{}\n", u8::from(removable))),
+            ("ro", "0\n".into()),
+            ("dev", format!("8:{number}0\n")),
+            ("device/vendor", "Generic \n".into()),
+            ("device/model", "Reader\n".into()),
+        ] {
+            fs::write(folder.join(file), text).unwrap();
+        }
+        fs::write(part.join("partition"), "1\n").unwrap();
+        fs::write(part.join("dev"), format!("8:{number}1\n")).unwrap();
+        fs::write(self.system.dev.join(name), "").unwrap();
+    }
+
+    fn set(&self, disk: &str, file: &str, text: &str) {
+        fs::write(self.system.sys.join("block").join(disk).join(file), text).unwrap();
+    }
+
+    fn refusal(&self, name: &str, forced: bool) -> Refusal {
+        self.system.choose(name, IMAGE, forced).unwrap_err()
+    }
+}
+
+#[test]
+fn a_card_in_a_reader_is_taken_by_name_and_by_path() {
+    let m = Machine::new();
+    m.disk("sdb", 32 << 30, true);
+    for name in ["sdb".to_owned(), m.system.dev.join("sdb").display().to_string()] {
+        let disk = m.system.choose(&name, IMAGE, false).unwrap();
+        assert_eq!(
+            (disk.name.as_str(), disk.bytes, disk.model.as_str()),
+            ("sdb", 32 << 30, "Generic Reader")
+        );
+    }
+    // Built-in slots do not call their cards removable.
+    m.disk("mmcblk0", 32 << 30, false);
+    assert_eq!(m.refusal("mmcblk0", false), Refusal::NotRemovable("mmcblk0".into()));
+    m.set("mmcblk0", "device/type", "SD\n");
+    assert!(m.system.choose("mmcblk0", IMAGE, false).is_ok());
+}
+
+#[test]
+fn what_is_mounted_is_refused_even_if_forced() {
+    let m = Machine::new();
+    m.disk("sdb", 32 << 30, true);
+    let mounts = "22 1 8:981 / /media/my\\040card rw shared:1 - vfat /dev/x rw\n";
+    fs::write(m.system.proc.join("self/mountinfo"), mounts).unwrap();
+    for forced in [false, true] {
+        let refusal = m.refusal("sdb", forced);
+        assert_eq!(refusal.to_string(), "sdb is in use (mounted on /media/my card); unmount it first");
+    }
+    // Some file systems have a number of their own; the source tells.
+    let source = m.system.dev.join("sdb1");
+    fs::write(
+        m.system.proc.join("self/mountinfo"),
+        format!("22 1 0:55 / /data rw - btrfs {} rw\n", source.display()),
+    )
+    .unwrap();
+    assert_eq!(m.refusal("sdb", true), Refusal::Used("sdb".into(), vec!["mounted on /data".into()]));
+}
+
+#[test]
+fn swap_and_stacked_volumes_are_refused() {
+    let m = Machine::new();
+    m.disk("sdc", 32 << 30, true);
+    let swaps = format!(
+        "Filename Type Size Used Priority\n{} partition 1 0 -2\n",
+        m.system.dev.join("sdc1").display()
+    );
+    fs::write(m.system.proc.join("swaps"), swaps).unwrap();
+    fs::write(m.system.sys.join("block/sdc/sdc1/holders/dm-0"), "").unwrap();
+    let Refusal::Used(_, users) = m.refusal("sdc", true) else { panic!("not refused as used") };
+    assert_eq!(users, ["swap on sdc1", "dm-0 is built on sdc1"]);
+}
+
+#[test]
+fn what_is_hardly_a_card_needs_force() {
+    let m = Machine::new();
+    m.disk("sda", 32 << 30, false);
+    m.disk("sdb", LARGEST + 512, true);
+    assert_eq!(m.refusal("sda", false), Refusal::NotRemovable("sda".into()));
+    assert_eq!(m.refusal("sdb", false), Refusal::Large("sdb".into(), LARGEST + 512));
+    assert!(m.refusal("sda", false).to_string().contains("--yes-really"));
+    assert!(m.refusal("sdb", false).to_string().contains("--yes-really"));
+    assert!(m.system.choose("sda", IMAGE, true).is_ok());
+    assert!(m.system.choose("sdb", IMAGE, true).is_ok());
+}
+
+#[test]
+fn what_cannot_be_written_is_refused() {
+    let m = Machine::new();
+    m.disk("sdb", 0, true);
+    assert_eq!(m.refusal("sdb", true), Refusal::Empty("sdb".into()));
+    m.disk("sdb", 32 << 20, true);
+    assert_eq!(m.refusal("sdb", true), Refusal::Small("sdb".into(), 32 << 20, IMAGE));
+    m.disk("sdb", 32 << 30, true);
+    m.set("sdb", "ro", "1\n");
+    assert_eq!(m.refusal("sdb", true), Refusal::ReadOnly("sdb".into()));
+    assert_eq!(m.refusal("sdb1", true), Refusal::Partition("sdb1".into(), "sdb".into()));
+    assert_eq!(m.refusal("sdz", true), Refusal::Unknown("sdz".into()));
+    assert_eq!(m.refusal("../etc", true), Refusal::Unknown("../etc".into()));
+}
+
+#[test]
+fn the_list_leaves_out_what_is_no_disk() {
+    let m = Machine::new();
+    for name in ["sdb", "loop0", "zram0", "dm-0", "sr0"] {
+        m.disk(name, 1 << 30, true);
+    }
+    let names: Vec<String> = m.system.disks().into_iter().map(|d| d.name).collect();
+    assert_eq!(names, ["sdb"]);
+}
+
+#[test]
+fn a_file_is_written_whole_and_read_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("card.img");
+    fs::write(&path, vec![9; 5 << 20]).unwrap();
+    let image: Vec<u8> = (0..(3u32 << 20) + 17).map(|i| i as u8).collect();
+    let mut steps = Vec::new();
+    flash::write(&path, &image, |step, at| steps.push((step, at))).unwrap();
+    assert!(fs::read(&path).unwrap() == image);
+    let last = |wanted| steps.iter().rfind(|(step, _)| *step == wanted).unwrap().1;
+    assert_eq!((last(Step::Writing), last(Step::Verifying)), (image.len() as u64, image.len() as u64));
+    assert!(matches!(flash::write(&folder.path().join("no/where"), &image, |_, _| ()), Err(Failed::Io(..))));
+}
+
+#[test]
+fn a_card_that_gives_other_bytes_back_is_found_out() {
+    let image = vec![1; 2 << 20];
+    let mut worn = image.clone();
+    worn[1_500_000] = 0;
+    let failed = flash::compare(Cursor::new(worn), &image, |_| ()).unwrap_err();
+    assert!(failed.to_string().starts_with("byte 1500000 was read back differently"), "{failed}");
+    let short = flash::compare(Cursor::new(&image[..100]), &image, |_| ()).unwrap_err();
+    assert!(short.to_string().starts_with("reading back:"), "{short}");
+}
