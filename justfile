@@ -24,6 +24,11 @@ setup:
 qemu-aarch64 *flags: build
     @exec {{ bin }}/axiom-runner "$@"
 
+# Run an SD card's image on a model of the Raspberry Pi 5, to the report; the model is found by AXIOM_RPI5_QEMU; flags as above, and --cores 4, --property rp1-link=off
+qemu-rpi5 *flags: image-rpi5
+    @{{ bin }}/axiom-rpi5 unpack {{ rpi5_image }} {{ out }}/rpi5/card >/dev/null
+    @exec {{ bin }}/axiom-runner --board platform/rpi5/model.options "$@"
+
 # Everything that QEMU needs: target/axiom/kernel-aarch64.img and target/axiom/qemu-aarch64.bundle
 build: kernel bundle
 

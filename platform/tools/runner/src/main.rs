@@ -11,10 +11,12 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 mod children;
+mod inject;
 mod options;
 mod watch;
 
 use children::{Terminal, Tied};
+use inject::Injector;
 use options::Options;
 use watch::{State, Watch};
 
@@ -116,7 +118,31 @@ fn start_simulator(o: &Options, scratch: &Scratch, log: &Path) -> Result<Option<
     Ok(Some((simulator, socket)))
 }
 
+/// To the log, and to the terminal unless that is to be quiet. A full disk must not end the run.
+fn note(o: &Options, log: &mut File, bytes: &[u8]) {
+    let _ = log.write_all(bytes);
+    if !o.quiet {
+        let mut out = std::io::stdout().lock();
+        let _ = out.write_all(bytes).and_then(|()| out.flush());
+    }
+}
+
+/// The emulator's file, on the path or where it was said to be.
+fn emulator(o: &Options) -> Option<PathBuf> {
+    if o.qemu.components().count() > 1 {
+        return Some(o.qemu.clone()).filter(|p| p.is_file());
+    }
+    std::env::split_paths(&std::env::var_os("PATH")?).map(|p| p.join(&o.qemu)).find(|p| p.is_file())
+}
+
 fn run(o: &Options) -> Result<(), Stop> {
+    let Some(emulator) = emulator(o) else {
+        return Err(Stop::Start(format!("the emulator {} is not there; {}", o.qemu.display(), o.qemu_hint)));
+    };
+    if o.probe {
+        println!("{}", emulator.display());
+        return Ok(());
+    }
     needed(&o.kernel, "the kernel", "just kernel")?;
     if let Some(bundle) = &o.bundle {
         needed(bundle, "the bundle", "just bundle")?;
@@ -130,16 +156,17 @@ fn run(o: &Options) -> Result<(), Stop> {
     let scratch = Scratch::new().map_err(|e| Stop::Start(format!("temporary folder: {e}")))?;
     let simulator = start_simulator(o, &scratch, &o.logs.join(format!("{}.sensors.log", o.name)))?;
 
-    let mut command = Command::new(&o.qemu);
+    let mut injector = Injector::new(&o.after, &scratch.0);
+    let mut command = Command::new(&emulator);
     command.args(options::qemu_arguments(o, simulator.as_ref().map(|s| s.1.as_path())));
+    command.args(injector.qemu_arguments());
     let typed = if terminal.is_there() && !o.quiet { Stdio::inherit() } else { Stdio::null() };
     command.stdin(typed).stdout(Stdio::piped()).stderr(Stdio::piped());
     if !o.quiet {
         eprintln!("axiom-runner: log {}; leave QEMU with Ctrl-A x", log_path.display());
     }
-    let mut qemu = Tied::spawn(&mut command).map_err(|e| {
-        Stop::Start(format!("{}: cannot be started: {e}; ./justw setup installs it", o.qemu.display()))
-    })?;
+    let mut qemu = Tied::spawn(&mut command)
+        .map_err(|e| Stop::Start(format!("{}: cannot be started: {e}; {}", o.qemu.display(), o.qemu_hint)))?;
     let (send, console) = mpsc::channel();
     let pipes: [Option<Box<dyn Read + Send>>; 2] = [
         qemu.child().stdout.take().map(|p| Box::new(p) as Box<dyn Read + Send>),
@@ -168,14 +195,16 @@ fn run(o: &Options) -> Result<(), Stop> {
         }
         match console.recv_timeout(Duration::from_millis(50)) {
             Ok(bytes) => {
-                // A full disk must not end the run.
-                let _ = log.write_all(&bytes);
-                if !o.quiet {
-                    let mut out = std::io::stdout().lock();
-                    let _ = out.write_all(&bytes).and_then(|()| out.flush());
-                }
-                if *watch.feed(&bytes) != State::Running {
-                    ended.get_or_insert_with(Instant::now);
+                // Line by line, so that answers of the machine stand between lines.
+                for piece in bytes.split_inclusive(|b| *b == b'\n') {
+                    note(o, &mut log, piece);
+                    if *watch.feed(piece) != State::Running {
+                        ended.get_or_insert_with(Instant::now);
+                    }
+                    for answer in injector.feed(piece).map_err(Stop::Failed)? {
+                        note(o, &mut log, answer.as_bytes());
+                        watch.feed(answer.as_bytes());
+                    }
                 }
             }
             Err(RecvTimeoutError::Timeout) => {}

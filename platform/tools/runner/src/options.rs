@@ -1,4 +1,5 @@
 //! What the command line asks for.
+use crate::inject::After;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,6 +12,20 @@ pub struct Options {
     pub bundle: Option<PathBuf>,
     /// The emulator.
     pub qemu: PathBuf,
+    /// What to tell who does not have it.
+    pub qemu_hint: String,
+    /// Only say whether the emulator is there.
+    pub probe: bool,
+    /// A machine of its own instead of `virt`, with its properties; then CPU and interrupt controller are its affair.
+    pub machine: Option<String>,
+    /// A device tree instead of QEMU's.
+    pub dtb: Option<PathBuf>,
+    /// Cores.
+    pub cores: u32,
+    /// Devices added to the machine.
+    pub devices: Vec<String>,
+    /// What is done to the machine while it runs.
+    pub after: Vec<After>,
     /// The simulator of sensors.
     pub simulator: Option<PathBuf>,
     /// Arguments for it.
@@ -55,6 +70,13 @@ impl Default for Options {
             kernel: "target/axiom/kernel-aarch64.img".into(),
             bundle: Some("target/axiom/qemu-aarch64.bundle".into()),
             qemu: "qemu-system-aarch64".into(),
+            qemu_hint: "./justw setup installs it".into(),
+            probe: false,
+            machine: None,
+            dtb: None,
+            cores: 1,
+            devices: vec![],
+            after: vec![],
             simulator: None,
             sensor_args: vec![],
             no_sensors: false,
@@ -84,6 +106,16 @@ axiom-runner [OPTIONS] [-- QEMU-ARGUMENTS...]   runs Axiom in QEMU; the exit sta
   --kernel FILE        default target/axiom/kernel-aarch64.img
   --bundle FILE        default target/axiom/qemu-aarch64.bundle; any static root task works; --no-bundle gives none
   --test FILE.toml     options from the file's header lines `#! --option value`; its name names the log
+  --board FILE         options from a file, one a line, as `#` comments; a board's model describes itself so
+  --machine TEXT       another machine than virt, with properties; --cpu, --gic and --el2 are then its affair
+  --property NAME=VALUE  a property of that machine (repeatable)
+  --dtb FILE           a device tree instead of QEMU's own
+  --cores N            default 1
+  --device TEXT        one more device, as QEMU's -device takes it (repeatable)
+  --after 'TEXT => qmp qom-set PATH PROPERTY VALUE'
+  --after 'TEXT => qtest LINE'   once the console said TEXT, does that to the machine; several: one after the other. The answer
+                       becomes a line `runner: qtest LINE -> ANSWER`, for --expect and --after. {qom:TYPE} is the path of the
+                       first object of that type. Example: ready => qtest set_irq_in {qom:pl061} unnamed-gpio-in 5 1
   --cpu MODEL          default cortex-a76        --memory SIZE   default 1G
   --gic 2|3            default 3                 --el2           enter the kernel at EL2
   --icount             one instruction = 1 ns of virtual time: exact, slower
@@ -99,6 +131,9 @@ axiom-runner [OPTIONS] [-- QEMU-ARGUMENTS...]   runs Axiom in QEMU; the exit sta
   --quiet              print the console only if the run fails
   --name NAME          names the log                --logs DIR     default target/axiom/logs
   --qemu FILE          default qemu-system-aarch64
+  --qemu-variable NAME an environment variable that names the emulator, before --qemu
+  --qemu-hint TEXT     what to tell who does not have it
+  --probe              only find the emulator: status 0 if it is there
 
 exit status: 0 as expected, 1 not, 2 could not start, 3 out of time, 130 interrupted";
 
@@ -112,12 +147,30 @@ pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Option<Options>, 
     if args.iter().any(|a| a == "-h" || a == "--help") {
         return Ok(None);
     }
-    apply(&mut options, args, true)?;
+    apply(&mut options, args, Nested::No)?;
     Ok(Some(options))
 }
 
-fn apply(o: &mut Options, args: Vec<String>, tests: bool) -> Result<(), String> {
+/// Where options stand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Nested {
+    /// On the command line.
+    No,
+    /// In the header of a test's manifest: lines `#! --option value`.
+    Test,
+    /// In a board's file: lines `--option value`.
+    Board,
+}
+
+impl Nested {
+    fn boards(self) -> bool {
+        self != Nested::Board
+    }
+}
+
+fn apply(o: &mut Options, args: Vec<String>, nested: Nested) -> Result<(), String> {
     let mut args = args.into_iter();
+    let mut variable = None;
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value; see --help"));
         match arg.as_str() {
@@ -125,6 +178,32 @@ fn apply(o: &mut Options, args: Vec<String>, tests: bool) -> Result<(), String> 
             "--bundle" => o.bundle = Some(value()?.into()),
             "--no-bundle" => o.bundle = None,
             "--qemu" => o.qemu = value()?.into(),
+            "--qemu-variable" => {
+                let name = value()?;
+                variable = std::env::var_os(&name).filter(|v| !v.is_empty()).or(variable);
+            }
+            "--qemu-hint" => o.qemu_hint = value()?,
+            "--probe" => o.probe = true,
+            "--board" if nested.boards() => file(o, &value()?, Nested::Board)?,
+            "--machine" => o.machine = Some(value()?),
+            "--property" => {
+                let property = value()?;
+                match &mut o.machine {
+                    Some(machine) => *machine = format!("{machine},{property}"),
+                    None => {
+                        return Err(format!(
+                            "--property {property}: it belongs to a --machine, which comes first"
+                        ));
+                    }
+                }
+            }
+            "--dtb" => o.dtb = Some(value()?.into()),
+            "--cores" => {
+                let text = value()?;
+                o.cores = text.parse().map_err(|_| format!("--cores {text}: a whole number"))?;
+            }
+            "--device" => o.devices.push(value()?),
+            "--after" => o.after.push(After::read(&value()?)?),
             "--sensors" => o.simulator = Some(value()?.into()),
             "--sensor-arg" => o.sensor_args.push(value()?),
             "--no-sensors" => o.no_sensors = true,
@@ -150,9 +229,12 @@ fn apply(o: &mut Options, args: Vec<String>, tests: bool) -> Result<(), String> 
             "--quiet" => o.quiet = true,
             "--name" => o.name = value()?,
             "--logs" => o.logs = value()?.into(),
-            "--test" if tests => test_file(o, &value()?)?,
+            "--test" if nested == Nested::No => file(o, &value()?, Nested::Test)?,
             other => return Err(format!("unknown option '{other}'; see --help")),
         }
+    }
+    if let Some(path) = variable {
+        o.qemu = path.into();
     }
     if o.no_verdict && o.expect.is_empty() {
         return Err("--no-verdict needs an --expect: the run must end with something".into());
@@ -160,28 +242,35 @@ fn apply(o: &mut Options, args: Vec<String>, tests: bool) -> Result<(), String> 
     Ok(())
 }
 
-/// Options in the header of a manifest: `#! --expect a text up to the line's end`.
-fn test_file(o: &mut Options, path: &str) -> Result<(), String> {
+/// Options from a file, each with the text up to the line's end as its value.
+fn file(o: &mut Options, path: &str, kind: Nested) -> Result<(), String> {
     let text = std::fs::read_to_string(path).map_err(|e| format!("{path}: cannot be read: {e}"))?;
-    let stem = std::path::Path::new(path).file_stem().and_then(|s| s.to_str()).unwrap_or("test");
-    o.name = stem.to_owned();
+    if kind == Nested::Test {
+        let stem = std::path::Path::new(path).file_stem().and_then(|s| s.to_str()).unwrap_or("test");
+        o.name = stem.to_owned();
+    }
     let mut args = Vec::new();
-    for line in text.lines().filter_map(|l| l.strip_prefix("#!")) {
-        let line = line.trim();
+    for line in text.lines() {
+        let line = match kind {
+            Nested::Test => line.strip_prefix("#!"),
+            _ => Some(line).filter(|l| !l.starts_with('#')),
+        };
+        let Some(line) = line.map(str::trim).filter(|l| !l.is_empty()) else { continue };
         match line.split_once(' ') {
             Some((option, value)) => args.extend([option.to_owned(), value.trim().to_owned()]),
             None => args.push(line.to_owned()),
         }
     }
-    apply(o, args, false).map_err(|e| format!("{path}: {e}"))
+    apply(o, args, kind).map_err(|e| format!("{path}: {e}"))
 }
 
 /// QEMU's arguments; `socket` is the simulator's.
 pub fn qemu_arguments(o: &Options, socket: Option<&std::path::Path>) -> Vec<String> {
-    let mut machine = format!("virt,gic-version={}", o.gic);
-    if o.el2 {
-        machine += ",virtualization=on";
-    }
+    let mut machine = match &o.machine {
+        Some(machine) => machine.clone(),
+        None if o.el2 => format!("virt,gic-version={},virtualization=on", o.gic),
+        None => format!("virt,gic-version={}", o.gic),
+    };
     let mut args: Vec<String> = Vec::new();
     if let Some(socket) = socket {
         // The simulator reads requests from the guest's memory, so that is shared with it.
@@ -197,8 +286,19 @@ pub fn qemu_arguments(o: &Options, socket: Option<&std::path::Path>) -> Vec<Stri
             args.extend([key.to_owned(), value.to_owned()]);
         }
     }
-    for (key, value) in [("-M", machine.as_str()), ("-cpu", &o.cpu), ("-m", &o.memory)] {
-        args.extend([key.to_owned(), value.to_owned()]);
+    args.extend(["-M".into(), machine]);
+    if o.machine.is_none() {
+        args.extend(["-cpu".into(), o.cpu.clone()]);
+    }
+    args.extend(["-m".into(), o.memory.clone()]);
+    if o.cores != 1 {
+        args.extend(["-smp".into(), o.cores.to_string()]);
+    }
+    for device in &o.devices {
+        args.extend(["-device".into(), device.clone()]);
+    }
+    if let Some(dtb) = &o.dtb {
+        args.extend(["-dtb".into(), dtb.display().to_string()]);
     }
     args.extend(["-nographic", "-no-reboot", "-nic", "none"].map(str::to_owned));
     args.extend(["-kernel".into(), o.kernel.display().to_string()]);
@@ -237,12 +337,34 @@ mod tests {
     }
 
     #[test]
+    fn a_board_brings_its_machine_and_emulator() {
+        let path = std::env::temp_dir().join(format!("axiom-runner-{}.options", std::process::id()));
+        let text = "# a board\n--machine pi,rp1=on\n--qemu-variable AXIOM_TEST_NO_SUCH\n--qemu ../pi-qemu\n--qemu-hint build it so\n\n--dtb t.dtb\n";
+        std::fs::write(&path, text).unwrap();
+        let o = read(&format!(
+            "--board {} --property link=off --cores 4 --device tmp105,id=t0 --no-bundle --kernel k",
+            path.display()
+        ));
+        std::fs::remove_file(&path).unwrap();
+        let o = o.unwrap().unwrap();
+        assert_eq!((o.qemu.to_str(), o.qemu_hint.as_str()), (Some("../pi-qemu"), "build it so"));
+        assert_eq!(
+            qemu_arguments(&o, None).join(" "),
+            "-M pi,rp1=on,link=off -m 1G -smp 4 -device tmp105,id=t0 -dtb t.dtb -nographic -no-reboot -nic none -kernel k"
+        );
+    }
+
+    #[test]
     fn what_is_not_understood_is_named() {
         for (line, message) in [
             ("--gic 4", "--gic 4: the machine has version 2 or 3"),
             ("--timeout soon", "--timeout soon: seconds, a whole number"),
             ("--expect", "--expect needs a value; see --help"),
             ("--warp", "unknown option '--warp'; see --help"),
+            ("--cores four", "--cores four: a whole number"),
+            ("--property a=b", "--property a=b: it belongs to a --machine, which comes first"),
+            ("--board /nowhere", "/nowhere: cannot be read: No such file or directory (os error 2)"),
+            ("--after ready", "--after ready: write 'TEXT => qmp ...' or 'TEXT => qtest ...'"),
             ("--no-verdict", "--no-verdict needs an --expect: the run must end with something"),
             ("--test /nowhere.toml", "/nowhere.toml: cannot be read: No such file or directory (os error 2)"),
         ] {

@@ -109,5 +109,8 @@ fn what_is_missing_is_named() {
     assert!(said.contains("the sensor simulator did not start: no such recording"), "{said}");
     let (code, said) = bench.run(&["--no-sensors", "--qemu", "/nowhere/qemu"]);
     assert_eq!(code, 2);
-    assert!(said.contains("/nowhere/qemu: cannot be started"), "{said}");
+    let told = "the emulator /nowhere/qemu is not there; ./justw setup installs it";
+    assert!(said.contains(told), "{said}");
+    assert_eq!(bench.run(&["--probe", "--qemu", "/nowhere/qemu", "--qemu-hint", "build it"]).0, 2);
+    assert_eq!(bench.run(&["--probe"]).0, 0);
 }
