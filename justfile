@@ -86,7 +86,8 @@ test-host: programs
     @{{ cargo }} host test -q
 
 # Tests of the whole system in QEMU; NAMES chooses some
-test-system *names: build
+test-system *names: build image-rpi5
+    @{{ bin }}/axiom-rpi5 unpack {{ rpi5_image }} {{ out }}/rpi5/card >/dev/null
     @platform/tools/system-tests {{ bin }} {{ images }} "$@"
 
 # Format, lints and directions of dependencies
