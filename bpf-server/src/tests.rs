@@ -5,6 +5,7 @@ use super::*;
 use axiom_bpf_host::{Clock, Host, PointId, Server};
 use axiom_proto::bpf::{ProgramId, Refusal, Reply, Request, Setting, Source};
 use axiom_proto::bpf_host::{self, CODE_WINDOW, MAP_WINDOW};
+use axiom_proto::gpio::{Grants, ProgramGrants};
 use std::sync::{Mutex, MutexGuard};
 
 const FILTER: &[u8] = include_bytes!("../object/tests/data/iio_filter.o");
@@ -88,7 +89,7 @@ impl Server for Peer {
         self.frame.is_some()
     }
     fn open_point(&mut self, name: &str) -> bool {
-        name.starts_with("timer/")
+        ["timer/", "gpio/pl061/", "pwm/soft-pwm/"].iter().any(|p| name.starts_with(p))
     }
     fn point_changed(&mut self, name: &str, _: PointId, programs: usize) {
         self.changes.push((name.into(), programs));
@@ -106,6 +107,7 @@ struct Fake {
     /// Host calls until the host stops answering.
     calls_left: u32,
     stages: Vec<Stage>,
+    blobs: Vec<(String, &'static [u8])>,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -138,6 +140,7 @@ impl Fake {
             tokens: Vec::new(),
             calls_left: u32::MAX,
             stages: Vec::new(),
+            blobs: vec![("filter.o".into(), FILTER)],
             _alone: alone,
         }
     }
@@ -149,7 +152,7 @@ impl Fake {
 impl Platform for Fake {
     type Memory = Memory;
     fn host(&self, point: &str) -> Option<HostId> {
-        (point.starts_with("iio/") || point.starts_with("timer/")).then_some(HostId(0))
+        ["iio/", "timer/", "gpio/", "pwm/"].iter().any(|p| point.starts_with(p)).then_some(HostId(0))
     }
     fn hosts(&self) -> usize {
         1
@@ -227,7 +230,7 @@ impl Platform for Fake {
         Some(self.host.handle(request, &mut self.peer))
     }
     fn blob(&self, name: &str) -> Option<&'static [u8]> {
-        (name == "filter.o").then_some(FILTER)
+        self.blobs.iter().find(|(n, _)| n == name).map(|(_, bytes)| *bytes)
     }
     fn ticks(&self) -> u64 {
         0
@@ -404,7 +407,7 @@ fn what_is_wrong_is_said_and_nothing_is_kept() {
     );
     let mut request = load(Source::Inline(STRAIGHT));
     if let Request::Load { point, .. } = &mut request {
-        *point = "gpio/0/1";
+        *point = "spi/0/1";
     }
     assert_eq!(refused(&mut l, &request).0, Refusal::NoSuchPoint);
     if let Request::Load { point, .. } = &mut request {
@@ -494,6 +497,50 @@ fn memory_that_is_used_up_is_refused() {
     assert_eq!(n, POOL as usize / 6);
 }
 
+fn pin_rights() -> Rights {
+    let line = |line| axiom_proto::gpio::Line { chip: 0, line };
+    let grants = |program: &str, get: &[u8], set: &[u8]| {
+        let mut grants = Grants::NONE;
+        get.iter().for_each(|l| grants.grant_line(line(*l), false));
+        set.iter().for_each(|l| grants.grant_line(line(*l), true));
+        grants.grant_channel(axiom_proto::gpio::Channel { chip: 0, channel: 0 });
+        grants.motor_stop = program == "limit_switch";
+        ProgramGrants { program: program.into(), object: format!("{program}.o"), grants }
+    };
+    Rights {
+        programs: vec![
+            grants("button_led", &[5], &[6]),
+            grants("limit_switch", &[4], &[]),
+            grants("greedy", &[5], &[]),
+            grants("speed_limit", &[], &[]),
+        ],
+        gpio_chips: vec!["pl061".into()],
+        pwm_chips: vec!["soft-pwm".into()],
+    }
+}
+
+/// A line that is a setting is a constant to the verifier, so that a line without a grant is refused before the run.
+fn pins_by_setting(l: &mut Loader<Fake>, blob: &str) {
+    let mut request = load(Source::Blob(blob));
+    if let Request::Load { settings, .. } = &mut request {
+        settings[0] = Some(Setting { name: "led_line", value: 17 });
+    }
+    let used = l.platform().used();
+    let (why, text) = refused(l, &request);
+    assert_eq!(why, Refusal::NotGranted, "{text}");
+    assert!(text.contains("bpf_gpio_set drives line 17 of chip 'pl061'"), "{text}");
+    assert!(text.contains("At:         button_led.c:"), "{text}");
+    assert!(text.contains("line = 17, out = true }] in [program.button_led]"), "{text}");
+    if let Request::Load { settings, point, .. } = &mut request {
+        settings[0] = None;
+        *point = "gpio/pl061/3/both";
+    }
+    let (why, text) = refused(l, &request);
+    assert_eq!(why, Refusal::NotGranted, "{text}");
+    assert!(text.contains("it would see the edges of line 3"), "{text}");
+    assert_eq!(l.platform().used(), used, "nothing was placed");
+}
+
 /// The sample programs, where `bpf-server/programs/build` has compiled them (the recipe and CI do so first).
 #[test]
 fn the_samples_are_accepted_and_the_bad_ones_refused_with_their_lines() {
@@ -503,6 +550,7 @@ fn the_samples_are_accepted_and_the_bad_ones_refused_with_their_lines() {
         return;
     };
     let mut l = loader();
+    l.set_rights(pin_rights());
     for name in ["accel_y", "accel_z"] {
         l.platform().host.add_point(&format!("iio/adxl345/{name}"));
     }
@@ -513,7 +561,19 @@ fn the_samples_are_accepted_and_the_bad_ones_refused_with_their_lines() {
         for (i, chunk) in bytes.chunks(800).enumerate() {
             l.handle(1, &Request::Upload { offset: i as u32 * 800, bytes: chunk }, (0, 0));
         }
-        let request = load(Source::Uploaded);
+        let mut request = load(Source::Uploaded);
+        let blob = format!("{name}.o");
+        if ["button_led", "limit_switch", "greedy", "speed_limit"].contains(&name.as_str()) {
+            // What a client sends has no rights to lines, whatever its names.
+            let (why, text) = refused(&mut l, &request);
+            assert_eq!(why, Refusal::NotGranted, "{text}");
+            assert!(text.contains("a program that a client sends has no rights"), "{text}");
+            l.platform().blobs.push((blob.clone(), bytes.leak()));
+            request = load(Source::Blob(&blob));
+            if name == "button_led" {
+                pins_by_setting(&mut l, &blob);
+            }
+        }
         if name.starts_with("bad_") {
             let (why, text) = refused(&mut l, &request);
             println!("{name}:\n{text}");

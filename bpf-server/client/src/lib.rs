@@ -126,6 +126,35 @@ impl BpfServer {
         self.next(id.0 - 1, |info| (info.id == id).then_some((info.runs, info.accepted))).flatten()
     }
 
+    /// Copies the beginning of a map's value.
+    pub fn value(self, program: ProgramId, map: &str, key: u32, out: &mut [u8]) -> bool {
+        let key = key.to_le_bytes();
+        match self.ask(&Request::MapRead { program, map, key: &key }, &mut Buffer::new()) {
+            Ok(Reply::Value(value)) if value.len() >= out.len() => {
+                out.copy_from_slice(&value[..out.len()]);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Loads an object of the bundle and attaches its program at a point that its section does not name.
+    pub fn load_at(
+        self,
+        blob: &str,
+        point: &str,
+        settings: [Option<Setting<'_>>; 4],
+    ) -> Result<Loaded, Failure> {
+        let source = Source::Blob(blob);
+        let request = Request::Load { source, program: "", point, attach: true, replaces: None, settings };
+        match self.ask(&request, &mut Buffer::new())? {
+            Reply::Loaded { program, insns, code_bytes, worst_case } => {
+                Ok(Loaded { id: program, insns, code_bytes, worst_case })
+            }
+            _ => Err(Failure::Surprise),
+        }
+    }
+
     /// Frees a program.
     pub fn unload(self, id: ProgramId) -> Result<(), Failure> {
         self.ask(&Request::Unload { program: id }, &mut Buffer::new()).map(|_| ())

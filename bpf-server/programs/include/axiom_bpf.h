@@ -46,6 +46,17 @@ static void (*const bpf_ringbuf_submit)(void *data, __u64 flags) = (void *)132;
 static void (*const bpf_ringbuf_discard)(void *data, __u64 flags) = (void *)133;
 static __u64 (*const bpf_ringbuf_query)(void *ring, __u64 flags) = (void *)134;
 
+/* Axiom's own, for programs on lines and PWM channels. Chips have numbers: their places in the manifest's gpio_chips and
+ * pwm_chips. Results: a level or 0, else -1 (EPERM) what the manifest does not grant, -6 (ENXIO) no such line,
+ * -16 (EBUSY) taken by a PWM channel made in software, or a duty asked for while programs decide on one,
+ * -22 (EINVAL) a duty over 65535, -125 (ECANCELED) held by the emergency stop. */
+static long (*const bpf_gpio_get)(__u32 chip, __u32 line) = (void *)0x10000;
+static long (*const bpf_gpio_set)(__u32 chip, __u32 line, __u32 level) = (void *)0x10001;
+/* 0 is applied at once; what is more, when the program has ended and the programs on that channel have agreed. */
+static long (*const bpf_pwm_set)(__u32 chip, __u32 channel, __u32 duty) = (void *)0x10002;
+/* Stops all motors of the manifest and holds them until somebody with the right to it rearms them. */
+static long (*const bpf_motor_emergency_stop)(void) = (void *)0x10003;
+
 /* SEC("iio/<device>/<channel>"): one sample. The program returns IIO_ACCEPT or IIO_DROP. */
 struct iio_event {
   __u64 timestamp; /* nanoseconds since boot */
@@ -65,6 +76,27 @@ struct timer_event {
   __u64 now;         /* nanoseconds since boot, when the server saw the expiry */
   __u64 expirations; /* since the last call; more than 1 means that some were missed */
   __u64 deadline;    /* nanoseconds since boot, when it was due */
+};
+
+/* SEC("gpio/<chip>/<line>/<rising|falling|both>"): one edge. The result does not matter. */
+struct gpio_event {
+  __u64 timestamp; /* nanoseconds since boot, when the server saw it */
+  __u32 chip;
+  __u32 line;
+  __u32 edge;  /* GPIO_RISING or GPIO_FALLING */
+  __u32 level; /* after the edge: 1 or 0 */
+};
+
+enum { GPIO_RISING = 1, GPIO_FALLING = 2 };
+
+/* SEC("pwm/<chip>/<channel>"): a duty that somebody asked for, before it is applied. The program returns the most that it
+ * allows; what is applied is the smallest of the request and all programs' results. Switching off (duty 0) asks nobody. */
+struct pwm_event {
+  __u64 timestamp; /* nanoseconds since boot */
+  __u32 chip;
+  __u32 channel;
+  __u32 requested; /* 1 to 65535: the share of the period that the output is on */
+  __u32 current;
 };
 
 #endif

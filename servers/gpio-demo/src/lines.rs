@@ -1,0 +1,98 @@
+//! The server of lines, as a client sees it.
+
+use axiom_runtime::proto::Error;
+use axiom_runtime::proto::gpio::{Channel, INTERFACE, Line, Refusal, Reply, Request};
+use axiom_runtime::{Buffer, Endpoint, call, plain};
+
+/// A client of it.
+#[derive(Clone, Copy)]
+pub struct Lines(pub Endpoint);
+
+/// Why a request was not done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Failure {
+    /// The server says so.
+    Refused(Refusal),
+    /// It could not be asked.
+    Error(Error),
+    /// Its answer is not one to this request.
+    Surprise,
+}
+
+/// What the motors do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Motors {
+    /// Held by an emergency stop.
+    pub stopped: bool,
+    /// Attempts that were refused.
+    pub refused: u64,
+}
+
+impl Lines {
+    /// A request that is done or not.
+    pub fn ask(self, request: Request) -> Result<(), Failure> {
+        match call(self.0, INTERFACE, &request, &mut Buffer::new()) {
+            Ok(Reply::Done) => Ok(()),
+            Ok(Reply::Refused(why)) => Err(Failure::Refused(why)),
+            Ok(_) => Err(Failure::Surprise),
+            Err(error) => Err(Failure::Error(error)),
+        }
+    }
+
+    /// Drives a line.
+    pub fn set(self, line: Line, level: bool) -> Result<(), Failure> {
+        self.ask(Request::Set { line, level })
+    }
+
+    /// Level and edges of a line.
+    pub fn get(self, line: Line) -> Result<(bool, u64), Failure> {
+        match call(self.0, INTERFACE, &Request::Get(line), &mut Buffer::new()) {
+            Ok(Reply::Line { level, edges, .. }) => Ok((level, edges)),
+            Ok(Reply::Refused(why)) => Err(Failure::Refused(why)),
+            Ok(_) => Err(Failure::Surprise),
+            Err(error) => Err(Failure::Error(error)),
+        }
+    }
+
+    /// A channel's duty.
+    pub fn duty(self, channel: Channel) -> Option<u16> {
+        match call(self.0, INTERFACE, &Request::GetDuty(channel), &mut Buffer::new()) {
+            Ok(Reply::Channel { duty }) => Some(duty),
+            _ => None,
+        }
+    }
+
+    /// The motors; asked twice, because the server may be on its way back.
+    pub fn motors(self) -> Option<Motors> {
+        for _ in 0..2 {
+            if let Ok(Reply::Motors { stopped, refused, .. }) =
+                call(self.0, INTERFACE, &Request::Motors, &mut Buffer::new())
+            {
+                return Some(Motors { stopped, refused });
+            }
+        }
+        None
+    }
+
+    /// Prints the chips.
+    pub fn show(self) {
+        for (request, what) in
+            [(Request::Chip { chip: 0 }, "lines"), (Request::PwmChip { chip: 0 }, "PWM channels")]
+        {
+            let mut request = request;
+            loop {
+                let mut buffer = Buffer::new();
+                let Ok(Reply::Chip { name, lines, software }) =
+                    call(self.0, INTERFACE, &request, &mut buffer)
+                else {
+                    break;
+                };
+                plain!("{name}: {lines} {what}{}", if software { ", made in software" } else { "" });
+                match &mut request {
+                    Request::Chip { chip } | Request::PwmChip { chip } => *chip += 1,
+                    _ => break,
+                }
+            }
+        }
+    }
+}
