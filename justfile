@@ -29,6 +29,19 @@ qemu-rpi5 *flags: image-rpi5
     @{{ bin }}/axiom-rpi5 unpack {{ rpi5_image }} {{ out }}/rpi5/card >/dev/null
     @exec {{ bin }}/axiom-runner --board platform/rpi5/model.options "$@"
 
+# A button and an LED with a program in between; the edges come from outside. Boards: qemu-aarch64, qemu-rpi5
+demo-button board="qemu-aarch64": (demo "button" board)
+
+# A limit switch that stops a motor, and everything that tries to drive it all the same. Boards as above
+demo-limit board="qemu-aarch64": (demo "limit" board)
+
+# The filter on the accelerometer's samples. Boards as above
+demo-filter board="qemu-aarch64": (demo "filter" board)
+
+[private]
+demo name board: kernel tools servers programs
+    @platform/tools/demo {{ bin }} {{ images }} "{{ name }}" "{{ board }}"
+
 # Everything that QEMU needs: target/axiom/kernel-aarch64.img and target/axiom/qemu-aarch64.bundle
 build: kernel bundle
 

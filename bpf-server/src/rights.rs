@@ -117,7 +117,7 @@ impl Rights {
                 let _ = write!(
                     text,
                     "\nAt:         {}:{}: {} (instruction {insn})",
-                    l.file,
+                    l.file.trim_start_matches("./"),
                     l.line,
                     l.text.trim()
                 );

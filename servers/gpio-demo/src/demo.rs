@@ -181,13 +181,13 @@ impl Demo {
         let server_to_pin = seen.done.saturating_sub(seen.timestamp);
         match latency::interrupt_before(self.rt, seen.timestamp) {
             Some(entry) => plain!(
-                "  latency: interrupt entry -> server {} ns, -> pin set {} ns ({} with --icount)",
+                "  latency: interrupt entry -> server {} ns -> pin {} ns (with --icount: instructions, in steps of {})",
                 seen.timestamp - entry,
                 seen.done - entry,
-                "instructions to a tick of the counter, ns = instructions",
+                time::nanoseconds(1)
             ),
             None => {
-                plain!("  latency: server -> pin set {server_to_pin} ns");
+                plain!("  latency: server -> pin {server_to_pin} ns");
                 self.wrong("the trace has no interrupt before the edge");
             }
         }
@@ -287,19 +287,7 @@ impl Demo {
             self.check(&format!("message: {what}: refused, the stop holds it"), result == held);
         }
         plain!(">> a program tries every line: line {button} of {} high", self.chip);
-        let mut results = [0i64; GREEDY_LINES as usize + 2];
-        for _ in 0..LOOKS {
-            for (key, result) in results.iter_mut().enumerate() {
-                let mut bytes = [0; 8];
-                if self.bpf.value(greedy, "results", key as u32, &mut bytes) {
-                    *result = i64::from_le_bytes(bytes);
-                }
-            }
-            if results[GREEDY_LINES as usize + 1] == 1 {
-                break;
-            }
-            self.sleep(LOOK_MS);
-        }
+        let results = self.greedy_results(greedy);
         let (lines, channel) = results.split_at(GREEDY_LINES as usize);
         self.check(
             "program: its granted line: -ECANCELED, the stop holds it",
@@ -315,6 +303,22 @@ impl Demo {
         self.stands(enable, speed);
         plain!("<< motor still stopped");
         self.sleep(100);
+    }
+
+    /// What the helpers said to `greedy.c`, read when it has written the last word.
+    fn greedy_results(&self, greedy: ProgramId) -> [i64; GREEDY_LINES as usize + 2] {
+        let read = |key: u32| {
+            let mut bytes = [0; 8];
+            self.bpf.value(greedy, "results", key, &mut bytes);
+            i64::from_le_bytes(bytes)
+        };
+        for _ in 0..LOOKS {
+            if read(GREEDY_LINES + 1) == 1 {
+                break;
+            }
+            self.sleep(LOOK_MS);
+        }
+        core::array::from_fn(|key| read(key as u32))
     }
 
     fn rearm(&mut self, enable: Line, speed: Channel) {
