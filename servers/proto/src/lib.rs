@@ -16,6 +16,7 @@ pub mod console;
 pub mod env;
 pub mod gpio;
 pub mod iio;
+pub mod rp1;
 pub mod supervisor;
 pub mod wire;
 

@@ -123,6 +123,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("bench/server", Server),
     ("bench/metrics", Library),
     ("bench/", HostTool),
+    ("platform/bcm2712-pac", Library),
     ("platform/", HostTool),
 ];
 /// Chip drivers lie below their class's core.
