@@ -70,6 +70,20 @@ pub struct AxiomInfo {
     pub entry_counter: u64,
     /// RAM that the device tree describes, bytes.
     pub ram_bytes: u64,
+    /// Physical address that the kernel was loaded at.
+    pub image_address: u64,
+    /// Physical address of the device tree.
+    pub fdt_address: u64,
+    /// Exception level that the kernel was entered at.
+    pub entry_level: u64,
+    /// MIDR_EL1: the core's model.
+    pub midr: u64,
+    /// MPIDR_EL1: the boot core's place.
+    pub mpidr: u64,
+    /// The interrupt controller's GICD_TYPER.
+    pub gicd_typer: u64,
+    /// The interrupt controller's GICD_IIDR.
+    pub gicd_iidr: u64,
 }
 
 /// One trace record.

@@ -39,6 +39,8 @@ pub struct Supervisor {
     axiom: Option<AxiomInfo>,
     image_bytes: u64,
     all_ready: bool,
+    /// The device tree.
+    fdt: Option<&'static [u8]>,
 }
 
 /// A message for the waiting thread: tag and first registers; the rest is in the IPC buffer.
@@ -82,6 +84,7 @@ impl Supervisor {
             axiom: extra.axiom,
             image_bytes: (info.user_image_frames.end - info.user_image_frames.start) * 4096,
             all_ready: false,
+            fdt: extra.fdt,
         })
     }
 
@@ -176,6 +179,10 @@ impl Supervisor {
             self.all_ready = true;
             self.trace(event::BOOT_ALL_READY, 0);
             say!("all servers are ready");
+            if self.system.print_facts {
+                let fdt = self.fdt.and_then(|bytes| Fdt::new(bytes).ok());
+                facts(self.axiom, fdt.as_ref()).iter().for_each(|line| say!("facts: {line}"));
+            }
         }
     }
 
@@ -267,6 +274,42 @@ fn figures(axiom: Option<AxiomInfo>, allocated: u64) -> Vec<(String, u64)> {
     .iter()
     .map(|(name, bytes)| (name.to_string(), *bytes))
     .collect()
+}
+
+/// What somebody reports back from a board that nobody tried before.
+fn facts(axiom: Option<AxiomInfo>, fdt: Option<&Fdt<'_>>) -> Vec<String> {
+    let a = axiom.unwrap_or_default();
+    let text = |path: &str, name: &str| {
+        fdt.and_then(|f| f.at_path(path)).and_then(|n| n.text(name)).unwrap_or("none")
+    };
+    let mut cores = String::new();
+    if let Some(fdt) = fdt {
+        // A tree that ends early was complained of by the kernel.
+        let _ = fdt.walk(|node| {
+            if node.text("device_type") == Some("cpu") {
+                cores += &alloc::format!(" {:#x}", node.u32("reg").unwrap_or(0));
+            }
+            axiom_fdt::Walk::On
+        });
+    }
+    alloc::vec![
+        alloc::format!("{}, {} MiB of RAM, cores{cores}", text("/", "model"), a.ram_bytes >> 20),
+        alloc::format!(
+            "kernel at {:#x}, entered at EL{}; device tree at {:#x}; stdout {}",
+            a.image_address,
+            a.entry_level,
+            a.fdt_address,
+            text("/chosen", "stdout-path")
+        ),
+        alloc::format!(
+            "MIDR {:#x}, MPIDR {:#x}, GICD_TYPER {:#x}, GICD_IIDR {:#x}, counter {} Hz",
+            a.midr,
+            a.mpidr,
+            a.gicd_typer,
+            a.gicd_iidr,
+            a.counter_frequency
+        ),
+    ]
 }
 
 fn describe(received: &Received) -> String {

@@ -134,6 +134,8 @@ pub struct System {
     pub name: String,
     /// Its board.
     pub board: String,
+    /// init prints what the machine says of itself once all servers are ready.
+    pub print_facts: bool,
     /// Its servers, in the order of their start.
     pub servers: Vec<Server>,
     /// Rights of programs.

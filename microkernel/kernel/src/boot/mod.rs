@@ -31,8 +31,21 @@ pub struct Machine<'a> {
     pub image: (u64, u64),
     /// The kernel's devices, which are not handed out: start and end.
     pub kernel_devices: [(u64, u64); 4],
+    /// How the kernel was entered.
+    pub entry: Entry,
+}
+
+/// How the kernel was entered.
+#[derive(Clone, Copy)]
+pub struct Entry {
+    /// Where the device tree is.
+    pub dtb: u64,
+    /// Where the image is.
+    pub image: u64,
     /// The counter at the first instruction.
-    pub entry_counter: u64,
+    pub counter: u64,
+    /// The exception level.
+    pub level: u64,
 }
 
 unsafe extern "C" {
@@ -68,19 +81,20 @@ pub fn ring_phys(image: u64) -> u64 {
 }
 
 /// Boots: afterwards the root task is the current thread.
-pub fn start(dtb: u64, image: u64, entry_counter: u64) {
+pub fn start(entry: Entry) {
     // SAFETY: the ring is zeroed memory of this image, a valid `Ring`, used by nothing else.
     trace::init(unsafe { Ptr::new((&raw const RING).expose_provenance()) });
-    trace::record_at(entry_counter, event::BOOT_ENTRY, 0, 0);
+    trace::record_at(entry.counter, event::BOOT_ENTRY, 0, 0);
     trace::record(trace::class::BOOT, event::BOOT_MMU, 0, 0);
-    if let Err(Fatal(reason)) = boot(dtb, image, entry_counter) {
+    if let Err(Fatal(reason)) = boot(entry) {
         println!("axiom: boot stopped: {reason}");
         arch::cpu::power_off();
     }
     trace::record(trace::class::BOOT, event::BOOT_ROOT_START, 0, 0);
 }
 
-fn boot(dtb: u64, image: u64, entry_counter: u64) -> Result<(), Fatal> {
+fn boot(entry: Entry) -> Result<(), Fatal> {
+    let Entry { dtb, image, .. } = entry;
     let fdt = device_tree(dtb)?;
     find_console(&fdt, image);
     find_firmware(&fdt);
@@ -102,7 +116,7 @@ fn boot(dtb: u64, image: u64, entry_counter: u64) -> Result<(), Fatal> {
     trace::record(trace::class::BOOT, event::BOOT_IRQ, 0, 0);
     node().init();
     crate::sched::init();
-    let machine = Machine { fdt, initrd, image, kernel_devices, entry_counter };
+    let machine = Machine { fdt, initrd, image, kernel_devices, entry };
     root::create(&machine, &mut memory)
 }
 

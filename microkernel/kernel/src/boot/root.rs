@@ -243,6 +243,8 @@ fn provide_trace(b: &mut Builder<'_>, machine: &Machine<'_>) -> Result<AxiomInfo
         b.provide(Builder::frame_cap(frame, None, VmRights { read: true, write: false }))?;
     }
     let [kernel_text, kernel_rodata, kernel_data, kernel_bss] = super::image_sizes();
+    let (midr, mpidr) = arch::cpu::identity();
+    let (gicd_typer, gicd_iidr) = arch::irq::identity();
     Ok(AxiomInfo {
         trace_cap,
         trace_frames,
@@ -253,8 +255,15 @@ fn provide_trace(b: &mut Builder<'_>, machine: &Machine<'_>) -> Result<AxiomInfo
         kernel_bss,
         boot_allocated: 0,
         counter_frequency: arch::timer::frequency(),
-        entry_counter: machine.entry_counter,
+        entry_counter: machine.entry.counter,
         ram_bytes: b.memory.ram().iter().map(|r| r.1 - r.0).sum(),
+        image_address: machine.entry.image,
+        fdt_address: machine.entry.dtb,
+        entry_level: machine.entry.level,
+        midr,
+        mpidr,
+        gicd_typer: gicd_typer.into(),
+        gicd_iidr: gicd_iidr.into(),
     })
 }
 
@@ -322,6 +331,13 @@ fn provide_extra(
         axiom.counter_frequency,
         axiom.entry_counter,
         axiom.ram_bytes,
+        axiom.image_address,
+        axiom.fdt_address,
+        axiom.entry_level,
+        axiom.midr,
+        axiom.mpidr,
+        axiom.gicd_typer,
+        axiom.gicd_iidr,
     ];
     words.iter().for_each(|w| write(&w.to_le_bytes()));
     Ok(SlotRegion { start, end: b.next })

@@ -6,6 +6,7 @@ use crate::arch::cpu::{read, write};
 
 const CTLR: usize = 0x000;
 const TYPER: usize = 0x004;
+const IIDR: usize = 0x008;
 const IGROUPR: usize = 0x080;
 const ISENABLER: usize = 0x100;
 const ICENABLER: usize = 0x180;
@@ -114,6 +115,11 @@ impl Gic {
                 put(bank + IPRIORITYR + 4 * (8 * i + j), PRIORITY);
             }
         }
+    }
+
+    /// What the distributor says of itself: type, implementer.
+    pub fn identity(&self) -> (u32, u32) {
+        (get(self.dist + TYPER), get(self.dist + IIDR))
     }
 
     /// Number of interrupt lines.

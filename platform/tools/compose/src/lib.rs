@@ -213,6 +213,7 @@ fn write(
     let described = wire::System {
         name: system.name.clone(),
         board: system.board.clone(),
+        print_facts: system.print_facts,
         servers,
         programs: rights.programs.clone(),
         motors: rights.motors.clone(),

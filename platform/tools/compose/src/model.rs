@@ -91,6 +91,8 @@ pub struct System {
     pub name: String,
     /// Its board.
     pub board: String,
+    /// init prints what the machine says of itself.
+    pub print_facts: bool,
     /// The least RAM of the board, MiB.
     pub memory_mib: u64,
     /// Where `[system]` stands.
@@ -274,7 +276,8 @@ impl Reader<'_> {
 pub fn read(raw: &Raw, errors: &mut Vec<Diagnostic>) -> Option<System> {
     let at = raw.at.clone()?;
     let mut r = Reader { who: "[system]".into(), keys: &raw.system, at: &at, errors };
-    r.unknown(&["name", "board", "memory_mib"]);
+    r.unknown(&["name", "board", "memory_mib", "print_facts"]);
+    let print_facts = r.flag("print_facts", false);
     let name = r.text("name", "[system] name = \"main\"");
     let board = r.text("board", "board = \"qemu-aarch64\"");
     let memory = r.number(&("memory_mib", 16, 1 << 20, Some(1024), "MiB"));
@@ -300,6 +303,7 @@ pub fn read(raw: &Raw, errors: &mut Vec<Diagnostic>) -> Option<System> {
     Some(System {
         name: name?.value,
         board: board?.value,
+        print_facts,
         memory_mib: memory?.value,
         at,
         servers,

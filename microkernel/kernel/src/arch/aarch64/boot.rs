@@ -26,6 +26,7 @@ _start:
 0:  msr daifset, #15
     mov x21, x0                     // device tree
     mrs x9, CurrentEL
+    lsr x23, x9, #2                 // the level that we were entered at
     cmp x9, #8
     b.eq 1f
     mrs x20, cntvct_el0
@@ -73,10 +74,21 @@ _start:
     msr elr_el2, x9
     eret
 
-3:  // Zero what the file does not hold.
+3:  // Zero what the file does not hold. The caches are off, but may hold old lines of it, which must not come back later: the
+    // boot protocol has only the file's bytes cleaned.
+    mrs x11, ctr_el0
+    ubfx x11, x11, #16, #4
+    mov x12, #4
+    lsl x11, x12, x11               // smallest data cache line, bytes
+    adrp x9, __data_end
+    adrp x10, __image_end
+9:  dc civac, x9
+    add x9, x9, x11
+    cmp x9, x10
+    b.lo 9b
+    dsb sy
     adrp x9, __data_end
     add x9, x9, #:lo12:__data_end
-    adrp x10, __image_end
 5:  stp xzr, xzr, [x9], #16
     cmp x9, x10
     b.lo 5b
@@ -199,6 +211,7 @@ _start:
     mov x0, x21
     mov x1, x22
     mov x2, x20
+    mov x3, x23
     mov x29, xzr
     mov x30, xzr
     b axiom_boot
@@ -227,7 +240,7 @@ _start:
 );
 
 #[unsafe(no_mangle)]
-extern "C" fn axiom_boot(dtb: u64, image: u64, entry_counter: u64) -> ! {
-    crate::boot::start(dtb, image, entry_counter);
+extern "C" fn axiom_boot(dtb: u64, image: u64, entry_counter: u64, entry_level: u64) -> ! {
+    crate::boot::start(crate::boot::Entry { dtb, image, counter: entry_counter, level: entry_level });
     super::trap::leave()
 }

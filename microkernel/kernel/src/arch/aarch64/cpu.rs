@@ -30,6 +30,11 @@ pub fn own_data() -> usize {
     address
 }
 
+/// The core's model and its place: MIDR, MPIDR.
+pub fn identity() -> (u64, u64) {
+    (read!("midr_el1"), read!("mpidr_el1"))
+}
+
 /// How the firmware is called.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Conduit {

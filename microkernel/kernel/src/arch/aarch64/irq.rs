@@ -26,6 +26,11 @@ pub fn max() -> u32 {
     with(0, |g| g.lines() - 1)
 }
 
+/// What the controller says of itself: type, implementer.
+pub fn identity() -> (u32, u32) {
+    with((0, 0), |g| g.identity())
+}
+
 /// Takes the most urgent pending interrupt.
 #[inline(always)]
 pub fn acknowledge() -> Option<u32> {
