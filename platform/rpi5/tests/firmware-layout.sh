@@ -22,6 +22,6 @@ image += bytes(bundle - kernel - len(image)) + open(folder + "/initramfs.bundle"
 open(folder + "/memory.img", "wb").write(image)
 PY
   "$bin/axiom-runner" --quiet --board "$board" --name "rpi5-layout-$stepping" --timeout 60 --property "$property" \
-    --kernel "$card/memory.img" --no-bundle --dtb "$card/board.dtb" --no-verdict --expect "init: all servers are ready"
+    --kernel "$card/memory.img" --no-bundle --dtb "$card/board.dtb" --no-verdict --expect "init: facts: kernel at $kernel, entered at EL2"
   rm "$card/memory.img"
 done
