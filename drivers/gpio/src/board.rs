@@ -64,6 +64,8 @@ pub struct Board {
     gpio: Vec<Option<Box<dyn Chip>>>,
     pwm: Vec<Pwm>,
     motors: Vec<Motor>,
+    /// Lines that a PWM channel comes out at: nobody else drives them.
+    taken: Vec<Line>,
     stop: Stop,
     refused: u64,
     waiting: VecDeque<Update>,
@@ -75,7 +77,8 @@ impl Board {
     /// A board with these motors and no chips yet. After a crash of the server, begin with [`Stop::Held`]: nobody knows
     /// whether the stop held before.
     pub fn new(motors: Vec<Motor>, stop: Stop) -> Board {
-        Board { gpio: Vec::new(), pwm: Vec::new(), motors, stop, refused: 0, waiting: VecDeque::new() }
+        let (gpio, pwm, taken, waiting) = (Vec::new(), Vec::new(), Vec::new(), VecDeque::new());
+        Board { gpio, pwm, motors, taken, stop, refused: 0, waiting }
     }
 
     /// Adds the next GPIO chip; `None` is one that is absent.
@@ -95,7 +98,13 @@ impl Board {
     /// Adds a PWM chip of one channel that is made in software.
     pub fn add_soft_pwm(&mut self, pwm: SoftPwm) {
         let there = self.chip(pwm.line).is_ok();
+        self.take_line(pwm.line);
         self.pwm.push(if there { Pwm::Software(Soft { pwm, duty: 0, high: false }) } else { Pwm::Absent });
+    }
+
+    /// A PWM channel comes out at this line: from now on it is driven by that channel alone.
+    pub fn take_line(&mut self, line: Line) {
+        self.taken.push(line);
     }
 
     /// All motors to where they stand. Called once when the chips are there, and by every stop.
@@ -134,10 +143,6 @@ impl Board {
             Some(Some(chip)) if line.line < chip.lines() => Ok(&mut **chip),
             _ => Err(Refusal::NoSuchLine),
         }
-    }
-
-    fn is_soft_pwm(&self, line: Line) -> bool {
-        self.pwm.iter().any(|p| matches!(p, Pwm::Software(s) if s.pwm.line == line))
     }
 
     /// The level at which the line's motor stands, if it is a motor's.
@@ -180,7 +185,7 @@ impl Board {
         if !by.may_set(line) {
             return Err(Refusal::NotGranted);
         }
-        if self.is_soft_pwm(line) {
+        if self.taken.contains(&line) {
             return Err(Refusal::Taken);
         }
         if self.stop == Stop::Held && self.parked(line).is_some_and(|at| at != level) {
@@ -195,7 +200,7 @@ impl Board {
         if !by.may_set(line) {
             return Err(Refusal::NotGranted);
         }
-        if self.is_soft_pwm(line) {
+        if self.taken.contains(&line) {
             return Err(Refusal::Taken);
         }
         if self.stop == Stop::Held && self.parked(line).is_some() {

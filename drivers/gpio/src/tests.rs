@@ -59,6 +59,7 @@ const ENABLE: Line = Line { chip: 0, line: 6 };
 const BRAKE: Line = Line { chip: 0, line: 5 };
 const LED: Line = Line { chip: 0, line: 2 };
 const SOFT: Line = Line { chip: 0, line: 7 };
+const LED_PWM: Line = Line { chip: 0, line: 1 };
 const SPEED: Channel = Channel { chip: 0, channel: 1 };
 const FAN: Channel = Channel { chip: 0, channel: 0 };
 const SOFT_SPEED: Channel = Channel { chip: 1, channel: 0 };
@@ -88,6 +89,7 @@ fn board(stop: Stop) -> (Board, Shared) {
     board.add_chip(None);
     board.add_pwm(Some(Box::new(chip.clone())));
     board.add_soft_pwm(SoftPwm { line: SOFT, period: 1000 });
+    board.take_line(LED_PWM);
     board.park();
     (board, chip)
 }
@@ -127,7 +129,10 @@ fn nothing_is_driven_without_a_grant() {
     let mut absent = Grants::NONE;
     absent.grant_line(Line { chip: 1, line: 0 }, true);
     assert_eq!(b.set(&absent, Line { chip: 1, line: 0 }, true), Err(Refusal::NoSuchLine));
-    assert_eq!(b.set(&all, SOFT, true), Err(Refusal::Taken));
+    for line in [SOFT, LED_PWM] {
+        assert_eq!(b.set(&all, line, true), Err(Refusal::Taken));
+        assert_eq!(b.release(&all, line), Err(Refusal::Taken));
+    }
 }
 
 #[test]

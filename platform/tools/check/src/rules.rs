@@ -127,7 +127,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("platform/", HostTool),
 ];
 /// Chip drivers lie below their class's core.
-const CHIPS: [&str; 2] = ["drivers/iio/", "drivers/gpio/"];
+const CHIPS: [&str; 3] = ["drivers/iio/", "drivers/gpio/", "drivers/pwm/"];
 
 /// The layer of a crate in that folder of the workspace.
 pub fn layer(folder: &str) -> Option<Layer> {
