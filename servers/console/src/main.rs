@@ -25,7 +25,15 @@ fn main(rt: Runtime) -> ! {
     // SAFETY: init mapped the registers of the device that the manifest calls "uart" (a PL011) for this server alone.
     let uart = registers.filter(|r| r.len > 0).map(|r| unsafe { Uart::new(r.start as usize) });
     rt.ready();
-    serve(&mut Console { rt, uart, lost: 0 })
+    let mut console = Console { rt, uart, lost: 0 };
+    if rt.arg("facts").is_some()
+        && let Some((whole, fraction)) = console.uart.as_ref().map(Uart::divisors)
+    {
+        let text =
+            alloc::format!("console: facts: PL011, IBRD {whole}, FBRD {fraction}, as firmware set them");
+        console.line(0, Level::Plain, &text);
+    }
+    serve(&mut console)
 }
 
 impl Console {

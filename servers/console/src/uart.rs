@@ -3,6 +3,8 @@ use core::ptr;
 
 const DR: usize = 0x00;
 const FR: usize = 0x18;
+const IBRD: usize = 0x24;
+const FBRD: usize = 0x28;
 const FR_BUSY: u32 = 1 << 3;
 const FR_RXFE: u32 = 1 << 4;
 const FR_TXFF: u32 = 1 << 5;
@@ -36,6 +38,11 @@ impl Uart {
             unsafe { ptr::write_volatile((self.base + DR) as *mut u32, u32::from(byte)) };
         }
         free
+    }
+
+    /// The divisors that firmware chose: whole part, sixty-fourths.
+    pub fn divisors(&self) -> (u32, u32) {
+        (self.read(IBRD), self.read(FBRD))
     }
 
     /// Waits until everything is sent.
