@@ -9,7 +9,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use axiom_bpf_isa::{Lines, helper};
 use axiom_bpf_verifier::OwnCall;
-use axiom_proto::gpio::{CHANNELS, CHIPS, Channel, Grants, LINES, Line, ProgramGrants};
+use axiom_proto::gpio::{Channel, Grants, Line, ProgramGrants};
 use core::fmt::Write;
 
 /// The rights of programs, and the chips' names.
@@ -126,7 +126,7 @@ impl Rights {
                 let _ = write!(text, "\nAt:         attach point {}", who.point);
             }
         }
-        let _ = write!(text, "\nGranted:    {}", self.granted(grants));
+        let _ = write!(text, "\nGranted:    {}", grants.words(&self.gpio_chips, &self.pwm_chips));
         let entry = |l: &Line, out: &str| {
             self.gpio_chips
                 .get(l.chip as usize)
@@ -160,31 +160,6 @@ impl Rights {
             ),
         };
         text
-    }
-
-    /// The rights in words.
-    fn granted(&self, grants: &Grants) -> String {
-        let mut out = String::new();
-        let mut add = |text: &str| {
-            if !out.is_empty() {
-                out.push_str(", ");
-            }
-            out.push_str(text);
-        };
-        for chip in 0..CHIPS as u8 {
-            for line in (0..LINES).map(|line| Line { chip, line }).filter(|l| grants.may_get(*l)) {
-                let rights = if grants.may_set(line) { "read and drive" } else { "read" };
-                add(&format!("{rights} {}", self.line(line)));
-            }
-            let channels = (0..CHANNELS).map(|channel| Channel { chip, channel });
-            for channel in channels.filter(|c| grants.may_drive(*c)) {
-                add(&format!("drive {}", self.channel(channel)));
-            }
-        }
-        if grants.motor_stop {
-            add("stop the motors");
-        }
-        if out.is_empty() { "nothing".into() } else { out }
     }
 }
 

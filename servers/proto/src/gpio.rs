@@ -4,6 +4,9 @@
 //! client's [`Grants`]; the outputs of motors are besides subject to the emergency stop, which holds until
 //! [`Request::Rearm`] by a client that the manifest lets do that.
 
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// The interface's number.
@@ -123,13 +126,40 @@ impl Grants {
     }
 }
 
+impl Grants {
+    /// The rights in words, with the chips' names.
+    pub fn words(&self, gpio_chips: &[String], pwm_chips: &[String]) -> String {
+        fn name(names: &[String], chip: u8) -> &str {
+            names.get(chip as usize).map_or("?", String::as_str)
+        }
+        let mut words: Vec<String> = Vec::new();
+        for chip in 0..CHIPS as u8 {
+            for line in (0..LINES).map(|line| Line { chip, line }).filter(|l| self.may_get(*l)) {
+                let rights = if self.may_set(line) { "read and drive" } else { "read" };
+                words.push(format!("{rights} line {} of chip '{}'", line.line, name(gpio_chips, chip)));
+            }
+            let channels = (0..CHANNELS).map(|channel| Channel { chip, channel });
+            for c in channels.filter(|c| self.may_drive(*c)) {
+                words.push(format!("drive channel {} of chip '{}'", c.channel, name(pwm_chips, chip)));
+            }
+        }
+        if self.motor_stop {
+            words.push("stop the motors".into());
+        }
+        if self.motor_rearm {
+            words.push("rearm the motors".into());
+        }
+        if words.is_empty() { "nothing".into() } else { words.join(", ") }
+    }
+}
+
 /// What the manifest grants to one program of one object of the bundle.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ProgramGrants {
     /// The program's name: its function's.
-    pub program: alloc::string::String,
+    pub program: String,
     /// The object's file name.
-    pub object: alloc::string::String,
+    pub object: String,
     /// Its rights.
     pub grants: Grants,
 }
@@ -138,11 +168,11 @@ pub struct ProgramGrants {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Motor {
     /// Its name.
-    pub name: alloc::string::String,
+    pub name: String,
     /// Its lines, each with the level at which the motor stands.
-    pub gpio: alloc::vec::Vec<(Line, bool)>,
+    pub gpio: Vec<(Line, bool)>,
     /// Its channels; the motor stands at duty 0.
-    pub pwm: alloc::vec::Vec<Channel>,
+    pub pwm: Vec<Channel>,
 }
 
 /// A request to the server of lines and channels.
@@ -270,8 +300,7 @@ mod tests {
         g.grant_line(Line { chip: 0, line: 64 }, true);
         g.grant_channel(Channel { chip: 0, channel: 16 });
         let lines = (0..=255).flat_map(|chip| (0..=255).map(move |line| Line { chip, line }));
-        let got: std::vec::Vec<_> =
-            lines.clone().filter(|l| g.may_get(*l)).map(|l| (l.chip, l.line)).collect();
+        let got: Vec<_> = lines.clone().filter(|l| g.may_get(*l)).map(|l| (l.chip, l.line)).collect();
         assert_eq!(got, [(0, 5), (1, 63)]);
         assert_eq!(lines.filter(|l| g.may_set(*l)).count(), 1);
         let channels = (0..=255).flat_map(|chip| (0..=255).map(move |channel| Channel { chip, channel }));

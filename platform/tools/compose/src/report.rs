@@ -1,6 +1,7 @@
 //! Who may reach what: every object, capability, mapping and interrupt of every server, as Markdown and as JSON.
 use crate::Composed;
 use axiom_proto::bundle::{Restart, Server};
+use axiom_proto::gpio::{Grants, Motor};
 use axiom_proto::{bpf_host, env};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -190,7 +191,56 @@ pub fn markdown(c: &Composed) -> String {
             let _ = writeln!(out, "Settings: {}", args.join(", "));
         }
     }
+    out.push_str(&outputs(c));
     let _ = writeln!(out, "\nThe payload has {} bytes; the bundle {}.", c.payload_bytes, c.elf.len());
+    out
+}
+
+/// The owner's names of chips.
+fn chips(c: &Composed) -> Option<(&[String], &[String])> {
+    let owner = c.system.servers.iter().find(|s| !s.gpio_chips.is_empty() || !s.pwm_chips.is_empty())?;
+    Some((&owner.gpio_chips, &owner.pwm_chips))
+}
+
+/// Who may do what with lines, channels and motors, in words.
+fn rights(c: &Composed) -> Vec<Row> {
+    let Some((gpio, pwm)) = chips(c) else { return Vec::new() };
+    let servers = c.system.servers.iter().filter(|s| s.grants != Grants::NONE);
+    let servers =
+        servers.map(|s| row(format!("server {}", s.name), &s.grants.words(gpio, pwm), "by message"));
+    let programs = c.system.programs.iter().map(|p| {
+        row(format!("program {} of {}", p.program, p.object), &p.grants.words(gpio, pwm), "by helper")
+    });
+    servers.chain(programs).collect()
+}
+
+fn motors(c: &Composed) -> Vec<Row> {
+    let Some((gpio, pwm)) = chips(c) else { return Vec::new() };
+    let motor = |m: &Motor| {
+        let lines = m.gpio.iter().map(|(l, level)| {
+            format!("line {} of {} at {}", l.line, gpio[l.chip as usize], u8::from(*level))
+        });
+        let channels =
+            m.pwm.iter().map(|c| format!("channel {} of {} at 0", c.channel, pwm[c.chip as usize]));
+        let stands = lines.chain(channels).collect::<Vec<_>>().join(", ");
+        row(format!("motor {}", m.name), &stands, "until it is rearmed")
+    };
+    c.system.motors.iter().map(motor).collect()
+}
+
+fn outputs(c: &Composed) -> String {
+    let mut out = String::new();
+    for (title, head, rows) in [
+        ("Lines and PWM channels", "who | rights | how", rights(c)),
+        ("What an emergency stop holds", "motor | stands with | for how long", motors(c)),
+    ] {
+        if !rows.is_empty() {
+            let _ = writeln!(out, "\n## {title}\n\n| {head} |\n|---|---|---|");
+            for Row(a, b, c) in rows {
+                let _ = writeln!(out, "| {a} | {b} | {c} |");
+            }
+        }
+    }
     out
 }
 
@@ -216,6 +266,7 @@ pub fn json(c: &Composed) -> String {
             })
         })
         .collect();
-    let whole = json!({"system": c.system.name, "board": c.system.board, "payload_bytes": c.payload_bytes, "servers": servers});
+    let whole = json!({"system": c.system.name, "board": c.system.board, "payload_bytes": c.payload_bytes, "servers": servers,
+        "outputs": rows(rights(c), ["who", "rights", "how"]), "motors": rows(motors(c), ["motor", "stands with", "for how long"])});
     format!("{whole:#}\n")
 }

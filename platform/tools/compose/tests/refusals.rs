@@ -190,6 +190,42 @@ restart = { max = 3 }
             || report.contains("is called by")
     );
 
+    // Lines, programs and motors: names become numbers, and the report says who may do what.
+    let pins = world.0.join("pins.toml");
+    let text = r#"
+extends = "system.toml"
+[server.console]
+gpio_chips = ["first", "second"]
+pwm_chips = ["pwm"]
+[server.demo]
+gpio = [{ chip = "second", line = 7, out = true }]
+motor_rearm = true
+[program.blink]
+object = "iio_filter.o"
+gpio = [{ chip = "first", line = 3 }]
+pwm = [{ chip = "pwm", channel = 1 }]
+motor_stop = true
+[motor.belt]
+gpio = [{ chip = "second", line = 7, stop = 1 }]
+pwm = [{ chip = "pwm", channel = 1 }]
+"#;
+    std::fs::write(&pins, text).unwrap();
+    let composed = compose(&world.options(pins)).unwrap_or_else(|e| panic!("{}", e[0]));
+    let system = &composed.system;
+    let line = |chip, line| axiom_proto::gpio::Line { chip, line };
+    assert!(system.servers[1].grants.may_set(line(1, 7)) && !system.servers[1].grants.may_get(line(0, 7)));
+    let blink = &system.programs[0];
+    assert!(blink.grants.may_get(line(0, 3)) && !blink.grants.may_set(line(0, 3)) && blink.grants.motor_stop);
+    assert_eq!(system.motors[0].gpio, [(line(1, 7), true)]);
+    let report = axiom_compose::report::markdown(&composed);
+    for expected in [
+        "| server demo | read and drive line 7 of chip 'second', rearm the motors | by message |",
+        "| program blink of iio_filter.o | read line 3 of chip 'first', drive channel 1 of chip 'pwm', stop the motors | by helper |",
+        "| motor belt | line 7 of second at 1, channel 1 of pwm at 0 | until it is rearmed |",
+    ] {
+        assert!(report.contains(expected), "{report}");
+    }
+
     // A manifest can start from another and change little.
     let test = world.0.join("test.toml");
     std::fs::write(&test, "extends = \"system.toml\"\n[server.demo.args]\nrate = 1\n").unwrap();
