@@ -134,7 +134,7 @@ impl System {
             bytes: of("size").parse::<u64>().unwrap_or(0) * 512,
             removable: of("removable") == "1" || of("device/type") == "SD",
             read_only: of("ro") == "1",
-            model: model.join(" "),
+            model: if model.is_empty() { "no model name".into() } else { model.join(" ") },
             used_by: self.users(name),
         }
     }
