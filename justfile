@@ -136,6 +136,12 @@ bench-kernel cpu="cortex-a53": kernel tools
     @{{ bin }}/axiom-runner --quiet --icount --no-sensors --name bench-kernel --timeout 60 --cpu "{{ cpu }}" --bundle "{{ images }}/axiom-kernel-bench"
     @{{ bin }}/axiom-bench-report markdown "{{ out }}/logs/bench-kernel.log"
 
+# The same on the Raspberry Pi 5's model, instruction-exact: bench/results/rpi5-model-icount.jsonl
+bench-rpi5: image-rpi5
+    @{{ bin }}/axiom-rpi5 unpack {{ rpi5_image }} {{ out }}/rpi5/card >/dev/null
+    @{{ bin }}/axiom-runner --quiet --board platform/rpi5/model.options --icount --name bench-rpi5 --timeout 600
+    @mkdir -p bench/results && {{ bin }}/axiom-bench-report results {{ out }}/logs/bench-rpi5.log bench/results/rpi5-model-icount.jsonl --command "just bench-rpi5 (a model of the board, instruction counting)"
+
 # docs/src/benchmarks.md from its template and bench/results/
 bench-docs: tools
     @{{ bin }}/axiom-bench-report docs docs/benchmarks.template.md docs/src/benchmarks.md icount=bench/results/qemu-aarch64-icount.jsonl tcg=bench/results/qemu-aarch64-tcg.jsonl

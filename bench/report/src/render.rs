@@ -56,7 +56,10 @@ fn row(report: &Report, m: &MetricLine) -> String {
 
 /// The other system's figure and our ratio to it, where both were taken under instruction counting.
 fn beside(report: &Report, m: &MetricLine) -> String {
-    if report.circumstances.get("instruction_exact") != Some(&serde_json::Value::Bool(true)) {
+    // The other systems were measured on that machine only.
+    let same_machine = report.circumstances.get("board").and_then(|b| b.as_str()) == Some("qemu-aarch64");
+    if !same_machine || report.circumstances.get("instruction_exact") != Some(&serde_json::Value::Bool(true))
+    {
         return String::new();
     }
     let anchor = anchors::ICOUNT.iter().find(|a| a.metric == m.metric);

@@ -83,7 +83,12 @@ impl Report {
             rt.arg("board").unwrap_or("unknown"),
             rt.arg("system").unwrap_or("unknown"),
             time::frequency(),
-            rt.arg("emulated") != Some("no"),
+            // A board's image runs on its model as well: only who started it knows.
+            match rt.arg("emulated") {
+                Some("no") => "false",
+                Some("unknown") => "null",
+                _ => "true",
+            },
             env!("AXIOM_COMMIT"),
             env!("AXIOM_COMPILER"),
         );
