@@ -350,6 +350,31 @@ impl<'a> Node<'a> {
         Some(address)
     }
 
+    /// Entry `index` of a bridge's `ranges`: where the CPU sees what lies behind it: address, size.
+    pub fn window(&self, index: usize) -> Option<(u64, u64)> {
+        let bus = self.levels.get(self.depth)?;
+        let parent = self.levels.get(self.depth.checked_sub(1)?)?.address_cells;
+        let stride = (bus.address_cells + parent + bus.size_cells) * 4;
+        let entry = self.prop("ranges")?.get(index.checked_mul(stride)?..)?;
+        let address = cells(entry.get(bus.address_cells * 4..)?, parent)?;
+        let size = cells(entry.get((bus.address_cells + parent) * 4..)?, bus.size_cells)?;
+        Some((self.translate(address)?, size))
+    }
+
+    /// Entry `index` of a bridge's `interrupt-map`, to a GIC without unit addresses: interrupt id, and whether it is
+    /// edge-triggered.
+    pub fn pin_interrupt(&self, index: usize) -> Option<(u32, bool)> {
+        const PIN_PARENT_SPECIFIER: usize = 1 + 1 + 3;
+        let address = self.levels.get(self.depth)?.address_cells;
+        let map = self.prop("interrupt-map")?;
+        let stride = (address + PIN_PARENT_SPECIFIER) * 4;
+        if map.len() % stride != 0 {
+            return None;
+        }
+        let entry = map.get(index.checked_mul(stride)? + (address + 2) * 4..)?;
+        gic_specifier(entry)
+    }
+
     /// The interrupt parent's phandle.
     pub fn interrupt_parent(&self) -> Option<u32> {
         self.levels.get(self.depth)?.interrupt_parent
@@ -358,10 +383,15 @@ impl<'a> Node<'a> {
     /// GIC interrupt `index` (three cells: kind, number, flags): interrupt id, and whether it is edge-triggered.
     pub fn gic_interrupt(&self, index: usize) -> Option<(u32, bool)> {
         let entry = self.prop("interrupts")?.get(index.checked_mul(12)?..)?;
-        let (kind, number, flags) = (be32(entry, 0)?, be32(entry, 4)?, be32(entry, 8)?);
-        let base = if kind == 0 { 32 } else { 16 };
-        Some((base + number.min(1020), flags & 3 != 0))
+        gic_specifier(entry)
     }
+}
+
+/// Kind, number, flags of an interrupt of a GIC: its id, and whether it is edge-triggered.
+fn gic_specifier(entry: &[u8]) -> Option<(u32, bool)> {
+    let (kind, number, flags) = (be32(entry, 0)?, be32(entry, 4)?, be32(entry, 8)?);
+    let base = if kind == 0 { 32 } else { 16 };
+    Some((base + number.min(1020), flags & 3 != 0))
 }
 
 #[cfg(test)]
@@ -415,6 +445,36 @@ mod tests {
             out.extend(self.strings);
             out
         }
+    }
+
+    #[test]
+    fn what_lies_behind_a_bridge_is_found() {
+        let blob = Builder::default()
+            .begin("")
+            .cells("#address-cells", &[2])
+            .cells("#size-cells", &[2])
+            .begin("axi")
+            .cells("#address-cells", &[2])
+            .cells("#size-cells", &[2])
+            .cells("ranges", &[0x1c, 0, 0x1c, 0, 4, 0])
+            .begin("pcie")
+            .cells("#address-cells", &[3])
+            .cells("#size-cells", &[2])
+            .cells("ranges", &[0x0200_0000, 0, 0, 0x1f, 0, 0, 0xffff_fffc, 0x4300_0000, 4, 0, 0x1c, 0, 3, 0])
+            .cells("interrupt-map", &[0, 0, 0, 1, 7, 0, 229, 4, 0, 0, 0, 2, 7, 0, 230, 1])
+            .end()
+            .end()
+            .end()
+            .blob();
+        let fdt = Fdt::new(&blob).unwrap();
+        let pcie = fdt.at_path("/axi/pcie").unwrap();
+        assert_eq!(pcie.window(0), Some((0x1f_0000_0000, 0xffff_fffc)));
+        assert_eq!(pcie.window(1), Some((0x1c_0000_0000, 0x3_0000_0000)));
+        assert_eq!(pcie.window(2), None);
+        assert_eq!(pcie.pin_interrupt(0), Some((32 + 229, false)));
+        assert_eq!(pcie.pin_interrupt(1), Some((32 + 230, true)));
+        assert_eq!(pcie.pin_interrupt(2), None);
+        assert_eq!(fdt.at_path("/axi").unwrap().pin_interrupt(0), None);
     }
 
     fn sample() -> Vec<u8> {

@@ -19,6 +19,10 @@ pub struct Found {
     pub size: u64,
     /// Interrupts: number, edge.
     pub interrupts: Vec<(u32, bool)>,
+    /// For a bridge: addresses behind it and their sizes.
+    pub windows: Vec<(u64, u64)>,
+    /// For a bridge: interrupts of its pins.
+    pub pins: Vec<(u32, bool)>,
 }
 
 /// Looks a device up; `Ok(None)` if the machine does not have it.
@@ -30,7 +34,12 @@ pub fn find(fdt: &Fdt<'_>, memory: &mut Memory, request: &DeviceRequest) -> Resu
             && let Some((phys, size)) = node.reg(0)
         {
             let interrupts = (0..4).map_while(|i| node.gic_interrupt(i)).collect();
-            candidates.push(Found { phys, size, interrupts });
+            let (mut windows, mut pins) = (Vec::new(), Vec::new());
+            if request.ranges {
+                windows = (0..8).map_while(|i| node.window(i)).collect();
+                pins = (0..4).map_while(|i| node.pin_interrupt(i)).collect();
+            }
+            candidates.push(Found { phys, size, interrupts, windows, pins });
         }
         Walk::On
     });

@@ -96,23 +96,49 @@ impl Memory {
         if let Some((_, frame)) = self.device_frames.iter().find(|f| f.0 == page) {
             return Ok(*frame);
         }
+        let untyped = self.device_block(page, 12)?;
+        let slot = self.slot()?;
+        sys::retype(untyped, kind::SMALL_PAGE, 0, slot, 1)?;
+        self.device_frames.push((page, CPtr(slot)));
+        Ok(CPtr(slot))
+    }
+
+    /// Untyped memory that covers addresses of devices (`bytes` of them, whole pages), in as few blocks as their alignment
+    /// allows; it is given away once.
+    pub fn device_range(&mut self, from: u64, bytes: u64) -> Result<Vec<(u64, u32, CPtr)>, Error> {
+        let (mut at, end) = (from, from + bytes);
+        let mut blocks = Vec::new();
+        while at < end {
+            let mut bits = at.trailing_zeros().min((end - at).ilog2());
+            // Where a part was given away already, the rest goes in smaller blocks.
+            let cap = loop {
+                match self.device_block(at, bits) {
+                    Err(Error::FailedLookup) if bits > 12 => bits -= 1,
+                    other => break other?,
+                }
+            };
+            blocks.push((at, bits, cap));
+            at += 1 << bits;
+        }
+        Ok(blocks)
+    }
+
+    /// The untyped memory of devices at an address, cut out in this size.
+    fn device_block(&mut self, base: u64, bits: u32) -> Result<CPtr, Error> {
         loop {
             let found = self
                 .devices
                 .iter()
                 .enumerate()
-                .filter(|(_, u)| page >= u.base && page - u.base < 1 << u.bits)
+                .filter(|(_, u)| u.bits >= bits && base >= u.base && base - u.base < 1 << u.bits)
                 .min_by_key(|(_, u)| u.bits)
                 .map(|(i, _)| i)
                 .ok_or(Error::FailedLookup)?;
             let u = self.devices.swap_remove(found);
-            if u.bits == 12 {
-                let slot = self.slot()?;
-                sys::retype(u.cap, kind::SMALL_PAGE, 0, slot, 1)?;
-                self.device_frames.push((page, CPtr(slot)));
-                return Ok(CPtr(slot));
+            if u.bits == bits {
+                return Ok(u.cap);
             }
-            // Halves, until one is the page.
+            // Halves, until one is the block.
             let first = self.slots(2)?;
             sys::retype(u.cap, kind::UNTYPED, u.bits - 1, first, 2)?;
             for i in 0..2 {

@@ -6,7 +6,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use axiom_proto::bundle::{ADDRESS as PAYLOAD, Segment, Server};
 use axiom_proto::env::{
-    self, Blob, Channel, Client, Device, Dma, Env, Interrupt, NOTIFIED, Range, Signal, Timer, slot,
+    self, Blob, Channel, Client, Device, Dma, Env, Interrupt, NOTIFIED, Range, Signal, Timer, Window, slot,
 };
 use axiom_proto::gpio::{Grants, Motor, ProgramGrants};
 use sel4_sys::bootinfo::BootInfo;
@@ -43,7 +43,9 @@ pub struct Permanent {
     pub reply: CPtr,
     /// Devices that were found, in the manifest's order.
     pub devices: Vec<Option<Found>>,
-    /// Interrupt handlers, flat in the order of devices.
+    /// Untyped memory behind bridges, in the order of devices.
+    pub windows: Vec<Vec<(u64, u32, CPtr)>>,
+    /// Interrupt handlers, flat in the order of devices; those of a bridge's pins follow its own.
     pub handlers: Vec<(CPtr, Interrupt)>,
 }
 
@@ -326,7 +328,8 @@ fn channels(b: &mut Build<'_>, c: &Context<'_>, index: usize, world: &mut Env) -
     for (i, peer) in c.servers.iter().enumerate() {
         if peer.calls.contains(&(index as u16)) {
             let grants = if owns_chips(&c.servers[index]) { peer.grants } else { Grants::NONE };
-            world.clients.push(Client { name: peer.name.clone(), badge: i as u64 + 1, grants });
+            let rp1 = if has_bridge(&c.servers[index]) { peer.rp1 } else { Default::default() };
+            world.clients.push(Client { name: peer.name.clone(), badge: i as u64 + 1, grants, rp1 });
         }
     }
     Ok(())
@@ -334,6 +337,10 @@ fn channels(b: &mut Build<'_>, c: &Context<'_>, index: usize, world: &mut Env) -
 
 fn owns_chips(server: &Server) -> bool {
     !server.gpio_chips.is_empty() || !server.pwm_chips.is_empty()
+}
+
+fn has_bridge(server: &Server) -> bool {
+    server.devices.iter().any(|d| d.ranges)
 }
 
 /// The names of chips, the motors for their owner, the rights of the programs among its files.
@@ -359,13 +366,9 @@ fn give_devices(
 ) -> Result<(), Error> {
     let mut handlers = permanent.handlers.iter();
     let mut at = DEVICES_AT;
-    for (request, found) in server.devices.iter().zip(&permanent.devices) {
+    for ((request, found), blocks) in server.devices.iter().zip(&permanent.devices).zip(&permanent.windows) {
         let Some(found) = found else {
-            world.devices.push(Device {
-                name: request.name.clone(),
-                registers: Range::default(),
-                interrupts: Vec::new(),
-            });
+            world.devices.push(Device { name: request.name.clone(), ..Device::default() });
             continue;
         };
         let first = found.phys & !4095;
@@ -377,18 +380,27 @@ fn give_devices(
             b.pool.adopt(copy);
             b.map(copy, at + page, CapRights::READ_WRITE, vm_attributes::EXECUTE_NEVER)?;
         }
-        let mut interrupts = Vec::new();
+        let mut given = Vec::new();
         if request.interrupts {
-            for _ in &found.interrupts {
+            for _ in found.interrupts.iter().chain(&found.pins) {
                 if let Some((handler, interrupt)) = handlers.next() {
                     let slot = b.name(*handler, CapRights::ALL, None)?;
-                    interrupts.push(Interrupt { slot, bit: interrupt.bit });
+                    given.push(Interrupt { slot, bit: interrupt.bit });
                     sys::irq_ack(*handler)?;
                 }
             }
         }
+        let pins = given.split_off(found.interrupts.len().min(given.len()));
+        let mut windows = Vec::new();
+        for (base, bits, untyped) in blocks {
+            // An earlier life of the server, and whoever it gave frames to, loses them.
+            sys::revoke(*untyped)?;
+            let slot = b.name(*untyped, CapRights::ALL, None)?;
+            windows.push(Window { slot, base: *base, bits: *bits as u8 });
+        }
         let registers = Range { start: at + (found.phys & 4095), len: found.size };
-        world.devices.push(Device { name: request.name.clone(), registers, interrupts });
+        let name = request.name.clone();
+        world.devices.push(Device { name, registers, interrupts: given, windows, pins });
         at += pages + 4096;
     }
     // Timers take the bits behind the interrupts.
@@ -481,7 +493,14 @@ pub fn permanent(
     let endpoint = memory.make(kind::ENDPOINT, 0, o::ENDPOINT_BITS as u32)?;
     let notification = memory.make(kind::NOTIFICATION, 0, o::NOTIFICATION_BITS as u32)?;
     let reply = memory.make(kind::REPLY, 0, o::REPLY_BITS as u32)?;
-    let mut p = Permanent { endpoint, notification, reply, devices: Vec::new(), handlers: Vec::new() };
+    let mut p = Permanent {
+        endpoint,
+        notification,
+        reply,
+        devices: Vec::new(),
+        windows: Vec::new(),
+        handlers: Vec::new(),
+    };
     for request in &server.devices {
         let found = match fdt {
             Some(fdt) => devices::find(fdt, memory, request)?,
@@ -496,7 +515,7 @@ pub fn permanent(
             );
         }
         if let Some(found) = found.as_ref().filter(|_| request.interrupts) {
-            for (irq, edge) in &found.interrupts {
+            for (irq, edge) in found.interrupts.iter().chain(&found.pins) {
                 let bit = p.handlers.len() as u8;
                 let slot = memory.slot()?;
                 sys::irq_handler(*irq, *edge, slot)?;
@@ -506,6 +525,11 @@ pub fn permanent(
                 p.handlers.push((CPtr(slot), Interrupt { slot: 0, bit }));
             }
         }
+        let mut blocks = Vec::new();
+        for (from, bytes) in found.iter().flat_map(|f| &f.windows) {
+            blocks.extend(memory.device_range(*from, bytes.next_multiple_of(4096))?);
+        }
+        p.windows.push(blocks);
         p.devices.push(found);
     }
     Ok(p)

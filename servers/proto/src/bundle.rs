@@ -43,6 +43,9 @@ pub struct DeviceRequest {
     pub instance: u32,
     /// Whether its interrupts are given too.
     pub interrupts: bool,
+    /// For a bridge: whether the addresses behind it (`ranges`) are given as untyped memory, and with its interrupts those of
+    /// its pins (`interrupt-map`).
+    pub ranges: bool,
     /// The system goes on without it.
     pub optional: bool,
 }
@@ -125,6 +128,8 @@ pub struct Server {
     pub pwm_chips: Vec<String>,
     /// What it may do with lines and channels of the chips' owner.
     pub grants: Grants,
+    /// Peripherals of RP1 that it may open.
+    pub rp1: crate::rp1::Grants,
 }
 
 /// A system.

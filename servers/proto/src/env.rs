@@ -89,6 +89,8 @@ pub struct Client {
     pub badge: u64,
     /// What it may do with this server's lines and channels.
     pub grants: Grants,
+    /// What it may open of the chip behind this server's bridge.
+    pub rp1: crate::rp1::Grants,
 }
 
 /// An interrupt of a device.
@@ -100,8 +102,19 @@ pub struct Interrupt {
     pub bit: u8,
 }
 
+/// Addresses behind a bridge, as untyped memory for device frames.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Window {
+    /// The capability.
+    pub slot: u64,
+    /// The first address, as the processor sees it.
+    pub base: u64,
+    /// Its size, as a power of two.
+    pub bits: u8,
+}
+
 /// A device's registers and interrupts.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Device {
     /// Its name in the manifest.
     pub name: String,
@@ -109,6 +122,10 @@ pub struct Device {
     pub registers: Range,
     /// Its interrupts.
     pub interrupts: Vec<Interrupt>,
+    /// For a bridge: the addresses behind it.
+    pub windows: Vec<Window>,
+    /// For a bridge: the interrupts of its pins (INTA to INTD of PCI).
+    pub pins: Vec<Interrupt>,
 }
 
 /// A timer, bound to the server's notification.

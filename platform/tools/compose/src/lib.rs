@@ -4,6 +4,7 @@
 //! [`image`] the servers' ELF files -> [`bundle`]. Every mistake is a [`Diagnostic`]: file and line, value, rule, the
 //! nearest right answer. All are collected, so that one run shows all; nothing is written while there is one.
 
+pub mod bridge;
 pub mod bundle;
 pub mod check;
 pub mod diagnostic;
@@ -103,7 +104,8 @@ pub fn compose(options: &Options) -> Result<Composed, Vec<Diagnostic>> {
     if system.servers.len() == raw.servers.len() {
         check::check(&system, &mut errors);
     }
-    let rights = pins::resolve(&system, &mut errors);
+    let mut rights = pins::resolve(&system, &mut errors);
+    rights.rp1 = bridge::resolve(&system, &mut errors);
     // Started from the top: whoever is called is there before its callers.
     system.servers.sort_by_key(|s| std::cmp::Reverse(s.number("priority")));
 
@@ -255,6 +257,7 @@ fn describe(s: &model::Server, index: &dyn Fn(&str) -> Option<u16>, rights: &pin
         gpio_chips: names(&s.gpio_chips),
         pwm_chips: names(&s.pwm_chips),
         grants: rights.servers.iter().find(|(name, _)| *name == s.name).map_or(Grants::NONE, |(_, g)| *g),
+        rp1: rights.rp1.iter().find(|(name, _)| *name == s.name).map(|(_, g)| *g).unwrap_or_default(),
     }
 }
 
@@ -265,6 +268,7 @@ fn request(d: &model::Device) -> wire::DeviceRequest {
         virtio_id: d.virtio_id,
         instance: d.instance,
         interrupts: d.interrupts,
+        ranges: d.ranges,
         optional: d.optional,
     }
 }

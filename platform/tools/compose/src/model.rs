@@ -28,6 +28,8 @@ pub struct Device {
     pub instance: u32,
     /// Interrupts too?
     pub interrupts: bool,
+    /// For a bridge: what lies behind it too?
+    pub ranges: bool,
     /// May be absent?
     pub optional: bool,
 }
@@ -65,6 +67,8 @@ pub struct Server {
     pub pwm_chips: Vec<Placed<String>>,
     /// What it asks for of lines and channels.
     pub wishes: Wishes,
+    /// Peripherals of RP1 that it opens.
+    pub rp1: Vec<Placed<String>>,
 }
 
 impl Server {
@@ -141,8 +145,10 @@ const OTHERS: &[&str] = &[
     "pwm_chips",
     "gpio",
     "pwm",
+    "rp1",
 ];
-const DEVICE_KEYS: &[&str] = &["name", "compatible", "virtio_id", "instance", "interrupts", "optional"];
+const DEVICE_KEYS: &[&str] =
+    &["name", "compatible", "virtio_id", "instance", "interrupts", "ranges", "optional"];
 /// What the kernel keeps for itself, by the start of its `compatible`.
 const KERNELS_OWN: &[&str] =
     &["arm,gic", "arm,cortex-a15-gic", "arm,armv8-timer", "arm,armv7-timer", "arm,psci"];
@@ -340,6 +346,7 @@ fn server(raw: &RawServer, errors: &mut Vec<Diagnostic>) -> Option<Server> {
     });
     let (gpio_chips, pwm_chips) = (r.texts("gpio_chips"), r.texts("pwm_chips"));
     let wishes = pins::wishes(&mut r);
+    let rp1 = r.texts("rp1");
     let devices = devices(&mut r);
     let restart = restart(&mut r);
     let args = raw.args.iter().map(|(key, found)| (key.clone(), plain(&found.value))).collect();
@@ -362,6 +369,7 @@ fn server(raw: &RawServer, errors: &mut Vec<Diagnostic>) -> Option<Server> {
         gpio_chips,
         pwm_chips,
         wishes,
+        rp1,
     })
 }
 
@@ -436,6 +444,7 @@ fn device(r: &mut Reader<'_>, table: &InlineTable, at: &At) -> Option<Device> {
     let virtio = keys.contains_key("virtio_id");
     let virtio_id = d.number(&("virtio_id", 1, 63, Some(0), "(34 is I2C)"))?.value as u32;
     let (interrupts, optional) = (d.flag("interrupts", true), d.flag("optional", false));
+    let ranges = d.flag("ranges", false);
     let wrong = |what: &str, rule: &str, advice: &str| {
         Diagnostic::new(at, format!("{}: compatible = \"{compatible}\" {what}", r.who), rule, advice)
     };
@@ -466,6 +475,7 @@ fn device(r: &mut Reader<'_>, table: &InlineTable, at: &At) -> Option<Device> {
         virtio_id: virtio.then_some(virtio_id),
         instance,
         interrupts,
+        ranges,
         optional,
     })
 }

@@ -71,6 +71,8 @@ pub struct Rights {
     pub programs: Vec<gpio::ProgramGrants>,
     /// The motors.
     pub motors: Vec<gpio::Motor>,
+    /// Peripherals of RP1, by server.
+    pub rp1: Vec<(String, axiom_proto::rp1::Grants)>,
 }
 
 fn keys(table: &toml_edit::InlineTable, at: &At) -> BTreeMap<String, Located> {

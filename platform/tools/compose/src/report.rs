@@ -67,6 +67,13 @@ fn capabilities(c: &Composed, s: &Server) -> Vec<Row> {
             .map(|i| row(format!("server {}", servers[*i as usize].name), "signal", "wakes it, no data")),
     );
     for d in &s.devices {
+        if d.ranges {
+            rows.push(row(
+                format!("addresses behind {}", d.name),
+                "retype, revoke",
+                "**all that the bridge reaches**, to hand out",
+            ));
+        }
         if d.interrupts {
             rows.push(row(format!("interrupts of {}", d.name), "acknowledge", format!("`{}`", d.compatible)));
         }
@@ -76,6 +83,10 @@ fn capabilities(c: &Composed, s: &Server) -> Vec<Row> {
     }
     if s.untyped_kib > 0 {
         rows.push(row(format!("{} KiB untyped", s.untyped_kib), "retype, revoke", "objects of its own"));
+    }
+    if s.rp1.iter().next().is_some() {
+        let names: Vec<&str> = s.rp1.iter().map(|p| p.name()).collect();
+        rows.push(row(format!("RP1: {}", names.join(", ")), "map, interrupt", "asked for by message"));
     }
     if s.trace {
         rows.push(row("trace", "emit, set mask", "**sees the kernel's events**"));

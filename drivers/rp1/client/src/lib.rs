@@ -1,0 +1,129 @@
+//! How a server opens a peripheral of RP1: its registers, mapped as device memory, and its interrupt.
+#![cfg(target_os = "none")]
+#![no_std]
+
+use axiom_runtime::proto::env::{NOTIFIED, slot};
+use axiom_runtime::proto::rp1::{INTERFACE, Peripheral, Refusal, Reply, Request};
+use axiom_runtime::proto::{Error, env::OWN_BITS};
+use axiom_runtime::sel4::object::vm_attributes;
+use axiom_runtime::sel4::{CPtr, CapRights};
+use axiom_runtime::{
+    Buffer, CNode, Endpoint, Frame, Notification, Pages, Runtime, Slots, VSpace, call_with_cap,
+};
+use core::fmt;
+
+/// The server that owns the chip.
+const SERVER: &str = "rp1-server";
+
+/// Why a peripheral was not opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Failure {
+    /// The manifest does not let this server call RP1's.
+    NoChannel,
+    /// There is no peripheral of that name.
+    NoSuchPeripheral,
+    /// The server refused.
+    Refused(Refusal),
+    /// The call went wrong.
+    Call(Error),
+    /// This server has no slot, or no address (`scratch_kib`), left.
+    NoRoom,
+    /// The kernel refused the mapping.
+    Kernel(axiom_runtime::sel4::Error),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::NoChannel => write!(f, "the manifest does not let this server call '{SERVER}'"),
+            Failure::NoSuchPeripheral => f.write_str("RP1 has no peripheral of that name"),
+            Failure::Refused(refusal) => refusal.fmt(f),
+            Failure::Call(error) => error.fmt(f),
+            Failure::NoRoom => f.write_str("no slot or address is left: scratch_kib of this server"),
+            Failure::Kernel(error) => write!(f, "the kernel refused the mapping: {error:?}"),
+        }
+    }
+}
+
+impl From<axiom_runtime::sel4::Error> for Failure {
+    fn from(error: axiom_runtime::sel4::Error) -> Failure {
+        Failure::Kernel(error)
+    }
+}
+
+/// A peripheral's registers: pages in a row, in the order of its page numbers.
+#[derive(Clone, Copy, Debug)]
+pub struct Registers {
+    /// Where they are mapped.
+    pub start: usize,
+    /// Bytes.
+    pub len: usize,
+}
+
+/// The way to tell RP1's server that the interrupt was served.
+#[derive(Clone, Copy, Debug)]
+pub struct Served(Notification);
+
+impl Served {
+    /// The peripheral was served: its interrupt may come again.
+    #[inline]
+    pub fn signal(self) {
+        self.0.signal();
+    }
+}
+
+fn ask(to: Endpoint, request: Request, cap: Option<CPtr>) -> Result<(Reply, bool), Failure> {
+    let mut buffer = Buffer::new();
+    match call_with_cap::<_, Reply>(to, INTERFACE, &request, cap, &mut buffer) {
+        Ok((Reply::Refused(refusal), _)) => Err(Failure::Refused(refusal)),
+        Ok(answer) => Ok(answer),
+        Err(error) => Err(Failure::Call(error)),
+    }
+}
+
+fn server(rt: Runtime) -> Result<Endpoint, Failure> {
+    rt.channel(SERVER).ok_or(Failure::NoChannel)
+}
+
+fn peripheral(name: &str) -> Result<Peripheral, Failure> {
+    Peripheral::from_name(name).ok_or(Failure::NoSuchPeripheral)
+}
+
+/// Opens a peripheral by its name: all its pages. Room at `pages` must be for as many as it has (1, for GPIO 12).
+pub fn open(rt: Runtime, slots: &mut Slots, pages: &mut Pages, name: &str) -> Result<Registers, Failure> {
+    let (to, peripheral) = (server(rt)?, peripheral(name)?);
+    let (mut start, mut count, mut page) = (0, 1u8, 0u8);
+    while page < count {
+        let (reply, came) = ask(to, Request::Open { peripheral, page }, None)?;
+        let (Reply::Page { pages: all }, true) = (reply, came) else {
+            return Err(Failure::Call(Error::Malformed));
+        };
+        if page == 0 {
+            count = all;
+            start = pages.take(all as usize).ok_or(Failure::NoRoom)?;
+        }
+        let slot = slots.take().ok_or(Failure::NoRoom)?;
+        CNode::OWN.move_to(slot, CPtr(slot::RECEIVED))?;
+        let at = start + u64::from(page) * 4096;
+        Frame(slot).map(VSpace::OWN, at, CapRights::READ_WRITE, vm_attributes::EXECUTE_NEVER)?;
+        page += 1;
+    }
+    Ok(Registers { start: start as usize, len: count as usize * 4096 })
+}
+
+/// From now on the peripheral's interrupt sets `bit` (one of [`OWN_BITS`]) in this server's notification.
+pub fn interrupt(rt: Runtime, slots: &mut Slots, name: &str, bit: u8) -> Result<Served, Failure> {
+    assert!(OWN_BITS.contains(&bit), "a bit that this server may give away");
+    let (to, peripheral) = (server(rt)?, peripheral(name)?);
+    let signal = slots.take().ok_or(Failure::NoRoom)?;
+    let badge = NOTIFIED | 1 << bit;
+    CNode::OWN.mint(signal, CPtr(slot::NOTIFICATION), CapRights::WRITE, badge)?;
+    let answer = ask(to, Request::Interrupt(peripheral), Some(signal));
+    // RP1's server has a copy, or wants none.
+    CNode::OWN.delete(signal)?;
+    slots.give(signal);
+    let (Reply::Interrupt, true) = answer? else { return Err(Failure::Call(Error::Malformed)) };
+    let served = slots.take().ok_or(Failure::NoRoom)?;
+    CNode::OWN.move_to(served, CPtr(slot::RECEIVED))?;
+    Ok(Served(Notification(served)))
+}

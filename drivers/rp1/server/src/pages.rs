@@ -1,0 +1,61 @@
+//! Frames of the addresses behind the bridge, cut out of the untyped memory that init gives, each once.
+
+use alloc::vec::Vec;
+use axiom_runtime::proto::env::Window;
+use axiom_runtime::sel4::object::kind;
+use axiom_runtime::sel4::{CPtr, Error};
+use axiom_runtime::{Frame, Slots, Untyped};
+
+struct Piece {
+    untyped: Untyped,
+    base: u64,
+    bits: u8,
+}
+
+/// The addresses behind the bridge.
+pub struct Behind {
+    pieces: Vec<Piece>,
+    frames: Vec<(u64, Frame)>,
+}
+
+impl Behind {
+    /// What init gave.
+    pub fn new(windows: &[Window]) -> Behind {
+        let piece = |w: &Window| Piece { untyped: Untyped(CPtr(w.slot)), base: w.base, bits: w.bits };
+        Behind { pieces: windows.iter().map(piece).collect(), frames: Vec::new() }
+    }
+
+    /// Whether an address is there.
+    pub fn covers(&self, address: u64) -> bool {
+        self.piece(address).is_some() || self.frames.iter().any(|f| f.0 == address & !4095)
+    }
+
+    fn piece(&self, address: u64) -> Option<usize> {
+        self.pieces.iter().position(|p| address >= p.base && address - p.base < 1 << p.bits)
+    }
+
+    /// The frame of a page.
+    pub fn frame(&mut self, page: u64, slots: &mut Slots) -> Result<Frame, Error> {
+        if let Some((_, frame)) = self.frames.iter().find(|f| f.0 == page) {
+            return Ok(*frame);
+        }
+        loop {
+            let i = self.piece(page).ok_or(Error::FailedLookup)?;
+            let p = self.pieces.swap_remove(i);
+            if p.bits == 12 {
+                let slot = slots.take().ok_or(Error::NotEnoughMemory)?;
+                p.untyped.frames(slot, 1)?;
+                self.frames.push((page, Frame(slot)));
+                return Ok(Frame(slot));
+            }
+            // Halves, until one is the page.
+            let half = p.bits - 1;
+            let first = slots.take_row(2).ok_or(Error::NotEnoughMemory)?;
+            p.untyped.retype(kind::UNTYPED, half.into(), first, 2)?;
+            for n in 0..2 {
+                let base = p.base + (n << half);
+                self.pieces.push(Piece { untyped: Untyped(CPtr(first.0 + n)), base, bits: half });
+            }
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Requests and interrupts.
+
+use crate::pages::Behind;
+use alloc::vec::Vec;
+use axiom_rp1::{Facts, Fan, chip, find, place};
+use axiom_runtime::proto::Error;
+use axiom_runtime::proto::env::{Device, NOTIFIED, OWN_BITS, slot};
+use axiom_runtime::proto::rp1::{
+    Absence, INTERFACE, InterruptPath, Peripheral, Refusal, Reply as Answer, Request,
+};
+use axiom_runtime::sel4::object::vm_attributes;
+use axiom_runtime::sel4::{CPtr, CapRights};
+use axiom_runtime::{
+    CNode, Frame, Incoming, IrqHandler, Notification, Pages, Reply, Runtime, Service, Slots, VSpace, info,
+    serve, warn,
+};
+use bcm2712_pac::rp1::sysinfo::{CHIP_ID, SysInfo};
+use bcm2712_pac::rp1::{INTC, SYSINFO, Source};
+use bcm2712_pac::soc::pcie::Pcie;
+use bcm2712_pac::{Block, Mmio};
+use core::ptr::NonNull;
+
+axiom_runtime::entry!(main);
+
+/// A line that comes so often in a row without a source that anybody waits for stays masked until a client has served one.
+const STORM: u64 = 16;
+/// Root complex registers that are used end here.
+const RC_BYTES: u64 = 0x9004;
+
+/// Who waits for a source.
+struct Waiter {
+    source: Source,
+    /// What is signalled.
+    signal: Notification,
+    /// What the client signals when it has served the source: this server's notification, with a bit for each waiter.
+    served: CPtr,
+    /// That bit.
+    bit: u8,
+}
+
+/// The chip, found.
+struct Chip {
+    id: u32,
+    base: u64,
+    fan: Fan<Mmio>,
+}
+
+struct Server {
+    rt: Runtime,
+    chip: Result<Chip, Absence>,
+    behind: Behind,
+    slots: Slots,
+    waiters: Vec<Waiter>,
+    /// INTA: its handler and its bit.
+    line: Option<(IrqHandler, u64)>,
+    /// INTA is masked at the interrupt controller, since it came for nothing too often.
+    silenced: bool,
+    /// Interrupts for nothing, in a row.
+    in_vain: u64,
+}
+
+type Opened = Result<(Answer, CPtr), Refusal>;
+
+impl Server {
+    fn granted(&self, badge: u64, peripheral: Peripheral) -> bool {
+        self.rt.env().clients.iter().any(|c| c.badge == badge && c.rp1.has(peripheral))
+    }
+
+    fn open(&mut self, badge: u64, peripheral: Peripheral, page: u8) -> Opened {
+        // Who may not have it learns nothing else about it.
+        if !self.granted(badge, peripheral) {
+            return Err(Refusal::NotGranted);
+        }
+        let base = self.chip.as_ref().map_err(|absence| Refusal::Absent(*absence))?.base;
+        let place = place(peripheral).ok_or(Refusal::NoSuchPage)?;
+        let offset = place.page(page).ok_or(Refusal::NoSuchPage)?;
+        let frame = self.behind.frame(base + offset as u64, &mut self.slots).map_err(|_| Refusal::Full)?;
+        Ok((Answer::Page { pages: place.pages() }, frame.0))
+    }
+
+    fn interrupt(&mut self, badge: u64, peripheral: Peripheral, has_cap: bool) -> Opened {
+        if !self.granted(badge, peripheral) {
+            return Err(Refusal::NotGranted);
+        }
+        let chip = self.chip.as_mut().map_err(|absence| Refusal::Absent(*absence))?;
+        let source = place(peripheral).and_then(|p| p.source).filter(|_| self.line.is_some());
+        let source = source.ok_or(Refusal::NoInterrupt)?;
+        if !has_cap {
+            return Err(Refusal::NoCapability);
+        }
+        let known = self.waiters.iter().position(|w| w.source == source);
+        let i = match known {
+            Some(i) => {
+                // The new notification takes the old one's slot.
+                CNode::OWN.delete(self.waiters[i].signal.0).map_err(|_| Refusal::Full)?;
+                i
+            }
+            None => {
+                let bit = OWN_BITS.start + self.waiters.len() as u8;
+                if !OWN_BITS.contains(&bit) {
+                    return Err(Refusal::Full);
+                }
+                let (signal, served) =
+                    (self.slots.take().ok_or(Refusal::Full)?, self.slots.take().ok_or(Refusal::Full)?);
+                CNode::OWN
+                    .mint(served, CPtr(slot::NOTIFICATION), CapRights::WRITE, NOTIFIED | 1 << bit)
+                    .map_err(|_| Refusal::Full)?;
+                self.waiters.push(Waiter { source, signal: Notification(signal), served, bit });
+                self.waiters.len() - 1
+            }
+        };
+        CNode::OWN.move_to(self.waiters[i].signal.0, CPtr(slot::RECEIVED)).map_err(|_| Refusal::Full)?;
+        chip.fan.attach(source);
+        info!("{}: interrupt {} goes to {}", peripheral.name(), source.0, self.rt.client(badge));
+        Ok((Answer::Interrupt, self.waiters[i].served))
+    }
+
+    /// INTA is up.
+    fn distribute(&mut self) {
+        let (Ok(chip), Some((handler, _))) = (&mut self.chip, self.line) else { return };
+        let raised = chip.fan.raised();
+        for waiter in self.waiters.iter().filter(|w| raised.has(w.source)) {
+            waiter.signal.signal();
+        }
+        self.in_vain = if raised.0 == 0 { self.in_vain + 1 } else { 0 };
+        if self.in_vain < STORM {
+            let _ = handler.ack();
+        } else if !self.silenced {
+            self.silenced = true;
+            warn!(
+                "INTA stays up without a source that anybody waits for; it is masked until a driver has served one"
+            );
+        }
+    }
+
+    /// Clients that have served their source.
+    fn served(&mut self, bits: u64) {
+        let Ok(chip) = &mut self.chip else { return };
+        for waiter in self.waiters.iter().filter(|w| bits >> w.bit & 1 != 0) {
+            chip.fan.served(waiter.source);
+        }
+        if self.silenced {
+            self.silenced = false;
+            self.in_vain = 0;
+            if let Some((handler, _)) = self.line {
+                let _ = handler.ack();
+            }
+        }
+    }
+}
+
+impl Service for Server {
+    fn request(&mut self, message: &Incoming<'_>) -> Reply {
+        if message.interface != INTERFACE {
+            return Reply::error(Error::NoSuchInterface);
+        }
+        let badge = message.badge;
+        let opened = match message.decode::<Request>() {
+            Err(error) => return Reply::error(error),
+            Ok(Request::Chip) => {
+                let path = if self.line.is_some() { InterruptPath::IntA } else { InterruptPath::None };
+                return Reply::ok(&match &self.chip {
+                    Ok(chip) => Answer::Chip { id: chip.id, base: chip.base, interrupts: path },
+                    Err(absence) => Answer::Refused(Refusal::Absent(*absence)),
+                });
+            }
+            Ok(Request::Open { peripheral, page }) => self.open(badge, peripheral, page),
+            Ok(Request::Interrupt(peripheral)) => self.interrupt(badge, peripheral, message.has_cap),
+        };
+        match opened {
+            Ok((answer, cap)) => Reply::ok_with_cap(&answer, cap),
+            Err(refusal) => Reply::ok(&Answer::Refused(refusal)),
+        }
+    }
+
+    fn notified(&mut self, bits: u64) {
+        if bits >> OWN_BITS.start & (1 << OWN_BITS.len()) - 1 != 0 {
+            self.served(bits);
+        }
+        if self.line.is_some_and(|(_, line)| bits & line != 0) {
+            self.distribute();
+        }
+    }
+}
+
+/// What a board's owner may be asked for.
+fn tell(facts: &Facts) {
+    info!("PCIe status {:#x}, device {:#010x}, BAR1 at PCI {:#x}", facts.status, facts.id, facts.bar1);
+    for (i, w) in facts.windows.iter().enumerate() {
+        if let Some(w) = w {
+            info!("window {i}: PCI {:#x} at {:#x}..={:#x}", w.pci, w.start, w.last);
+        }
+    }
+}
+
+/// Maps a page behind the bridge.
+fn map(behind: &mut Behind, slots: &mut Slots, pages: &mut Pages, address: u64) -> Result<Mmio, Absence> {
+    let frame: Frame = behind.frame(address, slots).map_err(|_| Absence::Elsewhere(address))?;
+    let at = pages.take(1).ok_or(Absence::Elsewhere(address))?;
+    frame
+        .map(VSpace::OWN, at, CapRights::READ_WRITE, vm_attributes::EXECUTE_NEVER)
+        .map_err(|_| Absence::Elsewhere(address))?;
+    let start = NonNull::new(at as *mut u32).ok_or(Absence::Elsewhere(address))?;
+    // SAFETY: the page was just mapped as device memory, for this server's life; only this server uses it.
+    Ok(unsafe { Mmio::new(start) })
+}
+
+fn look(
+    device: Option<&Device>,
+    behind: &mut Behind,
+    slots: &mut Slots,
+    pages: &mut Pages,
+) -> Result<Chip, Absence> {
+    let registers =
+        device.map(|d| d.registers).filter(|r| r.len >= RC_BYTES).ok_or(Absence::NoRootComplex)?;
+    let start = NonNull::new(registers.start as *mut u32).ok_or(Absence::NoRootComplex)?;
+    // SAFETY: init mapped the root complex's registers, all that are used, for this server alone.
+    let rc: Block<Pcie, Mmio> = Block::new(unsafe { Mmio::new(start) });
+    let (facts, found) = find(&rc);
+    tell(&facts);
+    let base = found?;
+    if !behind.covers(base) {
+        return Err(Absence::Elsewhere(base));
+    }
+    let sysinfo: Block<SysInfo, Mmio> = Block::new(map(behind, slots, pages, base + SYSINFO as u64)?);
+    let id = chip(sysinfo.read(CHIP_ID))?;
+    let fan = Fan::new(map(behind, slots, pages, base + INTC as u64)?);
+    Ok(Chip { id, base, fan })
+}
+
+fn main(rt: Runtime) -> ! {
+    let env = rt.env();
+    let device = env.devices.iter().find(|d| d.name == "pcie");
+    let mut behind = Behind::new(device.map_or(&[], |d| &d.windows));
+    let (mut slots, mut pages) = (Slots::new(env), Pages::new(env.scratch));
+    let line = device.and_then(|d| d.pins.first()).map(|i| (IrqHandler(CPtr(i.slot)), 1 << i.bit));
+    let chip = look(device, &mut behind, &mut slots, &mut pages);
+    match &chip {
+        Ok(chip) => info!("RP1 {:#010x} at {:#x}", chip.id, chip.base),
+        Err(absence) => warn!("RP1 is not there: {absence}"),
+    }
+    if chip.is_ok() && line.is_none() {
+        warn!("the device tree names no interrupt for RP1; its drivers poll");
+    }
+    rt.ready();
+    serve(&mut Server { rt, chip, behind, slots, waiters: Vec::new(), line, silenced: false, in_vain: 0 })
+}
