@@ -96,6 +96,8 @@ impl Ranges {
 /// The machine's RAM.
 pub struct Memory {
     ram: Ranges,
+    /// RAM that may be mapped: without what the device tree marks `no-map`.
+    mapped: Ranges,
     free: Ranges,
     allocated: u64,
 }
@@ -126,12 +128,17 @@ impl Memory {
                 "no memory: the device tree has no node with device_type \"memory\" and a reg property",
             ));
         }
-        Ok(Memory { ram, free: ram, allocated: 0 })
+        Ok(Memory { ram, mapped: ram, free: ram, allocated: 0 })
     }
 
     /// All RAM.
     pub fn ram(&self) -> &[(u64, u64)] {
         self.ram.as_slice()
+    }
+
+    /// RAM that may be mapped: firmware that stays resident forbids even speculative reads of its part.
+    pub fn mapped(&self) -> &[(u64, u64)] {
+        self.mapped.as_slice()
     }
 
     /// RAM that nobody uses.
@@ -158,7 +165,11 @@ impl Memory {
         each_node(fdt, |n| {
             if n.depth == 2 && n.ancestor(1) == "reserved-memory" && n.is_enabled() {
                 for (start, size) in (0..).map_while(|i| n.reg(i)) {
-                    let reserved = self.reserve(start, start.saturating_add(size));
+                    let end = start.saturating_add(size);
+                    let mut reserved = self.reserve(start, end);
+                    if n.prop("no-map").is_some() {
+                        reserved = reserved.and(self.mapped.remove(start, end));
+                    }
                     if result.is_ok() {
                         result = reserved;
                     }

@@ -103,13 +103,13 @@ fn boot(entry: Entry) -> Result<(), Fatal> {
     let image = (image, image + sizes.iter().sum::<u64>());
     let initrd = initrd(&fdt)?;
     let mut memory = Memory::of(&fdt)?;
-    if !paging::build_window(memory.ram(), image.0, image.0 + sizes[0] + sizes[1]) {
+    memory.reserve_listed(&fdt)?;
+    if !paging::build_window(memory.mapped(), image.0, image.0 + sizes[0] + sizes[1]) {
         return Err(Fatal("the RAM that the device tree describes is too scattered, or lies above 512 GiB"));
     }
     memory.reserve(image.0, image.1)?;
     memory.reserve(initrd.0 & !4095, initrd.1)?;
     memory.reserve(dtb & !4095, dtb + fdt.len() as u64)?;
-    memory.reserve_listed(&fdt)?;
     trace::record(trace::class::BOOT, event::BOOT_MEMORY, 0, 0);
     let kernel_devices = interrupt_controller(&fdt)?;
     timer(&fdt);
