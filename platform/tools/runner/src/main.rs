@@ -187,7 +187,8 @@ fn run(o: &Options) -> Result<(), Stop> {
 
     let mut watch = Watch::new(o);
     let started = Instant::now();
-    // When the verdict came: QEMU has a moment to end by itself.
+    // When the verdict came: QEMU has a moment to end by itself. Without a verdict it would not.
+    let grace = if o.no_verdict { Duration::ZERO } else { Duration::from_secs(2) };
     let mut ended: Option<Instant> = None;
     let outcome = loop {
         if children::signal().is_some() {
@@ -210,7 +211,7 @@ fn run(o: &Options) -> Result<(), Stop> {
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break watch.finish("QEMU ended").map_err(Stop::Failed),
         }
-        if ended.is_some_and(|e| e.elapsed() > Duration::from_secs(2)) && !o.linger {
+        if ended.is_some_and(|e| e.elapsed() >= grace) && !o.linger {
             break watch.finish("the run ended").map_err(Stop::Failed);
         }
         if !o.timeout.is_zero() && started.elapsed() > o.timeout && ended.is_none() {
