@@ -39,6 +39,16 @@ impl Frames {
         }
     }
 
+    /// Keeps the capability that came with the message being served, for the server's own use.
+    pub fn keep_received(&mut self) -> Option<CPtr> {
+        self.keep(|_| true)
+    }
+
+    /// Gives a kept capability up.
+    pub fn forget(&mut self, kept: CPtr) {
+        self.drop_frame(Some(kept));
+    }
+
     /// Tells those who wait for the ring buffers of `produced` ([`Host::take_produced`]): to be called after an event's
     /// programs ran.
     #[inline]

@@ -13,7 +13,7 @@ pub mod lm75;
 #[cfg(test)]
 mod tests;
 
-pub use buffer::{Buffer, Scan};
+pub use buffer::{Buffer, CAPACITY, CHANNELS, FORMAT, SCAN_BYTES, Scan};
 pub use health::{Health, Step};
 
 /// A channel of a sensor.
@@ -41,6 +41,35 @@ pub trait Sensor<B: embedded_hal::i2c::I2c> {
     fn set_rate(&mut self, bus: &mut B, hz: u32) -> Result<(), Fault<B::Error>>;
     /// Reads all channels, in one transfer where the chip can.
     fn read(&mut self, bus: &mut B, raw: &mut [i32]) -> Result<(), Fault<B::Error>>;
+    /// Lets the chip keep its samples at `hz` and raise its interrupt line when so many are there; `None` ends that. The
+    /// rate that the chip really has, millihertz; `None` for chips that cannot.
+    fn store(&mut self, bus: &mut B, wanted: Option<Store>) -> Result<Option<u64>, Fault<B::Error>> {
+        let _ = (bus, wanted);
+        Ok(None)
+    }
+    /// Takes the samples that the chip has kept, oldest first, until it has fewer than its watermark.
+    fn drain(&mut self, bus: &mut B, each: &mut dyn FnMut(&[i32])) -> Result<Drained, Fault<B::Error>> {
+        let _ = (bus, each);
+        Ok(Drained::default())
+    }
+}
+
+/// How a chip shall keep samples.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Store {
+    /// Samples per second, at least.
+    pub hz: u32,
+    /// Samples that are worth an interrupt.
+    pub watermark: u8,
+}
+
+/// What was taken out of a chip.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Drained {
+    /// Samples.
+    pub samples: u32,
+    /// The chip had to give up others before.
+    pub overrun: bool,
 }
 
 /// Why a chip could not be used.

@@ -71,20 +71,25 @@ fn a_chip_is_given_up_after_three_failures_and_looked_for_later() {
 
 #[test]
 fn the_buffer_keeps_the_newest_and_counts_the_lost() {
-    let mut b = Buffer::<4>::default();
-    for i in 0..6u64 {
-        b.push(Scan { timestamp: i, valid: 0b101, raw: [i as i32; 8] });
-    }
-    assert_eq!((b.len(), b.lost), (4, 2));
-    let scan = b.pop().unwrap();
-    assert_eq!(scan.timestamp, 2);
+    let mut b = Buffer::default();
+    let scan = |i: u64| Scan { timestamp: i, raw: [i as i32; 8] };
+    assert!(!b.push(scan(9), 0xff), "it is off");
+    b.enable(0b101, 4, 3);
+    assert!(!b.push(scan(9), 0b001), "a chosen channel was dropped by a program");
+    let told: std::vec::Vec<bool> = (0..6).map(|i| b.push(scan(i), 0b111)).collect();
+    assert_eq!(told, [false, false, true, true, true, true]);
+    assert_eq!((b.len(), b.lost()), (4, 2));
     let mut out = [0xee; 40];
-    let n = Buffer::<4>::encode(&scan, &mut out);
-    assert_eq!(out[..n], [2, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0]);
-    let n = Buffer::<4>::encode(&Scan { valid: 1, ..scan }, &mut out);
-    assert_eq!(out[..n], [2, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0]);
-    while b.pop().is_some() {}
-    assert!(b.is_empty());
+    assert_eq!(b.read(&mut out), (2, 32), "as many as fit");
+    assert_eq!(out[..16], [2, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(out[16..24], [3, 0, 0, 0, 3, 0, 0, 0]);
+    assert_eq!(b.read(&mut out), (2, 32));
+    assert_eq!(b.read(&mut out), (0, 0));
+    b.enable(0b010, 1000, 0);
+    assert_eq!((b.shape(), b.scan_bytes()), ((CAPACITY as u32, 1), 16));
+    assert!(b.push(scan(7), 0b010));
+    assert_eq!(b.read(&mut out), (1, 16));
+    assert_eq!(out[..16], [7, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0], "padding is zero");
 }
 
 #[test]

@@ -28,12 +28,42 @@ pub enum Request<'a> {
         /// The attribute.
         attribute: &'a str,
     },
-    /// Starts (`hz` > 0) or stops sampling.
+    /// Starts (`hz` > 0) or stops sampling: one scan at each period of a timer.
     Sample {
         /// The device.
         device: u32,
         /// Samples per second.
         hz: u32,
+    },
+    /// Starts sampling by the chip itself: it keeps samples and raises its interrupt line. [`Reply::NotFound`] where the chip
+    /// or its wiring cannot.
+    DataReady {
+        /// The device.
+        device: u32,
+        /// Samples per second, at least.
+        hz: u32,
+    },
+    /// Starts or stops the buffer of accepted scans; what was in it is gone. A notification that comes along (a capability
+    /// with the right to send) is signalled when the watermark is reached. A device has one buffer and one reader.
+    Buffer {
+        /// The device.
+        device: u32,
+        /// Bit n: channel n is part of a scan. 0: off.
+        channels: u8,
+        /// Scans that it holds at most (Linux's `length`); the oldest are lost first.
+        length: u32,
+        /// Scans that are worth telling.
+        watermark: u32,
+    },
+    /// The buffer's state. Answered by [`Reply::Buffer`].
+    BufferState {
+        /// The device.
+        device: u32,
+    },
+    /// Takes scans out of the buffer, oldest first, as many as a message holds. Answered by [`Reply::Scans`].
+    ReadScans {
+        /// The device.
+        device: u32,
     },
     /// Counts of a device. Answered by [`Reply::Counts`].
     Counts {
@@ -53,9 +83,14 @@ pub struct Counts {
     pub dropped: u64,
     /// Transfers that failed.
     pub errors: u64,
-    /// Triggers that came while a sample was being taken.
+    /// Triggers that came while a sample was being taken, and overruns that the chip reports.
     pub overruns: u64,
+    /// Interrupts of the chip that did not come in time: it was asked anyway.
+    pub late: u64,
 }
+
+/// Most bytes of scans in an answer.
+pub const MAX_SCANS: usize = 800;
 
 /// An answer of the IIO server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -85,6 +120,31 @@ pub enum Reply<'a> {
     },
     /// Counts.
     Counts(Counts),
+    /// The buffer.
+    Buffer {
+        /// The chosen channels; 0: it is off.
+        channels: u8,
+        /// Scans that it holds at most.
+        length: u32,
+        /// Scans that are worth telling.
+        watermark: u32,
+        /// Scans that can be read (Linux's `data_available`).
+        available: u32,
+        /// Scans that nobody read in time.
+        lost: u64,
+        /// Bytes of a scan.
+        scan_bytes: u32,
+    },
+    /// Scans: an element of four bytes for each chosen channel (`le:s32/32>>0`), padding to eight, the timestamp
+    /// (`le:s64/64>>0`, nanoseconds).
+    Scans {
+        /// How many.
+        count: u32,
+        /// How many are left.
+        left: u32,
+        /// Their bytes.
+        bytes: &'a [u8],
+    },
     /// The list ends.
     End,
     /// No such device, channel or attribute.

@@ -1,18 +1,51 @@
 //! A sensor in this server: its trigger, its programs, its counts.
 
 use crate::bus::Bus;
+use crate::line::Interrupt;
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 use axiom_bpf_host::{Clock, Host, PointId};
-use axiom_iio::{Buffer, Event, Fault, Health, Scan, Sensor, Step};
+use axiom_iio::{Buffer, CHANNELS, Event, Fault, Health, Scan, Sensor, Step, Store};
 use axiom_runtime::proto::iio::Counts;
-use axiom_runtime::{Timer, info, time, warn};
+use axiom_runtime::sel4::CPtr;
+use axiom_runtime::{Notification, Timer, info, time, warn};
 
 /// How long an absent chip is left alone.
 const LOOK_AGAIN_NS: u64 = 500_000_000;
 /// Fastest trigger.
 pub const MAX_HZ: u32 = 3200;
+/// Interrupts per second that a chip shall raise at most; above that it keeps more samples.
+const MAX_INTERRUPTS: u32 = 100;
+/// Samples that a chip shall keep at most.
+const MAX_WATERMARK: u32 = 16;
+/// How long the chip's interrupt is waited for, in batches of samples; at least [`SHORTEST_WATCH_NS`].
+const WATCH_BATCHES: u64 = 4;
+const SHORTEST_WATCH_NS: u64 = 50_000_000;
+
+/// What makes this server read the chip.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trigger {
+    /// Nothing.
+    Stopped,
+    /// The device's timer: its period and next deadline, ticks.
+    Timer { period: u64, next: u64 },
+    /// The chip's interrupt; the timer only watches. Nanoseconds between samples, and whether the interrupt came since the
+    /// timer last asked.
+    DataReady { interval: u64, came: bool },
+}
+
+/// What programs and consumers get of a scan.
+struct Sink<'a> {
+    index: u32,
+    host: &'a mut Host,
+    points: &'a [PointId],
+    channels: &'static [axiom_iio::Channel],
+    counts: &'a mut Counts,
+    buffer: &'a mut Buffer,
+    /// The watermark was reached.
+    told: bool,
+}
 
 /// A sensor.
 pub struct Device {
@@ -25,21 +58,30 @@ pub struct Device {
     /// What happened to its samples.
     pub counts: Counts,
     /// What was accepted.
-    pub buffer: Box<Buffer<64>>,
+    pub buffer: Box<Buffer>,
+    /// Who is told of the watermark.
+    pub doorbell: Option<CPtr>,
     /// Samples per second; 0: stopped.
     pub hz: u32,
     /// The bit of its timer.
     pub bit: u64,
+    /// The chip's interrupt line, where it is wired.
+    pub interrupt: Option<Interrupt>,
     timer: Timer,
-    period: u64,
-    next: u64,
+    trigger: Trigger,
     points: Vec<PointId>,
     raw: Vec<i32>,
 }
 
 impl Device {
     /// A device that nobody has looked for yet; its channels become attach points.
-    pub fn new(index: u32, sensor: Box<dyn Sensor<Bus>>, timer: (Timer, u64), host: &mut Host) -> Device {
+    pub fn new(
+        index: u32,
+        sensor: Box<dyn Sensor<Bus>>,
+        timer: (Timer, u64),
+        interrupt: Option<Interrupt>,
+        host: &mut Host,
+    ) -> Device {
         let name = sensor.name();
         let points = sensor
             .channels()
@@ -53,11 +95,12 @@ impl Device {
             health: Health::missing(),
             counts: Counts::default(),
             buffer: Box::default(),
+            doorbell: None,
             hz: 0,
             bit: timer.1,
+            interrupt,
             timer: timer.0,
-            period: 0,
-            next: 0,
+            trigger: Trigger::Stopped,
             points,
             raw,
         }
@@ -66,10 +109,12 @@ impl Device {
     /// Looks for the chip.
     pub fn probe(&mut self, bus: &mut Bus) -> bool {
         let name = self.sensor.name();
-        let rate = self.hz;
         let mut found = self.sensor.probe(bus);
-        if found.is_ok() && rate > 0 {
-            found = self.sensor.set_rate(bus, rate);
+        if found.is_ok() && self.hz > 0 {
+            found = match self.trigger {
+                Trigger::DataReady { .. } => self.sensor.store(bus, Some(store(self.hz))).map(drop),
+                _ => self.sensor.set_rate(bus, self.hz),
+            };
         }
         match found {
             Ok(()) => {
@@ -89,41 +134,132 @@ impl Device {
         }
     }
 
-    /// Starts or stops sampling.
-    pub fn sample_at(&mut self, bus: Option<&mut Bus>, hz: u32) {
-        self.hz = hz.min(MAX_HZ);
-        let _ = self.timer.cancel();
-        if self.hz == 0 {
-            return;
+    fn arm(&mut self, period: u64) -> u64 {
+        let next = time::ticks() + period;
+        if self.timer.arm(next, period).is_err() {
+            warn!("{}: its timer could not be armed", self.sensor.name());
         }
+        next
+    }
+
+    /// Starts or stops sampling by the timer.
+    pub fn sample_at(&mut self, bus: Option<&mut Bus>, hz: u32) {
+        let by_chip = matches!(self.trigger, Trigger::DataReady { .. });
+        self.hz = hz.min(MAX_HZ);
+        self.trigger = Trigger::Stopped;
+        // What cannot be cancelled is not armed.
+        let _ = self.timer.cancel();
         if let Some(bus) = bus
             && self.health.present()
-            && self.sensor.set_rate(bus, self.hz).is_err()
         {
-            self.counts.errors += 1;
+            let stopped = if by_chip { self.sensor.store(bus, None).map(drop) } else { Ok(()) };
+            let set = if self.hz > 0 { self.sensor.set_rate(bus, self.hz) } else { Ok(()) };
+            self.counts.errors += u64::from(stopped.is_err()) + u64::from(set.is_err());
         }
-        self.period = time::frequency() / self.hz as u64;
-        self.next = time::ticks() + self.period;
-        if self.timer.arm(self.next, self.period).is_err() {
-            warn!("{}: its timer could not be armed", self.sensor.name());
+        if self.hz > 0 {
+            let period = time::frequency() / u64::from(self.hz);
+            let next = self.arm(period);
+            self.trigger = Trigger::Timer { period, next };
         }
     }
 
-    /// The trigger.
-    pub fn triggered(&mut self, bus: &mut Bus, host: &mut Host, clock: Clock) {
-        let now = time::ticks();
-        if self.hz == 0 || now < self.next {
-            return;
+    /// Starts sampling by the chip's interrupt; false where that cannot be.
+    pub fn sample_by_chip(&mut self, bus: &mut Bus, hz: u32) -> bool {
+        let hz = hz.clamp(1, MAX_HZ);
+        if self.interrupt.is_none() || !self.health.present() {
+            return false;
         }
-        let missed = (now - self.next) / self.period;
-        self.counts.overruns += missed;
-        self.next += (missed + 1) * self.period;
+        let Ok(Some(millihertz)) = self.sensor.store(bus, Some(store(hz))) else { return false };
+        let interval = 1_000_000_000_000 / millihertz.max(1);
+        let batch = interval * u64::from(store(hz).watermark);
+        self.hz = hz;
+        self.arm(time::from_nanoseconds((batch * WATCH_BATCHES).max(SHORTEST_WATCH_NS)));
+        self.trigger = Trigger::DataReady { interval, came: false };
+        // The line may be high already, which makes no edge.
+        true
+    }
+
+    /// Some of this server's bits were signalled: whether this device's trigger is among them, and what follows.
+    pub fn triggered(&mut self, bits: u64, bus: &mut Bus, host: &mut Host, clock: Clock) {
+        let now = time::ticks();
+        let interrupted = self.interrupt.as_ref().is_some_and(|i| bits & i.bit() != 0);
+        match &mut self.trigger {
+            Trigger::Timer { period, next } if bits & self.bit != 0 && now >= *next => {
+                let missed = (now - *next) / *period;
+                self.counts.overruns += missed;
+                *next += (missed + 1) * *period;
+                match self.health.step(now) {
+                    Step::Skip => {}
+                    Step::Probe => drop(self.probe(bus)),
+                    Step::Read => self.read(bus, host, clock, now),
+                }
+            }
+            Trigger::DataReady { interval, came } if interrupted => {
+                *came = true;
+                let interval = *interval;
+                if self.health.present() {
+                    self.drain(bus, host, clock.nanoseconds(now), interval, now);
+                }
+            }
+            Trigger::DataReady { interval, came } if bits & self.bit != 0 => {
+                let (interval, came) = (*interval, core::mem::take(came));
+                if !came {
+                    self.watch(bus, host, clock.nanoseconds(now), interval, now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The chip's interrupt has not come for too long.
+    fn watch(&mut self, bus: &mut Bus, host: &mut Host, timestamp: u64, interval: u64, now: u64) {
         match self.health.step(now) {
             Step::Skip => {}
-            Step::Probe => {
-                self.probe(bus);
+            Step::Probe => drop(self.probe(bus)),
+            Step::Read => {
+                self.counts.late += 1;
+                // The line's server may have been restarted, and has forgotten who waits.
+                if let Some(interrupt) = &self.interrupt {
+                    interrupt.subscribe();
+                }
+                self.drain(bus, host, timestamp, interval, now);
             }
-            Step::Read => self.read(bus, host, clock, now),
+        }
+    }
+
+    /// Takes what the chip has kept; the last sample is as old as the interrupt, the others older by the chip's rate.
+    fn drain(&mut self, bus: &mut Bus, host: &mut Host, timestamp: u64, interval: u64, now: u64) {
+        let mut batch = Vec::with_capacity(MAX_WATERMARK as usize);
+        let drained = self.sensor.drain(bus, &mut |raw| {
+            let mut values = [0; CHANNELS];
+            for (to, from) in values.iter_mut().zip(raw) {
+                *to = *from;
+            }
+            batch.push(values);
+        });
+        match drained {
+            Ok(drained) => {
+                self.health.good();
+                self.counts.overruns += u64::from(drained.overrun);
+            }
+            Err(fault) => self.failed(&fault, now),
+        }
+        let mut sink = self.sink(host);
+        let count = batch.len() as u64;
+        for (i, raw) in (1..).zip(batch) {
+            sink.deliver(timestamp.saturating_sub((count - i) * interval), raw);
+        }
+        let told = sink.told;
+        self.tell(told);
+    }
+
+    fn failed(&mut self, fault: &dyn core::fmt::Debug, now: u64) {
+        self.counts.errors += 1;
+        if self.health.bad(now, time::from_nanoseconds(LOOK_AGAIN_NS)) {
+            warn!(
+                "{}: does not answer any more ({fault:?}); it is looked for twice a second",
+                self.sensor.name()
+            );
         }
     }
 
@@ -135,40 +271,34 @@ impl Device {
             result = self.sensor.read(bus, &mut self.raw);
         }
         if let Err(fault) = result {
-            self.counts.errors += 1;
-            if self.health.bad(now, time::from_nanoseconds(LOOK_AGAIN_NS)) {
-                warn!(
-                    "{}: does not answer any more ({fault:?}); it is looked for twice a second",
-                    self.sensor.name()
-                );
-            }
-            return;
+            return self.failed(&fault, now);
         }
         self.health.good();
-        let timestamp = clock.nanoseconds(now);
-        let mut scan = Scan { timestamp, ..Scan::default() };
-        let channels = self.sensor.channels();
-        for (i, (channel, point)) in channels.iter().zip(&self.points).enumerate() {
-            let mut event = Event {
-                timestamp,
-                device: self.index,
-                channel: i as u32,
-                value: self.raw[i],
-                scale: channel.scale_nano.min(u32::MAX as u64) as u32,
-                offset: channel.offset,
-                padding: 0,
-            };
-            self.counts.samples += 1;
-            if host.run(*point, &mut event) {
-                self.counts.accepted += 1;
-                scan.valid |= 1 << i;
-                scan.raw[i] = self.raw[i];
-            } else {
-                self.counts.dropped += 1;
-            }
+        let mut raw = [0; CHANNELS];
+        for (to, from) in raw.iter_mut().zip(&self.raw) {
+            *to = *from;
         }
-        if scan.valid != 0 {
-            self.buffer.push(scan);
+        let mut sink = self.sink(host);
+        sink.deliver(clock.nanoseconds(now), raw);
+        let told = sink.told;
+        self.tell(told);
+    }
+
+    fn sink<'a>(&'a mut self, host: &'a mut Host) -> Sink<'a> {
+        Sink {
+            index: self.index,
+            host,
+            points: &self.points,
+            channels: self.sensor.channels(),
+            counts: &mut self.counts,
+            buffer: &mut self.buffer,
+            told: false,
+        }
+    }
+
+    fn tell(&self, told: bool) {
+        if let Some(doorbell) = self.doorbell.filter(|_| told) {
+            Notification(doorbell).signal();
         }
     }
 
@@ -182,5 +312,36 @@ impl Device {
             return None;
         }
         self.raw.get(channel).copied()
+    }
+}
+
+/// What a chip that keeps its samples is asked for.
+fn store(hz: u32) -> Store {
+    Store { hz, watermark: (hz / MAX_INTERRUPTS).clamp(1, MAX_WATERMARK) as u8 }
+}
+
+impl Sink<'_> {
+    /// Runs the programs on each channel of a scan, and keeps it if they accept it.
+    fn deliver(&mut self, timestamp: u64, raw: [i32; CHANNELS]) {
+        let mut accepted = 0;
+        for (i, (channel, point)) in self.channels.iter().zip(self.points).enumerate() {
+            let mut event = Event {
+                timestamp,
+                device: self.index,
+                channel: i as u32,
+                value: raw[i],
+                scale: channel.scale_nano.min(u32::MAX as u64) as u32,
+                offset: channel.offset,
+                padding: 0,
+            };
+            self.counts.samples += 1;
+            if self.host.run(*point, &mut event) {
+                self.counts.accepted += 1;
+                accepted |= 1 << i;
+            } else {
+                self.counts.dropped += 1;
+            }
+        }
+        self.told |= self.buffer.push(Scan { timestamp, raw }, accepted);
     }
 }

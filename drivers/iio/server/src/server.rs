@@ -2,6 +2,7 @@
 
 use crate::bus::{self, Bus};
 use crate::device::Device;
+use crate::line::Interrupt;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use axiom_adxl345::{ADDRESS, Adxl345, Range};
@@ -9,7 +10,7 @@ use axiom_bpf_host::system::{Frames, Points};
 use axiom_bpf_host::{Clock, Host, PointId};
 use axiom_iio::lm75::Lm75;
 use axiom_iio::{Decimal, Sensor};
-use axiom_runtime::proto::iio::{INTERFACE, Reply as Answer, Request};
+use axiom_runtime::proto::iio::{INTERFACE, MAX_SCANS, Reply as Answer, Request};
 use axiom_runtime::proto::{Error, bpf_host};
 use axiom_runtime::{Incoming, Reply, Runtime, Service, Slots, info, serve, time};
 
@@ -44,8 +45,8 @@ impl Server {
             if bits & bus.waiter().own_bits() != 0 {
                 bus.waiter().stray();
             }
-            for device in self.devices.iter_mut().filter(|d| bits & d.bit != 0) {
-                device.triggered(bus, &mut self.host, self.clock);
+            for device in &mut self.devices {
+                device.triggered(bits, bus, &mut self.host, self.clock);
                 if self.crash_at.is_some_and(|n| device.counts.samples >= n) {
                     // SAFETY: none: this is the fault that the manifest asks for.
                     unsafe { core::ptr::null_mut::<u32>().write_volatile(1) };
@@ -64,7 +65,24 @@ impl Server {
         }
     }
 
-    fn iio(&mut self, request: &Request<'_>) -> Answer<'static> {
+    /// Starts or stops a device's buffer.
+    fn buffer(&mut self, device: u32, has_cap: bool, shape: (u8, u32, u32)) -> Answer<'static> {
+        let Some(d) = self.devices.get_mut(device as usize) else { return Answer::NotFound };
+        let (channels, length, watermark) = shape;
+        if u32::from(channels) >> d.sensor.channels().len() != 0 {
+            return Answer::NotFound;
+        }
+        if let Some(old) = d.doorbell.take() {
+            self.frames.forget(old);
+        }
+        if has_cap {
+            d.doorbell = self.frames.keep_received();
+        }
+        d.buffer.enable(channels, length, watermark);
+        Answer::Done
+    }
+
+    fn iio<'b>(&mut self, request: &Request<'_>, has_cap: bool, scans: &'b mut [u8]) -> Answer<'b> {
         match *request {
             Request::Device { device } => match self.devices.get(device as usize) {
                 Some(d) => Answer::Device {
@@ -105,6 +123,32 @@ impl Server {
                 }
                 None => Answer::NotFound,
             },
+            Request::DataReady { device, hz } => {
+                let device = self.devices.get_mut(device as usize).zip(self.bus.as_mut());
+                let started = device.is_some_and(|(d, bus)| d.sample_by_chip(bus, hz));
+                if started { Answer::Done } else { Answer::NotFound }
+            }
+            Request::Buffer { device, channels, length, watermark } => {
+                self.buffer(device, has_cap, (channels, length, watermark))
+            }
+            Request::BufferState { device } => match self.devices.get(device as usize) {
+                Some(d) => Answer::Buffer {
+                    channels: d.buffer.channels(),
+                    length: d.buffer.shape().0,
+                    watermark: d.buffer.shape().1,
+                    available: d.buffer.len() as u32,
+                    lost: d.buffer.lost(),
+                    scan_bytes: d.buffer.scan_bytes() as u32,
+                },
+                None => Answer::NotFound,
+            },
+            Request::ReadScans { device } => match self.devices.get_mut(device as usize) {
+                Some(d) => {
+                    let (count, used) = d.buffer.read(scans);
+                    Answer::Scans { count: count as u32, left: d.buffer.len() as u32, bytes: &scans[..used] }
+                }
+                None => Answer::NotFound,
+            },
             Request::Counts { device } => {
                 self.devices.get(device as usize).map_or(Answer::NotFound, |d| Answer::Counts(d.counts))
             }
@@ -117,8 +161,9 @@ impl Service for Server {
         match message.interface {
             bpf_host::INTERFACE => self.frames.serve(&mut self.host, &mut Fixed, message),
             INTERFACE => {
+                let mut scans = [0; MAX_SCANS];
                 let answer = match message.decode::<Request>() {
-                    Ok(request) => self.iio(&request),
+                    Ok(request) => self.iio(&request, message.has_cap, &mut scans),
                     Err(error) => return Reply::error(error),
                 };
                 // The bus may have been used: triggers that came meanwhile are served before the answer is written.
@@ -148,9 +193,11 @@ fn main(rt: Runtime) -> ! {
     let sensors: [Box<dyn Sensor<Bus>>; 2] =
         [Box::new(Adxl345::new(ADDRESS, Range::G16)), Box::new(Lm75::new(0x48))];
     let mut devices = Vec::new();
+    let mut slots = Slots::new(rt.env());
     for (i, sensor) in sensors.into_iter().enumerate() {
         let Some(timer) = rt.timer(i + 1) else { panic!("the manifest gives this server too few timers") };
-        let mut device = Device::new(i as u32, sensor, timer, &mut host);
+        let interrupt = Interrupt::open(rt, sensor.name(), i as u32, &mut slots);
+        let mut device = Device::new(i as u32, sensor, timer, interrupt, &mut host);
         if let Some(bus) = &mut bus {
             device.probe(bus);
         }
@@ -164,7 +211,7 @@ fn main(rt: Runtime) -> ! {
         }
     }
     let crash_at = rt.arg_number("crash_at_sample").filter(|_| rt.env().restarts == 0);
-    let frames = Frames::new(Slots::new(rt.env()));
+    let frames = Frames::new(slots);
     rt.ready();
     serve(&mut Server { bus, devices, host, frames, clock, refill_at: 0, crash_at })
 }

@@ -4,6 +4,7 @@ use crate::Chip;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::{Arc, RwLock};
+use std::time::{Duration, Instant};
 use vhost::vhost_user::message::{VhostUserProtocolFeatures, VhostUserVirtioFeatures};
 use vhost_user_backend::{VhostUserBackendMut, VhostUserDaemon, VringRwLock, VringT};
 use virtio_queue::QueueOwnedT;
@@ -14,6 +15,8 @@ const ZERO_LENGTH_REQUEST: u64 = 1;
 const VERSION_1: u64 = 1 << 32;
 const FAIL_NEXT: u32 = 1;
 const READ: u32 = 2;
+/// How often chips are told of the time when nobody reads them.
+const TICK: Duration = Duration::from_millis(1);
 
 /// Faults to inject, by the number of the transfer (from 1).
 #[derive(Clone, Copy, Default)]
@@ -31,6 +34,7 @@ pub struct Bus {
     chips: Vec<Box<dyn Chip>>,
     faults: Faults,
     transfers: u64,
+    started: Instant,
 }
 
 /// What becomes of a transfer.
@@ -47,7 +51,16 @@ pub enum Outcome {
 impl Bus {
     /// A bus with chips.
     pub fn new(chips: Vec<Box<dyn Chip>>, faults: Faults) -> Bus {
-        Bus { chips, faults, transfers: 0 }
+        Bus { chips, faults, transfers: 0, started: Instant::now() }
+    }
+
+    /// Lets time pass for the chips, and tells of interrupt lines that changed.
+    pub fn tick(&mut self) {
+        let now = self.started.elapsed();
+        for level in self.chips.iter_mut().filter_map(|chip| chip.tick(now)) {
+            // Where nobody listens, the line leads nowhere.
+            let _ = writeln!(std::io::stdout(), "int1 {}", level as u8);
+        }
     }
 
     /// One transfer: `read` is what to fill, or nothing for a write.
@@ -60,11 +73,13 @@ impl Bus {
         if self.faults.nack_from.is_some_and(|from| n >= from && n < from + self.faults.nack_count) {
             return Outcome::Nack;
         }
+        self.tick();
         let Some(chip) = self.chips.iter_mut().find(|c| c.address() == address) else { return Outcome::Nack };
         match read {
             Some(bytes) => chip.read(bytes),
             None => chip.write(write),
         }
+        self.tick();
         Outcome::Done
     }
 }
@@ -154,6 +169,15 @@ impl VhostUserBackendMut for Backend {
 /// Serves one connection, until the machine goes away.
 pub fn serve(socket: &Path, bus: Bus) -> Result<(), String> {
     let backend = Arc::new(RwLock::new(Backend { bus, memory: None }));
+    let ticking = Arc::downgrade(&backend);
+    std::thread::spawn(move || {
+        while let Some(backend) = ticking.upgrade() {
+            let Ok(mut backend) = backend.write() else { break };
+            backend.bus.tick();
+            drop(backend);
+            std::thread::sleep(TICK);
+        }
+    });
     let memory = GuestMemoryAtomic::new(GuestMemoryMmap::new());
     let mut daemon =
         VhostUserDaemon::new("axiom-sensor-sim".into(), backend, memory).map_err(|e| e.to_string())?;

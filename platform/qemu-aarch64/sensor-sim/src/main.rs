@@ -3,16 +3,21 @@
 //! An ADXL345 accelerometer at 0x53, which replays a recording, and an LM75 thermometer at 0x48. Start it, wait for its
 //! socket, then start QEMU with `-chardev socket,id=vi2c,path=SOCKET -device vhost-user-i2c-device,chardev=vi2c` and shared
 //! memory. It ends when QEMU goes away.
+//!
+//! The accelerometer's interrupt line is told on standard output, `int1 1` and `int1 0`; whoever started the simulator brings
+//! it to a pin of the machine.
 
 mod adxl345;
 mod backend;
 mod lm75;
 mod recording;
 
+use adxl345::{Adxl345, Clock};
 use backend::{Bus, Faults};
 use recording::Recording;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// A chip on the bus.
 pub trait Chip: Send + Sync {
@@ -22,18 +27,26 @@ pub trait Chip: Send + Sync {
     fn write(&mut self, bytes: &[u8]);
     /// A read transfer.
     fn read(&mut self, bytes: &mut [u8]);
+    /// Time has come to `now`, from the simulator's start. Says the level of its interrupt line when that has changed.
+    fn tick(&mut self, _now: Duration) -> Option<bool> {
+        None
+    }
 }
 
 const USAGE: &str =
-    "usage: axiom-sensor-sim --socket PATH [--recording CSV] [--nack-from N --nack-count M] [--stick-at N]
+    "usage: axiom-sensor-sim --socket PATH [--recording CSV] [--clock host|reads]
+                        [--nack-from N --nack-count M] [--stick-at N]
   --socket      where QEMU connects
   --recording   lines `x,y,z` in g; lines that start with # are comments
+  --clock       what makes the accelerometer's samples: the host's time at the programmed rate (the default), or reading them,
+                which makes runs alike and keeps the interrupt line still
   --nack-from   transfers from this one on are not acknowledged, --nack-count of them
   --stick-at    this transfer never ends: a stuck bus";
 
 struct Options {
     socket: PathBuf,
     recording: Option<PathBuf>,
+    clock: Clock,
     faults: Faults,
 }
 
@@ -41,19 +54,27 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
     let mut socket = None;
     let mut recording = None;
     let mut faults = Faults::default();
+    let mut clock = Clock::Host;
     while let Some(name) = args.next() {
         let value = args.next().ok_or_else(|| format!("{name} needs a value"))?;
         let number = || value.parse::<u64>().map_err(|_| format!("{name}: '{value}' is not a number"));
         match name.as_str() {
             "--socket" => socket = Some(PathBuf::from(value)),
             "--recording" => recording = Some(PathBuf::from(value)),
+            "--clock" => {
+                clock = match value.as_str() {
+                    "host" => Clock::Host,
+                    "reads" => Clock::Reads,
+                    _ => return Err(format!("--clock {value}: host or reads")),
+                }
+            }
             "--nack-from" => faults.nack_from = Some(number()?),
             "--nack-count" => faults.nack_count = number()?,
             "--stick-at" => faults.stick_at = Some(number()?),
             _ => return Err(format!("unknown option {name}")),
         }
     }
-    Ok(Options { socket: socket.ok_or("--socket is missing")?, recording, faults })
+    Ok(Options { socket: socket.ok_or("--socket is missing")?, recording, clock, faults })
 }
 
 fn main() -> ExitCode {
@@ -77,7 +98,7 @@ fn main() -> ExitCode {
     };
     eprintln!("sensor-sim: ADXL345 replays {} ({} samples); LM75", recording.name, recording.len());
     let chips: Vec<Box<dyn Chip>> =
-        vec![Box::new(adxl345::Adxl345::new(recording)), Box::new(lm75::Lm75::default())];
+        vec![Box::new(Adxl345::new(recording, options.clock)), Box::new(lm75::Lm75::default())];
     match backend::serve(&options.socket, Bus::new(chips, options.faults)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

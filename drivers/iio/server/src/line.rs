@@ -1,0 +1,69 @@
+//! A chip's interrupt line, at a pin of another server: it signals this server's notification at each edge.
+
+use axiom_runtime::proto::env::{NOTIFIED, OWN_BITS, slot};
+use axiom_runtime::proto::gpio::{Edges, INTERFACE, Line, Reply, Request};
+use axiom_runtime::sel4::{CPtr, CapRights};
+use axiom_runtime::{Buffer, CNode, Endpoint, Runtime, Slots, call, call_with_cap, warn};
+
+/// A line that is wired to a chip.
+pub struct Interrupt {
+    server: Endpoint,
+    line: Line,
+    badge: u8,
+    doorbell: CPtr,
+}
+
+impl Interrupt {
+    /// The line that the manifest's argument `NAME_int1 = "CHIP/LINE"` names, if there is one; `index` is the device's.
+    pub fn open(rt: Runtime, name: &str, index: u32, slots: &mut Slots) -> Option<Interrupt> {
+        let place = rt.arg(&alloc::format!("{name}_int1"))?;
+        let found = (|| {
+            let server = rt
+                .channel("gpio-server")
+                .ok_or("the manifest gives this server no channel to gpio-server")?;
+            let (chip, line) = place.split_once('/').ok_or("it must read CHIP/LINE")?;
+            let line = line.parse().map_err(|_| "the line must be a number")?;
+            let chip = chip_number(server, chip).ok_or("gpio-server has no such chip")?;
+            let badge = OWN_BITS.start + u8::try_from(index).map_err(|_| "too many devices")?;
+            let doorbell = slots.take().ok_or("no free slot for its notification")?;
+            CNode::OWN
+                .mint(doorbell, CPtr(slot::NOTIFICATION), CapRights::WRITE, NOTIFIED | 1 << badge)
+                .map_err(|_| "its notification could not be made")?;
+            let interrupt = Interrupt { server, line: Line { chip, line }, badge, doorbell };
+            if interrupt.subscribe() { Ok(interrupt) } else { Err("gpio-server does not grant it") }
+        })();
+        match found {
+            Ok(interrupt) => Some(interrupt),
+            Err(why) => {
+                warn!("{name}: its interrupt line '{place}' cannot be used: {why}; it is sampled by a timer");
+                None
+            }
+        }
+    }
+
+    /// The bit of this server's notification.
+    pub fn bit(&self) -> u64 {
+        1 << self.badge
+    }
+
+    /// Asks for the edges, again after the line's server was restarted.
+    pub fn subscribe(&self) -> bool {
+        let request = Request::Subscribe { line: self.line, edges: Edges::Rising };
+        let mut buffer = Buffer::new();
+        let reply =
+            call_with_cap::<_, Reply>(self.server, INTERFACE, &request, Some(self.doorbell), &mut buffer);
+        matches!(reply, Ok((Reply::Done, _)))
+    }
+}
+
+fn chip_number(server: Endpoint, wanted: &str) -> Option<u8> {
+    let mut buffer = Buffer::new();
+    for chip in 0.. {
+        match call(server, INTERFACE, &Request::Chip { chip }, &mut buffer) {
+            Ok(Reply::Chip { name, .. }) if name == wanted => return Some(chip),
+            Ok(Reply::Chip { .. }) => {}
+            _ => return None,
+        }
+    }
+    None
+}
