@@ -39,7 +39,7 @@ impl Layer {
             Abi | Proto => &[],
             Objects => &[Abi],
             Kernel => &[Abi, Objects, Library],
-            RootTest => &[Abi],
+            RootTest => &[Abi, Library],
             Library => &[Library],
             ServiceLibrary => &[Library, ServiceLibrary, Proto],
             Runtime => &[Abi, Proto, Library],
@@ -60,7 +60,9 @@ impl Layer {
             Kernel => {
                 "the kernel meets user space only in sel4-sys: it uses sel4-sys, objects and pure libraries"
             }
-            RootTest => "a test root task sees the kernel's interface (sel4-sys) and nothing else",
+            RootTest => {
+                "a test root task sees the kernel's interface (sel4-sys) and pure libraries, no runtime"
+            }
             Proto => "proto is message types: it knows neither the kernel nor the runtime",
             Library => {
                 "a library is pure code: bus or bytes in, results out; it knows neither kernel, runtime nor messages"

@@ -61,11 +61,13 @@ pub struct Injector {
     qmp: Option<Socket>,
     qtest: Option<Socket>,
     line: Vec<u8>,
+    /// A qtest line that wants a level, and the same with its path found.
+    interrupt: Option<String>,
 }
 
 impl Injector {
     /// Sockets go into that folder.
-    pub fn new(after: &[After], folder: &Path) -> Self {
+    pub fn new(after: &[After], interrupt: Option<&str>, folder: &Path) -> Self {
         Self {
             waiting: after.iter().cloned().collect(),
             qmp_path: folder.join("qmp.sock"),
@@ -73,18 +75,32 @@ impl Injector {
             qmp: None,
             qtest: None,
             line: Vec::new(),
+            interrupt: interrupt.map(str::to_owned),
         }
+    }
+
+    /// Drives the pin that the accelerometer's interrupt line is wired to.
+    pub fn interrupt(&mut self, level: bool) -> Result<(), String> {
+        let Some(line) = self.interrupt.take() else { return Ok(()) };
+        // The path is asked for once.
+        let line = self.with_paths(&line)?;
+        let socket = opened(&mut self.qtest, &self.qtest_path)?;
+        socket.send(&format!("{line} {}", u8::from(level)))?;
+        let answer = socket.receive()?;
+        self.interrupt = Some(line);
+        if answer.starts_with("OK") { Ok(()) } else { Err(format!("qtest answers: {answer}")) }
     }
 
     /// What QEMU needs for them.
     pub fn qemu_arguments(&self) -> Vec<String> {
         let socket = |path: &Path| format!("unix:{},server=on,wait=off", path.display());
         let mut args = Vec::new();
-        if self.waiting.is_empty() {
+        if self.waiting.is_empty() && self.interrupt.is_none() {
             return args;
         }
         args.extend(["-qmp".into(), socket(&self.qmp_path)]);
-        if self.waiting.iter().any(|a| matches!(a.action, Action::Qtest(_))) {
+        let pins = self.waiting.iter().any(|a| matches!(a.action, Action::Qtest(_)));
+        if pins || self.interrupt.is_some() {
             args.extend(["-accel", "tcg", "-qtest-log", "none", "-qtest"].map(str::to_owned));
             args.push(socket(&self.qtest_path));
         }
@@ -266,7 +282,7 @@ mod tests {
             "all ready => qmp qom-set /machine/peripheral/t0 temperature 21000",
             "-> {} => qmp qom-get /machine/peripheral/t0 temperature",
         ]);
-        let mut injector = Injector::new(&list, &folder);
+        let mut injector = Injector::new(&list, None, &folder);
         assert_eq!(injector.feed(b"init: all ").unwrap(), Vec::<String>::new());
         assert_eq!(
             injector.feed(b"ready\r\n").unwrap(),
@@ -291,7 +307,8 @@ mod tests {
         let list = "{\"return\": [{\"name\": \"device[3]\", \"type\": \"child<pl061>\"}]}";
         let qmp = qemu(folder.join("qmp.sock"), true, vec!["{\"return\": {}}", list]);
         let qtest = qemu(folder.join("qtest.sock"), false, vec!["OK"]);
-        let mut injector = Injector::new(&after(&["ready => qtest set_irq_in {qom:pl061} in 5 1"]), &folder);
+        let mut injector =
+            Injector::new(&after(&["ready => qtest set_irq_in {qom:pl061} in 5 1"]), None, &folder);
         assert!(injector.qemu_arguments().join(" ").contains("-accel tcg -qtest-log none -qtest unix:"));
         assert_eq!(
             injector.feed(b"ready\n").unwrap(),
@@ -307,7 +324,7 @@ mod tests {
         let folder = folder("refused");
         let error = "{\"error\": {\"desc\": \"no such property\"}}";
         let qemu = qemu(folder.join("qmp.sock"), true, vec!["{\"return\": {}}", error]);
-        let mut injector = Injector::new(&after(&["go => qmp qom-get /machine x"]), &folder);
+        let mut injector = Injector::new(&after(&["go => qmp qom-get /machine x"]), None, &folder);
         assert_eq!(
             injector.feed(b"go\n").unwrap_err(),
             "qmp qom-get /machine x: QMP answers: no such property"
@@ -318,7 +335,7 @@ mod tests {
 
     #[test]
     fn without_injections_nothing_is_opened() {
-        let mut injector = Injector::new(&[], Path::new("/nowhere"));
+        let mut injector = Injector::new(&[], None, Path::new("/nowhere"));
         assert!(injector.qemu_arguments().is_empty() && injector.feed(b"ready\n").unwrap().is_empty());
         for text in ["ready => qmp qom-set a b", "ready => qmp", "ready => poke 1", "=> qmp a b"] {
             assert!(After::read(text).is_err(), "{text}");

@@ -4,7 +4,7 @@
 //! `--expect` and `--forbid` name decide the exit status. Whatever happens, no child is left: they are ended on every
 //! way out, and the kernel ends them if this process is killed.
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -30,6 +30,14 @@ enum Stop {
     Timeout(String),
     /// A signal.
     Interrupted,
+}
+
+/// What children say.
+enum Said {
+    /// A piece of QEMU's output.
+    Console(Vec<u8>),
+    /// The accelerometer's interrupt line changed.
+    Interrupt(bool),
 }
 
 /// A folder for the socket, gone with this value.
@@ -96,15 +104,14 @@ fn start_simulator(o: &Options, scratch: &Scratch, log: &Path) -> Result<Option<
     let socket = scratch.0.join("i2c.sock");
     let output =
         File::create(log).map_err(|e| Stop::Start(format!("{}: cannot be written: {e}", log.display())))?;
-    let errors = output.try_clone().map_err(|e| Stop::Start(e.to_string()))?;
     let mut command = Command::new(&program);
-    command
-        .arg("--socket")
-        .arg(&socket)
-        .args(&o.sensor_args)
-        .stdin(Stdio::null())
-        .stdout(output)
-        .stderr(errors);
+    command.arg("--socket").arg(&socket).args(&o.sensor_args).stdin(Stdio::null()).stderr(output);
+    // Where instructions are counted, runs are to be alike: the host's time stays out.
+    if o.icount && !o.sensor_args.iter().any(|a| a == "--clock") {
+        command.args(["--clock", "reads"]);
+    }
+    let wired = o.sensor_interrupt.is_some();
+    command.stdout(if wired { Stdio::piped() } else { Stdio::null() });
     let mut simulator = Tied::spawn(&mut command)
         .map_err(|e| Stop::Start(format!("{}: cannot be started: {e}", program.display())))?;
     let end = Instant::now() + Duration::from_secs(10);
@@ -154,9 +161,9 @@ fn run(o: &Options) -> Result<(), Stop> {
     let mut log = File::create(&log_path)
         .map_err(|e| Stop::Start(format!("{}: cannot be written: {e}", log_path.display())))?;
     let scratch = Scratch::new().map_err(|e| Stop::Start(format!("temporary folder: {e}")))?;
-    let simulator = start_simulator(o, &scratch, &o.logs.join(format!("{}.sensors.log", o.name)))?;
+    let mut simulator = start_simulator(o, &scratch, &o.logs.join(format!("{}.sensors.log", o.name)))?;
 
-    let mut injector = Injector::new(&o.after, &scratch.0);
+    let mut injector = Injector::new(&o.after, o.sensor_interrupt.as_deref(), &scratch.0);
     let mut command = Command::new(&emulator);
     command.args(options::qemu_arguments(o, simulator.as_ref().map(|s| s.1.as_path())));
     command.args(injector.qemu_arguments());
@@ -177,7 +184,22 @@ fn run(o: &Options) -> Result<(), Stop> {
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(n @ 1..) = pipe.read(&mut buffer) {
-                if send.send(buffer[..n].to_vec()).is_err() {
+                if send.send(Said::Console(buffer[..n].to_vec())).is_err() {
+                    break;
+                }
+            }
+        });
+    }
+    if let Some(lines) = simulator.as_mut().and_then(|s| s.0.child().stdout.take()) {
+        let send = send.clone();
+        std::thread::spawn(move || {
+            for line in BufReader::new(lines).lines().map_while(Result::ok) {
+                let level = match line.as_str() {
+                    "int1 0" => false,
+                    "int1 1" => true,
+                    _ => continue,
+                };
+                if send.send(Said::Interrupt(level)).is_err() {
                     break;
                 }
             }
@@ -195,7 +217,14 @@ fn run(o: &Options) -> Result<(), Stop> {
             break Err(Stop::Interrupted);
         }
         match console.recv_timeout(Duration::from_millis(50)) {
-            Ok(bytes) => {
+            Ok(Said::Interrupt(level)) => {
+                if let Err(why) = injector.interrupt(level)
+                    && qemu.runs()
+                {
+                    break Err(Stop::Failed(format!("the sensor's interrupt line: {why}")));
+                }
+            }
+            Ok(Said::Console(bytes)) => {
                 // Line by line, so that answers of the machine stand between lines.
                 for piece in bytes.split_inclusive(|b| *b == b'\n') {
                     note(o, &mut log, piece);

@@ -30,6 +30,8 @@ pub struct Options {
     pub simulator: Option<PathBuf>,
     /// Arguments for it.
     pub sensor_args: Vec<String>,
+    /// Where the accelerometer's interrupt line leads: a qtest line that wants the level at its end.
+    pub sensor_interrupt: Option<String>,
     /// No sensors at all.
     pub no_sensors: bool,
     /// CPU model.
@@ -79,6 +81,7 @@ impl Default for Options {
             after: vec![],
             simulator: None,
             sensor_args: vec![],
+            sensor_interrupt: None,
             no_sensors: false,
             cpu: "cortex-a76".into(),
             memory: "1G".into(),
@@ -125,6 +128,8 @@ axiom-runner [OPTIONS] [-- QEMU-ARGUMENTS...]   runs Axiom in QEMU; the exit sta
   --no-verdict         the run ends when all expected texts came (for foreign root tasks)
   --sensors FILE       the sensor simulator; default: axiom-sensor-sim beside this program
   --sensor-arg ARG     an argument for it (repeatable)
+  --sensor-interrupt LINE  the pin that the accelerometer's INT1 is wired to: a qtest line without its level, for example
+                       set_irq_in {qom:pl061} unnamed-gpio-in 4
   --no-sensors         run without
   --timeout SECONDS    default 120; 0 is for ever
   --linger             stay when the run has ended; leave with Ctrl-A x
@@ -206,6 +211,7 @@ fn apply(o: &mut Options, args: Vec<String>, nested: Nested) -> Result<(), Strin
             "--after" => o.after.push(After::read(&value()?)?),
             "--sensors" => o.simulator = Some(value()?.into()),
             "--sensor-arg" => o.sensor_args.push(value()?),
+            "--sensor-interrupt" => o.sensor_interrupt = Some(value()?),
             "--no-sensors" => o.no_sensors = true,
             "--cpu" => o.cpu = value()?,
             "--memory" => o.memory = value()?,
