@@ -98,6 +98,8 @@ pub struct Loader<P: Platform> {
     windows: Vec<Windows>,
     /// What each host said it is, when it was asked last.
     generations: Vec<Option<u64>>,
+    /// Hosts whose restart was noticed and not told yet.
+    restarted: Vec<(HostId, usize, usize)>,
     programs: Vec<Loaded<P::Memory>>,
     next_id: u32,
     clients: Vec<Client>,
@@ -118,6 +120,7 @@ impl<P: Platform> Loader<P> {
             code: vec![0; CODE_BUFFER],
             windows: vec![Windows::new(); hosts],
             generations: vec![None; hosts],
+            restarted: Vec::new(),
             programs: Vec::new(),
             next_id: 1,
             clients: Vec::new(),
@@ -186,6 +189,19 @@ impl<P: Platform> Loader<P> {
     /// Asks every host which start it is; those that were restarted get their programs again. Returns for each of them how
     /// many programs it has, and how many could not be placed.
     pub fn check_hosts(&mut self) -> Vec<(HostId, usize, usize)> {
+        let mut restarted = core::mem::take(&mut self.restarted);
+        restarted.extend(self.find_restarted());
+        restarted
+    }
+
+    /// Whether a host was restarted since it was asked last; the next [`Loader::check_hosts`] tells of it.
+    fn was_restarted(&mut self, host: HostId) -> bool {
+        let found = self.find_restarted();
+        self.restarted.extend(&found);
+        found.iter().any(|r| r.0 == host)
+    }
+
+    fn find_restarted(&mut self) -> Vec<(HostId, usize, usize)> {
         let mut restarted = Vec::new();
         for host in 0..self.generations.len() {
             let reply = self.platform.call_host(HostId(host), &bpf_host::Request::Hello, None);
@@ -334,19 +350,18 @@ impl<P: Platform> Loader<P> {
             memory: None,
             grants,
         };
-        let result = self.finish(
-            &mut loaded,
-            &object,
-            &program.insns,
-            &defs,
-            &contents,
-            proof.zero_stack,
-            wanted,
-            clock,
-        );
-        if let Err(failure) = result {
+        let mut again = true;
+        let zero_stack = proof.zero_stack;
+        while let Err(failure) =
+            self.finish(&mut loaded, &object, &program.insns, &defs, &contents, zero_stack, wanted, clock)
+        {
             self.take_back(&mut loaded);
-            return Err(failure);
+            // A host that was restarted meanwhile has lost what it was given: once more, to the new one.
+            if failure.refusal != Refusal::Host || !core::mem::take(&mut again) || !self.was_restarted(host) {
+                return Err(failure);
+            }
+            clock.rewind();
+            loaded.compiled = true;
         }
         self.next_id += 1;
         let reply = Reply::Loaded {
@@ -675,6 +690,11 @@ struct StageClock {
 }
 
 impl StageClock {
+    /// Goes back to the first stage behind verification.
+    fn rewind(&mut self) {
+        self.index = 3;
+    }
+
     /// Ends a stage.
     fn lap<P: Platform>(&mut self, platform: &P) {
         let now = (platform.ticks(), platform.cycles());

@@ -30,6 +30,9 @@ struct Peer {
     frame: Option<(u32, Access)>,
     changes: Vec<(String, usize)>,
     mapped: usize,
+    /// Code and map pages that are there.
+    code: Vec<u32>,
+    data: Vec<u32>,
     /// The token that came with the message, and those that became doorbells.
     token: Option<Token>,
     doorbells: Vec<(u32, Token)>,
@@ -66,10 +69,18 @@ impl Peer {
 impl Server for Peer {
     fn map_code(&mut self, page: u32) -> bool {
         assert!(self.frame.is_none_or(|f| f.1 == Access::Read), "code came with a writable capability");
+        self.code.push(page);
         self.map(CODE_WINDOW + page as usize * PAGE, false)
     }
     fn map_data(&mut self, page: u32, writable: bool) -> bool {
+        self.data.push(page);
         self.map(MAP_WINDOW + page as usize * PAGE, writable)
+    }
+    fn has_code(&self, page: u32) -> bool {
+        self.code.contains(&page)
+    }
+    fn has_data(&self, page: u32) -> bool {
+        self.data.contains(&page)
     }
     fn keep_doorbell(&mut self, slot: u32) -> bool {
         self.drop_doorbell(slot);
@@ -80,9 +91,17 @@ impl Server for Peer {
         self.doorbells.retain(|d| d.0 != slot);
     }
     fn drop_code(&mut self, page: u32) {
+        if !self.code.contains(&page) {
+            return;
+        }
+        self.code.retain(|p| *p != page);
         self.unmap(CODE_WINDOW + page as usize * PAGE);
     }
     fn drop_data(&mut self, page: u32) {
+        if !self.data.contains(&page) {
+            return;
+        }
+        self.data.retain(|p| *p != page);
         self.unmap(MAP_WINDOW + page as usize * PAGE);
     }
     fn has_frame(&self) -> bool {
@@ -106,6 +125,8 @@ struct Fake {
     tokens: Vec<Token>,
     /// Host calls until the host stops answering.
     calls_left: u32,
+    /// Host calls until the host dies in one and is started anew.
+    dies_in: Option<u32>,
     stages: Vec<Stage>,
     blobs: Vec<(String, &'static [u8])>,
     _alone: MutexGuard<'static, ()>,
@@ -129,8 +150,16 @@ impl Fake {
         assert!(file >= 0);
         // SAFETY: our own file.
         assert_eq!(unsafe { libc::ftruncate(file, POOL as i64 * PAGE as i64) }, 0);
-        let peer =
-            Peer { file, frame: None, changes: Vec::new(), mapped: 0, token: None, doorbells: Vec::new() };
+        let peer = Peer {
+            file,
+            frame: None,
+            changes: Vec::new(),
+            mapped: 0,
+            code: Vec::new(),
+            data: Vec::new(),
+            token: None,
+            doorbells: Vec::new(),
+        };
         Fake {
             file,
             free: vec![true; POOL as usize],
@@ -139,9 +168,26 @@ impl Fake {
             received: None,
             tokens: Vec::new(),
             calls_left: u32::MAX,
+            dies_in: None,
             stages: Vec::new(),
             blobs: vec![("filter.o".into(), FILTER)],
             _alone: alone,
+        }
+    }
+    fn live(&mut self) -> Option<()> {
+        match self.dies_in {
+            Some(0) => {
+                self.dies_in = None;
+                self.host = new_host();
+                let (code, data) = (self.peer.code.clone(), self.peer.data.clone());
+                code.into_iter().for_each(|p| self.peer.drop_code(p));
+                data.into_iter().for_each(|p| self.peer.drop_data(p));
+                None
+            }
+            left => {
+                self.dies_in = left.map(|n| n - 1);
+                Some(())
+            }
         }
     }
     fn used(&self) -> usize {
@@ -206,6 +252,7 @@ impl Platform for Fake {
         frame: Option<(&mut Memory, u32, Access)>,
     ) -> Option<bpf_host::Reply> {
         self.calls_left = self.calls_left.checked_sub(1)?;
+        self.live()?;
         self.peer.frame = frame.map(|(m, page, access)| {
             assert!(m.sealed, "a frame is handed over before the code's writable mapping is gone");
             (m.first + page, access)
@@ -226,6 +273,7 @@ impl Platform for Fake {
         token: Token,
     ) -> Option<bpf_host::Reply> {
         self.calls_left = self.calls_left.checked_sub(1)?;
+        self.live()?;
         self.peer.token = Some(token);
         Some(self.host.handle(request, &mut self.peer))
     }
@@ -450,6 +498,26 @@ fn a_restarted_host_gets_its_programs_again() {
     // Where a new host does not take it, the program stays loaded and detached.
     l.platform().calls_left = 2;
     assert_eq!(l.host_restarted(HostId(0)), (1, 1));
+}
+
+#[test]
+fn a_host_that_dies_during_a_load_gets_the_program_all_the_same() {
+    let mut l = loader();
+    l.check_hosts();
+    for calls in 0.. {
+        l.platform().dies_in = Some(calls);
+        let id = loaded(&mut l, &load(Source::Inline(FILTER)));
+        let died = l.platform().dies_in.take().is_none();
+        assert!(!sample(&mut l, 1) && sample(&mut l, 200), "after {calls} calls");
+        let restarts = l.check_hosts();
+        assert_eq!(restarts.len(), usize::from(died), "told once");
+        assert_eq!(l.handle(1, &Request::Unload { program: id }, (0, 0)).reply, Reply::Done);
+        assert_eq!(l.platform().used(), 0);
+        if !died {
+            assert!(calls > 4, "every step was interrupted once");
+            return;
+        }
+    }
 }
 
 #[test]

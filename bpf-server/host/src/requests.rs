@@ -16,6 +16,10 @@ pub trait Server {
     fn map_code(&mut self, page: u32) -> bool;
     /// Maps the frame that came with the message at a map page.
     fn map_data(&mut self, page: u32, writable: bool) -> bool;
+    /// Whether a frame is mapped at a code page.
+    fn has_code(&self, page: u32) -> bool;
+    /// Whether a frame is mapped at a map page.
+    fn has_data(&self, page: u32) -> bool;
     /// Keeps the notification that came with the message as the doorbell of a map.
     fn keep_doorbell(&mut self, slot: u32) -> bool;
     /// Forgets the doorbell of a map, if it has one.
@@ -81,6 +85,9 @@ impl Host {
                 if server.has_frame() && !server.map_code(page) {
                     return Err(Refusal::BadFrame);
                 }
+                if !(page..page + pages).all(|p| server.has_code(p)) {
+                    return Err(Refusal::BadFrame);
+                }
                 let address = server.code_window() + page as usize * PAGE;
                 let code = if slots == 0 {
                     // SAFETY: bpf-server, which alone holds this server's host channel, has put a compiled program there;
@@ -120,9 +127,12 @@ impl Host {
         }
         let bytes = bytes_needed(&def).map_err(|_| Refusal::BadMap)?;
         check_pages(page, bytes.div_ceil(PAGE) as u32, MAP_PAGES)?;
+        // Pages that went to an earlier life of this server are missing: then the map is refused, not touched.
+        if !(page..page + bytes.div_ceil(PAGE) as u32).all(|p| server.has_data(p)) {
+            return Err(Refusal::BadFrame);
+        }
         let base = server.map_window() + page as usize * PAGE;
-        // SAFETY: bpf-server sends the pages before the description; they stay until `RemoveMap`. Should one be missing,
-        // touching it is a fault of this server, reported and restarted, and reaches nobody else's memory.
+        // SAFETY: all its pages are mapped (just checked) and stay until `RemoveMap`.
         let map = unsafe { Map::new(def, base as *mut u8) }.map_err(|_| Refusal::BadMap)?;
         self.runtime.maps[slot as usize] = Some(map);
         Ok(Reply::Done)

@@ -129,6 +129,12 @@ impl<P: Points> Server for Served<'_, P> {
         self.frames.data[page as usize] = kept;
         kept.is_some()
     }
+    fn has_code(&self, page: u32) -> bool {
+        self.frames.code.get(page as usize).is_some_and(Option::is_some)
+    }
+    fn has_data(&self, page: u32) -> bool {
+        self.frames.data.get(page as usize).is_some_and(Option::is_some)
+    }
     fn keep_doorbell(&mut self, slot: u32) -> bool {
         if !core::mem::take(&mut self.has_frame) {
             return false;

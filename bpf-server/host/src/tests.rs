@@ -43,6 +43,12 @@ impl Server for Fake {
     fn map_data(&mut self, _: u32, _: bool) -> bool {
         core::mem::take(&mut self.frame)
     }
+    fn has_code(&self, page: u32) -> bool {
+        page < 4
+    }
+    fn has_data(&self, page: u32) -> bool {
+        page < 8
+    }
     fn keep_doorbell(&mut self, slot: u32) -> bool {
         self.doorbells |= 1 << slot;
         core::mem::take(&mut self.frame)

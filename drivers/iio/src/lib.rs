@@ -10,11 +10,13 @@ extern crate std;
 mod buffer;
 mod health;
 pub mod lm75;
+mod stamps;
 #[cfg(test)]
 mod tests;
 
 pub use buffer::{Buffer, CAPACITY, CHANNELS, FORMAT, SCAN_BYTES, Scan};
 pub use health::{Health, Step};
+pub use stamps::Stamps;
 
 /// A channel of a sensor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

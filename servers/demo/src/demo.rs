@@ -1,10 +1,11 @@
 //! The story.
 
+use crate::sensors;
 use axiom_bpf_client::{BpfServer, Failure, Loaded, ring};
 use axiom_runtime::proto::bpf::{ProgramId, Setting};
-use axiom_runtime::proto::{bench, env::slot, iio, supervisor};
+use axiom_runtime::proto::{bench, env::slot, supervisor};
 use axiom_runtime::sel4::CPtr;
-use axiom_runtime::{Buffer, Notification, Pages, Runtime, Slots, Timer, call, plain, time};
+use axiom_runtime::{Buffer, Endpoint, Notification, Pages, Runtime, Slots, Timer, call, plain, time};
 
 axiom_runtime::entry!(main);
 
@@ -24,6 +25,7 @@ struct Demo {
     timer: Timer,
     slots: Slots,
     space: Pages,
+    sensors: Option<Endpoint>,
     failures: u32,
 }
 
@@ -42,7 +44,9 @@ fn run(rt: Runtime) -> &'static str {
     };
     let Some((timer, _)) = rt.timer(0) else { return "the manifest gives the demo no timer" };
     let (slots, space) = (Slots::new(rt.env()), Pages::new(rt.env().scratch));
-    let mut demo = Demo { rt, server: BpfServer(server), timer, slots, space, failures: 0 };
+    let channel = rt.env().channels.iter().find(|c| c.name.starts_with("iio"));
+    let sensors = channel.map(|c| Endpoint(CPtr(c.slot)));
+    let mut demo = Demo { rt, server: BpfServer(server), timer, slots, space, sensors, failures: 0 };
     demo.refusals();
     demo.sensor();
     demo.filters();
@@ -88,26 +92,12 @@ impl Demo {
         }
     }
 
-    /// Shows the sensor and starts its samples.
+    /// Shows the sensors and starts their samples.
     fn sensor(&mut self) {
-        let Some(server) = self.rt.env().channels.iter().find(|c| c.name.starts_with("iio")) else { return };
-        let server = axiom_runtime::Endpoint(CPtr(server.slot));
+        let Some(server) = self.sensors else { return };
         plain!("");
         plain!("-- sensors --");
-        let mut buffer = Buffer::new();
-        for device in 0.. {
-            let request = iio::Request::Device { device };
-            let Ok(iio::Reply::Device { name, present, channels }) =
-                call(server, iio::INTERFACE, &request, &mut buffer)
-            else {
-                break;
-            };
-            plain!("{name}: {channels} channels{}", if present { "" } else { ", NOT PRESENT" });
-            let request = iio::Request::Sample { device, hz: 100 };
-            if call::<_, iio::Reply>(server, iio::INTERFACE, &request, &mut buffer).is_err() {
-                plain!("  its samples could not be started");
-            }
-        }
+        self.failures += sensors::start(server, self.rt.arg("trigger") == Some("data-ready"));
     }
 
     fn load(
@@ -165,6 +155,9 @@ impl Demo {
             }
             self.show(filter.id);
             plain!("  ring buffer: {} events read, the last value {}", got.0, got.1);
+        }
+        if let Some(server) = self.sensors {
+            self.failures += sensors::show(server);
         }
         plain!("-- the filter is replaced between two samples: {} to {} --", low / 2, high / 2);
         if let Some(ring) = ring {

@@ -7,6 +7,8 @@ extern crate alloc;
 
 #[cfg(target_os = "none")]
 mod demo;
+#[cfg(target_os = "none")]
+mod sensors;
 
 #[cfg(not(target_os = "none"))]
 fn main() {

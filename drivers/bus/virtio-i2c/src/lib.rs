@@ -184,6 +184,14 @@ impl<R: Registers, W: Wait> VirtioI2c<R, W> {
         Ok(bus)
     }
 
+    /// An interrupt that came when nothing was waited for (the answer had been seen already): the line falls, and the next one
+    /// can come.
+    pub fn stray(&mut self) {
+        let status = self.registers.read(reg::INTERRUPT_STATUS);
+        self.registers.write(reg::INTERRUPT_ACK, status);
+        self.wait.handled();
+    }
+
     /// The waiting side.
     pub fn waiter(&mut self) -> &mut W {
         &mut self.wait

@@ -8,8 +8,9 @@ use axiom_virtio_i2c::{DMA_BYTES, Dma, Mmio, VirtioI2c, Wait};
 /// The bus.
 pub type Bus = VirtioI2c<Mmio, Waiter>;
 
-/// A transaction that takes longer than this has failed.
-const PATIENCE_NS: u64 = 200_000_000;
+/// A transaction that takes longer than this has failed. Chips answer within milliseconds; behind a virtio adapter there is a
+/// process of the host, which a busy host may keep waiting.
+const PATIENCE_NS: u64 = 1_000_000_000;
 
 /// Waits on the server's notification for the adapter's interrupt or the end of patience; what else is signalled
 /// meanwhile is kept.
@@ -31,11 +32,6 @@ impl Waiter {
     /// Bits that belong to the bus alone.
     pub fn own_bits(&self) -> u64 {
         self.interrupt | self.timeout
-    }
-
-    /// An interrupt that came when nothing was waited for: let the next one come.
-    pub fn stray(&mut self) {
-        let _ = self.handler.ack();
     }
 }
 

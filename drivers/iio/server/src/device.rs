@@ -6,7 +6,7 @@ use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 use axiom_bpf_host::{Clock, Host, PointId};
-use axiom_iio::{Buffer, CHANNELS, Event, Fault, Health, Scan, Sensor, Step, Store};
+use axiom_iio::{Buffer, CHANNELS, Event, Fault, Health, Scan, Sensor, Stamps, Step, Store};
 use axiom_runtime::proto::iio::Counts;
 use axiom_runtime::sel4::CPtr;
 use axiom_runtime::{Notification, Timer, info, time, warn};
@@ -71,6 +71,8 @@ pub struct Device {
     trigger: Trigger,
     points: Vec<PointId>,
     raw: Vec<i32>,
+    /// The newest timestamp of samples that the chip kept.
+    newest: u64,
 }
 
 impl Device {
@@ -103,6 +105,7 @@ impl Device {
             trigger: Trigger::Stopped,
             points,
             raw,
+            newest: 0,
         }
     }
 
@@ -198,13 +201,13 @@ impl Device {
                 *came = true;
                 let interval = *interval;
                 if self.health.present() {
-                    self.drain(bus, host, clock.nanoseconds(now), interval, now);
+                    self.drain(bus, host, clock, interval, now);
                 }
             }
             Trigger::DataReady { interval, came } if bits & self.bit != 0 => {
                 let (interval, came) = (*interval, core::mem::take(came));
                 if !came {
-                    self.watch(bus, host, clock.nanoseconds(now), interval, now);
+                    self.watch(bus, host, clock, interval, now);
                 }
             }
             _ => {}
@@ -212,7 +215,7 @@ impl Device {
     }
 
     /// The chip's interrupt has not come for too long.
-    fn watch(&mut self, bus: &mut Bus, host: &mut Host, timestamp: u64, interval: u64, now: u64) {
+    fn watch(&mut self, bus: &mut Bus, host: &mut Host, clock: Clock, interval: u64, now: u64) {
         match self.health.step(now) {
             Step::Skip => {}
             Step::Probe => drop(self.probe(bus)),
@@ -222,13 +225,14 @@ impl Device {
                 if let Some(interrupt) = &self.interrupt {
                     interrupt.subscribe();
                 }
-                self.drain(bus, host, timestamp, interval, now);
+                self.drain(bus, host, clock, interval, now);
             }
         }
     }
 
-    /// Takes what the chip has kept; the last sample is as old as the interrupt, the others older by the chip's rate.
-    fn drain(&mut self, bus: &mut Bus, host: &mut Host, timestamp: u64, interval: u64, now: u64) {
+    /// Takes what the chip has kept. If that is what it told of, the last sample is as old as the interrupt; if more came
+    /// meanwhile, it has just come. The others are older by the chip's rate, but never as old as one that was there before.
+    fn drain(&mut self, bus: &mut Bus, host: &mut Host, clock: Clock, interval: u64, now: u64) {
         let mut batch = Vec::with_capacity(MAX_WATERMARK as usize);
         let drained = self.sensor.drain(bus, &mut |raw| {
             let mut values = [0; CHANNELS];
@@ -244,10 +248,14 @@ impl Device {
             }
             Err(fault) => self.failed(&fault, now),
         }
-        let mut sink = self.sink(host);
         let count = batch.len() as u64;
+        let more = count > u64::from(store(self.hz).watermark);
+        let newest = clock.nanoseconds(if more { time::ticks() } else { now });
+        let stamps = Stamps::new(self.newest, newest, interval, count);
+        self.newest = newest.max(self.newest);
+        let mut sink = self.sink(host);
         for (i, raw) in (1..).zip(batch) {
-            sink.deliver(timestamp.saturating_sub((count - i) * interval), raw);
+            sink.deliver(stamps.of(i), raw);
         }
         let told = sink.told;
         self.tell(told);

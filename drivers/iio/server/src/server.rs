@@ -43,7 +43,7 @@ impl Server {
         loop {
             let Some(bus) = &mut self.bus else { return };
             if bits & bus.waiter().own_bits() != 0 {
-                bus.waiter().stray();
+                bus.stray();
             }
             for device in &mut self.devices {
                 device.triggered(bits, bus, &mut self.host, self.clock);

@@ -104,14 +104,15 @@ fn start_simulator(o: &Options, scratch: &Scratch, log: &Path) -> Result<Option<
     let socket = scratch.0.join("i2c.sock");
     let output =
         File::create(log).map_err(|e| Stop::Start(format!("{}: cannot be written: {e}", log.display())))?;
+    let errors = output.try_clone().map_err(|e| Stop::Start(e.to_string()))?;
     let mut command = Command::new(&program);
-    command.arg("--socket").arg(&socket).args(&o.sensor_args).stdin(Stdio::null()).stderr(output);
+    command.arg("--socket").arg(&socket).args(&o.sensor_args).stdin(Stdio::null()).stderr(errors);
     // Where instructions are counted, runs are to be alike: the host's time stays out.
     if o.icount && !o.sensor_args.iter().any(|a| a == "--clock") {
         command.args(["--clock", "reads"]);
     }
     let wired = o.sensor_interrupt.is_some();
-    command.stdout(if wired { Stdio::piped() } else { Stdio::null() });
+    command.stdout(if wired { Stdio::piped() } else { output.into() });
     let mut simulator = Tied::spawn(&mut command)
         .map_err(|e| Stop::Start(format!("{}: cannot be started: {e}", program.display())))?;
     let end = Instant::now() + Duration::from_secs(10);
