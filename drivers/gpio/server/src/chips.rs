@@ -1,13 +1,20 @@
 //! The chips that the manifest names: which driver, which registers, which interrupt.
 //!
-//! A chip's name is the name of the server's device (`devices`) or, for `soft-pwm`, of what is made in software.
+//! `rp1` and `rp1-pwm0` are peripherals of RP1, opened through its server; `soft-pwm` is made in software; any other name is
+//! that of one of the server's `devices`, a PL061.
 
 use alloc::boxed::Box;
-use axiom_gpio::{Board, Chip, Line, Mmio, SoftPwm, Stop};
+use alloc::vec::Vec;
+use axiom_gpio::{Board, Chip, Line, Mmio, PwmChip, SoftPwm, Stop};
 use axiom_pl061::Pl061;
-use axiom_runtime::proto::env::Device;
+use axiom_rp1_client::Served;
+use axiom_rp1_gpio::Rp1Gpio;
+use axiom_rp1_pwm::{CLOCK_HZ, Rp1Pwm};
+use axiom_runtime::proto::env::{Device, OWN_BITS};
 use axiom_runtime::sel4::CPtr;
-use axiom_runtime::{IrqHandler, Runtime, Timer, info, time, warn};
+use axiom_runtime::{IrqHandler, Pages, Runtime, Slots, Timer, info, time, warn};
+use bcm2712_pac::Block;
+use core::ptr::NonNull;
 
 /// Slowest and fastest PWM in software, Hz.
 const SOFT_HZ: core::ops::RangeInclusive<u64> = 1..=1000;
@@ -19,7 +26,31 @@ pub struct Irq {
     /// Its bit in the notification's badge.
     pub bit: u64,
     /// To let it come again.
-    pub handler: IrqHandler,
+    pub again: Again,
+}
+
+/// How an interrupt is let in again.
+#[derive(Clone, Copy)]
+pub enum Again {
+    /// At the kernel.
+    Handler(IrqHandler),
+    /// At RP1's server.
+    Served(Served),
+}
+
+impl Irq {
+    /// The chip was served.
+    #[inline]
+    pub fn served(&self) {
+        match self.again {
+            Again::Served(served) => served.signal(),
+            Again::Handler(handler) => {
+                if handler.ack().is_err() {
+                    warn!("an interrupt of chip {} could not be let in again", self.chip);
+                }
+            }
+        }
+    }
 }
 
 /// The timer of the PWM channel that is made in software.
@@ -39,13 +70,13 @@ pub struct Found {
     /// The chips.
     pub board: Board,
     /// Their interrupts.
-    pub irqs: alloc::vec::Vec<Irq>,
+    pub irqs: Vec<Irq>,
     /// The timer of the channel made in software.
     pub soft: Option<SoftTimer>,
 }
 
 /// Opens all chips, and parks the motors.
-pub fn open(rt: Runtime) -> Found {
+pub fn open(rt: Runtime, slots: &mut Slots) -> Found {
     let env = rt.env();
     let again = env.restarts > 0;
     if again && !env.motors.is_empty() {
@@ -54,10 +85,15 @@ pub fn open(rt: Runtime) -> Found {
         );
     }
     let board = Board::new(env.motors.clone(), if again { Stop::Held } else { Stop::Clear });
-    let mut found = Found { board, irqs: alloc::vec::Vec::new(), soft: None };
+    let mut found = Found { board, irqs: Vec::new(), soft: None };
+    let mut pages = Pages::new(env.scratch);
+    let routes = routes(rt);
     for (number, name) in env.gpio_chips.iter().enumerate() {
-        let chip =
-            env.devices.iter().find(|d| d.name == *name).and_then(|d| gpio_chip(&mut found, number as u8, d));
+        let number = number as u8;
+        let chip = match name.as_str() {
+            "rp1" => rp1_gpio(rt, &mut found, number, slots, &mut pages, &routes),
+            _ => env.devices.iter().find(|d| d.name == *name).and_then(|d| pl061(&mut found, number, d)),
+        };
         match &chip {
             Some(chip) => info!("{name}: {} lines", chip.lines()),
             None => warn!("{name}: not there; its lines are refused"),
@@ -68,14 +104,18 @@ pub fn open(rt: Runtime) -> Found {
         if name == "soft-pwm" && soft_pwm(rt, &mut found, number as u8) {
             continue;
         }
-        warn!("{name}: not there; its channels are refused");
-        found.board.add_pwm(None);
+        let chip = if name == "rp1-pwm0" { rp1_pwm(rt, slots, &mut pages) } else { None };
+        match &chip {
+            Some(chip) => info!("{name}: {} channels", chip.channels()),
+            None => warn!("{name}: not there; its channels are refused"),
+        }
+        found.board.add_pwm(chip);
     }
     found.board.park();
     found
 }
 
-fn gpio_chip(found: &mut Found, number: u8, device: &Device) -> Option<Box<dyn Chip>> {
+fn pl061(found: &mut Found, number: u8, device: &Device) -> Option<Box<dyn Chip>> {
     if (device.registers.len as usize) < axiom_pl061::REGISTERS_LEN {
         return None;
     }
@@ -89,9 +129,88 @@ fn gpio_chip(found: &mut Found, number: u8, device: &Device) -> Option<Box<dyn C
         }
     };
     for i in &device.interrupts {
-        found.irqs.push(Irq { chip: number, bit: 1 << i.bit, handler: IrqHandler(CPtr(i.slot)) });
+        let again = Again::Handler(IrqHandler(CPtr(i.slot)));
+        found.irqs.push(Irq { chip: number, bit: 1 << i.bit, again });
     }
     Some(Box::new(chip))
+}
+
+/// `rp1_pwm0_lines = "<channel>:<line> ..."`: where channels of RP1's first PWM block come out.
+fn routes(rt: Runtime) -> Vec<(u8, u8)> {
+    let text = rt.arg("rp1_pwm0_lines").unwrap_or("");
+    let pairs = text.split_whitespace().map(|pair| {
+        let (channel, line) = pair.split_once(':')?;
+        Some((channel.parse().ok()?, line.parse().ok()?))
+    });
+    let good: Option<Vec<(u8, u8)>> = pairs.collect();
+    good.unwrap_or_else(|| {
+        warn!("rp1_pwm0_lines = \"{text}\" is no list of <channel>:<line>; no channel comes out");
+        Vec::new()
+    })
+}
+
+/// Offsets of the pages that RP1's server gives for `gpio`.
+const RIO_AT: usize = 0x4000;
+const PADS_AT: usize = 0x8000;
+
+/// Registers of RP1 at an offset of an opened peripheral.
+fn rp1_block<B>(registers: axiom_rp1_client::Registers, offset: usize) -> Option<Block<B, bcm2712_pac::Mmio>> {
+    let at = NonNull::new((registers.start + offset) as *mut u32).filter(|_| offset + 0x4000 <= registers.len)?;
+    // SAFETY: RP1's server gave these pages to this server; they are mapped as device memory for its life, four for each
+    // block with its atomic views, as just checked.
+    Some(Block::new(unsafe { bcm2712_pac::Mmio::new(at) }))
+}
+
+fn rp1_gpio(
+    rt: Runtime,
+    found: &mut Found,
+    number: u8,
+    slots: &mut Slots,
+    pages: &mut Pages,
+    routes: &[(u8, u8)],
+) -> Option<Box<dyn Chip>> {
+    let registers = match axiom_rp1_client::open(rt, slots, pages, "gpio") {
+        Ok(registers) => registers,
+        Err(failure) => {
+            warn!("RP1's lines: {failure}");
+            return None;
+        }
+    };
+    let mut chip = Rp1Gpio::new(
+        rp1_block(registers, 0)?,
+        rp1_block(registers, RIO_AT)?,
+        rp1_block(registers, PADS_AT)?,
+    );
+    for (channel, line) in routes {
+        if chip.route_pwm0(*channel, *line) {
+            found.board.take_line(Line { chip: number, line: *line });
+        } else {
+            warn!("channel {channel} of RP1's PWM0 does not come out at line {line}");
+        }
+    }
+    let bit = OWN_BITS.start + number;
+    match axiom_rp1_client::interrupt(rt, slots, "gpio", bit) {
+        Ok(served) => found.irqs.push(Irq { chip: number, bit: 1 << bit, again: Again::Served(served) }),
+        Err(failure) => warn!("RP1's lines have no interrupt, so that no edge is seen: {failure}"),
+    }
+    Some(Box::new(chip))
+}
+
+/// `rp1_pwm0_hz` among the settings.
+fn rp1_pwm(rt: Runtime, slots: &mut Slots, pages: &mut Pages) -> Option<Box<dyn PwmChip>> {
+    let registers = match axiom_rp1_client::open(rt, slots, pages, "pwm0") {
+        Ok(registers) => registers,
+        Err(failure) => {
+            warn!("RP1's PWM: {failure}");
+            return None;
+        }
+    };
+    let hz = rt.arg_number("rp1_pwm0_hz").unwrap_or(1000) as u32;
+    let pwm = Rp1Pwm::new(rp1_block(registers, 0)?, CLOCK_HZ, hz);
+    if pwm.is_none() {
+        warn!("rp1_pwm0_hz = {hz}: the clock of {CLOCK_HZ} Hz has no steps left for a duty");
+    }
+    pwm.map(|p| Box::new(p) as Box<dyn PwmChip>)
 }
 
 /// `soft_pwm = "<chip>/<line>"` and `soft_pwm_hz` among the settings; one timer.

@@ -225,9 +225,7 @@ impl Service for Server {
         for i in 0..self.irqs.len() {
             if bits & self.irqs[i].bit != 0 {
                 self.chip_changed(self.irqs[i].chip);
-                if self.irqs[i].handler.ack().is_err() {
-                    warn!("an interrupt of chip {} could not be let in again", self.irqs[i].chip);
-                }
+                self.irqs[i].served();
             }
         }
         if let Some(next) = self.soft.as_ref().filter(|s| bits & s.bit != 0).and_then(|s| s.next)
@@ -251,7 +249,7 @@ fn main(rt: Runtime) -> ! {
     let env = rt.env();
     let mut slots = Slots::new(env);
     let free = (0..SUBSCRIPTIONS).map_while(|_| slots.take()).collect();
-    let found = chips::open(rt);
+    let found = chips::open(rt, &mut slots);
     let hands = Rc::new(RefCell::new(Hands { board: found.board, deciding: false }));
     let clock = Clock::new(time::frequency());
     let mut host = Host::new(clock, log);
