@@ -39,7 +39,7 @@ demo-limit board="qemu-aarch64": (demo "limit" board)
 demo-filter board="qemu-aarch64": (demo "filter" board)
 
 [private]
-demo name board: kernel tools servers programs
+demo name board: kernel dtb-rpi5 tools servers programs
     @platform/tools/demo {{ bin }} {{ images }} "{{ name }}" "{{ board }}"
 
 # Everything that QEMU needs: target/axiom/kernel-aarch64.img and target/axiom/qemu-aarch64.bundle

@@ -6,10 +6,13 @@ use alloc::format;
 use alloc::string::String;
 use axiom_bpf_client::{BpfServer, Failure as BpfFailure, Loaded};
 use axiom_runtime::proto::bpf::{ProgramId, Setting};
-use axiom_runtime::proto::gpio::{Channel, FULL_DUTY, Line, Refusal, Request};
-use axiom_runtime::proto::{env::slot, supervisor};
+use axiom_runtime::proto::env::{OWN_BITS, slot};
+use axiom_runtime::proto::gpio::{Channel, Edges, FULL_DUTY, Line, Refusal, Request};
+use axiom_runtime::proto::supervisor;
 use axiom_runtime::sel4::CPtr;
-use axiom_runtime::{Buffer, Notification, Runtime, Timer, call, plain, time};
+use axiom_runtime::{Buffer, Notification, Runtime, Slots, Timer, call, plain, time};
+
+use core::cell::Cell;
 
 axiom_runtime::entry!(main);
 
@@ -18,6 +21,8 @@ const TRACE_IRQ: u64 = 1 << 4;
 /// How long an edge may take to come, in looks of [`LOOK_MS`].
 const LOOKS: u32 = 3000;
 const LOOK_MS: u64 = 10;
+/// The bit that a subscription sets.
+const SIGNAL_BIT: u8 = OWN_BITS.start;
 const ECANCELED: i64 = -125;
 const EPERM: i64 = -1;
 /// Lines that `greedy.c` tries.
@@ -28,8 +33,11 @@ struct Demo {
     bpf: BpfServer,
     lines: Lines,
     timer: Timer,
+    slots: Slots,
     failures: u32,
     chip: &'static str,
+    /// Bits of the notification that came while the demo slept.
+    signalled: Cell<u64>,
 }
 
 /// What a program left in its map `seen`.
@@ -60,7 +68,16 @@ fn run(rt: Runtime) -> &'static str {
         return "the manifest gives the demo no channel to bpf-server or gpio-server, or no timer";
     };
     let chip = rt.arg("chip").unwrap_or("pl061");
-    let mut demo = Demo { rt, bpf: BpfServer(bpf), lines: Lines(lines), timer, failures: 0, chip };
+    let mut demo = Demo {
+        rt,
+        bpf: BpfServer(bpf),
+        lines: Lines(lines),
+        timer,
+        slots: Slots::new(rt.env()),
+        failures: 0,
+        chip,
+        signalled: Cell::new(0),
+    };
     if let Some(trace) = rt.trace()
         && trace.set_mask(TRACE_IRQ).is_err()
     {
@@ -98,9 +115,23 @@ impl Demo {
         let until = time::ticks() + time::from_nanoseconds(ms * 1_000_000);
         if self.timer.arm(until, 0).is_ok() {
             while time::ticks() < until {
-                Notification(CPtr(slot::NOTIFICATION)).wait();
+                let bits = Notification(CPtr(slot::NOTIFICATION)).wait();
+                self.signalled.set(self.signalled.get() | bits);
             }
         }
+    }
+
+    /// A client that is no program sees edges by a notification, of lines that it may read.
+    fn subscribe(&mut self, button: u64) {
+        let line = |line| Line { chip: 0, line: line as u8 };
+        let forbidden = line(self.number("forbidden", 7));
+        let refused = self.lines.subscribe(&mut self.slots, forbidden, Edges::Both, SIGNAL_BIT);
+        self.check(
+            "a subscription to a line that the manifest does not give the demo: refused",
+            refused == Err(Failure::Refused(Refusal::NotGranted)),
+        );
+        let accepted = self.lines.subscribe(&mut self.slots, line(button), Edges::Rising, SIGNAL_BIT);
+        self.check("a subscription to the button's rising edges: accepted", accepted == Ok(()));
     }
 
     fn wrong(&mut self, what: &str) {
@@ -203,6 +234,7 @@ impl Demo {
         let Some(program) = self.load("button_led.o", &point, settings([("led_line", led as i64)])) else {
             return;
         };
+        self.subscribe(button);
         for (edge, word, level) in [(1, "press", true), (2, "release", false)] {
             plain!(
                 ">> {word} the button: line {button} of {} {}",
@@ -214,6 +246,11 @@ impl Demo {
             self.check(
                 &format!("edge {edge}: the LED is {}", if level { "on" } else { "off" }),
                 seen.result == 0 && at.map(|l| l.0) == Ok(level),
+            );
+            let signalled = self.signalled.take() & 1 << SIGNAL_BIT != 0;
+            self.check(
+                &format!("edge {edge}: the demo was {}signalled", if level { "" } else { "not " }),
+                signalled == level,
             );
             self.latency(&seen);
             plain!("<< LED {}", if level { "on" } else { "off" });

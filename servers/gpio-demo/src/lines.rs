@@ -1,8 +1,10 @@
 //! The server of lines, as a client sees it.
 
 use axiom_runtime::proto::Error;
-use axiom_runtime::proto::gpio::{Channel, INTERFACE, Line, Refusal, Reply, Request};
-use axiom_runtime::{Buffer, Endpoint, call, plain};
+use axiom_runtime::proto::env::{NOTIFIED, slot};
+use axiom_runtime::proto::gpio::{Channel, Edges, INTERFACE, Line, Refusal, Reply, Request};
+use axiom_runtime::sel4::{CPtr, CapRights};
+use axiom_runtime::{Buffer, CNode, Endpoint, Slots, call, call_with_cap, plain};
 
 /// A client of it.
 #[derive(Clone, Copy)]
@@ -42,6 +44,29 @@ impl Lines {
     /// Drives a line.
     pub fn set(self, line: Line, level: bool) -> Result<(), Failure> {
         self.ask(Request::Set { line, level })
+    }
+
+    /// From now on, edges of a line set a bit of this server's notification.
+    pub fn subscribe(self, slots: &mut Slots, line: Line, edges: Edges, bit: u8) -> Result<(), Failure> {
+        let Some(signal) = slots.take() else { return Err(Failure::Surprise) };
+        let badge = NOTIFIED | 1 << bit;
+        if CNode::OWN.mint(signal, CPtr(slot::NOTIFICATION), CapRights::WRITE, badge).is_err() {
+            return Err(Failure::Surprise);
+        }
+        let request = Request::Subscribe { line, edges };
+        let mut buffer = Buffer::new();
+        let answer = call_with_cap::<_, Reply>(self.0, INTERFACE, &request, Some(signal), &mut buffer);
+        let result = match answer {
+            Ok((Reply::Done, _)) => Ok(()),
+            Ok((Reply::Refused(why), _)) => Err(Failure::Refused(why)),
+            Ok(_) => Err(Failure::Surprise),
+            Err(error) => Err(Failure::Error(error)),
+        };
+        // The server has a copy of its own, or none.
+        if CNode::OWN.delete(signal).is_ok() {
+            slots.give(signal);
+        }
+        result
     }
 
     /// Level and edges of a line.

@@ -27,7 +27,7 @@ fn malformed(rt: Runtime) {
         let server = Endpoint(CPtr(channel.slot));
         // A variant that no request has, an interface that nobody has, and text where a request should be.
         for (interface, expected) in
-            [(0x10, None), (0x11, None), (0x20, None), (0x40, None), (0x7777, Some(()))]
+            [(0x10, None), (0x11, None), (0x20, None), (0x40, None), (0x50, None), (0x7777, Some(()))]
         {
             let nonsense = (0xeeu8, "not a request", [0xffu8; 32]);
             let answer = call::<_, u8>(server, interface, &nonsense, &mut Buffer::new());

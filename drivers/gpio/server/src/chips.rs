@@ -154,8 +154,12 @@ const RIO_AT: usize = 0x4000;
 const PADS_AT: usize = 0x8000;
 
 /// Registers of RP1 at an offset of an opened peripheral.
-fn rp1_block<B>(registers: axiom_rp1_client::Registers, offset: usize) -> Option<Block<B, bcm2712_pac::Mmio>> {
-    let at = NonNull::new((registers.start + offset) as *mut u32).filter(|_| offset + 0x4000 <= registers.len)?;
+fn rp1_block<B>(
+    registers: axiom_rp1_client::Registers,
+    offset: usize,
+) -> Option<Block<B, bcm2712_pac::Mmio>> {
+    let at =
+        NonNull::new((registers.start + offset) as *mut u32).filter(|_| offset + 0x4000 <= registers.len)?;
     // SAFETY: RP1's server gave these pages to this server; they are mapped as device memory for its life, four for each
     // block with its atomic views, as just checked.
     Some(Block::new(unsafe { bcm2712_pac::Mmio::new(at) }))
@@ -176,11 +180,8 @@ fn rp1_gpio(
             return None;
         }
     };
-    let mut chip = Rp1Gpio::new(
-        rp1_block(registers, 0)?,
-        rp1_block(registers, RIO_AT)?,
-        rp1_block(registers, PADS_AT)?,
-    );
+    let mut chip =
+        Rp1Gpio::new(rp1_block(registers, 0)?, rp1_block(registers, RIO_AT)?, rp1_block(registers, PADS_AT)?);
     for (channel, line) in routes {
         if chip.route_pwm0(*channel, *line) {
             found.board.take_line(Line { chip: number, line: *line });
