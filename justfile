@@ -5,7 +5,7 @@ set positional-arguments
 export CARGO_TARGET_DIR := env("CARGO_TARGET_DIR", justfile_directory() / "target")
 cargo := "platform/tools/axiom-cargo"
 bin := CARGO_TARGET_DIR / "release"
-images := CARGO_TARGET_DIR / "aarch64-unknown-none/system"
+images := CARGO_TARGET_DIR / "aarch64-unknown-none-softfloat/system"
 out := "target/axiom"
 rpi5_image := out / "rpi5/axiom-rpi5.img"
 tool_packages := "-p axiom-compose -p axiom-runner -p axiom-check -p axiom-bench-report -p axiom-sensor-sim -p axiom-rpi5"
