@@ -2,6 +2,7 @@
 
 use axiom_proto::env::slot;
 use axiom_proto::{Error, LABEL_OK, wire};
+use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicPtr, Ordering};
 use sel4_sys::{CPtr, IpcBuffer, MessageInfo, stubs};
 use serde::{Deserialize, Serialize};
@@ -61,8 +62,12 @@ pub(crate) fn set_cap(index: usize, cap: CPtr) {
     unsafe { (*buffer()).caps_or_badges[index] = cap.0 };
 }
 
-/// Room for a reply.
-pub struct Buffer(pub(crate) [u64; wire::MAX_WORDS + 1]);
+/// Room for a message. Nothing is cleared beforehand: what can be read of it is what was put in.
+pub struct Buffer {
+    words: [MaybeUninit<u64>; wire::MAX_WORDS + 1],
+    /// Words that hold something, from the first.
+    length: usize,
+}
 
 impl Default for Buffer {
     fn default() -> Buffer {
@@ -74,28 +79,32 @@ impl Buffer {
     /// An empty one.
     #[inline]
     pub const fn new() -> Buffer {
-        Buffer([0; wire::MAX_WORDS + 1])
+        Buffer { words: [const { MaybeUninit::uninit() }; wire::MAX_WORDS + 1], length: 0 }
     }
 
     /// Copies a received message: the fast registers, and what lies in the IPC buffer.
     #[inline]
     pub(crate) fn take(&mut self, mrs: [u64; 4], length: usize) {
-        self.0[..4].copy_from_slice(&mrs);
+        for (word, mr) in self.words.iter_mut().zip(mrs) {
+            word.write(mr);
+        }
         let length = length.min(wire::MAX_WORDS);
         if length > 4 {
-            // SAFETY: reads words below 120 of the mapped buffer.
+            // SAFETY: reads words below 120 of the mapped buffer; there is room for as many.
             unsafe {
                 let from = (&raw const (*buffer()).msg).cast::<u64>();
-                core::ptr::copy_nonoverlapping(from.add(4), self.0.as_mut_ptr().add(4), length - 4);
+                let to = self.words.as_mut_ptr().cast::<u64>();
+                core::ptr::copy_nonoverlapping(from.add(4), to.add(4), length - 4);
             }
         }
+        self.length = length;
     }
 
+    /// The message.
     #[inline]
-    pub(crate) fn bytes(&self, length: usize) -> &[u8] {
-        let words = &self.0[..length.min(wire::MAX_WORDS)];
-        // SAFETY: words are bytes.
-        unsafe { core::slice::from_raw_parts(words.as_ptr().cast(), words.len() * 8) }
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // SAFETY: `length` words were written by `take`, and words are bytes.
+        unsafe { core::slice::from_raw_parts(self.words.as_ptr().cast(), self.length * 8) }
     }
 }
 
@@ -129,7 +138,7 @@ pub fn call_with_cap<'b, Q: Serialize + ?Sized, R: Deserialize<'b>>(
     let got = stubs::call(to.0, MessageInfo::new(interface as u64, 0, caps, words as u64), fast_registers());
     let length = got.info.length();
     reply.take(got.mrs, length);
-    let bytes = reply.bytes(length);
+    let bytes = reply.bytes();
     if got.info.label() == LABEL_OK {
         return Ok((wire::decode(bytes)?, got.info.extra_caps() > 0));
     }

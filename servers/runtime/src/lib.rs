@@ -11,6 +11,7 @@ mod entry;
 mod heap;
 pub mod ipc;
 pub mod log;
+mod mem;
 pub mod pages;
 mod serve;
 pub mod time;

@@ -111,7 +111,7 @@ pub fn serve(service: &mut impl Service) -> ! {
             interface: got.info.label() as u16,
             has_cap,
             arrived,
-            payload: buffer.bytes(length),
+            payload: buffer.bytes(),
         };
         if has_cap && got.info.caps_unwrapped() == 0 {
             answer = Some(with_received(service, &message));
@@ -132,6 +132,6 @@ fn with_received(service: &mut impl Service, message: &Incoming<'_>) -> Reply {
     let _ = crate::CNode::OWN.delete(CPtr(slot::RECEIVED));
     // SAFETY: the reference is used up before any system call.
     let registers = unsafe { ipc::message_bytes() };
-    registers[..length * 8].copy_from_slice(kept.bytes(length));
+    registers[..length * 8].copy_from_slice(kept.bytes());
     reply
 }

@@ -3,6 +3,10 @@
 #![no_main]
 
 mod checks;
+mod copies;
+// What every server links; no runtime else.
+#[path = "../../../../servers/runtime/src/mem.rs"]
+mod mem;
 mod rules;
 
 use axiom_root_test::{end, say, world};
@@ -29,11 +33,11 @@ extern "C" fn root_main(info: &'static BootInfo) -> ! {
     }
     let mut world = world::World::new(info);
     let mut failed = 0;
-    for (name, check) in checks::ALL.iter().chain(rules::ALL) {
+    for (name, check) in checks::ALL.iter().chain(rules::ALL).chain(copies::ALL) {
         let passed = check(&mut world);
         say!("root-test: {} {name}", if passed { "ok    " } else { "FAILED" });
         failed += u32::from(!passed);
     }
-    say!("root-test: {} checks, {failed} failed", checks::ALL.len() + rules::ALL.len());
+    say!("root-test: {} checks, {failed} failed", checks::ALL.len() + rules::ALL.len() + copies::ALL.len());
     if failed == 0 { end(None) } else { end(Some(format_args!("{failed} kernel checks"))) }
 }
