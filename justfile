@@ -9,7 +9,7 @@ images := CARGO_TARGET_DIR / "aarch64-unknown-none-softfloat/system"
 out := "target/axiom"
 rpi5_image := out / "rpi5/axiom-rpi5.img"
 tool_packages := "-p axiom-compose -p axiom-runner -p axiom-check -p axiom-bench-report -p axiom-sensor-sim -p axiom-rpi5"
-server_packages := "-p axiom-init -p axiom-console -p axiom-timer-server -p axiom-gpio-server -p axiom-rp1-server -p axiom-iio-server -p axiom-bpf-server -p axiom-bench -p axiom-demo -p axiom-gpio-demo -p axiom-hostile -p axiom-root-test"
+server_packages := "-p axiom-init -p axiom-console -p axiom-timer-server -p axiom-gpio-server -p axiom-rp1-server -p axiom-watchdog-server -p axiom-iio-server -p axiom-bpf-server -p axiom-bench -p axiom-demo -p axiom-gpio-demo -p axiom-hostile -p axiom-root-test"
 
 # List the recipes
 [private]

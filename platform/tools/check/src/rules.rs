@@ -116,6 +116,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("drivers/timer", Server),
     ("drivers/gpio/server", Server),
     ("drivers/rp1/server", Server),
+    ("drivers/watchdog/server", Server),
     ("drivers/rp1/client", ServerLibrary),
     ("drivers/rp1", ServiceLibrary),
     ("drivers/gpio", ServiceLibrary),

@@ -24,6 +24,8 @@ pub struct Options {
     pub cores: u32,
     /// Devices added to the machine.
     pub devices: Vec<String>,
+    /// A reset starts the machine again instead of ending it.
+    pub reboot: bool,
     /// What is done to the machine while it runs.
     pub after: Vec<After>,
     /// The simulator of sensors.
@@ -78,6 +80,7 @@ impl Default for Options {
             dtb: None,
             cores: 1,
             devices: vec![],
+            reboot: false,
             after: vec![],
             simulator: None,
             sensor_args: vec![],
@@ -114,6 +117,7 @@ axiom-runner [OPTIONS] [-- QEMU-ARGUMENTS...]   runs Axiom in QEMU; the exit sta
   --property NAME=VALUE  a property of that machine (repeatable)
   --dtb FILE           a device tree instead of QEMU's own
   --cores N            default 1
+  --reboot             a reset starts the machine again instead of ending the run
   --device TEXT        one more device, as QEMU's -device takes it (repeatable)
   --after 'TEXT => qmp qom-set PATH PROPERTY VALUE'
   --after 'TEXT => qtest LINE'   once the console said TEXT, does that to the machine; several: one after the other. The answer
@@ -207,6 +211,7 @@ fn apply(o: &mut Options, args: Vec<String>, nested: Nested) -> Result<(), Strin
                 let text = value()?;
                 o.cores = text.parse().map_err(|_| format!("--cores {text}: a whole number"))?;
             }
+            "--reboot" => o.reboot = true,
             "--device" => o.devices.push(value()?),
             "--after" => o.after.push(After::read(&value()?)?),
             "--sensors" => o.simulator = Some(value()?.into()),
@@ -306,7 +311,10 @@ pub fn qemu_arguments(o: &Options, socket: Option<&std::path::Path>) -> Vec<Stri
     if let Some(dtb) = &o.dtb {
         args.extend(["-dtb".into(), dtb.display().to_string()]);
     }
-    args.extend(["-nographic", "-no-reboot", "-nic", "none"].map(str::to_owned));
+    args.extend(["-nographic", "-nic", "none"].map(str::to_owned));
+    if !o.reboot {
+        args.push("-no-reboot".into());
+    }
     args.extend(["-kernel".into(), o.kernel.display().to_string()]);
     if let Some(bundle) = &o.bundle {
         args.extend(["-initrd".into(), bundle.display().to_string()]);
@@ -335,7 +343,7 @@ mod tests {
             args,
             "-object memory-backend-memfd,id=mem,size=512M,share=on -global virtio-mmio.force-legacy=false \
              -chardev socket,id=vi2c,path=/s -device vhost-user-i2c-device,chardev=vi2c \
-             -M virt,gic-version=2,virtualization=on,memory-backend=mem -cpu cortex-a76 -m 512M -nographic -no-reboot -nic none \
+             -M virt,gic-version=2,virtualization=on,memory-backend=mem -cpu cortex-a76 -m 512M -nographic -nic none -no-reboot \
              -kernel k -initrd b -icount shift=0 -d int"
         );
         let without = qemu_arguments(&Options { bundle: None, ..Options::default() }, None).join(" ");
@@ -356,7 +364,7 @@ mod tests {
         assert_eq!((o.qemu.to_str(), o.qemu_hint.as_str()), (Some("../pi-qemu"), "build it so"));
         assert_eq!(
             qemu_arguments(&o, None).join(" "),
-            "-M pi,rp1=on,link=off -m 1G -smp 4 -device tmp105,id=t0 -dtb t.dtb -nographic -no-reboot -nic none -kernel k"
+            "-M pi,rp1=on,link=off -m 1G -smp 4 -device tmp105,id=t0 -dtb t.dtb -nographic -nic none -no-reboot -kernel k"
         );
     }
 
