@@ -18,8 +18,8 @@ axiom_runtime::entry!(main);
 
 /// Trace class of interrupts.
 const TRACE_IRQ: u64 = 1 << 4;
-/// How long an edge may take to come, in looks of [`LOOK_MS`].
-const LOOKS: u32 = 3000;
+/// How long an edge may take to come where the manifest says nothing (`patience_s`), seconds.
+const PATIENCE_S: u64 = 30;
 const LOOK_MS: u64 = 10;
 /// The bit that a subscription sets.
 const SIGNAL_BIT: u8 = OWN_BITS.start;
@@ -105,6 +105,11 @@ fn settings<const N: usize>(list: [(&'static str, i64); N]) -> [Option<Setting<'
 impl Demo {
     fn number(&self, name: &str, otherwise: u64) -> u64 {
         self.rt.arg_number(name).unwrap_or(otherwise)
+    }
+
+    /// How often to look for an edge, [`LOOK_MS`] apart.
+    fn looks(&self) -> u64 {
+        self.number("patience_s", PATIENCE_S) * 1000 / LOOK_MS
     }
 
     fn line(&self, name: &str, otherwise: u64) -> Line {
@@ -197,7 +202,7 @@ impl Demo {
 
     /// Waits until a program has seen so many edges.
     fn wait_for(&mut self, id: ProgramId, edges: u64) -> Option<Seen> {
-        for _ in 0..LOOKS {
+        for _ in 0..self.looks() {
             match self.seen(id) {
                 Some(seen) if seen.edges >= edges => return Some(seen),
                 _ => self.sleep(LOOK_MS),
@@ -351,7 +356,7 @@ impl Demo {
             self.bpf.value(greedy, "results", key, &mut bytes);
             i64::from_le_bytes(bytes)
         };
-        for _ in 0..LOOKS {
+        for _ in 0..self.looks() {
             if read(GREEDY_LINES + 1) == 1 {
                 break;
             }
