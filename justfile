@@ -7,6 +7,7 @@ cargo := "platform/tools/axiom-cargo"
 bin := CARGO_TARGET_DIR / "release"
 images := CARGO_TARGET_DIR / "aarch64-unknown-none-softfloat/system"
 out := "target/axiom"
+rpi5_manifest := env("AXIOM_RPI5_MANIFEST", "platform/rpi5/system.toml")
 rpi5_image := out / "rpi5/axiom-rpi5.img"
 tool_packages := "-p axiom-compose -p axiom-runner -p axiom-check -p axiom-bench-report -p axiom-sensor-sim -p axiom-rpi5"
 server_packages := "-p axiom-init -p axiom-console -p axiom-timer-server -p axiom-gpio-server -p axiom-rp1-server -p axiom-watchdog-server -p axiom-iio-server -p axiom-bpf-server -p axiom-bench -p axiom-demo -p axiom-gpio-demo -p axiom-hostile -p axiom-root-test"
@@ -71,7 +72,7 @@ bundle manifest="platform/qemu-aarch64/system.toml" output="target/axiom/qemu-aa
     @{{ bin }}/axiom-compose "{{ manifest }}" -o "{{ output }}.bundle" --report "{{ output }}.report" --images {{ images }} --blobs {{ out }}/programs
 
 # An SD card's image for the Raspberry Pi 5: target/axiom/rpi5/axiom-rpi5.img; --dtb PATH takes the official device tree (a file, or a mounted boot partition)
-image-rpi5 *flags: kernel dtb-rpi5 (bundle "platform/rpi5/system.toml" "target/axiom/rpi5/rpi5")
+image-rpi5 *flags: kernel dtb-rpi5 (bundle rpi5_manifest "target/axiom/rpi5/rpi5")
     @{{ bin }}/axiom-rpi5 image -o {{ rpi5_image }} --config platform/rpi5/config.txt --kernel {{ out }}/kernel-aarch64.img --bundle {{ out }}/rpi5/rpi5.bundle --tree {{ out }}/rpi5/bcm2712-axiom.dtb=bcm2712-rpi-5-b.dtb --tree {{ out }}/rpi5/bcm2712d0-axiom.dtb=bcm2712d0-rpi-5-b.dtb "$@"
 
 # Write the card and read it back; without DEVICE, list the disks that can be removed; --yes-really for what is hardly a card
