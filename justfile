@@ -143,6 +143,10 @@ bench-rpi5: image-rpi5
     @{{ bin }}/axiom-runner --quiet --board platform/rpi5/model.options --icount --name bench-rpi5 --timeout 600
     @mkdir -p bench/results && {{ bin }}/axiom-bench-report results {{ out }}/logs/bench-rpi5.log bench/results/rpi5-model-icount.jsonl --command "just bench-rpi5 (a model of the board, instruction counting)"
 
+# Axiom beside Linux on the same emulated machine: --runs N, --mode icount|tcg; results in bench/results/compare
+compare-linux *flags: build
+    @platform/tools/compare-linux {{ bin }} "$@"
+
 # docs/src/benchmarks.md from its template and bench/results/
 bench-docs: tools
     @{{ bin }}/axiom-bench-report docs docs/benchmarks.template.md docs/src/benchmarks.md icount=bench/results/qemu-aarch64-icount.jsonl tcg=bench/results/qemu-aarch64-tcg.jsonl

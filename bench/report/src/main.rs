@@ -3,11 +3,15 @@
 //! ```text
 //! axiom-bench-report results LOG OUT.jsonl --command "just bench"   # validate, keep the JSON lines
 //! axiom-bench-report markdown LOG|RESULTS                            # tables on standard output
+//! axiom-bench-report linux-programs OUT.h NAME=OBJECT...             # the programs, for the comparison's Linux init
+//! axiom-bench-report compare FOLDER                                  # Axiom beside Linux, from the runs of `just compare-linux`
 //! axiom-bench-report docs TEMPLATE OUT.md LABEL=RESULTS...           # docs/benchmarks.md from results files
 //! ```
 use std::process::ExitCode;
 
 mod anchors;
+mod compare;
+mod linux;
 mod log;
 mod render;
 
@@ -40,6 +44,14 @@ fn run(args: &[String]) -> Result<(), String> {
             std::fs::write(out, report.to_jsonl(command))
                 .map_err(|e| format!("{out}: cannot be written: {e}"))?;
             eprintln!("{}: {} metrics -> {out}", log_path, report.metrics.len());
+            Ok(())
+        }
+        ["linux-programs", out, objects @ ..] if !objects.is_empty() => {
+            let header = linux::header(objects)?;
+            std::fs::write(out, header).map_err(|e| format!("{out}: cannot be written: {e}"))
+        }
+        ["compare", folder] => {
+            print!("{}", compare::table(&compare::read(folder)?));
             Ok(())
         }
         ["markdown", path] => {

@@ -36,11 +36,22 @@ pub fn measure(rt: &Runtime, report: &mut Report) {
     let Some(entry) = at(event::BOOT_ENTRY) else {
         return report.missing("boot", "no record of the kernel's entry");
     };
+    counter_at_init(records, report);
     for (event, name) in PHASES {
         match at(*event).and_then(|t| ticks_to_nanos(elapsed(entry, t), time::frequency())) {
             Some(ns) => report.once(name, Unit::Nanos, ns),
             None => report.missing(name, "no such record"),
         }
+    }
+}
+
+/// Adds the counter's value at init's first statement: nanoseconds since reset, where the counter starts at reset.
+fn counter_at_init(records: &[TraceRecord], report: &mut Report) {
+    const NAME: &str = "boot.reset_to_init";
+    let init = records.iter().find(|r| r.event == event::BOOT_INIT);
+    match init.and_then(|r| ticks_to_nanos(r.counter, time::frequency())) {
+        Some(ns) => report.once(NAME, Unit::Nanos, ns),
+        None => report.missing(NAME, "no such record"),
     }
 }
 
