@@ -4,6 +4,10 @@
  */
 #include "axiom_bpf.h"
 
+#ifndef POINT
+#define POINT "iio/adxl345/accel_x"
+#endif
+
 const volatile __s32 minimum = 100;
 const volatile __s32 maximum = 900;
 
@@ -25,7 +29,7 @@ static __always_inline void count(__u32 which) {
     __sync_fetch_and_add(n, 1);
 }
 
-SEC("iio/adxl345/accel_x")
+SEC(POINT)
 int iio_filter(struct iio_event *event) {
   __s32 value = event->value;
   if (value < minimum || value > maximum) {

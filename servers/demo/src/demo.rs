@@ -16,6 +16,27 @@ const REFUSED: [(&str, &str); 3] = [
     ("bad_uninit.o", "a record that was only half written"),
 ];
 
+/// A story about one sensor.
+struct Story {
+    /// The filter on its live samples.
+    filter: &'static str,
+    /// Programs beside it.
+    others: &'static [&'static str],
+    /// The filter's channel.
+    channel: &'static str,
+    /// What passes, unless the manifest says otherwise.
+    range: (i64, i64),
+}
+
+const MOTION: Story = Story {
+    filter: "iio_filter.o",
+    others: &["moving_average.o", "hysteresis.o"],
+    channel: "accel_x",
+    range: (-100, 100),
+};
+/// -50 to 30 degrees.
+const WARMTH: Story = Story { filter: "temp_filter.o", others: &[], channel: "temp", range: (-400, 240) };
+
 const SETTLE_MS: u64 = 500;
 const ROUNDS: u32 = 3;
 
@@ -48,8 +69,9 @@ fn run(rt: Runtime) -> &'static str {
     let sensors = channel.map(|c| Endpoint(CPtr(c.slot)));
     let mut demo = Demo { rt, server: BpfServer(server), timer, slots, space, sensors, failures: 0 };
     demo.refusals();
-    demo.sensor();
-    demo.filters();
+    if let Some(story) = demo.sensor() {
+        demo.filters(&story);
+    }
     demo.benchmark();
     if demo.failures > 0 { "the demo met something that it did not expect; see above" } else { "" }
 }
@@ -92,12 +114,24 @@ impl Demo {
         }
     }
 
-    /// Shows the sensors and starts their samples.
-    fn sensor(&mut self) {
-        let Some(server) = self.sensors else { return };
+    /// Shows the sensors and starts their samples; the story that what is there can tell. Without any, a system whose
+    /// sensors are optional has none to tell, and another meets its story's failures.
+    fn sensor(&mut self) -> Option<Story> {
+        let server = self.sensors?;
         plain!("");
         plain!("-- sensors --");
-        self.failures += sensors::start(server, self.rt.arg("trigger") == Some("data-ready"));
+        let optional = self.rt.arg("sensors") == Some("optional");
+        let by_chip = self.rt.arg("trigger") == Some("data-ready");
+        let found = sensors::start(server, by_chip, optional);
+        self.failures += found.failures;
+        match (found.accelerometer, found.thermometer) {
+            (false, true) => Some(WARMTH),
+            (false, false) if optional => {
+                plain!("no sensor answers: programs on live samples are left out");
+                None
+            }
+            _ => Some(MOTION),
+        }
     }
 
     fn load(
@@ -124,10 +158,10 @@ impl Demo {
         }
     }
 
-    fn filters(&mut self) {
+    fn filters(&mut self, story: &Story) {
         plain!("");
         plain!("-- programs on the live samples --");
-        let (low, high) = (self.number("minimum", -100), self.number("maximum", 100));
+        let (low, high) = (self.number("minimum", story.range.0), self.number("maximum", story.range.1));
         let range = |low, high| {
             [
                 Some(Setting { name: "minimum", value: low }),
@@ -136,9 +170,10 @@ impl Demo {
                 None,
             ]
         };
-        let filter = self.load("iio_filter.o", None, range(low, high));
-        self.load("moving_average.o", None, [None; 4]);
-        self.load("hysteresis.o", None, [None; 4]);
+        let filter = self.load(story.filter, None, range(low, high));
+        for other in story.others {
+            self.load(other, None, [None; 4]);
+        }
         let Some(filter) = filter else { return };
         let mut ring = ring::map(self.server, filter.id, "events", &mut self.slots, &mut self.space);
         if ring.is_none() {
@@ -153,7 +188,7 @@ impl Demo {
                     got = (got.0 + 1, value);
                 }
             }
-            self.show(filter.id);
+            self.show(story, filter.id);
             plain!("  ring buffer: {} events read, the last value {}", got.0, got.1);
         }
         if let Some(server) = self.sensors {
@@ -163,9 +198,9 @@ impl Demo {
         if let Some(ring) = ring {
             ring.unmap(&mut self.slots, &mut self.space);
         }
-        if let Some(narrow) = self.load("iio_filter.o", Some(filter.id), range(low / 2, high / 2)) {
+        if let Some(narrow) = self.load(story.filter, Some(filter.id), range(low / 2, high / 2)) {
             self.sleep(SETTLE_MS);
-            self.show(narrow.id);
+            self.show(story, narrow.id);
         }
         plain!("-- loaded programs --");
         let mut after = 0;
@@ -193,10 +228,11 @@ impl Demo {
         }
     }
 
-    fn show(&mut self, id: ProgramId) {
+    fn show(&mut self, story: &Story, id: ProgramId) {
+        let channel = story.channel;
         match self.server.counts(id) {
             Some((runs, accepted)) => {
-                plain!("accel_x: {runs} samples, {accepted} accepted, {} dropped", runs - accepted);
+                plain!("{channel}: {runs} samples, {accepted} accepted, {} dropped", runs - accepted);
                 if runs == 0 {
                     self.failures += 1;
                     plain!("  no sample has arrived");
@@ -204,7 +240,7 @@ impl Demo {
             }
             None => {
                 self.failures += 1;
-                plain!("accel_x: the filter is gone");
+                plain!("{channel}: the filter is gone");
             }
         }
     }

@@ -10,9 +10,20 @@ const HZ: u32 = 100;
 const LENGTH: u32 = 64;
 const WATERMARK: u32 = 16;
 
-/// Lists the sensors, starts their samples and buffers. How many things went wrong.
-pub fn start(server: Endpoint, by_chip: bool) -> u32 {
-    let mut failures = 0;
+/// What was found.
+#[derive(Clone, Copy, Default)]
+pub struct Found {
+    /// An accelerometer answers.
+    pub accelerometer: bool,
+    /// A thermometer answers.
+    pub thermometer: bool,
+    /// How many things went wrong.
+    pub failures: u32,
+}
+
+/// Lists the sensors, starts their samples and buffers. What `optional` sensors that are absent cannot do is no failure.
+pub fn start(server: Endpoint, by_chip: bool, optional: bool) -> Found {
+    let mut found = Found::default();
     let mut buffer = Buffer::new();
     for device in 0.. {
         let Ok(Reply::Device { name, present, channels }) =
@@ -21,20 +32,22 @@ pub fn start(server: Endpoint, by_chip: bool) -> u32 {
             break;
         };
         plain!("{name}: {channels} channels{}", if present { "" } else { ", NOT PRESENT" });
+        found.accelerometer |= present && name == "adxl345";
+        found.thermometer |= present && name == "lm75";
         let channels = (1u16 << channels) - 1;
         let kept = Request::Buffer { device, channels: channels as u8, length: LENGTH, watermark: WATERMARK };
         if !done(server, &kept) {
-            failures += 1;
+            found.failures += u32::from(present || !optional);
             plain!("  its buffer could not be started");
         }
         if by_chip && done(server, &Request::DataReady { device, hz: HZ }) {
             plain!("  {HZ} samples a second at least, kept by the chip until its interrupt");
         } else if !done(server, &Request::Sample { device, hz: HZ }) {
-            failures += 1;
+            found.failures += u32::from(present || !optional);
             plain!("  its samples could not be started");
         }
     }
-    failures
+    found
 }
 
 fn done(server: Endpoint, request: &Request<'_>) -> bool {
