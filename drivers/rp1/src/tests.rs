@@ -157,7 +157,7 @@ fn a_source_stays_masked_until_it_is_served() {
     let model = Model::default();
     model.enabled.set(u64::MAX);
     let mut fan = Fan::new(&model);
-    assert_eq!(model.enabled.get() & (1 << Source::COUNT) - 1, 0, "what firmware left on is off");
+    assert_eq!(model.enabled.get() & ((1 << Source::COUNT) - 1), 0, "what firmware left on is off");
     fan.attach(Source(8));
     fan.attach(Source(46));
     model.lines.set(1 << 8 | 1 << 46 | 1 << 3);
@@ -176,7 +176,7 @@ fn a_source_stays_masked_until_it_is_served() {
     assert_eq!(fan.raised(), Sources(1 << 46));
     // Who has nothing to serve changes nothing.
     fan.served(Source(3));
-    assert_eq!(model.enabled.get() & 1 << 3, 0);
+    assert_eq!(model.enabled.get() & (1 << 3), 0);
 }
 
 #[test]
