@@ -8,10 +8,12 @@ extern crate std;
 
 mod fan;
 mod find;
+mod pins;
 mod place;
 #[cfg(test)]
 mod tests;
 
 pub use fan::{Fan, Sources};
 pub use find::{Facts, Window, chip, find};
+pub use pins::switch;
 pub use place::{Place, Span, place};

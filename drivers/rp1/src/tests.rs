@@ -191,3 +191,26 @@ fn a_client_that_comes_again_gets_its_source_back() {
     assert_eq!(fan.raised(), Sources(1));
     assert_eq!(*model.acknowledged.borrow(), [0, 0]);
 }
+
+/// Registers that keep what is written.
+struct Kept(RefCell<BTreeMap<usize, u32>>);
+impl Io for &Kept {
+    fn read(&self, offset: usize) -> u32 {
+        self.0.borrow().get(&offset).copied().unwrap_or(0x9f)
+    }
+    fn write(&self, offset: usize, value: u32) {
+        self.0.borrow_mut().insert(offset, value);
+    }
+}
+
+#[test]
+fn only_the_peripherals_own_lines_are_switched() {
+    let (bank, pads) = (Kept(RefCell::default()), Kept(RefCell::default()));
+    let to = |name| switch(Peripheral::from_name(name).unwrap(), &Block::new(&bank), &Block::new(&pads));
+    assert_eq!(to("pwm0"), [0u8; 0]);
+    assert!(bank.0.borrow().is_empty());
+    assert_eq!(to("i2c1"), [2, 3]);
+    // Function 3 in place of 0x1f; pulled up, input on, output not cut off.
+    assert_eq!(*bank.0.borrow(), [(2 * 8 + 4, 0x83), (3 * 8 + 4, 0x83)].into());
+    assert_eq!(*pads.0.borrow(), [(4 + 2 * 4, 0x5b), (4 + 3 * 4, 0x5b)].into());
+}

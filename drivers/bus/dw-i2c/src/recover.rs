@@ -12,32 +12,27 @@ impl<I: Io, W: Wait> DwI2c<I, W> {
         self.given_up += 1;
         let r = &self.registers;
         r.write(i2c::ENABLE, Enable(0).with_enable(true).with_abort(true));
-        let ended = (0..PATIENCE).any(|_| !r.read(i2c::ENABLE).abort());
+        let _ended = (0..PATIENCE).any(|_| !r.read(i2c::ENABLE).abort());
         r.write(i2c::INTR_MASK, Intr(0));
         r.read(i2c::CLR_INTR);
         self.wait.handled();
-        // A controller that cannot end the transaction waits for a line that somebody holds.
-        self.stuck = self.disable().is_err() || !ended;
+        // A controller that cannot even be turned off waits for a line that somebody holds.
+        self.stuck = self.disable().is_err();
     }
 
-    /// Lets the controller clock the data line free, where it can.
+    /// Lets the controller clock the data line free, where it can. Whether that helped, the next transaction shows: not every
+    /// instance has this feature, and one that has not may keep the bits all the same.
     pub(crate) fn recover(&mut self) -> Result<(), Error> {
+        self.stuck = false;
         self.disable()?;
         let r = &self.registers;
         r.write(i2c::CON, self.con.with_bus_clear(true));
-        if !r.read(i2c::CON).bus_clear() {
-            // This instance has no such feature: the next transaction shows whether the line is free.
-            self.stuck = false;
-            return Ok(());
+        if r.read(i2c::CON).bus_clear() {
+            r.write(i2c::ENABLE, Enable(0).with_enable(true).with_sda_recovery(true));
+            let _done = (0..PATIENCE).any(|_| !r.read(i2c::ENABLE).sda_recovery());
+            r.read(i2c::CLR_INTR);
         }
-        r.write(i2c::ENABLE, Enable(0).with_enable(true).with_sda_recovery(true));
-        let done = (0..PATIENCE).any(|_| !r.read(i2c::ENABLE).sda_recovery());
-        let free = done && !r.read(i2c::STATUS).sda_stuck();
-        r.read(i2c::CLR_INTR);
-        self.disable()?;
-        self.registers.write(i2c::CON, self.con);
-        self.stuck = !free;
-        if free { Ok(()) } else { Err(Error::Stuck) }
+        self.disable()
     }
 }
 

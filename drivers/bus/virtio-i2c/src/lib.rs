@@ -9,6 +9,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub use axiom_bus::Wait;
 use core::fmt;
 use core::sync::atomic::{Ordering, fence};
 use embedded_hal::i2c::{ErrorKind, ErrorType, I2c, NoAcknowledgeSource, Operation, SevenBitAddress};
@@ -70,16 +71,6 @@ pub trait Registers {
     fn read(&self, offset: usize) -> u32;
     /// Writes it.
     fn write(&mut self, offset: usize, value: u32);
-}
-
-/// How the driver waits.
-pub trait Wait {
-    /// A transaction starts: from now on [`Wait::wait`] counts its time.
-    fn begin(&mut self);
-    /// Waits for the device's interrupt; false when the time is over.
-    fn wait(&mut self) -> bool;
-    /// The interrupt was handled in the device: let it come again.
-    fn handled(&mut self);
 }
 
 /// Registers that are mapped.

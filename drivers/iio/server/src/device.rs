@@ -128,8 +128,12 @@ impl Device {
             }
             Err(fault) => {
                 self.counts.errors += 1;
-                if let Fault::WrongChip(id) = fault {
-                    warn!("{name}: another chip answers at its address, with identification {id:#04x}");
+                match fault {
+                    Fault::WrongChip(id) => {
+                        warn!("{name}: another chip answers at its address, with identification {id:#04x}");
+                    }
+                    Fault::Bus(error) if self.counts.errors == 1 => warn!("{name}: not found: {error}"),
+                    Fault::Bus(_) => {}
                 }
                 self.health.bad(time::ticks(), time::from_nanoseconds(LOOK_AGAIN_NS));
                 false

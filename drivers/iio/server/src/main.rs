@@ -14,6 +14,8 @@ mod device;
 #[cfg(target_os = "none")]
 mod line;
 #[cfg(target_os = "none")]
+mod sensors;
+#[cfg(target_os = "none")]
 mod server;
 
 #[cfg(not(target_os = "none"))]

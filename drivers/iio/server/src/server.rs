@@ -3,13 +3,11 @@
 use crate::bus::{self, Bus};
 use crate::device::Device;
 use crate::line::Interrupt;
-use alloc::boxed::Box;
+use crate::sensors;
 use alloc::vec::Vec;
-use axiom_adxl345::{ADDRESS, Adxl345, Range};
 use axiom_bpf_host::system::{Frames, Points};
 use axiom_bpf_host::{Clock, Host, PointId};
-use axiom_iio::lm75::Lm75;
-use axiom_iio::{Decimal, Sensor};
+use axiom_iio::Decimal;
 use axiom_runtime::proto::iio::{INTERFACE, MAX_SCANS, Reply as Answer, Request};
 use axiom_runtime::proto::{Error, bpf_host};
 use axiom_runtime::{Incoming, Reply, Runtime, Service, Slots, info, serve, time};
@@ -189,12 +187,10 @@ fn log(text: &str) {
 fn main(rt: Runtime) -> ! {
     let clock = Clock::new(time::frequency());
     let mut host = Host::new(clock, log);
-    let mut bus = bus::open(rt);
-    let sensors: [Box<dyn Sensor<Bus>>; 2] =
-        [Box::new(Adxl345::new(ADDRESS, Range::G16)), Box::new(Lm75::new(0x48))];
-    let mut devices = Vec::new();
     let mut slots = Slots::new(rt.env());
-    for (i, sensor) in sensors.into_iter().enumerate() {
+    let mut bus = bus::open(rt, &mut slots);
+    let mut devices = Vec::new();
+    for (i, sensor) in sensors::wanted(rt.arg("sensors")).into_iter().enumerate() {
         let Some(timer) = rt.timer(i + 1) else { panic!("the manifest gives this server too few timers") };
         let interrupt = Interrupt::open(rt, sensor.name(), i as u32, &mut slots);
         let mut device = Device::new(i as u32, sensor, timer, interrupt, &mut host);

@@ -2,7 +2,7 @@
 
 use crate::pages::Behind;
 use alloc::vec::Vec;
-use axiom_rp1::{Facts, Fan, chip, find, place};
+use axiom_rp1::{Facts, Fan, chip, find, place, switch};
 use axiom_runtime::proto::Error;
 use axiom_runtime::proto::env::{Device, NOTIFIED, OWN_BITS, slot};
 use axiom_runtime::proto::rp1::{
@@ -14,8 +14,9 @@ use axiom_runtime::{
     CNode, Frame, Incoming, IrqHandler, Notification, Pages, Reply, Runtime, Service, Slots, VSpace, info,
     serve, warn,
 };
+use bcm2712_pac::rp1::gpio::{IoBank, Pads};
 use bcm2712_pac::rp1::sysinfo::{CHIP_ID, SysInfo};
-use bcm2712_pac::rp1::{INTC, SYSINFO, Source};
+use bcm2712_pac::rp1::{INTC, IO_BANK, PADS, SYSINFO, Source};
 use bcm2712_pac::soc::pcie::Pcie;
 use bcm2712_pac::{Block, Mmio};
 use core::ptr::NonNull;
@@ -43,6 +44,8 @@ struct Chip {
     id: u32,
     base: u64,
     fan: Fan<Mmio>,
+    bank: Block<IoBank, Mmio>,
+    pads: Block<Pads, Mmio>,
 }
 
 struct Server {
@@ -71,10 +74,16 @@ impl Server {
         if !self.granted(badge, peripheral) {
             return Err(Refusal::NotGranted);
         }
-        let base = self.chip.as_ref().map_err(|absence| Refusal::Absent(*absence))?.base;
+        let chip = self.chip.as_ref().map_err(|absence| Refusal::Absent(*absence))?;
+        let base = chip.base;
         let place = place(peripheral).ok_or(Refusal::NoSuchPage)?;
         let offset = place.page(page).ok_or(Refusal::NoSuchPage)?;
         let frame = self.behind.frame(base + offset as u64, &mut self.slots).map_err(|_| Refusal::Full)?;
+        // Its lines are switched here, so that whoever drives a bus needs no right to lines.
+        let lines = if page == 0 { switch(peripheral, &chip.bank, &chip.pads) } else { &[] };
+        if !lines.is_empty() {
+            info!("{} goes to {}, with lines {lines:?}", peripheral.name(), self.rt.client(badge));
+        }
         Ok((Answer::Page { pages: place.pages() }, frame.0))
     }
 
@@ -174,7 +183,7 @@ impl Service for Server {
     }
 
     fn notified(&mut self, bits: u64) {
-        if bits >> OWN_BITS.start & (1 << OWN_BITS.len()) - 1 != 0 {
+        if (bits >> OWN_BITS.start) & ((1 << OWN_BITS.len()) - 1) != 0 {
             self.served(bits);
         }
         if self.line.is_some_and(|(_, line)| bits & line != 0) {
@@ -185,10 +194,10 @@ impl Service for Server {
 
 /// What a board's owner may be asked for.
 fn tell(facts: &Facts) {
-    info!("PCIe status {:#x}, device {:#010x}, BAR1 at PCI {:#x}", facts.status, facts.id, facts.bar1);
+    info!("facts: PCIe status {:#x}, device {:#010x}, BAR1 at PCI {:#x}", facts.status, facts.id, facts.bar1);
     for (i, w) in facts.windows.iter().enumerate() {
         if let Some(w) = w {
-            info!("window {i}: PCI {:#x} at {:#x}..={:#x}", w.pci, w.start, w.last);
+            info!("facts: window {i}: PCI {:#x} at {:#x}..={:#x}", w.pci, w.start, w.last);
         }
     }
 }
@@ -225,7 +234,9 @@ fn look(
     let sysinfo: Block<SysInfo, Mmio> = Block::new(map(behind, slots, pages, base + SYSINFO as u64)?);
     let id = chip(sysinfo.read(CHIP_ID))?;
     let fan = Fan::new(map(behind, slots, pages, base + INTC as u64)?);
-    Ok(Chip { id, base, fan })
+    let bank = Block::new(map(behind, slots, pages, base + IO_BANK[0] as u64)?);
+    let pads = Block::new(map(behind, slots, pages, base + PADS[0] as u64)?);
+    Ok(Chip { id, base, fan, bank, pads })
 }
 
 fn main(rt: Runtime) -> ! {

@@ -1,0 +1,162 @@
+//! The I2C bus of this server: virtio-i2c, or a controller of RP1, as the manifest says. Chips see embedded-hal's `I2c`.
+
+mod waiter;
+
+use axiom_dw_i2c::{DwI2c, Speed};
+use axiom_runtime::proto::env::OWN_BITS;
+use axiom_runtime::proto::rp1::Refusal;
+use axiom_runtime::sel4::CPtr;
+use axiom_runtime::{IrqHandler, Pages, Runtime, Slots, info, warn};
+use axiom_virtio_i2c::{DMA_BYTES, Dma, VirtioI2c};
+use bcm2712_pac::rp1::CLK_SYS_HZ;
+use core::fmt;
+use core::ptr::NonNull;
+use embedded_hal::i2c::{ErrorKind, ErrorType, I2c, Operation, SevenBitAddress};
+use waiter::{Acknowledge, Waiter};
+
+/// Behind a virtio adapter there is a process of the host, which a busy host may keep waiting.
+const VIRTIO_PATIENCE_NS: u64 = 1_000_000_000;
+/// A controller is as fast as its clock: 256 bytes at 100 kHz take 25 ms, and a chip may stretch the clock.
+const DW_PATIENCE_NS: u64 = 100_000_000;
+/// The bit of this server's notification for RP1's interrupt; chips' lines count from the other end.
+const RP1_BIT: u8 = OWN_BITS.end - 1;
+/// Fast mode, which every sensor here can do.
+const DEFAULT_HZ: u64 = 400_000;
+
+/// The bus.
+pub enum Bus {
+    /// A virtio adapter.
+    Virtio(VirtioI2c<axiom_virtio_i2c::Mmio, Waiter>),
+    /// A DesignWare controller of RP1.
+    Dw(DwI2c<bcm2712_pac::Mmio, Waiter>),
+}
+
+/// What can go wrong on it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Error {
+    /// On the virtio adapter.
+    Virtio(axiom_virtio_i2c::Error),
+    /// On the DesignWare controller.
+    Dw(axiom_dw_i2c::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Virtio(error) => error.fmt(f),
+            Error::Dw(error) => error.fmt(f),
+        }
+    }
+}
+
+impl embedded_hal::i2c::Error for Error {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Error::Virtio(error) => error.kind(),
+            Error::Dw(error) => error.kind(),
+        }
+    }
+}
+
+impl ErrorType for Bus {
+    type Error = Error;
+}
+
+impl I2c<SevenBitAddress> for Bus {
+    fn transaction(&mut self, address: u8, operations: &mut [Operation<'_>]) -> Result<(), Error> {
+        match self {
+            Bus::Virtio(bus) => bus.transaction(address, operations).map_err(Error::Virtio),
+            Bus::Dw(bus) => I2c::<SevenBitAddress>::transaction(bus, address, operations).map_err(Error::Dw),
+        }
+    }
+}
+
+impl Bus {
+    /// The waiting side.
+    pub fn waiter(&mut self) -> &mut Waiter {
+        match self {
+            Bus::Virtio(bus) => bus.waiter(),
+            Bus::Dw(bus) => bus.waiter(),
+        }
+    }
+
+    /// An interrupt that came when nothing was waited for.
+    pub fn stray(&mut self) {
+        match self {
+            Bus::Virtio(bus) => bus.stray(),
+            Bus::Dw(bus) => bus.stray(),
+        }
+    }
+}
+
+/// Opens the bus that the manifest gives this server: the argument `rp1_i2c = "i2c1"` names a controller of RP1; without it, it is
+/// the device `i2c`.
+pub fn open(rt: Runtime, slots: &mut Slots) -> Option<Bus> {
+    match rt.arg("rp1_i2c") {
+        Some(name) => rp1(rt, slots, name),
+        None => virtio(rt),
+    }
+}
+
+fn virtio(rt: Runtime) -> Option<Bus> {
+    let env = rt.env();
+    let device = env.devices.iter().find(|d| d.name == "i2c").filter(|d| d.registers.len > 0);
+    let (Some(device), Some(dma), Some(timer)) = (device, env.dma, rt.timer(0)) else {
+        warn!(
+            "no I2C adapter: the manifest or the machine has no device 'i2c', or no DMA memory or timer for it"
+        );
+        return None;
+    };
+    let interrupt = device.interrupts.first()?;
+    if (dma.len as usize) < DMA_BYTES {
+        warn!("the manifest gives {} bytes of DMA memory; the I2C adapter needs {DMA_BYTES}", dma.len);
+        return None;
+    }
+    let acknowledge = Acknowledge::Handler(IrqHandler(CPtr(interrupt.slot)));
+    let waiter = Waiter::new(acknowledge, interrupt.bit, timer, VIRTIO_PATIENCE_NS);
+    // SAFETY: init mapped the device's registers, and DMA memory physically in a row, for this server alone; both stay.
+    let (registers, dma) = unsafe {
+        let registers = axiom_virtio_i2c::Mmio::new(device.registers.start as *mut u32);
+        (registers, Dma::new(dma.virt as *mut u8, dma.phys))
+    };
+    VirtioI2c::new(registers, dma, waiter).inspect_err(|error| warn!("{error}")).ok().map(Bus::Virtio)
+}
+
+fn rp1(rt: Runtime, slots: &mut Slots, name: &str) -> Option<Bus> {
+    let hz = rt.arg_number("i2c_hz").unwrap_or(DEFAULT_HZ);
+    let (Some(speed), Some(timer)) = (Speed::at_most(hz), rt.timer(0)) else {
+        warn!("{name}: i2c_hz = {hz} is below 100000, or the manifest gives this server no timer");
+        return None;
+    };
+    let mut pages = Pages::new(rt.env().scratch);
+    let registers = match axiom_rp1_client::open(rt, slots, &mut pages, name) {
+        Ok(registers) => registers,
+        Err(failure) => {
+            warn!("{name}: no I2C bus: {failure}");
+            return None;
+        }
+    };
+    let acknowledge = match axiom_rp1_client::interrupt(rt, slots, name, RP1_BIT) {
+        Ok(served) => Acknowledge::Rp1(served),
+        Err(failure) => {
+            if failure != axiom_rp1_client::Failure::Refused(Refusal::NoInterrupt) {
+                warn!("{name}: {failure}");
+            }
+            warn!("{name}: works without interrupts, by polling");
+            Acknowledge::Nobody
+        }
+    };
+    let waiter = Waiter::new(acknowledge, RP1_BIT, timer, DW_PATIENCE_NS);
+    // SAFETY: the peripheral's page was mapped as device memory for this server alone, and stays.
+    let registers = unsafe { bcm2712_pac::Mmio::new(NonNull::new(registers.start as *mut u32)?) };
+    match DwI2c::new(registers, waiter, CLK_SYS_HZ, speed) {
+        Ok(bus) => {
+            info!("{name}: I2C at {speed:?} speed");
+            Some(Bus::Dw(bus))
+        }
+        Err(error) => {
+            warn!("{name}: {error}");
+            None
+        }
+    }
+}
