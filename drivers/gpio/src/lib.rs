@@ -2,7 +2,8 @@
 //!
 //! A chip driver implements [`Chip`] or [`PwmChip`] over registers and knows nothing of the system. [`Board`] owns all
 //! chips of the machine and is the only way to them: rights and the emergency stop are checked there, whoever asks.
-//! [`Pin`] and [`Duty`] give one line or channel embedded-hal's traits, for drivers that take those.
+//! [`Watchers`] knows who wants which
+//! edges. [`Pin`] and [`Duty`] give one line or channel embedded-hal's traits, for drivers that take those.
 #![no_std]
 extern crate alloc;
 #[cfg(test)]
@@ -12,10 +13,12 @@ mod board;
 mod hal;
 #[cfg(test)]
 mod tests;
+mod watchers;
 
 pub use axiom_proto::gpio::{Channel, Edges, FULL_DUTY, Grants, Line, Motor, Refusal};
 pub use board::{Board, SoftPwm, Stop, Update};
 pub use hal::{Duty, Pin};
+pub use watchers::{PER_CLIENT, Watchers};
 
 /// A device's registers.
 pub trait Registers {

@@ -16,6 +16,7 @@ struct Model {
     levels: u64,
     inputs: u64,
     duties: [u16; 2],
+    watched: [Option<Edges>; 8],
 }
 
 #[derive(Clone, Default)]
@@ -40,7 +41,9 @@ impl Chip for Shared {
     fn release(&mut self, line: u8) {
         self.0.borrow_mut().outputs &= !(1 << line);
     }
-    fn watch(&mut self, _: u8, _: Option<Edges>) {}
+    fn watch(&mut self, line: u8, edges: Option<Edges>) {
+        self.0.borrow_mut().watched[line as usize] = edges;
+    }
     fn take_edges(&mut self) -> Seen {
         Seen::default()
     }
@@ -228,6 +231,73 @@ fn embedded_hal_drives_one_line_of_a_shared_chip() {
     duty.set_duty_cycle_percent(50).unwrap();
     assert_eq!(chip.borrow().0.borrow().duties[1], u16::MAX / 2);
     assert!(Duty::new(&chip, 2).is_none());
+}
+
+fn watchers() -> Watchers<u32, u32> {
+    Watchers::new(vec!["pl061".into(), "absent".into()], vec!["pwm".into(), "soft".into()])
+}
+
+#[test]
+fn attach_points_are_lines_and_channels_that_are_there() {
+    let (mut b, chip) = board(Stop::Clear);
+    let mut w = watchers();
+    for good in
+        ["gpio/pl061/2/rising", "gpio/pl061/2/falling", "gpio/pl061/0/both", "pwm/pwm/1", "pwm/soft/0"]
+    {
+        assert!(w.open(&b, good), "{good}");
+    }
+    for bad in [
+        "gpio/pl061/8/rising",
+        "gpio/pl061/300/rising",
+        "gpio/pl061/-1/rising",
+        "gpio/pl061/2/up",
+        "gpio/pl061/2",
+        "gpio/pl061/2/both/more",
+        "gpio/absent/2/both",
+        "gpio/rp1/2/both",
+        "gpio/",
+        "pwm/pwm/2",
+        "pwm/soft/1",
+        "pwm/pwm/1/more",
+        "pwm/rp1/0",
+        "iio/pl061/2",
+    ] {
+        assert!(!w.open(&b, bad), "{bad}");
+    }
+    w.changed(&mut b, "gpio/pl061/2/rising", 7, 1);
+    assert_eq!(chip.0.borrow().watched[2], Some(Edges::Rising));
+    assert_eq!(w.at_edge(LED, true).collect::<std::vec::Vec<_>>(), [7]);
+    assert_eq!(w.at_edge(LED, false).count(), 0, "nobody is attached to falling edges yet");
+    w.changed(&mut b, "gpio/pl061/2/falling", 8, 1);
+    assert_eq!(chip.0.borrow().watched[2], Some(Edges::Both));
+    assert_eq!(w.at_edge(LED, false).collect::<std::vec::Vec<_>>(), [8]);
+    w.changed(&mut b, "gpio/pl061/2/rising", 7, 0);
+    w.changed(&mut b, "gpio/pl061/2/falling", 8, 0);
+    assert_eq!(chip.0.borrow().watched[2], None);
+    assert_eq!(w.at_duty(SPEED), None);
+    w.changed(&mut b, "pwm/pwm/1", 9, 1);
+    assert_eq!((w.at_duty(SPEED), w.at_duty(FAN)), (Some(9), None));
+}
+
+#[test]
+fn clients_are_told_what_they_asked_for_and_one_cannot_take_all_room() {
+    let (mut b, chip) = board(Stop::Clear);
+    let mut w = watchers();
+    assert_eq!(w.subscribe(&mut b, 1, LED, Edges::Rising, 10), None);
+    assert_eq!(w.subscribe(&mut b, 2, LED, Edges::Falling, 20), None);
+    assert_eq!(chip.0.borrow().watched[2], Some(Edges::Both));
+    let told = |w: &Watchers<u32, u32>, rising| w.told(LED, rising).collect::<std::vec::Vec<_>>();
+    assert_eq!((told(&w, true), told(&w, false)), (vec![10], vec![20]));
+    assert_eq!(w.subscribe(&mut b, 1, LED, Edges::Both, 11), Some(10), "another one takes its place");
+    assert_eq!((told(&w, true), told(&w, false)), (vec![11], vec![20, 11]));
+    assert_eq!((w.unsubscribe(&mut b, 1, LED), w.unsubscribe(&mut b, 1, LED)), (Some(11), None));
+    assert_eq!(chip.0.borrow().watched[2], Some(Edges::Falling));
+    for line in 0..PER_CLIENT as u8 {
+        assert!(w.has_room(3, Line { chip: 0, line }));
+        w.subscribe(&mut b, 3, Line { chip: 0, line }, Edges::Both, 30);
+    }
+    let other = Line { chip: 1, line: 0 };
+    assert!(!w.has_room(3, other) && w.has_room(3, LED) && w.has_room(1, other));
 }
 
 #[derive(Clone, Copy, Debug)]

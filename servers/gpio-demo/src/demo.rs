@@ -135,6 +135,11 @@ impl Demo {
             "a subscription to a line that the manifest does not give the demo: refused",
             refused == Err(Failure::Refused(Refusal::NotGranted)),
         );
+        let driven = self.lines.set(forbidden, true);
+        self.check(
+            "driving that line by message: refused",
+            driven == Err(Failure::Refused(Refusal::NotGranted)),
+        );
         let accepted = self.lines.subscribe(&mut self.slots, line(button), Edges::Rising, SIGNAL_BIT);
         self.check("a subscription to the button's rising edges: accepted", accepted == Ok(()));
     }
@@ -330,6 +335,9 @@ impl Demo {
         for (what, result) in tries {
             self.check(&format!("message: {what}: refused, the stop holds it"), result == held);
         }
+        let stop = self.lines.ask(Request::Stop);
+        let unasked = stop == Err(Failure::Refused(Refusal::NotGranted));
+        self.check("message: stop the motors without the right to: refused", unasked);
         plain!(">> a program tries every line: line {button} of {} high", self.chip);
         let results = self.greedy_results(greedy);
         let (lines, channel) = results.split_at(GREEDY_LINES as usize);

@@ -237,7 +237,7 @@ pub enum Refusal {
     Stopped,
     /// The line belongs to something else: a PWM channel made in software.
     Taken,
-    /// No capability came along, or there is no room for it.
+    /// No capability came along, or there is no room for it: a client has at most eight subscriptions.
     NoCapability,
 }
 

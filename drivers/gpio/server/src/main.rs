@@ -15,8 +15,6 @@ mod chips;
 mod hands;
 #[cfg(target_os = "none")]
 mod server;
-#[cfg(target_os = "none")]
-mod watchers;
 
 #[cfg(not(target_os = "none"))]
 fn main() {

@@ -2,18 +2,17 @@
 
 use crate::chips::{self, Irq, SoftTimer};
 use crate::hands::Hands;
-use crate::watchers::{Attached, Watchers};
 use alloc::rc::Rc;
 use alloc::vec;
 use alloc::vec::Vec;
-use axiom_bpf_host::system::Frames;
-use axiom_bpf_host::{Clock, Host};
-use axiom_gpio::{FULL_DUTY, Grants, Line, Stop};
+use axiom_bpf_host::system::{Frames, Points};
+use axiom_bpf_host::{Clock, Host, PointId};
+use axiom_gpio::{Board, Edges, FULL_DUTY, Grants, Line, Stop, Watchers};
 use axiom_runtime::proto::env::slot;
 use axiom_runtime::proto::gpio::{self, LINES, Refusal, Reply as Answer, Request};
 use axiom_runtime::proto::{Error, bpf_host};
-use axiom_runtime::sel4::CPtr;
-use axiom_runtime::{Incoming, Reply, Runtime, Service, Slots, info, serve, time, warn};
+use axiom_runtime::sel4::{CPtr, MessageInfo, stubs};
+use axiom_runtime::{CNode, Incoming, Reply, Runtime, Service, Slots, info, serve, time, warn};
 use core::cell::RefCell;
 
 axiom_runtime::entry!(main);
@@ -49,7 +48,9 @@ struct Server {
     host: Host,
     frames: Frames,
     hands: Rc<RefCell<Hands>>,
-    watchers: Watchers,
+    watchers: Watchers<PointId, CPtr>,
+    /// Slots for notifications of clients.
+    free: Vec<CPtr>,
     irqs: Vec<Irq>,
     soft: Option<SoftTimer>,
     clock: Clock,
@@ -89,17 +90,16 @@ impl Server {
         let edge = if rising { RISING } else { FALLING };
         let level = rising.into();
         let mut context = Edge { timestamp, chip: line.chip.into(), line: line.line.into(), edge, level };
-        for p in self.watchers.edges.iter().filter(|p| p.line == line) {
-            if if rising { p.edges.rising() } else { p.edges.falling() }
-                && let Some(point) = p.point
-            {
-                self.host.run(point, &mut context);
-            }
+        for point in self.watchers.at_edge(line, rising) {
+            self.host.run(point, &mut context);
         }
         if let Some(count) = self.edges.get_mut(line.chip as usize) {
             count[line.line as usize] += 1;
         }
-        self.watchers.signal(line, rising);
+        for notification in self.watchers.told(line, rising) {
+            // Never waits: a client may have given something that is no notification.
+            stubs::nb_send(notification, MessageInfo::new(0, 0, 0, 0), [0; 4]);
+        }
         self.frames.ring(self.host.take_produced());
         if self.crash_at.is_some_and(|n| self.edges.iter().flatten().sum::<u64>() >= n) {
             // SAFETY: none: this is the fault that the manifest asks for.
@@ -112,7 +112,7 @@ impl Server {
         loop {
             let Some(update) = self.hands.borrow_mut().board.next_update() else { break };
             let channel = update.channel();
-            let point = self.watchers.duties.iter().find(|p| p.channel == channel).and_then(|p| p.point);
+            let point = self.watchers.at_duty(channel);
             let mut allowed = None;
             if let Some(point) = point {
                 let current = self.hands.borrow().board.current(channel).unwrap_or(0);
@@ -148,6 +148,34 @@ impl Server {
         }
     }
 
+    /// Keeps the notification that came along.
+    fn subscribe(
+        &mut self,
+        board: &mut Board,
+        message: &Incoming<'_>,
+        line: Line,
+        edges: Edges,
+    ) -> Result<(), Refusal> {
+        if !message.has_cap || !self.watchers.has_room(message.badge, line) {
+            return Err(Refusal::NoCapability);
+        }
+        let to = self.free.pop().ok_or(Refusal::NoCapability)?;
+        if CNode::OWN.move_to(to, CPtr(slot::RECEIVED)).is_err() {
+            self.free.push(to);
+            return Err(Refusal::NoCapability);
+        }
+        if let Some(old) = self.watchers.subscribe(board, message.badge, line, edges, to) {
+            self.give_back(old);
+        }
+        Ok(())
+    }
+
+    /// Empties a client's slot, whatever became of the notification in it.
+    fn give_back(&mut self, slot: CPtr) {
+        let _ = CNode::OWN.delete(slot);
+        self.free.push(slot);
+    }
+
     fn answer(&mut self, message: &Incoming<'_>, request: &Request) -> Result<Answer<'static>, Refusal> {
         let env = self.rt.env();
         let by = env.clients.iter().find(|c| c.badge == message.badge).map_or(Grants::NONE, |c| c.grants);
@@ -177,12 +205,13 @@ impl Server {
             Request::Input(line) => board.release(&by, line)?,
             Request::Subscribe { line, edges } => {
                 board.level(&by, line)?;
-                let received = CPtr(slot::RECEIVED);
-                if !message.has_cap || !self.watchers.subscribe(board, message.badge, line, edges, received) {
-                    return Err(Refusal::NoCapability);
+                self.subscribe(board, message, line, edges)?;
+            }
+            Request::Unsubscribe(line) => {
+                if let Some(old) = self.watchers.unsubscribe(board, message.badge, line) {
+                    self.give_back(old);
                 }
             }
-            Request::Unsubscribe(line) => self.watchers.unsubscribe(board, message.badge, line),
             Request::GetDuty(channel) => return Ok(Answer::Channel { duty: board.duty(&by, channel)? }),
             Request::SetDuty { channel, duty } => board.request_duty(&by, channel, duty)?,
             Request::Stop => board.emergency_stop(&by)?,
@@ -196,6 +225,21 @@ impl Server {
             }
         }
         Ok(Answer::Done)
+    }
+}
+
+/// The attach points, with the board that they are on.
+struct Attached<'a> {
+    watchers: &'a mut Watchers<PointId, CPtr>,
+    board: &'a mut Board,
+}
+
+impl Points for Attached<'_> {
+    fn open_point(&mut self, name: &str) -> bool {
+        self.watchers.open(self.board, name)
+    }
+    fn point_changed(&mut self, name: &str, point: PointId, programs: usize) {
+        self.watchers.changed(self.board, name, point, programs);
     }
 }
 
@@ -259,7 +303,8 @@ fn main(rt: Runtime) -> ! {
         host,
         frames: Frames::new(slots),
         hands,
-        watchers: Watchers::new(&env.gpio_chips, &env.pwm_chips, free),
+        watchers: Watchers::new(env.gpio_chips.clone(), env.pwm_chips.clone()),
+        free,
         irqs: found.irqs,
         soft: found.soft,
         clock,
