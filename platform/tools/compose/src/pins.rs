@@ -268,6 +268,7 @@ pub fn resolve(system: &System, errors: &mut Vec<Diagnostic>) -> Rights {
             grants,
         });
     }
+    one_motor(system, r.errors);
     for motor in &system.motors {
         let who = format!("motor '{}'", motor.name);
         let gpio = motor.gpio.iter().filter_map(|p| Some((r.line(&who, p)?, p.value.flag))).collect();
@@ -275,4 +276,28 @@ pub fn resolve(system: &System, errors: &mut Vec<Diagnostic>) -> Rights {
         rights.motors.push(gpio::Motor { name: motor.name.clone(), gpio, pwm });
     }
     rights
+}
+
+/// An output belongs to one motor: two could ask for different levels.
+fn one_motor(system: &System, errors: &mut Vec<Diagnostic>) {
+    let mut seen: BTreeMap<(&str, u8, &str), (&str, &At)> = BTreeMap::new();
+    for motor in &system.motors {
+        for (pins, what) in [(&motor.gpio, "line"), (&motor.pwm, "channel")] {
+            for pin in pins {
+                let key = (pin.value.chip.as_str(), pin.value.number, what);
+                if let Some((other, at)) = seen.insert(key, (&motor.name, &pin.at)) {
+                    let (chip, number) = (&pin.value.chip, pin.value.number);
+                    errors.push(Diagnostic::new(
+                        &pin.at,
+                        format!(
+                            "motor '{}': {what} {number} of chip '{chip}' is an output of motor '{other}'",
+                            motor.name
+                        ),
+                        format!("an output belongs to one motor (first given at {at})"),
+                        "leave it out of one of them",
+                    ));
+                }
+            }
+        }
+    }
 }
