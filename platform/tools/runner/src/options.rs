@@ -118,7 +118,7 @@ axiom-runner [OPTIONS] [-- QEMU-ARGUMENTS...]   runs Axiom in QEMU; the exit sta
   --dtb FILE           a device tree instead of QEMU's own
   --cores N            default 1
   --reboot             a reset starts the machine again instead of ending the run
-  --device TEXT        one more device, as QEMU's -device takes it (repeatable)
+  --device TEXT        one more device, as QEMU's -device takes it (repeatable); --no-devices forgets those before
   --after 'TEXT => qmp qom-set PATH PROPERTY VALUE'
   --after 'TEXT => qtest LINE'   once the console said TEXT, does that to the machine; several: one after the other. The answer
                        becomes a line `runner: qtest LINE -> ANSWER`, for --expect and --after. {qom:TYPE} is the path of the
@@ -212,6 +212,7 @@ fn apply(o: &mut Options, args: Vec<String>, nested: Nested) -> Result<(), Strin
                 o.cores = text.parse().map_err(|_| format!("--cores {text}: a whole number"))?;
             }
             "--reboot" => o.reboot = true,
+            "--no-devices" => o.devices.clear(),
             "--device" => o.devices.push(value()?),
             "--after" => o.after.push(After::read(&value()?)?),
             "--sensors" => o.simulator = Some(value()?.into()),
@@ -353,10 +354,10 @@ mod tests {
     #[test]
     fn a_board_brings_its_machine_and_emulator() {
         let path = std::env::temp_dir().join(format!("axiom-runner-{}.options", std::process::id()));
-        let text = "# a board\n--machine pi,rp1=on\n--qemu-variable AXIOM_TEST_NO_SUCH\n--qemu ../pi-qemu\n--qemu-hint build it so\n\n--dtb t.dtb\n";
+        let text = "# a board\n--machine pi,rp1=on\n--qemu-variable AXIOM_TEST_NO_SUCH\n--qemu ../pi-qemu\n--qemu-hint build it so\n\n--dtb t.dtb\n--device dps310\n";
         std::fs::write(&path, text).unwrap();
         let o = read(&format!(
-            "--board {} --property link=off --cores 4 --device tmp105,id=t0 --no-bundle --kernel k",
+            "--board {} --property link=off --no-devices --cores 4 --device tmp105,id=t0 --no-bundle --kernel k",
             path.display()
         ));
         std::fs::remove_file(&path).unwrap();
