@@ -139,6 +139,7 @@ fn log(text: &str) {
 fn new_host() -> Host {
     let mut host = Host::new(Clock::new(1_000_000_000), log);
     host.add_point("iio/adxl345/accel_x");
+    host.add_point("iio/lm75/temp");
     host
 }
 
