@@ -23,6 +23,29 @@ pub const LINES: u8 = BANK_LINES[0];
 pub const PWM0_LINES: [(u8, u8, u32); 6] =
     [(0, 12, 0), (1, 13, 0), (2, 14, 0), (3, 15, 0), (2, 18, 3), (3, 19, 3)];
 
+/// What holds an undriven line at a level.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pull {
+    /// Nothing.
+    None = 0,
+    /// Low.
+    Down = 1,
+    /// High.
+    Up = 2,
+}
+
+impl Pull {
+    /// By its name in a manifest.
+    pub fn from_name(name: &str) -> Option<Pull> {
+        match name {
+            "none" => Some(Pull::None),
+            "down" => Some(Pull::Down),
+            "up" => Some(Pull::Up),
+            _ => None,
+        }
+    }
+}
+
 /// The bank.
 pub struct Rp1Gpio<I> {
     bank: Block<IoBank, I>,
@@ -50,6 +73,15 @@ impl<I: Io> Rp1Gpio<I> {
         self.rio.clear(rio::OE, 1 << line);
         self.pads.clear(pad(line), Pad(0).with_output_disable(true).0);
         self.bank.modify(control(line), |c: Control| c.with_function(*function));
+        true
+    }
+
+    /// Connects a pull to a line, or none: an input that nothing drives floats without one. False if there is no such line.
+    pub fn set_pull(&mut self, line: u8, pull: Pull) -> bool {
+        if line >= LINES {
+            return false;
+        }
+        self.pads.modify(pad(line), |p: Pad| p.with_pull(pull as u32));
         true
     }
 

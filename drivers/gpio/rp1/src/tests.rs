@@ -176,6 +176,19 @@ fn a_change_while_the_latch_is_cleared_is_not_lost() {
 }
 
 #[test]
+fn a_pull_is_connected_and_the_rest_of_the_pad_kept() {
+    let (mut c, state) = chip();
+    assert!(c.set_pull(27, Pull::Up) && c.set_pull(22, Pull::Down) && !c.set_pull(28, Pull::Up));
+    assert_eq!((state.borrow().pads[28], state.borrow().pads[23]), (0x88, 0x84));
+    c.set_pull(27, Pull::None);
+    assert_eq!(state.borrow().pads[28], 0x80);
+    assert_eq!(
+        ["none", "down", "up", "left"].map(Pull::from_name),
+        [Some(Pull::None), Some(Pull::Down), Some(Pull::Up), None]
+    );
+}
+
+#[test]
 fn a_pwm_channel_is_led_to_the_lines_where_it_comes_out() {
     let (mut c, state) = chip();
     assert!(c.route_pwm0(2, 18));

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use axiom_gpio::{Board, Chip, Line, Mmio, PwmChip, SoftPwm, Stop};
 use axiom_pl061::Pl061;
 use axiom_rp1_client::Served;
-use axiom_rp1_gpio::Rp1Gpio;
+use axiom_rp1_gpio::{Pull, Rp1Gpio};
 use axiom_rp1_pwm::{CLOCK_HZ, Rp1Pwm};
 use axiom_runtime::proto::env::{Device, OWN_BITS};
 use axiom_runtime::sel4::CPtr;
@@ -149,6 +149,20 @@ fn routes(rt: Runtime) -> Vec<(u8, u8)> {
     })
 }
 
+/// `rp1_pulls = "<line>:<none|down|up> ..."`; lines that are not named keep what they have.
+fn pulls(rt: Runtime) -> Vec<(u8, Pull)> {
+    let text = rt.arg("rp1_pulls").unwrap_or("");
+    let pairs = text.split_whitespace().map(|pair| {
+        let (line, pull) = pair.split_once(':')?;
+        Some((line.parse().ok()?, Pull::from_name(pull)?))
+    });
+    let good: Option<Vec<(u8, Pull)>> = pairs.collect();
+    good.unwrap_or_else(|| {
+        warn!("rp1_pulls = \"{text}\" is no list of <line>:<none|down|up>; no pull is changed");
+        Vec::new()
+    })
+}
+
 /// Offsets of the pages that RP1's server gives for `gpio`.
 const RIO_AT: usize = 0x4000;
 const PADS_AT: usize = 0x8000;
@@ -187,6 +201,11 @@ fn rp1_gpio(
             found.board.take_line(Line { chip: number, line: *line });
         } else {
             warn!("channel {channel} of RP1's PWM0 does not come out at line {line}");
+        }
+    }
+    for (line, pull) in pulls(rt) {
+        if !chip.set_pull(line, pull) {
+            warn!("rp1_pulls: there is no line {line}");
         }
     }
     let bit = OWN_BITS.start + number;
