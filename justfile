@@ -149,7 +149,7 @@ compare-linux *flags: build
 
 # docs/src/benchmarks.md from its template and bench/results/
 bench-docs: tools
-    @{{ bin }}/axiom-bench-report docs docs/benchmarks.template.md docs/src/benchmarks.md icount=bench/results/qemu-aarch64-icount.jsonl tcg=bench/results/qemu-aarch64-tcg.jsonl
+    @{{ bin }}/axiom-bench-report docs docs/benchmarks.template.md docs/src/benchmarks.md icount=bench/results/qemu-aarch64-icount.jsonl tcg=bench/results/qemu-aarch64-tcg.jsonl rpi5=bench/results/rpi5-model-icount.jsonl
 
 # A captured log (or results file) as Markdown
 report log="target/axiom/logs/qemu-aarch64.log": tools
