@@ -128,12 +128,13 @@ impl Device {
             }
             Err(fault) => {
                 self.counts.errors += 1;
+                // Said once: it is looked for again and again.
                 match fault {
+                    _ if self.counts.errors > 1 => {}
                     Fault::WrongChip(id) => {
                         warn!("{name}: another chip answers at its address, with identification {id:#04x}");
                     }
-                    Fault::Bus(error) if self.counts.errors == 1 => warn!("{name}: not found: {error}"),
-                    Fault::Bus(_) => {}
+                    Fault::Bus(error) => warn!("{name}: not found: {error}"),
                 }
                 self.health.bad(time::ticks(), time::from_nanoseconds(LOOK_AGAIN_NS));
                 false

@@ -5,6 +5,7 @@ use crate::bus::Bus;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use axiom_adxl345::{Adxl345, Range};
+use axiom_chips::{Bme280, Dps310, Lsm303Accel, Lsm303Magn};
 use axiom_iio::Sensor;
 use axiom_iio::lm75::Lm75;
 use axiom_runtime::warn;
@@ -18,6 +19,10 @@ type Make = fn(u8) -> Box<dyn Sensor<Bus>>;
 const KNOWN: &[(&str, u8, Make)] = &[
     ("adxl345", axiom_adxl345::ADDRESS, |address| Box::new(Adxl345::new(address, Range::G16))),
     ("lm75", 0x48, |address| Box::new(Lm75::new(address))),
+    ("bme280", 0x76, |address| Box::new(Bme280::new(address))),
+    ("dps310", 0x77, |address| Box::new(Dps310::new(address))),
+    ("lsm303dlhc_magn", Lsm303Magn::ADDRESS, |_| Box::new(Lsm303Magn)),
+    ("lsm303dlhc_accel", Lsm303Accel::ADDRESS, |_| Box::new(Lsm303Accel)),
 ];
 
 fn address(text: &str) -> Option<u8> {
