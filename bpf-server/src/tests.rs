@@ -108,7 +108,7 @@ impl Server for Peer {
         self.frame.is_some()
     }
     fn open_point(&mut self, name: &str) -> bool {
-        ["timer/", "gpio/pl061/", "pwm/soft-pwm/"].iter().any(|p| name.starts_with(p))
+        ["timer/", "gpio/pl061/", "gpio/rp1/", "pwm/soft-pwm/"].iter().any(|p| name.starts_with(p))
     }
     fn point_changed(&mut self, name: &str, _: PointId, programs: usize) {
         self.changes.push((name.into(), programs));
@@ -582,6 +582,7 @@ fn pin_rights() -> Rights {
             grants("limit_switch", &[4], &[]),
             grants("greedy", &[5], &[]),
             grants("speed_limit", &[], &[]),
+            grants("oscillator", &[], &[17]),
         ],
         gpio_chips: vec!["pl061".into()],
         pwm_chips: vec!["soft-pwm".into()],
@@ -632,7 +633,7 @@ fn the_samples_are_accepted_and_the_bad_ones_refused_with_their_lines() {
         }
         let mut request = load(Source::Uploaded);
         let blob = format!("{name}.o");
-        if ["button_led", "limit_switch", "greedy", "speed_limit"].contains(&name.as_str()) {
+        if ["button_led", "limit_switch", "greedy", "speed_limit", "oscillator"].contains(&name.as_str()) {
             // What a client sends has no rights to lines, whatever its names.
             let (why, text) = refused(&mut l, &request);
             assert_eq!(why, Refusal::NotGranted, "{text}");

@@ -42,7 +42,8 @@ pub fn verify(
 ) -> Result<Proof, String> {
     let lines = Source { object, program };
     let input = verifier::Program { insns: &program.insns, lines: Some(&lines) };
-    let limits = verifier::Limits::default();
+    let limits =
+        verifier::Limits { instructions: ctx.kind.max_instructions(), ..verifier::Limits::default() };
     let env = verifier::Env { maps, contents, ctx, helpers: Some(ctx.kind.helpers()), limits };
     match verifier.verify(&input, &env) {
         Ok(accepted) => Ok(Proof {

@@ -44,6 +44,15 @@ impl ProgramKind {
         }
     }
 
+    /// The most instructions that a program of this kind may execute. Programs on lines share a server with the one that stops
+    /// the motors: none of them may keep it waiting for long.
+    pub const fn max_instructions(self) -> u64 {
+        match self {
+            ProgramKind::Iio | ProgramKind::Timer => 1_000_000,
+            ProgramKind::Gpio | ProgramKind::Pwm => 20_000,
+        }
+    }
+
     /// The helpers that its hosting server serves.
     pub const fn helpers(self) -> &'static [u32] {
         match self {

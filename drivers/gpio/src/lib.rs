@@ -11,6 +11,7 @@ extern crate std;
 
 mod board;
 mod hal;
+mod storm;
 #[cfg(test)]
 mod tests;
 mod watchers;
@@ -18,6 +19,7 @@ mod watchers;
 pub use axiom_proto::gpio::{Channel, Edges, FULL_DUTY, Grants, Line, Motor, Refusal};
 pub use board::{Board, SoftPwm, Stop, Update};
 pub use hal::{Duty, Pin};
+pub use storm::Storm;
 pub use watchers::{PER_CLIENT, Watchers};
 
 /// A device's registers.

@@ -300,6 +300,35 @@ fn clients_are_told_what_they_asked_for_and_one_cannot_take_all_room() {
     assert!(!w.has_room(3, other) && w.has_room(3, LED) && w.has_room(1, other));
 }
 
+#[test]
+fn too_many_edges_silence_those_who_made_them_until_it_is_calm() {
+    let (mut b, chip) = board(Stop::Clear);
+    let mut w = watchers();
+    let (loud, quiet) = (LED, Line { chip: 0, line: 4 });
+    w.subscribe(&mut b, 1, loud, Edges::Both, 10);
+    w.subscribe(&mut b, 1, quiet, Edges::Both, 11);
+    let mut storm = Storm::new(1000, 80);
+    // As many as allowed, window after window.
+    for window in 0..5 {
+        assert!((0..80).all(|i| !storm.edge(loud, window * 1000 + 5000 + i)));
+    }
+    let mut over = false;
+    for i in 0..81 {
+        over = storm.edge(if i % 20 == 0 { quiet } else { loud }, 20_000 + i);
+    }
+    assert!(over);
+    let lines: std::vec::Vec<Line> = storm.loud(20_100).collect();
+    assert_eq!(lines, [loud], "a line with few edges goes on");
+    lines.into_iter().for_each(|l| w.silence(&mut b, l));
+    assert_eq!((chip.0.borrow().watched[2], chip.0.borrow().watched[4]), (None, Some(Edges::Both)));
+    assert!(!storm.edge(quiet, 20_101), "the count began anew");
+    // Nobody wakes it by attaching something else.
+    w.subscribe(&mut b, 2, loud, Edges::Rising, 12);
+    assert_eq!(chip.0.borrow().watched[2], None);
+    w.calm(&mut b);
+    assert_eq!(chip.0.borrow().watched[2], Some(Edges::Both));
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Try {
     Set(u8, u8, bool),

@@ -38,6 +38,8 @@ pub struct Watchers<P, N> {
     edges: Vec<EdgePoint<P>>,
     duties: Vec<DutyPoint<P>>,
     subscriptions: Vec<Subscription<N>>,
+    /// Lines that are not watched for a while.
+    silenced: Vec<Line>,
 }
 
 fn counts(edges: Edges, rising: bool) -> bool {
@@ -47,7 +49,8 @@ fn counts(edges: Edges, rising: bool) -> bool {
 impl<P: Copy, N: Copy> Watchers<P, N> {
     /// Nobody yet; chips by number.
     pub fn new(gpio_chips: Vec<String>, pwm_chips: Vec<String>) -> Self {
-        Watchers { gpio_chips, pwm_chips, edges: Vec::new(), duties: Vec::new(), subscriptions: Vec::new() }
+        let (edges, duties, subscriptions, silenced) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Watchers { gpio_chips, pwm_chips, edges, duties, subscriptions, silenced }
     }
 
     /// The chip watches a line for everybody who wants its edges. A line that is not there is watched for nobody.
@@ -55,7 +58,23 @@ impl<P: Copy, N: Copy> Watchers<P, N> {
         let points = self.edges.iter().filter(|p| p.line == line && p.programs > 0).map(|p| p.edges);
         let clients = self.subscriptions.iter().filter(|s| s.line == line).map(|s| s.edges);
         let all = points.chain(clients).reduce(|a, b| if a == b { a } else { Edges::Both });
+        let all = all.filter(|_| !self.silenced.contains(&line));
         let _ = board.watch(line, all);
+    }
+
+    /// From now on nobody sees edges of the line, whatever is attached meanwhile; until [`Watchers::calm`].
+    pub fn silence(&mut self, board: &mut Board, line: Line) {
+        if !self.silenced.contains(&line) {
+            self.silenced.push(line);
+            self.watch(board, line);
+        }
+    }
+
+    /// All lines are watched again as they should be.
+    pub fn calm(&mut self, board: &mut Board) {
+        for line in core::mem::take(&mut self.silenced) {
+            self.watch(board, line);
+        }
     }
 
     /// Whether a client may have one more subscription, or another one to this line.

@@ -306,6 +306,9 @@ impl Demo {
                 started && done.is_ok() && duty == Some(applied),
             );
         }
+        if let Some(led) = self.rt.arg_number("storm") {
+            self.storm(led as u8);
+        }
         plain!(">> the motor runs into its limit switch: line {limit} of {} high", self.chip);
         let Some(seen) = self.wait_for(stop.id, 1) else { return };
         self.check("edge 1: the program has stopped the motors", seen.result == 0);
@@ -321,6 +324,20 @@ impl Demo {
         self.sleep(100);
         self.try_everything(enable, speed, greedy.id, button);
         self.rearm(enable, speed);
+    }
+
+    /// A program that answers every edge of a line with another one.
+    fn storm(&mut self, line: u8) {
+        self.load("oscillator.o", &format!("gpio/{}/{line}/both", self.chip), [None; 4]);
+        let line = Line { chip: 0, line };
+        let started = self.lines.set(line, true).is_ok();
+        self.sleep(500);
+        match self.lines.get(line) {
+            Ok((_, edges)) => {
+                self.check(&format!("a storm on line {}: {edges} edges", line.line), started && edges > 200)
+            }
+            Err(_) => self.wrong("the server of lines does not answer"),
+        }
     }
 
     fn stands(&mut self, enable: Line, speed: Channel) {

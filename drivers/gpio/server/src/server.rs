@@ -7,18 +7,24 @@ use alloc::vec;
 use alloc::vec::Vec;
 use axiom_bpf_host::system::{Frames, Points};
 use axiom_bpf_host::{Clock, Host, PointId};
-use axiom_gpio::{Board, Edges, FULL_DUTY, Grants, Line, Stop, Watchers};
+use axiom_gpio::{Board, Edges, FULL_DUTY, Grants, Line, Stop, Storm, Watchers};
 use axiom_runtime::proto::env::slot;
 use axiom_runtime::proto::gpio::{self, LINES, Refusal, Reply as Answer, Request};
 use axiom_runtime::proto::{Error, bpf_host};
 use axiom_runtime::sel4::{CPtr, MessageInfo, stubs};
-use axiom_runtime::{CNode, Incoming, Reply, Runtime, Service, Slots, info, serve, time, warn};
+use axiom_runtime::{CNode, Incoming, Reply, Runtime, Service, Slots, Timer, info, serve, time, warn};
 use core::cell::RefCell;
 
 axiom_runtime::entry!(main);
 
 /// Subscriptions of all clients together.
 const SUBSCRIPTIONS: u64 = 32;
+
+/// More edges than this, of all lines together, in a window are a storm: they would use up the server's time.
+const STORM_EDGES: u32 = 200;
+const STORM_WINDOW_NS: u64 = 10_000_000;
+/// How long the lines that made it are left alone.
+const SILENCE_NS: u64 = 100_000_000;
 
 /// What a program on an edge gets.
 #[repr(C)]
@@ -53,6 +59,10 @@ struct Server {
     free: Vec<CPtr>,
     irqs: Vec<Irq>,
     soft: Option<SoftTimer>,
+    storm: Storm,
+    /// When silenced lines are watched again, nanoseconds; and the timer for it, if the manifest gives one for that.
+    calm_at: Option<u64>,
+    calm: Option<Timer>,
     clock: Clock,
     refill_at: u64,
     /// Edges by chip and line.
@@ -101,9 +111,33 @@ impl Server {
             stubs::nb_send(notification, MessageInfo::new(0, 0, 0, 0), [0; 4]);
         }
         self.frames.ring(self.host.take_produced());
+        if self.storm.edge(line, timestamp) {
+            self.silence(timestamp);
+        }
         if self.crash_at.is_some_and(|n| self.edges.iter().flatten().sum::<u64>() >= n) {
             // SAFETY: none: this is the fault that the manifest asks for.
             unsafe { core::ptr::null_mut::<u32>().write_volatile(1) };
+        }
+    }
+
+    /// Too many edges: those who made them are left alone for a while.
+    #[cold]
+    fn silence(&mut self, now: u64) {
+        let hands = self.hands.clone();
+        let board = &mut hands.borrow_mut().board;
+        for line in self.storm.loud(now) {
+            self.watchers.silence(board, line);
+            let chip = self.rt.env().gpio_chips.get(line.chip as usize).map_or("?", |c| c.as_str());
+            warn!(
+                "line {} of {chip} has too many edges: it is not watched for {} ms",
+                line.line,
+                SILENCE_NS / 1_000_000
+            );
+        }
+        self.calm_at = Some(now + SILENCE_NS);
+        let until = time::ticks() + time::from_nanoseconds(SILENCE_NS);
+        if self.calm.is_some_and(|timer| timer.arm(until, 0).is_err()) {
+            warn!("the timer that ends the silence could not be armed: the next event ends it");
         }
     }
 
@@ -272,6 +306,10 @@ impl Service for Server {
                 self.irqs[i].served();
             }
         }
+        if self.calm_at.is_some_and(|at| self.clock.now() >= at) {
+            self.calm_at = None;
+            self.watchers.calm(&mut self.hands.borrow_mut().board);
+        }
         if let Some(next) = self.soft.as_ref().filter(|s| bits & s.bit != 0).and_then(|s| s.next)
             && time::ticks() >= next
         {
@@ -306,7 +344,17 @@ fn main(rt: Runtime) -> ! {
         watchers: Watchers::new(env.gpio_chips.clone(), env.pwm_chips.clone()),
         free,
         irqs: found.irqs,
+        // The last timer, if it is not the software PWM's.
+        calm: rt
+            .env()
+            .timers
+            .len()
+            .checked_sub(1)
+            .filter(|i| *i > 0 || found.soft.is_none())
+            .and_then(|i| Some(rt.timer(i)?.0)),
         soft: found.soft,
+        storm: Storm::new(STORM_WINDOW_NS, STORM_EDGES),
+        calm_at: None,
         clock,
         refill_at: 0,
         edges: vec![[0; LINES as usize]; env.gpio_chips.len()],
