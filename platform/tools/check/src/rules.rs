@@ -115,6 +115,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("drivers/iio/server", Server),
     ("drivers/timer", Server),
     ("drivers/gpio/server", Server),
+    ("drivers/bus/dw-spi/selftest", Server),
     ("drivers/rp1/server", Server),
     ("drivers/watchdog/server", Server),
     ("drivers/rp1/client", ServerLibrary),
