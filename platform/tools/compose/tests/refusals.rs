@@ -235,3 +235,20 @@ pwm = [{ chip = "pwm", channel = 1 }]
         [("mode".to_owned(), "fast".to_owned()), ("rate".to_owned(), "1".to_owned())]
     );
 }
+
+#[test]
+fn a_section_table_that_nobody_maps_leaves_no_trace() {
+    // The first segment holds the file's header, as linkers like it.
+    let mut image = elf(183, 2, 0x20_0000 + 120, &[CODE]);
+    let size = image.len() as u64;
+    image[64 + 8..64 + 16].copy_from_slice(&0u64.to_le_bytes());
+    for at in [64 + 32, 64 + 40] {
+        image[at..at + 8].copy_from_slice(&size.to_le_bytes());
+    }
+    let mut other = image.clone();
+    other[0x28] = 0x77;
+    other[0x3c] = 9;
+    let read = |bytes: &[u8]| axiom_compose::image::read(bytes, 0x20_0000..0x30_0000).unwrap();
+    assert_eq!(read(&image), read(&other));
+    assert_eq!(read(&image).segments[0].bytes[..0x28], image[..0x28]);
+}
