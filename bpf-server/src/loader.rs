@@ -764,7 +764,7 @@ fn fill<P: Platform>(
     let base = platform.map(memory, 0, loaded.code_pages)?;
     // SAFETY: fresh pages of this program, at least code_bytes, mapped writable here until `seal`.
     unsafe { core::ptr::copy_nonoverlapping(code.as_ptr(), base, loaded.code_bytes as usize) };
-    platform.seal(memory, 0, loaded.code_pages).then_some(())
+    platform.seal(memory, 0, loaded.code_pages, loaded.code_bytes as usize).then_some(())
 }
 
 fn check(reply: Option<bpf_host::Reply>, point: &str) -> Result<(), Failure> {

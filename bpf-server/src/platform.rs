@@ -44,8 +44,9 @@ pub trait Platform {
     fn allocate(&mut self, pages: u32) -> Option<Self::Memory>;
     /// Maps frames in a row in this server, read-write. Only for pages that are not mapped here yet.
     fn map(&mut self, memory: &mut Self::Memory, first: u32, pages: u32) -> Option<*mut u8>;
-    /// Ends this server's mapping of code pages for good, and makes what was written visible to instruction fetch.
-    fn seal(&mut self, memory: &mut Self::Memory, first: u32, pages: u32) -> bool;
+    /// Ends this server's mapping of code pages for good, and makes what was written, `bytes` from the start, visible to
+    /// instruction fetch.
+    fn seal(&mut self, memory: &mut Self::Memory, first: u32, pages: u32, bytes: usize) -> bool;
     /// Revokes and frees everything.
     fn free(&mut self, memory: Self::Memory);
     /// Calls a host, passing a frame along.

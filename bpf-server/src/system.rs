@@ -11,7 +11,7 @@ use axiom_runtime::proto::env::{NOTIFIED, slot};
 use axiom_runtime::sel4::{CPtr, CapRights};
 use axiom_runtime::{
     Buffer, CNode, Endpoint, Frame, Incoming, Pages, Reply, Runtime, Service, Slots, Trace, Untyped,
-    call_with_cap, info, serve, time, warn,
+    call_with_cap, code, info, serve, time, warn,
 };
 
 axiom_runtime::entry!(main);
@@ -28,6 +28,8 @@ pub struct Memory {
     bits: usize,
     frames: CPtr,
     pages: u32,
+    /// Code: first page, number of pages, and their capabilities, which have read rights only.
+    sealed: Option<(u32, u32, CPtr)>,
     mapped: Vec<(u64, usize)>,
 }
 
@@ -88,8 +90,15 @@ impl System {
 }
 
 impl Memory {
+    fn is_sealed(&self, page: u32) -> bool {
+        self.sealed.is_some_and(|(first, pages, _)| page >= first && page - first < pages)
+    }
+
     fn frame(&self, page: u32) -> Frame {
-        Frame(CPtr(self.frames.0 + page as u64))
+        match self.sealed {
+            Some((first, _, row)) if self.is_sealed(page) => Frame(CPtr(row.0 + (page - first) as u64)),
+            _ => Frame(CPtr(self.frames.0 + page as u64)),
+        }
     }
 }
 
@@ -119,7 +128,7 @@ impl Platform for System {
             self.pool.give(untyped, bits);
             return None;
         }
-        Some(Memory { untyped, bits, frames, pages, mapped: Vec::new() })
+        Some(Memory { untyped, bits, frames, pages, sealed: None, mapped: Vec::new() })
     }
 
     fn map(&mut self, memory: &mut Memory, first: u32, pages: u32) -> Option<*mut u8> {
@@ -134,23 +143,23 @@ impl Platform for System {
         Some(address as *mut u8)
     }
 
-    fn seal(&mut self, memory: &mut Memory, first: u32, pages: u32) -> bool {
+    fn seal(&mut self, memory: &mut Memory, first: u32, pages: u32, bytes: usize) -> bool {
         // The code was mapped last.
         let Some((address, count)) = memory.mapped.pop() else { return false };
-        for page in first..first + pages {
-            let frame = memory.frame(page);
-            // From here on this server has no writable capability either: only a read-only copy stays.
-            let sealed = frame.unify_instruction(0, PAGE).is_ok()
-                && CNode::OWN.delete(self.lent).is_ok()
-                && CNode::OWN.copy(self.lent, frame.0, CapRights::READ).is_ok()
-                && CNode::OWN.delete(frame.0).is_ok()
-                && CNode::OWN.move_to(frame.0, self.lent).is_ok();
-            if !sealed {
-                return false;
-            }
+        let Some(row) = self.row(pages) else { return false };
+        // SAFETY: mapped here, page after page, until the deletions below.
+        unsafe { code::publish(address as *const u8, bytes.min(count * PAGE as usize)) };
+        let mut sealed = true;
+        for i in 0..pages {
+            let frame = memory.frame(first + i).0;
+            // From here on this server has no writable capability either: only a read-only copy stays. The mapping goes
+            // with the capability that made it.
+            sealed &= CNode::OWN.copy(CPtr(row.0 + i as u64), frame, CapRights::READ).is_ok()
+                && CNode::OWN.delete(frame).is_ok();
         }
+        memory.sealed = Some((first, pages, row));
         self.pages.give(address, count);
-        true
+        sealed
     }
 
     fn free(&mut self, memory: Memory) {
@@ -163,6 +172,9 @@ impl Platform for System {
             return;
         }
         self.rows.push((memory.frames, memory.pages));
+        if let Some((_, pages, row)) = memory.sealed {
+            self.rows.push((row, pages));
+        }
         self.pool.give(memory.untyped, memory.bits);
     }
 
@@ -174,8 +186,8 @@ impl Platform for System {
     ) -> Option<bpf_host::Reply> {
         let endpoint = self.hosts.get(host.0)?.1;
         let cap = match frame {
-            // Sealed code has read rights only: it goes as it is, like what may be written.
-            Some((memory, page, _)) if memory.mapped.is_empty() => Some(memory.frame(page).0),
+            // Sealed code has read rights only: it goes as it is.
+            Some((memory, page, Access::Read)) if memory.is_sealed(page) => Some(memory.frame(page).0),
             Some((memory, page, access)) => Some(self.lend(memory.frame(page).0, access)?),
             None => None,
         };

@@ -229,7 +229,7 @@ impl Platform for Fake {
         memory.mapped.push((p.cast(), bytes));
         Some(p.cast())
     }
-    fn seal(&mut self, memory: &mut Memory, _: u32, _: u32) -> bool {
+    fn seal(&mut self, memory: &mut Memory, _: u32, _: u32, _: usize) -> bool {
         let (p, n) = memory.mapped.pop().unwrap();
         // SAFETY: mapped above.
         unsafe { libc::munmap(p.cast(), n) };

@@ -37,7 +37,7 @@ pub struct ProgramId(pub u32);
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Source<'a> {
     /// Here.
-    Inline(&'a [u8]),
+    Inline(#[serde(serialize_with = "crate::wire::bytes")] &'a [u8]),
     /// Uploaded before by this client.
     Uploaded,
     /// A blob that the manifest gave to bpf-server.
@@ -61,6 +61,7 @@ pub enum Request<'a> {
         /// Where.
         offset: u32,
         /// At most [`MAX_INLINE`].
+        #[serde(serialize_with = "crate::wire::bytes")]
         bytes: &'a [u8],
     },
     /// Reads, verifies, compiles and places a program; attaches it if told to. Answered by [`Reply::Loaded`].
@@ -110,6 +111,7 @@ pub enum Request<'a> {
         /// The map's name.
         map: &'a str,
         /// The key.
+        #[serde(serialize_with = "crate::wire::bytes")]
         key: &'a [u8],
     },
     /// A frame of a ring buffer of the program, to map and consume. Answered by [`Reply::Frame`] with a capability.
@@ -224,7 +226,7 @@ pub enum Reply<'a> {
     /// Part of a text; shorter than asked for means that it ends here.
     Text(&'a str),
     /// A map's value.
-    Value(&'a [u8]),
+    Value(#[serde(serialize_with = "crate::wire::bytes")] &'a [u8]),
     /// A frame; the capability came with the message.
     Frame {
         /// Pages of the whole map.

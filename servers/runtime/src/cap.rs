@@ -1,6 +1,6 @@
 //! Typed capabilities: a slot of this server's CNode and the operations of what lies there.
 
-use crate::ipc::{buffer, set_cap};
+use crate::ipc::{self, buffer, set_cap};
 use axiom_proto::env::slot;
 use sel4_sys::object::{kind, vm_attributes};
 use sel4_sys::{CPtr, CapRights, Error, MessageInfo, ext, label, stubs};
@@ -122,7 +122,11 @@ impl CNode {
     }
     /// Moves.
     pub fn move_to(self, to: CPtr, from: CPtr) -> Done {
-        done(invoke(self.0, label::CNODE_MOVE, &[to.0, 64, from.0, 64], &[CNode::OWN.0]))
+        done(invoke(self.0, label::CNODE_MOVE, &[to.0, 64, from.0, 64], &[CNode::OWN.0]))?;
+        if from.0 == slot::RECEIVED {
+            ipc::set_received(false);
+        }
+        Ok(())
     }
     /// Empties a slot.
     pub fn delete(self, at: CPtr) -> Done {

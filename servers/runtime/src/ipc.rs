@@ -3,7 +3,7 @@
 use axiom_proto::env::slot;
 use axiom_proto::{Error, LABEL_OK, wire};
 use core::mem::MaybeUninit;
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use sel4_sys::{CPtr, IpcBuffer, MessageInfo, stubs};
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +45,17 @@ pub(crate) fn fast_registers() -> [u64; 4] {
         let m = &raw const (*buffer()).msg;
         [(*m)[0], (*m)[1], (*m)[2], (*m)[3]]
     }
+}
+
+/// Whether the capability that came with the request which is being served lies in the receive slot still.
+static RECEIVED: AtomicBool = AtomicBool::new(false);
+
+pub(crate) fn set_received(there: bool) {
+    RECEIVED.store(there, Ordering::Relaxed);
+}
+
+pub(crate) fn is_received() -> bool {
+    RECEIVED.load(Ordering::Relaxed)
 }
 
 /// Where a capability that comes with a message is put.
@@ -139,8 +150,12 @@ pub fn call_with_cap<'b, Q: Serialize + ?Sized, R: Deserialize<'b>>(
     let length = got.info.length();
     reply.take(got.mrs, length);
     let bytes = reply.bytes();
+    let came = got.info.extra_caps() > 0;
+    if came {
+        set_received(true);
+    }
     if got.info.label() == LABEL_OK {
-        return Ok((wire::decode(bytes)?, got.info.extra_caps() > 0));
+        return Ok((wire::decode(bytes)?, came));
     }
     Err(wire::decode::<Error>(bytes).unwrap_or(Error::Malformed))
 }

@@ -7,6 +7,7 @@
 extern crate alloc;
 
 pub mod cap;
+pub mod code;
 mod entry;
 mod heap;
 pub mod ipc;

@@ -121,11 +121,14 @@ pub fn serve(service: &mut impl Service) -> ! {
     }
 }
 
-/// A request with a capability: whatever is still in the receive slot afterwards is deleted, before the answer is made
+/// A request with a capability: if it is still in the receive slot afterwards, it is deleted, before the answer is made
 /// final (deleting is a system call, so the answer is kept aside meanwhile).
-#[cold]
 fn with_received(service: &mut impl Service, message: &Incoming<'_>) -> Reply {
+    ipc::set_received(true);
     let reply = service.request(message);
+    if !ipc::is_received() {
+        return reply;
+    }
     let mut kept = Buffer::new();
     let length = reply.info.length();
     kept.take(ipc::fast_registers(), length);
