@@ -6,8 +6,8 @@ use axiom_bpf_server::{Access, HostId, Loader, Platform, Rights, Stage, Token};
 use axiom_runtime::proto::Error;
 use axiom_runtime::proto::bpf::{self, Refusal, Reply as Answer};
 use axiom_runtime::proto::bpf_host;
+use axiom_runtime::proto::env::NOTIFIED;
 use axiom_runtime::proto::env::PEER_RESTARTED;
-use axiom_runtime::proto::env::{NOTIFIED, slot};
 use axiom_runtime::sel4::{CPtr, CapRights};
 use axiom_runtime::{
     Buffer, CNode, Endpoint, Frame, Incoming, Pages, Reply, Runtime, Service, Slots, Trace, Untyped,
@@ -31,6 +31,8 @@ pub struct Memory {
     /// Code: first page, number of pages, and their capabilities, which have read rights only.
     sealed: Option<(u32, u32, CPtr)>,
     mapped: Vec<(u64, usize)>,
+    /// Mapped already, from the first page, when the memory was made.
+    ready: Option<(u64, u32)>,
 }
 
 /// The system as bpf-server has it.
@@ -45,6 +47,8 @@ pub struct System {
     trace: Option<Trace>,
     /// Holds a capability with fewer rights while it is sent.
     lent: CPtr,
+    /// One page, made and mapped ahead: most programs without maps need no more.
+    spare: Option<Memory>,
 }
 
 impl System {
@@ -68,6 +72,7 @@ impl System {
             hosts,
             trace: rt.trace(),
             lent,
+            spare: None,
         })
     }
 
@@ -76,6 +81,64 @@ impl System {
             return Some(self.rows.swap_remove(at).0);
         }
         self.slots.take_row(pages as u64)
+    }
+
+    fn make(&mut self, pages: u32) -> Option<Memory> {
+        let bits = 12 + pages.next_power_of_two().trailing_zeros() as usize;
+        let frames = self.row(pages)?;
+        let Some(untyped) = self.pool.take(bits, &mut self.slots) else {
+            self.rows.push((frames, pages));
+            return None;
+        };
+        if Untyped(untyped).frames(frames, pages as u64).is_err() {
+            self.rows.push((frames, pages));
+            self.pool.give(untyped, bits);
+            return None;
+        }
+        Some(Memory {
+            untyped,
+            bits,
+            frames,
+            pages,
+            sealed: None,
+            mapped: Vec::with_capacity(1),
+            ready: None,
+        })
+    }
+
+    /// Makes the spare page, if there is none. Without one, loads take a little longer; nothing else depends on it.
+    fn prepare(&mut self) {
+        if self.spare.is_some() {
+            return;
+        }
+        let Some(mut memory) = self.make(1) else { return };
+        match self.map(&mut memory, 0, 1) {
+            Some(at) => {
+                memory.mapped.clear();
+                memory.ready = Some((at as u64, 1));
+                self.spare = Some(memory);
+            }
+            None => self.release(memory),
+        }
+    }
+
+    /// Takes memory back from everybody: here, the host, whoever consumes a ring.
+    fn release(&mut self, memory: Memory) {
+        for (address, count) in &memory.mapped {
+            self.pages.give(*address, *count);
+        }
+        if let Some((address, count)) = memory.ready {
+            self.pages.give(address, count as usize);
+        }
+        if CNode::OWN.revoke(memory.untyped).is_err() {
+            warn!("a program's memory could not be revoked; it stays taken");
+            return;
+        }
+        self.rows.push((memory.frames, memory.pages));
+        if let Some((_, pages, row)) = memory.sealed {
+            self.rows.push((row, pages));
+        }
+        self.pool.give(memory.untyped, memory.bits);
     }
 
     /// A capability for a frame with these rights; one with fewer rights than ours lies in the `lent` slot.
@@ -117,21 +180,27 @@ impl Platform for System {
     }
 
     fn allocate(&mut self, pages: u32) -> Option<Memory> {
-        let bits = 12 + pages.next_power_of_two().trailing_zeros() as usize;
-        let frames = self.row(pages)?;
-        let Some(untyped) = self.pool.take(bits, &mut self.slots) else {
-            self.rows.push((frames, pages));
-            return None;
-        };
-        if Untyped(untyped).frames(frames, pages as u64).is_err() {
-            self.rows.push((frames, pages));
-            self.pool.give(untyped, bits);
-            return None;
+        if pages == 1
+            && let Some(spare) = self.spare.take()
+        {
+            return Some(spare);
         }
-        Some(Memory { untyped, bits, frames, pages, sealed: None, mapped: Vec::new() })
+        if let Some(memory) = self.make(pages) {
+            return Some(memory);
+        }
+        // The last page that there is may be the one kept ready.
+        let spare = self.spare.take()?;
+        self.release(spare);
+        self.make(pages)
     }
 
     fn map(&mut self, memory: &mut Memory, first: u32, pages: u32) -> Option<*mut u8> {
+        if first == 0
+            && let Some((address, count)) = memory.ready.take_if(|r| r.1 == pages)
+        {
+            memory.mapped.push((address, count as usize));
+            return Some(address as *mut u8);
+        }
         let address = self.pages.take(pages as usize)?;
         for i in 0..pages {
             if memory.frame(first + i).map_data(address + i as u64 * PAGE, true).is_err() {
@@ -163,19 +232,8 @@ impl Platform for System {
     }
 
     fn free(&mut self, memory: Memory) {
-        for (address, count) in &memory.mapped {
-            self.pages.give(*address, *count);
-        }
-        // Everywhere: here, in the host, with whoever consumes a ring.
-        if CNode::OWN.revoke(memory.untyped).is_err() {
-            warn!("a program's memory could not be revoked; it stays taken");
-            return;
-        }
-        self.rows.push((memory.frames, memory.pages));
-        if let Some((_, pages, row)) = memory.sealed {
-            self.rows.push((row, pages));
-        }
-        self.pool.give(memory.untyped, memory.bits);
+        self.release(memory);
+        self.prepare();
     }
 
     fn call_host(
@@ -197,7 +255,7 @@ impl Platform for System {
 
     fn take_token(&mut self) -> Option<Token> {
         let kept = self.slots.take()?;
-        if CNode::OWN.move_to(kept, CPtr(slot::RECEIVED)).is_ok() {
+        if CNode::OWN.move_to(kept, axiom_runtime::ipc::received()).is_ok() {
             return Some(Token(kept.0));
         }
         self.slots.give(kept);
@@ -297,6 +355,7 @@ fn main(rt: Runtime) -> ! {
         pwm_chips: env.pwm_chips.clone(),
     });
     loader.check_hosts();
+    loader.platform().prepare();
     rt.ready();
     serve(&mut Server { loader })
 }

@@ -9,9 +9,9 @@ use alloc::string::String;
 use axiom_runtime::proto::bpf::{
     INTERFACE, Info, MAX_INLINE, ProgramId, Refusal, Reply, Request, Setting, Source, Stages,
 };
-use axiom_runtime::proto::{Error, env::slot};
+use axiom_runtime::proto::Error;
 use axiom_runtime::sel4::CPtr;
-use axiom_runtime::{Buffer, CNode, Endpoint, call, call_with_cap};
+use axiom_runtime::{Buffer, CNode, Endpoint, call, call_with_cap, ipc};
 
 /// A client of bpf-server.
 #[derive(Clone, Copy)]
@@ -178,6 +178,6 @@ impl BpfServer {
         let mut buffer = Buffer::new();
         let (reply, came) = call_with_cap::<_, Reply>(self.0, INTERFACE, &request, None, &mut buffer).ok()?;
         let Reply::Frame { pages, writable } = reply else { return None };
-        (came && CNode::OWN.move_to(to, CPtr(slot::RECEIVED)).is_ok()).then_some((pages, writable))
+        (came && CNode::OWN.move_to(to, ipc::received()).is_ok()).then_some((pages, writable))
     }
 }

@@ -6,9 +6,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 use axiom_proto::Error;
 use axiom_proto::bpf_host::{CODE_PAGES, CODE_WINDOW, MAP_PAGES, MAP_SLOTS, MAP_WINDOW, Request};
-use axiom_proto::env::slot;
 use axiom_runtime::sel4::CPtr;
-use axiom_runtime::{CNode, Frame, Incoming, Notification, Reply, Slots};
+use axiom_runtime::{CNode, Frame, Incoming, Notification, Reply, Slots, ipc};
 
 const PAGE: usize = 4096;
 
@@ -79,16 +78,12 @@ impl Frames {
         Reply::error(Error::NoSuchInterface)
     }
 
-    /// Moves the capability that came with the message to a slot of its own, if `accept` takes it.
+    /// Keeps the capability that came with the message, if `accept` takes it; else it is deleted with the message.
     fn keep(&mut self, accept: impl FnOnce(CPtr) -> bool) -> Option<CPtr> {
-        let to = self.slots.take()?;
-        let moved = CNode::OWN.move_to(to, CPtr(slot::RECEIVED)).is_ok();
-        if moved && accept(to) {
-            return Some(to);
+        if !accept(ipc::received()) {
+            return None;
         }
-        let _ = CNode::OWN.delete(to);
-        self.slots.give(to);
-        None
+        ipc::take_received(&mut self.slots)
     }
 
     fn drop_frame(&mut self, at: Option<CPtr>) {

@@ -56,11 +56,29 @@ impl Insn {
 /// Decodes a byte string of whole slots; `None` if the length is not a multiple of 8.
 #[cfg(feature = "alloc")]
 pub fn decode_all(bytes: &[u8]) -> Option<alloc::vec::Vec<Insn>> {
-    let chunks = bytes.chunks_exact(8);
-    if !chunks.remainder().is_empty() {
+    if !bytes.len().is_multiple_of(8) {
         return None;
     }
-    Some(chunks.map(|c| Insn::from_bytes([c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7]])).collect())
+    let mut insns = alloc::vec::Vec::with_capacity(bytes.len() / 8);
+    decode_into(bytes, &mut insns);
+    Some(insns)
+}
+
+/// Decodes whole slots and appends them; bytes behind the last whole one are left out.
+#[cfg(feature = "alloc")]
+pub fn decode_into(bytes: &[u8], insns: &mut alloc::vec::Vec<Insn>) {
+    /// Slots are read from here, where they are aligned, so that each is one load.
+    #[repr(align(8))]
+    struct Aligned([u8; 512]);
+    let mut aligned = Aligned([0; 512]);
+    for block in bytes.chunks(512) {
+        let here = &mut aligned.0[..block.len()];
+        here.copy_from_slice(block);
+        insns.extend(aligned.0[..block.len()].as_chunks::<8>().0.iter().map(|c| {
+            let w = u64::from_le_bytes(*c);
+            Insn { op: w as u8, regs: (w >> 8) as u8, off: (w >> 16) as i16, imm: (w >> 32) as i32 }
+        }));
+    }
 }
 
 /// Pseudo sources of a wide load (`lddw`).

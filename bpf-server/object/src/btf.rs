@@ -30,6 +30,8 @@ pub(crate) struct Btf<'a> {
     strings: Part<'a>,
     /// Offset of each type, from type 1.
     offsets: Vec<u32>,
+    /// The types that list a section's variables.
+    sections: Vec<u32>,
 }
 
 #[derive(Clone, Copy)]
@@ -45,28 +47,30 @@ struct Type<'a> {
 impl<'a> Btf<'a> {
     pub(crate) fn parse(section: Part<'a>) -> Result<Btf<'a>, Error> {
         let (types, strings) = header(section)?;
-        let mut offsets = Vec::new();
+        // No type takes fewer than 12 bytes; most take 12 to 28.
+        let mut offsets = Vec::with_capacity(types.len() / 16);
+        let mut sections = Vec::new();
         let mut at = 0;
         while at < types.len() {
             offsets.push(at as u32);
             let info = types.u32(at + 4)?;
-            let count = (info & 0xffff) as usize;
+            let (kind, count) = (info >> 24 & 31, (info & 0xffff) as usize);
+            if kind == KIND_DATASEC {
+                sections.push(offsets.len() as u32);
+            }
             at += 12
-                + match info >> 24 & 31 {
+                + match kind {
                     KIND_INT | KIND_VAR | KIND_DECL_TAG => 4,
                     KIND_ARRAY => 12,
                     KIND_STRUCT | KIND_UNION | KIND_DATASEC | KIND_ENUM64 => count * 12,
                     KIND_ENUM | KIND_FUNC_PROTO => count * 8,
                     0 | 20.. => {
-                        return Err(Error::new(
-                            types.at + at,
-                            format!("BTF type kind {} is unknown", info >> 24 & 31),
-                        ));
+                        return Err(Error::new(types.at + at, format!("BTF type kind {kind} is unknown")));
                     }
                     _ => 0,
                 };
         }
-        Ok(Btf { types, strings, offsets })
+        Ok(Btf { types, strings, offsets, sections })
     }
 
     fn get(&self, id: u32) -> Result<Type<'a>, Error> {
@@ -75,13 +79,14 @@ impl<'a> Btf<'a> {
             return Err(Error::new(self.types.at, format!("BTF type {id} does not exist")));
         };
         let at = offset as usize;
-        let info = self.types.u32(at + 4)?;
+        let head = self.types.record::<12>(at, "a BTF type")?;
+        let info = head.u32(4);
         let rest = self.types.len().saturating_sub(at + 12);
         Ok(Type {
-            name: self.types.u32(at)?,
+            name: head.u32(0),
             kind: info >> 24 & 31,
             count: (info & 0xffff) as usize,
-            size_or_type: self.types.u32(at + 8)?,
+            size_or_type: head.u32(8),
             extra: self.types.slice(at + 12, rest, "a BTF type")?,
         })
     }
@@ -152,14 +157,14 @@ impl<'a> Btf<'a> {
     /// The shape of the map that the variable `name` in `.maps` declares.
     pub(crate) fn map(&self, name: &str) -> Result<MapDef, Error> {
         let mut declared = None;
-        'types: for id in 1..=self.offsets.len() as u32 {
+        'types: for &id in &self.sections {
             let t = self.get(id)?;
-            if t.kind != KIND_DATASEC || self.strings.text(t.name as usize)? != ".maps" {
+            if !self.strings.name(t.name as usize)?.is(".maps") {
                 continue;
             }
             for i in 0..t.count {
                 let var = self.get(t.extra.u32(i * 12)?)?;
-                if var.kind == KIND_VAR && self.strings.text(var.name as usize)? == name {
+                if var.kind == KIND_VAR && self.strings.name(var.name as usize)?.is(name) {
                     declared = Some(var.size_or_type);
                     break 'types;
                 }

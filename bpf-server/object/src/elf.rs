@@ -1,7 +1,7 @@
 //! The ELF container: header, sections, symbols.
 
 use crate::Error;
-use crate::reader::Part;
+use crate::reader::{Name, Part, Record};
 use alloc::format;
 use alloc::vec::Vec;
 
@@ -14,7 +14,7 @@ const EM_BPF: u16 = 247;
 
 #[derive(Clone, Copy)]
 pub(crate) struct Section<'a> {
-    pub(crate) name: &'a str,
+    pub(crate) name: Name<'a>,
     pub(crate) kind: u32,
     pub(crate) flags: u64,
     pub(crate) data: Part<'a>,
@@ -24,15 +24,21 @@ pub(crate) struct Section<'a> {
     pub(crate) info: u32,
 }
 
-impl Section<'_> {
+impl<'a> Section<'a> {
+    /// Its name as text.
+    pub(crate) fn text(&self) -> Result<&'a str, Error> {
+        self.name.text(self.data.at)
+    }
+
     pub(crate) fn is_code(&self) -> bool {
         self.flags & SHF_EXECINSTR != 0 && self.size > 0
     }
 }
 
 #[derive(Clone, Copy)]
-pub(crate) struct Symbol<'a> {
-    pub(crate) name: &'a str,
+pub(crate) struct Symbol {
+    /// Offset of its name: see [`Elf::name`].
+    pub(crate) name: u32,
     pub(crate) kind: u8,
     pub(crate) global: bool,
     pub(crate) section: u16,
@@ -49,20 +55,20 @@ pub(crate) struct Elf<'a> {
 impl<'a> Elf<'a> {
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Elf<'a>, Error> {
         let file = Part::new(bytes);
-        let ident = file.slice(0, 64, "the ELF header")?;
-        if ident.bytes[..4] != *b"\x7fELF" {
+        let head = file.record::<64>(0, "the ELF header")?;
+        if head.0[..4] != *b"\x7fELF" {
             return Err(Error::new(
                 0,
                 "this is not an ELF object: it does not start with 7f 45 4c 46".into(),
             ));
         }
-        if ident.bytes[4] != 2 || ident.bytes[5] != 1 {
+        if head.u8(4) != 2 || head.u8(5) != 1 {
             return Err(Error::new(
                 4,
                 "the object is not 64-bit little-endian: compile with clang -target bpf (or bpfel)".into(),
             ));
         }
-        let machine = file.u16(18)?;
+        let machine = head.u16(18);
         if machine != EM_BPF {
             return Err(Error::new(
                 18,
@@ -71,10 +77,10 @@ impl<'a> Elf<'a> {
                 ),
             ));
         }
-        let table_at = usize::try_from(file.u64(0x28)?).unwrap_or(usize::MAX);
-        let entry_size = file.u16(0x3a)? as usize;
-        let count = file.u16(0x3c)? as usize;
-        let names_index = file.u16(0x3e)? as usize;
+        let table_at = usize::try_from(head.u64(0x28)).unwrap_or(usize::MAX);
+        let entry_size = head.u16(0x3a) as usize;
+        let count = head.u16(0x3c) as usize;
+        let names_index = head.u16(0x3e) as usize;
         if entry_size != 64 {
             return Err(Error::new(0x3a, format!("section headers of {entry_size} bytes, not 64")));
         }
@@ -87,29 +93,25 @@ impl<'a> Elf<'a> {
                 ),
             ));
         }
-        let contents = |index: usize| -> Result<(Part<'a>, u64), Error> {
-            let h = table.slice(index * 64, 64, "a section header")?;
-            let (kind, offset, size) = (h.u32(4)?, h.u64(24)?, h.u64(32)?);
-            if kind == SHT_NOBITS || kind == 0 {
-                return Ok((file.slice(0, 0, "nothing")?, size));
+        let to = |v: u64| usize::try_from(v).unwrap_or(usize::MAX);
+        let contents = |h: &Record<64>| -> Result<Part<'a>, Error> {
+            match h.u32(4) {
+                SHT_NOBITS | 0 => file.slice(0, 0, "nothing"),
+                _ => file.slice(to(h.u64(24)), to(h.u64(32)), "a section"),
             }
-            let to = |v: u64| usize::try_from(v).unwrap_or(usize::MAX);
-            Ok((file.slice(to(offset), to(size), "a section")?, size))
         };
-        let names = contents(names_index)?.0;
+        let names = contents(&table.record(names_index * 64, "a section header")?)?;
         let mut sections = Vec::with_capacity(count);
         for index in 0..count {
-            let h = table.slice(index * 64, 64, "a section header")?;
-            let (data, size) = contents(index)?;
-            let name = if index == 0 { "" } else { names.text(h.u32(0)? as usize)? };
+            let h = table.record(index * 64, "a section header")?;
             sections.push(Section {
-                name,
-                kind: h.u32(4)?,
-                flags: h.u64(8)?,
-                data,
-                size,
-                link: h.u32(40)?,
-                info: h.u32(44)?,
+                name: if index == 0 { Name(&[]) } else { names.name(h.u32(0) as usize)? },
+                kind: h.u32(4),
+                flags: h.u64(8),
+                data: contents(&h)?,
+                size: h.u64(32),
+                link: h.u32(40),
+                info: h.u32(44),
             });
         }
         let mut symbols = None;
@@ -124,32 +126,42 @@ impl<'a> Elf<'a> {
     }
 
     pub(crate) fn section(&self, name: &str) -> Option<&Section<'a>> {
-        self.sections.iter().find(|s| s.name == name)
+        self.sections.iter().find(|s| s.name.is(name))
     }
 
     pub(crate) fn symbol_count(&self) -> usize {
         self.symbols.map_or(0, |t| t.len() / 24)
     }
 
-    pub(crate) fn symbol(&self, index: usize) -> Result<Symbol<'a>, Error> {
+    pub(crate) fn symbol(&self, index: usize) -> Result<Symbol, Error> {
         let Some(table) = self.symbols else {
             return Err(Error::new(0, "the object has no symbol table".into()));
         };
-        let at = index.saturating_mul(24);
-        let s = table.slice(at, 24, "a symbol")?;
-        let info = s.u8(4)?;
+        let s = table.record::<24>(index.saturating_mul(24), "a symbol")?;
+        let info = s.u8(4);
         Ok(Symbol {
-            name: self.strings.text(s.u32(0)? as usize)?,
+            name: s.u32(0),
             kind: info & 15,
             global: info >> 4 != 0,
-            section: s.u16(6)?,
-            value: s.u64(8)?,
-            size: s.u64(16)?,
+            section: s.u16(6),
+            value: s.u64(8),
+            size: s.u64(16),
         })
     }
 
+    /// A symbol's name.
+    pub(crate) fn name(&self, symbol: &Symbol) -> Result<&'a str, Error> {
+        self.strings.text(symbol.name as usize)
+    }
+
+    /// Whether a symbol has this name.
+    pub(crate) fn is_named(&self, symbol: &Symbol, name: &str) -> bool {
+        let rest = self.strings.bytes.get(symbol.name as usize..).unwrap_or(&[]);
+        rest.strip_prefix(name.as_bytes()).is_some_and(|r| r.first() == Some(&0))
+    }
+
     /// All symbols that can be read; damaged ones end the walk.
-    pub(crate) fn symbols(&self) -> impl Iterator<Item = Symbol<'a>> + '_ {
+    pub(crate) fn symbols(&self) -> impl Iterator<Item = Symbol> + '_ {
         (0..self.symbol_count()).map_while(|i| self.symbol(i).ok())
     }
 }

@@ -21,6 +21,7 @@ use axiom_bpf_isa::{Insn, MapDef, MapType, opcode, pseudo};
 use btf::Btf;
 use core::fmt;
 use elf::{Elf, SHT_NOBITS, SHT_REL, STT_FUNC, Section};
+use reader::Name;
 
 /// Most instructions that a program may have, its functions included.
 pub const MAX_INSNS: usize = 1 << 16;
@@ -150,12 +151,12 @@ impl<'a> Object<'a> {
                 continue;
             }
             let Some(section) = elf.sections.get(symbol.section as usize) else { continue };
-            if !section.is_code() || section.name == ".text" {
+            if !section.is_code() || section.name.is(".text") {
                 continue;
             }
             programs.push(Entry {
-                name: symbol.name,
-                section: section.name,
+                name: elf.name(&symbol)?,
+                section: section.text()?,
                 section_index: symbol.section,
                 offset: symbol.value,
                 size: symbol.size,
@@ -188,7 +189,7 @@ impl<'a> Object<'a> {
 
     /// A variable by name.
     pub fn global(&self, name: &str) -> Option<Global> {
-        let symbol = self.elf.symbols().find(|s| s.name == name && s.section != 0)?;
+        let symbol = self.elf.symbols().find(|s| s.section != 0 && self.elf.is_named(s, name))?;
         let map = self.maps.iter().position(|m| m.offset.is_none() && m.section == symbol.section)?;
         let offset = usize::try_from(symbol.value).ok()?;
         let size = usize::try_from(symbol.size).ok()?;
@@ -217,7 +218,7 @@ impl<'a> Object<'a> {
         let ext = self.elf.section(".BTF.ext")?.data;
         let section = self.elf.sections.get(piece.section as usize)?;
         let offset = piece.offset.checked_add((insn - piece.start) as u64 * 8)?;
-        btf::line(ext, &btf, section.name, u32::try_from(offset).ok()?)
+        btf::line(ext, &btf, section.text().ok()?, u32::try_from(offset).ok()?)
     }
 
     /// The name of the function that holds an instruction of a program.
@@ -227,7 +228,7 @@ impl<'a> Object<'a> {
             .elf
             .symbols()
             .find(|s| s.kind == STT_FUNC && s.section == piece.section && s.value == piece.offset);
-        found.map(|s| s.name)
+        found.and_then(|s| self.elf.name(&s).ok())
     }
 
     fn append(&self, program: &mut Program, section: u16, offset: u64, size: u64) -> Result<usize, Error> {
@@ -250,12 +251,7 @@ impl<'a> Object<'a> {
             ));
         }
         program.insns.reserve_exact(bytes.len() / 8);
-        program.insns.extend(
-            bytes
-                .bytes
-                .chunks_exact(8)
-                .map(|c| Insn::from_bytes([c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7]])),
-        );
+        axiom_bpf_isa::insn::decode_into(bytes.bytes, &mut program.insns);
         program.pieces.push(Piece { start, len: bytes.len() / 8, section, offset });
         Ok(start)
     }
@@ -308,7 +304,7 @@ impl<'a> Object<'a> {
                 where_,
                 format!(
                     "symbol '{}' is not defined in the object: externs are not available here",
-                    symbol.name
+                    self.elf.name(&symbol)?
                 ),
             ));
         }
@@ -338,7 +334,11 @@ impl<'a> Object<'a> {
                     if offset < 0 || offset > self.maps[map].def.value_size as i64 {
                         return Err(Error::new(
                             where_,
-                            format!("a reference to '{}' lies outside {}", symbol.name, self.maps[map].name),
+                            format!(
+                                "a reference to '{}' lies outside {}",
+                                self.elf.name(&symbol)?,
+                                self.maps[map].name
+                            ),
                         ));
                     }
                     program.insns[at] = Insn::new(opcode::LDDW, insn.dst(), pseudo::MAP_VALUE, 0, map as i32);
@@ -349,7 +349,7 @@ impl<'a> Object<'a> {
                     where_,
                     format!(
                         "an instruction takes the address of '{}', which is neither map nor data",
-                        symbol.name
+                        self.elf.name(&symbol)?
                     ),
                 ))
             }
@@ -426,7 +426,7 @@ fn maps<'a>(elf: &Elf<'a>) -> Result<Vec<Map<'a>>, Error> {
         }
         let index = index as u16;
         let at = section.data.at;
-        if section.name == ".maps" {
+        if section.name.is(".maps") {
             let Some(types) = elf.section(".BTF") else {
                 return Err(Error::new(
                     at,
@@ -435,28 +435,21 @@ fn maps<'a>(elf: &Elf<'a>) -> Result<Vec<Map<'a>>, Error> {
             };
             let btf = Btf::parse(types.data)?;
             for s in elf.symbols().filter(|s| s.section == index && s.kind != 3) {
-                let def = btf.map(s.name)?;
-                push(
-                    Map {
-                        name: s.name,
-                        def,
-                        contents: Contents::Zero,
-                        section: index,
-                        offset: Some(s.value),
-                    },
-                    at,
-                )?;
+                let name = elf.name(&s)?;
+                let def = btf.map(name)?;
+                push(Map { name, def, contents: Contents::Zero, section: index, offset: Some(s.value) }, at)?;
             }
-        } else if section.name == "maps" {
+        } else if section.name.is("maps") {
             return Err(Error::new(
                 at,
                 "maps in a section 'maps' are of the old kind: declare them with SEC(\".maps\") and __uint/__type".into(),
             ));
         } else if is_data(section.name) {
+            let name = section.text()?;
             let value_size = u32::try_from(section.size)
                 .ok()
                 .filter(|&s| s <= 1 << 20)
-                .ok_or_else(|| Error::new(at, format!("{} is larger than 1 MiB", section.name)))?;
+                .ok_or_else(|| Error::new(at, format!("{name} is larger than 1 MiB")))?;
             let contents =
                 if section.kind == SHT_NOBITS { Contents::Zero } else { Contents::Data(section.data.bytes) };
             let def = MapDef {
@@ -465,16 +458,16 @@ fn maps<'a>(elf: &Elf<'a>) -> Result<Vec<Map<'a>>, Error> {
                 value_size,
                 max_entries: 1,
                 flags: 0,
-                read_only: section.name.starts_with(".rodata"),
+                read_only: name.starts_with(".rodata"),
             };
-            push(Map { name: section.name, def, contents, section: index, offset: None }, at)?;
+            push(Map { name, def, contents, section: index, offset: None }, at)?;
         }
     }
     Ok(maps)
 }
 
-fn is_data(name: &str) -> bool {
+fn is_data(name: Name) -> bool {
     [".rodata", ".data", ".bss"]
         .iter()
-        .any(|p| name == *p || name.strip_prefix(p).is_some_and(|r| r.starts_with('.')))
+        .any(|p| name.0.strip_prefix(p.as_bytes()).is_some_and(|r| matches!(r.first(), None | Some(b'.'))))
 }

@@ -33,6 +33,15 @@ impl<'a> Part<'a> {
         }
     }
 
+    /// A record of `N` bytes, copied to where its fields are aligned.
+    #[inline]
+    pub(crate) fn record<const N: usize>(&self, offset: usize, what: &str) -> Result<Record<N>, Error> {
+        let part = self.slice(offset, N, what)?;
+        let mut record = Record([0; N]);
+        record.0.copy_from_slice(part.bytes);
+        Ok(record)
+    }
+
     fn array<const N: usize>(&self, offset: usize) -> Result<[u8; N], Error> {
         let end = offset.checked_add(N);
         match end.and_then(|end| self.bytes.get(offset..end)).and_then(|b| b.try_into().ok()) {
@@ -44,9 +53,6 @@ impl<'a> Part<'a> {
         }
     }
 
-    pub(crate) fn u8(&self, offset: usize) -> Result<u8, Error> {
-        self.array::<1>(offset).map(|b| b[0])
-    }
     pub(crate) fn u16(&self, offset: usize) -> Result<u16, Error> {
         self.array(offset).map(u16::from_le_bytes)
     }
@@ -59,14 +65,64 @@ impl<'a> Part<'a> {
 
     /// A zero-terminated string of UTF-8 text.
     pub(crate) fn text(&self, offset: usize) -> Result<&'a str, Error> {
+        let name = self.name(offset)?;
+        core::str::from_utf8(name.0).map_err(|_| bad_name(self.at.saturating_add(offset)))
+    }
+
+    /// The same before it is known to be UTF-8.
+    pub(crate) fn name(&self, offset: usize) -> Result<Name<'a>, Error> {
         let rest = self.bytes.get(offset..).unwrap_or(&[]);
-        let end = rest.iter().position(|&b| b == 0);
-        match end.map(|end| core::str::from_utf8(&rest[..end])) {
-            Some(Ok(text)) => Ok(text),
-            _ => Err(Error::new(
-                self.at.saturating_add(offset),
-                "a name is not zero-terminated UTF-8 text".to_string(),
-            )),
+        match rest.iter().position(|&b| b == 0) {
+            Some(end) => Ok(Name(&rest[..end])),
+            None => Err(bad_name(self.at.saturating_add(offset))),
         }
+    }
+}
+
+#[cold]
+fn bad_name(at: usize) -> Error {
+    Error::new(at, "a name is not zero-terminated UTF-8 text".to_string())
+}
+
+/// A name as the object spells it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Name<'a>(pub(crate) &'a [u8]);
+
+impl<'a> Name<'a> {
+    /// As text; `at` is the offset for the error.
+    pub(crate) fn text(self, at: usize) -> Result<&'a str, Error> {
+        core::str::from_utf8(self.0).map_err(|_| bad_name(at))
+    }
+
+    pub(crate) fn is(self, name: &str) -> bool {
+        self.0 == name.as_bytes()
+    }
+}
+
+/// Bytes at an aligned address: fields at multiples of their size are read whole.
+#[repr(align(8))]
+pub(crate) struct Record<const N: usize>(pub(crate) [u8; N]);
+
+impl<const N: usize> Record<N> {
+    #[inline(always)]
+    fn field<const M: usize>(&self, at: usize) -> [u8; M] {
+        // All callers name fields inside the record; should one not, it reads zeros.
+        self.0.get(at..at + M).and_then(|b| b.try_into().ok()).unwrap_or([0; M])
+    }
+    #[inline(always)]
+    pub(crate) fn u8(&self, at: usize) -> u8 {
+        self.field::<1>(at)[0]
+    }
+    #[inline(always)]
+    pub(crate) fn u16(&self, at: usize) -> u16 {
+        u16::from_le_bytes(self.field(at))
+    }
+    #[inline(always)]
+    pub(crate) fn u32(&self, at: usize) -> u32 {
+        u32::from_le_bytes(self.field(at))
+    }
+    #[inline(always)]
+    pub(crate) fn u64(&self, at: usize) -> u64 {
+        u64::from_le_bytes(self.field(at))
     }
 }

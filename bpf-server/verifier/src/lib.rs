@@ -154,7 +154,7 @@ impl Verifier {
         let pool = core::mem::take(&mut self.pool);
         let mut e = Engine::new(machine, &self.graph, thresholds, pool, env.limits.work);
         let mut entry = e.pool.pop().unwrap_or_else(|| Box::new(State::new()));
-        *entry = State::new();
+        entry.reset();
         entry.regs[1] = Reg::pointer(Kind::Ctx, 0);
         let result = e.function(0, entry);
         if let Some((at, reason)) = e.m.fail.take() {

@@ -311,6 +311,18 @@ impl State {
         }
     }
 
+    /// Back to nothing known.
+    pub fn reset(&mut self) {
+        const NOTHING: Reg = Reg::unusable(why::NEVER_WRITTEN);
+        for r in &mut self.regs {
+            *r = NOTHING;
+        }
+        for f in &mut self.frames {
+            *f = None;
+        }
+        self.held = [0; RESERVATIONS];
+    }
+
     pub fn frame(&self, depth: usize) -> Option<&Frame> {
         self.frames.get(depth)?.as_deref()
     }

@@ -123,7 +123,7 @@ impl CNode {
     /// Moves.
     pub fn move_to(self, to: CPtr, from: CPtr) -> Done {
         done(invoke(self.0, label::CNODE_MOVE, &[to.0, 64, from.0, 64], &[CNode::OWN.0]))?;
-        if from.0 == slot::RECEIVED {
+        if from == ipc::received() {
             ipc::set_received(false);
         }
         Ok(())

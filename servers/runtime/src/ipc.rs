@@ -1,5 +1,6 @@
 //! Messages: postcard straight into the message registers.
 
+use crate::Slots;
 use axiom_proto::env::slot;
 use axiom_proto::{Error, LABEL_OK, wire};
 use core::mem::MaybeUninit;
@@ -66,6 +67,21 @@ pub fn receive_into(to: CPtr) {
         (*buffer()).receive_index = to.0;
         (*buffer()).receive_depth = 64;
     }
+}
+
+/// The receive slot: where a capability that came with the last message lies.
+pub fn received() -> CPtr {
+    // SAFETY: reads a word of the buffer, which is ours.
+    CPtr(unsafe { (*buffer()).receive_index })
+}
+
+/// Keeps the capability that came with the last message, without moving it: from now on another slot is the receive slot.
+pub fn take_received(slots: &mut Slots) -> Option<CPtr> {
+    let next = slots.take()?;
+    let taken = received();
+    receive_into(next);
+    set_received(false);
+    Some(taken)
 }
 
 pub(crate) fn set_cap(index: usize, cap: CPtr) {

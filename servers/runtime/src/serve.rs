@@ -132,7 +132,7 @@ fn with_received(service: &mut impl Service, message: &Incoming<'_>) -> Reply {
     let mut kept = Buffer::new();
     let length = reply.info.length();
     kept.take(ipc::fast_registers(), length);
-    let _ = crate::CNode::OWN.delete(CPtr(slot::RECEIVED));
+    let _ = crate::CNode::OWN.delete(ipc::received());
     // SAFETY: the reference is used up before any system call.
     let registers = unsafe { ipc::message_bytes() };
     registers[..length * 8].copy_from_slice(kept.bytes());

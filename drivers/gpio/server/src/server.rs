@@ -8,11 +8,10 @@ use alloc::vec::Vec;
 use axiom_bpf_host::system::{Frames, Points};
 use axiom_bpf_host::{Clock, Host, PointId};
 use axiom_gpio::{Board, Edges, FULL_DUTY, Grants, Line, Stop, Storm, Watchers};
-use axiom_runtime::proto::env::slot;
 use axiom_runtime::proto::gpio::{self, LINES, Refusal, Reply as Answer, Request};
 use axiom_runtime::proto::{Error, bpf_host};
 use axiom_runtime::sel4::{CPtr, MessageInfo, stubs};
-use axiom_runtime::{CNode, Incoming, Reply, Runtime, Service, Slots, Timer, info, serve, time, warn};
+use axiom_runtime::{CNode, Incoming, Reply, Runtime, Service, Slots, Timer, info, ipc, serve, time, warn};
 use core::cell::RefCell;
 
 axiom_runtime::entry!(main);
@@ -194,7 +193,7 @@ impl Server {
             return Err(Refusal::NoCapability);
         }
         let to = self.free.pop().ok_or(Refusal::NoCapability)?;
-        if CNode::OWN.move_to(to, CPtr(slot::RECEIVED)).is_err() {
+        if CNode::OWN.move_to(to, ipc::received()).is_err() {
             self.free.push(to);
             return Err(Refusal::NoCapability);
         }

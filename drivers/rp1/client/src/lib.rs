@@ -8,7 +8,7 @@ use axiom_runtime::proto::{Error, env::OWN_BITS};
 use axiom_runtime::sel4::object::vm_attributes;
 use axiom_runtime::sel4::{CPtr, CapRights};
 use axiom_runtime::{
-    Buffer, CNode, Endpoint, Frame, Notification, Pages, Runtime, Slots, VSpace, call_with_cap,
+    Buffer, CNode, Endpoint, Frame, Notification, Pages, Runtime, Slots, VSpace, call_with_cap, ipc,
 };
 use core::fmt;
 
@@ -103,7 +103,7 @@ pub fn open(rt: Runtime, slots: &mut Slots, pages: &mut Pages, name: &str) -> Re
             start = pages.take(all as usize).ok_or(Failure::NoRoom)?;
         }
         let slot = slots.take().ok_or(Failure::NoRoom)?;
-        CNode::OWN.move_to(slot, CPtr(slot::RECEIVED))?;
+        CNode::OWN.move_to(slot, ipc::received())?;
         let at = start + u64::from(page) * 4096;
         Frame(slot).map(VSpace::OWN, at, CapRights::READ_WRITE, vm_attributes::EXECUTE_NEVER)?;
         page += 1;
@@ -124,6 +124,6 @@ pub fn interrupt(rt: Runtime, slots: &mut Slots, name: &str, bit: u8) -> Result<
     slots.give(signal);
     let (Reply::Interrupt, true) = answer? else { return Err(Failure::Call(Error::Malformed)) };
     let served = slots.take().ok_or(Failure::NoRoom)?;
-    CNode::OWN.move_to(served, CPtr(slot::RECEIVED))?;
+    CNode::OWN.move_to(served, ipc::received())?;
     Ok(Served(Notification(served)))
 }

@@ -12,7 +12,7 @@ use axiom_runtime::sel4::object::vm_attributes;
 use axiom_runtime::sel4::{CPtr, CapRights};
 use axiom_runtime::{
     CNode, Frame, Incoming, IrqHandler, Notification, Pages, Reply, Runtime, Service, Slots, VSpace, info,
-    serve, warn,
+    ipc, serve, warn,
 };
 use bcm2712_pac::rp1::gpio::{IoBank, Pads};
 use bcm2712_pac::rp1::sysinfo::{CHIP_ID, SysInfo};
@@ -118,7 +118,7 @@ impl Server {
                 self.waiters.len() - 1
             }
         };
-        CNode::OWN.move_to(self.waiters[i].signal.0, CPtr(slot::RECEIVED)).map_err(|_| Refusal::Full)?;
+        CNode::OWN.move_to(self.waiters[i].signal.0, ipc::received()).map_err(|_| Refusal::Full)?;
         chip.fan.attach(source);
         info!("{}: interrupt {} goes to {}", peripheral.name(), source.0, self.rt.client(badge));
         Ok((Answer::Interrupt, self.waiters[i].served))
