@@ -6,10 +6,10 @@ extern crate alloc;
 pub mod ring;
 
 use alloc::string::String;
+use axiom_runtime::proto::Error;
 use axiom_runtime::proto::bpf::{
     INTERFACE, Info, MAX_INLINE, ProgramId, Refusal, Reply, Request, Setting, Source, Stages,
 };
-use axiom_runtime::proto::Error;
 use axiom_runtime::sel4::CPtr;
 use axiom_runtime::{Buffer, CNode, Endpoint, call, call_with_cap, ipc};
 
