@@ -59,6 +59,29 @@ static double root(double x) {
   return x > 0 ? r : 0;
 }
 
+/* The bucket of a sample, as bench/metrics/src/histogram.rs says: 16 to the octave. */
+static unsigned bucket(double sample) {
+  uint64_t value = sample;
+  if (value < 16)
+    return value;
+  unsigned octave = 63 - __builtin_clzll(value);
+  return (octave - 3) * 16 + (value >> (octave - 4) & 15);
+}
+
+/* The histogram of sorted samples: first bucket and count, then distance to the next bucket and count. */
+static void histogram(const double *samples, int n) {
+  unsigned previous = 0;
+  for (int i = 0, next; i < n && n > 1; i = next) {
+    unsigned b = bucket(samples[i]);
+    for (next = i; next < n && bucket(samples[next]) == b;)
+      next++;
+    printf("%s%u,%d", i ? "," : ",\"hist\":[", b - previous, next - i);
+    previous = b;
+  }
+  if (n > 1)
+    putchar(']');
+}
+
 /* One line of the report, reduced as bench/metrics reduces: nearest-rank 99th percentile, the population's deviation. */
 void metric(const char *name, const char *unit, double *samples, int n, double less) {
   if (n == 0) {
@@ -77,8 +100,10 @@ void metric(const char *name, const char *unit, double *samples, int n, double l
   double median = n % 2 ? samples[n / 2] : (samples[n / 2 - 1] + samples[n / 2]) / 2;
   int rank = (99 * n + 99) / 100;
   printf("{\"metric\":\"%s\",\"unit\":\"%s\",\"n\":%d,\"min\":%.1f,\"median\":%.1f,\"mean\":%.1f,\"p99\":%.1f,\"max\":%.1f,"
-         "\"stddev\":%.1f,\"overhead\":%.1f}\n",
+         "\"stddev\":%.1f,\"overhead\":%.1f",
          name, unit, n, samples[0], median, mean, samples[rank - 1], samples[n - 1], root(squares / n), less);
+  histogram(samples, n);
+  puts("}");
 }
 
 void once(const char *name, const char *unit, double value) { metric(name, unit, &value, 1, 0); }

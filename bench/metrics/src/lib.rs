@@ -9,6 +9,10 @@
 //! population's, because a run is described, not a larger population estimated.
 #![no_std]
 
+pub mod definitions;
+pub mod histogram;
+pub mod trace;
+
 use core::fmt;
 
 /// Marks the first line of a report on the console.
@@ -106,15 +110,18 @@ pub struct Metric<'a> {
     pub summary: Summary,
     /// What the measuring itself costs; already subtracted from the figures. Zero where nothing was timed.
     pub overhead: f64,
+    /// The samples behind the summary, sorted, for the histogram; none where a quantity was read once.
+    pub samples: &'a [f64],
 }
 
 impl fmt::Display for Metric<'_> {
-    /// One JSON object on one line. Names are our own identifiers and need no escaping.
+    /// One JSON object on one line. `hist` lists the histogram's buckets in a row: the first bucket's number and its count,
+    /// then for each next one the distance to it and its count. Names are our own identifiers and need no escaping.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let s = &self.summary;
         write!(
             f,
-            "{{\"metric\":\"{}\",\"unit\":\"{}\",\"n\":{},\"min\":{:.1},\"median\":{:.1},\"mean\":{:.1},\"p99\":{:.1},\"max\":{:.1},\"stddev\":{:.1},\"overhead\":{:.1}}}",
+            "{{\"metric\":\"{}\",\"unit\":\"{}\",\"n\":{},\"min\":{:.1},\"median\":{:.1},\"mean\":{:.1},\"p99\":{:.1},\"max\":{:.1},\"stddev\":{:.1},\"overhead\":{:.1}",
             self.name,
             self.unit.name(),
             s.n,
@@ -125,8 +132,20 @@ impl fmt::Display for Metric<'_> {
             s.max,
             s.stddev,
             self.overhead
-        )
+        )?;
+        let mut previous = None;
+        for (bucket, count) in histogram::of_sorted(self.samples) {
+            let before = if previous.is_none() { ",\"hist\":[" } else { "," };
+            write!(f, "{before}{},{count}", bucket - previous.unwrap_or(0))?;
+            previous = Some(bucket);
+        }
+        f.write_str(if self.samples.is_empty() { "}" } else { "]}" })
     }
+}
+
+/// Nanoseconds as counter ticks, rounded to the nearest; the inverse of [`ticks_to_nanos`].
+pub fn nanos_to_ticks(nanos: f64, frequency: u64) -> u64 {
+    libm::round(nanos * frequency as f64 / 1e9) as u64
 }
 
 /// Counter ticks as nanoseconds, without truncation to a coarser unit and without overflow.
@@ -173,11 +192,44 @@ mod tests {
 
     #[test]
     fn a_line_keeps_decimals() {
-        let m = Metric { name: "x", unit: Unit::Nanos, summary: Summary::once(16.25), overhead: 0.5 };
+        let m = Metric {
+            name: "x",
+            unit: Unit::Nanos,
+            summary: Summary::once(16.25),
+            overhead: 0.5,
+            samples: &[],
+        };
         assert_eq!(
             format!("{m}"),
             r#"{"metric":"x","unit":"ns","n":1,"min":16.2,"median":16.2,"mean":16.2,"p99":16.2,"max":16.2,"stddev":0.0,"overhead":0.5}"#
         );
+    }
+
+    #[test]
+    fn a_line_with_samples_carries_their_histogram() {
+        let mut samples = [40.0, 5.0, 5.5];
+        let summary = Summary::of(&mut samples).unwrap();
+        let line =
+            format!("{}", Metric { name: "x", unit: Unit::Nanos, summary, overhead: 0.0, samples: &samples });
+        assert!(line.ends_with(r#""overhead":0.0,"hist":[5,2,31,1]}"#), "{line}");
+    }
+
+    #[test]
+    fn an_injected_delay_is_found_through_a_counter_that_wraps() {
+        // 100 readings of 625 ticks (10 us at 62.5 MHz) with 24 us put into one, over the counter's end.
+        let mut now = u64::MAX - 20_000;
+        let mut samples: Vec<f64> = (0..100)
+            .map(|i| {
+                let start = now;
+                now = now.wrapping_add(625 + if i == 41 { nanos_to_ticks(24_000.0, 62_500_000) } else { 0 });
+                ticks_to_nanos(elapsed(start, now), 62_500_000).unwrap()
+            })
+            .collect();
+        let s = Summary::of(&mut samples).unwrap();
+        assert_eq!((s.min, s.median, s.max), (10_000.0, 10_000.0, 34_000.0));
+        let last = histogram::of_sorted(&samples).last().unwrap();
+        assert_eq!(last.1, 1);
+        assert!(histogram::lower(last.0) <= 34_000.0 && 34_000.0 < histogram::upper(last.0));
     }
 
     #[test]
@@ -188,6 +240,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn units_round_trip(ticks in 0u64..1 << 50, frequency in 1_000_000u64..1_000_000_001) {
+            let nanos = ticks_to_nanos(ticks, frequency).unwrap();
+            prop_assert!(nanos_to_ticks(nanos, frequency).abs_diff(ticks) <= 1);
+        }
+
         #[test]
         fn order_statistics_are_ordered(mut samples in prop::collection::vec(0.0f64..1e12, 1..400)) {
             let s = Summary::of(&mut samples).unwrap();

@@ -1,8 +1,9 @@
 //! Boot by phase, from the trace records that the kernel and init left; and memory, from init's books.
 use crate::report::Report;
+use crate::trace::boot_records;
 use axiom_bench_metrics::{Unit, elapsed, ticks_to_nanos};
 use axiom_proto::supervisor::{self, Reply, Request};
-use axiom_runtime::sel4::ext::{TRACE_MAGIC, TraceHeader, TraceRecord, event};
+use axiom_runtime::sel4::ext::{TraceRecord, event};
 use axiom_runtime::{Buffer, Runtime, call, time};
 
 const PHASES: &[(u16, &str)] = &[
@@ -15,17 +16,6 @@ const PHASES: &[(u16, &str)] = &[
     (event::BOOT_INIT, "boot.entry_to_init"),
     (event::BOOT_ALL_READY, "boot.entry_to_all_ready"),
 ];
-
-fn boot_records(rt: &Runtime) -> Option<&'static [TraceRecord]> {
-    let ring = rt.env().trace_ring;
-    if (ring.len as usize) < size_of::<TraceHeader>() {
-        return None;
-    }
-    // SAFETY: init mapped the kernel's trace ring read-only at this address; the header page is its first. The boot
-    // records are not written any more once boot is over.
-    let header = unsafe { &*(ring.start as *const TraceHeader) };
-    (header.magic == TRACE_MAGIC).then(|| &header.boot[..(header.boot_count as usize).min(header.boot.len())])
-}
 
 /// Adds the boot phases.
 pub fn measure(rt: &Runtime, report: &mut Report) {

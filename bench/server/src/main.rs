@@ -18,6 +18,7 @@ mod report;
 mod sample;
 mod threads;
 mod timer;
+mod trace;
 
 use axiom_proto::Error;
 use axiom_proto::bench::{INTERFACE, Reply, Request};
@@ -76,11 +77,16 @@ impl Bench {
         ipc::measure(&self.rt, &mut self.resources, &mut report);
         kernel::measure(&self.rt, &mut self.resources, &mut report);
         bpf::latency(&self.rt, &mut self.resources, &mut report);
-        sample::measure(&self.rt, &mut self.resources, &mut report);
+        let other = busy.as_ref().ok().map(|thread| thread.tcb);
+        let trace = sample::measure(&self.rt, &mut self.resources, &mut report, other);
         if busy.is_ok_and(|thread| thread.tcb.suspend().is_err()) {
             report.missing("the busy thread", "it could not be stopped");
         }
-        report.print(&self.rt)
+        let metrics = report.print(&self.rt);
+        if let Some(trace) = trace {
+            trace.print(&self.rt);
+        }
+        metrics
     }
 }
 

@@ -10,6 +10,7 @@ struct Row {
     unit: Unit,
     summary: Summary,
     overhead: f64,
+    samples: Vec<f64>,
 }
 
 /// The report in the making.
@@ -35,36 +36,44 @@ impl Report {
 
     /// Adds a quantity that was read once.
     pub fn once(&mut self, name: &str, unit: Unit, value: f64) {
-        self.rows.push(Row { name: name.to_string(), unit, summary: Summary::once(value), overhead: 0.0 });
+        self.rows.push(Row {
+            name: name.to_string(),
+            unit,
+            summary: Summary::once(value),
+            overhead: 0.0,
+            samples: Vec::new(),
+        });
     }
 
     /// Adds samples of the cycle counter's differences; the overhead is subtracted here.
     pub fn cycles(&mut self, name: &str, samples: &[u64]) {
         let overhead = self.cycle_overhead;
         let unit = if self.cycles == Cycles::Instructions { Unit::Instructions } else { Unit::Cycles };
-        let mut values: Vec<f64> = samples.iter().map(|s| s.saturating_sub(overhead) as f64).collect();
-        self.add(name, unit, &mut values, overhead as f64);
+        let values: Vec<f64> = samples.iter().map(|s| s.saturating_sub(overhead) as f64).collect();
+        self.add(name, unit, values, overhead as f64);
     }
 
     /// Adds samples of the tick counter's differences, as nanoseconds; `timed` says that two readings bound each.
     pub fn ticks(&mut self, name: &str, samples: &[u64], timed: bool) {
         let frequency = time::frequency();
         let overhead = if timed { self.tick_overhead } else { 0 };
-        let mut values: Vec<f64> =
+        let values: Vec<f64> =
             samples.iter().filter_map(|s| ticks_to_nanos(s.saturating_sub(overhead), frequency)).collect();
         let overhead = ticks_to_nanos(overhead, frequency).unwrap_or(0.0);
-        self.add(name, Unit::Nanos, &mut values, overhead);
+        self.add(name, Unit::Nanos, values, overhead);
     }
 
     /// Adds samples that are nanoseconds already.
     pub fn nanos(&mut self, name: &str, samples: &[u64]) {
-        let mut values: Vec<f64> = samples.iter().map(|s| *s as f64).collect();
-        self.add(name, Unit::Nanos, &mut values, 0.0);
+        let values: Vec<f64> = samples.iter().map(|s| *s as f64).collect();
+        self.add(name, Unit::Nanos, values, 0.0);
     }
 
-    fn add(&mut self, name: &str, unit: Unit, values: &mut [f64], overhead: f64) {
-        match Summary::of(values) {
-            Some(summary) => self.rows.push(Row { name: name.to_string(), unit, summary, overhead }),
+    fn add(&mut self, name: &str, unit: Unit, mut values: Vec<f64>, overhead: f64) {
+        match Summary::of(&mut values) {
+            Some(summary) => {
+                self.rows.push(Row { name: name.to_string(), unit, summary, overhead, samples: values })
+            }
             None => self.missing(name, "no samples"),
         }
     }
@@ -93,8 +102,13 @@ impl Report {
             env!("AXIOM_COMPILER"),
         );
         for row in &self.rows {
-            let metric =
-                Metric { name: &row.name, unit: row.unit, summary: row.summary, overhead: row.overhead };
+            let metric = Metric {
+                name: &row.name,
+                unit: row.unit,
+                summary: row.summary,
+                overhead: row.overhead,
+                samples: &row.samples,
+            };
             plain!("{metric}");
         }
         plain!("{{\"metrics\":{}}}", self.rows.len());

@@ -2,9 +2,11 @@
 //! program's ring buffer.
 use crate::report::Report;
 use crate::threads::Resources;
+use crate::trace;
 use alloc::vec::Vec;
 use axiom_bpf_client::{BpfServer, Failure, Loaded, ring};
 use axiom_proto::iio;
+use axiom_runtime::cap::Tcb;
 use axiom_runtime::sel4::object::kind;
 use axiom_runtime::sel4::{CPtr, CapRights, Error, ext};
 use axiom_runtime::{Buffer, CNode, Endpoint, Notification, Runtime, Timer, call, time};
@@ -18,10 +20,22 @@ const TIMEOUT: u64 = 2;
 /// The three distances, from the trigger's timestamp, the program's first instruction, and the trigger again.
 const NAMES: [&str; 3] = ["sample.trigger_to_program", "sample.program_to_consumer", "sample.to_consumer"];
 
-/// Adds the rows.
-pub fn measure(rt: &Runtime, resources: &mut Resources, report: &mut Report) {
-    if let Err(why) = run(rt, resources, report) {
-        NAMES.iter().for_each(|name| report.missing(name, &why));
+/// Samples whose ways go into the trace, where it is asked for: the ring holds about that many.
+const TRACED: usize = 3;
+
+/// Adds the rows; then, where the manifest asks for it, the trace of a few more samples.
+pub fn measure(
+    rt: &Runtime,
+    resources: &mut Resources,
+    report: &mut Report,
+    busy: Option<Tcb>,
+) -> Option<trace::Copy> {
+    match run(rt, resources, report, busy) {
+        Ok(trace) => trace,
+        Err(why) => {
+            NAMES.iter().for_each(|name| report.missing(name, &why));
+            None
+        }
     }
 }
 
@@ -29,14 +43,29 @@ fn kernel(error: Error) -> alloc::string::String {
     alloc::format!("the kernel refused an object: {error:?}")
 }
 
-fn run(rt: &Runtime, resources: &mut Resources, report: &mut Report) -> Result<(), alloc::string::String> {
+fn run(
+    rt: &Runtime,
+    resources: &mut Resources,
+    report: &mut Report,
+    busy: Option<Tcb>,
+) -> Result<Option<trace::Copy>, alloc::string::String> {
     let server = rt.channel("bpf-server").map(BpfServer).ok_or("no channel to bpf-server")?;
     let sensors = rt.channel("iio-server").ok_or("no channel to iio-server")?;
     let object = rt.blob("sample_latency.o").ok_or("no sample_latency.o")?;
     let device = accelerometer(sensors).ok_or("there is no accelerometer")?;
     let waiting = Waiting::new(resources).map_err(kernel)?;
     let loaded = server.load_bytes(object, true).map_err(|f| alloc::format!("{f:?}"))?;
-    let result = consume(server, sensors, device, loaded, &waiting, resources);
+    let result = consume(server, sensors, device, loaded, &waiting, resources, SAMPLES);
+    let mut traced = None;
+    if trace::wanted(rt) && result.is_ok() {
+        let more = || consume(server, sensors, device, loaded, &waiting, resources, TRACED);
+        let (more, copy) = trace::during(rt, busy, report, more);
+        let ways = more.unwrap_or_default();
+        traced = copy;
+        if let Some(copy) = &mut traced {
+            copy.ways = ways.iter().map(|w| [w.triggered, w.entered, w.consumed]).collect();
+        }
+    }
     if let Err(failure) = server.unload(loaded.id) {
         report.missing("bpf.unload.sample_latency", &alloc::format!("{failure:?}"));
     }
@@ -49,7 +78,7 @@ fn run(rt: &Runtime, resources: &mut Resources, report: &mut Report) -> Result<(
     for (name, distance) in NAMES.iter().zip(distances) {
         report.nanos(name, &ways.iter().map(distance).collect::<Vec<_>>());
     }
-    Ok(())
+    Ok(traced)
 }
 
 /// The moments of a sample, nanoseconds of the counter.
@@ -107,6 +136,7 @@ fn consume(
     loaded: Loaded,
     waiting: &Waiting,
     resources: &mut Resources,
+    samples: usize,
 ) -> Result<Vec<Way>, Failure> {
     server.notify(loaded.id, "ways", waiting.doorbell)?;
     let mapped = ring::map(server, loaded.id, "ways", &mut resources.slots, &mut resources.pages);
@@ -115,7 +145,7 @@ fn consume(
     let mut buffer = Buffer::new();
     let started = call::<_, iio::Reply>(sensors, iio::INTERFACE, &sample, &mut buffer);
     let mut ways = Vec::with_capacity(SAMPLES);
-    while started.is_ok() && ways.len() < SAMPLES {
+    while started.is_ok() && ways.len() < samples {
         let Some(now) = waiting.wait() else { break };
         let consumed = time::nanoseconds(now);
         let mut records = 0;

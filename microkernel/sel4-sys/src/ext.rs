@@ -16,8 +16,8 @@
 //! counted as overruns and skipped.
 //!
 //! # Trace
-//! The Trace capability answers [`TRACE_SET_MASK`] (MR0), [`TRACE_EMIT`] (MR0 event, MR1 arg0, MR2 arg1) and
-//! [`TRACE_INFO`] (out: MR0 bytes of the ring with its header page, MR1 records written, MR2 mask).
+//! The Trace capability answers [`TRACE_SET_MASK`] (MR0), [`TRACE_EMIT`] (MR0 event, MR1 arg0, MR2 arg1; with a TCB as extra
+//! capability 0, arg1 is that thread as context switches name it) and [`TRACE_INFO`] (out: MR0 bytes of the ring with its header page, MR1 records written, MR2 mask).
 
 /// Object type of a Timer.
 pub const TIMER_TYPE: u64 = 32;
@@ -148,15 +148,15 @@ pub mod event {
     pub const BOOT_ROOT_OBJECTS: u16 = 0x0105;
     /// The root task is about to run.
     pub const BOOT_ROOT_START: u16 = 0x0106;
-    /// init's main.
+    /// init's main; arg1 is its thread.
     pub const BOOT_INIT: u16 = 0x0110;
-    /// A server was started; arg0 is its index.
+    /// A server was started; arg0 is its index, arg1 its thread.
     pub const BOOT_SPAWNED: u16 = 0x0111;
     /// A server reported ready; arg0 is its index.
     pub const BOOT_READY: u16 = 0x0112;
     /// Every server is ready.
     pub const BOOT_ALL_READY: u16 = 0x0113;
-    /// An IPC message went from one thread to another.
+    /// An IPC message went from one thread to another; arg1 is the receiver.
     pub const IPC: u16 = 0x0200;
     /// A notification was signalled.
     pub const SIGNAL: u16 = 0x0300;

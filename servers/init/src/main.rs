@@ -171,7 +171,7 @@ extern "C" fn init_main(info: &'static BootInfo) -> ! {
     }
     let extra = extra(info);
     if let Some(axiom) = &extra.axiom {
-        sys::trace(sel4_sys::CPtr(axiom.trace_cap), event::BOOT_INIT, 0);
+        sys::trace(sel4_sys::CPtr(axiom.trace_cap), event::BOOT_INIT, 0, Some(sel4_sys::cap::init::TCB));
     }
     let system = match payload() {
         Ok((system, _)) => system,

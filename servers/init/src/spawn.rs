@@ -220,6 +220,8 @@ impl Build<'_> {
 pub struct Running {
     /// Bytes that it shares with the bundle.
     pub shared_bytes: u64,
+    /// Its thread.
+    pub tcb: CPtr,
 }
 
 /// Builds server `index` and starts it.
@@ -287,7 +289,7 @@ pub fn spawn(
     sys::bind_notification(tcb, permanent.notification)?;
     sys::name_thread(tcb, &server.name);
     sys::start(tcb, server.entry, STACK_TOP, env::ADDRESS as u64)?;
-    Ok(Running { shared_bytes })
+    Ok(Running { shared_bytes, tcb })
 }
 
 fn well_known(

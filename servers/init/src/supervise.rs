@@ -112,7 +112,7 @@ impl Supervisor {
             Ok(running) => {
                 life.state = State::Starting;
                 life.shared_bytes = running.shared_bytes;
-                self.trace(event::BOOT_SPAWNED, index as u16);
+                self.trace(event::BOOT_SPAWNED, index as u16, Some(running.tcb));
                 true
             }
             Err(error) => {
@@ -123,9 +123,9 @@ impl Supervisor {
         }
     }
 
-    fn trace(&self, event: u16, arg0: u16) {
+    fn trace(&self, event: u16, arg0: u16, thread: Option<CPtr>) {
         if let Some(axiom) = self.axiom {
-            sys::trace(CPtr(axiom.trace_cap), event, arg0);
+            sys::trace(CPtr(axiom.trace_cap), event, arg0, thread);
         }
     }
 
@@ -163,7 +163,7 @@ impl Supervisor {
             return;
         }
         self.lives[index].state = State::Ready;
-        self.trace(event::BOOT_READY, index as u16);
+        self.trace(event::BOOT_READY, index as u16, None);
         if self.lives[index].restarts > 0 {
             say!(
                 "'{}' is ready again (restart {})",
@@ -177,7 +177,7 @@ impl Supervisor {
         };
         if !self.all_ready && !self.lives.iter().zip(&self.system.servers).any(waits) {
             self.all_ready = true;
-            self.trace(event::BOOT_ALL_READY, 0);
+            self.trace(event::BOOT_ALL_READY, 0, None);
             say!("all servers are ready");
             if self.system.print_facts {
                 let fdt = self.fdt.and_then(|bytes| Fdt::new(bytes).ok());

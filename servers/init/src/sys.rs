@@ -166,10 +166,10 @@ pub fn timer_bind(timer: CPtr, ntfn: CPtr) -> Done {
     invoke(timer, sel4_sys::ext::TIMER_BIND, &[ntfn], &[]).map(drop)
 }
 
-/// Records a boot event.
-pub fn trace(cap: CPtr, event: u16, arg0: u16) {
+/// Records a boot event, with the thread that it is about.
+pub fn trace(cap: CPtr, event: u16, arg0: u16, thread: Option<CPtr>) {
     // A kernel without trace points refuses; then there is nothing to record to.
-    let _ = invoke(cap, sel4_sys::ext::TRACE_EMIT, &[], &[event.into(), arg0.into(), 0]);
+    let _ = invoke(cap, sel4_sys::ext::TRACE_EMIT, thread.as_slice(), &[event.into(), arg0.into(), 0]);
 }
 
 /// Names a thread in the kernel's diagnostics.

@@ -5,7 +5,7 @@ use crate::delete;
 use crate::node::node;
 use crate::sched::MIN_BUDGET_US;
 use crate::trace;
-use axiom_objects::{Ptr, Timer, slot};
+use axiom_objects::{Cap, Ptr, Timer, slot};
 use sel4_sys::ext;
 
 /// Invokes a timer.
@@ -63,7 +63,13 @@ pub fn invoke_trace(args: &Args) -> Invoked {
             if event > 0xffff || arg0 > 0xffff {
                 return Err(Stop::Range { min: 0, max: 0xffff });
             }
-            trace::record_user(event as u16, arg0 as u16, arg1 as u32);
+            // A thread given along is named as context switches name it, which its capability does not tell.
+            let arg1 = match args.cap_slot(0).map(|slot| slot.cap()) {
+                Ok(Cap::Tcb { tcb }) => tcb.addr() as u32,
+                Ok(_) => return Err(Stop::InvalidCapability(1)),
+                Err(_) => arg1 as u32,
+            };
+            trace::record_user(event as u16, arg0 as u16, arg1);
             Ok(Outcome::Done)
         }
         ext::TRACE_INFO => {

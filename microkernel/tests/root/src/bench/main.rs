@@ -25,10 +25,15 @@ extern "C" fn root_main(info: &'static BootInfo) -> ! {
         )));
     }
     say!("{}", axiom_bench_metrics::BEGIN);
+    say!(
+        "{{\"circumstances\":{{\"format\":{},\"board\":\"qemu-aarch64\",\"system\":\"kernel bench\",\"instruction_exact\":true,\"emulated\":true}}}}",
+        axiom_bench_metrics::FORMAT_VERSION
+    );
     let mut table = Table::new();
     messages::measure(&mut world, &mut table);
     objects::measure(&mut world, &mut table);
     interrupts::measure(&mut world, &mut table, info);
+    say!("{{\"metrics\":{}}}", table.printed);
     say!("{}", axiom_bench_metrics::END);
     if table.missing == 0 {
         end(None)

@@ -11,6 +11,8 @@ pub const WARM_UP: usize = 8;
 /// Prints metrics as they come.
 pub struct Table {
     overhead: u64,
+    /// Metrics that were printed.
+    pub printed: u32,
     /// Metrics that could not be measured.
     pub missing: u32,
 }
@@ -25,7 +27,7 @@ impl Table {
             })
             .min()
             .unwrap_or(0);
-        Table { overhead, missing: 0 }
+        Table { overhead, printed: 0, missing: 0 }
     }
 
     /// A metric from its samples, of which each stands for `operations`.
@@ -37,7 +39,17 @@ impl Table {
         }
         match Summary::of(&mut net[..count]) {
             Some(summary) => {
-                say!("{}", Metric { name, unit: Unit::Instructions, summary, overhead: self.overhead as f64 })
+                self.printed += 1;
+                say!(
+                    "{}",
+                    Metric {
+                        name,
+                        unit: Unit::Instructions,
+                        summary,
+                        overhead: self.overhead as f64,
+                        samples: &net[..count]
+                    }
+                )
             }
             None => self.miss(name, "no samples"),
         }

@@ -1,0 +1,130 @@
+//! The kernel's trace ring, copied while something of interest happens and printed after the report, when the manifest asks for it
+//! (`args = { trace = "sample" }`): boot's records, the last records of the ring, who the threads are, and the samples' ways.
+use crate::report::Report;
+use alloc::string::String;
+use alloc::vec::Vec;
+use axiom_bench_metrics::trace::{BEGIN, END, FORMAT_VERSION, USER_THREAD};
+use axiom_proto::supervisor::{self, Reply, Request};
+use axiom_runtime::cap::{Tcb, Trace, invoke};
+use axiom_runtime::sel4::ext::{self, TRACE_MAGIC, TraceHeader, TraceRecord};
+use axiom_runtime::{Buffer, Runtime, call, plain};
+
+/// Messages, signals, interrupts, switches, faults, timers, and events of servers.
+const CLASSES: u64 = 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 16;
+
+/// A copy of the trace.
+pub struct Copy {
+    boot: Vec<TraceRecord>,
+    ring: Vec<TraceRecord>,
+    lost: u64,
+    frequency: u64,
+    /// Moments of samples: trigger, program, consumer; nanoseconds of the counter.
+    pub ways: Vec<[u64; 3]>,
+}
+
+fn header(rt: &Runtime) -> Option<&'static TraceHeader> {
+    let ring = rt.env().trace_ring;
+    if (ring.len as usize) < size_of::<TraceHeader>() {
+        return None;
+    }
+    // SAFETY: init mapped the kernel's trace ring read-only at this address; the header page is its first. Fields that the
+    // kernel changes are read through `volatile` below.
+    let header = unsafe { &*(ring.start as *const TraceHeader) };
+    (header.magic == TRACE_MAGIC).then_some(header)
+}
+
+/// Boot's records: nobody writes them any more once boot is over.
+pub fn boot_records(rt: &Runtime) -> Option<&'static [TraceRecord]> {
+    header(rt).map(|h| &h.boot[..(h.boot_count as usize).min(h.boot.len())])
+}
+
+/// Whether the manifest asks for a trace.
+pub fn wanted(rt: &Runtime) -> bool {
+    rt.arg("trace") == Some("sample")
+}
+
+/// Records while `run` runs, then copies; `other` is a thread of this server that shall have a name.
+pub fn during<T>(
+    rt: &Runtime,
+    other: Option<Tcb>,
+    report: &mut Report,
+    run: impl FnOnce() -> T,
+) -> (T, Option<Copy>) {
+    let Some((trace, header)) = rt.trace().zip(header(rt)) else {
+        report.missing("trace", "this server has no trace ring");
+        return (run(), None);
+    };
+    if set_mask(trace, CLASSES).is_err() {
+        report.missing("trace", "the kernel refused the mask");
+    }
+    if let Some(other) = other {
+        let words = [u64::from(USER_THREAD), 0, 0];
+        if invoke(trace.0, ext::TRACE_EMIT, &words, &[other.0]).is_err() {
+            report.missing("trace", "the kernel refused a record");
+        }
+    }
+    let result = run();
+    if set_mask(trace, 0).is_err() {
+        report.missing("trace", "the kernel refused the mask");
+    }
+    (result, Some(copy(rt, header)))
+}
+
+fn set_mask(trace: Trace, mask: u64) -> Result<(), axiom_runtime::sel4::Error> {
+    invoke(trace.0, ext::TRACE_SET_MASK, &[mask], &[]).map(drop)
+}
+
+fn copy(rt: &Runtime, header: &'static TraceHeader) -> Copy {
+    // SAFETY: a field of the mapped header; the kernel writes it, so it is read as volatile.
+    let written = unsafe { (&raw const header.written).read_volatile() };
+    let held =
+        written.min(header.capacity).min((rt.env().trace_ring.len - 4096) / size_of::<TraceRecord>() as u64);
+    let first = (rt.env().trace_ring.start + 4096) as *const TraceRecord;
+    let at = |number: u64| {
+        // SAFETY: the ring's pages follow the header page, and the place is below both capacity and the mapped length.
+        unsafe { first.add((number % header.capacity) as usize).read_volatile() }
+    };
+    Copy {
+        boot: boot_records(rt).unwrap_or_default().to_vec(),
+        ring: (written - held..written).map(at).collect(),
+        lost: written - held,
+        frequency: header.counter_frequency,
+        ways: Vec::new(),
+    }
+}
+
+impl Copy {
+    /// Prints it.
+    pub fn print(&self, rt: &Runtime) {
+        plain!("{BEGIN}");
+        plain!("{{\"trace\":{FORMAT_VERSION},\"counter_hz\":{},\"lost\":{}}}", self.frequency, self.lost);
+        for (index, name) in servers(rt).iter().enumerate() {
+            plain!("{{\"server\":{index},\"name\":\"{name}\"}}");
+        }
+        for way in &self.ways {
+            plain!("{{\"way\":[{},{},{}]}}", way[0], way[1], way[2]);
+        }
+        // The ring's own copies of boot records are left out: they stand in front already.
+        let later = self.ring.iter().filter(|r| r.event >> 8 != 1);
+        let mut count = 0;
+        for r in self.boot.iter().chain(later) {
+            plain!("[{},{},{},{}]", r.counter, r.event, r.arg0, r.arg1);
+            count += 1;
+        }
+        plain!("{{\"records\":{count}}}");
+        plain!("{END}");
+    }
+}
+
+fn servers(rt: &Runtime) -> Vec<String> {
+    let mut names = Vec::new();
+    let Some(init) = rt.channel("init") else { return names };
+    for index in 0.. {
+        let mut buffer = Buffer::new();
+        match call(init, supervisor::INTERFACE, &Request::Server { index }, &mut buffer) {
+            Ok(Reply::Server(server)) => names.push(server.name.into()),
+            _ => break,
+        }
+    }
+    names
+}
