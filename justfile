@@ -119,8 +119,8 @@ lint: check-deps
 check-deps:
     @{{ cargo }} host run -q --release -p axiom-check
 
-# Run the benchmarks, plain and instruction-exact; results go to bench/results/
-bench: build
+# Run the benchmarks, plain and instruction-exact, and the kernel's alone; results go to bench/results/
+bench: build bench-kernel
     #!/usr/bin/env bash
     set -euo pipefail
     mkdir -p bench/results
@@ -128,14 +128,32 @@ bench: build
       flags=(); [ $kind = tcg ] || flags=(--icount)
       echo "bench: $kind"
       {{ bin }}/axiom-runner --quiet --name "bench-$kind" --timeout 600 "${flags[@]}"
-      {{ bin }}/axiom-bench-report results "{{ out }}/logs/bench-$kind.log" "bench/results/qemu-aarch64-$kind.jsonl" --command "just bench ($kind)"
+      {{ bin }}/axiom-bench-report results "{{ out }}/logs/bench-$kind.log" "bench/results/qemu-aarch64-$kind.jsonl" "command=just bench ($kind)"
     done
 
-# The kernel's operations in instructions, from a plain root task: target/axiom/logs/bench-kernel.log
+# The kernel's operations in instructions, from a plain root task: bench/results/kernel-icount.jsonl
 bench-kernel cpu="cortex-a53": kernel tools
     @{{ cargo }} server build -q --profile system -p axiom-root-test
     @{{ bin }}/axiom-runner --quiet --icount --no-sensors --name bench-kernel --timeout 60 --cpu "{{ cpu }}" --bundle "{{ images }}/axiom-kernel-bench"
-    @{{ bin }}/axiom-bench-report markdown "{{ out }}/logs/bench-kernel.log"
+    @mkdir -p bench/results && {{ bin }}/axiom-bench-report results "{{ out }}/logs/bench-kernel.log" bench/results/kernel-icount.jsonl "command=just bench-kernel {{ cpu }}" "commit=$(platform/tools/commit)" "cpu={{ cpu }}"
+
+# Fails if an instruction-exact figure is 2 % worse than the committed one in bench/results/, or missing
+bench-check: build
+    #!/usr/bin/env bash
+    set -uo pipefail
+    {{ cargo }} server build -q --profile system -p axiom-root-test || exit 1
+    bad=0
+    check() { # log, baseline, runner's options...
+      {{ bin }}/axiom-runner --quiet --icount --name "$1" --timeout 600 "${@:3}" && {{ bin }}/axiom-bench-report guard "bench/results/$2.jsonl" "{{ out }}/logs/$1.log" || bad=1
+    }
+    check check-kernel kernel-icount --no-sensors --cpu cortex-a53 --bundle {{ images }}/axiom-kernel-bench
+    check check-system qemu-aarch64-icount
+    exit $bad
+
+# Take the figures of the last `just bench-check` as the new baseline
+bench-accept: tools
+    @{{ bin }}/axiom-bench-report results {{ out }}/logs/check-kernel.log bench/results/kernel-icount.jsonl "command=just bench-kernel cortex-a53" "commit=$(platform/tools/commit)" cpu=cortex-a53
+    @{{ bin }}/axiom-bench-report results {{ out }}/logs/check-system.log bench/results/qemu-aarch64-icount.jsonl "command=just bench (icount)"
 
 # The same on the Raspberry Pi 5's model, instruction-exact: bench/results/rpi5-model-icount.jsonl
 bench-rpi5: image-rpi5
@@ -147,13 +165,39 @@ bench-rpi5: image-rpi5
 compare-linux *flags: build
     @platform/tools/compare-linux {{ bin }} "$@"
 
-# docs/src/benchmarks.md from its template and bench/results/
+# docs/benchmarks.md, the book's page and its charts, from docs/benchmarks.template.md and bench/results/
 bench-docs: tools
-    @{{ bin }}/axiom-bench-report docs docs/benchmarks.template.md docs/src/benchmarks.md icount=bench/results/qemu-aarch64-icount.jsonl tcg=bench/results/qemu-aarch64-tcg.jsonl rpi5=bench/results/rpi5-model-icount.jsonl
+    #!/usr/bin/env bash
+    set -euo pipefail
+    sources=()
+    for file in bench/results/*.jsonl; do
+      label=$(basename "$file" .jsonl); sources+=("${label/qemu-aarch64-/}=$file")
+    done
+    {{ bin }}/axiom-bench-report docs docs/benchmarks.template.md docs "${sources[@]}"
 
-# A captured log (or results file) as Markdown
-report log="target/axiom/logs/qemu-aarch64.log": tools
-    @{{ bin }}/axiom-bench-report markdown "{{ log }}"
+# A captured log as Markdown, JSON and charts in target/axiom/report; with --html one page that needs nothing else
+report *log_and_flags: tools
+    #!/usr/bin/env bash
+    set -euo pipefail
+    log={{ out }}/logs/qemu-aarch64.log html=
+    for word in "$@"; do if [ "$word" = --html ]; then html=1; else log=$word; fi; done
+    beside=()
+    for file in bench/results/linux-qemu-aarch64-*.jsonl; do [ ! -e "$file" ] || beside+=(--beside "$file"); done
+    if [ -n "$html" ]; then exec {{ bin }}/axiom-bench-report html "$log" {{ out }}/report/report.html "${beside[@]}"; fi
+    {{ bin }}/axiom-bench-report report "$log" {{ out }}/report "${beside[@]}"
+    {{ bin }}/axiom-bench-report markdown "$log"
+
+# Boot and a few samples' ways as a picture for ui.perfetto.dev: target/axiom/trace.json; without LOG the system is run for it
+trace log="": tools
+    #!/usr/bin/env bash
+    set -euo pipefail
+    log="{{ log }}"
+    if [ -z "$log" ]; then
+      just bundle platform/qemu-aarch64/trace.toml {{ out }}/trace && just kernel
+      {{ bin }}/axiom-runner --quiet --icount --name trace --timeout 300 --bundle {{ out }}/trace.bundle
+      log={{ out }}/logs/trace.log
+    fi
+    {{ bin }}/axiom-bench-report trace "$log" {{ out }}/trace.json
 
 # Who may reach what, as the manifest grants it
 grants: bundle

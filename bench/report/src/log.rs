@@ -1,5 +1,6 @@
 //! Reading a captured log: every line between the markers is one JSON object, or the log is refused with
 //! the line's number. A report that lost a line on the serial port must not look like a report.
+use axiom_bench_metrics::histogram::{LAST, bucket};
 use axiom_bench_metrics::{BEGIN, END, FORMAT_VERSION};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -28,6 +29,28 @@ pub struct MetricLine {
     pub stddev: f64,
     /// Measuring overhead, already subtracted.
     pub overhead: f64,
+    /// Histogram as the metrics crate writes it: first bucket, count, then distance to the next bucket and count, and so on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hist: Vec<u64>,
+}
+
+impl MetricLine {
+    /// The histogram's buckets, rising, with their counts.
+    pub fn buckets(&self) -> Vec<(u32, u64)> {
+        let mut bucket = 0u32;
+        let pairs = self.hist.as_chunks::<2>().0.iter();
+        pairs
+            .map(|[distance, count]| {
+                bucket = bucket.saturating_add(u32::try_from(*distance).unwrap_or(u32::MAX));
+                (bucket, *count)
+            })
+            .collect()
+    }
+
+    /// The figure by which the metric is compared: the middle sample, which one late interrupt does not move.
+    pub fn figure(&self) -> f64 {
+        self.median
+    }
 }
 
 /// A whole report.
@@ -54,17 +77,46 @@ impl Report {
     }
 
     /// The results file: the same lines between the same markers, so that it can be read back.
-    pub fn to_jsonl(&self, command: Option<&str>) -> String {
-        let mut circumstances = self.circumstances.clone();
-        if let Some(command) = command {
-            circumstances.insert("command".into(), command.into());
-        }
-        let mut out = format!("{BEGIN}\n{}\n", serde_json::json!({ "circumstances": circumstances }));
+    pub fn to_jsonl(&self) -> String {
+        let mut out = format!("{BEGIN}\n{}\n", serde_json::json!({ "circumstances": self.circumstances }));
         for metric in &self.metrics {
             out += &serde_json::to_string(metric).expect("a metric has only strings and finite numbers");
             out.push('\n');
         }
         out + END + "\n"
+    }
+}
+
+impl Report {
+    /// The whole as one JSON document.
+    pub fn to_json(&self) -> String {
+        let value = serde_json::json!({ "circumstances": self.circumstances, "metrics": self.metrics });
+        format!("{value:#}\n")
+    }
+
+    /// Whether instructions were counted: then a nanosecond is an instruction.
+    pub fn exact(&self) -> bool {
+        self.circumstances.get("instruction_exact") == Some(&serde_json::Value::Bool(true))
+    }
+
+    /// What measured: `Axiom`, or the system that the circumstances name.
+    pub fn system(&self) -> String {
+        match self.circumstance("system") {
+            Some(name) if name.starts_with("Linux") => name,
+            _ => "Axiom".into(),
+        }
+    }
+
+    /// One line that says how the figures came about.
+    pub fn caption(&self) -> String {
+        let part = |name: &str| self.circumstance(name).unwrap_or_else(|| "unknown".into());
+        let machine = match self.circumstances.get("emulated") {
+            Some(serde_json::Value::Bool(false)) => "",
+            Some(serde_json::Value::Bool(true)) => ", emulated (QEMU TCG)",
+            _ => ", emulated or not: not known",
+        };
+        let counting = if self.exact() { ", instructions counted: 1 instruction = 1 ns" } else { "" };
+        format!("{}: {}{machine}{counting}; commit {}", self.system(), part("board"), part("commit"))
     }
 }
 
@@ -155,12 +207,41 @@ fn check_metric(number: usize, m: &MetricLine, report: &Report) -> Result<(), St
     if !(m.min <= m.median && m.median <= m.max && m.p99 <= m.max) {
         return Err(format!("{number}: metric '{}' is not ordered: min <= median <= p99 <= max", m.metric));
     }
+    check_histogram(number, m)
+}
+
+fn check_histogram(number: usize, m: &MetricLine) -> Result<(), String> {
+    if m.hist.is_empty() {
+        return Ok(());
+    }
+    let name = &m.metric;
+    let buckets = m.buckets();
+    if !m.hist.len().is_multiple_of(2) || buckets.iter().any(|b| b.0 > LAST || b.1 == 0) {
+        return Err(format!(
+            "{number}: metric '{name}' has a malformed histogram: pairs of distance and count"
+        ));
+    }
+    if buckets.windows(2).any(|w| w[0].0 >= w[1].0) {
+        return Err(format!("{number}: metric '{name}' has a histogram whose buckets do not rise"));
+    }
+    let total: u64 = buckets.iter().fold(0, |sum, b| sum.saturating_add(b.1));
+    if total != m.n {
+        return Err(format!(
+            "{number}: metric '{name}' says n = {} and its histogram holds {total} samples",
+            m.n
+        ));
+    }
+    let ends = (buckets[0].0, buckets[buckets.len() - 1].0);
+    if ends != (bucket(m.min), bucket(m.max)) {
+        return Err(format!("{number}: metric '{name}' has a histogram that does not reach from min to max"));
+    }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axiom_bench_metrics::{Metric, Summary, Unit};
 
     const METRIC: &str = r#"{"metric":"a.b","unit":"ns","n":3,"min":1.0,"median":2.5,"mean":2.4,"p99":3.0,"max":3.0,"stddev":0.5,"overhead":0.2}"#;
 
@@ -175,10 +256,34 @@ mod tests {
     fn a_report_round_trips_through_its_results_file() {
         let report = parse(&log(&[METRIC])).unwrap();
         assert_eq!(report.metrics.len(), 1);
-        let again = parse(&report.to_jsonl(None)).unwrap();
+        let again = parse(&report.to_jsonl()).unwrap();
         assert_eq!(again, report);
-        let with_command = parse(&report.to_jsonl(Some("just bench"))).unwrap();
-        assert_eq!(with_command.circumstance("command").as_deref(), Some("just bench"));
+    }
+
+    #[test]
+    fn what_the_server_prints_is_what_this_reads() {
+        let mut samples = [120.0, 130.0, 9_000.5];
+        let summary = Summary::of(&mut samples).unwrap();
+        let line = Metric { name: "a.b", unit: Unit::Nanos, summary, overhead: 1.0, samples: &samples };
+        let report = parse(&log(&[&line.to_string()])).unwrap();
+        let metric = report.get("a.b").unwrap();
+        assert_eq!((metric.n, metric.min, metric.max), (3, 120.0, 9_000.5));
+        assert_eq!(metric.buckets(), samples.map(|s| (bucket(s), 1)));
+    }
+
+    #[test]
+    fn histograms_must_fit_their_metric() {
+        let with = |hist: &str| METRIC.replace("}", &format!(",\"hist\":{hist}}}"));
+        assert!(parse(&log(&[&with("[1,1,1,1,1,1]")])).is_ok());
+        for (hist, expected) in [
+            ("[1,1,2,1]", "4: metric 'a.b' says n = 3 and its histogram holds 2 samples"),
+            ("[1,1,2]", "4: metric 'a.b' has a malformed histogram"),
+            ("[1,1,0,2]", "buckets do not rise"),
+            ("[1,3]", "does not reach from min to max"),
+        ] {
+            let error = parse(&log(&[&with(hist)])).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
     }
 
     #[test]

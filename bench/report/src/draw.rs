@@ -1,0 +1,265 @@
+//! Drawing: SVG that is legible on light and on dark. Axes and text take the surrounding text's colour, and the series' colours are of
+//! middle brightness.
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+/// A chart.
+pub struct Chart {
+    /// File name without its end.
+    pub name: &'static str,
+    /// Heading.
+    pub title: &'static str,
+    /// What is drawn, and the circumstances.
+    pub caption: String,
+    /// An `svg` element whose lines and text have the colour of the text around it.
+    pub svg: String,
+}
+
+impl Chart {
+    /// A file of its own, which follows the reader's colour scheme.
+    pub fn standalone(&self) -> String {
+        let style = "<style>svg{color:#1f2328}@media(prefers-color-scheme:dark){svg{color:#e6edf3}}</style>";
+        let text =
+            format!("<title>{}</title><desc>{}</desc>{style}", escape(self.title), escape(&self.caption));
+        match self.svg.find('>') {
+            Some(end) => format!("{}{text}{}\n", &self.svg[..=end], &self.svg[end + 1..]),
+            None => self.svg.clone(),
+        }
+    }
+}
+
+/// Text for XML and HTML.
+pub fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// Stands for the surrounding text's colour until the chart is done.
+pub const INK: RGBColor = RGBColor(1, 2, 3);
+const INK_HEX: &str = "#010203";
+/// The series' colours.
+pub const COLOURS: [RGBColor; 10] = [
+    RGBColor(0x3b, 0x82, 0xc4),
+    RGBColor(0xe0, 0x7b, 0x39),
+    RGBColor(0x3a, 0x9d, 0x5d),
+    RGBColor(0xa0, 0x6c, 0xc4),
+    RGBColor(0xd1, 0x49, 0x5b),
+    RGBColor(0x2a, 0x9d, 0x9d),
+    RGBColor(0xb8, 0x90, 0x2a),
+    RGBColor(0x8a, 0x8f, 0x98),
+    RGBColor(0xc7, 0x5f, 0xa0),
+    RGBColor(0x7a, 0x8c, 0x3a),
+];
+const WIDTH: u32 = 860;
+
+/// What is drawn on.
+pub type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+/// The result of drawing.
+pub type Drawn = Result<(), String>;
+
+/// The sentence for a drawing that failed.
+pub fn failed<E: std::fmt::Display>(error: E) -> String {
+    format!("a chart cannot be drawn: {error}")
+}
+
+/// Text of that size.
+pub fn font(size: f64) -> TextStyle<'static> {
+    ("sans-serif", size).into_font().color(&INK)
+}
+
+/// A chart that `draw` fills.
+pub fn chart(
+    name: &'static str,
+    title: &'static str,
+    caption: String,
+    height: u32,
+    draw: impl FnOnce(&Area<'_>) -> Drawn,
+) -> Result<Chart, String> {
+    let mut svg = String::new();
+    {
+        let area = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
+        draw(&area)?;
+        area.present().map_err(failed)?;
+    }
+    let svg = svg.replace(INK_HEX, "currentColor");
+    let svg = svg.replacen("<svg ", &format!("<svg role=\"img\" aria-label=\"{}\" ", escape(title)), 1);
+    Ok(Chart { name, title, caption, svg })
+}
+
+/// A time with the unit that suits it.
+pub fn time(ns: f64) -> String {
+    let (value, unit) = match ns {
+        v if v < 1e3 => (v, "ns"),
+        v if v < 1e6 => (v / 1e3, "µs"),
+        v if v < 1e9 => (v / 1e6, "ms"),
+        v => (v / 1e9, "s"),
+    };
+    if value >= 100.0 || value.fract() < 0.05 {
+        format!("{value:.0} {unit}")
+    } else {
+        format!("{value:.1} {unit}")
+    }
+}
+
+/// A bar of a row.
+pub struct Bar {
+    /// Begins there.
+    pub from: f64,
+    /// Ends there.
+    pub to: f64,
+    /// Number of its colour.
+    pub colour: usize,
+}
+
+/// Rows of bars, one below the other, with names on the left.
+pub struct Rows<'a> {
+    /// A name for each row.
+    pub names: Vec<String>,
+    /// The bars of each row.
+    pub bars: Vec<Vec<Bar>>,
+    /// Names of colours.
+    pub legend: Vec<(String, usize)>,
+    /// The axis's label.
+    pub axis: &'a str,
+    /// The lowest value of a logarithmic axis; linear from 0 without it.
+    pub logarithmic: Option<f64>,
+    /// How a value is written.
+    pub format: fn(f64) -> String,
+}
+
+impl Rows<'_> {
+    /// Pixels that it needs.
+    pub fn height(&self) -> u32 {
+        let legend = self.legend.len().div_ceil(3) as u32 * 20;
+        self.names.len() as u32 * 30 + 70 + legend
+    }
+
+    /// Draws it.
+    pub fn draw(&self, area: &Area<'_>) -> Drawn {
+        let most = self.bars.iter().flatten().fold(1.0f64, |m, b| m.max(b.to));
+        let legend = self.legend.len().div_ceil(3) as i32 * 20;
+        let (top, bottom) = area.split_vertically(legend);
+        for (index, (name, colour)) in self.legend.iter().enumerate() {
+            let (x, y) = ((index % 3) as i32 * 280 + 12, (index / 3) as i32 * 20 + 4);
+            let square = Rectangle::new([(x, y), (x + 12, y + 12)], COLOURS[colour % COLOURS.len()].filled());
+            top.draw(&square).map_err(failed)?;
+            top.draw(&Text::new(name.clone(), (x + 18, y), font(13.0))).map_err(failed)?;
+        }
+        let rows = 0.0..self.names.len() as f64;
+        let mut builder = ChartBuilder::on(&bottom);
+        builder.margin(6).margin_right(40).x_label_area_size(44).y_label_area_size(190);
+        // Two kinds of axis are two types; the rest is the same.
+        macro_rules! on {
+            ($range:expr, $low:expr) => {{
+                let low: f64 = $low;
+                let mut chart = builder.build_cartesian_2d($range, rows).map_err(failed)?;
+                chart
+                    .configure_mesh()
+                    .disable_y_mesh()
+                    .y_labels(0)
+                    .x_desc(self.axis)
+                    .x_label_formatter(&|v| (self.format)(*v))
+                    .axis_style(INK.mix(0.6))
+                    .light_line_style(INK.mix(0.0))
+                    .bold_line_style(INK.mix(0.15))
+                    .label_style(font(12.0))
+                    .axis_desc_style(font(13.0))
+                    .draw()
+                    .map_err(failed)?;
+                for (row, (name, bars)) in self.names.iter().zip(&self.bars).enumerate() {
+                    let y = (self.names.len() - row - 1) as f64;
+                    for bar in bars {
+                        let corners = [(bar.from.max(low), y + 0.15), (bar.to.max(low), y + 0.85)];
+                        chart
+                            .draw_series([Rectangle::new(
+                                corners,
+                                COLOURS[bar.colour % COLOURS.len()].filled(),
+                            )])
+                            .map_err(failed)?;
+                    }
+                    let end = bars.iter().fold(low, |m, b| m.max(b.to));
+                    let (x, middle) = chart.plotting_area().map_coordinate(&(end, y + 0.5));
+                    let left = font(13.0).pos(Pos::new(HPos::Right, VPos::Center));
+                    let area_top = bottom.get_base_pixel().1;
+                    bottom.draw(&Text::new(name.clone(), (186, middle - area_top), left)).map_err(failed)?;
+                    // Over the bar's end where there is no room behind it.
+                    let inside = x > WIDTH as i32 - 110;
+                    let side = if inside { HPos::Right } else { HPos::Left };
+                    let style = font(12.0).pos(Pos::new(side, VPos::Center));
+                    let at = (if inside { x - 5 } else { x + 5 }, middle - area_top);
+                    bottom.draw(&Text::new((self.format)(end), at, style)).map_err(failed)?;
+                }
+            }};
+        }
+        match self.logarithmic {
+            Some(low) => on!((low..most * 1.3).log_scale(), low),
+            None => on!(0.0..most * 1.1, 0.0),
+        }
+        Ok(())
+    }
+}
+
+/// A line of a diagram.
+pub struct Line {
+    /// For the legend.
+    pub label: String,
+    /// Its points.
+    pub points: Vec<(f64, f64)>,
+    /// Number of its colour.
+    pub colour: usize,
+    /// Draws a mark at each point.
+    pub marks: bool,
+}
+
+/// Names of the lines, below the diagram.
+pub fn legend(area: &Area<'_>, lines: &[Line]) -> Drawn {
+    for (index, line) in lines.iter().enumerate() {
+        let (x, y) = ((index % 2) as i32 * 420 + 60, (index / 2) as i32 * 20 + 4);
+        let colour = COLOURS[line.colour % COLOURS.len()];
+        area.draw(&PathElement::new([(x, y + 6), (x + 22, y + 6)], colour.stroke_width(3)))
+            .map_err(failed)?;
+        area.draw(&Text::new(line.label.clone(), (x + 28, y), font(13.0))).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Pixels that the legend needs.
+pub fn legend_height(lines: &[Line]) -> u32 {
+    lines.len().div_ceil(2) as u32 * 20 + 10
+}
+
+/// Draws lines over a given pair of axes.
+macro_rules! lines {
+    ($area:expr, $lines:expr, $x:expr, $y:expr, $x_name:expr, $y_name:expr, $x_format:expr, $y_format:expr, $x_labels:expr) => {{
+        let height = $area.dim_in_pixel().1 as i32 - legend_height($lines) as i32;
+        let (upper, lower) = $area.split_vertically(height);
+        let mut builder = ChartBuilder::on(&upper);
+        builder.margin(8).margin_right(24).x_label_area_size(46).y_label_area_size(76);
+        let mut chart = builder.build_cartesian_2d($x, $y).map_err(failed)?;
+        chart
+            .configure_mesh()
+            .x_desc($x_name)
+            .y_desc($y_name)
+            .x_labels($x_labels)
+            .x_label_formatter(&$x_format)
+            .y_label_formatter(&$y_format)
+            .axis_style(INK.mix(0.6))
+            .light_line_style(INK.mix(0.0))
+            .bold_line_style(INK.mix(0.15))
+            .label_style(font(12.0))
+            .axis_desc_style(font(13.0))
+            .draw()
+            .map_err(failed)?;
+        for line in $lines {
+            let colour = COLOURS[line.colour % COLOURS.len()];
+            let path = LineSeries::new(line.points.iter().copied(), colour.stroke_width(2));
+            chart.draw_series(path).map_err(failed)?;
+            if line.marks {
+                let marks = line.points.iter().map(|p| Circle::new(*p, 4, colour.filled()));
+                chart.draw_series(marks).map_err(failed)?;
+            }
+        }
+        legend(&lower, $lines)
+    }};
+}
+pub(crate) use lines;

@@ -1,0 +1,120 @@
+//! The tool as its users start it: the HTML page needs nothing else and opens in a browser without an error; refusals and the
+//! guard's verdict are the exit status.
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const LOG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/report.log");
+
+fn tool(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_axiom-bench-report")).args(args).output().expect("the tool starts")
+}
+
+fn folder(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::create_dir_all(&path).expect("a folder of the test's own");
+    path
+}
+
+fn made(what: &str, out: &Path) -> String {
+    let done = tool(&[what, LOG, out.to_str().expect("a path")]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    std::fs::read_to_string(out).expect("what was made")
+}
+
+#[test]
+fn the_page_has_every_chart_and_asks_for_nothing() {
+    let page = made("html", &folder("page").join("report.html"));
+    assert_eq!(page.matches("<figure>").count(), 6);
+    assert_eq!(page.matches("<svg ").count(), 6);
+    // An address may only be a name space or a place in the page.
+    for (at, _) in page.match_indices("http") {
+        assert!(page[at..].starts_with("http://www.w3.org/2000/svg\""), "{}", &page[at..at + 60]);
+    }
+    for asks in ["<script", "<link rel=\"stylesheet", "@import", "url(", "<img", "src="] {
+        assert!(!page.contains(asks), "{asks}");
+    }
+    assert!(!page.contains("NaN") && !page.contains("inf\""));
+}
+
+#[test]
+fn charts_are_files_that_follow_the_colour_scheme() {
+    let out = folder("charts");
+    let done = tool(&["report", LOG, out.to_str().expect("a path")]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    for name in ["boot", "latency", "operations", "bpf-load", "messages", "memory"] {
+        let svg = std::fs::read_to_string(out.join(format!("{name}.svg"))).expect(name);
+        assert!(svg.contains("currentColor") && svg.contains("prefers-color-scheme:dark"), "{name}");
+        assert!(!svg.contains("#010203") && svg.contains("commit"), "{name}");
+    }
+    let markdown = std::fs::read_to_string(out.join("report.md")).expect("report.md");
+    assert!(markdown.contains("![Boot](boot.svg)") && markdown.contains("## Targets"));
+    let json = std::fs::read_to_string(out.join("report.json")).expect("report.json");
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert!(json["metrics"].as_array().is_some_and(|m| m.len() > 50));
+}
+
+#[test]
+fn the_trace_of_a_real_run_passes_the_check() {
+    let trace = made("trace", &folder("trace").join("trace.json"));
+    let trace: serde_json::Value = serde_json::from_str(&trace).expect("JSON");
+    let events = trace["traceEvents"].as_array().expect("events");
+    let count = |kind: &str| events.iter().filter(|e| e["ph"] == kind).count();
+    assert!(count("X") > 40 && count("s") > 10 && count("s") == count("f") && count("i") > 3);
+    for name in ["builds iio-server", "starts", "runs", "sample", "message"] {
+        assert!(events.iter().any(|e| e["name"] == name), "{name}");
+    }
+}
+
+#[test]
+fn the_guards_verdict_is_the_exit_status() {
+    let same = tool(&["guard", LOG, LOG]);
+    assert!(same.status.success());
+    assert!(String::from_utf8_lossy(&same.stdout).contains(", 0 worse"));
+    let text = std::fs::read_to_string(LOG).expect("the log");
+    let line = text.lines().find(|l| l.contains("\"page.map\"")).expect("a line");
+    let lost = folder("guard").join("lost.log");
+    let without = text.replace(&format!("{line}\n"), "");
+    let count = |t: &str| t.lines().filter(|l| l.starts_with("{\"metric\"")).count();
+    let without = without.replace(
+        &format!("{{\"metrics\":{}}}", count(&text)),
+        &format!("{{\"metrics\":{}}}", count(&without)),
+    );
+    std::fs::write(&lost, without).expect("written");
+    let worse = tool(&["guard", LOG, lost.to_str().expect("a path")]);
+    assert!(!worse.status.success());
+    assert!(String::from_utf8_lossy(&worse.stdout).contains("WORSE: page.map: missing"));
+    assert!(String::from_utf8_lossy(&worse.stderr).contains("just bench-accept"));
+}
+
+#[test]
+fn the_page_opens_in_a_browser_without_an_error() {
+    let Some(browser) = ["chromium", "chromium-browser", "google-chrome"]
+        .into_iter()
+        .find(|b| Command::new(b).arg("--version").output().is_ok_and(|o| o.status.success()))
+    else {
+        println!("page: NOT RUN: no Chromium on this machine (Debian's package: chromium)");
+        return;
+    };
+    let folder = folder("browser");
+    let page = folder.join("report.html");
+    made("html", &page);
+    let shot = folder.join("report.png");
+    let done = Command::new(browser)
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"])
+        .args([
+            "--disable-dev-shm-usage",
+            "--enable-logging=stderr",
+            "--window-size=1200,4600",
+            "--timeout=20000",
+        ])
+        .arg(format!("--user-data-dir={}", folder.join("profile").display()))
+        .arg(format!("--screenshot={}", shot.display()))
+        .arg(format!("file://{}", page.display()))
+        .output()
+        .expect("the browser starts");
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{said}");
+    assert!(!said.contains("CONSOLE"), "the console has errors: {said}");
+    let size = std::fs::metadata(&shot).expect("a screenshot").len();
+    assert!(size > 50_000, "the screenshot is nearly empty: {size} bytes");
+}
