@@ -38,18 +38,21 @@ pub const SERVED: [u32; 11] = [
     RINGBUF_QUERY,
 ];
 
-/// What the server of lines and PWM channels serves besides.
-pub const SERVED_WITH_PINS: [u32; 15] = {
-    let mut all = [0; 15];
-    let mut i = 0;
-    while i < SERVED.len() {
-        all[i] = SERVED[i];
-        i += 1;
-    }
-    let pins = [GPIO_GET, GPIO_SET, PWM_SET, MOTOR_EMERGENCY_STOP];
-    while i < all.len() {
-        all[i] = pins[i - SERVED.len()];
-        i += 1;
-    }
-    all
-};
+/// What the server of lines and PWM channels serves: its own, and all the others but the one that prints, because the console
+/// may take its time and a limit switch must not wait for it.
+pub const SERVED_WITH_PINS: [u32; 14] = [
+    MAP_LOOKUP_ELEM,
+    MAP_UPDATE_ELEM,
+    MAP_DELETE_ELEM,
+    KTIME_GET_NS,
+    GET_SMP_PROCESSOR_ID,
+    RINGBUF_OUTPUT,
+    RINGBUF_RESERVE,
+    RINGBUF_SUBMIT,
+    RINGBUF_DISCARD,
+    RINGBUF_QUERY,
+    GPIO_GET,
+    GPIO_SET,
+    PWM_SET,
+    MOTOR_EMERGENCY_STOP,
+];

@@ -181,7 +181,10 @@ impl fmt::Display for Reason {
                 )
             }
             PointerLeak { into } => write!(f, "an address would become readable as a number in {into}"),
-            UnknownHelper { id } => write!(f, "there is no helper {id}"),
+            UnknownHelper { id } => match axiom_bpf_isa::proto::find(*id) {
+                Some(p) => write!(f, "bpf_{} (helper {id}) is not there for programs of this kind", p.name),
+                None => write!(f, "there is no helper {id}"),
+            },
             UnknownCallTarget { register } => {
                 write!(f, "calls through r{register}, which is not one known helper number")
             }
@@ -282,9 +285,7 @@ impl Reason {
             Misaligned { .. } => "align the variable to its size; do not use packed structures with atomics",
             PointerArithmetic { .. } => "compute an index as a number and add it to the address once",
             PointerLeak { .. } => "store what the address points to, or an offset, instead of the address",
-            UnknownHelper { .. } => {
-                "see the list of helpers in the documentation; this number is none of them"
-            }
+            UnknownHelper { .. } => "see the list of helpers in the documentation, by kind of program",
             UnknownCallTarget { .. } => "call the function or helper directly",
             Argument { .. } => "look at the helper's prototype in the documentation",
             WrongMap { .. } => "look at the map's type in its declaration",

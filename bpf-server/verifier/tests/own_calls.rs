@@ -51,9 +51,20 @@ fn programs_on_samples_and_timers_do_not_have_these_helpers() {
             let code = [mov(1, 0), mov(2, 0), mov(3, 0), call(id), mov(0, 0), EXIT];
             let refusal =
                 Verifier::new().verify(&Program { insns: &code, lines: None }, &env(kind)).unwrap_err();
-            assert!(refusal.to_string().contains(&format!("there is no helper {id}")), "{refusal}");
+            let expected = format!("(helper {id}) is not there for programs of this kind");
+            assert!(refusal.to_string().contains(&expected), "{refusal}");
         }
     }
+}
+
+#[test]
+fn programs_on_lines_do_not_print() {
+    let code = [mov(1, 0), mov(2, 0), call(helper::TRACE_PRINTK), mov(0, 0), EXIT];
+    let refusal = own_calls(&code).unwrap_err();
+    assert!(
+        refusal.contains("bpf_trace_printk (helper 6) is not there for programs of this kind"),
+        "{refusal}"
+    );
 }
 
 #[test]

@@ -62,6 +62,8 @@ struct Server {
     /// When silenced lines are watched again, nanoseconds; and the timer for it, if the manifest gives one for that.
     calm_at: Option<u64>,
     calm: Option<Timer>,
+    /// Lines whose storm was reported, by chip: the console may be slow.
+    reported: Vec<u64>,
     clock: Clock,
     refill_at: u64,
     /// Edges by chip and line.
@@ -126,9 +128,14 @@ impl Server {
         let board = &mut hands.borrow_mut().board;
         for line in self.storm.loud(now) {
             self.watchers.silence(board, line);
+            let Some(reported) = self.reported.get_mut(line.chip as usize) else { continue };
+            let before = core::mem::replace(reported, *reported | 1 << line.line);
+            if before >> line.line & 1 != 0 {
+                continue;
+            }
             let chip = self.rt.env().gpio_chips.get(line.chip as usize).map_or("?", |c| c.as_str());
             warn!(
-                "line {} of {chip} has too many edges: it is not watched for {} ms",
+                "line {} of {chip} has too many edges: it is not watched for {} ms, each time; this is said once",
                 line.line,
                 SILENCE_NS / 1_000_000
             );
@@ -354,6 +361,7 @@ fn main(rt: Runtime) -> ! {
         soft: found.soft,
         storm: Storm::new(STORM_WINDOW_NS, STORM_EDGES),
         calm_at: None,
+        reported: vec![0; env.gpio_chips.len()],
         clock,
         refill_at: 0,
         edges: vec![[0; LINES as usize]; env.gpio_chips.len()],
