@@ -404,7 +404,9 @@ impl Demo {
             Ok(()) => {}
             Err(why) => {
                 let text: String = format!("rearm: {why:?}");
-                return self.wrong(&text);
+                self.wrong(&text);
+                // Time to look at the pins from outside.
+                return self.sleep(200);
             }
         }
         self.stands(enable, speed);
