@@ -219,10 +219,12 @@ fn run(o: &Options) -> Result<(), Stop> {
         }
         match console.recv_timeout(Duration::from_millis(50)) {
             Ok(Said::Interrupt(level)) => {
-                if let Err(why) = injector.interrupt(level)
-                    && qemu.runs()
-                {
-                    break Err(Stop::Failed(format!("the sensor's interrupt line: {why}")));
+                if let Err(why) = injector.interrupt(level) {
+                    // A machine that ends closes its sockets first.
+                    std::thread::sleep(Duration::from_millis(500));
+                    if ended.is_none() && qemu.runs() {
+                        break Err(Stop::Failed(format!("the sensor's interrupt line: {why}")));
+                    }
                 }
             }
             Ok(Said::Console(bytes)) => {
