@@ -232,54 +232,69 @@ fn load(report: &Report, beside: &[Report]) -> Result<Option<Chart>, String> {
     chart("bpf-load", "Loading a program", caption, 380 + legend_height(&lines), draw).map(Some)
 }
 
+/// Messages by length: the system's figures, or the kernel's alone.
 fn messages(report: &Report) -> Result<Option<Chart>, String> {
-    const WORDS: [u32; 4] = [0, 4, 10, 120];
+    const WORDS: [u32; 5] = [0, 4, 5, 10, 120];
+    const SYSTEM: &[(&str, &str)] = &[
+        ("ipc.round_trip.passive.{}w.same_space", "passive server"),
+        ("ipc.round_trip.active.{}w.same_space", "server with its own time"),
+        ("ipc.round_trip.active.{}w.other_space", "the same in another address space"),
+    ];
+    const KERNEL: &[(&str, &str)] = &[
+        ("kernel.round_trip.passive.{}w", "round trip"),
+        ("kernel.call.passive.{}w", "call, one way"),
+        ("kernel.reply_recv.passive.{}w", "reply and receive, one way"),
+    ];
+    let kernel = report.get("kernel.call.passive.0w");
+    let kinds = if kernel.is_some() { KERNEL } else { SYSTEM };
+    let of = |kind: &str, words: u32| kind.replace("{}", &words.to_string());
+    let measured = |words: &u32| kinds.iter().any(|k| report.get(&of(k.0, *words)).is_some());
+    let words: Vec<u32> = WORDS.into_iter().filter(measured).collect();
     let mut lines = Vec::new();
-    for (kind, label) in [
-        ("passive.{}w.same_space", "passive server"),
-        ("active.{}w.same_space", "server with its own time"),
-        ("active.{}w.other_space", "the same in another address space"),
-    ] {
-        let name = |words: u32| format!("ipc.round_trip.{}", kind.replace("{}", &words.to_string()));
-        let at = |(place, words): (usize, &u32)| figure(report, &name(*words)).map(|v| (place as f64, v));
-        let points: Vec<_> = WORDS.iter().enumerate().filter_map(at).collect();
-        let anchored = |(place, words): (usize, &u32)| {
-            anchors::for_metric(report, &name(*words)).map(|a| (place as f64, a.figure))
+    for (kind, label) in kinds {
+        let line = |value: &dyn Fn(&str) -> Option<f64>| -> Vec<(f64, f64)> {
+            (0..)
+                .zip(&words)
+                .filter_map(|(place, w)| Some((f64::from(place), value(&of(kind, *w))?)))
+                .collect()
         };
-        let anchor: Vec<_> = WORDS.iter().enumerate().filter_map(anchored).collect();
+        let ours = line(&|name| figure(report, name));
+        let sel4 = line(&|name| anchors::for_metric(report, name).map(|a| a.figure));
         let colour = lines.len();
-        if !points.is_empty() {
-            lines.push(Line { label: label.into(), points, colour, marks: true });
+        if !ours.is_empty() {
+            lines.push(Line { label: (*label).into(), points: ours, colour, marks: true });
         }
-        if !anchor.is_empty() {
+        if !sel4.is_empty() {
             let label = format!("seL4 16.0 MCS: {label}");
-            lines.push(Line { label, points: anchor, colour: colour + 6, marks: true });
+            lines.push(Line { label, points: sel4, colour: colour + 6, marks: true });
         }
     }
-    let unit = report.get("ipc.round_trip.passive.0w.same_space").map_or("insns", |m| m.unit.as_str());
     if lines.is_empty() {
         return Ok(None);
     }
+    let unit = kernel.or_else(|| report.get(&of(SYSTEM[0].0, 0))).map_or("insns", |m| m.unit.as_str());
     let high = lines.iter().flat_map(|l| &l.points).fold(0.0f64, |m, p| m.max(p.1)) * 1.1;
-    let axis = if unit == "insns" { "instructions, round trip" } else { "cycles, round trip" };
+    let axis = if unit == "insns" { "instructions" } else { "cycles" };
     let caption = format!(
         "A call and its reply by message length: medians, user stubs included. {}.",
         report.caption()
     );
     let word = |v: &f64| {
-        WORDS.get(v.round() as usize).filter(|_| v.fract().abs() < 0.01).map_or(String::new(), u32::to_string)
+        let place = Some(v.round()).filter(|p| (*p - v).abs() < 0.01 && *p >= 0.0);
+        place.and_then(|p| words.get(p as usize)).map_or(String::new(), u32::to_string)
     };
+    let last = words.len() as f64 - 1.0;
     let draw = |area: &Area<'_>| {
         lines!(
             area,
             &lines,
-            -0.1..3.1,
+            -0.1..last + 0.1,
             0.0..high,
             "words of the message",
             axis,
             word,
             |v: &f64| format!("{v:.0}"),
-            4
+            words.len()
         )
     };
     chart("messages", "Messages by length", caption, 360 + legend_height(&lines), draw).map(Some)

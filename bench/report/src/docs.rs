@@ -5,11 +5,12 @@
 //! - `{{definitions}}`: what each metric means; `{{targets}}`: targets with their verdicts, by the first results;
 //! - `{{charts:LABEL}}`: charts of those results;
 //! - `{{compare:FOLDER}}`: Axiom beside Linux, from the runs in that folder;
+//! - `{{behind}}`: where another system's figure is better than Axiom's;
 //! - `{{unmeasured}}`: definitions and targets that no results of Axiom's have.
 //!
 //! What is asked for and not there is an error: a page must not lose a section silently.
 use crate::log::Report;
-use crate::{charts, compare, render, targets};
+use crate::{anchors, charts, compare, render, targets};
 use axiom_bench_metrics::definitions::{self, Guard};
 use std::fmt::Write;
 use std::path::Path;
@@ -69,6 +70,7 @@ fn fill(template: &str, sources: &[Source], prefix: &str) -> Result<(String, Fil
         };
         match name.split_once(':').unwrap_or((name, "")) {
             ("definitions", "") => out += &definitions_table(),
+            ("behind", "") => out += &behind(sources),
             ("unmeasured", "") => out += &unmeasured(sources),
             ("targets", label) => {
                 let source = find(label)?;
@@ -131,6 +133,42 @@ fn definitions_table() -> String {
         let _ = writeln!(out, "| `{}` | {} | {} | {} | {guard} |", d.pattern, d.from, d.to, d.notes);
     }
     out
+}
+
+/// What another system does better, worst first.
+fn behind(sources: &[Source]) -> String {
+    let mut rows: Vec<(f64, String)> = Vec::new();
+    for source in sources.iter().filter(|s| s.report.system() == "Axiom") {
+        for m in &source.report.metrics {
+            let others = sources.iter().filter(|o| beside(&o.label, &source.label));
+            let measured = others.filter_map(|o| {
+                let theirs = o.report.get(&m.metric).filter(|t| t.unit == m.unit)?;
+                Some((o.report.system(), theirs.figure()))
+            });
+            let mut figures: Vec<(String, f64)> = measured.collect();
+            figures.extend(
+                anchors::for_metric(&source.report, &m.metric)
+                    .filter(|_| figures.is_empty())
+                    .map(|a| (a.system.to_owned(), a.figure)),
+            );
+            for (system, theirs) in figures.into_iter().filter(|f| f.1 > 0.0 && f.1 < m.figure()) {
+                let ratio = m.figure() / theirs;
+                let (ours, theirs) = (render::grouped(m.figure(), true), render::grouped(theirs, true));
+                let line = format!(
+                    "| `{}` | {ours} {unit} | {system}: {theirs} {unit} | {ratio:.2} |\n",
+                    m.metric,
+                    unit = m.unit
+                );
+                rows.push((ratio, line));
+            }
+        }
+    }
+    if rows.is_empty() {
+        return "Nowhere, among the metrics that both have.\n".into();
+    }
+    rows.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let table: String = rows.into_iter().map(|r| r.1).collect();
+    format!("| metric | run | Axiom | other | ratio |\n|---|---|--:|---|--:|\n{table}")
 }
 
 fn unmeasured(sources: &[Source]) -> String {

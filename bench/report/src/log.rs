@@ -133,7 +133,8 @@ pub fn parse(text: &str) -> Result<Report, String> {
     let mut stated = None;
     for (index, line) in text.lines().enumerate() {
         let number = index + 1;
-        let line = line.trim_end();
+        // A measurement that makes the serial port interrupt sends zeros for it.
+        let line = line.trim_matches(|c: char| c.is_whitespace() || c == '\0');
         match state {
             State::Before if line == BEGIN => state = State::Inside,
             State::Before => {}
