@@ -20,7 +20,12 @@ impl Sources {
     }
     /// Each of them.
     pub fn iter(self) -> impl Iterator<Item = Source> {
-        (0..Source::COUNT).map(Source).filter(move |s| self.has(*s))
+        let mut left = self.0 & ((1 << Source::COUNT) - 1);
+        core::iter::from_fn(move || {
+            let next = (left != 0).then(|| Source(left.trailing_zeros() as u8))?;
+            left &= left - 1;
+            Some(next)
+        })
     }
 }
 
@@ -55,6 +60,12 @@ impl<I: Io> Fan<I> {
         self.held.0 &= !Sources::one(source).0;
         self.intc.set(config(source), LEVEL | ENABLE);
         self.intc.set(config(source), IACK);
+    }
+
+    /// Lets a source send its message at each rising edge, with nobody here between it and its client.
+    pub fn attach_message(&mut self, source: Source) {
+        self.intc.clear(config(source), LEVEL | ENABLE);
+        self.intc.set(config(source), ENABLE);
     }
 
     /// The line is up: the attached sources that are raised and not held. They are masked when this returns, and no posted

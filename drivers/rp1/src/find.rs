@@ -90,9 +90,17 @@ fn look<I: Io>(rc: &Block<Pcie, I>, facts: &mut Facts) -> Result<u64, Absence> {
     if first < passes_first || last > passes_last {
         return Err(Absence::NoWindow(facts.bar1));
     }
-    let covers = |w: &&Window| first >= w.pci && last - w.pci <= w.last - w.start;
-    let window = facts.windows.iter().flatten().find(covers).ok_or(Absence::NoWindow(facts.bar1))?;
-    Ok(window.start + (first - window.pci))
+    facts.address(facts.bar1, BAR1_BYTES).ok_or(Absence::NoWindow(facts.bar1))
+}
+
+impl Facts {
+    /// Where the processor sees so many bytes at a PCI address.
+    pub fn address(&self, pci: u32, bytes: u64) -> Option<u64> {
+        let (first, last) = (u64::from(pci), u64::from(pci) + bytes - 1);
+        let covers = |w: &&Window| first >= w.pci && last - w.pci <= w.last - w.start;
+        let window = self.windows.iter().flatten().find(covers)?;
+        Some(window.start + (first - window.pci))
+    }
 }
 
 fn read_window<I: Io>(rc: &Block<Pcie, I>, i: usize) -> Option<Window> {

@@ -8,6 +8,7 @@ extern crate std;
 
 mod fan;
 mod find;
+pub mod msix;
 mod pins;
 mod place;
 #[cfg(test)]

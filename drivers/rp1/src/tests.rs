@@ -214,3 +214,21 @@ fn only_the_peripherals_own_lines_are_switched() {
     assert_eq!(*bank.0.borrow(), [(2 * 8 + 4, 0x83), (3 * 8 + 4, 0x83)].into());
     assert_eq!(*pads.0.borrow(), [(4 + 2 * 4, 0x5b), (4 + 3 * 4, 0x5b)].into());
 }
+
+#[test]
+fn every_source_gets_its_message() {
+    let rc = rc(0, 0, 0x1f_0000_0000, 0x1f_ffff_ffff, 0);
+    let (facts, _) = find(&rc);
+    rc.io().registers.borrow_mut().extend([(0x8010, 0x41_0000), (0x80b0, 0x403c_0011), (0x80b4, 0x100)]);
+    assert_eq!(msix::table(&rc, &facts), Ok(0x1f_0041_0100));
+    let (table, mip) = (Kept(RefCell::default()), Kept(RefCell::default()));
+    msix::enable(&rc, (&&table, 0x100), &Block::new(&mip));
+    let entry: Vec<u32> = (0..4).map(|i| (&table).read(0x100 + 8 * 16 + i * 4)).collect();
+    assert_eq!(entry, [0xffff_f000, 0xff, 8, 0]);
+    assert_eq!(table.0.borrow().len(), 61 * 4);
+    assert_eq!(((&mip).read(0x40), (&mip).read(0x60), (&mip).read(0x30)), (0, u32::MAX, u32::MAX));
+    assert_eq!(rc.io().registers.borrow()[&0x80b0], 0x803c_0011, "enabled, not masked");
+    // The table in another BAR is not where it is looked for.
+    rc.io().registers.borrow_mut().insert(0x80b4, 0x101);
+    assert_eq!(msix::table(&rc, &facts), Err(Absence::NotSetUp));
+}

@@ -375,6 +375,16 @@ impl<'a> Node<'a> {
         gic_specifier(entry)
     }
 
+    /// The `msi-ranges` of a block that turns messages into interrupts of a GIC: the first one's id, whether they are
+    /// edge-triggered, and how many they are.
+    pub fn message_interrupts(&self) -> Option<(u32, bool, u32)> {
+        const PHANDLE: usize = 4;
+        const SPECIFIER: usize = 12;
+        let range = self.prop("msi-ranges")?;
+        let (first, edge) = gic_specifier(range.get(PHANDLE..)?)?;
+        Some((first, edge, be32(range, PHANDLE + SPECIFIER)?))
+    }
+
     /// The interrupt parent's phandle.
     pub fn interrupt_parent(&self) -> Option<u32> {
         self.levels.get(self.depth)?.interrupt_parent
@@ -461,6 +471,7 @@ mod tests {
             .cells("#address-cells", &[3])
             .cells("#size-cells", &[2])
             .cells("ranges", &[0x0200_0000, 0, 0, 0x1f, 0, 0, 0xffff_fffc, 0x4300_0000, 4, 0, 0x1c, 0, 3, 0])
+            .cells("msi-ranges", &[7, 0, 128, 1, 64])
             .cells("interrupt-map", &[0, 0, 0, 1, 7, 0, 229, 4, 0, 0, 0, 2, 7, 0, 230, 1])
             .end()
             .end()
@@ -474,6 +485,8 @@ mod tests {
         assert_eq!(pcie.pin_interrupt(0), Some((32 + 229, false)));
         assert_eq!(pcie.pin_interrupt(1), Some((32 + 230, true)));
         assert_eq!(pcie.pin_interrupt(2), None);
+        assert_eq!(pcie.message_interrupts(), Some((32 + 128, true, 64)));
+        assert_eq!(fdt.at_path("/axi").unwrap().message_interrupts(), None);
         assert_eq!(fdt.at_path("/axi").unwrap().pin_interrupt(0), None);
     }
 

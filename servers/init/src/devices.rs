@@ -23,6 +23,8 @@ pub struct Found {
     pub windows: Vec<(u64, u64)>,
     /// For a bridge: interrupts of its pins.
     pub pins: Vec<(u32, bool)>,
+    /// For a block that turns messages into interrupts: the first, edge, how many.
+    pub messages: Option<(u32, bool, u32)>,
 }
 
 /// Looks a device up; `Ok(None)` if the machine does not have it.
@@ -39,7 +41,8 @@ pub fn find(fdt: &Fdt<'_>, memory: &mut Memory, request: &DeviceRequest) -> Resu
                 windows = (0..8).map_while(|i| node.window(i)).collect();
                 pins = (0..4).map_while(|i| node.pin_interrupt(i)).collect();
             }
-            candidates.push(Found { phys, size, interrupts, windows, pins });
+            let messages = node.message_interrupts().filter(|_| request.messages);
+            candidates.push(Found { phys, size, interrupts, windows, pins, messages });
         }
         Walk::On
     });

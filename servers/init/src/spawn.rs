@@ -45,6 +45,8 @@ pub struct Permanent {
     pub devices: Vec<Option<Found>>,
     /// Untyped memory behind bridges, in the order of devices.
     pub windows: Vec<Vec<(u64, u32, CPtr)>>,
+    /// Handlers of interrupts that messages raise, in the order of devices.
+    pub messages: Vec<Vec<CPtr>>,
     /// Interrupt handlers, flat in the order of devices; those of a bridge's pins follow its own.
     pub handlers: Vec<(CPtr, Interrupt)>,
 }
@@ -368,7 +370,10 @@ fn give_devices(
 ) -> Result<(), Error> {
     let mut handlers = permanent.handlers.iter();
     let mut at = DEVICES_AT;
-    for ((request, found), blocks) in server.devices.iter().zip(&permanent.devices).zip(&permanent.windows) {
+    let behind = permanent.windows.iter().zip(&permanent.messages);
+    for ((request, found), (blocks, handlers_of_messages)) in
+        server.devices.iter().zip(&permanent.devices).zip(behind)
+    {
         let Some(found) = found else {
             world.devices.push(Device { name: request.name.clone(), ..Device::default() });
             continue;
@@ -400,9 +405,13 @@ fn give_devices(
             let slot = b.name(*untyped, CapRights::ALL, None)?;
             windows.push(Window { slot, base: *base, bits: *bits as u8 });
         }
+        let messages = (b.next_named, handlers_of_messages.len() as u32);
+        for handler in handlers_of_messages {
+            b.name(*handler, CapRights::ALL, None)?;
+        }
         let registers = Range { start: at + (found.phys & 4095), len: found.size };
         let name = request.name.clone();
-        world.devices.push(Device { name, registers, interrupts: given, windows, pins });
+        world.devices.push(Device { name, registers, interrupts: given, windows, pins, messages });
         at += pages + 4096;
     }
     // Timers take the bits behind the interrupts.
@@ -501,6 +510,7 @@ pub fn permanent(
         reply,
         devices: Vec::new(),
         windows: Vec::new(),
+        messages: Vec::new(),
         handlers: Vec::new(),
     };
     for request in &server.devices {
@@ -532,6 +542,15 @@ pub fn permanent(
             blocks.extend(memory.device_range(*from, bytes.next_multiple_of(4096))?);
         }
         p.windows.push(blocks);
+        let mut messages = Vec::new();
+        if let Some((first, edge, count)) = found.as_ref().and_then(|f| f.messages) {
+            for irq in first..first + count {
+                let slot = memory.slot()?;
+                sys::irq_handler(irq, edge, slot)?;
+                messages.push(CPtr(slot));
+            }
+        }
+        p.messages.push(messages);
         p.devices.push(found);
     }
     Ok(p)

@@ -46,6 +46,8 @@ pub struct DeviceRequest {
     /// For a bridge: whether the addresses behind it (`ranges`) are given as untyped memory, and with its interrupts those of
     /// its pins (`interrupt-map`).
     pub ranges: bool,
+    /// For a block that turns messages into interrupts (`msi-ranges`): whether these are given, bound to no notification.
+    pub messages: bool,
     /// The system goes on without it.
     pub optional: bool,
 }

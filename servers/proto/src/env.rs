@@ -126,6 +126,9 @@ pub struct Device {
     pub windows: Vec<Window>,
     /// For a bridge: the interrupts of its pins (INTA to INTD of PCI).
     pub pins: Vec<Interrupt>,
+    /// For a block that turns messages into interrupts: the first handler's slot, and how many follow each other; they signal
+    /// nobody yet.
+    pub messages: (u64, u32),
 }
 
 /// A timer, bound to the server's notification.

@@ -69,7 +69,7 @@ pub enum Request {
         page: u8,
     },
     /// From now on the peripheral's interrupt signals the notification that comes along. Answered by [`Reply::Interrupt`]
-    /// with a notification to signal after service. Asked again, the new notification takes the old one's place.
+    /// with a notification to signal after service, or by [`Reply::Handler`] with the interrupt itself. Asked again, the new notification takes the old one's place.
     Interrupt(Peripheral),
 }
 
@@ -179,6 +179,9 @@ pub enum Reply {
     },
     /// The notification to signal after service comes along.
     Interrupt,
+    /// The handler of an interrupt of the peripheral's own comes along: it is an edge, so whoever serves the peripheral leaves
+    /// its line low before acknowledging. The client binds its notification itself.
+    Handler,
     /// Not done.
     Refused(Refusal),
 }

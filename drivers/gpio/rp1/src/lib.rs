@@ -153,6 +153,9 @@ impl<I: Io> Chip for Rp1Gpio<I> {
     fn take_edges(&mut self) -> Seen {
         let (mut rising, mut falling) = (0, 0);
         let mut lines = self.bank.read(PCIE_INTS);
+        // Off until the end: whatever is raised meanwhile is then a new edge of the interrupt, which may be a message.
+        let watched = self.rising | self.falling;
+        self.bank.clear(PCIE_INTE, watched);
         while lines != 0 {
             let line = lines.trailing_zeros() as u8;
             let bit = 1 << line;
@@ -168,6 +171,7 @@ impl<I: Io> Chip for Rp1Gpio<I> {
             rising |= u32::from(rose) << line;
             falling |= u32::from(fell) << line;
         }
+        self.bank.set(PCIE_INTE, watched);
         Seen { rising: u64::from(rising & self.rising), falling: u64::from(falling & self.falling) }
     }
 }

@@ -8,7 +8,8 @@ use axiom_runtime::proto::{Error, env::OWN_BITS};
 use axiom_runtime::sel4::object::vm_attributes;
 use axiom_runtime::sel4::{CPtr, CapRights};
 use axiom_runtime::{
-    Buffer, CNode, Endpoint, Frame, Notification, Pages, Runtime, Slots, VSpace, call_with_cap, ipc,
+    Buffer, CNode, Endpoint, Frame, IrqHandler, Notification, Pages, Runtime, Slots, VSpace, call_with_cap,
+    ipc,
 };
 use core::fmt;
 
@@ -60,15 +61,24 @@ pub struct Registers {
     pub len: usize,
 }
 
-/// The way to tell RP1's server that the interrupt was served.
+/// The way to say that the interrupt was served.
 #[derive(Clone, Copy, Debug)]
-pub struct Served(Notification);
+pub enum Served {
+    /// RP1's server distributes the chip's only interrupt.
+    Shared(Notification),
+    /// The peripheral has an interrupt of its own.
+    Own(IrqHandler),
+}
 
 impl Served {
-    /// The peripheral was served: its interrupt may come again.
+    /// The peripheral was served, and its line is low: its interrupt may come again.
     #[inline]
     pub fn signal(self) {
-        self.0.signal();
+        match self {
+            Served::Shared(served) => served.signal(),
+            // A handler that this server holds is always one that can be acknowledged.
+            Served::Own(handler) => drop(handler.ack()),
+        }
     }
 }
 
@@ -119,11 +129,26 @@ pub fn interrupt(rt: Runtime, slots: &mut Slots, name: &str, bit: u8) -> Result<
     let badge = NOTIFIED | 1 << bit;
     CNode::OWN.mint(signal, CPtr(slot::NOTIFICATION), CapRights::WRITE, badge)?;
     let answer = ask(to, Request::Interrupt(peripheral), Some(signal));
-    // RP1's server has a copy, or wants none.
+    let bound = answer.and_then(|answer| bind(answer, slots, signal));
+    // RP1's server, or the kernel, has a copy, or there was nothing to bind.
     CNode::OWN.delete(signal)?;
     slots.give(signal);
-    let (Reply::Interrupt, true) = answer? else { return Err(Failure::Call(Error::Malformed)) };
+    bound
+}
+
+fn bind((reply, came): (Reply, bool), slots: &mut Slots, signal: CPtr) -> Result<Served, Failure> {
+    let own = match reply {
+        Reply::Interrupt if came => false,
+        Reply::Handler if came => true,
+        _ => return Err(Failure::Call(Error::Malformed)),
+    };
     let served = slots.take().ok_or(Failure::NoRoom)?;
     CNode::OWN.move_to(served, ipc::received())?;
-    Ok(Served(Notification(served)))
+    if !own {
+        return Ok(Served::Shared(Notification(served)));
+    }
+    let handler = IrqHandler(served);
+    handler.set_notification(Notification(signal))?;
+    handler.ack()?;
+    Ok(Served::Own(handler))
 }

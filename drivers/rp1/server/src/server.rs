@@ -2,7 +2,7 @@
 
 use crate::pages::Behind;
 use alloc::vec::Vec;
-use axiom_rp1::{Facts, Fan, chip, find, place, switch};
+use axiom_rp1::{Facts, Fan, chip, find, msix, place, switch};
 use axiom_runtime::proto::Error;
 use axiom_runtime::proto::env::{Device, NOTIFIED, OWN_BITS, slot};
 use axiom_runtime::proto::rp1::{
@@ -17,6 +17,7 @@ use axiom_runtime::{
 use bcm2712_pac::rp1::gpio::{IoBank, Pads};
 use bcm2712_pac::rp1::sysinfo::{CHIP_ID, SysInfo};
 use bcm2712_pac::rp1::{INTC, IO_BANK, PADS, SYSINFO, Source};
+use bcm2712_pac::soc::mip::Mip;
 use bcm2712_pac::soc::pcie::Pcie;
 use bcm2712_pac::{Block, Mmio};
 use core::ptr::NonNull;
@@ -27,6 +28,8 @@ axiom_runtime::entry!(main);
 const STORM: u64 = 16;
 /// Root complex registers that are used end here.
 const RC_BYTES: u64 = 0x9004;
+/// Those of the block that turns messages into interrupts.
+const MIP_BYTES: u64 = 0xc0;
 
 /// Who waits for a source.
 struct Waiter {
@@ -56,6 +59,8 @@ struct Server {
     waiters: Vec<Waiter>,
     /// INTA: its handler and its bit.
     line: Option<(IrqHandler, u64)>,
+    /// Interrupts of their own for the sources: slots of the handlers, in a row. Then INTA is left alone.
+    messages: Option<(u64, u32)>,
     /// INTA is masked at the interrupt controller, since it came for nothing too often.
     silenced: bool,
     /// Interrupts for nothing, in a row.
@@ -92,8 +97,18 @@ impl Server {
             return Err(Refusal::NotGranted);
         }
         let chip = self.chip.as_mut().map_err(|absence| Refusal::Absent(*absence))?;
-        let source = place(peripheral).and_then(|p| p.source).filter(|_| self.line.is_some());
-        let source = source.ok_or(Refusal::NoInterrupt)?;
+        let source = place(peripheral).and_then(|p| p.source).ok_or(Refusal::NoInterrupt)?;
+        if let Some((first, count)) = self.messages {
+            if u32::from(source.0) >= count {
+                return Err(Refusal::NoInterrupt);
+            }
+            chip.fan.attach_message(source);
+            info!("{}: interrupt {} is {}'s own", peripheral.name(), source.0, self.rt.client(badge));
+            return Ok((Answer::Handler, CPtr(first + u64::from(source.0))));
+        }
+        if self.line.is_none() {
+            return Err(Refusal::NoInterrupt);
+        }
         if !has_cap {
             return Err(Refusal::NoCapability);
         }
@@ -167,7 +182,11 @@ impl Service for Server {
         let opened = match message.decode::<Request>() {
             Err(error) => return Reply::error(error),
             Ok(Request::Chip) => {
-                let path = if self.line.is_some() { InterruptPath::IntA } else { InterruptPath::None };
+                let path = match (self.messages, self.line) {
+                    (Some(_), _) => InterruptPath::Msi,
+                    (None, Some(_)) => InterruptPath::IntA,
+                    (None, None) => InterruptPath::None,
+                };
                 return Reply::ok(&match &self.chip {
                     Ok(chip) => Answer::Chip { id: chip.id, base: chip.base, interrupts: path },
                     Err(absence) => Answer::Refused(Refusal::Absent(*absence)),
@@ -186,7 +205,8 @@ impl Service for Server {
         if (bits >> OWN_BITS.start) & ((1 << OWN_BITS.len()) - 1) != 0 {
             self.served(bits);
         }
-        if self.line.is_some_and(|(_, line)| bits & line != 0) {
+        // With messages INTA stays masked as it came.
+        if self.messages.is_none() && self.line.is_some_and(|(_, line)| bits & line != 0) {
             self.distribute();
         }
     }
@@ -202,57 +222,113 @@ fn tell(facts: &Facts) {
     }
 }
 
-/// Maps a page behind the bridge.
-fn map(behind: &mut Behind, slots: &mut Slots, pages: &mut Pages, address: u64) -> Result<Mmio, Absence> {
-    let frame: Frame = behind.frame(address, slots).map_err(|_| Absence::Elsewhere(address))?;
-    let at = pages.take(1).ok_or(Absence::Elsewhere(address))?;
-    frame
-        .map(VSpace::OWN, at, CapRights::READ_WRITE, vm_attributes::EXECUTE_NEVER)
-        .map_err(|_| Absence::Elsewhere(address))?;
-    let start = NonNull::new(at as *mut u32).ok_or(Absence::Elsewhere(address))?;
-    // SAFETY: the page was just mapped as device memory, for this server's life; only this server uses it.
-    Ok(unsafe { Mmio::new(start) })
+/// What the registers behind the bridge are mapped with.
+struct Room {
+    behind: Behind,
+    slots: Slots,
+    pages: Pages,
 }
 
-fn look(
-    device: Option<&Device>,
-    behind: &mut Behind,
-    slots: &mut Slots,
-    pages: &mut Pages,
-) -> Result<Chip, Absence> {
-    let registers =
-        device.map(|d| d.registers).filter(|r| r.len >= RC_BYTES).ok_or(Absence::NoRootComplex)?;
-    let start = NonNull::new(registers.start as *mut u32).ok_or(Absence::NoRootComplex)?;
-    // SAFETY: init mapped the root complex's registers, all that are used, for this server alone.
-    let rc: Block<Pcie, Mmio> = Block::new(unsafe { Mmio::new(start) });
-    let (facts, found) = find(&rc);
+impl Room {
+    /// Maps a page behind the bridge.
+    fn map(&mut self, address: u64) -> Result<Mmio, Absence> {
+        let nowhere = Absence::Elsewhere(address);
+        let frame: Frame = self.behind.frame(address & !4095, &mut self.slots).map_err(|_| nowhere)?;
+        let at = self.pages.take(1).ok_or(nowhere)?;
+        frame
+            .map(VSpace::OWN, at, CapRights::READ_WRITE, vm_attributes::EXECUTE_NEVER)
+            .map_err(|_| nowhere)?;
+        let start = NonNull::new(at as *mut u32).ok_or(nowhere)?;
+        // SAFETY: the page was just mapped as device memory, for this server's life; only this server uses it.
+        Ok(unsafe { Mmio::new(start) })
+    }
+}
+
+/// Registers that init mapped, so many bytes of them.
+fn mapped(device: Option<&Device>, bytes: u64) -> Option<Mmio> {
+    let registers = device.map(|d| d.registers).filter(|r| r.len >= bytes)?;
+    // SAFETY: init mapped the device's registers, as many as are used, for this server alone.
+    NonNull::new(registers.start as *mut u32).map(|start| unsafe { Mmio::new(start) })
+}
+
+fn look(rc: &Block<Pcie, Mmio>, room: &mut Room) -> Result<(Chip, Facts), Absence> {
+    let (facts, found) = find(rc);
     tell(&facts);
     let base = found?;
-    if !behind.covers(base) {
+    if !room.behind.covers(base) {
         return Err(Absence::Elsewhere(base));
     }
-    let sysinfo: Block<SysInfo, Mmio> = Block::new(map(behind, slots, pages, base + SYSINFO as u64)?);
+    let mut at = |offset: usize| room.map(base + offset as u64);
+    let sysinfo: Block<SysInfo, Mmio> = Block::new(at(SYSINFO)?);
     let id = chip(sysinfo.read(CHIP_ID))?;
-    let fan = Fan::new(map(behind, slots, pages, base + INTC as u64)?);
-    let bank = Block::new(map(behind, slots, pages, base + IO_BANK[0] as u64)?);
-    let pads = Block::new(map(behind, slots, pages, base + PADS[0] as u64)?);
-    Ok(Chip { id, base, fan, bank, pads })
+    let (fan, bank, pads) = (Fan::new(at(INTC)?), Block::new(at(IO_BANK[0])?), Block::new(at(PADS[0])?));
+    Ok((Chip { id, base, fan, bank, pads }, facts))
+}
+
+/// Sets messages up, if the manifest asks for them; where that fails, the shared line is used.
+fn messages(rt: Runtime, rc: &Block<Pcie, Mmio>, facts: &Facts, room: &mut Room) -> Option<(u64, u32)> {
+    if rt.arg("interrupts") != Some("msi") {
+        return None;
+    }
+    let device = rt.env().devices.iter().find(|d| d.name == "mip");
+    let (Some(mip), Some(given)) =
+        (mapped(device, MIP_BYTES), device.map(|d| d.messages).filter(|m| m.1 > 0))
+    else {
+        warn!(
+            "interrupts = \"msi\", but the manifest or the machine has no device 'mip' with messages; INTA is used"
+        );
+        return None;
+    };
+    let table = msix::table(rc, facts).and_then(|at| Ok((at, room.map(at)?)));
+    match table {
+        Ok((at, table)) => {
+            msix::enable(rc, (&table, (at & 4095) as usize), &Block::<Mip, _>::new(mip));
+            Some(given)
+        }
+        Err(absence) => {
+            warn!("RP1's messages cannot be set up: {absence}; INTA is used");
+            None
+        }
+    }
 }
 
 fn main(rt: Runtime) -> ! {
     let env = rt.env();
     let device = env.devices.iter().find(|d| d.name == "pcie");
-    let mut behind = Behind::new(device.map_or(&[], |d| &d.windows));
-    let (mut slots, mut pages) = (Slots::new(env), Pages::new(env.scratch));
+    let behind = Behind::new(device.map_or(&[], |d| &d.windows));
+    let mut room = Room { behind, slots: Slots::new(env), pages: Pages::new(env.scratch) };
     let line = device.and_then(|d| d.pins.first()).map(|i| (IrqHandler(CPtr(i.slot)), 1 << i.bit));
-    let chip = look(device, &mut behind, &mut slots, &mut pages);
+    let mut given = None;
+    let chip = match mapped(device, RC_BYTES).map(Block::new) {
+        Some(rc) => look(&rc, &mut room).map(|(chip, facts)| {
+            given = messages(rt, &rc, &facts, &mut room);
+            chip
+        }),
+        None => Err(Absence::NoRootComplex),
+    };
     match &chip {
-        Ok(chip) => info!("RP1 {:#010x} at {:#x}", chip.id, chip.base),
+        Ok(chip) => {
+            let how =
+                if given.is_some() { "a message for each interrupt" } else { "all interrupts over INTA" };
+            info!("RP1 {:#010x} at {:#x}, {how}", chip.id, chip.base);
+        }
         Err(absence) => warn!("RP1 is not there: {absence}"),
     }
-    if chip.is_ok() && line.is_none() {
+    if chip.is_ok() && line.is_none() && given.is_none() {
         warn!("the device tree names no interrupt for RP1; its drivers poll");
     }
     rt.ready();
-    serve(&mut Server { rt, chip, behind, slots, waiters: Vec::new(), line, silenced: false, in_vain: 0 })
+    let Room { behind, slots, .. } = room;
+    let waiters = Vec::new();
+    serve(&mut Server {
+        rt,
+        chip,
+        behind,
+        slots,
+        waiters,
+        line,
+        messages: given,
+        silenced: false,
+        in_vain: 0,
+    })
 }

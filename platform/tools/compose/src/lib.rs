@@ -269,6 +269,7 @@ fn request(d: &model::Device) -> wire::DeviceRequest {
         instance: d.instance,
         interrupts: d.interrupts,
         ranges: d.ranges,
+        messages: d.messages,
         optional: d.optional,
     }
 }

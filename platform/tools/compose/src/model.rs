@@ -30,6 +30,8 @@ pub struct Device {
     pub interrupts: bool,
     /// For a bridge: what lies behind it too?
     pub ranges: bool,
+    /// For a block that turns messages into interrupts: these too?
+    pub messages: bool,
     /// May be absent?
     pub optional: bool,
 }
@@ -148,7 +150,7 @@ const OTHERS: &[&str] = &[
     "rp1",
 ];
 const DEVICE_KEYS: &[&str] =
-    &["name", "compatible", "virtio_id", "instance", "interrupts", "ranges", "optional"];
+    &["name", "compatible", "virtio_id", "instance", "interrupts", "ranges", "messages", "optional"];
 /// What the kernel keeps for itself, by the start of its `compatible`.
 const KERNELS_OWN: &[&str] =
     &["arm,gic", "arm,cortex-a15-gic", "arm,armv8-timer", "arm,armv7-timer", "arm,psci"];
@@ -444,7 +446,7 @@ fn device(r: &mut Reader<'_>, table: &InlineTable, at: &At) -> Option<Device> {
     let virtio = keys.contains_key("virtio_id");
     let virtio_id = d.number(&("virtio_id", 1, 63, Some(0), "(34 is I2C)"))?.value as u32;
     let (interrupts, optional) = (d.flag("interrupts", true), d.flag("optional", false));
-    let ranges = d.flag("ranges", false);
+    let (ranges, messages) = (d.flag("ranges", false), d.flag("messages", false));
     let wrong = |what: &str, rule: &str, advice: &str| {
         Diagnostic::new(at, format!("{}: compatible = \"{compatible}\" {what}", r.who), rule, advice)
     };
@@ -476,6 +478,7 @@ fn device(r: &mut Reader<'_>, table: &InlineTable, at: &At) -> Option<Device> {
         instance,
         interrupts,
         ranges,
+        messages,
         optional,
     })
 }

@@ -67,6 +67,13 @@ fn capabilities(c: &Composed, s: &Server) -> Vec<Row> {
             .map(|i| row(format!("server {}", servers[*i as usize].name), "signal", "wakes it, no data")),
     );
     for d in &s.devices {
+        if d.messages {
+            rows.push(row(
+                format!("message interrupts of {}", d.name),
+                "acknowledge",
+                "to hand out, one to a client",
+            ));
+        }
         if d.ranges {
             rows.push(row(
                 format!("addresses behind {}", d.name),
