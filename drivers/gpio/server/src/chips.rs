@@ -4,6 +4,7 @@
 //! that of one of the server's `devices`, a PL061.
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::vec::Vec;
 use axiom_gpio::{Board, Chip, Line, Mmio, PwmChip, SoftPwm, Stop};
 use axiom_pl061::Pl061;
@@ -75,18 +76,16 @@ pub struct Found {
     pub soft: Option<SoftTimer>,
 }
 
-/// Opens all chips, and parks the motors.
+/// Opens all chips, and parks the motors. What there is to say is said afterwards: the console may be slow.
 pub fn open(rt: Runtime, slots: &mut Slots) -> Found {
     let env = rt.env();
     let again = env.restarts > 0;
-    if again && !env.motors.is_empty() {
-        warn!(
-            "started again: the motors are held until somebody rearms them, for nobody knows whether they were"
-        );
-    }
     let board = Board::new(env.motors.clone(), if again { Stop::Held } else { Stop::Clear });
     let mut found = Found { board, irqs: Vec::new(), soft: None };
     let mut pages = Pages::new(env.scratch);
+    // PWM first: its channels stand still before a line is led to them.
+    let mut open_pwm = |name: &String| if name == "rp1-pwm0" { rp1_pwm(rt, slots, &mut pages) } else { None };
+    let pwm: Vec<Option<Box<dyn PwmChip>>> = env.pwm_chips.iter().map(&mut open_pwm).collect();
     let routes = routes(rt);
     for (number, name) in env.gpio_chips.iter().enumerate() {
         let number = number as u8;
@@ -94,25 +93,39 @@ pub fn open(rt: Runtime, slots: &mut Slots) -> Found {
             "rp1" => rp1_gpio(rt, &mut found, number, slots, &mut pages, &routes),
             _ => env.devices.iter().find(|d| d.name == *name).and_then(|d| pl061(&mut found, number, d)),
         };
-        match &chip {
-            Some(chip) => info!("{name}: {} lines", chip.lines()),
-            None => warn!("{name}: not there; its lines are refused"),
-        }
         found.board.add_chip(chip);
     }
-    for (number, name) in env.pwm_chips.iter().enumerate() {
-        if name == "soft-pwm" && soft_pwm(rt, &mut found, number as u8) {
-            continue;
+    for ((number, name), chip) in env.pwm_chips.iter().enumerate().zip(pwm) {
+        if name != "soft-pwm" || !soft_pwm(rt, &mut found, number as u8) {
+            found.board.add_pwm(chip);
         }
-        let chip = if name == "rp1-pwm0" { rp1_pwm(rt, slots, &mut pages) } else { None };
-        match &chip {
-            Some(chip) => info!("{name}: {} channels", chip.channels()),
-            None => warn!("{name}: not there; its channels are refused"),
-        }
-        found.board.add_pwm(chip);
     }
     found.board.park();
+    report(rt, &found.board, again);
     found
+}
+
+/// What was found.
+fn report(rt: Runtime, board: &Board, again: bool) {
+    let env = rt.env();
+    for (number, name) in env.gpio_chips.iter().enumerate() {
+        match board.lines(number as u8) {
+            Some(lines @ 1..) => info!("{name}: {lines} lines"),
+            _ => warn!("{name}: not there; its lines are refused"),
+        }
+    }
+    for (number, name) in env.pwm_chips.iter().enumerate() {
+        match board.channels(number as u8) {
+            Some((channels @ 1.., false)) => info!("{name}: {channels} channels"),
+            Some((channels @ 1.., true)) => info!("{name}: {channels} channel, made in software"),
+            _ => warn!("{name}: not there; its channels are refused"),
+        }
+    }
+    if again && !env.motors.is_empty() {
+        warn!(
+            "started again: the motors are held until somebody rearms them, for nobody knows whether they were"
+        );
+    }
 }
 
 fn pl061(found: &mut Found, number: u8, device: &Device) -> Option<Box<dyn Chip>> {
@@ -249,6 +262,5 @@ fn soft_pwm(rt: Runtime, found: &mut Found, number: u8) -> bool {
     };
     found.board.add_soft_pwm(SoftPwm { line, period: time::frequency() / hz });
     found.soft = Some(SoftTimer { chip: number, timer, bit, next: None });
-    info!("soft-pwm: one channel at {hz} Hz, made in software on line {}", line.line);
     true
 }
