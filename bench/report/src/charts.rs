@@ -58,8 +58,8 @@ fn boot(report: &Report, beside: &[Report]) -> Result<Option<Chart>, String> {
     for other in beside {
         for (metric, what) in [("boot.entry_to_init", "to init"), ("boot.reset_to_init", "reset to init")] {
             if let Some(end) = figure(other, metric) {
-                rows.names.push(format!("{}, {what}", other.system()));
-                rows.bars.push(vec![Bar { from: 1e4, to: end, colour: 7 }]);
+                rows.names.push(format!("{}, {what}", other.system_short()));
+                rows.bars.push(vec![Bar { from: 1e4, to: end, colour: 8 }]);
             }
         }
     }
@@ -67,7 +67,7 @@ fn boot(report: &Report, beside: &[Report]) -> Result<Option<Chart>, String> {
         && let Some(anchor) = anchors::for_metric(report, "boot.entry_to_init")
     {
         rows.names.push("Linux 6.1, reset to init".into());
-        rows.bars.push(vec![Bar { from: 1e4, to: anchor.figure, colour: 7 }]);
+        rows.bars.push(vec![Bar { from: 1e4, to: anchor.figure, colour: 8 }]);
     }
     let caption = format!(
         "Boot by phase on a logarithmic axis: a segment ends when its phase is done. {}.",
@@ -77,7 +77,7 @@ fn boot(report: &Report, beside: &[Report]) -> Result<Option<Chart>, String> {
 }
 
 /// The share of samples up to each value, as steps.
-fn cdf(metric: &MetricLine, label: String, colour: usize) -> Option<Line> {
+fn cdf(metric: &MetricLine, label: String, colour: usize, dashed: bool) -> Option<Line> {
     let buckets = metric.buckets();
     let first = buckets.first()?;
     let mut points = vec![(histogram::lower(first.0).max(metric.min).max(1.0), 0.0)];
@@ -89,7 +89,7 @@ fn cdf(metric: &MetricLine, label: String, colour: usize) -> Option<Line> {
         points.push((at, before));
         points.push((at, seen as f64 / metric.n as f64));
     }
-    Some(Line { label, points, colour, marks: false })
+    Some(Line { label, points, colour, dashed, marks: false })
 }
 
 fn ends(lines: &[Line]) -> (f64, f64) {
@@ -143,14 +143,15 @@ const DISTRIBUTIONS: [&str; 8] = [
 
 fn distributions(report: &Report, beside: &[Report]) -> Result<Option<Chart>, String> {
     let mut lines = Vec::new();
-    for name in DISTRIBUTIONS {
-        lines.extend(report.get(name).and_then(|m| cdf(m, name.into(), lines.len())));
+    for (colour, name) in DISTRIBUTIONS.into_iter().enumerate() {
+        lines.extend(report.get(name).and_then(|m| cdf(m, name.into(), colour, false)));
     }
     for other in beside {
+        // The same metric has the same colour; what only the other has stands beside messages.
         let names = DISTRIBUTIONS.into_iter().chain(["ipc.pipe.round_trip", "ipc.futex.round_trip"]);
-        for name in names {
-            let label = format!("{}: {name}", other.system());
-            lines.extend(other.get(name).and_then(|m| cdf(m, label, lines.len())));
+        for (colour, name) in names.enumerate() {
+            let label = format!("{}: {name}", other.system_short());
+            lines.extend(other.get(name).and_then(|m| cdf(m, label, colour, true)));
         }
     }
     let caption =
@@ -172,7 +173,7 @@ fn operations(report: &Report) -> Result<Option<Chart>, String> {
     ];
     let mut lines = Vec::new();
     for name in NAMES {
-        lines.extend(report.get(name).and_then(|m| cdf(m, name.into(), lines.len())));
+        lines.extend(report.get(name).and_then(|m| cdf(m, name.into(), lines.len(), false)));
     }
     let unit = report.get(NAMES[0]).map_or("insns", |m| m.unit.as_str());
     let axis = if unit == "insns" { "instructions, logarithmic" } else { "cycles, logarithmic" };
@@ -183,23 +184,23 @@ fn operations(report: &Report) -> Result<Option<Chart>, String> {
 
 fn load(report: &Report, beside: &[Report]) -> Result<Option<Chart>, String> {
     const SIZES: [f64; 3] = [2.0, 100.0, 1000.0];
-    let line = |report: &Report, stage: &str, label: String, colour: usize| {
+    let line = |report: &Report, stage: &str, label: String, colour: usize, dashed: bool| {
         let at =
             |size: &f64| figure(report, &format!("bpf.load.{size}.{stage}")).map(|v| (*size, v.max(1.0)));
         let points: Vec<_> = SIZES.iter().filter_map(at).collect();
-        (!points.is_empty()).then_some(Line { label, points, colour, marks: true })
+        (!points.is_empty()).then_some(Line { label, points, colour, dashed, marks: true })
     };
     let mut lines = Vec::new();
     for (colour, stage) in
         ["total", "receive", "parse", "verify", "compile", "map", "attach"].iter().enumerate()
     {
-        lines.extend(line(report, stage, (*stage).into(), colour));
+        lines.extend(line(report, stage, (*stage).into(), colour, false));
     }
     if lines.is_empty() {
         return Ok(None);
     }
     for other in beside {
-        lines.extend(line(other, "total", format!("{}: bpf()", other.system()), 7));
+        lines.extend(line(other, "total", format!("{}: bpf()", other.system_short()), 7, true));
     }
     if beside.is_empty() {
         let at = |size: &f64| {
@@ -207,7 +208,13 @@ fn load(report: &Report, beside: &[Report]) -> Result<Option<Chart>, String> {
         };
         let points: Vec<_> = SIZES.iter().filter_map(at).collect();
         if !points.is_empty() {
-            lines.push(Line { label: "Linux 6.1: bpf()".into(), points, colour: 7, marks: true });
+            lines.push(Line {
+                label: "Linux 6.1: bpf()".into(),
+                points,
+                colour: 7,
+                dashed: true,
+                marks: true,
+            });
         }
     }
     let ys = || lines.iter().flat_map(|l| &l.points).map(|p| p.1);
@@ -262,11 +269,11 @@ fn messages(report: &Report) -> Result<Option<Chart>, String> {
         let sel4 = line(&|name| anchors::for_metric(report, name).map(|a| a.figure));
         let colour = lines.len();
         if !ours.is_empty() {
-            lines.push(Line { label: (*label).into(), points: ours, colour, marks: true });
+            lines.push(Line { label: (*label).into(), points: ours, colour, dashed: false, marks: true });
         }
         if !sel4.is_empty() {
             let label = format!("seL4 16.0 MCS: {label}");
-            lines.push(Line { label, points: sel4, colour: colour + 6, marks: true });
+            lines.push(Line { label, points: sel4, colour, dashed: true, marks: true });
         }
     }
     if lines.is_empty() {

@@ -207,6 +207,8 @@ pub struct Line {
     pub points: Vec<(f64, f64)>,
     /// Number of its colour.
     pub colour: usize,
+    /// Another system's.
+    pub dashed: bool,
     /// Draws a mark at each point.
     pub marks: bool,
 }
@@ -252,8 +254,13 @@ macro_rules! lines {
             .map_err(failed)?;
         for line in $lines {
             let colour = COLOURS[line.colour % COLOURS.len()];
-            let path = LineSeries::new(line.points.iter().copied(), colour.stroke_width(2));
-            chart.draw_series(path).map_err(failed)?;
+            let points = line.points.iter().copied();
+            if line.dashed {
+                let path = DashedLineSeries::new(points, 7, 4, colour.stroke_width(2));
+                chart.draw_series(path).map_err(failed)?;
+            } else {
+                chart.draw_series(LineSeries::new(points, colour.stroke_width(2))).map_err(failed)?;
+            }
             if line.marks {
                 let marks = line.points.iter().map(|p| Circle::new(*p, 4, colour.filled()));
                 chart.draw_series(marks).map_err(failed)?;

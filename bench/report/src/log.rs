@@ -107,6 +107,12 @@ impl Report {
         }
     }
 
+    /// The same in short, for a chart: `Linux 6.1.0`.
+    pub fn system_short(&self) -> String {
+        let name = self.system();
+        name.split_once('-').map_or(name.clone(), |(short, _)| short.to_owned())
+    }
+
     /// One line that says how the figures came about.
     pub fn caption(&self) -> String {
         let part = |name: &str| self.circumstance(name).unwrap_or_else(|| "unknown".into());

@@ -23,6 +23,7 @@ axiom-bench-report html LOG OUT.html [--beside RESULTS]...  one page that needs 
 axiom-bench-report trace LOG OUT.json                       boot and samples for ui.perfetto.dev
 axiom-bench-report compare FOLDER                           Axiom beside Linux, from the runs of `just compare-linux`
 axiom-bench-report linux-programs OUT.h NAME=OBJECT...      the programs, for the comparison's Linux init
+axiom-bench-report figure LOG METRIC                        one metric's median with its unit
 axiom-bench-report guard BASELINE LOG                       exit 1 if an exact figure is 2 % worse, or missing
 axiom-bench-report docs TEMPLATE DOCS-DIR LABEL=RESULTS...  docs/benchmarks.md, the book's page and its charts";
 
@@ -130,6 +131,12 @@ fn run(args: &[String]) -> Result<(), String> {
                 trace.records.len(),
                 trace.lost
             );
+            Ok(())
+        }
+        ["figure", path, metric] => {
+            let report = log::read(path)?;
+            let found = report.get(metric).ok_or_else(|| format!("{path}: no metric '{metric}'"))?;
+            println!("{} {}", found.figure(), found.unit);
             Ok(())
         }
         ["guard", baseline, path] => {

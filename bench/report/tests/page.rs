@@ -1,5 +1,6 @@
 //! The tool as its users start it: the HTML page needs nothing else and opens in a browser without an error; refusals and the
 //! guard's verdict are the exit status.
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -92,7 +93,11 @@ fn the_page_opens_in_a_browser_without_an_error() {
         .into_iter()
         .find(|b| Command::new(b).arg("--version").output().is_ok_and(|o| o.status.success()))
     else {
-        println!("page: NOT RUN: no Chromium on this machine (Debian's package: chromium)");
+        // Written past the test harness, which would keep it to itself.
+        let _ = writeln!(
+            std::io::stderr(),
+            "page in a browser: NOT RUN: no Chromium on this machine (Debian's package: chromium)"
+        );
         return;
     };
     let folder = folder("browser");

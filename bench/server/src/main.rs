@@ -36,7 +36,8 @@ struct Bench {
 fn main(rt: Runtime) -> ! {
     rt.ready();
     if rt.arg("role") == Some("partner") {
-        partner::serve_for_ever()
+        let delay = rt.arg_number("delay_us").unwrap_or(0) * 1000;
+        partner::serve_for_ever(axiom_runtime::time::from_nanoseconds(delay))
     }
     let resources = Resources::new(&rt);
     serve(&mut Bench { rt, resources })

@@ -1,21 +1,25 @@
 //! The other end of the message measurements: answers what it gets, in another address space.
+use axiom_bench_metrics::elapsed;
 use axiom_proto::bench::{INTERFACE, Reply, Request};
 use axiom_proto::env::slot;
 use axiom_proto::wire;
 use axiom_runtime::sel4::{CPtr, MessageInfo, stubs};
+use axiom_runtime::time;
 
 const ENDPOINT: CPtr = CPtr(slot::ENDPOINT);
 const REPLY: CPtr = CPtr(slot::REPLY);
 
-/// Answers for ever. A message with the benchmark's label is decoded and answered in postcard; any other comes back as it
+/// Answers for ever, a postcard request no sooner than `delay` ticks after it came (a test's way to put a known delay into a figure). A message with the benchmark's label is decoded and answered in postcard; any other comes back as it
 /// is, with label 0.
-pub fn serve_for_ever() -> ! {
+pub fn serve_for_ever(delay: u64) -> ! {
     let mut m = stubs::recv(ENDPOINT, REPLY);
     loop {
         let words = m.info.length();
         let (mut info, mut mrs) = (MessageInfo::new(0, 0, 0, words as u64), m.mrs);
         if m.info.label() == u64::from(INTERFACE) {
+            let came = time::ticks();
             (info, mrs) = answer(&m.mrs, words);
+            while delay > 0 && elapsed(came, time::ticks()) < delay {}
         }
         m = stubs::reply_recv(ENDPOINT, info, mrs, REPLY);
     }

@@ -19,6 +19,7 @@ pub const ALL: &[(&str, Check)] = &[
     ("a bad extra capability is a fault, an empty one ends the transfer", extra_caps),
     ("the first half of a combined call cannot change its caller", first_phase),
     ("a timer's period leaves time to others", shortest_period),
+    ("a trace record names a thread, and nothing else that is given along", traced_thread),
     ("binding rules of scheduling contexts", binding),
     ("memory that was used between two attempts is zeroed again", zeroed_again),
     ("a thread without context is not chosen", donated_away),
@@ -170,6 +171,20 @@ fn shortest_period(t: &mut World) -> bool {
     same!("one millisecond", arm(w::frequency() / 1000), Ok(()));
     same!("once", arm(0), Ok(()));
     same!("cancel", w::invoke(timer, ext::TIMER_CANCEL, &[], &[]).map(drop), Ok(()));
+    true
+}
+
+fn traced_thread(t: &mut World) -> bool {
+    let (trace, other) = (t.trace, t.make(kind::NOTIFICATION, 0));
+    let emit = |caps: &[CPtr]| w::invoke(trace, ext::TRACE_EMIT, caps, &[0x10ff, 0, 0]).map(drop);
+    same!("without a capability", emit(&[]), Ok(()));
+    same!("a thread", emit(&[init::TCB]), Ok(()));
+    same!("a notification", emit(&[other]), Err(Error::InvalidCapability));
+    same!(
+        "too short",
+        w::invoke(trace, ext::TRACE_EMIT, &[], &[0x10ff]).map(drop),
+        Err(Error::TruncatedMessage)
+    );
     true
 }
 

@@ -1,7 +1,8 @@
 //! What the checks stand on: invocations, objects, threads.
 use core::arch::asm;
-use sel4_sys::bootinfo::BootInfo;
+use sel4_sys::bootinfo::{BootInfo, Header};
 use sel4_sys::cap::init;
+use sel4_sys::ext::{AxiomInfo, BOOTINFO_AXIOM};
 use sel4_sys::message::IpcBuffer;
 use sel4_sys::object::kind;
 use sel4_sys::stubs::{self, Received};
@@ -115,6 +116,30 @@ pub struct World {
     sched_control: CPtr,
     next_page: u64,
     sleep: Option<(CPtr, CPtr)>,
+    /// The Trace capability; null on a kernel without it.
+    pub trace: CPtr,
+}
+
+/// The extensions' chunk behind BootInfo.
+fn extensions(info: &BootInfo) -> Option<AxiomInfo> {
+    let start = core::ptr::from_ref(info) as usize + 4096;
+    let mut at = 0;
+    while at + size_of::<Header>() <= info.extra_len as usize {
+        // SAFETY: the kernel mapped `extra_len` bytes of chunks behind BootInfo's page.
+        let header = unsafe { ((start + at) as *const Header).read_unaligned() };
+        let length = header.len as usize;
+        if length < size_of::<Header>() {
+            return None;
+        }
+        if header.id == BOOTINFO_AXIOM && length >= size_of::<Header>() + size_of::<AxiomInfo>() {
+            // SAFETY: as above; the body is plain words and lies inside the chunk.
+            return Some(unsafe {
+                ((start + at + size_of::<Header>()) as *const AxiomInfo).read_unaligned()
+            });
+        }
+        at += length;
+    }
+    None
 }
 
 const PAGES: u64 = 0x6000_0000;
@@ -133,6 +158,7 @@ impl World {
             sched_control: CPtr(info.schedcontrol.start),
             next_page: PAGES,
             sleep: None,
+            trace: extensions(info).map_or(CPtr::NULL, |axiom| CPtr(axiom.trace_cap)),
         };
         world.map_tables(PAGES);
         world
