@@ -121,7 +121,14 @@ impl<B: I2c> Sensor<B> for Dps310 {
         bus.write_read(self.address, &[ID], &mut byte)?;
         let id = byte[0];
         bus.write_read(self.address, &[MEASURE], &mut byte)?;
-        if (id != CHIP && id != NO_IDENTIFICATION) || byte[0] == u8::MAX || byte[0] & READY != READY {
+        let ready = byte[0] != u8::MAX && byte[0] & READY == READY;
+        let known = match id {
+            CHIP => ready,
+            // The model forgets its ready bits when it is told to measure.
+            NO_IDENTIFICATION => ready || byte[0] == CONTINUOUS,
+            _ => false,
+        };
+        if !known {
             return Err(Fault::WrongChip(id));
         }
         let mut coefficients = [0; 18];

@@ -142,8 +142,13 @@ fn dps310_is_probed_with_the_sensor_that_its_coefficients_are_for() {
         assert_eq!(Dps310::rate_code(hz), code, "{hz} Hz");
     }
     assert_eq!(Dps310::new(0x76).probe(&mut bus), Err(Fault::Bus(Nack)));
-    for (id, state, is) in [(0xff, 0xf0, true), (0xff, 0xff, false), (0x10, 0x40, false), (0x58, 0xf0, false)]
-    {
+    for (id, state, is) in [
+        (0xff, 0xf0, true),
+        (0xff, 0xff, false),
+        (0xff, 0x07, true),
+        (0x10, 0x40, false),
+        (0x58, 0xf0, false),
+    ] {
         (bus.registers[0x0d], bus.registers[0x08]) = (id, state);
         assert_eq!(chip.probe(&mut bus).is_ok(), is, "{id:#x} {state:#x}");
     }
