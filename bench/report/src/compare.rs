@@ -3,7 +3,7 @@
 //! A folder holds results files `SYSTEM-MODE-RUN.jsonl`: system `axiom`, `linux` or `host` (the machine that the emulator runs on),
 //! mode `icount` or `tcg`. A row is the median of the runs' medians, with the smallest and largest of them beside it.
 use crate::log::{self, Report};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 /// What is compared: Axiom's metric, Linux's, and what is said of the two.
@@ -115,25 +115,51 @@ fn figure(runs: &[Report], metric: &str) -> Option<Figure> {
     Some(Figure { median, least, most, runs: medians.len() })
 }
 
-fn number(value: f64) -> String {
-    match value.abs() {
-        v if v >= 1e6 => format!("{:.2} M", value / 1e6),
-        v if v >= 1e4 => format!("{:.1} k", value / 1e3),
-        _ => format!("{value:.0}"),
-    }
+/// Three significant digits, with the unit that suits.
+fn number(value: f64, unit: &str) -> String {
+    let scales: &[(f64, &str)] = match unit {
+        "ns" => &[(1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns")],
+        "bytes" => &[(1e6, "MB"), (1e3, "kB"), (1.0, "B")],
+        other => &[(1.0, other)],
+    };
+    let (scale, name) =
+        scales.iter().copied().find(|s| value.abs() >= s.0).unwrap_or(scales[scales.len() - 1]);
+    let scaled = value / scale;
+    let digits = if unit == "insns" || scaled >= 100.0 || scale == 1.0 {
+        0
+    } else if scaled >= 10.0 {
+        1
+    } else {
+        2
+    };
+    format!("{scaled:.digits$} {name}")
 }
 
-fn cell(figure: Option<Figure>) -> String {
+fn cell(figure: Option<Figure>, unit: &str) -> String {
+    let number = |v| number(v, unit);
     match figure {
         Some(f) if f.least == f.most => format!("{} (n={})", number(f.median), f.runs),
-        Some(f) => format!("{} ({}..{}, n={})", number(f.median), number(f.least), number(f.most), f.runs),
+        Some(f) => format!("{} ({} to {}, n={})", number(f.median), number(f.least), number(f.most), f.runs),
         None => "not measured".into(),
     }
 }
 
+fn unit<'a>(runs: &'a [Report], metric: &str) -> &'a str {
+    runs.iter().find_map(|r| r.get(metric)).map_or("", |m| m.unit.as_str())
+}
+
+/// Where the figures come from.
+fn source(all: &BTreeMap<(String, String), Runs>) -> String {
+    let said = |name: &str| {
+        let all: BTreeSet<String> = all.values().flatten().filter_map(|r| r.circumstance(name)).collect();
+        if all.is_empty() { "unknown".into() } else { all.into_iter().collect::<Vec<_>>().join(", ") }
+    };
+    format!("- command: {}\n- commit: {}\n\n", said("command"), said("commit"))
+}
+
 /// The tables, one for each mode, in Markdown.
 pub fn table(all: &BTreeMap<(String, String), Runs>) -> String {
-    let mut out = String::new();
+    let mut out = source(all);
     let none = Vec::new();
     let runs = |system: &str, mode: &str| all.get(&(system.to_owned(), mode.to_owned())).unwrap_or(&none);
     for (mode, title) in [
@@ -153,7 +179,10 @@ pub fn table(all: &BTreeMap<(String, String), Runs>) -> String {
         for row in ROWS {
             let (ours, theirs) = (figure(axiom, row.axiom), figure(linux, row.linux));
             let ratio = match (ours, theirs) {
-                (Some(a), Some(l)) if a.median > 0.0 => format!("{:.1}", l.median / a.median),
+                (Some(a), Some(l)) if a.median > 0.0 && l.median >= a.median => {
+                    format!("{:.1}", l.median / a.median)
+                }
+                (Some(a), Some(l)) if a.median > 0.0 => format!("{:.3}", l.median / a.median),
                 _ => String::new(),
             };
             let name = if row.axiom == row.linux {
@@ -161,8 +190,13 @@ pub fn table(all: &BTreeMap<(String, String), Runs>) -> String {
             } else {
                 format!("{} / {}", row.axiom, row.linux)
             };
-            let _ =
-                writeln!(out, "| `{name}` | {} | {} | {ratio} | {} |", cell(ours), cell(theirs), row.what);
+            let _ = writeln!(
+                out,
+                "| `{name}` | {} | {} | {ratio} | {} |",
+                cell(ours, unit(axiom, row.axiom)),
+                cell(theirs, unit(linux, row.linux)),
+                row.what
+            );
         }
         out.push('\n');
     }
@@ -171,11 +205,11 @@ pub fn table(all: &BTreeMap<(String, String), Runs>) -> String {
         let system = host.first().and_then(|r| r.circumstance("system")).unwrap_or_default();
         let _ = writeln!(
             out,
-            "### The machine that the emulator runs on: {system}, not emulated\n\n| metric | figure (ns) |\n|---|---|"
+            "### The machine that the emulator runs on: {system}, not emulated\n\n| metric | figure |\n|---|---|"
         );
         for row in ROWS.iter().filter(|r| r.linux.starts_with("bpf.")) {
             if let Some(f) = figure(host, row.linux) {
-                let _ = writeln!(out, "| `{}` | {} |", row.linux, cell(Some(f)));
+                let _ = writeln!(out, "| `{}` | {} |", row.linux, cell(Some(f), "ns"));
             }
         }
         out.push('\n');
@@ -209,17 +243,26 @@ mod tests {
             (("linux".into(), "icount".into()), linux),
         ]);
         let page = table(&all);
-        assert!(page.contains("| `bpf.load.2.total` | 110 (100..120, n=3) | 440 (n=1) | 4.0 |"), "{page}");
+        assert!(
+            page.contains("| `bpf.load.2.total` | 110 ns (100 ns to 120 ns, n=3) | 440 ns (n=1) | 4.0 |"),
+            "{page}"
+        );
         assert!(page.contains("| Axiom | Linux 9 |"), "{page}");
         assert!(page.contains("| `boot.entry_to_init` | not measured | not measured |  |"), "{page}");
         assert!(!page.contains("Plain emulation"), "a mode without runs has no table");
     }
 
     #[test]
-    fn figures_keep_their_size() {
-        assert_eq!(
-            ["1235", "12.3 k", "896.00 M"],
-            [1234.6, 12345.0, 896e6].map(number).map(|s| s).each_ref().map(|s| s.as_str())
-        );
+    fn figures_have_their_unit() {
+        for (value, unit, expected) in [
+            (1080.0, "ns", "1.08 µs"),
+            (12_345.0, "ns", "12.3 µs"),
+            (896e6, "ns", "896 ms"),
+            (720.0, "ns", "720 ns"),
+            (9.71e6, "bytes", "9.71 MB"),
+            (1540.0, "insns", "1540 insns"),
+        ] {
+            assert_eq!(number(value, unit), expected);
+        }
     }
 }
