@@ -15,9 +15,11 @@ impl SchedContext {
     }
 
     fn refill(&self, index: u32) -> &Cell<Refill> {
+        // The refills go on behind the structure, so the address is the object's, whose provenance is exposed, not the field's.
+        let address = (&raw const self.refills).addr() + index as usize * size_of::<Cell<Refill>>();
         // SAFETY: the object's memory continues behind the structure for the refills that its size allows
         // (`capacity`), and `refill_max`, below which every index lies, was checked against that by SchedControl.
-        unsafe { &*self.refills.as_ptr().add(index as usize) }
+        unsafe { &*core::ptr::with_exposed_provenance(address) }
     }
 
     fn index(&self, position: u32) -> u32 {
