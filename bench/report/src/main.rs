@@ -47,14 +47,18 @@ pub(crate) fn write(path: impl AsRef<std::path::Path>, text: &str) -> Result<(),
     std::fs::write(path, text).map_err(|e| format!("{}: cannot be written: {e}", path.display()))
 }
 
-fn beside(rest: &[&str]) -> Result<Vec<log::Report>, String> {
+/// The reports that stand beside: those taken in the same way, instructions counted or not, on the same kind of machine.
+fn beside(rest: &[&str], report: &log::Report) -> Result<Vec<log::Report>, String> {
     let (pairs, left) = rest.as_chunks::<2>();
     let mut reports = Vec::new();
     for [option, path] in pairs {
         if *option != "--beside" {
             return Err(format!("'{option}' is not understood; try --beside RESULTS"));
         }
-        reports.push(log::read(path)?);
+        let other = log::read(path)?;
+        if other.exact() == report.exact() && other.circumstance("board") == report.circumstance("board") {
+            reports.push(other);
+        }
     }
     match left {
         [] => Ok(reports),
@@ -101,7 +105,8 @@ fn run(args: &[String]) -> Result<(), String> {
             Ok(())
         }
         ["report", path, folder, rest @ ..] => {
-            let (report, beside) = (log::read(path)?, beside(rest)?);
+            let report = log::read(path)?;
+            let beside = beside(rest, &report)?;
             let folder = std::path::Path::new(folder);
             let charts = charts::all(&report, &beside)?;
             for chart in &charts {
@@ -113,7 +118,8 @@ fn run(args: &[String]) -> Result<(), String> {
             Ok(())
         }
         ["html", path, out, rest @ ..] => {
-            let (report, beside) = (log::read(path)?, beside(rest)?);
+            let report = log::read(path)?;
+            let beside = beside(rest, &report)?;
             let charts = charts::all(&report, &beside)?;
             write(out, &page::html(&report, &beside, &charts))?;
             eprintln!("{out}: opens from the file, without a network");

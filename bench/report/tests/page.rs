@@ -38,6 +38,26 @@ fn the_page_has_every_chart_and_asks_for_nothing() {
 }
 
 #[test]
+fn only_what_was_measured_in_the_same_way_stands_beside() {
+    let folder = folder("beside");
+    let line = "{\"metric\":\"boot.entry_to_init\",\"unit\":\"ns\",\"n\":1,\"min\":7e8,\"median\":7e8,\"mean\":7e8,\"p99\":7e8,\"max\":7e8,\"stddev\":0,\"overhead\":0}";
+    for (exact, shown) in [(true, true), (false, false)] {
+        let other = folder.join(format!("{exact}.jsonl"));
+        let circumstances = format!(
+            "{{\"circumstances\":{{\"format\":1,\"board\":\"qemu-aarch64\",\"system\":\"Linux 9.9\",\"instruction_exact\":{exact}}}}}"
+        );
+        let text =
+            format!("-----BEGIN AXIOM REPORT-----\n{circumstances}\n{line}\n-----END AXIOM REPORT-----\n");
+        std::fs::write(&other, text).expect("written");
+        let out = folder.join("report.html");
+        let (out_name, other) = (out.to_str().expect("a path"), other.to_str().expect("a path"));
+        assert!(tool(&["html", LOG, out_name, "--beside", other]).status.success());
+        let page = std::fs::read_to_string(&out).expect("the page");
+        assert_eq!(page.contains("Linux 9.9, to init"), shown);
+    }
+}
+
+#[test]
 fn charts_are_files_that_follow_the_colour_scheme() {
     let out = folder("charts");
     let done = tool(&["report", LOG, out.to_str().expect("a path")]);
