@@ -1,4 +1,9 @@
 //! LM75 and TMP1xx temperature sensors: one register, eleven bits, an eighth of a degree each.
+//!
+//! crates.io has a driver on the same traits, `lm75` 1.0 (MIT OR Apache-2.0). It is not used because it answers in degrees as
+//! `f32`: IIO's channels are the chip's counts with a scale, so that readers lose nothing, and servers here are compiled
+//! without floating point. It also reads nine bits unless the chip is named as another type, and owns its bus, which here
+//! belongs to several chips. What remains is one register.
 
 use crate::{Channel, Fault, Sensor};
 use embedded_hal::i2c::I2c;

@@ -1,12 +1,13 @@
 //! A server that misbehaves, for the system tests: `args = { mode = "loop" }` never waits, at whatever priority the manifest
-//! gives it; `mode = "malformed"` sends every server it may call what is not a request, and asks for typed errors.
+//! gives it; `mode = "malformed"` sends every server it may call what is not a request, or not as long as it says, and asks for typed
+//! errors.
 #![no_std]
 #![no_main]
 extern crate alloc;
 
 use alloc::string::String;
-use axiom_proto::{Error, supervisor};
-use axiom_runtime::sel4::CPtr;
+use axiom_proto::{Error, LABEL_ERROR, supervisor};
+use axiom_runtime::sel4::{CPtr, MessageInfo, stubs};
 use axiom_runtime::{Buffer, Endpoint, Runtime, call, plain};
 
 axiom_runtime::entry!(main);
@@ -19,6 +20,30 @@ fn main(rt: Runtime) -> ! {
     loop {
         core::hint::spin_loop();
     }
+}
+
+/// Messages whose first two bytes, the length of what follows, are not true, on every interface. Returns what was not
+/// answered with a typed error.
+fn lies(server: Endpoint) -> Option<String> {
+    /// Words of the message, and the length that it states.
+    const LIES: [(u64, u16); 7] = [(0, 0), (0, 100), (1, 7), (1, 0xffff), (4, 31), (119, 0xffff), (120, 959)];
+    for interface in 0x10..=0x60u64 {
+        for (words, stated) in LIES {
+            // Bytes of all ones: no variant has this number, no count is this large.
+            let first = u64::MAX << 16 | stated as u64;
+            let info = MessageInfo::new(interface, 0, 0, words);
+            let got = stubs::call(server.0, info, [first, u64::MAX, u64::MAX, u64::MAX]);
+            // An error of the protocol: two bytes of length, then the variant.
+            let typed = got.info.label() == LABEL_ERROR && got.mrs[0] as u16 == 1;
+            if !typed {
+                return Some(alloc::format!(
+                    "{words} words that state {stated} bytes on {interface:#x} were answered with label {:#x}",
+                    got.info.label()
+                ));
+            }
+        }
+    }
+    None
 }
 
 fn malformed(rt: Runtime) {
@@ -38,6 +63,10 @@ fn malformed(rt: Runtime) {
             }
         }
         plain!("{}: nonsense is answered with typed errors", channel.name);
+        match lies(server) {
+            Some(lie) => failure = alloc::format!("{}: {lie}", channel.name),
+            None => plain!("{}: lies about lengths are answered with typed errors", channel.name),
+        }
     }
     if let Some(init) = rt.channel("init") {
         let request = supervisor::Request::Finish { failure: &failure };
