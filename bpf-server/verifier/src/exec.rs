@@ -152,6 +152,17 @@ impl Machine<'_> {
             s.regs[d] = Reg::number(n);
             return;
         }
+        // Numbers of which nothing else is known need no copies of whole registers.
+        let (left, right) = (&s.regs[d % 10], &s.regs[i.src() as usize % 10]);
+        if left.kind == Kind::Number
+            && left.id == 0
+            && (!register || right.kind == Kind::Number && i.src() < 10)
+            && self.notes.is_empty()
+            && let Some(result) = plain(op, &left.num, register.then_some(&right.num), i, wide)
+        {
+            s.regs[d % 10] = Reg::number(result);
+            return;
+        }
         let a = self.read(at, s, i.dst());
         let b = if register { self.read(at, s, i.src()) } else { Reg::number(Num::of(i.imm as i64 as u64)) };
         if op == 0x80 {
@@ -939,6 +950,37 @@ fn swap(v: u64, bits: u32, reverse: bool) -> u64 {
         (32, false) => v as u32 as u64,
         _ => v,
     }
+}
+
+/// The common operations on numbers that are related to no other; `right` is `None` for the immediate. What this does not
+/// do, the caller does.
+#[inline]
+fn plain(op: u8, x: &Num, right: Option<&Num>, i: Insn, wide: bool) -> Option<Num> {
+    let same = right.is_some() && i.src() == i.dst();
+    let y = match right {
+        Some(y) => *y,
+        None => Num::of(i.imm as i64 as u64),
+    };
+    let known = y.constant();
+    if let (Some(c), Some(e)) = (x.constant(), known)
+        && let Some(v) = constant(op, i.off, c, e, wide)
+    {
+        return Some(Num::of(v));
+    }
+    let by = known.map(|c| (c as u32 & if wide { 63 } else { 31 }, c as u32 & if wide { 63 } else { 31 }));
+    Some(match op {
+        0x10 | 0xa0 if same => Num::of(0),
+        0x00 => x.add(y, wide),
+        0x10 => x.sub(y, wide),
+        0x20 => x.mul(y, wide),
+        0x40 => x.or(y, wide),
+        0x50 => x.and(y, wide),
+        0xa0 => x.xor(y, wide),
+        0x60 => x.shl(by?, wide),
+        0x70 => x.shr(by?, wide),
+        0xc0 => x.ashr(by?, wide),
+        _ => return None,
+    })
 }
 
 /// The common operations on constants.

@@ -150,7 +150,16 @@ impl Num {
     }
 
     /// Lets each part tighten the others; false if they contradict each other, so that no number is left.
+    #[inline]
     pub fn reduce(&mut self) -> bool {
+        // Nothing is known: the common case in code that computes.
+        if self.bits.unknown == u64::MAX && self.r64.is_top() && self.r32.is_top() {
+            return true;
+        }
+        self.reduce_known()
+    }
+
+    fn reduce_known(&mut self) -> bool {
         if self.bits.unknown == 0 {
             let v = self.bits.value;
             if !self.r64.contains(v) || !self.r32.contains(v) {

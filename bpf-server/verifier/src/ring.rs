@@ -158,6 +158,10 @@ impl<const B: u32> Ring<B> {
     }
 
     pub fn mul(self, other: Self) -> Self {
+        // Times 2 or more, or times -1, everything stays everything.
+        if self.is_top() && other.unsigned().1 > 1 || other.is_top() && self.unsigned().1 > 1 {
+            return Self::TOP;
+        }
         let ((a, b), (c, d)) = (self.unsigned(), other.unsigned());
         if let Some(high) = b.checked_mul(d)
             && high <= Self::MASK

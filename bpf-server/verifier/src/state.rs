@@ -445,10 +445,11 @@ impl State {
         let mut changed = false;
         let mut pairs = Pairs::default();
         for i in 0..10 {
-            let (a, b) = (self.regs[i], &o.regs[i]);
-            if a == *b && a.id == 0 {
+            let b = &o.regs[i];
+            if self.regs[i].id == 0 && self.regs[i] == *b {
                 continue;
             }
+            let a = self.regs[i];
             let mut j = a.join(b, grow);
             pairs.link(&a, b, &mut j, i as u32, leader);
             if j != a {
