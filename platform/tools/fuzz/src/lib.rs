@@ -1,7 +1,7 @@
 //! The readers of bytes that others wrote, each as a function that takes any bytes and panics only if the reader is wrong.
 //!
 //! `fuzz/` beside this crate calls them from libFuzzer (`cargo +nightly fuzz run NAME` in this folder, or by hand as
-//! docs/src/testing.md says); `fuzz/corpus/NAME` keeps the inputs that reached something new, and `cargo test` runs them
+//! docs/src/adding.md says); `fuzz/corpus/NAME` keeps the inputs that reached something new, and `cargo test` runs them
 //! on the stable compiler.
 #![forbid(unsafe_code)]
 
