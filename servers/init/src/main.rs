@@ -9,6 +9,7 @@ extern crate alloc;
 
 mod devices;
 mod memory;
+mod permanent;
 mod spawn;
 mod supervise;
 mod sys;

@@ -1,6 +1,7 @@
 //! Building a server: its address space, capability space, memory and thread, from what the manifest grants.
-use crate::devices::{self, Found};
+use crate::devices;
 use crate::memory::{Memory, Pool};
+use crate::permanent::Permanent;
 use crate::sys;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -32,24 +33,6 @@ const SCRATCH_AT: u64 = 0x2000_0000;
 const FILL_AT: u64 = 0x3100_0000;
 
 const NO_EXECUTE: u64 = vm_attributes::DEFAULT | vm_attributes::EXECUTE_NEVER;
-
-/// What outlives a server's restarts.
-pub struct Permanent {
-    /// Its endpoint, so that clients' capabilities stay good.
-    pub endpoint: CPtr,
-    /// Its notification.
-    pub notification: CPtr,
-    /// Its reply object: init answers a waiting client through it.
-    pub reply: CPtr,
-    /// Devices that were found, in the manifest's order.
-    pub devices: Vec<Option<Found>>,
-    /// Untyped memory behind bridges, in the order of devices.
-    pub windows: Vec<Vec<(u64, u32, CPtr)>>,
-    /// Handlers of interrupts that messages raise, in the order of devices.
-    pub messages: Vec<Vec<CPtr>>,
-    /// Interrupt handlers, flat in the order of devices; those of a bridge's pins follow its own.
-    pub handlers: Vec<(CPtr, Interrupt)>,
-}
 
 /// What all servers are built from.
 pub struct Context<'a> {
@@ -493,65 +476,4 @@ fn write_env(b: &mut Build<'_>, world: &Env, heap: u64) -> Result<(), Error> {
         b.filled_page(env::ADDRESS as u64 + 4096 * i as u64, page, CapRights::READ)?;
     }
     Ok(())
-}
-
-/// Makes a server's permanent objects.
-pub fn permanent(
-    memory: &mut Memory,
-    fdt: Option<&axiom_fdt::Fdt<'_>>,
-    server: &Server,
-) -> Result<Permanent, Error> {
-    let endpoint = memory.make(kind::ENDPOINT, 0, o::ENDPOINT_BITS as u32)?;
-    let notification = memory.make(kind::NOTIFICATION, 0, o::NOTIFICATION_BITS as u32)?;
-    let reply = memory.make(kind::REPLY, 0, o::REPLY_BITS as u32)?;
-    let mut p = Permanent {
-        endpoint,
-        notification,
-        reply,
-        devices: Vec::new(),
-        windows: Vec::new(),
-        messages: Vec::new(),
-        handlers: Vec::new(),
-    };
-    for request in &server.devices {
-        let found = match fdt {
-            Some(fdt) => devices::find(fdt, memory, request)?,
-            None => None,
-        };
-        if found.is_none() && !request.optional {
-            crate::say!(
-                "'{}' asks for a device compatible with {}{}; this machine has none",
-                server.name,
-                request.compatible,
-                request.virtio_id.map_or(String::new(), |id| alloc::format!(" and virtio id {id}"))
-            );
-        }
-        if let Some(found) = found.as_ref().filter(|_| request.interrupts) {
-            for (irq, edge) in found.interrupts.iter().chain(&found.pins) {
-                let bit = p.handlers.len() as u8;
-                let slot = memory.slot()?;
-                sys::irq_handler(*irq, *edge, slot)?;
-                let signal = CPtr(memory.slot()?);
-                sys::mint(signal.0, notification, CapRights::WRITE, Badge(NOTIFIED | 1 << bit))?;
-                sys::irq_notify(CPtr(slot), signal)?;
-                p.handlers.push((CPtr(slot), Interrupt { slot: 0, bit }));
-            }
-        }
-        let mut blocks = Vec::new();
-        for (from, bytes) in found.iter().flat_map(|f| &f.windows) {
-            blocks.extend(memory.device_range(*from, bytes.next_multiple_of(4096))?);
-        }
-        p.windows.push(blocks);
-        let mut messages = Vec::new();
-        if let Some((first, edge, count)) = found.as_ref().and_then(|f| f.messages) {
-            for irq in first..first + count {
-                let slot = memory.slot()?;
-                sys::irq_handler(irq, edge, slot)?;
-                messages.push(CPtr(slot));
-            }
-        }
-        p.messages.push(messages);
-        p.devices.push(found);
-    }
-    Ok(p)
 }

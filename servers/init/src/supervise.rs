@@ -1,6 +1,7 @@
 //! Watching over the servers: readiness, requests, faults, restarts.
 use crate::memory::{Memory, Pool};
-use crate::spawn::{self, Context, FAULT_BADGE, Permanent};
+use crate::permanent::{self, Permanent};
+use crate::spawn::{self, Context, FAULT_BADGE};
 use crate::{Extra, finish, say, sys};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -61,7 +62,7 @@ impl Supervisor {
         let mut permanent = Vec::new();
         let mut watchers = Vec::new();
         for server in &system.servers {
-            let p = spawn::permanent(&mut memory, fdt.as_ref(), server)?;
+            let p = permanent::make(&mut memory, fdt.as_ref(), server)?;
             if server.watches_restarts {
                 let slot = memory.slot()?;
                 sys::mint(slot, p.notification, CapRights::WRITE, Badge(NOTIFIED | PEER_RESTARTED))?;
