@@ -19,6 +19,12 @@ pub struct Finding {
     pub better: Vec<String>,
 }
 
+/// The two compilers, where they are known and differ: their code differs too, and counts of its instructions cannot be compared.
+pub fn other_compiler(baseline: &Report, now: &Report) -> Option<(String, String)> {
+    let compilers = baseline.circumstance("compiler").zip(now.circumstance("compiler"));
+    compilers.filter(|(old, new)| old != new)
+}
+
 /// Compares a report with the committed one. Only metrics whose definition says that they repeat exactly are compared; each of the
 /// baseline's must be there.
 pub fn compare(baseline: &Report, now: &Report) -> Result<Finding, String> {
@@ -100,6 +106,21 @@ mod tests {
         assert_eq!(found.worse, ["page.map: old 500 insns, new 510 insns, ratio 1.020"]);
         assert!(found.better.is_empty());
         assert_eq!(compare(&new, &new).unwrap().worse, [""; 0]);
+    }
+
+    #[test]
+    fn figures_of_another_compiler_are_not_compared() {
+        let by = |compiler: &str| {
+            let mut report = report(true, &[]);
+            report.circumstances.insert("compiler".into(), compiler.into());
+            report
+        };
+        assert_eq!(other_compiler(&by("rustc 1"), &by("rustc 1")), None);
+        assert_eq!(
+            other_compiler(&by("rustc 1"), &by("rustc 2")),
+            Some(("rustc 1".into(), "rustc 2".into()))
+        );
+        assert_eq!(other_compiler(&report(true, &[]), &by("rustc 2")), None, "not known: compared");
     }
 
     #[test]

@@ -146,7 +146,15 @@ fn run(args: &[String]) -> Result<(), String> {
             Ok(())
         }
         ["guard", baseline, path] => {
-            let found = guard::compare(&log::read(baseline)?, &log::read(path)?)?;
+            let (old, new) = (log::read(baseline)?, log::read(path)?);
+            let found = guard::compare(&old, &new)?;
+            if let Some((theirs, ours)) = guard::other_compiler(&old, &new) {
+                println!(
+                    "{path}: NOT COMPARED: {baseline} was built by {theirs}, this by {ours}, and the instructions of different compilers differ; \
+                     `just bench-accept` makes a baseline of this one"
+                );
+                return Ok(());
+            }
             found.better.iter().for_each(|line| println!("better: {line}"));
             found.worse.iter().for_each(|line| println!("WORSE: {line}"));
             println!(

@@ -26,8 +26,10 @@ extern "C" fn root_main(info: &'static BootInfo) -> ! {
     }
     say!("{}", axiom_bench_metrics::BEGIN);
     say!(
-        "{{\"circumstances\":{{\"format\":{},\"board\":\"qemu-aarch64\",\"system\":\"kernel bench\",\"instruction_exact\":true,\"emulated\":true}}}}",
-        axiom_bench_metrics::FORMAT_VERSION
+        "{{\"circumstances\":{{\"format\":{},\"board\":\"qemu-aarch64\",\"system\":\"kernel bench\",\"instruction_exact\":true,\"emulated\":true,\"commit\":\"{}\",\"compiler\":\"{}\"}}}}",
+        axiom_bench_metrics::FORMAT_VERSION,
+        env!("AXIOM_COMMIT"),
+        env!("AXIOM_COMPILER")
     );
     let mut table = Table::new();
     messages::measure(&mut world, &mut table);
