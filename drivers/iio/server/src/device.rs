@@ -109,6 +109,11 @@ impl Device {
         }
     }
 
+    /// Whether each of its channels has a program.
+    pub fn filtered(&self, host: &Host) -> bool {
+        self.points.iter().all(|&point| host.attached(point) > 0)
+    }
+
     /// Looks for the chip.
     pub fn probe(&mut self, bus: &mut Bus) -> bool {
         let name = self.sensor.name();

@@ -31,7 +31,8 @@ struct Server {
     frames: Frames,
     clock: Clock,
     refill_at: u64,
-    /// For tests of the restart: the sample at which the first life of this server ends.
+    /// For tests of the restart: the first life of this server ends at this sample of a device, or, while not all of its
+    /// channels have a program, at the first sample after they do: how fast the machine loads programs then does not matter.
     crash_at: Option<u64>,
 }
 
@@ -45,7 +46,7 @@ impl Server {
             }
             for device in &mut self.devices {
                 device.triggered(bits, bus, &mut self.host, self.clock);
-                if self.crash_at.is_some_and(|n| device.counts.samples >= n) {
+                if self.crash_at.is_some_and(|n| device.counts.samples >= n && device.filtered(&self.host)) {
                     // SAFETY: none: this is the fault that the manifest asks for.
                     unsafe { core::ptr::null_mut::<u32>().write_volatile(1) };
                 }
