@@ -31,7 +31,7 @@ pub fn handle(irq: u32) {
 fn timer_tick() {
     let n = node();
     // The line is level-triggered: it falls only when the deadline that raised it is gone.
-    arch::timer::set_deadline(axiom_objects::Ticks::MAX);
+    arch::timer::disarm();
     n.reprogram.set(true);
     // Bounded by the timers that are due: an expired periodic timer's next deadline lies in the future.
     while let Some(timer) = n.timers.expire_one(n.now.get()) {

@@ -6,16 +6,23 @@ use core::cell::Cell;
 struct State {
     frequency: Cell<u64>,
     irq: Cell<u32>,
+    /// When the timer fires; [`NEVER`] while nobody waits.
+    armed: Cell<Ticks>,
 }
-// SAFETY: written once at boot; one core runs in the kernel at a time.
+// SAFETY: one core runs in the kernel at a time, and interrupts do not come there.
 unsafe impl Sync for State {}
-static STATE: State = State { frequency: Cell::new(0), irq: Cell::new(27) };
+static STATE: State = State { frequency: Cell::new(0), irq: Cell::new(27), armed: Cell::new(NEVER) };
+
+/// A deadline that no counter reaches, with room for the virtual offset.
+const NEVER: Ticks = Ticks::MAX / 2;
 
 /// Starts the clock; the interrupt number is the device tree's.
 pub fn init(irq: u32) {
     STATE.frequency.set(read!("cntfrq_el0"));
     STATE.irq.set(irq);
-    set_deadline(Ticks::MAX);
+    disarm();
+    // SAFETY: the virtual timer is the kernel's alone: EL0 has no access to its registers.
+    unsafe { write!("cntv_ctl_el0", 1) };
 }
 
 /// The counter.
@@ -37,18 +44,29 @@ pub fn irq() -> u32 {
     STATE.irq.get()
 }
 
-/// Interrupts at `deadline`; at once if it has passed. `Ticks::MAX` is never.
+/// Interrupts at `deadline` at the latest; at once if it has passed. `Ticks::MAX` is never.
+///
+/// A timer that is armed for an earlier time stays so: when it fires, whoever asks again gets the later deadline. Threads that
+/// call each other, each with a budget of its own, then seldom write the timer's registers, which costs more than an
+/// interrupt too many once in a budget (in a virtual machine each write leaves the guest).
 #[inline(always)]
 pub fn set_deadline(deadline: Ticks) {
-    // SAFETY: the virtual timer is the kernel's alone: EL0 has no access to its registers.
-    unsafe {
-        if deadline == Ticks::MAX {
-            write!("cntv_ctl_el0", 0b10);
-        } else {
-            write!("cntv_cval_el0", deadline);
-            write!("cntv_ctl_el0", 1);
-        }
+    if deadline < STATE.armed.get() {
+        arm(deadline);
     }
+}
+
+/// Takes the deadline away, and with it the level of the interrupt's line.
+#[inline(always)]
+pub fn disarm() {
+    arm(NEVER);
+}
+
+#[inline(always)]
+fn arm(deadline: Ticks) {
+    STATE.armed.set(deadline);
+    // SAFETY: the virtual timer is the kernel's alone: EL0 has no access to its registers.
+    unsafe { write!("cntv_cval_el0", deadline) };
 }
 
 /// Microseconds as ticks.
