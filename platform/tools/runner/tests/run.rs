@@ -86,7 +86,8 @@ fn a_signal_ends_qemu_and_simulator() {
     while !std::fs::read_to_string(&pid).is_ok_and(|t| t.ends_with('\n')) {
         std::thread::sleep(Duration::from_millis(10));
     }
-    let status = Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    let kill = format!("kill {}", child.id());
+    let status = Command::new("sh").args(["-c", &kill]).status().unwrap();
     assert!(status.success());
     assert_eq!(child.wait().unwrap().code(), Some(130));
     for file in ["pid", "simpid"] {
