@@ -18,6 +18,7 @@ pub fn check(system: &System, errors: &mut Vec<Diagnostic>) {
     }
     cycles(system, &by_name, errors);
     utilisation(system, errors);
+    background(system, errors);
     owners(system, errors);
 }
 
@@ -116,8 +117,11 @@ fn time(server: &Server, errors: &mut Vec<Diagnostic>) {
     }
 }
 
-/// A server's share of the processor, in millionths.
+/// A server's share of the processor, in millionths; none is kept for one in the background.
 pub fn share_ppm(server: &Server) -> u64 {
+    if server.flag("background") {
+        return 0;
+    }
     server.number("budget_us") * 1_000_000 / server.number("period_us").max(1)
 }
 
@@ -139,6 +143,31 @@ fn utilisation(system: &System, errors: &mut Vec<Diagnostic>) {
             "all budgets together fit one processor (100 %)",
             advice,
         ));
+    }
+}
+
+/// Nothing bounds a server in the background but the priorities above it.
+fn background(system: &System, errors: &mut Vec<Diagnostic>) {
+    let (behind, bounded): (Vec<&Server>, Vec<&Server>) =
+        system.servers.iter().partition(|s| s.flag("background"));
+    let Some(lowest) = bounded.into_iter().min_by_key(|s| s.number("priority")) else { return };
+    let floor = lowest.number("priority");
+    for server in behind {
+        let priority = server.number("priority");
+        if priority >= floor {
+            errors.push(Diagnostic::new(
+                server.number_at("priority"),
+                format!(
+                    "server '{}' runs in the background with priority {priority}; '{}', which has a budget, has {floor}",
+                    server.name, lowest.name
+                ),
+                "whoever has a budget has a higher priority than everybody in the background, who could take all of its time",
+                match floor {
+                    1 => format!("a higher priority for '{}'", lowest.name),
+                    _ => format!("priority = {}, or background = true for '{}' as well", floor - 1, lowest.name),
+                },
+            ));
+        }
     }
 }
 

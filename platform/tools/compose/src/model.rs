@@ -132,7 +132,10 @@ pub const FLAGS: &[(&str, bool)] = &[
     ("reports_ready", true),
     ("motor_stop", false),
     ("motor_rearm", false),
+    ("background", false),
 ];
+/// Microseconds that a server in the background runs before its equals have their turn.
+pub const TURN_US: u64 = 5_000;
 const OTHERS: &[&str] = &[
     "image",
     "calls",
@@ -223,6 +226,18 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+
+    /// A key that a server in the background does not have.
+    fn without(&mut self, key: &str) -> At {
+        let Some(found) = self.keys.get(key) else { return self.at.clone() };
+        self.errors.push(Diagnostic::new(
+            &found.at,
+            format!("{} runs in the background, and has {key} = {}", self.who, show(&found.value)),
+            "a server has a budget in each period, or runs in the background on what the budgets leave",
+            format!("leave {key} out, or background = false"),
+        ));
+        found.at.clone()
     }
 
     pub(crate) fn flag(&mut self, key: &str, default: bool) -> bool {
@@ -334,7 +349,12 @@ fn server(raw: &RawServer, errors: &mut Vec<Diagnostic>) -> Option<Server> {
     let image = r.text("image", &format!("image = \"axiom-{}\"", raw.name));
     let mut numbers = BTreeMap::new();
     let mut whole = true;
+    let background = r.flag("background", false);
     for spec in NUMBERS {
+        if background && matches!(spec.0, "budget_us" | "period_us") {
+            numbers.insert(spec.0, Placed { value: TURN_US, at: r.without(spec.0) });
+            continue;
+        }
         match r.number(spec) {
             Some(n) => drop(numbers.insert(spec.0, n)),
             None => whole = false,

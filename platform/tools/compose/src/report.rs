@@ -175,14 +175,16 @@ pub fn markdown(c: &Composed) -> String {
     );
     for (i, s) in servers.iter().enumerate() {
         let names = |list: Vec<&str>| if list.is_empty() { "-".into() } else { list.join(", ") };
-        let share = s.budget_us * 1000 / s.period_us.max(1);
+        let share = match s.budget_us * 1000 / s.period_us.max(1) {
+            1000 => "what is left".into(),
+            n => format!("{}.{} %", n / 10, n % 10),
+        };
         let _ = writeln!(
             out,
-            "| {} | {} | {}.{} % | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} |",
             s.name,
             s.priority,
-            share / 10,
-            share % 10,
+            share,
             names(s.calls.iter().map(|i| servers[*i as usize].name.as_str()).collect()),
             names(
                 servers.iter().filter(|o| o.calls.contains(&(i as u16))).map(|o| o.name.as_str()).collect()
