@@ -6,6 +6,9 @@ use axiom_runtime::sel4::{CNodeCapData, CPtr, Error, label};
 use axiom_runtime::{CNode, Endpoint, Frame, Pages, Runtime, Slots, Untyped, VSpace, cap};
 
 const STACK_PAGES: usize = 4;
+/// A turn of a thread that keeps the processor busy. No measured period is a multiple of it: its end would fall on every
+/// deadline, and each lateness have the turn's end in it.
+const TURN_US: u64 = 7_000;
 
 /// What the manifest gave for experiments.
 pub struct Resources {
@@ -75,7 +78,7 @@ impl Resources {
             Frame(self.make(kind::SMALL_PAGE, 0)?).map_data(stack + i * 4096, true)?;
         }
         tcb.configure(CNode::OWN, self.guard, VSpace::OWN, buffer, frame)?;
-        SchedControl(CPtr(slot::SCHED_CONTROL)).configure(sc, 10_000, 10_000, 0, 0)?;
+        SchedControl(CPtr(slot::SCHED_CONTROL)).configure(sc, TURN_US, TURN_US, 0, 0)?;
         tcb.schedule(Tcb(CPtr(slot::TCB)), priority, priority, sc, Endpoint(CPtr::NULL))?;
         tcb.start(entry as usize as u64, stack + (STACK_PAGES * 4096) as u64, argument)?;
         Ok(Thread { tcb, sc })
