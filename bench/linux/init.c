@@ -368,6 +368,7 @@ int main(int argc, char **argv) {
     memory();
   }
   bpf_rows();
+  bpf_timer_row();
   if (!bpf_only) {
     pid_t below = busy();
     null_call();

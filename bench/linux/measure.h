@@ -12,3 +12,5 @@ void once(const char *name, const char *unit, double value);
 void missed(const char *name, const char *why);
 /* The rows of bpf(): loading the programs that Axiom's benchmark loads. */
 void bpf_rows(void);
+/* From a timer's deadline to a BPF program's first instruction. */
+void bpf_timer_row(void);

@@ -36,6 +36,10 @@ int iio_filter(struct iio_event *event) {
     count(IIO_DROP);
     return IIO_DROP;
   }
+#ifdef FOR_LINUX_6_1 /* the comparison only: helpers there take no context as memory */
+  struct iio_event copy = *event;
+  event = &copy;
+#endif
   bpf_ringbuf_output(&events, event, IIO_EVENT_SIZE, 0);
   count(IIO_ACCEPT);
   return IIO_ACCEPT;

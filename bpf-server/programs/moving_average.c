@@ -22,6 +22,14 @@ struct {
   __type(value, struct window);
 } state SEC(".maps");
 
+#ifdef FOR_LINUX_6_1 /* the comparison only: no signed division there */
+static __always_inline __s32 mean(__s32 sum) {
+  return sum < 0 ? -(__s32)(-(__u32)sum / WINDOW) : (__s32)((__u32)sum / WINDOW);
+}
+#else
+static __always_inline __s32 mean(__s32 sum) { return sum / WINDOW; }
+#endif
+
 SEC("iio/adxl345/accel_y")
 int moving_average(struct iio_event *event) {
   __u32 zero = 0;
@@ -37,7 +45,7 @@ int moving_average(struct iio_event *event) {
     w->filled++;
     return IIO_ACCEPT;
   }
-  __s32 distance = value - w->sum / WINDOW;
+  __s32 distance = value - mean(w->sum);
   if (distance < 0)
     distance = -distance;
   return distance <= tolerance ? IIO_ACCEPT : IIO_DROP;

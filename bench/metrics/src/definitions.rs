@@ -164,7 +164,7 @@ pub const ALL: &[Definition] = &[
         "timer.deadline_to_first_bpf_instruction",
         "the timer's deadline",
         "`bpf_ktime_get_ns()` as the program's first statement",
-        "in the timer server, 100 Hz",
+        "in the timer server, 100 Hz; Linux: `bpf_timer` re-armed by its own callback, 10 ms after the clock just before `bpf_timer_start`",
     ),
     loose(
         "sample.trigger_to_program",

@@ -4,6 +4,7 @@
 //! - `{{LABEL:circumstances}}`: how they came about;
 //! - `{{definitions}}`: what each metric means; `{{targets}}`: targets with their verdicts, by the first results;
 //! - `{{charts:LABEL}}`: charts of those results;
+//! - `{{file:PATH}}`: that file's text;
 //! - `{{compare:FOLDER}}`: Axiom beside Linux, from the runs in that folder;
 //! - `{{behind}}`: where another system's figure is better than Axiom's;
 //! - `{{unmeasured}}`: definitions and targets that no results of Axiom's have.
@@ -87,6 +88,9 @@ fn fill(template: &str, sources: &[Source], prefix: &str) -> Result<(String, Fil
                     let _ = writeln!(out, "![{}]({prefix}/{file})\n\n*{}*\n", chart.title, chart.caption);
                     files.push((file, chart.standalone()));
                 }
+            }
+            ("file", path) => {
+                out += &std::fs::read_to_string(path).map_err(|e| format!("{path}: cannot be read: {e}"))?;
             }
             ("compare", folder) => out += &compare::table(&compare::read(folder)?),
             (label, "circumstances") => {
@@ -229,6 +233,7 @@ mod tests {
         let refused = |template: &str, sources: &[Source]| fill(template, sources, "charts").unwrap_err();
         assert!(refused("a\n{{tcg}}\n{{icount}}\n", &sources).contains("line 2 asks for 'tcg'"));
         assert!(fill("{{icount}}\n{{?tcg}}\n", &sources, "charts").unwrap().0.contains("Not measured yet"));
+        assert!(refused("{{icount}}\n{{file:/nowhere}}\n", &sources).contains("/nowhere: cannot be read"));
         assert!(refused("a\n", &sources).contains("{{icount}}"));
         assert!(
             refused("{{icount}}\n{{pictures:of}}\n", &sources).contains("'{{pictures:of}}' is not known")

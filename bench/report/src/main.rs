@@ -19,7 +19,8 @@ const HELP: &str = "\
 axiom-bench-report results LOG OUT.jsonl [NAME=VALUE]...     check a log, keep its lines; NAME=VALUE are more circumstances
 axiom-bench-report markdown LOG                             tables on standard output
 axiom-bench-report report LOG DIR [--beside RESULTS]...     report.md, report.json and charts (SVG) into DIR
-axiom-bench-report html LOG OUT.html [--beside RESULTS]...  one page that needs nothing else
+axiom-bench-report html LOG OUT.html [--beside RESULTS]... [--compare FOLDER]
+                                                            one page that needs nothing else; with the tables of a comparison
 axiom-bench-report trace LOG OUT.json                       boot and samples for ui.perfetto.dev
 axiom-bench-report compare FOLDER                           Axiom beside Linux, from the runs of `just compare-linux`
 axiom-bench-report linux-programs OUT.h NAME=OBJECT...      the programs, for the comparison's Linux init
@@ -119,9 +120,13 @@ fn run(args: &[String]) -> Result<(), String> {
         }
         ["html", path, out, rest @ ..] => {
             let report = log::read(path)?;
+            let (rest, compared) = match rest {
+                [rest @ .., "--compare", folder] => (rest, compare::sections(&compare::read(folder)?)),
+                rest => (rest, Vec::new()),
+            };
             let beside = beside(rest, &report)?;
             let charts = charts::all(&report, &beside)?;
-            write(out, &page::html(&report, &beside, &charts))?;
+            write(out, &page::html(&report, &beside, &compared, &charts))?;
             eprintln!("{out}: opens from the file, without a network");
             Ok(())
         }

@@ -1,4 +1,5 @@
 //! A report as a document: Markdown beside its charts, and one HTML page that needs no other file and no network.
+use crate::compare::Section;
 use crate::draw::{Chart, escape};
 use crate::log::{MetricLine, Report};
 use crate::render::{circumstances, group_of, grouped, markdown as tables};
@@ -34,12 +35,12 @@ h1{margin-top:0}h2{border-bottom:1px solid var(--line);padding-bottom:.3rem;marg
 figure{margin:1.2rem 0}figure svg{width:100%;height:auto;color:var(--ink)}figcaption,.quiet{color:var(--quiet);font-size:.9em}
 .wide{overflow-x:auto}table{border-collapse:collapse;font-size:.86em;font-variant-numeric:tabular-nums}
 th,td{padding:.25rem .6rem;border-bottom:1px solid var(--line);text-align:left;white-space:nowrap}
-td.n,th.n{text-align:right}tbody tr:nth-child(even){background:var(--band)}code{font-size:.95em}
+td.n,th.n{text-align:right}.compared td:last-child{white-space:normal;min-width:24rem}tbody tr:nth-child(even){background:var(--band)}code{font-size:.95em}
 nav a{margin-right:1rem}a{color:inherit}td.pass{color:#2f8f4e}td.fail{color:#d1495b;font-weight:600}
 ";
 
 /// The whole page.
-pub fn html(report: &Report, beside: &[Report], charts: &[Chart]) -> String {
+pub fn html(report: &Report, beside: &[Report], compared: &[Section], charts: &[Chart]) -> String {
     let mut out = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
          <title>Axiom: benchmark report</title><link rel=\"icon\" href=\"data:,\"><style>{STYLE}</style></head>\n<body>\n\
@@ -47,6 +48,9 @@ pub fn html(report: &Report, beside: &[Report], charts: &[Chart]) -> String {
         escape(&report.caption())
     );
     let _ = write!(out, "<nav><a href=\"#targets\">Targets</a>");
+    if !compared.is_empty() {
+        out += "<a href=\"#compared\">Axiom beside Linux</a>";
+    }
     for chart in charts {
         let _ = write!(out, "<a href=\"#{}\">{}</a>", chart.name, escape(chart.title));
     }
@@ -55,6 +59,20 @@ pub fn html(report: &Report, beside: &[Report], charts: &[Chart]) -> String {
         let _ = writeln!(out, "<li>{}</li>", escape(line.trim_start_matches("- ")));
     }
     let _ = write!(out, "</ul>\n<h2 id=\"targets\">Targets</h2>\n{}", table_of(&targets::markdown(report)));
+    if !compared.is_empty() {
+        out += "<h2 id=\"compared\">Axiom beside Linux</h2>\n<div class=\"compared\">\n";
+    }
+    for section in compared {
+        let _ = write!(
+            out,
+            "<h3>{}</h3>\n{}",
+            escape(&section.title.replace('`', "")),
+            table_of(&section.table.replace('`', ""))
+        );
+    }
+    if !compared.is_empty() {
+        out += "</div>\n";
+    }
     for chart in charts {
         let _ = write!(
             out,
