@@ -162,8 +162,8 @@ void bpf_timer_row(void) {
     failed = run_once(fd) < 0;
   }
   /* The processor is kept busy meanwhile, as in Axiom's measurement: an emulator that counts instructions wakes an idle one by
-     the host's clock. A tenth more than the time that it takes. */
-  for (uint64_t start = now(); !failed && now() - start < 11ull * PERIOD_NS * SAMPLES / 10;)
+     the host's clock. Half more than the time that it takes. */
+  for (uint64_t start = now(); !failed && now() - start < 15ull * PERIOD_NS * SAMPLES / 10;)
     ;
   failed = failed || look(map, &value) < 0;
   if (failed) {
