@@ -143,7 +143,8 @@ fn definitions_table() -> String {
 fn behind(sources: &[Source]) -> String {
     let mut rows: Vec<(f64, String)> = Vec::new();
     for source in sources.iter().filter(|s| s.report.system() == "Axiom") {
-        for m in &source.report.metrics {
+        // A shorter interval is not a better one.
+        for m in source.report.metrics.iter().filter(|m| !m.metric.ends_with(".interval")) {
             let others = sources.iter().filter(|o| beside(&o.label, &source.label));
             let measured = others.filter_map(|o| {
                 let theirs = o.report.get(&m.metric).filter(|t| t.unit == m.unit)?;
@@ -159,8 +160,9 @@ fn behind(sources: &[Source]) -> String {
                 let ratio = m.figure() / theirs;
                 let (ours, theirs) = (render::grouped(m.figure(), true), render::grouped(theirs, true));
                 let line = format!(
-                    "| `{}` | {ours} {unit} | {system}: {theirs} {unit} | {ratio:.2} |\n",
+                    "| `{}` | {} | {ours} {unit} | {system}: {theirs} {unit} | {ratio:.2} |\n",
                     m.metric,
+                    source.label,
                     unit = m.unit
                 );
                 rows.push((ratio, line));
@@ -225,6 +227,25 @@ mod tests {
         assert!(page.0.contains("![Boot](charts/icount-boot.svg)"));
         assert!(page.0.contains("- `page.*`"), "what is not measured is listed");
         assert_eq!(page.1.len(), 1);
+    }
+
+    #[test]
+    fn where_others_are_better_is_said_in_whole_rows() {
+        let mut ours = source("icount", "kernel.page_map");
+        ours.report = crate::log::parse(
+            "-----BEGIN AXIOM REPORT-----\n{\"circumstances\":{\"format\":1,\"system\":\"main\"}}\n\
+             {\"metric\":\"boot.entry_to_init\",\"unit\":\"ns\",\"n\":1,\"min\":3,\"median\":3,\"mean\":3,\"p99\":3,\"max\":3,\"stddev\":0,\"overhead\":0}\n\
+             {\"metric\":\"timer.10ms.interval\",\"unit\":\"ns\",\"n\":1,\"min\":3,\"median\":3,\"mean\":3,\"p99\":3,\"max\":3,\"stddev\":0,\"overhead\":0}\n\
+             -----END AXIOM REPORT-----\n",
+        )
+        .unwrap();
+        let mut theirs = source("linux-icount", "boot.entry_to_init");
+        theirs.report.circumstances.insert("system".into(), "Linux 9".into());
+        let table = behind(&[ours, theirs]);
+        let rows: Vec<&str> = table.lines().collect();
+        assert_eq!(rows.len(), 3, "{table}");
+        assert!(rows[2].contains("| icount | 3 ns | Linux 9: 1 ns | 3.00 |"), "{table}");
+        assert!(rows.iter().all(|r| r.matches('|').count() == 6), "{table}");
     }
 
     #[test]
