@@ -35,7 +35,7 @@ h1{margin-top:0}h2{border-bottom:1px solid var(--line);padding-bottom:.3rem;marg
 figure{margin:1.2rem 0}figure svg{width:100%;height:auto;color:var(--ink)}figcaption,.quiet{color:var(--quiet);font-size:.9em}
 .wide{overflow-x:auto}table{border-collapse:collapse;font-size:.86em;font-variant-numeric:tabular-nums}
 th,td{padding:.25rem .6rem;border-bottom:1px solid var(--line);text-align:left;white-space:nowrap}
-td.n,th.n{text-align:right}.compared td{white-space:normal}.compared td:first-child{overflow-wrap:anywhere}.compared td:last-child{min-width:15rem}tbody tr:nth-child(even){background:var(--band)}code{font-size:.95em}
+td.n,th.n{text-align:right}.compared td{white-space:normal}.compared td:first-child{overflow-wrap:anywhere;min-width:11rem}.compared td:nth-child(2){min-width:7rem}.compared td:last-child{min-width:15rem}tbody tr:nth-child(even){background:var(--band)}code{font-size:.95em}
 nav a{margin-right:1rem}a{color:inherit}td.pass{color:#2f8f4e}td.fail{color:#d1495b;font-weight:600}
 ";
 
