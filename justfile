@@ -161,7 +161,7 @@ bench-rpi5: image-rpi5
     @{{ bin }}/axiom-runner --quiet --board platform/rpi5/model.options --icount --name bench-rpi5 --timeout 600
     @mkdir -p bench/results && {{ bin }}/axiom-bench-report results {{ out }}/logs/bench-rpi5.log bench/results/rpi5-model-icount.jsonl "command=just bench-rpi5 (a model of the board, instruction counting)" emulated=true
 
-# Axiom beside Linux on the same emulated machine: --runs N, --mode icount|tcg; results in bench/results/compare
+# Axiom beside Linux on the same emulated machine: --runs N, --mode icount|tcg, --small; table and page in target/axiom/compare
 compare-linux *flags: build
     @platform/tools/compare-linux {{ bin }} "$@"
 
