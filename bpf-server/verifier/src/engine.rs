@@ -9,8 +9,9 @@
 //!    the passes; and what moves in step with it is bounded with it, although no comparison mentions it. If rules failed
 //!    or bounds are missing, start over with these bounds as constraints.
 
+use crate::call::clobber;
 use crate::cfg::{Block, Function, Graph, NONE, is_conditional};
-use crate::exec::{Machine, Note, clobber};
+use crate::exec::{Machine, Note};
 use crate::num::{Num, Thresholds};
 use crate::rank::{self, Bound};
 use crate::report::{Reason, Unbounded, Way};

@@ -16,9 +16,13 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod alu;
+mod branch;
+mod call;
 mod cfg;
 mod engine;
 mod exec;
+mod memory;
 mod num;
 #[cfg(test)]
 mod num_tests;

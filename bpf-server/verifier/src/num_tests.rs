@@ -1,5 +1,5 @@
 //! Every operation on what is known of numbers, against the numbers themselves.
-use crate::exec::{compare, refine};
+use crate::branch::{compare, refine};
 use crate::num::{Num, Thresholds};
 use std::vec::Vec;
 use std::{panic, vec};

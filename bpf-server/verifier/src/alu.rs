@@ -1,0 +1,277 @@
+//! Arithmetic: numbers, copies that stay equal, and pointers that move.
+
+use crate::exec::{Machine, Note};
+use crate::num::Num;
+use crate::report::Reason;
+use crate::state::{Kind, Reg, State, made_at};
+use axiom_bpf_isa::{Insn, opcode::*};
+
+impl Machine<'_> {
+    pub(crate) fn alu(&mut self, at: usize, i: Insn, s: &mut State) {
+        let wide = i.op & 7 == CLASS_ALU64;
+        let register = i.op & 8 != 0;
+        let d = i.dst() as usize;
+        let op = i.op & 0xf0;
+        if op == 0xb0 {
+            return self.mov(at, i, s, wide, register);
+        }
+        if op == 0xd0 {
+            let v = self.read_number(at, s, i.dst());
+            let n = match (v.num.constant(), i.imm) {
+                (Some(c), bits) => Num::of(swap(c, bits as u32, wide || register)),
+                (None, 64) => Num::TOP,
+                (None, bits) => Num::of_width(bits as u32),
+            };
+            s.regs[d] = Reg::number(n);
+            return;
+        }
+        // Numbers of which nothing else is known need no copies of whole registers.
+        let (left, right) = (&s.regs[d % 10], &s.regs[i.src() as usize % 10]);
+        if left.kind == Kind::Number
+            && left.id == 0
+            && (!register || right.kind == Kind::Number && i.src() < 10)
+            && self.notes.is_empty()
+            && let Some(result) = plain(op, &left.num, register.then_some(&right.num), i, wide)
+        {
+            s.regs[d % 10] = Reg::number(result);
+            return;
+        }
+        let a = self.read(at, s, i.dst());
+        let b = if register { self.read(at, s, i.src()) } else { Reg::number(Num::of(i.imm as i64 as u64)) };
+        if op == 0x80 {
+            let v = self.read_number(at, s, i.dst());
+            s.regs[d] = Reg::number(Num::of(0).sub(v.num, wide));
+            return;
+        }
+        if a.kind != Kind::Number || b.kind != Kind::Number {
+            return self.pointer_alu(at, i, s, a, b, wide);
+        }
+        let (x, y) = (a.num, b.num);
+        if let (Some(c), Some(e)) = (x.constant(), y.constant())
+            && let Some(v) = constant(op, i.off, c, e, wide)
+        {
+            let keep = matches!(op, 0x00 | 0x10) && a.id != 0;
+            if !keep && self.notes.is_empty() {
+                s.regs[d] = Reg::number(Num::of(v));
+                return;
+            }
+        }
+        let same = register && i.src() == i.dst();
+        let shift = |n: Num| {
+            let width = if wide { 63 } else { 31 };
+            match n.constant() {
+                Some(c) => (c as u32 & width, c as u32 & width),
+                None => {
+                    let (lo, hi) = n.r64.unsigned();
+                    if hi <= width as u64 { (lo as u32, hi as u32) } else { (0, width) }
+                }
+            }
+        };
+        let mut result = Reg::number(match op {
+            0x00 => x.add(y, wide),
+            0x10 if same => Num::of(0),
+            0x10 => x.sub(y, wide),
+            0x20 => x.mul(y, wide),
+            0x30 => x.div(y, i.off == 1, false, wide),
+            0x40 => x.or(y, wide),
+            0x50 => x.and(y, wide),
+            0x60 => x.shl(shift(y), wide),
+            0x70 => x.shr(shift(y), wide),
+            0x90 => x.div(y, i.off == 1, true, wide),
+            0xa0 if same => Num::of(0),
+            0xa0 => x.xor(y, wide),
+            _ => x.ashr(shift(y), wide),
+        });
+        if matches!(op, 0x00 | 0x10) {
+            if !self.notes.is_empty() && register {
+                let (lo, hi) = if wide { y.r64.signed() } else { y.r32.signed() };
+                self.note(at, Note::Range(lo, hi));
+            }
+            // Still equal to its relatives, plus a constant.
+            if a.id != 0
+                && !same
+                && let Some(c) = y.constant()
+            {
+                let c = if wide { c as i64 } else { c as i32 as i64 };
+                let c = if op == 0x10 { c.wrapping_neg() } else { c };
+                if let Some(delta) = i32::try_from(c).ok().and_then(|c| a.delta.checked_add(c)) {
+                    let exact = wide || exact32(x, c);
+                    result = Reg { id: a.id, delta, half: a.half || !exact, root: 0, ..result };
+                }
+            }
+        } else if op == 0x20 && same && wide && a.id != 0 && a.delta == 0 && !a.half {
+            if x.r64.unsigned().1 <= u32::MAX as u64 {
+                result.root = a.id;
+            }
+        } else if op == 0x60 && !self.notes.is_empty() {
+            let by = shift(y).1;
+            let lossless = if wide {
+                x.r64.unsigned().1.leading_zeros() >= by
+            } else {
+                x.r32.unsigned().1.leading_zeros() - 32 >= by
+            };
+            self.note(at, if lossless { Note::Range(1, 1) } else { Note::None });
+        }
+        s.regs[d] = result;
+    }
+
+    fn mov(&mut self, at: usize, i: Insn, s: &mut State, wide: bool, register: bool) {
+        let d = i.dst() as usize;
+        if !register {
+            let v = i.imm as i64 as u64;
+            s.regs[d] = Reg::number(Num::of(if wide { v } else { v as u32 as u64 }));
+            return;
+        }
+        let v = self.read(at, s, i.src());
+        if i.off == 0 && wide {
+            s.regs[d] = self.copy(at, s, i.src(), v, false);
+            return;
+        }
+        if v.kind != Kind::Number {
+            self.fail(at, Reason::PointerArithmetic { register: i.src() });
+            s.regs[d] = Reg::number(Num::TOP);
+            return;
+        }
+        if i.off != 0 {
+            let n = v.num.sext(i.off as u32);
+            s.regs[d] = Reg::number(if wide { n } else { n.zext32() });
+            return;
+        }
+        let exact = v.num.r64.unsigned().1 <= u32::MAX as u64;
+        let copy = self.copy(at, s, i.src(), v, !exact);
+        s.regs[d] = Reg { num: v.num.zext32(), root: 0, ..copy };
+    }
+
+    /// A copy of a register that remembers what it is a copy of.
+    pub(crate) fn copy(&mut self, at: usize, s: &mut State, from: u8, v: Reg, half: bool) -> Reg {
+        if v.id != 0 {
+            return Reg { half: v.half || half, ..v };
+        }
+        if from >= 10 || v.num.constant().is_some() && !v.null {
+            return v;
+        }
+        let id = made_at(at as u32);
+        let r = &mut s.regs[from as usize];
+        *r = Reg { id, delta: 0, half: false, ..*r };
+        Reg { id, delta: 0, half, ..v }
+    }
+
+    fn pointer_alu(&mut self, at: usize, i: Insn, s: &mut State, a: Reg, b: Reg, wide: bool) {
+        let d = i.dst() as usize;
+        let op = i.op & 0xf0;
+        let movable = |r: &Reg| r.is_pointer() && !r.null && r.kind != Kind::Map;
+        let result = match op {
+            0x00 if wide && movable(&a) && b.kind == Kind::Number => {
+                let delta = b.num.constant().and_then(|c| i32::try_from(c as i64).ok());
+                let delta = delta.and_then(|c| a.delta.checked_add(c)).filter(|_| a.id != 0);
+                Some(Reg {
+                    num: a.num.add(b.num, true),
+                    id: delta.map_or(0, |_| a.id),
+                    delta: delta.unwrap_or(0),
+                    ..a
+                })
+            }
+            0x00 if wide && movable(&b) && a.kind == Kind::Number => {
+                Some(Reg { num: b.num.add(a.num, true), id: 0, delta: 0, ..b })
+            }
+            0x10 if wide && movable(&a) && b.kind == Kind::Number => {
+                Some(Reg { num: a.num.sub(b.num, true), id: 0, delta: 0, ..a })
+            }
+            0x10 if wide && movable(&a) && movable(&b) && a.same_memory(&b) => {
+                Some(Reg::number(a.num.sub(b.num, true)))
+            }
+            _ => None,
+        };
+        if i.op & 8 != 0 && b.kind == Kind::Number {
+            let (lo, hi) = b.num.r64.signed();
+            self.note(at, Note::Range(lo, hi));
+        }
+        s.regs[d] = result.unwrap_or_else(|| {
+            let blame = if a.is_pointer() { i.dst() } else { i.src() };
+            let r = if a.is_pointer() { &a } else { &b };
+            self.fail(
+                at,
+                if r.null {
+                    Reason::MaybeNull { register: blame, map: (r.kind == Kind::Value).then_some(r.at) }
+                } else {
+                    Reason::PointerArithmetic { register: blame }
+                },
+            );
+            // As if it were a pointer that one may move: the passes after this one see a cleaner picture.
+            if a.is_pointer() { Reg { id: 0, delta: 0, ..a } } else { Reg::number(Num::TOP) }
+        });
+    }
+}
+
+/// Additions of `c` that cannot leave 32 bits.
+fn exact32(x: Num, c: i64) -> bool {
+    let (lo, hi) = x.r64.unsigned();
+    hi <= u32::MAX as u64 && lo as i64 + c >= 0 && hi as i64 + c <= u32::MAX as i64
+}
+
+fn swap(v: u64, bits: u32, reverse: bool) -> u64 {
+    match (bits, reverse) {
+        (16, true) => (v as u16).swap_bytes() as u64,
+        (32, true) => (v as u32).swap_bytes() as u64,
+        (64, true) => v.swap_bytes(),
+        (16, false) => v as u16 as u64,
+        (32, false) => v as u32 as u64,
+        _ => v,
+    }
+}
+
+/// The common operations on numbers that are related to no other; `right` is `None` for the immediate. What this does not
+/// do, the caller does.
+#[inline]
+fn plain(op: u8, x: &Num, right: Option<&Num>, i: Insn, wide: bool) -> Option<Num> {
+    let same = right.is_some() && i.src() == i.dst();
+    let y = match right {
+        Some(y) => *y,
+        None => Num::of(i.imm as i64 as u64),
+    };
+    let known = y.constant();
+    if let (Some(c), Some(e)) = (x.constant(), known)
+        && let Some(v) = constant(op, i.off, c, e, wide)
+    {
+        return Some(Num::of(v));
+    }
+    let by = known.map(|c| (c as u32 & if wide { 63 } else { 31 }, c as u32 & if wide { 63 } else { 31 }));
+    Some(match op {
+        0x10 | 0xa0 if same => Num::of(0),
+        0x00 => x.add(y, wide),
+        0x10 => x.sub(y, wide),
+        0x20 => x.mul(y, wide),
+        0x40 => x.or(y, wide),
+        0x50 => x.and(y, wide),
+        0xa0 => x.xor(y, wide),
+        0x60 => x.shl(by?, wide),
+        0x70 => x.shr(by?, wide),
+        0xc0 => x.ashr(by?, wide),
+        _ => return None,
+    })
+}
+
+/// The common operations on constants.
+#[inline]
+fn constant(op: u8, off: i16, x: u64, y: u64, wide: bool) -> Option<u64> {
+    let v = match op {
+        0x00 => x.wrapping_add(y),
+        0x10 => x.wrapping_sub(y),
+        0x20 => x.wrapping_mul(y),
+        0x30 if off == 0 && wide => x.checked_div(y).unwrap_or(0),
+        0x30 if off == 0 => (x as u32).checked_div(y as u32).unwrap_or(0) as u64,
+        0x90 if off == 0 && wide => x.checked_rem(y).unwrap_or(x),
+        0x90 if off == 0 => (x as u32).checked_rem(y as u32).unwrap_or(x as u32) as u64,
+        0x40 => x | y,
+        0x50 => x & y,
+        0xa0 => x ^ y,
+        0x60 if wide => x.wrapping_shl(y as u32),
+        0x60 => (x as u32).wrapping_shl(y as u32) as u64,
+        0x70 if wide => x.wrapping_shr(y as u32),
+        0x70 => (x as u32).wrapping_shr(y as u32) as u64,
+        0xc0 if wide => (x as i64).wrapping_shr(y as u32) as u64,
+        0xc0 => (x as i32).wrapping_shr(y as u32) as u32 as u64,
+        _ => return None,
+    };
+    Some(if wide { v } else { v as u32 as u64 })
+}

@@ -1,0 +1,313 @@
+//! Conditional jumps: what each way out tells about the operands.
+
+use crate::exec::Machine;
+use crate::num::Num;
+use crate::ring::Ring;
+use crate::state::{FRAME, Kind, Reg, State};
+use axiom_bpf_isa::{Insn, opcode::*};
+
+impl Machine<'_> {
+    /// What is known on the two ways out of a conditional jump; `None` = never goes that way. `s` becomes the way on.
+    pub fn branch(
+        &mut self,
+        at: usize,
+        s: &mut State,
+        taken: &mut Option<alloc::boxed::Box<State>>,
+        mut copy: impl FnMut(&State) -> alloc::boxed::Box<State>,
+    ) -> bool {
+        let i = self.insns[at];
+        let wide = i.op & 7 == CLASS_JMP;
+        let op = i.op & 0xf0;
+        let a = self.read(at, s, i.dst());
+        let register = i.op & 8 != 0;
+        let b = if register { self.read(at, s, i.src()) } else { Reg::number(Num::of(i.imm as i64 as u64)) };
+        *taken = None;
+        if a.kind == Kind::Number && b.kind == Kind::Number {
+            if let (Some(x), Some(y)) = (a.num.constant(), b.num.constant()) {
+                if compare(op, x, y, wide) {
+                    *taken = Some(copy(s));
+                    return false;
+                }
+                return true;
+            }
+            let yes = refine(op, a.num, b.num, wide, true);
+            let no = refine(op, a.num, b.num, wide, false);
+            if let Some((x, y)) = yes {
+                let mut t = copy(s);
+                if self.learn(&mut t, i, register, x, y) {
+                    *taken = Some(t);
+                }
+            }
+            return match no {
+                Some((x, y)) => self.learn(s, i, register, x, y),
+                None => false,
+            };
+        }
+        // Null checks.
+        let equality = matches!(op, 0x10 | 0x50);
+        let zero_b = b.constant() == Some(0);
+        if equality && wide && zero_b && a.is_pointer() {
+            let known = self.in_memory(&a);
+            if a.null {
+                let mut t = copy(s);
+                self.null(&mut t, i.dst(), op == 0x10);
+                *taken = Some(t);
+                self.null(s, i.dst(), op == 0x50);
+                return true;
+            }
+            if known {
+                if op == 0x50 {
+                    *taken = Some(copy(s));
+                    return false;
+                }
+                return true;
+            }
+        }
+        // Positions in the same memory.
+        if wide && a.is_pointer() && !a.null && !b.null && a.same_memory(&b) && a.kind != Kind::Map {
+            let ordered = self.in_memory(&a) && self.in_memory(&b);
+            if equality || ordered {
+                // Offsets inside one piece of memory order as its addresses do; stack offsets are negative.
+                let base = if a.kind == Kind::Stack { FRAME as u64 } else { 0 };
+                let up = Num::of(base);
+                let down = Num::of(base.wrapping_neg());
+                let (x, y) = (a.num.add(up, true), b.num.add(up, true));
+                let signed_as_unsigned = match op {
+                    0x60 => 0x20,
+                    0x70 => 0x30,
+                    0xc0 => 0xa0,
+                    0xd0 => 0xb0,
+                    o => o,
+                };
+                // Signed order of addresses is not the order of offsets if the memory lies across the sign change.
+                if signed_as_unsigned == op && op != 0x40 {
+                    let yes = refine(op, x, y, true, true);
+                    let no = refine(op, x, y, true, false);
+                    if let Some((x, y)) = yes {
+                        let mut t = copy(s);
+                        if self.learn(&mut t, i, register, x.add(down, true), y.add(down, true)) {
+                            *taken = Some(t);
+                        }
+                    }
+                    return match no {
+                        Some((x, y)) => self.learn(s, i, register, x.add(down, true), y.add(down, true)),
+                        None => false,
+                    };
+                }
+            }
+        }
+        *taken = Some(copy(s));
+        true
+    }
+
+    /// The pointer stays inside its memory or right behind it.
+    fn in_memory(&self, r: &Reg) -> bool {
+        let Some((_, first, end)) = self.memory(r) else { return r.kind == Kind::Map };
+        let (lo, hi) = r.num.r64.signed();
+        lo >= first && hi <= end
+    }
+
+    /// Makes the result of a null check known to all copies.
+    fn null(&mut self, s: &mut State, register: u8, is_null: bool) {
+        let r = s.regs[register as usize % 10];
+        let learn = |x: &mut Reg| {
+            if is_null {
+                *x = Reg::number(Num::of(0));
+            } else {
+                x.null = false;
+            }
+        };
+        if r.id != 0 {
+            s.each_linked(r.id, self.depth, learn);
+        } else {
+            learn(&mut s.regs[register as usize % 10]);
+        }
+        if is_null && r.kind == Kind::Reserved {
+            s.release(r.at, self.depth);
+        }
+    }
+
+    /// Writes what a comparison told about its operands; false if nothing can be so.
+    fn learn(&mut self, s: &mut State, i: Insn, register: bool, a: Num, b: Num) -> bool {
+        let mut possible = true;
+        if i.dst() < 10 {
+            let r = Reg { num: a, ..s.regs[i.dst() as usize] };
+            possible &= assign(s, i.dst(), r, self.depth);
+        }
+        if register && i.src() < 10 {
+            let now = s.regs[i.src() as usize];
+            match now.num.meet(b) {
+                Some(n) => possible &= assign(s, i.src(), Reg { num: n, ..now }, self.depth),
+                None => possible = false,
+            }
+        }
+        possible
+    }
+}
+
+/// Narrows a register and everything equal to it; false if that leaves nothing.
+pub(crate) fn assign(s: &mut State, register: u8, r: Reg, depth: usize) -> bool {
+    let old = s.regs[register as usize];
+    if old.num == r.num {
+        return true;
+    }
+    s.regs[register as usize] = r;
+    let mut possible = true;
+    if r.root != 0 {
+        // r = v * v <= most, so v <= sqrt(most).
+        let most = r.num.r64.unsigned().1.isqrt();
+        s.each_linked(r.root, depth, |x| {
+            if !x.half {
+                let told = Num::between(0, most).add(Num::of(x.delta as i64 as u64), true);
+                match x.num.meet(told) {
+                    Some(n) => x.num = n,
+                    None => possible = false,
+                }
+            }
+        });
+    }
+    if r.id == 0 {
+        return possible;
+    }
+    s.each_linked(r.id, depth, |x| {
+        let apart = Num::of((x.delta as i64 - r.delta as i64) as u64);
+        let moved = r.num.add(apart, true);
+        let told = if r.half || x.half {
+            Num { r64: Ring::TOP, bits: crate::num::Bits::TOP, ..moved }
+        } else {
+            moved
+        };
+        match x.num.meet(told) {
+            Some(n) => x.num = n,
+            None => possible = false,
+        }
+    });
+    possible
+}
+
+pub(crate) fn compare(op: u8, x: u64, y: u64, wide: bool) -> bool {
+    let (x, y, a, b) = if wide {
+        (x, y, x as i64, y as i64)
+    } else {
+        (x as u32 as u64, y as u32 as u64, x as i32 as i64, y as i32 as i64)
+    };
+    match op {
+        0x10 => x == y,
+        0x20 => x > y,
+        0x30 => x >= y,
+        0x40 => x & y != 0,
+        0x50 => x != y,
+        0x60 => a > b,
+        0x70 => a >= b,
+        0xa0 => x < y,
+        0xb0 => x <= y,
+        0xc0 => a < b,
+        _ => a <= b,
+    }
+}
+
+/// The operands of a comparison that came out as `holds`; `None` if it cannot.
+pub(crate) fn refine(op: u8, a: Num, b: Num, wide: bool, holds: bool) -> Option<(Num, Num)> {
+    let (mut a, mut b) = (a, b);
+    if op == 0x40 {
+        let Some(mask) = b.constant().map(|m| if wide { m } else { m as u32 as u64 }) else {
+            return Some((a, b));
+        };
+        if holds {
+            if mask.is_power_of_two() {
+                if (a.bits.value | a.bits.unknown) & mask == 0 {
+                    return None;
+                }
+                a.bits.value |= mask;
+                a.bits.unknown &= !mask;
+            } else if (a.bits.value | a.bits.unknown) & mask == 0 {
+                return None;
+            }
+        } else {
+            if a.bits.value & mask != 0 {
+                return None;
+            }
+            a.bits.unknown &= !mask;
+        }
+        return a.reduce().then_some((a, b));
+    }
+    let op = if holds {
+        op
+    } else {
+        match op {
+            0x10 => 0x50,
+            0x50 => 0x10,
+            0x20 => 0xb0,
+            0xb0 => 0x20,
+            0x30 => 0xa0,
+            0xa0 => 0x30,
+            0x60 => 0xd0,
+            0xd0 => 0x60,
+            0x70 => 0xc0,
+            _ => 0x70,
+        }
+    };
+    if wide {
+        (a.r64, b.r64) = cut(op, a.r64, b.r64)?;
+        if op == 0x10 {
+            let m = a.meet(b)?;
+            return Some((m, m));
+        }
+    } else {
+        (a.r32, b.r32) = cut(op, a.r32, b.r32)?;
+    }
+    (a.reduce() && b.reduce()).then_some((a, b))
+}
+
+/// The parts of two intervals for which a comparison holds.
+fn cut<const B: u32>(op: u8, a: Ring<B>, b: Ring<B>) -> Option<(Ring<B>, Ring<B>)> {
+    let top = Ring::<B>::MASK;
+    let sign = 1u64 << (B - 1);
+    Some(match op {
+        0x10 => {
+            let m = a.meet(b)?;
+            (m, m)
+        }
+        0x50 => {
+            let x = match b.constant() {
+                Some(v) => a.without(v)?,
+                None => a,
+            };
+            let y = match a.constant() {
+                Some(v) => b.without(v)?,
+                None => b,
+            };
+            (x, y)
+        }
+        0x20 | 0x30 | 0x60 | 0x70 => {
+            let mirrored = match op {
+                0x20 => 0xa0,
+                0x30 => 0xb0,
+                0x60 => 0xc0,
+                _ => 0xd0,
+            };
+            let (y, x) = cut(mirrored, b, a)?;
+            (x, y)
+        }
+        0xa0 | 0xb0 => {
+            let strict = u64::from(op == 0xa0);
+            let most = b.unsigned().1.checked_sub(strict)?;
+            let least = a.unsigned().0;
+            if strict == 1 && least == top {
+                return None;
+            }
+            (a.meet(Ring::new(0, most))?, b.meet(Ring::new(least + strict, top))?)
+        }
+        _ => {
+            let strict = i64::from(op == 0xc0);
+            let most = b.signed().1;
+            let least = a.signed().0;
+            let (min, max) = Ring::<B>::TOP.signed();
+            if strict == 1 && (most == min || least == max) {
+                return None;
+            }
+            let (most, least) = ((most - strict) as u64, (least + strict) as u64);
+            (a.meet(Ring::new(sign, most))?, b.meet(Ring::new(least, sign - 1))?)
+        }
+    })
+}

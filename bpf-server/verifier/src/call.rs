@@ -1,0 +1,156 @@
+//! Calls of helpers: their arguments, their result, and the references that they give and take.
+
+use crate::exec::Machine;
+use crate::num::Num;
+use crate::report::{Memory, Reason};
+use crate::state::{FRAME, Kind, Reg, State, made_at, why};
+use axiom_bpf_isa::helper;
+use axiom_bpf_isa::proto::{self, Arg, HelperProto, Returns};
+
+impl Machine<'_> {
+    pub(crate) fn helper(&mut self, at: usize, id: u32, s: &mut State) {
+        let Some(p) = proto::find(id).filter(|p| self.env.helpers.is_none_or(|h| h.contains(&p.id))) else {
+            self.fail(at, Reason::UnknownHelper { id });
+            clobber(s);
+            s.regs[0] = Reg::number(Num::TOP);
+            return;
+        };
+        if !self.helpers.contains(&id) {
+            self.helpers.push(id);
+        }
+        if id >= helper::OWN_FIRST && !self.quiet {
+            self.own_call(at, id, s);
+        }
+        let mut map = None;
+        let mut reserve = 0;
+        for n in 0..5 {
+            let r = n as u8 + 1;
+            match p.args[n] {
+                Arg::None => {}
+                Arg::Number => {
+                    if self.read(at, s, r).kind != Kind::Number {
+                        self.argument(at, p, r, "a number");
+                    }
+                }
+                Arg::Map => {
+                    let v = self.read(at, s, r);
+                    let def = self.env.maps.get(v.at as usize).filter(|_| v.kind == Kind::Map);
+                    match def {
+                        None => self.argument(at, p, r, "a map"),
+                        Some(d) => {
+                            map = Some((v.at, *d));
+                            if !p.maps.contains(&d.map_type) {
+                                self.fail(at, Reason::WrongMap { helper: p.name, map: v.at });
+                            }
+                            if d.read_only && p.writes_map {
+                                self.fail(at, Reason::ReadOnly { memory: Memory::Value { map: v.at } });
+                            }
+                        }
+                    }
+                }
+                Arg::Key => {
+                    let size = map.map_or(0, |m| m.1.key_size);
+                    self.readable(at, s, p, r, size as i64, "the address of a key");
+                }
+                Arg::Value => {
+                    let size = map.map_or(0, |m| m.1.value_size);
+                    self.readable(at, s, p, r, size as i64, "the address of a value");
+                }
+                Arg::Memory => {
+                    let size = self.read(at, s, r + 1);
+                    let (_, most) = size.num.r64.unsigned();
+                    if size.kind != Kind::Number {
+                        self.argument(at, p, r + 1, "a size");
+                    } else if most > i32::MAX as u64 {
+                        self.fail(at, Reason::SizeUnbounded { helper: p.name, argument: r + 1 });
+                    } else {
+                        self.readable(at, s, p, r, most as i64, "the address of readable memory");
+                    }
+                }
+                Arg::Size => {}
+                Arg::ConstSize => {
+                    let size = self.read(at, s, r).constant().unwrap_or(0);
+                    let limit = map.map_or(0, |m| m.1.max_entries as u64);
+                    if size == 0 || size > limit {
+                        self.argument(at, p, r, "a constant size, not 0 and not larger than the ring buffer");
+                    } else {
+                        reserve = size as u32;
+                    }
+                }
+                Arg::Reservation => {
+                    let v = self.read(at, s, r);
+                    let start = v.num.constant() == Some(0);
+                    if v.kind != Kind::Reserved || !start {
+                        self.argument(at, p, r, "the address that bpf_ringbuf_reserve returned");
+                    } else if v.null {
+                        self.fail(at, Reason::MaybeNull { register: r, map: None });
+                    }
+                    if v.kind == Kind::Reserved {
+                        s.release(v.at, self.depth);
+                    }
+                }
+            }
+        }
+        clobber(s);
+        s.regs[0] = match p.returns {
+            Returns::Nothing => Reg::unusable(why::VOID),
+            Returns::Number => Reg::number(Num::TOP),
+            Returns::Number32 => Reg::number(Num::of_width(32)),
+            Returns::ValueOrNull => match map {
+                Some((m, _)) => Reg { null: true, id: made_at(at as u32), ..Reg::pointer(Kind::Value, m) },
+                None => Reg::number(Num::TOP),
+            },
+            Returns::ReservationOrNull => {
+                let site = at as u32;
+                if s.holds(site) {
+                    self.fail(at, Reason::StillHeld { reserved_at: site });
+                    s.release(site, self.depth);
+                }
+                if !s.hold(site) {
+                    self.fail(at, Reason::TooManyHeld);
+                }
+                Reg { null: true, id: made_at(site), size: reserve, ..Reg::pointer(Kind::Reserved, site) }
+            }
+        };
+    }
+
+    #[cold]
+    fn own_call(&mut self, at: usize, id: u32, s: &State) {
+        let constant = |r: usize| s.regs[r].constant();
+        let call = crate::OwnCall { insn: at as u32, helper: id, args: [constant(1), constant(2)] };
+        if !self.own_calls.contains(&call) {
+            self.own_calls.push(call);
+        }
+    }
+
+    #[cold]
+    fn argument(&mut self, at: usize, p: &HelperProto, argument: u8, wants: &'static str) {
+        self.fail(at, Reason::Argument { helper: p.name, argument, wants });
+    }
+
+    /// An argument that points to `size` readable bytes.
+    fn readable(&mut self, at: usize, s: &mut State, p: &HelperProto, r: u8, size: i64, wants: &'static str) {
+        let v = self.read(at, s, r);
+        if !v.is_pointer() || v.kind == Kind::Map {
+            return self.argument(at, p, r, wants);
+        }
+        if size == 0 && !v.null {
+            return;
+        }
+        let Some((v, span)) = self.access(at, s, r, 0, size, false) else { return };
+        if v.kind == Kind::Stack {
+            let (from, len) = ((span.low + FRAME) as usize, (span.high - span.low + size) as usize);
+            if s.frame(v.at as usize).is_some_and(|f| f.holds_pointer(from, len)) {
+                return self.fail(at, Reason::PointerLeak { into: "a map or a ring buffer" });
+            }
+            self.check_stack(at, s, v.at as usize, from, len);
+        }
+    }
+}
+
+/// Calls overwrite r0 to r5.
+pub fn clobber(s: &mut State) {
+    for r in &mut s.regs[..6] {
+        *r = Reg::unusable(why::CALL);
+    }
+}
