@@ -16,6 +16,7 @@ pub mod cap;
 pub mod object;
 pub mod ptr;
 pub mod queue;
+pub mod ranges;
 pub mod refill;
 pub mod registers;
 pub mod slot;
@@ -26,6 +27,7 @@ pub use object::{
     Endpoint, EndpointState, Notification, NotificationState, Reply, SchedContext, Tcb, ThreadState,
 };
 pub use ptr::{PhysAddr, Ptr};
+pub use ranges::Ranges;
 pub use slot::Slot;
 pub use timer::Timer;
 

@@ -23,6 +23,10 @@ refuse "no initrd" "initial RAM disk\|initrd"
 refuse "an initrd that is no ELF" "ELF" -initrd "$out/garbage"
 refuse "an ELF that is cut short" "ELF" -initrd "$out/truncated.elf"
 refuse "a device tree without interrupt controller" "interrupt controller\|GIC" -initrd "$initrd" -dtb "$out/no-gic.dtb"
+# The initrd (QEMU: 128 MiB into this RAM) in memory that stays unmapped.
+{ sed '$d' "$out/virt.dts"; echo 'reserved-memory { #address-cells = <2>; #size-cells = <2>; ranges; firmware@48000000 { reg = <0 0x48000000 0 0x10000>; no-map; }; }; };'; } |
+  dtc -q -f -I dts -O dtb -o "$out/no-map.dtb"
+refuse "an initrd in memory marked no-map" "no-map" -initrd "$initrd" -dtb "$out/no-map.dtb"
 # QEMU puts memory into any tree that it hands over, so this one is loaded as plain bytes, and three instructions hand it over:
 # x0 = 0x48000000 (the tree), x1 = 0x40200000 (the kernel), br x1.
 printf '\x00\x00\xa9\xd2\x01\x04\xa8\xd2\x20\x00\x1f\xd6' >"$out/start.bin"

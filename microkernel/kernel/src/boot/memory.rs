@@ -2,94 +2,12 @@
 use super::{Fatal, Path, each_node};
 use crate::print::println;
 use axiom_fdt::Fdt;
-use axiom_objects::PhysAddr;
+use axiom_objects::ranges::{MAX_RANGES, TooManyPieces};
+use axiom_objects::{PhysAddr, Ranges};
 
-const MAX_RANGES: usize = 32;
-
-/// A set of page-aligned ranges, ascending and apart.
-#[derive(Clone, Copy)]
-pub struct Ranges {
-    list: [(u64, u64); MAX_RANGES],
-    count: usize,
-}
-
-impl Ranges {
-    const fn new() -> Ranges {
-        Ranges { list: [(0, 0); MAX_RANGES], count: 0 }
-    }
-
-    /// One range from 0.
-    pub fn all(end: u64) -> Ranges {
-        let mut all = Ranges::new();
-        all.list[0] = (0, end);
-        all.count = 1;
-        all
-    }
-
-    /// The ranges.
-    pub fn as_slice(&self) -> &[(u64, u64)] {
-        &self.list[..self.count]
-    }
-
-    fn push(&mut self, at: usize, range: (u64, u64)) -> Result<(), Fatal> {
-        if self.count == MAX_RANGES {
-            return Err(Fatal("memory is in more than 32 pieces"));
-        }
-        self.list.copy_within(at..self.count, at + 1);
-        self.list[at] = range;
-        self.count += 1;
-        Ok(())
-    }
-
-    fn remove_at(&mut self, at: usize) {
-        self.list.copy_within(at + 1..self.count, at);
-        self.count -= 1;
-    }
-
-    /// Adds whole pages of a range; overlapping or touching ranges join.
-    pub fn add(&mut self, start: u64, end: u64) -> Result<(), Fatal> {
-        let (mut start, mut end) = (start.next_multiple_of(4096), end & !4095);
-        if start >= end {
-            return Ok(());
-        }
-        let mut i = 0;
-        while i < self.count {
-            let (s, e) = self.list[i];
-            if start <= e && s <= end {
-                start = start.min(s);
-                end = end.max(e);
-                self.remove_at(i);
-            } else {
-                i += 1;
-            }
-        }
-        let at = self.as_slice().iter().position(|r| r.0 > start).unwrap_or(self.count);
-        self.push(at, (start, end))
-    }
-
-    /// Takes all pages that a range touches out.
-    pub fn remove(&mut self, start: u64, end: u64) -> Result<(), Fatal> {
-        let (start, end) = (start & !4095, end.next_multiple_of(4096));
-        let mut i = 0;
-        while i < self.count {
-            let (s, e) = self.list[i];
-            if e <= start || s >= end {
-                i += 1;
-                continue;
-            }
-            self.remove_at(i);
-            if end < e {
-                self.push(i, (end, e))?;
-            }
-            if s < start {
-                self.push(i, (s, start))?;
-                i += 1;
-            }
-            if end < e {
-                i += 1;
-            }
-        }
-        Ok(())
+impl From<TooManyPieces> for Fatal {
+    fn from(_: TooManyPieces) -> Fatal {
+        Fatal("memory is in more than 32 pieces")
     }
 }
 
@@ -123,7 +41,7 @@ impl Memory {
             }
         });
         result?;
-        if ram.count == 0 {
+        if ram.as_slice().is_empty() {
             return Err(Fatal(
                 "no memory: the device tree has no node with device_type \"memory\" and a reg property",
             ));
@@ -137,8 +55,8 @@ impl Memory {
     }
 
     /// RAM that may be mapped: firmware that stays resident forbids even speculative reads of its part.
-    pub fn mapped(&self) -> &[(u64, u64)] {
-        self.mapped.as_slice()
+    pub fn mapped(&self) -> &Ranges {
+        &self.mapped
     }
 
     /// RAM that nobody uses.
@@ -153,7 +71,7 @@ impl Memory {
 
     /// Keeps a range out of what is handed out.
     pub fn reserve(&mut self, start: u64, end: u64) -> Result<(), Fatal> {
-        self.free.remove(start, end)
+        Ok(self.free.remove(start, end)?)
     }
 
     /// Keeps out what the device tree reserves: its reservation block and `/reserved-memory`.
@@ -168,7 +86,7 @@ impl Memory {
                     let end = start.saturating_add(size);
                     let mut reserved = self.reserve(start, end);
                     if n.prop("no-map").is_some() {
-                        reserved = reserved.and(self.mapped.remove(start, end));
+                        reserved = reserved.and(self.mapped.remove(start, end).map_err(Fatal::from));
                     }
                     if result.is_ok() {
                         result = reserved;
@@ -189,8 +107,8 @@ impl Memory {
     /// The same, without zeroing: the caller writes all of it.
     pub fn allocate_dirty(&mut self, bits: u32) -> Result<PhysAddr, Fatal> {
         let size = 1u64 << bits;
-        for i in (0..self.free.count).rev() {
-            let (start, end) = self.free.list[i];
+        for i in (0..self.free.as_slice().len()).rev() {
+            let (start, end) = self.free.as_slice()[i];
             let at = end.saturating_sub(size) & !(size - 1);
             if at >= start && end >= size {
                 self.free.remove(at, at + size)?;

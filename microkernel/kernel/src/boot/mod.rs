@@ -104,7 +104,7 @@ fn boot(entry: Entry) -> Result<(), Fatal> {
     let initrd = initrd(&fdt)?;
     let mut memory = Memory::of(&fdt)?;
     memory.reserve_listed(&fdt)?;
-    if !paging::build_window(memory.mapped(), image.0, image.0 + sizes[0] + sizes[1]) {
+    if !paging::build_window(memory.mapped().as_slice(), image.0, image.0 + sizes[0] + sizes[1]) {
         return Err(Fatal("the RAM that the device tree describes is too scattered, or lies above 512 GiB"));
     }
     memory.reserve(image.0, image.1)?;

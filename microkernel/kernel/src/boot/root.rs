@@ -1,6 +1,6 @@
 //! The root task: its objects, its address space from the ELF file, its BootInfo, and the memory handed to it.
 use super::elf::{Elf, Segment};
-use super::memory::{Memory, Ranges};
+use super::memory::Memory;
 use super::{Fatal, Machine};
 use crate::arch::paging::UserAttributes;
 use crate::arch::{self, vspace};
@@ -10,7 +10,7 @@ use crate::trace;
 use axiom_objects::cap::{FrameSize, Mapping, VmRights};
 use axiom_objects::object::{TCB_BUFFER, TCB_CSPACE, TCB_VSPACE, ThreadState};
 use axiom_objects::registers as r;
-use axiom_objects::{Cap, PhysAddr, Ptr, SchedContext, Slot, Tcb, slot};
+use axiom_objects::{Cap, PhysAddr, Ptr, Ranges, SchedContext, Slot, Tcb, slot};
 use sel4_sys::bootinfo::{BootInfo, HEADER_FDT, Header, MAX_UNTYPEDS, SlotRegion, UntypedDesc};
 use sel4_sys::cap::init;
 use sel4_sys::ext::{self, AxiomInfo, event};
@@ -83,8 +83,11 @@ impl Builder<'_> {
 /// Creates the root task and makes it the current thread.
 pub fn create(machine: &Machine<'_>, memory: &mut Memory) -> Result<(), Fatal> {
     let (start, end) = machine.initrd;
-    if !memory.ram().iter().any(|r| r.0 <= start && end <= r.1) {
-        return Err(Fatal("the initial RAM disk does not lie in RAM"));
+    if !memory.mapped().contain(start, end) {
+        return Err(Fatal(
+            "the initial RAM disk does not lie in RAM that may be mapped: it is outside of the memory nodes, or \
+             /reserved-memory marks a part of it no-map; load it elsewhere",
+        ));
     }
     // SAFETY: the range is RAM in the window, reserved since the memory map was made; nothing writes to it while this
     // reference lives (frames mapped in place are read-only).
@@ -388,7 +391,7 @@ fn provide_untypeds(
     list: &mut [UntypedDesc; MAX_UNTYPEDS],
 ) -> Result<SlotRegion, Fatal> {
     let start = b.next;
-    let ram: Ranges = b.memory.free_ranges();
+    let ram = b.memory.free_ranges();
     for &(from, to) in ram.as_slice() {
         provide_range(b, list, start, from, to, false)?;
     }
