@@ -24,9 +24,16 @@ refuse "an initrd that is no ELF" "ELF" -initrd "$out/garbage"
 refuse "an ELF that is cut short" "ELF" -initrd "$out/truncated.elf"
 refuse "a device tree without interrupt controller" "interrupt controller\|GIC" -initrd "$initrd" -dtb "$out/no-gic.dtb"
 # The initrd (QEMU: 128 MiB into this RAM) in memory that stays unmapped.
-{ sed '$d' "$out/virt.dts"; echo 'reserved-memory { #address-cells = <2>; #size-cells = <2>; ranges; firmware@48000000 { reg = <0 0x48000000 0 0x10000>; no-map; }; }; };'; } |
-  dtc -q -f -I dts -O dtb -o "$out/no-map.dtb"
+unmapped() { # first address, bytes
+  { sed '$d' "$out/virt.dts"; echo "reserved-memory { #address-cells = <2>; #size-cells = <2>; ranges; firmware { reg = <0 $1 0 $2>; no-map; }; }; };"; } |
+    dtc -q -f -I dts -O dtb -o "$out/no-map.dtb"
+}
+unmapped 0x48000000 0x10000
 refuse "an initrd in memory marked no-map" "no-map" -initrd "$initrd" -dtb "$out/no-map.dtb"
+unmapped 0x40000000 0x4000000
+refuse "a kernel in memory marked no-map" "kernel was not loaded into RAM" -initrd "$initrd" -dtb "$out/no-map.dtb"
+unmapped 0x48000000 0x8000000
+refuse "a device tree in memory that it marks no-map" "device tree does not lie in RAM" -initrd "$initrd" -dtb "$out/no-map.dtb"
 # QEMU puts memory into any tree that it hands over, so this one is loaded as plain bytes, and three instructions hand it over:
 # x0 = 0x48000000 (the tree), x1 = 0x40200000 (the kernel), br x1.
 printf '\x00\x00\xa9\xd2\x01\x04\xa8\xd2\x20\x00\x1f\xd6' >"$out/start.bin"

@@ -104,6 +104,15 @@ fn boot(entry: Entry) -> Result<(), Fatal> {
     let initrd = initrd(&fdt)?;
     let mut memory = Memory::of(&fdt)?;
     memory.reserve_listed(&fdt)?;
+    // Behind the new window only this memory is there: what boot goes on reading must lie in it.
+    if !memory.mapped().contain(image.0, image.1) {
+        return Err(Fatal(
+            "the kernel was not loaded into RAM that the device tree describes and lets be mapped",
+        ));
+    }
+    if !memory.mapped().contain(dtb, dtb + fdt.len() as u64) {
+        return Err(Fatal("the device tree does not lie in RAM that it describes itself and lets be mapped"));
+    }
     if !paging::build_window(memory.mapped().as_slice(), image.0, image.0 + sizes[0] + sizes[1]) {
         return Err(Fatal("the RAM that the device tree describes is too scattered, or lies above 512 GiB"));
     }
