@@ -104,6 +104,10 @@ test-system *names: build image-rpi5
     @{{ bin }}/axiom-rpi5 unpack {{ rpi5_image }} {{ out }}/rpi5/card >/dev/null
     @platform/tools/system-tests {{ bin }} {{ images }} "$@"
 
+# Format every Rust file
+fmt:
+    @{{ cargo }} host fmt --all
+
 # Format, lints and directions of dependencies
 lint: check-deps
     @echo "lint: format"
