@@ -21,8 +21,8 @@ const KNOWN: &[(&str, u8, Make)] = &[
     ("lm75", 0x48, |address| Box::new(Lm75::new(address))),
     ("bme280", 0x76, |address| Box::new(Bme280::new(address))),
     ("dps310", 0x77, |address| Box::new(Dps310::new(address))),
-    ("lsm303dlhc_magn", Lsm303Magn::ADDRESS, |_| Box::new(Lsm303Magn)),
-    ("lsm303dlhc_accel", Lsm303Accel::ADDRESS, |_| Box::new(Lsm303Accel)),
+    ("lsm303dlhc_magn", Lsm303Magn::ADDRESS, |_| Box::new(Lsm303Magn::default())),
+    ("lsm303dlhc_accel", Lsm303Accel::ADDRESS, |_| Box::new(Lsm303Accel::default())),
 ];
 
 fn address(text: &str) -> Option<u8> {
