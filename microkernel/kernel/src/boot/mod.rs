@@ -2,12 +2,14 @@
 //!
 //! Nothing here knows a board. The device tree says where RAM, interrupt controller, timer, UART, firmware and the initial
 //! RAM disk are; what is missing is named on the UART and the machine stops.
-use crate::arch::{self, paging, vspace};
+use crate::arch::{self, paging};
 use crate::drivers::gic::Gic;
-use crate::node::node;
+use crate::machine::Core;
+use crate::node::{node, shared};
 use crate::print::println;
-use crate::trace;
 use axiom_fdt::{Fdt, Node, Walk};
+use axiom_objects::machine::record;
+use axiom_objects::trace::{self, class};
 use axiom_objects::{PhysAddr, Ptr};
 use core::fmt;
 use sel4_sys::ext::event;
@@ -71,7 +73,7 @@ pub fn image_sizes() -> [u64; 4] {
 
 #[repr(C, align(4096))]
 struct RingMemory(core::mem::MaybeUninit<trace::Ring>);
-// SAFETY: used only through the reference that `trace::init` gets, on one core.
+// SAFETY: used only through the reference that tracing gets, on one core.
 unsafe impl Sync for RingMemory {}
 static RING: RingMemory = RingMemory(core::mem::MaybeUninit::zeroed());
 
@@ -83,14 +85,14 @@ pub fn ring_phys(image: u64) -> u64 {
 /// Boots: afterwards the root task is the current thread.
 pub fn start(entry: Entry) {
     // SAFETY: the ring is zeroed memory of this image, a valid `Ring`, used by nothing else.
-    trace::init(unsafe { Ptr::new((&raw const RING).expose_provenance()) });
-    trace::record_at(entry.counter, event::BOOT_ENTRY, 0, 0);
-    trace::record(trace::class::BOOT, event::BOOT_MMU, 0, 0);
+    node().trace.start(unsafe { Ptr::new((&raw const RING).expose_provenance()) }, arch::timer::frequency());
+    node().trace.record_at(entry.counter, event::BOOT_ENTRY, 0, 0);
+    record(Core, class::BOOT, event::BOOT_MMU, 0, 0);
     if let Err(Fatal(reason)) = boot(entry) {
         println!("axiom: boot stopped: {reason}");
         arch::cpu::power_off();
     }
-    trace::record(trace::class::BOOT, event::BOOT_ROOT_START, 0, 0);
+    record(Core, class::BOOT, event::BOOT_ROOT_START, 0, 0);
 }
 
 fn boot(entry: Entry) -> Result<(), Fatal> {
@@ -98,7 +100,7 @@ fn boot(entry: Entry) -> Result<(), Fatal> {
     let fdt = device_tree(dtb)?;
     find_console(&fdt, image);
     find_firmware(&fdt);
-    trace::record(trace::class::BOOT, event::BOOT_DTB, 0, 0);
+    record(Core, class::BOOT, event::BOOT_DTB, 0, 0);
     let sizes = image_sizes();
     let image = (image, image + sizes.iter().sum::<u64>());
     let initrd = initrd(&fdt)?;
@@ -119,12 +121,10 @@ fn boot(entry: Entry) -> Result<(), Fatal> {
     memory.reserve(image.0, image.1)?;
     memory.reserve(initrd.0 & !4095, initrd.1)?;
     memory.reserve(dtb & !4095, dtb + fdt.len() as u64)?;
-    trace::record(trace::class::BOOT, event::BOOT_MEMORY, 0, 0);
+    record(Core, class::BOOT, event::BOOT_MEMORY, 0, 0);
     let kernel_devices = interrupt_controller(&fdt)?;
     timer(&fdt);
-    trace::record(trace::class::BOOT, event::BOOT_IRQ, 0, 0);
-    node().init();
-    crate::sched::init();
+    record(Core, class::BOOT, event::BOOT_IRQ, 0, 0);
     let machine = Machine { fdt, initrd, image, kernel_devices, entry };
     root::create(&machine, &mut memory)
 }
@@ -217,7 +217,8 @@ fn range((start, size): (u64, u64)) -> (u64, u64) {
 fn timer(fdt: &Fdt<'_>) {
     let node = fdt.compatible(&["arm,armv8-timer"]);
     let irq = node.and_then(|n| n.gic_interrupt(2)).map_or(27, |(irq, _)| irq);
-    arch::timer::init(irq);
+    arch::timer::init();
+    crate::node::node().init(arch::timer::frequency(), irq);
     arch::irq::unmask(irq);
     arch::cpu::enable_user_counters();
 }
@@ -244,5 +245,6 @@ pub fn each_node<'a>(fdt: &Fdt<'a>, mut visit: impl FnMut(&Node<'a>)) {
 
 /// Gives the address space code what it needs before the root task exists.
 pub fn init_spaces(image: u64, pool: PhysAddr) {
-    vspace::init(paging::empty_root(image), pool);
+    node().empty_space.set(paging::empty_root(image).0);
+    shared().asid_pools[0].set(pool.0);
 }

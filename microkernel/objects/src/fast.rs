@@ -6,27 +6,40 @@
 //! notification and nothing else; their time is charged with the next call that asks for it. Everything that needs more is
 //! found out before anything is changed, and goes the ordinary way (`entry`, `ipc`, `notify`), which does the same and is
 //! the specification of this file.
-use crate::arch;
+use crate::arch::registers::{CAP, INFO, REPLY};
 use crate::cspace;
-use crate::ipc;
+use crate::machine::{Machine, record};
 use crate::message;
-use crate::node::{Node, node};
-use crate::notify;
-use crate::sched;
-use crate::trace;
-use axiom_objects::Ptr;
-use axiom_objects::object::{
+use crate::node::Node;
+use crate::object::{
     Endpoint, EndpointState, Fault, Notification, NotificationState, Reply, SchedContext, Tcb, ThreadState,
 };
-use axiom_objects::queue::Ep;
-use axiom_objects::registers::{CAP, INFO, REPLY};
+use crate::ptr::Ptr;
+use crate::queue::Ep;
+use crate::sched;
+use crate::trace::class;
+use crate::waiting;
 use sel4_sys::message::FAST_REGISTERS;
-use sel4_sys::{CapRights, MessageInfo, ext::event};
+use sel4_sys::{CapRights, MessageInfo, ext::event, syscall};
+
+/// A system call of the current thread by its short way, if it has one. False if it has none, or not in its case: then nothing
+/// has changed.
+#[inline(always)]
+pub fn system_call<M: Machine>(m: M, number: i64) -> bool {
+    let tcb = m.node().current();
+    match number {
+        syscall::CALL => call(m, tcb),
+        syscall::REPLY_RECV => reply_recv(m, tcb),
+        syscall::SEND => send(m, tcb),
+        syscall::NB_WAIT => poll(tcb),
+        _ => false,
+    }
+}
 
 /// `Call` to a server that waits. False if it is another case.
 #[inline(always)]
-pub fn call(tcb: Ptr<Tcb>) -> bool {
-    let n = node();
+pub fn call<M: Machine>(m: M, tcb: Ptr<Tcb>) -> bool {
+    let n = m.node();
     let info = MessageInfo(tcb.regs.get(INFO));
     let Ok((_, cap)) = cspace::lookup(tcb, tcb.regs.get(CAP)) else { return false };
     let Some((ep, badge, rights)) = cap.as_endpoint() else { return false };
@@ -43,19 +56,19 @@ pub fn call(tcb: Ptr<Tcb>) -> bool {
     let Some(reply) = server.reply.get() else { return false };
     let Some(sc) = charged_context(n, tcb) else { return false };
     let own = server.sc.get();
-    if !runs_next(n, server) || own.is_some_and(|own| !changes_to(n, sc, server, own)) {
+    if !runs_next(n, server) || own.is_some_and(|own| !changes_to(m, sc, server, own)) {
         return false;
     }
     ep.set_queue(queue.remove::<Ep>(server), EndpointState::Receive);
-    copy(tcb, info, badge, server);
+    copy(m, tcb, info, badge, server);
     server.reply.set(None);
     reply.tcb.set(Some(tcb));
     tcb.reply.set(Some(reply));
     tcb.state.set(ThreadState::BlockedOnReply);
     server.state.set(ThreadState::Running);
     if own.is_some() {
-        switch_to(n, server);
-        sched::switch_context(n);
+        sched::run(m, server);
+        sched::switch_context(m);
         return true;
     }
     // The call goes onto the context's stack, and the context to the server.
@@ -66,24 +79,23 @@ pub fn call(tcb: Ptr<Tcb>) -> bool {
     }
     reply.sc.set(Some(sc));
     sc.reply.set(Some(reply));
-    hand_over(n, sc, tcb, server);
+    hand_over(m, sc, tcb, server);
     true
 }
 
 /// `ReplyRecv` with nobody else waiting to send: of a passive server to the newest caller of the context that it runs on, or
 /// of a server with a context to a caller with a context.
 #[inline(always)]
-pub fn reply_recv(tcb: Ptr<Tcb>) -> bool {
-    let n = node();
+pub fn reply_recv<M: Machine>(m: M, tcb: Ptr<Tcb>) -> bool {
+    let n = m.node();
     let info = MessageInfo(tcb.regs.get(INFO));
     let Ok((_, cap)) = cspace::lookup(tcb, tcb.regs.get(CAP)) else { return false };
     let Some((ep, _, rights)) = cap.as_endpoint() else { return false };
     if info.extra_caps() != 0 || !rights.contains(CapRights::READ) || ep.state() == EndpointState::Send {
         return false;
     }
-    let signalled = |ntfn: Ptr<axiom_objects::Notification>| {
-        ntfn.state.get() == NotificationState::Active || ntfn.sc.get().is_some()
-    };
+    let signalled =
+        |ntfn: Ptr<Notification>| ntfn.state.get() == NotificationState::Active || ntfn.sc.get().is_some();
     if tcb.bound_ntfn.get().is_some_and(signalled) {
         return false;
     }
@@ -100,16 +112,16 @@ pub fn reply_recv(tcb: Ptr<Tcb>) -> bool {
     match own {
         None if reply.sc.get() == Some(sc) => {}
         // A call without a lent context is on no stack.
-        Some(own) if reply.is_alone() && sched::is_usable(own) && changes_to(n, sc, client, own) => {}
+        Some(own) if reply.is_alone() && sched::is_usable(n, own) && changes_to(m, sc, client, own) => {}
         _ => return false,
     }
-    copy(tcb, info, 0, client);
+    copy(m, tcb, info, 0, client);
     client.reply.set(None);
     client.state.set(ThreadState::Running);
     if own.is_some() {
         wait_again(tcb, ep, rights, reply);
-        switch_to(n, client);
-        sched::switch_context(n);
+        sched::run(m, client);
+        sched::switch_context(m);
         return true;
     }
     // The call comes off the context's stack, and the context goes back.
@@ -121,7 +133,7 @@ pub fn reply_recv(tcb: Ptr<Tcb>) -> bool {
     sc.reply.set(older);
     reply.sc.set(None);
     wait_again(tcb, ep, rights, reply);
-    hand_over(n, sc, tcb, client);
+    hand_over(m, sc, tcb, client);
     true
 }
 
@@ -138,16 +150,16 @@ fn wait_again(server: Ptr<Tcb>, ep: Ptr<Endpoint>, rights: CapRights, reply: Ptr
 
 /// `Send`: a signal, or a message to a receiver that takes the core.
 #[inline(always)]
-pub fn send(tcb: Ptr<Tcb>) -> bool {
+pub fn send<M: Machine>(m: M, tcb: Ptr<Tcb>) -> bool {
     let Ok((_, cap)) = cspace::lookup(tcb, tcb.regs.get(CAP)) else { return false };
     let info = MessageInfo(tcb.regs.get(INFO));
     if info.extra_caps() != 0 {
         return false;
     }
     if let Some((ntfn, badge, rights)) = cap.as_notification() {
-        rights.contains(CapRights::WRITE) && signal(tcb, ntfn, badge)
+        rights.contains(CapRights::WRITE) && signal(m, tcb, ntfn, badge)
     } else if let Some((ep, badge, rights)) = cap.as_endpoint() {
-        rights.contains(CapRights::WRITE) && deliver(tcb, ep, info, badge)
+        rights.contains(CapRights::WRITE) && deliver(m, tcb, ep, info, badge)
     } else {
         false
     }
@@ -155,7 +167,7 @@ pub fn send(tcb: Ptr<Tcb>) -> bool {
 
 /// Signals: stores the badge, or wakes a thread that takes the core.
 #[inline(always)]
-fn signal(tcb: Ptr<Tcb>, ntfn: Ptr<Notification>, badge: u64) -> bool {
+fn signal<M: Machine>(m: M, tcb: Ptr<Tcb>, ntfn: Ptr<Notification>, badge: u64) -> bool {
     let state = ntfn.state.get();
     let bound = ntfn.bound.get().filter(|bound| bound.state.get() == ThreadState::BlockedOnReceive);
     let waiter = match state {
@@ -164,63 +176,63 @@ fn signal(tcb: Ptr<Tcb>, ntfn: Ptr<Notification>, badge: u64) -> bool {
         NotificationState::Active => None,
     };
     let Some(waiter) = waiter else {
-        trace::record(trace::class::SIGNAL, event::SIGNAL, 0, ntfn.addr() as u32);
+        record(m, class::SIGNAL, event::SIGNAL, 0, ntfn.addr() as u32);
         let pending = if state == NotificationState::Active { ntfn.badge.get() } else { 0 };
         ntfn.state.set(NotificationState::Active);
         ntfn.badge.set(pending | badge);
         return true;
     };
-    if !takes_core(tcb, waiter) {
+    if !takes_core(m, tcb, waiter) {
         return false;
     }
-    trace::record(trace::class::SIGNAL, event::SIGNAL, 0, ntfn.addr() as u32);
+    record(m, class::SIGNAL, event::SIGNAL, 0, ntfn.addr() as u32);
     match state {
-        NotificationState::Waiting => notify::take_waiter(ntfn, waiter),
-        _ => ipc::cancel(waiter),
+        NotificationState::Waiting => waiting::take_waiter(ntfn, waiter),
+        _ => waiting::cancel(m.node(), waiter),
     }
     waiter.regs.set(CAP, badge);
-    give_core(tcb, waiter);
+    give_core(m, tcb, waiter);
     true
 }
 
 /// Sends a message to a receiver that takes the core.
 #[inline(always)]
-fn deliver(tcb: Ptr<Tcb>, ep: Ptr<Endpoint>, info: MessageInfo, badge: u64) -> bool {
+fn deliver<M: Machine>(m: M, tcb: Ptr<Tcb>, ep: Ptr<Endpoint>, info: MessageInfo, badge: u64) -> bool {
     if ep.state() != EndpointState::Receive {
         return false;
     }
     let queue = ep.queue();
     let Some(receiver) = queue.head else { return false };
-    if !takes_core(tcb, receiver) {
+    if !takes_core(m, tcb, receiver) {
         return false;
     }
     ep.set_queue(queue.remove::<Ep>(receiver), EndpointState::Receive);
-    copy(tcb, info, badge, receiver);
+    copy(m, tcb, info, badge, receiver);
     if let Some(reply) = receiver.reply.take() {
         reply.tcb.set(None);
     }
-    give_core(tcb, receiver);
+    give_core(m, tcb, receiver);
     true
 }
 
 /// Whether `to`, once it is woken, runs at once on its own context instead of the running thread.
 #[inline(always)]
-fn takes_core(from: Ptr<Tcb>, to: Ptr<Tcb>) -> bool {
-    let n = node();
+fn takes_core<M: Machine>(m: M, from: Ptr<Tcb>, to: Ptr<Tcb>) -> bool {
+    let n = m.node();
     let (Some(sc), Some(own)) = (charged_context(n, from), to.sc.get()) else { return false };
     to.priority.get() > from.priority.get()
         && n.highest_ready().is_none_or(|ready| to.priority.get() > ready)
-        && changes_to(n, sc, to, own)
+        && changes_to(m, sc, to, own)
 }
 
 /// `to` runs; `from` is ready, before its equals.
 #[inline(always)]
-fn give_core(from: Ptr<Tcb>, to: Ptr<Tcb>) {
-    let n = node();
+fn give_core<M: Machine>(m: M, from: Ptr<Tcb>, to: Ptr<Tcb>) {
+    let n = m.node();
     to.state.set(ThreadState::Running);
     n.enqueue(from, true);
-    switch_to(n, to);
-    sched::switch_context(n);
+    sched::run(m, to);
+    sched::switch_context(m);
 }
 
 /// Polls a notification that lends no scheduling context.
@@ -255,8 +267,9 @@ fn charged_context(n: &Node, tcb: Ptr<Tcb>) -> Option<Ptr<SchedContext>> {
 
 /// Whether the core may change from the context `from`, which has budget left, to `own` of `to`, which waits for nothing.
 #[inline(always)]
-fn changes_to(n: &Node, from: Ptr<SchedContext>, to: Ptr<Tcb>, own: Ptr<SchedContext>) -> bool {
-    sched::update_timestamp();
+fn changes_to<M: Machine>(m: M, from: Ptr<SchedContext>, to: Ptr<Tcb>, own: Ptr<SchedContext>) -> bool {
+    let n = m.node();
+    sched::update_timestamp(m);
     !to.in_release_queue.get()
         && own.is_active()
         && !own.sporadic.get()
@@ -270,8 +283,8 @@ fn runs_next(n: &Node, tcb: Ptr<Tcb>) -> bool {
 }
 
 #[inline(always)]
-fn copy(from: Ptr<Tcb>, info: MessageInfo, badge: u64, to: Ptr<Tcb>) {
-    trace::record(trace::class::IPC, event::IPC, 0, to.addr() as u32);
+fn copy<M: Machine>(m: M, from: Ptr<Tcb>, info: MessageInfo, badge: u64, to: Ptr<Tcb>) {
+    record(m, class::IPC, event::IPC, 0, to.addr() as u32);
     let length = info.length();
     let copied = if length <= FAST_REGISTERS {
         message::copy(from, None, to, None, length)
@@ -285,19 +298,10 @@ fn copy(from: Ptr<Tcb>, info: MessageInfo, badge: u64, to: Ptr<Tcb>) {
 
 /// `to` runs instead of `from`, on the same context.
 #[inline(always)]
-fn hand_over(n: &Node, sc: Ptr<SchedContext>, from: Ptr<Tcb>, to: Ptr<Tcb>) {
+fn hand_over<M: Machine>(m: M, sc: Ptr<SchedContext>, from: Ptr<Tcb>, to: Ptr<Tcb>) {
     from.sc.set(None);
     sc.tcb.set(Some(to));
     to.sc.set(Some(sc));
     to.state.set(ThreadState::Running);
-    switch_to(n, to);
-}
-
-/// `to` is the running thread.
-#[inline(always)]
-fn switch_to(n: &Node, to: Ptr<Tcb>) {
-    trace::record(trace::class::SWITCH, event::SWITCH, 0, to.addr() as u32);
-    arch::vspace::switch_to(to);
-    arch::fpu::switch_to(to);
-    n.set_current(to);
+    sched::run(m, to);
 }

@@ -1,12 +1,13 @@
 //! `Untyped_Retype`.
-use super::{Args, Invoked, Outcome, Stop, ensure_empty, target_slot};
-use crate::arch;
-use crate::delete;
-use crate::trace;
-use axiom_objects::cap::{FrameSize, VmRights};
-use axiom_objects::object::LookupFailure;
-use axiom_objects::{Cap, PhysAddr, Ptr, Slot, slot};
-use core::cell::Cell;
+use super::args::{Args, Invoked, Outcome, Stop, ensure_empty, target_slot};
+use crate::arch::registers::{SPSR, USER_SPSR};
+use crate::cap::{Cap, FrameSize, VmRights};
+use crate::machine::{Machine, record};
+use crate::object::{LookupFailure, Slot, Tcb};
+use crate::preempt::preemption_point;
+use crate::ptr::{PhysAddr, Ptr};
+use crate::slot;
+use crate::trace::class;
 use sel4_sys::object::{self as o, kind};
 use sel4_sys::{Badge, CapRights, ext, label};
 
@@ -18,7 +19,7 @@ struct Request {
 }
 
 /// Invokes an untyped capability.
-pub fn invoke(args: &Args, cap: Cap) -> Invoked {
+pub fn invoke<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
     if args.label != label::UNTYPED_RETYPE {
         return Err(Stop::IllegalOperation);
     }
@@ -37,18 +38,18 @@ pub fn invoke(args: &Args, cap: Cap) -> Invoked {
     let start = free.next_multiple_of(1 << request.bits);
     let size = request.slots << request.bits;
     if device || request.kind == kind::UNTYPED {
-        PROGRESS.forget();
+        m.node().zeroing.forget();
     } else {
-        zero(PhysAddr(base.0 + start), size)?;
+        zero(m, PhysAddr(base.0 + start), size)?;
     }
     args.slot.update(Cap::Untyped { base, bits, device, free: start + size });
     for i in 0..request.slots {
         let at = PhysAddr(base.0 + start + (i << request.bits));
         // SAFETY: the destination slots lie in one CNode (`decode` checked the window), and were found empty.
         let dest: Ptr<Slot> = unsafe { Ptr::new(request.first.addr() + i as usize * size_of::<Slot>()) };
-        slot::insert_new(make(request.kind, request.bits, at, device), args.slot, dest);
+        slot::insert_new(make(m, request.kind, request.bits, at, device), args.slot, dest);
     }
-    trace::record(trace::class::RETYPE, ext::event::RETYPE, request.kind as u16, request.slots as u32);
+    record(m, class::RETYPE, ext::event::RETYPE, request.kind as u16, request.slots as u32);
     Ok(Outcome::Done)
 }
 
@@ -115,7 +116,7 @@ fn size_bits(kind: u64, user_size: u64) -> Option<u64> {
 }
 
 /// The capability of a new object in zeroed memory, which is every object's initial state.
-fn make(kind: u64, bits: u32, at: PhysAddr, device: bool) -> Cap {
+fn make<M: Machine>(m: M, kind: u64, bits: u32, at: PhysAddr, device: bool) -> Cap {
     let frame = |size| Cap::Frame { base: at, size, device, rights: VmRights::READ_WRITE, mapping: None };
     let address = at.kernel();
     // SAFETY: for each `Ptr::new` below: the memory was just zeroed, is aligned to its size, and belongs to this new
@@ -123,8 +124,8 @@ fn make(kind: u64, bits: u32, at: PhysAddr, device: bool) -> Cap {
     unsafe {
         match kind {
             kind::TCB => {
-                let tcb: Ptr<axiom_objects::Tcb> = Ptr::new(address);
-                tcb.regs.set(axiom_objects::registers::SPSR, axiom_objects::registers::USER_SPSR);
+                let tcb: Ptr<Tcb> = Ptr::new(address);
+                tcb.regs.set(SPSR, USER_SPSR);
                 Cap::Tcb { tcb }
             }
             kind::ENDPOINT => {
@@ -143,7 +144,8 @@ fn make(kind: u64, bits: u32, at: PhysAddr, device: bool) -> Cap {
             kind::HUGE_PAGE => frame(FrameSize::Huge),
             kind::PAGE_TABLE => Cap::PageTable { base: at, mapping: None },
             kind::VSPACE => {
-                arch::vspace::init_root(at);
+                // It has no kernel part: that is in the upper half's own table.
+                m.publish();
                 Cap::VSpace { base: at, asid: None }
             }
             ext::TIMER_TYPE => Cap::Timer { timer: Ptr::new(address) },
@@ -152,45 +154,24 @@ fn make(kind: u64, bits: u32, at: PhysAddr, device: bool) -> Cap {
     }
 }
 
-/// How far the zeroing of a large request got when it was preempted. Any other retype in between makes it start again:
-/// the range may have been used meanwhile, by objects that a revocation took away, and must not count as zeroed.
-struct Progress {
-    start: Cell<u64>,
-    end: Cell<u64>,
-    done: Cell<u64>,
-}
-// SAFETY: one core runs in the kernel at a time, with interrupts masked.
-unsafe impl Sync for Progress {}
-static PROGRESS: Progress = Progress { start: Cell::new(0), end: Cell::new(0), done: Cell::new(0) };
-
-impl Progress {
-    fn forget(&self) {
-        self.start.set(0);
-        self.end.set(0);
-    }
-}
-
 const CHUNK: u64 = 4096;
 
-fn zero(start: PhysAddr, size: u64) -> Result<(), Stop> {
+fn zero<M: Machine>(m: M, start: PhysAddr, size: u64) -> Result<(), Stop> {
     let end = start.0 + size;
-    let p = &PROGRESS;
+    let progress = &m.node().zeroing;
     if size <= CHUNK {
-        p.forget();
-        arch::cpu::zero(start, size);
+        progress.forget();
+        m.zero(start, size);
         return Ok(());
     }
-    let resumes = p.start.get() == start.0 && p.end.get() == end;
-    let mut at = if resumes { p.done.get() } else { start.0 };
-    p.start.set(start.0);
-    p.end.set(end);
+    let mut at = progress.resume(start.0, end);
     while at < end {
         let step = CHUNK.min(end - at);
-        arch::cpu::zero(PhysAddr(at), step);
+        m.zero(PhysAddr(at), step);
         at += step;
-        p.done.set(at);
-        delete::preemption_point()?;
+        progress.reached(at);
+        preemption_point(m)?;
     }
-    p.forget();
+    progress.forget();
     Ok(())
 }

@@ -1,34 +1,38 @@
 //! TCB invocations.
-use super::{Args, Invoked, Outcome, Stop, cnode};
-use crate::arch;
+use super::args::{Args, Invoked, Outcome, Stop};
+use crate::arch::registers::{FAULT_PC, PC, TPIDR, USER_CONTEXT_ORDER, sanitise};
+use crate::cap::Cap;
 use crate::delete;
-use crate::fault::sanitise;
-use crate::node::node;
+use crate::derive::{derive, with_data};
+use crate::fpu;
+use crate::machine::Machine;
+use crate::object::{Slot, TCB_BUFFER, TCB_CSPACE, TCB_FAULT, TCB_TIMEOUT, TCB_VSPACE, Tcb};
+use crate::ptr::Ptr;
 use crate::sched;
-use axiom_objects::object::{TCB_BUFFER, TCB_CSPACE, TCB_FAULT, TCB_TIMEOUT, TCB_VSPACE, Tcb};
-use axiom_objects::registers::{FAULT_PC, PC, TPIDR, USER_CONTEXT_ORDER};
-use axiom_objects::{Cap, Ptr, Slot, slot};
+use crate::slot;
+use crate::thread;
+use crate::waiting;
 use sel4_sys::regs::{FRAME_REGISTERS, USER_CONTEXT_WORDS};
 use sel4_sys::{CapRights, label};
 
 /// Invokes a TCB.
-pub fn invoke(args: &Args, tcb: Ptr<Tcb>) -> Invoked {
+pub fn invoke<M: Machine>(m: M, args: &Args, tcb: Ptr<Tcb>) -> Invoked {
     match args.label {
-        label::TCB_READ_REGISTERS => read_registers(args, tcb),
-        label::TCB_WRITE_REGISTERS => write_registers(args, tcb),
-        label::TCB_COPY_REGISTERS => copy_registers(args, tcb),
+        label::TCB_READ_REGISTERS => read_registers(m, args, tcb),
+        label::TCB_WRITE_REGISTERS => write_registers(m, args, tcb),
+        label::TCB_COPY_REGISTERS => copy_registers(m, args, tcb),
         label::TCB_SUSPEND => {
-            sched::suspend(tcb);
+            thread::suspend(m.node(), tcb);
             Ok(Outcome::Done)
         }
         label::TCB_RESUME => {
-            sched::restart(tcb);
+            thread::restart(m.node(), tcb);
             Ok(Outcome::Done)
         }
-        label::TCB_CONFIGURE => configure(args, tcb),
+        label::TCB_CONFIGURE => configure(m, args, tcb),
         label::TCB_SET_PRIORITY => {
             let priority = authorised(args, 0)?;
-            sched::set_priority(tcb, priority);
+            thread::set_priority(m.node(), tcb, priority);
             Ok(Outcome::Done)
         }
         label::TCB_SET_MC_PRIORITY => {
@@ -36,24 +40,24 @@ pub fn invoke(args: &Args, tcb: Ptr<Tcb>) -> Invoked {
             tcb.mcp.set(mcp);
             Ok(Outcome::Done)
         }
-        label::TCB_SET_SCHED_PARAMS => set_sched_params(args, tcb),
+        label::TCB_SET_SCHED_PARAMS => set_sched_params(m, args, tcb),
         label::TCB_SET_TIMEOUT_ENDPOINT => {
             args.need(0, 1)?;
             let handler = fault_handler(args, 0, 1)?;
-            install(handler, args.slot, tcb, TCB_TIMEOUT)?;
+            install(m, handler, args.slot, tcb, TCB_TIMEOUT)?;
             Ok(Outcome::Done)
         }
         label::TCB_SET_IPC_BUFFER => {
             args.need(1, 1)?;
             let buffer = ipc_buffer(args, args.word(0), 0)?;
-            set_buffer(buffer, args.word(0), args.slot, tcb)?;
+            set_buffer(m, buffer, args.word(0), args.slot, tcb)?;
             Ok(Outcome::Done)
         }
-        label::TCB_SET_SPACE => set_space(args, tcb),
+        label::TCB_SET_SPACE => set_space(m, args, tcb),
         label::TCB_BIND_NOTIFICATION => bind_notification(args, tcb),
         label::TCB_UNBIND_NOTIFICATION => match tcb.bound_ntfn.get() {
             Some(ntfn) => {
-                crate::notify::unbind(ntfn);
+                waiting::unbind(ntfn);
                 Ok(Outcome::Done)
             }
             None => Err(Stop::IllegalOperation),
@@ -61,22 +65,23 @@ pub fn invoke(args: &Args, tcb: Ptr<Tcb>) -> Invoked {
         label::TCB_SET_TLS_BASE => {
             args.need(1, 0)?;
             tcb.regs.set(TPIDR, args.word(0));
-            load_thread_pointer(tcb);
+            load_thread_pointer(m, tcb);
             Ok(Outcome::Done)
         }
-        label::TCB_SET_FLAGS => set_flags(args, tcb),
+        label::TCB_SET_FLAGS => set_flags(m, args, tcb),
         _ => Err(Stop::IllegalOperation),
     }
 }
 
 /// The running thread's pointer is in the machine, and its register file is older than that.
-fn load_thread_pointer(tcb: Ptr<Tcb>) {
-    if tcb == node().current() {
-        arch::cpu::set_tls(tcb.regs.get(TPIDR));
+fn load_thread_pointer<M: Machine>(m: M, tcb: Ptr<Tcb>) {
+    let n = m.node();
+    if tcb == n.current() {
+        m.set_thread_pointer(tcb.regs.get(TPIDR));
     }
 }
 
-fn read_registers(args: &Args, tcb: Ptr<Tcb>) -> Invoked {
+fn read_registers<M: Machine>(m: M, args: &Args, tcb: Ptr<Tcb>) -> Invoked {
     args.need(2, 0)?;
     let (flags, count) = (args.word(0), args.word(1));
     if !(1..=USER_CONTEXT_WORDS as u64).contains(&count) {
@@ -86,7 +91,7 @@ fn read_registers(args: &Args, tcb: Ptr<Tcb>) -> Invoked {
         return Err(Stop::IllegalOperation);
     }
     if flags & 1 != 0 {
-        sched::suspend(tcb);
+        thread::suspend(m.node(), tcb);
     }
     let mut written = 0;
     for (i, register) in USER_CONTEXT_ORDER.iter().enumerate().take(count as usize) {
@@ -98,7 +103,7 @@ fn read_registers(args: &Args, tcb: Ptr<Tcb>) -> Invoked {
     Ok(Outcome::Written(written))
 }
 
-fn write_registers(args: &Args, tcb: Ptr<Tcb>) -> Invoked {
+fn write_registers<M: Machine>(m: M, args: &Args, tcb: Ptr<Tcb>) -> Invoked {
     args.need(2, 0)?;
     let (flags, count) = (args.word(0), args.word(1));
     if ((args.words() - 2) as u64) < count {
@@ -115,20 +120,21 @@ fn write_registers(args: &Args, tcb: Ptr<Tcb>) -> Invoked {
         }
     }
     if flags & 1 != 0 {
-        sched::restart(tcb);
+        thread::restart(m.node(), tcb);
     }
     Ok(Outcome::Done)
 }
 
-fn copy_registers(args: &Args, tcb: Ptr<Tcb>) -> Invoked {
+fn copy_registers<M: Machine>(m: M, args: &Args, tcb: Ptr<Tcb>) -> Invoked {
+    let n = m.node();
     args.need(1, 1)?;
     let flags = args.word(0);
     let Cap::Tcb { tcb: source } = args.cap_slot(0)?.cap() else { return Err(Stop::InvalidCapability(1)) };
     if flags & 1 != 0 {
-        sched::suspend(source);
+        thread::suspend(m.node(), source);
     }
     if flags & 2 != 0 {
-        sched::restart(tcb);
+        thread::restart(m.node(), tcb);
     }
     let copy = |registers: &[usize]| {
         for register in registers {
@@ -142,10 +148,10 @@ fn copy_registers(args: &Args, tcb: Ptr<Tcb>) -> Invoked {
     }
     if flags & 8 != 0 {
         copy(&USER_CONTEXT_ORDER[FRAME_REGISTERS..]);
-        load_thread_pointer(tcb);
+        load_thread_pointer(m, tcb);
     }
-    if tcb == node().current() {
-        sched::reschedule();
+    if tcb == n.current() {
+        sched::reschedule(n);
     }
     Ok(Outcome::Done)
 }
@@ -159,13 +165,14 @@ fn authorised(args: &Args, index: usize) -> Result<u8, Stop> {
     if priority > max { Err(Stop::Range { min: 0, max }) } else { Ok(priority as u8) }
 }
 
-fn set_sched_params(args: &Args, tcb: Ptr<Tcb>) -> Invoked {
+fn set_sched_params<M: Machine>(m: M, args: &Args, tcb: Ptr<Tcb>) -> Invoked {
+    let n = m.node();
     args.need(2, 3)?;
     let mcp = authorised(args, 0)?;
     let priority = authorised(args, 1)?;
     let sc = match args.cap_slot(1)?.cap() {
         Cap::Null => {
-            if tcb == node().current() {
+            if tcb == n.current() {
                 return Err(Stop::IllegalOperation);
             }
             None
@@ -176,7 +183,7 @@ fn set_sched_params(args: &Args, tcb: Ptr<Tcb>) -> Invoked {
             {
                 return Err(Stop::IllegalOperation);
             }
-            if tcb.is_blocked() && !sched::is_released(sc) {
+            if tcb.is_blocked() && !sched::is_released(n, sc) {
                 return Err(Stop::IllegalOperation);
             }
             Some(sc)
@@ -184,14 +191,14 @@ fn set_sched_params(args: &Args, tcb: Ptr<Tcb>) -> Invoked {
         _ => return Err(Stop::InvalidCapability(2)),
     };
     let handler = fault_handler(args, 2, 3)?;
-    install(handler, args.slot, tcb, TCB_FAULT)?;
+    install(m, handler, args.slot, tcb, TCB_FAULT)?;
     tcb.mcp.set(mcp);
-    sched::set_priority(tcb, priority);
+    thread::set_priority(m.node(), tcb, priority);
     match sc {
-        Some(sc) if tcb.sc.get() != Some(sc) => sched::bind_tcb(sc, tcb),
+        Some(sc) if tcb.sc.get() != Some(sc) => sched::bind_tcb(n, sc, tcb),
         None => {
             if let Some(own) = tcb.sc.get() {
-                sched::unbind_tcb(own);
+                sched::unbind_tcb(n, own);
             }
         }
         _ => {}
@@ -221,8 +228,8 @@ fn fault_handler(args: &Args, index: usize, argument: u64) -> Result<Install, St
 
 fn cspace_root(args: &Args, index: usize, data: u64) -> Result<Install, Stop> {
     let src = args.cap_slot(index)?;
-    let cap = if data == 0 { src.cap() } else { cnode::with_data(src.cap(), data, false) };
-    match delete::derive(src, cap)? {
+    let cap = if data == 0 { src.cap() } else { with_data(src.cap(), data, false) };
+    match derive(src, cap)? {
         cap @ Cap::CNode { .. } => Ok(Install { cap, src }),
         _ => Err(Stop::IllegalOperation),
     }
@@ -230,7 +237,7 @@ fn cspace_root(args: &Args, index: usize, data: u64) -> Result<Install, Stop> {
 
 fn vspace_root(args: &Args, index: usize) -> Result<Install, Stop> {
     let src = args.cap_slot(index)?;
-    match delete::derive(src, src.cap())? {
+    match derive(src, src.cap())? {
         cap @ Cap::VSpace { asid: Some(_), .. } => Ok(Install { cap, src }),
         _ => Err(Stop::IllegalOperation),
     }
@@ -241,7 +248,7 @@ fn ipc_buffer(args: &Args, address: u64, index: usize) -> Result<Option<Install>
         return Ok(None);
     }
     let src = args.cap_slot(index)?;
-    match delete::derive(src, src.cap())? {
+    match derive(src, src.cap())? {
         cap @ Cap::Frame { device: false, .. } => {
             if !address.is_multiple_of(1024) {
                 return Err(Stop::Alignment);
@@ -253,8 +260,8 @@ fn ipc_buffer(args: &Args, address: u64, index: usize) -> Result<Option<Install>
 }
 
 /// Puts a capability into a slot of the TCB. Deleting what was there can be long; then the invocation is made again.
-fn install(new: Install, own: Ptr<Slot>, tcb: Ptr<Tcb>, index: usize) -> Result<(), Stop> {
-    delete::delete(tcb.slot(index))?;
+fn install<M: Machine>(m: M, new: Install, own: Ptr<Slot>, tcb: Ptr<Tcb>, index: usize) -> Result<(), Stop> {
+    delete::delete(m, tcb.slot(index))?;
     // Deleting may have taken the source or the TCB's own capability along.
     if new.cap != Cap::Null && new.cap.same_object(&new.src.cap()) && own.cap() == (Cap::Tcb { tcb }) {
         slot::insert(new.cap, new.src, tcb.slot(index));
@@ -262,40 +269,48 @@ fn install(new: Install, own: Ptr<Slot>, tcb: Ptr<Tcb>, index: usize) -> Result<
     Ok(())
 }
 
-fn set_buffer(buffer: Option<Install>, address: u64, own: Ptr<Slot>, tcb: Ptr<Tcb>) -> Result<(), Stop> {
-    delete::delete(tcb.slot(TCB_BUFFER))?;
+fn set_buffer<M: Machine>(
+    m: M,
+    buffer: Option<Install>,
+    address: u64,
+    own: Ptr<Slot>,
+    tcb: Ptr<Tcb>,
+) -> Result<(), Stop> {
+    let n = m.node();
+    delete::delete(m, tcb.slot(TCB_BUFFER))?;
     tcb.ipc_buffer.set(address);
     if let Some(buffer) = buffer {
-        install(buffer, own, tcb, TCB_BUFFER)?;
+        install(m, buffer, own, tcb, TCB_BUFFER)?;
     }
-    if tcb == node().current() {
-        sched::reschedule();
+    if tcb == n.current() {
+        sched::reschedule(n);
     }
     Ok(())
 }
 
-fn configure(args: &Args, tcb: Ptr<Tcb>) -> Invoked {
+fn configure<M: Machine>(m: M, args: &Args, tcb: Ptr<Tcb>) -> Invoked {
     args.need(3, 3)?;
     let address = args.word(2);
     let buffer = ipc_buffer(args, address, 2)?;
     let cspace = cspace_root(args, 0, args.word(0))?;
     let vspace = vspace_root(args, 1)?;
-    install(cspace, args.slot, tcb, TCB_CSPACE)?;
-    install(vspace, args.slot, tcb, TCB_VSPACE)?;
-    set_buffer(buffer, address, args.slot, tcb)?;
+    install(m, cspace, args.slot, tcb, TCB_CSPACE)?;
+    install(m, vspace, args.slot, tcb, TCB_VSPACE)?;
+    set_buffer(m, buffer, address, args.slot, tcb)?;
     Ok(Outcome::Done)
 }
 
-fn set_space(args: &Args, tcb: Ptr<Tcb>) -> Invoked {
+fn set_space<M: Machine>(m: M, args: &Args, tcb: Ptr<Tcb>) -> Invoked {
+    let n = m.node();
     args.need(2, 3)?;
     let handler = fault_handler(args, 0, 1)?;
     let cspace = cspace_root(args, 1, args.word(0))?;
     let vspace = vspace_root(args, 2)?;
-    install(handler, args.slot, tcb, TCB_FAULT)?;
-    install(cspace, args.slot, tcb, TCB_CSPACE)?;
-    install(vspace, args.slot, tcb, TCB_VSPACE)?;
-    if tcb == node().current() {
-        sched::reschedule();
+    install(m, handler, args.slot, tcb, TCB_FAULT)?;
+    install(m, cspace, args.slot, tcb, TCB_CSPACE)?;
+    install(m, vspace, args.slot, tcb, TCB_VSPACE)?;
+    if tcb == n.current() {
+        sched::reschedule(n);
     }
     Ok(Outcome::Done)
 }
@@ -319,12 +334,12 @@ fn bind_notification(args: &Args, tcb: Ptr<Tcb>) -> Invoked {
 /// `seL4_TCBFlag_fpuDisabled`, the only flag.
 const FLAG_FPU_DISABLED: u64 = 1;
 
-fn set_flags(args: &Args, tcb: Ptr<Tcb>) -> Invoked {
+fn set_flags<M: Machine>(m: M, args: &Args, tcb: Ptr<Tcb>) -> Invoked {
     args.need(2, 0)?;
     let flags = (tcb.flags.get() & !args.word(0)) | (args.word(1) & FLAG_FPU_DISABLED);
     tcb.flags.set(flags);
     if flags & FLAG_FPU_DISABLED != 0 {
-        arch::fpu::release(tcb);
+        fpu::release(m, tcb);
     }
     Ok(Outcome::Words([flags, 0, 0, 0], 1))
 }

@@ -1,46 +1,48 @@
 //! Scheduling contexts, SchedControl and the domain capability.
-use super::{Args, Invoked, Outcome, Stop};
-use crate::arch;
-use crate::node::node;
-use crate::sched::{self, MAX_PERIOD_US, MIN_BUDGET_US};
-use axiom_objects::object::{SchedContext, ThreadState};
-use axiom_objects::{Cap, Ptr};
+use super::args::{Args, Invoked, Outcome, Stop};
+use crate::cap::Cap;
+use crate::node::Node;
+use crate::object::{SchedContext, ThreadState};
+use crate::ptr::Ptr;
+use crate::sched;
+use crate::thread;
+use crate::time::{MAX_PERIOD_US, MIN_BUDGET_US};
 use sel4_sys::label;
 
 /// Invokes a scheduling context.
-pub fn invoke_context(args: &Args, sc: Ptr<SchedContext>) -> Invoked {
+pub fn invoke_context(n: &Node, args: &Args, sc: Ptr<SchedContext>) -> Invoked {
     match args.label {
-        label::SCHED_CONTEXT_BIND => bind(args, sc),
-        label::SCHED_CONTEXT_UNBIND_OBJECT => unbind_object(args, sc),
+        label::SCHED_CONTEXT_BIND => bind(n, args, sc),
+        label::SCHED_CONTEXT_UNBIND_OBJECT => unbind_object(n, args, sc),
         label::SCHED_CONTEXT_UNBIND => {
-            if sc.tcb.get() == Some(node().current()) {
+            if sc.tcb.get() == Some(n.current()) {
                 return Err(Stop::IllegalOperation);
             }
-            sched::unbind_tcb(sc);
+            sched::unbind_tcb(n, sc);
             sched::unbind_ntfn(sc);
             if let Some(reply) = sc.reply.take() {
                 reply.sc.set(None);
             }
             Ok(Outcome::Done)
         }
-        label::SCHED_CONTEXT_CONSUMED => Ok(Outcome::Words([sched::take_consumed(sc), 0, 0, 0], 1)),
-        label::SCHED_CONTEXT_YIELD_TO => yield_to(sc),
+        label::SCHED_CONTEXT_CONSUMED => Ok(Outcome::Words([n.take_consumed(sc), 0, 0, 0], 1)),
+        label::SCHED_CONTEXT_YIELD_TO => yield_to(n, sc),
         _ => Err(Stop::IllegalOperation),
     }
 }
 
-fn bind(args: &Args, sc: Ptr<SchedContext>) -> Invoked {
+fn bind(n: &Node, args: &Args, sc: Ptr<SchedContext>) -> Invoked {
     args.need(0, 1)?;
     // A context may serve a thread and a notification at once: each kind is refused only by its own.
     match args.cap_slot(0)?.cap() {
         Cap::Tcb { tcb } => {
             if sc.tcb.get().is_some()
                 || tcb.sc.get().is_some()
-                || (tcb.is_blocked() && !sched::is_released(sc))
+                || (tcb.is_blocked() && !sched::is_released(n, sc))
             {
                 return Err(Stop::IllegalOperation);
             }
-            sched::bind_tcb(sc, tcb);
+            sched::bind_tcb(n, sc, tcb);
         }
         Cap::Notification { ntfn, .. } => {
             if sc.ntfn.get().is_some() || ntfn.sc.get().is_some() {
@@ -54,11 +56,11 @@ fn bind(args: &Args, sc: Ptr<SchedContext>) -> Invoked {
     Ok(Outcome::Done)
 }
 
-fn unbind_object(args: &Args, sc: Ptr<SchedContext>) -> Invoked {
+fn unbind_object(n: &Node, args: &Args, sc: Ptr<SchedContext>) -> Invoked {
     args.need(0, 1)?;
     match args.cap_slot(0)?.cap() {
-        Cap::Tcb { tcb } if sc.tcb.get() == Some(tcb) && tcb != node().current() => {
-            sched::unbind_tcb(sc);
+        Cap::Tcb { tcb } if sc.tcb.get() == Some(tcb) && tcb != n.current() => {
+            sched::unbind_tcb(n, sc);
             Ok(Outcome::Done)
         }
         Cap::Notification { ntfn, .. } if sc.ntfn.get() == Some(ntfn) => {
@@ -70,17 +72,16 @@ fn unbind_object(args: &Args, sc: Ptr<SchedContext>) -> Invoked {
     }
 }
 
-fn yield_to(sc: Ptr<SchedContext>) -> Invoked {
-    let n = node();
+fn yield_to(n: &Node, sc: Ptr<SchedContext>) -> Invoked {
     let current = n.current();
     let Some(target) = sc.tcb.get() else { return Err(Stop::IllegalOperation) };
     if target == current || target.priority.get() > current.mcp.get() {
         return Err(Stop::IllegalOperation);
     }
     if let Some(yielder) = sc.yield_from.get() {
-        sched::complete_yield(yielder);
+        thread::complete_yield(n, yielder);
     }
-    sched::resume_sc(sc);
+    sched::resume_sc(n, sc);
     if target.is_schedulable() {
         n.dequeue(target);
         if target.priority.get() >= current.priority.get() {
@@ -89,16 +90,16 @@ fn yield_to(sc: Ptr<SchedContext>) -> Invoked {
             current.state.set(ThreadState::Running);
             n.enqueue(current, true);
             n.enqueue(target, true);
-            sched::reschedule();
+            sched::reschedule(n);
             return Ok(Outcome::Later);
         }
         n.enqueue(target, true);
     }
-    Ok(Outcome::Words([sched::take_consumed(sc), 0, 0, 0], 1))
+    Ok(Outcome::Words([n.take_consumed(sc), 0, 0, 0], 1))
 }
 
 /// Invokes SchedControl.
-pub fn invoke_control(args: &Args) -> Invoked {
+pub fn invoke_control(n: &Node, args: &Args) -> Invoked {
     if args.label != label::SCHED_CONTROL_CONFIGURE_FLAGS {
         return Err(Stop::IllegalOperation);
     }
@@ -120,29 +121,34 @@ pub fn invoke_control(args: &Args) -> Invoked {
     if extra.saturating_add(2) > u64::from(most) {
         return Err(Stop::Range { min: 0, max: u64::from(most) - 2 });
     }
-    configure(sc, budget, period, extra as u32 + 2, badge, flags & 1 != 0);
+    configure(n, sc, budget, period, extra as u32 + 2, badge, flags & 1 != 0);
     Ok(Outcome::Done)
 }
 
-fn configure(sc: Ptr<SchedContext>, budget: u64, period: u64, refills: u32, badge: u64, sporadic: bool) {
-    let n = node();
+fn configure(
+    n: &Node,
+    sc: Ptr<SchedContext>,
+    budget: u64,
+    period: u64,
+    refills: u32,
+    badge: u64,
+    sporadic: bool,
+) {
     sc.badge.set(badge);
     sc.sporadic.set(sporadic);
     let tcb = sc.tcb.get();
     if let Some(tcb) = tcb {
-        sched::release_remove(tcb);
+        sched::release_remove(n, tcb);
         n.dequeue(tcb);
         if n.current_sc.get() == Some(sc) {
             // What was used so far is charged to the old parameters.
-            sched::charge_current(n.consumed.get(), false);
+            sched::charge_current(n, n.consumed.get());
             n.dequeue(tcb);
-            sched::release_remove(tcb);
+            sched::release_remove(n, tcb);
         }
     }
-    let (budget_ticks, slack) =
-        (arch::timer::us_to_ticks(budget), arch::timer::us_to_ticks(sched::KERNEL_WCET_US));
-    let (period_ticks, refills) =
-        if budget == period { (0, 2) } else { (arch::timer::us_to_ticks(period), refills) };
+    let (budget_ticks, slack) = (n.us_to_ticks(budget), n.slack.get());
+    let (period_ticks, refills) = if budget == period { (0, 2) } else { (n.us_to_ticks(period), refills) };
     if sc.is_active() && tcb.is_some_and(|t| t.is_runnable()) {
         sc.reconfigure(refills, budget_ticks, period_ticks, n.now.get(), slack);
     } else {
@@ -150,11 +156,11 @@ fn configure(sc: Ptr<SchedContext>, budget: u64, period: u64, refills: u32, badg
     }
     n.reprogram.set(true);
     if let Some(tcb) = tcb {
-        sched::resume_sc(sc);
+        sched::resume_sc(n, sc);
         if tcb == n.current() {
-            sched::reschedule();
+            sched::reschedule(n);
         } else if tcb.is_schedulable() {
-            sched::switch_if_higher(tcb);
+            sched::switch_if_higher(n, tcb);
         }
     }
 }

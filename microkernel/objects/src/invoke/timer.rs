@@ -1,27 +1,29 @@
 //! The extensions: Timer objects and the Trace capability.
-use super::{Args, Invoked, Outcome, Stop, signal_argument};
-use crate::arch;
+use super::args::{Args, Invoked, Outcome, Stop, signal_argument};
+use crate::cap::Cap;
 use crate::delete;
-use crate::node::node;
-use crate::sched::MIN_BUDGET_US;
-use crate::trace;
-use axiom_objects::{Cap, Ptr, Timer, slot};
+use crate::machine::{Machine, record};
+use crate::ptr::Ptr;
+use crate::slot;
+use crate::time::MIN_BUDGET_US;
+use crate::timer::Timer;
+use crate::trace::class_of;
 use sel4_sys::ext;
 
 /// Invokes a timer.
-pub fn invoke_timer(args: &Args, timer: Ptr<Timer>) -> Invoked {
-    let n = node();
+pub fn invoke_timer<M: Machine>(m: M, args: &Args, timer: Ptr<Timer>) -> Invoked {
+    let n = m.node();
     match args.label {
         ext::TIMER_BIND => {
             let (src, cap) = signal_argument(args, 0)?;
-            delete::delete_simple(timer.slot());
+            delete::delete_simple(m, timer.slot());
             slot::insert(cap, src, timer.slot());
         }
-        ext::TIMER_UNBIND => delete::delete_simple(timer.slot()),
+        ext::TIMER_UNBIND => delete::delete_simple(m, timer.slot()),
         ext::TIMER_ARM => {
             args.need(2, 0)?;
             // A shorter period would leave no time between two interrupts: its holder could stop the machine.
-            let shortest = arch::timer::us_to_ticks(MIN_BUDGET_US);
+            let shortest = n.us_to_ticks(MIN_BUDGET_US);
             if (1..shortest).contains(&args.word(1)) {
                 return Err(Stop::Range { min: shortest, max: u64::MAX });
             }
@@ -50,11 +52,11 @@ pub fn invoke_timer(args: &Args, timer: Ptr<Timer>) -> Invoked {
 }
 
 /// Invokes the Trace capability.
-pub fn invoke_trace(args: &Args) -> Invoked {
+pub fn invoke_trace<M: Machine>(m: M, args: &Args) -> Invoked {
     match args.label {
         ext::TRACE_SET_MASK => {
             args.need(1, 0)?;
-            trace::set_mask(args.word(0));
+            m.node().trace.set_mask(args.word(0));
             Ok(Outcome::Done)
         }
         ext::TRACE_EMIT => {
@@ -69,11 +71,11 @@ pub fn invoke_trace(args: &Args) -> Invoked {
                 Ok(_) => return Err(Stop::InvalidCapability(1)),
                 Err(_) => arg1 as u32,
             };
-            trace::record_user(event as u16, arg0 as u16, arg1);
+            record(m, class_of(event as u16) & 63, event as u16, arg0 as u16, arg1);
             Ok(Outcome::Done)
         }
         ext::TRACE_INFO => {
-            let [bytes, written, mask] = trace::info();
+            let [bytes, written, mask] = m.node().trace.info();
             Ok(Outcome::Words([bytes, written, mask, 0], 3))
         }
         _ => Err(Stop::IllegalOperation),

@@ -1,7 +1,7 @@
 //! Capability lookup in guarded page-table-like trees of CNodes (seL4 reference manual, "Capability Space").
-use axiom_objects::cap::Packed;
-use axiom_objects::object::{LookupFailure, TCB_CSPACE, Tcb};
-use axiom_objects::{Cap, Ptr, Slot};
+use crate::cap::Cap;
+use crate::object::{LookupFailure, Packed, Slot, TCB_CSPACE, Tcb};
+use crate::ptr::Ptr;
 
 const WORD_BITS: u32 = 64;
 

@@ -1,13 +1,19 @@
 //! CNode invocations: copy, mint, move, mutate, rotate, delete, revoke, cancel badged sends.
-use super::{Args, Invoked, Outcome, Stop, ensure_empty, target_slot};
+use super::args::{Args, Invoked, Outcome, Stop, ensure_empty, target_slot};
+use crate::cap::Cap;
 use crate::delete;
-use crate::ipc;
-use axiom_objects::object::LookupFailure;
-use axiom_objects::{Cap, Ptr, Slot, slot};
-use sel4_sys::{Badge, CNodeCapData, CapRights, label};
+use crate::derive::{derive, mask_rights, with_data};
+use crate::machine::Machine;
+use crate::node::Node;
+use crate::object::{LookupFailure, Slot};
+use crate::ptr::Ptr;
+use crate::slot;
+use crate::waiting;
+use sel4_sys::{CapRights, label};
 
 /// Invokes a CNode capability.
-pub fn invoke(args: &Args) -> Invoked {
+pub fn invoke<M: Machine>(m: M, args: &Args) -> Invoked {
+    let n = m.node();
     if !(label::CNODE_REVOKE..=label::CNODE_ROTATE).contains(&args.label) {
         return Err(Stop::IllegalOperation);
     }
@@ -17,9 +23,9 @@ pub fn invoke(args: &Args) -> Invoked {
         label::CNODE_COPY | label::CNODE_MINT | label::CNODE_MOVE | label::CNODE_MUTATE => {
             transfer(args, dest)
         }
-        label::CNODE_REVOKE => delete::revoke(dest).map(|()| Outcome::Done).map_err(Stop::from),
-        label::CNODE_DELETE => delete::delete(dest).map(|()| Outcome::Done).map_err(Stop::from),
-        label::CNODE_CANCEL_BADGED_SENDS => cancel_badged(dest),
+        label::CNODE_REVOKE => delete::revoke(m, dest).map(|()| Outcome::Done).map_err(Stop::from),
+        label::CNODE_DELETE => delete::delete(m, dest).map(|()| Outcome::Done).map_err(Stop::from),
+        label::CNODE_CANCEL_BADGED_SENDS => cancel_badged(n, dest),
         _ => rotate(args, dest),
     }
 }
@@ -42,12 +48,12 @@ fn transfer(args: &Args, dest: Ptr<Slot>) -> Invoked {
     let (cap, moves) = match args.label {
         label::CNODE_COPY => {
             args.need(5, 1)?;
-            (delete::derive(src, mask_rights(cap, CapRights(args.word(4))))?, false)
+            (derive(src, mask_rights(cap, CapRights(args.word(4))))?, false)
         }
         label::CNODE_MINT => {
             args.need(6, 1)?;
             let masked = mask_rights(cap, CapRights(args.word(4)));
-            (delete::derive(src, with_data(masked, args.word(5), false))?, false)
+            (derive(src, with_data(masked, args.word(5), false))?, false)
         }
         label::CNODE_MOVE => (cap, true),
         _ => {
@@ -101,58 +107,15 @@ fn rotate(args: &Args, dest: Ptr<Slot>) -> Invoked {
     Ok(Outcome::Done)
 }
 
-fn cancel_badged(dest: Ptr<Slot>) -> Invoked {
+fn cancel_badged(n: &Node, dest: Ptr<Slot>) -> Invoked {
     let all = CapRights::READ_WRITE.union(CapRights::GRANT).union(CapRights::GRANT_REPLY);
     match dest.cap() {
         Cap::Endpoint { ep, badge, rights } if rights.contains(all) => {
             if badge.0 != 0 {
-                ipc::cancel_badged(ep, badge.0)?;
+                waiting::cancel_badged(n, ep, badge.0);
             }
             Ok(Outcome::Done)
         }
         _ => Err(Stop::IllegalOperation),
-    }
-}
-
-/// The capability with at most these rights.
-pub fn mask_rights(cap: Cap, mask: CapRights) -> Cap {
-    match cap {
-        Cap::Endpoint { ep, badge, rights } => {
-            Cap::Endpoint { ep, badge, rights: CapRights(rights.0 & mask.0) }
-        }
-        Cap::Notification { ntfn, badge, rights } => {
-            Cap::Notification { ntfn, badge, rights: CapRights(rights.0 & mask.0) }
-        }
-        Cap::Reply { reply, can_grant } => {
-            Cap::Reply { reply, can_grant: can_grant && mask.contains(CapRights::GRANT) }
-        }
-        Cap::Frame { base, size, device, rights, mapping } => {
-            Cap::Frame { base, size, device, rights: rights.masked(mask), mapping }
-        }
-        other => other,
-    }
-}
-
-/// The capability with a badge or a guard; null where that is not allowed.
-pub fn with_data(cap: Cap, data: u64, preserve: bool) -> Cap {
-    match cap {
-        // A badge is given once, when the capability is minted, and never changes.
-        Cap::Endpoint { ep, badge: Badge(0), rights } if !preserve => {
-            Cap::Endpoint { ep, badge: Badge(data), rights }
-        }
-        Cap::Notification { ntfn, badge: Badge(0), rights } if !preserve => {
-            Cap::Notification { ntfn, badge: Badge(data), rights }
-        }
-        Cap::Endpoint { .. } | Cap::Notification { .. } => Cap::Null,
-        Cap::CNode { base, radix, .. } => {
-            let data = CNodeCapData(data);
-            let guard_size = data.guard_size() as u32;
-            if guard_size + radix > 64 {
-                return Cap::Null;
-            }
-            let mask = if guard_size == 0 { 0 } else { u64::MAX >> (64 - guard_size) };
-            Cap::CNode { base, radix, guard: data.guard() & mask, guard_size }
-        }
-        other => other,
     }
 }

@@ -1,8 +1,8 @@
 //! Message registers and IPC buffers: the only user memory that the kernel reads or writes, through the buffer frame's
 //! physical page.
-use axiom_objects::Ptr;
-use axiom_objects::object::{TCB_BUFFER, Tcb};
-use axiom_objects::registers::{CAP, INFO, MR0};
+use crate::arch::registers::{CAP, INFO, MR0};
+use crate::object::{TCB_BUFFER, Tcb};
+use crate::ptr::Ptr;
 use core::cell::Cell;
 use sel4_sys::MessageInfo;
 use sel4_sys::message::{FAST_REGISTERS, MAX_LENGTH};

@@ -62,3 +62,13 @@ pub const USER_CONTEXT_ORDER: [usize; sel4_sys::regs::USER_CONTEXT_WORDS] = [
     PC, SP, SPSR, 0, 1, 2, 3, 4, 5, 6, 7, 8, 16, 17, 18, 29, 30, 9, 10, 11, 12, 13, 14, 15, 19, 20, 21, 22,
     23, 24, 25, 26, 27, 28, TPIDR, TPIDRRO,
 ];
+
+/// Registers that an unknown-syscall fault message carries.
+pub const SYSCALL_FAULT_ORDER: [usize; 12] = [0, 1, 2, 3, 4, 5, 6, 7, FAULT_PC, SP, 30, SPSR];
+/// Registers that a user-exception fault message carries.
+pub const EXCEPTION_FAULT_ORDER: [usize; 3] = [FAULT_PC, SP, SPSR];
+
+/// A register's value as a user may set it.
+pub fn sanitise(register: usize, value: u64) -> u64 {
+    if register == SPSR { value & USER_SPSR_MASK | USER_SPSR } else { value }
+}

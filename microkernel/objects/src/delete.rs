@@ -7,19 +7,20 @@
 //! becomes a zombie too and *takes the place* of the outer one, which waits in the inner object's last slot (what was there moves
 //! to the slot that the inner one left: pointer reversal). When the inner one is empty, the outer one comes back. Every step moves a
 //! constant number of capabilities and leaves a state from which the same invocation, made again, goes on.
-use crate::arch;
-use crate::invoke::Preempted;
-use crate::ipc;
-use crate::node::node;
-use crate::notify;
+use crate::cap::{Cap, ParentSlot};
+use crate::fpu;
+use crate::machine::Machine;
+use crate::object::{Slot, TCB_SLOTS, Tcb, ThreadState};
+use crate::preempt::{Preempted, preemption_point};
+use crate::ptr::{PhysAddr, Ptr};
 use crate::sched;
-use axiom_objects::cap::ParentSlot;
-use axiom_objects::object::{TCB_SLOTS, Tcb, ThreadState};
-use axiom_objects::{Cap, PhysAddr, Ptr, Slot, slot};
-use sel4_sys::Error;
+use crate::slot;
+use crate::space;
+use crate::thread;
+use crate::waiting;
 
 /// Empties a slot. What the capability designated is taken apart if it was the last one.
-pub fn delete(target: Ptr<Slot>) -> Result<(), Preempted> {
+pub fn delete<M: Machine>(m: M, target: Ptr<Slot>) -> Result<(), Preempted> {
     let mut at = target;
     loop {
         if at.is_empty() {
@@ -31,20 +32,20 @@ pub fn delete(target: Ptr<Slot>) -> Result<(), Preempted> {
         }
         match at.cap() {
             Cap::Zombie { .. } => {
-                if let Some(other) = reduce(at) {
+                if let Some(other) = reduce(m, at) {
                     at = other;
                 }
             }
-            cap => delete_plain(at, cap),
+            cap => delete_plain(m, at, cap),
         }
-        preemption_point()?;
+        preemption_point(m)?;
     }
 }
 
 /// Deletes a capability that is no zombie: it goes, or becomes a zombie.
-fn delete_plain(at: Ptr<Slot>, cap: Cap) {
+fn delete_plain<M: Machine>(m: M, at: Ptr<Slot>, cap: Cap) {
     let is_final = slot::is_final(at);
-    finalise(&cap, is_final);
+    finalise(m, &cap, is_final);
     match cap.slots_inside().filter(|_| is_final) {
         Some((base, count)) => {
             let bits = if matches!(cap, Cap::Tcb { .. }) { TCB_ZOMBIE_BITS } else { count.ilog2() + 5 };
@@ -55,8 +56,8 @@ fn delete_plain(at: Ptr<Slot>, cap: Cap) {
             if let Cap::IrqHandler { irq } = cap
                 && is_final
             {
-                arch::irq::mask(irq);
-                node().irq_active(irq).set(false);
+                m.mask(irq);
+                m.shared().irq_active(irq).set(false);
             }
         }
     }
@@ -80,7 +81,7 @@ fn parent_index(bits: u32, parent: ParentSlot) -> u64 {
 }
 
 /// One step of emptying a zombie. Another slot is returned when that one has to be deleted first.
-fn reduce(at: Ptr<Slot>) -> Option<Ptr<Slot>> {
+fn reduce<M: Machine>(m: M, at: Ptr<Slot>) -> Option<Ptr<Slot>> {
     let Cap::Zombie { base, bits, left, parent } = at.cap() else { return None };
     if left == 0 {
         let outer = parent.map(|p| slot_at(base, parent_index(bits, p)));
@@ -106,7 +107,7 @@ fn reduce(at: Ptr<Slot>) -> Option<Ptr<Slot>> {
             None
         }
         cap => {
-            delete_plain(victim, cap);
+            delete_plain(m, victim, cap);
             None
         }
     }
@@ -128,114 +129,87 @@ fn descend(at: Ptr<Slot>, victim: Ptr<Slot>) {
 }
 
 /// Deletes all capabilities that were derived from this one.
-pub fn revoke(target: Ptr<Slot>) -> Result<(), Preempted> {
+pub fn revoke<M: Machine>(m: M, target: Ptr<Slot>) -> Result<(), Preempted> {
     while let Some(child) = slot::first_child(target) {
-        delete(child)?;
-        preemption_point()?;
-    }
-    Ok(())
-}
-
-/// Now and then asks whether something more urgent waits; the invocation is then made again.
-pub fn preemption_point() -> Result<(), Preempted> {
-    if node().work_done() {
-        sched::update_timestamp();
-        if arch::irq::is_pending() || !sched::check_budget() {
-            return Err(Preempted);
-        }
+        delete(m, child)?;
+        preemption_point(m)?;
     }
     Ok(())
 }
 
 /// Takes an object out of everything that refers to it.
-fn finalise(cap: &Cap, is_final: bool) {
+fn finalise<M: Machine>(m: M, cap: &Cap, is_final: bool) {
+    let n = m.node();
     match *cap {
         // Mappings belong to the capability, not to the object.
-        Cap::Frame { base, size, mapping: Some(mapping), .. } => {
-            arch::vspace::unmap_frame(base, size, mapping)
-        }
+        Cap::Frame { base, size, mapping: Some(mapping), .. } => space::unmap_frame(m, base, size, mapping),
         _ if !is_final => {}
-        Cap::Endpoint { ep, .. } => ipc::cancel_all(ep),
+        Cap::Endpoint { ep, .. } => waiting::cancel_endpoint(n, ep),
         Cap::Notification { ntfn, .. } => {
             if let Some(sc) = ntfn.sc.get() {
                 sched::unbind_ntfn(sc);
             }
-            notify::unbind(ntfn);
-            notify::cancel_all(ntfn);
+            waiting::unbind(ntfn);
+            waiting::cancel_notification(n, ntfn);
         }
         Cap::Reply { reply, .. } => {
             if let Some(tcb) = reply.tcb.get() {
                 match tcb.state.get() {
-                    ThreadState::BlockedOnReply => ipc::remove(reply, tcb),
-                    _ => ipc::cancel(tcb),
+                    ThreadState::BlockedOnReply => waiting::answer(n, reply, tcb),
+                    _ => waiting::cancel(n, tcb),
                 }
             }
         }
-        Cap::Tcb { tcb } => finalise_tcb(tcb),
+        Cap::Tcb { tcb } => finalise_tcb(m, tcb),
         Cap::SchedContext { sc, .. } => {
             if let Some(yielder) = sc.yield_from.get() {
-                sched::complete_yield(yielder);
+                thread::complete_yield(n, yielder);
             }
-            sched::unbind_tcb(sc);
+            sched::unbind_tcb(n, sc);
             sched::unbind_ntfn(sc);
             if let Some(reply) = sc.reply.take() {
                 reply.sc.set(None);
             }
             sc.refill_max.set(0);
-            if node().current_sc.get() == Some(sc) {
-                node().current_sc.set(None);
+            if n.current_sc.get() == Some(sc) {
+                n.current_sc.set(None);
             }
         }
-        Cap::PageTable { base, mapping: Some(mapping) } => arch::vspace::unmap_table(base, mapping),
-        Cap::VSpace { base, asid: Some(asid) } => arch::vspace::delete_asid(asid, base),
-        Cap::AsidPool { base, first_asid } => arch::vspace::delete_pool(first_asid, base),
+        Cap::PageTable { base, mapping: Some(mapping) } => space::unmap_table(m, base, mapping),
+        Cap::VSpace { base, asid: Some(asid) } => space::delete_asid(m, asid, base),
+        Cap::AsidPool { base, first_asid } => space::delete_pool(m, first_asid, base),
         Cap::IrqHandler { irq } => {
-            if let Some(s) = node().irq_slot(irq) {
-                delete_simple(s);
+            if let Some(s) = m.shared().irq_slot(irq) {
+                delete_simple(m, s);
             }
         }
         Cap::Timer { timer } => {
-            node().timers.remove(timer);
-            delete_simple(timer.slot());
+            n.timers.remove(timer);
+            delete_simple(m, timer.slot());
         }
         _ => {}
     }
 }
 
-fn finalise_tcb(tcb: Ptr<Tcb>) {
+fn finalise_tcb<M: Machine>(m: M, tcb: Ptr<Tcb>) {
+    let n = m.node();
     if let Some(ntfn) = tcb.bound_ntfn.get() {
-        notify::unbind(ntfn);
+        waiting::unbind(ntfn);
     }
     if let Some(sc) = tcb.sc.get() {
         if let Some(yielder) = sc.yield_from.get() {
-            sched::complete_yield(yielder);
+            thread::complete_yield(n, yielder);
         }
-        sched::unbind_tcb(sc);
+        sched::unbind_tcb(n, sc);
     }
-    sched::suspend(tcb);
-    arch::fpu::discard(tcb);
+    thread::suspend(n, tcb);
+    fpu::discard(m, tcb);
 }
 
 /// Empties a slot that holds a notification capability or nothing.
-pub fn delete_simple(at: Ptr<Slot>) {
+pub fn delete_simple<M: Machine>(m: M, at: Ptr<Slot>) {
     if !at.is_empty() {
-        finalise(&at.cap(), slot::is_final(at));
+        finalise(m, &at.cap(), slot::is_final(at));
         slot::remove(at);
     }
-}
-
-/// The capability that a copy of `cap` in `from` would be; some kinds cannot be copied, or not now.
-pub fn derive(from: Ptr<Slot>, cap: Cap) -> Result<Cap, Error> {
-    Ok(match cap {
-        Cap::Untyped { .. } if slot::first_child(from).is_some() => return Err(Error::RevokeFirst),
-        Cap::Zombie { .. } | Cap::IrqControl => Cap::Null,
-        Cap::Frame { base, size, device, rights, .. } => {
-            Cap::Frame { base, size, device, rights, mapping: None }
-        }
-        // Copies of an unmapped table or address space would be mappable twice.
-        Cap::PageTable { mapping: None, .. } | Cap::VSpace { asid: None, .. } => {
-            return Err(Error::IllegalOperation);
-        }
-        other => other,
-    })
 }
