@@ -38,9 +38,15 @@ pub fn deliver<M: Machine>(m: M, budget: Budget) -> bool {
         Budget::Left => true,
         Budget::Spent { timeout: None } => false,
         Budget::Spent { timeout: Some(tcb) } => {
-            ipc::send_timeout(m, tcb);
-            sched::reschedule(m.node());
+            time_out(m, tcb);
             false
         }
     }
+}
+
+#[cold]
+#[inline(never)]
+fn time_out<M: Machine>(m: M, tcb: Ptr<Tcb>) {
+    ipc::send_timeout(m, tcb);
+    sched::reschedule(m.node());
 }

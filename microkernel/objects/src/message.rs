@@ -54,16 +54,19 @@ pub fn set_mr(tcb: Ptr<Tcb>, buffer: Option<Buffer>, index: usize, value: u64) -
 }
 
 /// Capability pointer `index` of an outgoing message.
+#[inline]
 pub fn extra_cap(buffer: Buffer, index: usize) -> u64 {
     buffer[CAPS + index].get()
 }
 
 /// Stores the badge of an unwrapped capability.
+#[inline]
 pub fn set_badge(buffer: Buffer, index: usize, badge: u64) {
     buffer[CAPS + index].set(badge);
 }
 
 /// Where received capabilities go: CNode, index, depth.
+#[inline]
 pub fn receive_slot(buffer: Buffer) -> (u64, u64, u64) {
     (buffer[RECEIVE].get(), buffer[RECEIVE + 1].get(), buffer[RECEIVE + 2].get())
 }
@@ -96,6 +99,7 @@ pub fn copy(
 }
 
 /// Writes a message from the kernel to a thread: label, badge 0, words.
+#[inline]
 pub fn set_reply(tcb: Ptr<Tcb>, label: u64, words: &[u64]) {
     let buffer = if words.len() > FAST_REGISTERS { buffer(tcb, true) } else { None };
     let mut sent = 0;

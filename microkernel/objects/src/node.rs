@@ -89,12 +89,14 @@ impl Zeroing {
     }
 
     /// What was half zeroed does not count.
+    #[inline]
     pub fn forget(&self) {
         self.start.set(0);
         self.end.set(0);
     }
 
     /// Where the zeroing of `start..end` goes on: at its start, unless it is the one that was preempted.
+    #[inline]
     pub fn resume(&self, start: u64, end: u64) -> u64 {
         let resumes = self.start.get() == start && self.end.get() == end;
         self.start.set(start);
@@ -103,6 +105,7 @@ impl Zeroing {
     }
 
     /// It got to here.
+    #[inline]
     pub fn reached(&self, at: u64) {
         self.done.set(at);
     }
@@ -118,6 +121,7 @@ pub struct Shared {
 }
 
 impl Default for Shared {
+    #[inline]
     fn default() -> Self {
         Self::new()
     }
@@ -134,6 +138,7 @@ impl Shared {
     }
 
     /// The slot with the notification of an interrupt.
+    #[inline]
     pub fn irq_slot(&self, irq: u32) -> Option<Ptr<Slot>> {
         let slot = self.irq_slots.get(irq as usize)?;
         // SAFETY: the slot is part of the structure that `self` refers to, which lives as long as any capability: it is the
@@ -142,6 +147,7 @@ impl Shared {
     }
 
     /// Whether a handler was issued for the interrupt.
+    #[inline]
     pub fn irq_active(&self, irq: u32) -> &Cell<bool> {
         &self.irq_active[irq as usize]
     }
@@ -178,6 +184,7 @@ impl Node {
     }
 
     /// Prepares the idle thread, and the constants in ticks, once the counter's frequency (Hz) and its interrupt are known.
+    #[inline]
     pub fn init(&self, frequency: u64, timer_irq: u32) {
         self.idle.state.set(ThreadState::Idle);
         self.frequency.set(frequency);
@@ -193,6 +200,7 @@ impl Node {
     }
 
     /// Reads and clears the time that a context used, microseconds.
+    #[inline]
     pub fn take_consumed(&self, sc: Ptr<SchedContext>) -> u64 {
         time::ticks_to_us(sc.consumed.replace(0), self.frequency.get())
     }
@@ -210,11 +218,13 @@ impl Node {
     }
 
     /// The idle thread.
+    #[inline]
     pub fn idle(&self) -> Ptr<Tcb> {
         self.idle
     }
 
     /// Puts a thread into its ready queue, at its head or tail.
+    #[inline]
     pub fn enqueue(&self, tcb: Ptr<Tcb>, at_head: bool) {
         if tcb.in_ready_queue.replace(true) {
             return;
@@ -230,6 +240,7 @@ impl Node {
     }
 
     /// Takes a thread out of its ready queue, if it is in it.
+    #[inline]
     pub fn dequeue(&self, tcb: Ptr<Tcb>) {
         if !tcb.in_ready_queue.replace(false) {
             return;
@@ -261,11 +272,13 @@ impl Node {
     }
 
     /// The first ready thread of the highest priority.
+    #[inline]
     pub fn first_ready(&self) -> Option<Ptr<Tcb>> {
         self.ready[self.highest_ready()? as usize].get().head
     }
 
     /// Every hundredth unit of long work asks whether something more urgent waits.
+    #[inline]
     pub fn work_done(&self) -> bool {
         let work = self.work.get() + 1;
         self.work.set(if work >= 100 { 0 } else { work });

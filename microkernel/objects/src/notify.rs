@@ -36,6 +36,7 @@ pub fn signal<M: Machine>(m: M, ntfn: Ptr<Notification>, badge: u64) {
     }
 }
 
+#[inline]
 fn wake(n: &Node, ntfn: Ptr<Notification>, tcb: Ptr<Tcb>, badge: u64) {
     set_state(n, tcb, ThreadState::Running);
     tcb.regs.set(CAP, badge);
@@ -47,6 +48,7 @@ fn wake(n: &Node, ntfn: Ptr<Notification>, tcb: Ptr<Tcb>, badge: u64) {
 }
 
 /// Waits for a signal, or takes the stored one.
+#[inline]
 pub fn wait(n: &Node, tcb: Ptr<Tcb>, ntfn: Ptr<Notification>, blocking: bool) {
     if take(n, ntfn, tcb) {
         return;
@@ -62,6 +64,7 @@ pub fn wait(n: &Node, tcb: Ptr<Tcb>, ntfn: Ptr<Notification>, blocking: bool) {
 }
 
 /// Takes the stored signal, if there is one.
+#[inline]
 pub fn take(n: &Node, ntfn: Ptr<Notification>, tcb: Ptr<Tcb>) -> bool {
     if ntfn.state.get() != NotificationState::Active {
         return false;
@@ -73,6 +76,7 @@ pub fn take(n: &Node, ntfn: Ptr<Notification>, tcb: Ptr<Tcb>) -> bool {
     true
 }
 
+#[inline]
 fn maybe_lend_sc(n: &Node, ntfn: Ptr<Notification>, tcb: Ptr<Tcb>) {
     if tcb.sc.get().is_some() {
         return;
@@ -87,6 +91,7 @@ fn maybe_lend_sc(n: &Node, ntfn: Ptr<Notification>, tcb: Ptr<Tcb>) {
 }
 
 /// The thread waits again: a lent scheduling context goes back.
+#[inline]
 pub fn maybe_return_sc(n: &Node, ntfn: Ptr<Notification>, tcb: Ptr<Tcb>) {
     if let Some(sc) = ntfn.sc.get().filter(|sc| tcb.sc.get() == Some(*sc)) {
         tcb.sc.set(None);

@@ -173,6 +173,7 @@ fn dispatch<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
 }
 
 #[cold]
+#[inline(never)]
 fn refuse(tcb: Ptr<Tcb>, mode: Mode, stop: Stop) {
     if !mode.call {
         return;

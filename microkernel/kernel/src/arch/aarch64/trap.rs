@@ -199,7 +199,8 @@ extern "C" fn axiom_reply_recv() -> ! {
 #[unsafe(no_mangle)]
 extern "C" fn axiom_system_call(number: i64) -> ! {
     let done = match number {
-        syscall::SEND | syscall::NB_WAIT => fast::system_call(Core, number),
+        syscall::SEND => fast::send(Core, node().current()),
+        syscall::NB_WAIT => fast::poll(node().current()),
         _ => false,
     };
     if done {
