@@ -1,6 +1,6 @@
 //! The root task's ELF file: checked, and its loadable segments listed. It comes from outside, so every offset is
 //! suspect.
-use super::Fatal;
+use super::found::Fatal;
 
 /// A loadable segment.
 #[derive(Clone, Copy, Debug)]

@@ -1,7 +1,7 @@
 //! The root task: its objects, its address space from the ELF file, its BootInfo, and the memory handed to it.
 use super::elf::{Elf, Segment};
+use super::found::{Fatal, Machine, image_sizes, ring_phys};
 use super::memory::Memory;
-use super::{Fatal, Machine};
 use crate::arch;
 use crate::machine::Core;
 use crate::node::{node, shared};
@@ -103,7 +103,8 @@ pub fn create(machine: &Machine<'_>, memory: &mut Memory) -> Result<(), Fatal> {
     let cnode = memory.allocate(CNODE_BITS + o::SLOT_BITS as u32)?;
     let root = memory.allocate(o::VSPACE_BITS as u32)?;
     let pool = memory.allocate(o::ASID_POOL_BITS as u32)?;
-    super::init_spaces(machine.image.0, pool);
+    node().empty_space.set(arch::paging::empty_root(machine.image.0).0);
+    shared().asid_pools[0].set(pool.0);
     space::assign(shared(), ASID, root);
     let mut b = Builder { memory, cnode, root, next: init::COUNT };
 
@@ -242,12 +243,12 @@ fn load_page(b: &mut Builder<'_>, elf: &Elf<'_>, file_phys: u64, page: u64) -> R
 fn provide_trace(b: &mut Builder<'_>, machine: &Machine<'_>) -> Result<AxiomInfo, Fatal> {
     let trace_cap = b.provide(Cap::Trace)?;
     let trace_frames = b.next;
-    let ring = super::ring_phys(machine.image.0);
+    let ring = ring_phys(machine.image.0);
     for i in 0..trace::PAGES as u64 {
         let frame = PhysAddr(ring + i * 4096);
         b.provide(Builder::frame_cap(frame, None, VmRights { read: true, write: false }))?;
     }
-    let [kernel_text, kernel_rodata, kernel_data, kernel_bss] = super::image_sizes();
+    let [kernel_text, kernel_rodata, kernel_data, kernel_bss] = image_sizes();
     let (midr, mpidr) = arch::cpu::identity();
     let (gicd_typer, gicd_iidr) = arch::irq::identity();
     Ok(AxiomInfo {
