@@ -41,6 +41,8 @@ pub mod cspace;
 pub mod delete;
 pub mod derive;
 pub mod entry;
+#[cfg(not(target_os = "none"))]
+pub mod fake;
 pub mod fast;
 pub mod fault;
 pub mod fault_message;
