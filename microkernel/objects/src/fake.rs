@@ -32,6 +32,7 @@ use crate::object::{
 use crate::ptr::{PhysAddr, Ptr};
 use crate::sched;
 use crate::slot;
+use crate::thread;
 use crate::time::Ticks;
 use crate::timer::Timer;
 use core::cell::{Cell, RefCell};
@@ -328,6 +329,7 @@ impl FakeWorld {
         if n.current_sc.get() != tcb.sc.get() {
             sched::switch_context(self);
         }
+        thread::activate(&n);
         true
     }
 
@@ -347,7 +349,7 @@ impl FakeWorld {
     }
 
     /// What a trap leaves behind: the instruction to repeat is the one that trapped, the next is 4 further.
-    fn trap(&self, tcb: Ptr<Tcb>) {
+    pub fn trap(&self, tcb: Ptr<Tcb>) {
         assert!(self.node.current() == tcb, "only the running thread traps: run it first");
         let pc = tcb.regs.get(PC);
         tcb.regs.set(FAULT_PC, pc);

@@ -44,6 +44,8 @@ pub mod entry;
 #[cfg(not(target_os = "none"))]
 pub mod fake;
 pub mod fast;
+#[cfg(test)]
+mod fast_tests;
 pub mod fault;
 pub mod fault_message;
 pub mod fpu;

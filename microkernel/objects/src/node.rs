@@ -259,6 +259,11 @@ impl Node {
         }
     }
 
+    /// The ready threads of a priority.
+    pub fn ready(&self, priority: u8) -> Ends {
+        self.ready[priority as usize].get()
+    }
+
     /// The highest priority that has a ready thread.
     #[inline(always)]
     pub fn highest_ready(&self) -> Option<u8> {
