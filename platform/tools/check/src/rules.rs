@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 pub enum Layer {
     /// The kernel's interface: `sel4-sys`.
     Abi,
-    /// The kernel's objects, host-testable.
+    /// The kernel's rules, host-testable.
     Objects,
     /// The kernel.
     Kernel,
