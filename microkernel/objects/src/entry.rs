@@ -167,8 +167,9 @@ pub fn fpu_trap<M: Machine>(m: M, refused: Fault) {
     }
 }
 
-/// Chooses the thread to return to. Every way out of the kernel passes here, but for two that change neither queues nor budgets'
-/// owners without having looked: the short ways ([`crate::fast`]), and the FPU's trap.
+/// Chooses the thread to return to: every way out of the kernel passes here. But for two, which do not put a thread in or out of a
+/// queue of ready threads without a look at its budget: the short ways ([`crate::fast`]), which do what this would, and the FPU's
+/// trap, which goes back to where it came from.
 #[inline(always)]
 pub fn leave<M: Machine>(m: M) {
     sched::schedule(m);
