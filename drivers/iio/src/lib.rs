@@ -102,6 +102,13 @@ pub fn slowest_rate<E>(rates: &[u32], hz: u32) -> Result<usize, Fault<E>> {
     })
 }
 
+/// Puts values where the caller wants them; there may be fewer places.
+pub fn fill(raw: &mut [i32], values: &[i32]) {
+    for (to, value) in raw.iter_mut().zip(values) {
+        *to = *value;
+    }
+}
+
 /// How a chip shall keep samples.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Store {

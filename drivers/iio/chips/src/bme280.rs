@@ -1,8 +1,7 @@
 //! BME280: temperature, pressure, humidity (Bosch Sensortec data sheet BST-BME280-DS002, compensation formulas of section 4.2.3 and
 //! appendix 8). The values that the chip gives need its calibration; what is called raw here is compensated, as Linux does it.
 
-use crate::fill;
-use axiom_iio::{Channel, DelayNs, Fault, Sensor};
+use axiom_iio::{Channel, DelayNs, Fault, Sensor, fill};
 use embedded_hal::i2c::I2c;
 
 const ID: u8 = 0xd0;

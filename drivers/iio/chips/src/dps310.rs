@@ -1,7 +1,6 @@
 //! DPS310: pressure and temperature (Infineon data sheet, revision 1.2). What is called raw here is compensated, as Linux does it.
 
-use crate::fill;
-use axiom_iio::{Channel, DelayNs, Fault, Sensor, slowest_rate};
+use axiom_iio::{Channel, DelayNs, Fault, Sensor, fill, slowest_rate};
 use embedded_hal::i2c::I2c;
 
 const DATA: u8 = 0x00;

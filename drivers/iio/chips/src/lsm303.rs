@@ -1,7 +1,6 @@
 //! LSM303DLHC: a magnetometer and an accelerometer in one case, each a chip of its own on the bus (ST data sheet DocID018771).
 
-use crate::fill;
-use axiom_iio::{Channel, DelayNs, Fault, Sensor, slowest_rate};
+use axiom_iio::{Channel, DelayNs, Fault, Sensor, fill, slowest_rate};
 use embedded_hal::i2c::I2c;
 
 mod magn {
