@@ -319,6 +319,7 @@ fn registers_are_counted_in_the_parents_cells() {
     assert_eq!(count(2, 1, Some(&bytes[..23])).0, None);
     assert_eq!(count(2, 1, Some(&[])), (Some(0), None));
     assert_eq!((count(2, 1, None).0, count(0, 0, Some(&bytes)).0), (Some(0), None));
+    assert_eq!(count(0, 0, Some(&[])).0, None);
     // The default is two and one.
     let blob = Builder::default().begin("").begin("dev").prop("reg", &bytes).end().end().blob();
     assert_eq!(ask(&blob, "/dev", |n| n.reg_count()), Some(2));
@@ -376,6 +377,8 @@ fn lists_of_a_bridge_that_are_cut_off_are_not_read() {
     };
     let whole = bridge(&[1, 2, 3, 4, 5, 6], &[0, 0, 0, 1, 7, 0, 229, 4], &[7, 0, 128, 1, 64]);
     assert_eq!(of(&whole), (Some((4, 0x5_0000_0006)), None, Some((261, false)), Some((160, true, 64))));
+    let two = bridge(&[1, 2, 3, 4, 5, 6, 1, 2, 3, 7, 8, 9], &[], &[]);
+    assert_eq!(ask(&two, "/pcie", |n| [n.window(1), n.window(2)]), [Some((7, 0x8_0000_0009)), None]);
     let cut = bridge(&[1, 2, 3, 4, 5], &[0, 0, 0, 1, 7, 0, 229], &[7, 0, 128, 1]);
     assert_eq!(of(&cut), (None, None, None, None));
     let longer = bridge(&[1, 2, 3], &[0, 0, 0, 1, 7, 0, 229, 4, 0], &[7, 0, 128]);

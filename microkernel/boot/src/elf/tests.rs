@@ -331,9 +331,8 @@ proptest! {
             let page = pages.get(&(at & !4095)).expect("each byte's page is there");
             prop_assert_eq!(page[(at & 4095) as usize], *byte, "at {:#x}", at);
         }
-        let mut order = elf.pages();
         let mut last = None;
-        while let Some(page) = order.next() {
+        for page in elf.pages() {
             prop_assert!(last < Some(page));
             last = Some(page);
             let on = |flag: u32| headers.iter().any(|h| h.flags & flag != 0 && h.vaddr < page + 4096 && page < h.vaddr + h.mem_size);
@@ -402,7 +401,9 @@ fn promises(bytes: &[u8], elf: &Elf<'_>) -> Result<(), TestCaseError> {
         }
     }
     let entry = elf.entry();
-    prop_assert!(entry % 4 == 0 && segments.iter().any(|s| s.execute && (s.vaddr..s.end()).contains(&entry)));
+    prop_assert!(
+        entry.is_multiple_of(4) && segments.iter().any(|s| s.execute && (s.vaddr..s.end()).contains(&entry))
+    );
     let (first, last) = elf.bounds();
     // As many pages as one pays attention to: the kernel stops at the size of its CNode.
     for page in elf.pages().take(9000) {
