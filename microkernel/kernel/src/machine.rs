@@ -2,7 +2,7 @@
 use crate::arch::{cpu, fpu, irq, timer, translation};
 use crate::debug;
 use crate::node;
-use crate::print::println;
+use crate::print::{self, println};
 use axiom_objects::arch::context::FpuState;
 use axiom_objects::cap::Mapping;
 use axiom_objects::machine::{CacheOp, Machine};
@@ -102,7 +102,18 @@ impl Machine for Core {
         fpu::load(state);
     }
     fn print(&self, line: fmt::Arguments<'_>) {
-        println!("{line}");
+        if print::may_report() {
+            println!("{line}");
+        }
+    }
+    fn put(&self, byte: u8) -> bool {
+        print::put_user(byte)
+    }
+    fn allow_debug_calls(&self, on: bool) {
+        debug::allow(on);
+    }
+    fn power_off(&self) {
+        debug::power_off()
     }
     fn debug_call(&self, tcb: Ptr<Tcb>, number: i64) -> bool {
         debug::call(tcb, number)

@@ -76,6 +76,9 @@ pub enum Hardware {
     SaveFpu,
     LoadFpu,
     Printed(String),
+    Put(u8),
+    DebugCalls(bool),
+    PowerOff,
 }
 
 /// The words of the memory block. Allocated zeroed, given back when the world goes.
@@ -581,6 +584,16 @@ impl Machine for &FakeWorld {
     }
     fn print(&self, line: fmt::Arguments<'_>) {
         self.log(Hardware::Printed(line.to_string()));
+    }
+    fn put(&self, byte: u8) -> bool {
+        self.log(Hardware::Put(byte));
+        true
+    }
+    fn allow_debug_calls(&self, on: bool) {
+        self.log(Hardware::DebugCalls(on));
+    }
+    fn power_off(&self) {
+        self.log(Hardware::PowerOff);
     }
     fn debug_call(&self, _: Ptr<Tcb>, _: i64) -> bool {
         false

@@ -95,8 +95,14 @@ pub trait Machine: Copy {
 
     // ---- whoever watches ----
 
-    /// A line for the console.
+    /// A line for the console, about something that threads can cause as often as they like.
     fn print(&self, line: fmt::Arguments<'_>);
+    /// A thread's byte for the console; false if it has no room now.
+    fn put(&self, byte: u8) -> bool;
+    /// Whether debugging calls are there from now on.
+    fn allow_debug_calls(&self, on: bool);
+    /// Turns the machine off.
+    fn power_off(&self);
     /// Serves a debugging call of the running thread; false if `number` is none, or not allowed.
     fn debug_call(&self, tcb: Ptr<Tcb>, number: i64) -> bool;
 }

@@ -6,7 +6,7 @@ use crate::arch::{self, paging};
 use crate::drivers::gic::Gic;
 use crate::machine::Core;
 use crate::node::node;
-use crate::print::println;
+use crate::print::{self, println};
 use axiom_boot::{Refusal, chosen, gic};
 use axiom_fdt::{Fdt, Node};
 use axiom_objects::machine::record;
@@ -33,6 +33,7 @@ pub fn start(entry: Entry) {
         println!("axiom: boot stopped: {reason}");
         arch::cpu::power_off();
     }
+    print::buffer();
     record(Core, class::BOOT, event::BOOT_ROOT_START, 0, 0);
 }
 

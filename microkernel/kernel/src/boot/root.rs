@@ -214,6 +214,7 @@ fn load(b: &mut Builder<'_>, elf: &Elf<'_>, file_phys: u64) -> Result<(), Fatal>
 
 fn provide_trace(b: &mut Builder<'_>, machine: &Machine<'_>) -> Result<AxiomInfo, Fatal> {
     let trace_cap = b.provide(Cap::Trace)?;
+    let debug_cap = b.provide(Cap::Debug)?;
     let trace_frames = b.next;
     let ring = ring_phys(machine.image.0);
     for i in 0..trace::PAGES as u64 {
@@ -242,6 +243,7 @@ fn provide_trace(b: &mut Builder<'_>, machine: &Machine<'_>) -> Result<AxiomInfo
         mpidr,
         gicd_typer: gicd_typer.into(),
         gicd_iidr: gicd_iidr.into(),
+        debug_cap,
     })
 }
 
@@ -316,6 +318,7 @@ fn provide_extra(
         axiom.mpidr,
         axiom.gicd_typer,
         axiom.gicd_iidr,
+        axiom.debug_cap,
     ];
     words.iter().for_each(|w| write(&w.to_le_bytes()));
     Ok(SlotRegion { start, end: b.next })

@@ -15,6 +15,7 @@ use sel4_sys::{CapRights, Error, MessageInfo};
 
 pub mod args;
 mod cnode;
+mod debug;
 mod irq;
 mod sched;
 mod tcb;
@@ -159,6 +160,7 @@ fn dispatch<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
         Cap::IrqHandler { irq } => irq::invoke_handler(m, args, irq),
         Cap::Timer { timer } => timer::invoke_timer(m, args, timer),
         Cap::Trace => timer::invoke_trace(m, args),
+        Cap::Debug => debug::invoke(m, args),
         Cap::Frame { .. }
         | Cap::PageTable { .. }
         | Cap::VSpace { .. }
