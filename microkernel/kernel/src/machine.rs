@@ -60,6 +60,9 @@ impl Machine for Core {
     fn zero(&self, start: PhysAddr, bytes: u64) {
         cpu::zero(start, bytes);
     }
+    fn zero_for_user(&self, start: PhysAddr, bytes: u64) {
+        cpu::zero_for_user(start, bytes);
+    }
     fn cache(&self, op: CacheOp, start: PhysAddr, bytes: u64) {
         cpu::cache(op, start.kernel(), bytes as usize);
     }

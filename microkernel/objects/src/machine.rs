@@ -64,6 +64,9 @@ pub trait Machine: Copy {
 
     /// Zeroes RAM that belongs to nobody.
     fn zero(&self, start: PhysAddr, bytes: u64);
+    /// The same for RAM that user space is going to map: whoever looks past the caches (a device, a mapping without them) sees
+    /// the zeroes too, and never what the former owner left there.
+    fn zero_for_user(&self, start: PhysAddr, bytes: u64);
     /// Maintains the caches for a range of RAM.
     fn cache(&self, op: CacheOp, start: PhysAddr, bytes: u64);
 

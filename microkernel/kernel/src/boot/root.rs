@@ -78,7 +78,7 @@ impl Builder<'_> {
             self.root,
             vaddr,
             frame,
-            UserAttributes { read: true, write, execute, cacheable: true },
+            UserAttributes { read: true, write, execute, cacheable: true, device: false },
         );
     }
 }

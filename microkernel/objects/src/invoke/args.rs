@@ -85,6 +85,11 @@ impl Args {
         message::mr(self.tcb, self.buffer, index)
     }
 
+    /// Changes argument word `index`, for an invocation that goes on later where it stopped.
+    pub fn set_word(&self, index: usize, value: u64) {
+        message::set_mr(self.tcb, self.buffer, index, value);
+    }
+
     /// Words in the message.
     pub fn words(&self) -> usize {
         self.length

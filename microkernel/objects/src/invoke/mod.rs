@@ -17,6 +17,8 @@ pub mod args;
 mod cnode;
 mod debug;
 mod irq;
+#[cfg(test)]
+mod memory_tests;
 mod sched;
 mod tcb;
 mod timer;

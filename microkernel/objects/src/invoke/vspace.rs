@@ -4,6 +4,7 @@ use crate::arch::paging::{self, Entry, UserAttributes};
 use crate::cap::{Cap, Mapping};
 use crate::machine::{CacheOp, Machine};
 use crate::object::LookupFailure;
+use crate::preempt::preemption_point;
 use crate::ptr::PhysAddr;
 use crate::slot;
 use crate::space;
@@ -59,13 +60,39 @@ fn invoke_frame<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
             if start >= bytes || end > bytes {
                 return Err(Stop::InvalidArgument(0));
             }
-            if !device {
-                m.cache(cache_op(args.label), PhysAddr(base.0 + start), end - start);
-            }
-            Ok(Outcome::Done)
+            maintain(m, args, PhysAddr(base.0 + start), device)
         }
         _ => Err(Stop::IllegalOperation),
     }
+}
+
+/// Bytes between two looks for something more urgent.
+const PIECE: u64 = 32 << 10;
+
+/// Maintains the caches for the range that message registers 0 and 1 span, whose first byte is at `at`. A device's frame
+/// has no cache lines, and is not in the kernel's window: nothing is to be done.
+///
+/// If something more urgent waits half way, register 0 says how far it got: made again, the invocation goes on there.
+fn maintain<M: Machine>(m: M, args: &Args, at: PhysAddr, device: bool) -> Invoked {
+    if device {
+        return Ok(Outcome::Done);
+    }
+    let op = cache_op(args.label);
+    let (start, end) = (args.word(0), args.word(1));
+    let mut done = 0;
+    while start + done < end {
+        let bytes = PIECE.min(end - start - done);
+        m.cache(op, PhysAddr(at.0 + done), bytes);
+        done += bytes;
+        if start + done < end {
+            m.node().add_work(bytes);
+            if let Err(preempted) = preemption_point(m) {
+                args.set_word(0, start + done);
+                return Err(preempted.into());
+            }
+        }
+    }
+    Ok(Outcome::Done)
 }
 
 fn cache_op(label: u64) -> CacheOp {
@@ -111,6 +138,7 @@ fn map_frame<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
             write: allowed.write,
             execute: attributes & vm_attributes::EXECUTE_NEVER == 0 && !device,
             cacheable: attributes & vm_attributes::CACHEABLE != 0 && !device,
+            device,
         },
     );
     let mapping = Mapping { asid, vaddr };
@@ -182,13 +210,14 @@ fn invoke_vspace<M: Machine>(m: M, args: &Args, base: PhysAddr, asid: Option<u16
         Some(_) => {}
     }
     let (entry, level) = space::walk(base, start, 3);
-    let Entry::Leaf(frame) = paging::decode(entry.get(), level) else { return Ok(Outcome::Done) };
+    let descriptor = entry.get();
+    let Entry::Leaf(frame) = paging::decode(descriptor, level) else { return Ok(Outcome::Done) };
     let size = 1u64 << paging::shift(level);
     if start & !(size - 1) != (end - 1) & !(size - 1) {
         return Err(Stop::Range { min: start, max: (start & !(size - 1)) + size });
     }
-    m.cache(cache_op(args.label), PhysAddr(frame.0 + (start & (size - 1))), end - start);
-    Ok(Outcome::Done)
+    let device = descriptor & paging::OUTSIDE_WINDOW != 0;
+    maintain(m, args, PhysAddr(frame.0 + (start & (size - 1))), device)
 }
 
 fn make_pool<M: Machine>(m: M, args: &Args) -> Invoked {
