@@ -2,7 +2,7 @@
 use crate::arch::{cpu, fpu, irq, timer, translation};
 use crate::debug;
 use crate::node;
-use crate::print::{self, println};
+use crate::print;
 use axiom_objects::arch::context::FpuState;
 use axiom_objects::cap::Mapping;
 use axiom_objects::machine::{CacheOp, Machine};
@@ -106,7 +106,7 @@ impl Machine for Core {
     }
     fn print(&self, line: fmt::Arguments<'_>) {
         if print::may_report() {
-            println!("{line}");
+            print::line(line);
         }
     }
     fn put(&self, byte: u8) -> bool {

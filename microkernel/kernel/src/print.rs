@@ -12,7 +12,7 @@ use core::fmt::{self, Write};
 
 /// Prints a line on the debug UART.
 macro_rules! println {
-    ($($arg:tt)*) => { $crate::print::write(format_args!("{}\n", format_args!($($arg)*))) };
+    ($($arg:tt)*) => { $crate::print::line(format_args!($($arg)*)) };
 }
 pub(crate) use println;
 
@@ -126,12 +126,13 @@ struct Uart;
 
 impl Write for Uart {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        let waits = STATE.waits.get();
         for byte in text.bytes() {
             if byte == b'\n' {
                 STATE.out.put(b'\r');
             }
             STATE.out.put(byte);
-            if STATE.waits.get() {
+            if waits {
                 flush();
             }
         }
@@ -139,9 +140,9 @@ impl Write for Uart {
     }
 }
 
-/// Writes formatted text.
-pub fn write(args: fmt::Arguments<'_>) {
+/// Writes a line. Use the macro.
+pub fn line(args: fmt::Arguments<'_>) {
     // The buffer takes or counts every byte; a formatting error comes from a Display implementation, and ours return none.
-    let _ = Uart.write_fmt(args);
+    let _ = Uart.write_fmt(args).and_then(|()| Uart.write_str("\n"));
     drain();
 }

@@ -41,6 +41,7 @@ impl<const N: usize> Output<N> {
         self.count.get() == 0 && self.lost.get() == 0
     }
 
+    #[inline]
     fn push(&self, byte: u8) -> bool {
         let count = self.count.get();
         if count == N {
@@ -68,7 +69,15 @@ impl<const N: usize> Output<N> {
     }
 
     /// Puts a byte behind the others, or counts it as lost.
+    #[inline]
     pub fn put(&self, byte: u8) {
+        if self.lost.get() > 0 || !self.push(byte) {
+            self.put_behind_loss(byte);
+        }
+    }
+
+    #[cold]
+    fn put_behind_loss(&self, byte: u8) {
         self.tell_loss();
         if self.lost.get() > 0 || !self.push(byte) {
             self.lost.set(self.lost.get() + 1);
