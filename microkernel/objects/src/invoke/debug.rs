@@ -8,6 +8,8 @@ use crate::machine::Machine;
 use sel4_sys::ext;
 
 /// Invokes the Debug capability.
+#[cold]
+#[inline(never)]
 pub fn invoke<M: Machine>(m: M, args: &Args) -> Invoked {
     match args.label {
         ext::DEBUG_WRITE => {

@@ -73,6 +73,7 @@ const PIECE: u64 = 32 << 10;
 /// has no cache lines, and is not in the kernel's window: nothing is to be done.
 ///
 /// If something more urgent waits half way, register 0 says how far it got: made again, the invocation goes on there.
+#[inline(never)]
 fn maintain<M: Machine>(m: M, args: &Args, at: PhysAddr, device: bool) -> Invoked {
     if device {
         return Ok(Outcome::Done);

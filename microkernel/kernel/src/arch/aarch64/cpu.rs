@@ -112,7 +112,7 @@ pub fn zero(start: PhysAddr, size: u64) {
 pub fn zero_for_user(start: PhysAddr, size: u64) {
     const STEP: u64 = 256;
     let lines_of_64 = read!("dczid_el0") & 0x1f == 4 && data_line() == 64;
-    if !lines_of_64 || (start.0 | size) % STEP != 0 {
+    if !lines_of_64 || !(start.0 | size).is_multiple_of(STEP) {
         zero(start, size);
         return cache(CacheOp::CleanInvalidate, start.kernel(), size as usize);
     }
