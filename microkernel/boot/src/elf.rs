@@ -320,7 +320,7 @@ impl<'a> Elf<'a> {
             }
             // The first segment that is not yet passed; there is one, because `last` is a segment's end.
             let start = self.segments().filter(|s| s.end() > next).map(|s| s.vaddr & !(PAGE - 1)).min()?;
-            if start > next && start - next > FILLED_GAP {
+            if start.saturating_sub(next) > FILLED_GAP {
                 next = start;
             }
             let page = next;

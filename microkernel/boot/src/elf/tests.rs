@@ -122,6 +122,23 @@ fn an_ordinary_file_is_loaded() {
     assert_eq!(elf.parts(0x40_4000).count(), 0);
 }
 
+#[test]
+fn each_whole_page_of_a_segment_has_its_place_in_the_file() {
+    let text = Ph { file_size: 0x3000, mem_size: 0x3000, ..TEXT };
+    let data = Ph { offset: 0x4000, vaddr: 0x40_3000, file_size: 0x1000, ..DATA };
+    let far = Ph { vaddr: 0x80_0000, file_size: 0, ..DATA };
+    let bytes = file(0x40_0000, &[text, data, far], 0x5000);
+    let elf = Elf::new(&bytes, TOP).unwrap();
+    assert_eq!(
+        [0, 1, 2, 3].map(|i| elf.page(0x40_0000 + i * 0x1000, 0).in_place),
+        [Some(0x1000), Some(0x2000), Some(0x3000), None]
+    );
+    // The segment's bytes end where its second page begins, and its memory with a page: nothing belongs behind either.
+    assert_eq!([0x40_3000, 0x40_4000].map(|page| elf.parts(page).count()), [1, 0]);
+    let pages: Vec<u64> = elf.pages().collect();
+    assert_eq!(pages[3..], [0x40_3000, 0x40_4000, 0x80_0000, 0x80_1000]);
+}
+
 /// Issue 9: linkers leave any offset in a segment that only reserves memory.
 #[test]
 fn a_segment_without_bytes_may_have_any_offset() {
