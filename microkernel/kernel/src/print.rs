@@ -30,39 +30,24 @@ struct State {
     reports: Limit,
     /// Lines wait for the UART.
     waits: Cell<bool>,
-    /// When the UART was first found full since it last took a byte.
-    full_since: Cell<Option<Ticks>>,
 }
 // SAFETY: one core runs in the kernel at a time, and interrupts do not come there.
 unsafe impl Sync for State {}
-static STATE: State = State {
-    out: Output::new(),
-    reports: Limit::new(REPORTS),
-    waits: Cell::new(true),
-    full_since: Cell::new(None),
-};
+static STATE: State = State { out: Output::new(), reports: Limit::new(REPORTS), waits: Cell::new(true) };
 
-/// Gives a byte to the UART, without waiting.
-fn offer(byte: u8) -> bool {
-    let taken = console::offer(byte);
-    if taken {
-        STATE.full_since.set(None);
-    } else if STATE.full_since.get().is_none() {
-        STATE.full_since.set(Some(timer::now()));
-    }
-    taken
+/// How long anybody waits for a UART that takes nothing, ticks.
+fn patience() -> Ticks {
+    timer::frequency() * PATIENCE_US / 1_000_000
 }
 
-/// Whether the UART has taken nothing for so long that nobody waits for it any more.
 fn is_stuck() -> bool {
-    let patience = timer::frequency() * PATIENCE_US / 1_000_000;
-    STATE.full_since.get().is_some_and(|since| timer::now().wrapping_sub(since) > patience)
+    STATE.out.is_stuck(timer::now(), patience())
 }
 
 /// Writes all that waits.
 fn flush() {
     while !STATE.out.is_empty() && !is_stuck() {
-        STATE.out.drain(PIECE, offer);
+        drain_piece();
     }
 }
 
@@ -87,7 +72,7 @@ pub fn drain() {
 
 #[cold]
 fn drain_piece() {
-    STATE.out.drain(PIECE, offer);
+    STATE.out.drain(PIECE, timer::now(), console::offer);
 }
 
 /// Gives the UART what waits while there is nothing else to do: until all is written, an interrupt waits, or it is stuck.
@@ -100,15 +85,7 @@ pub fn drain_idle() {
 /// Writes a byte of a thread's behind what the kernel wrote; false if the UART has no room yet: the thread asks again. For
 /// a UART that is stuck the byte counts as lost.
 pub fn put_user(byte: u8) -> bool {
-    drain();
-    if STATE.out.is_empty() && offer(byte) {
-        return true;
-    }
-    let stuck = is_stuck();
-    if stuck {
-        STATE.out.lose(1);
-    }
-    stuck
+    STATE.out.put_through(byte, PIECE, timer::now(), patience(), console::offer)
 }
 
 /// Whether a report that a thread can cause at will is printed. What was left out before is said first.

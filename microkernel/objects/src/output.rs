@@ -9,12 +9,14 @@ use core::fmt::{self, Write};
 /// Room that the line about a loss takes at most.
 const NOTICE: usize = 64;
 
-/// Text that waits.
+/// Text that waits for a UART, which is a function here: it takes a byte, or has no room.
 pub struct Output<const N: usize> {
     bytes: [Cell<u8>; N],
     first: Cell<usize>,
     count: Cell<usize>,
     lost: Cell<u64>,
+    /// When the UART was first found full since it last took a byte.
+    full_since: Cell<Option<Ticks>>,
 }
 
 impl<const N: usize> Default for Output<N> {
@@ -32,6 +34,7 @@ impl<const N: usize> Output<N> {
             first: Cell::new(0),
             count: Cell::new(0),
             lost: Cell::new(0),
+            full_since: Cell::new(None),
         }
     }
 
@@ -84,18 +87,50 @@ impl<const N: usize> Output<N> {
         }
     }
 
-    /// Counts bytes that were lost elsewhere.
-    pub fn lose(&self, bytes: u64) {
-        self.lost.set(self.lost.get() + bytes);
+    /// Whether the UART took the byte, which is remembered.
+    fn offered(&self, taken: bool, now: Ticks) -> bool {
+        if taken {
+            self.full_since.set(None);
+        } else if self.full_since.get().is_none() {
+            self.full_since.set(Some(now));
+        }
+        taken
     }
 
-    /// Gives up to `most` bytes to `take`, until it takes none.
-    pub fn drain(&self, most: usize, mut take: impl FnMut(u8) -> bool) {
+    /// Whether the UART has had no room for longer than `patience`: nobody waits for it any more.
+    pub fn is_stuck(&self, now: Ticks, patience: Ticks) -> bool {
+        self.full_since.get().is_some_and(|since| now.wrapping_sub(since) > patience)
+    }
+
+    /// Gives a thread's byte to the UART, behind what waits, of which it gets up to `most` bytes first. False if there is no room
+    /// yet: the thread asks again. For a UART that is stuck the byte counts as lost.
+    pub fn put_through(
+        &self,
+        byte: u8,
+        most: usize,
+        now: Ticks,
+        patience: Ticks,
+        mut uart: impl FnMut(u8) -> bool,
+    ) -> bool {
+        self.drain(most, now, &mut uart);
+        if self.is_empty() && self.offered(uart(byte), now) {
+            return true;
+        }
+        let stuck = self.is_stuck(now, patience);
+        if stuck {
+            self.lost.set(self.lost.get() + 1);
+        }
+        stuck
+    }
+
+    /// Gives up to `most` bytes to the UART, until it takes none.
+    pub fn drain(&self, most: usize, now: Ticks, mut uart: impl FnMut(u8) -> bool) {
         for _ in 0..most {
-            if self.count.get() == 0 {
+            // A line about a loss is made when there is room for it, so that one line tells of all of it: its first byte asks.
+            if self.count.get() == 0 && self.lost.get() > 0 && self.offered(uart(b'\r'), now) {
                 self.tell_loss();
             }
-            if self.count.get() == 0 || !take(self.bytes[self.first.get()].get()) {
+            if self.count.get() == 0 || !self.offered(uart(self.bytes[self.first.get()].get()), now) {
                 return;
             }
             self.first.set((self.first.get() + 1) % N);
@@ -143,7 +178,7 @@ mod tests {
 
     fn all<const N: usize>(out: &Output<N>) -> String {
         let mut text = Vec::new();
-        out.drain(usize::MAX, |byte| {
+        out.drain(usize::MAX, 0, |byte| {
             text.push(byte);
             true
         });
@@ -156,7 +191,7 @@ mod tests {
         assert!(out.is_empty());
         (0..210).for_each(|i| out.put(b'a' + (i % 26) as u8));
         let mut taken = 0;
-        out.drain(100, |_| {
+        out.drain(100, 0, |_| {
             taken += 1;
             true
         });
@@ -166,18 +201,18 @@ mod tests {
         assert!(text.ends_with("\r\naxiom: 10 bytes of output lost here\r\nX"), "{text}");
         assert!(out.is_empty());
         // Said even if nothing more is written.
-        out.lose(u64::MAX);
+        out.lost.set(u64::MAX);
         assert!(!out.is_empty());
-        assert_eq!(all(&out), "\r\naxiom: 18446744073709551615 bytes of output lost here\r\n");
+        assert_eq!(all(&out), "\r\r\naxiom: 18446744073709551615 bytes of output lost here\r\n");
     }
 
     #[test]
     fn a_uart_that_takes_nothing_keeps_what_waits() {
         let out = Output::<200>::new();
         b"line".iter().for_each(|b| out.put(*b));
-        out.drain(10, |_| false);
+        out.drain(10, 0, |_| false);
         let mut first = Vec::new();
-        out.drain(10, |byte| {
+        out.drain(10, 0, |byte| {
             let room = first.len() < 2;
             if room {
                 first.push(byte);
@@ -185,6 +220,57 @@ mod tests {
             room
         });
         assert_eq!((&first[..], all(&out).as_str()), (&b"li"[..], "ne"));
+    }
+
+    /// A UART with room for one byte in every ten ticks, from a time on.
+    struct Slow {
+        works_from: Ticks,
+        next: Ticks,
+        sent: Vec<u8>,
+    }
+    impl Slow {
+        fn take(&mut self, byte: u8, now: Ticks) -> bool {
+            let room = now >= self.works_from && now >= self.next;
+            if room {
+                self.sent.push(byte);
+                self.next = now + 10;
+            }
+            room
+        }
+    }
+
+    #[test]
+    fn a_threads_bytes_come_behind_what_the_kernel_wrote_before_them() {
+        let out = Output::<200>::new();
+        let mut uart = Slow { works_from: 0, next: 0, sent: Vec::new() };
+        let (mut now, mut asked) = (0, 0);
+        for byte in b"abcdef" {
+            if *byte == b'd' {
+                b"KERNEL".iter().for_each(|b| out.put(*b));
+            }
+            while !out.put_through(*byte, 32, now, 1000, |b| uart.take(b, now)) {
+                asked += 1;
+                now += 1;
+            }
+        }
+        assert_eq!((uart.sent.as_slice(), asked), (&b"abcKERNELdef"[..], 11 * 10));
+        assert!(out.is_empty());
+    }
+
+    #[test]
+    fn a_uart_that_is_stuck_holds_nobody_up_and_is_used_again_when_it_works() {
+        let out = Output::<200>::new();
+        let mut uart = Slow { works_from: 5000, next: 0, sent: Vec::new() };
+        let mut put = |byte: u8, now: Ticks| out.put_through(byte, 32, now, 1000, |b| uart.take(b, now));
+        // It waits for its patience once, and not again for the next bytes.
+        assert_eq!([0, 500, 1000, 1001, 1002].map(|now| put(b'x', now)), [false, false, false, true, true]);
+        assert!(out.is_stuck(1002, 1000) && !out.is_stuck(1000, 1000));
+        let mut now = 5000;
+        while !put(b'y', now) {
+            now += 1;
+        }
+        assert_eq!(String::from_utf8_lossy(&uart.sent), "\r\r\naxiom: 2 bytes of output lost here\r\ny");
+        assert!(!out.is_stuck(1 << 60, 1000) && out.is_empty());
     }
 
     #[test]
@@ -208,7 +294,7 @@ mod tests {
                     put += 1;
                 }
                 let mut left = read;
-                out.drain(200, |byte| {
+                out.drain(200, 0, |byte| {
                     let room = left > 0;
                     if room { text.push(byte); left -= 1; }
                     room
@@ -218,7 +304,7 @@ mod tests {
             let text = String::from_utf8(text).unwrap();
             let (mut seen, mut rest) = (0u64, &text[..]);
             while !rest.is_empty() {
-                if let Some(told) = rest.strip_prefix("\r\naxiom: ") {
+                if let Some(told) = rest.trim_start_matches('\r').strip_prefix("\naxiom: ") {
                     let (number, behind) = told.split_once(" bytes of output lost here\r\n").unwrap();
                     seen += number.parse::<u64>().unwrap();
                     rest = behind;
