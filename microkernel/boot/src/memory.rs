@@ -5,7 +5,8 @@ use crate::ranges::{Ranges, TooManyPieces};
 use crate::refusal::{Name, Refusal};
 use axiom_fdt::{Fdt, Node, Walk};
 
-/// Calls `visit` for every node until one refuses.
+/// Calls `visit` for every node until one refuses. A tree that cannot be read to its end is refused: nobody knows what it would
+/// have reserved there.
 fn each(fdt: &Fdt<'_>, mut visit: impl FnMut(&Node<'_>) -> Result<(), Refusal>) -> Result<(), Refusal> {
     let mut result = Ok(());
     let walked = fdt.walk(|node| {
@@ -13,11 +14,6 @@ fn each(fdt: &Fdt<'_>, mut visit: impl FnMut(&Node<'_>) -> Result<(), Refusal>) 
         if result.is_ok() { Walk::On } else { Walk::Stop }
     });
     result.and(walked.map_err(Refusal::from))
-}
-
-/// Refuses a tree that cannot be read to its end: nobody knows what it would have reserved there.
-pub fn whole(fdt: &Fdt<'_>) -> Result<(), Refusal> {
-    each(fdt, |_| Ok(()))
 }
 
 /// Calls `visit` for every entry of a node's `reg`: address, size.

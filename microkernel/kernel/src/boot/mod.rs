@@ -42,7 +42,6 @@ fn boot(entry: Entry) -> Result<(), Fatal> {
     let fdt = device_tree(dtb)?;
     find_console(&fdt, image);
     find_firmware(&fdt);
-    axiom_boot::memory::whole(&fdt)?;
     record(Core, class::BOOT, event::BOOT_DTB, 0, 0);
     let sizes = image_sizes();
     let image = (image, image + sizes.iter().sum::<u64>());

@@ -98,7 +98,6 @@ pub fn tree(data: &[u8]) {
     if let Ok(mut ram) = memory::ram(&tree) {
         let _ = memory::reserved(&tree, |start, end, _| ram.remove(start, end)).map_err(said);
     }
-    let _ = memory::whole(&tree);
 }
 
 /// A manifest: composed or refused.
