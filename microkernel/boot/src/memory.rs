@@ -37,7 +37,7 @@ pub fn ram(fdt: &Fdt<'_>) -> Result<Ranges, Refusal> {
             return Ok(());
         }
         registers(node, |start, size| {
-            let end = start.checked_add(size).ok_or_else(|| Refusal::Wraps(Name::of(node)))?;
+            let end = start.checked_add(size).ok_or_else(|| Refusal::Registers(Name::of(node)))?;
             Ok(ram.add(start, end)?)
         })
     })?;

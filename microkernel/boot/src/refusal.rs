@@ -66,8 +66,6 @@ pub enum Refusal {
     TooManyPieces,
     /// A node's `reg` is no list of addresses that reach the processor.
     Registers(Name),
-    /// A memory node describes memory behind the last address.
-    Wraps(Name),
     /// A bound of the initial RAM disk is missing: the one that is, and the other.
     NoBound(&'static str, &'static str),
     /// A bound of the initial RAM disk is text.
@@ -126,9 +124,6 @@ impl Display for Refusal {
                 f,
                 "{node}: its reg is not a whole number of addresses and sizes, or a bus above it has no ranges property"
             ),
-            Refusal::Wraps(node) => {
-                write!(f, "{node}: its reg describes memory that ends behind the last address of 64 bits")
-            }
             Refusal::NoBound(missing, there) => write!(
                 f,
                 "the initial RAM disk has no {missing}: /chosen has {there} alone; whoever writes one writes both"

@@ -43,7 +43,7 @@ fn ram_that_cannot_be_read_is_refused() {
     let wide = Builder::default().begin("").cells("#address-cells", &[2]).cells("#size-cells", &[2]);
     assert_eq!(
         refused(memory(wide, "memory@2", &[u32::MAX, 0, 1, 0]).end()),
-        Refusal::Wraps(Name::text("/memory@2"))
+        Refusal::Registers(Name::text("/memory@2"))
     );
     let many: Vec<u32> = (0..40).flat_map(|i| [i * 0x2000, 0x1000]).collect();
     assert_eq!(refused(memory(root(), "memory@3", &many).end()), Refusal::TooManyPieces);

@@ -49,7 +49,7 @@ pub enum Outcome {
     Words([u64; 4], usize),
     /// Success; the message registers are written already.
     Written(usize),
-    /// The thread does not return now, or its answer is made later.
+    /// Success; the answer's words are made later, unless that is cut short.
     Later,
 }
 

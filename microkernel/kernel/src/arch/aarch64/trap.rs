@@ -238,14 +238,13 @@ mod class {
     pub const FPU: u64 = 0x07;
     pub const INSTRUCTION_ABORT: u64 = 0x20;
     pub const DATA_ABORT: u64 = 0x24;
-    pub const PC_ALIGNMENT: u64 = 0x22;
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn axiom_exception(esr: u64, far: u64) -> ! {
     match esr >> 26 & 0x3f {
         class::FPU => entry::fpu_trap(Core, Fault::UserException { number: esr, code: 0 }),
-        class::INSTRUCTION_ABORT | class::PC_ALIGNMENT => {
+        class::INSTRUCTION_ABORT => {
             let addr = node().current().regs.get(FAULT_PC);
             entry::user_fault(Core, Fault::Vm { addr, fsr: esr, instruction: true });
         }

@@ -5,8 +5,8 @@ use core::cell::Cell;
 
 /// Entries of a table.
 pub const ENTRIES: usize = 512;
-/// First address that user space cannot map.
-pub const USER_TOP: u64 = 0x0000_ffff_ffff_f000;
+/// Last address of user space (libsel4's `seL4_UserTop`): half of what the lower tables could translate.
+pub const USER_TOP: u64 = 0x0000_7fff_ffff_ffff;
 /// A descriptor that is valid.
 pub const VALID: u64 = 1;
 /// A descriptor of a table, or of a page at the last level.
@@ -98,6 +98,11 @@ pub fn user_entry(frame: PhysAddr, level: u32, a: UserAttributes) -> u64 {
         entry |= OUTSIDE_WINDOW;
     }
     entry | if a.cacheable { NORMAL | INNER } else { DEVICE }
+}
+
+/// Whether user space may write through a descriptor of a leaf.
+pub const fn user_writes(descriptor: u64) -> bool {
+    descriptor & (USER | READ_ONLY) == USER
 }
 
 /// Bits of a virtual address below those that a level's index takes.
