@@ -11,6 +11,9 @@ impl From<TooManyPieces> for Fatal {
     }
 }
 
+/// Objects that hold slots lie below: half-deleted ones are linked by addresses of so many bits.
+const SLOTS_END: u64 = 1 << axiom_objects::zombie::ADDRESS_BITS;
+
 /// The machine's RAM.
 pub struct Memory {
     ram: Ranges,
@@ -46,7 +49,14 @@ impl Memory {
                 "no memory: the device tree has no node with device_type \"memory\" and a reg property",
             ));
         }
-        Ok(Memory { ram, mapped: ram, free: ram, allocated: 0 })
+        let mut free = ram;
+        if let Some((_, end)) = ram.as_slice().last().filter(|(_, end)| *end > SLOTS_END) {
+            println!(
+                "axiom: RAM from {SLOTS_END:#x} to {end:#x} is not used: capabilities cannot name slots there"
+            );
+            free.remove(SLOTS_END, *end)?;
+        }
+        Ok(Memory { ram, mapped: ram, free, allocated: 0 })
     }
 
     /// All RAM.
