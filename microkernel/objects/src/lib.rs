@@ -12,7 +12,7 @@
 //! |---|---|
 //! | `ptr`, `time`, `output`, `heap`, `arch/*/{registers,context}` | addresses, ticks, text on its way to a UART, an architecture's thread context |
 //! | `object` | layouts of all objects, slots, queues' ends |
-//! | `timer`, `queue`, `refill`, `cap`, `arch/*/paging` | one kind of object each |
+//! | `timer`, `queue`, `refill`, `zombie`, `cap`, `arch/*/paging` | one kind of object each |
 //! | `account` | timers by the context that pays for them |
 //! | `slot`, `cspace`, `message`, `trace` | derivation tree, lookup, message registers, trace ring |
 //! | `derive`, `node` | what a copy of a capability is; all state of a core |
@@ -24,7 +24,8 @@
 //! | `ipc` | send, receive, call, reply |
 //! | `fault`, `interrupt` | faults and interrupts become messages and signals |
 //! | `expiry` | timers that are due |
-//! | `preempt`, `delete` | long work that asks whether to stop; taking objects apart |
+//! | `finalise` | taking an object out of all that refers to it |
+//! | `preempt`, `delete` | long work that asks whether to stop; deleting and revoking |
 //! | `invoke/args`, `invoke/*`, `invoke` | invocations: arguments, one file per kind of object, the dispatch |
 //! | `fast`, `entry` | the short ways; system calls, faults, interrupts, each ending in [`entry::leave`] |
 //!
@@ -54,6 +55,7 @@ pub mod fast;
 mod fast_tests;
 pub mod fault;
 pub mod fault_message;
+pub mod finalise;
 pub mod fpu;
 pub mod heap;
 pub mod interrupt;
@@ -80,6 +82,7 @@ pub mod timer;
 pub mod trace;
 pub mod transfer;
 pub mod waiting;
+pub mod zombie;
 
 pub use cap::Cap;
 pub use object::{SchedContext, Slot, Tcb};

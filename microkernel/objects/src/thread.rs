@@ -36,6 +36,7 @@ pub fn set_priority(n: &Node, tcb: Ptr<Tcb>, priority: u8) {
         ThreadState::BlockedOnReceive | ThreadState::BlockedOnSend => {
             if let Some(ep) = tcb.blocked_ep.get() {
                 let state = ep.state();
+                n.walk.forget();
                 let queue = ep.queue().remove::<Ep>(tcb);
                 tcb.priority.set(priority);
                 ep.set_queue(queue.insert_by_priority(tcb), state);
