@@ -4,7 +4,7 @@
 //! into it. Then the kernel's one stack is taken, a Rust function decides, and the register file that it returns is
 //! loaded. Exceptions in the kernel itself are bugs: they end in a report with registers and a backtrace.
 use super::cpu;
-use super::stack::{PANIC_STACK, PANIC_STACK_SIZE, STACK, STACK_SIZE};
+use super::stack::{GUARD_SIZE, PANIC_STACK, PANIC_STACK_SIZE, STACK, STACK_SIZE};
 use crate::machine::Core;
 use crate::node::node;
 use crate::panic;
@@ -151,9 +151,9 @@ axiom_kernel_fault:
     bl axiom_kernel_exception
     "#,
     stack = sym STACK,
-    stack_size = const STACK_SIZE,
+    stack_size = const GUARD_SIZE + STACK_SIZE,
     panic_stack = sym PANIC_STACK,
-    panic_stack_size = const PANIC_STACK_SIZE,
+    panic_stack_size = const GUARD_SIZE + PANIC_STACK_SIZE,
 );
 
 /// Leaves the kernel: to the current thread, once there is one that is not idle. The stack is given up with all that is on
