@@ -66,9 +66,14 @@ pub fn buffer(w: &State) -> *mut IpcBuffer {
     core::ptr::with_exposed_provenance_mut((BUFFERS + ((w.index() as u64) << 12)) as usize)
 }
 
-/// Makes the call.
+/// Makes the call, and counts it.
 pub fn perform(w: &State, call: &Call) -> Answer {
     w.calls.fetch_add(1, Relaxed);
+    repeat(w, call)
+}
+
+/// Makes the call, which is one of many of the same: only its number is counted.
+pub fn repeat(w: &State, call: &Call) -> Answer {
     if let Some(count) = ARENA.numbers.get(call.number.unsigned_abs() as usize) {
         count.fetch_add(1, Relaxed);
     }

@@ -63,6 +63,8 @@ pub mod private {
     pub const NOTIFICATION: u64 = 10;
     /// A timer bound to it.
     pub const TIMER: u64 = 11;
+    /// Another worker's TCB.
+    pub const PREY: u64 = 12;
     /// The first slot for the worker's own use.
     pub const FREE: u64 = 16;
 }

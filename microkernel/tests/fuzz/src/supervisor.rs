@@ -314,6 +314,7 @@ impl<'a> Supervisor<'a> {
             (private::REPLY, reply),
             (private::NOTIFICATION, ntfn),
             (private::TIMER, timer),
+            (private::PREY, if i == 0 { tcb } else { self.workers[i - 1].tcb }),
         ];
         for (slot, cap) in caps {
             self.copy_to(own, slot, cap);
@@ -448,6 +449,8 @@ fn role(i: usize) -> u64 {
         0 => worker::PREDATOR,
         1 | 6 => worker::REVOKER,
         2 | 7 => worker::TALKER,
+        3 => worker::BURSTER,
+        4 => worker::STOPPER,
         _ => worker::ANYTHING,
     }
 }

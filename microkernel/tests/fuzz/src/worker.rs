@@ -2,7 +2,7 @@
 //!
 //! A worker starts at [`entry`] with its state's number, whatever happened to it before: the state's random numbers go on.
 use crate::arena::{ARENA, STATES, State};
-use crate::calls::{self, Call, invoke, perform};
+use crate::calls::{self, Call, invoke, perform, repeat};
 use crate::objects::{self, PLAYGROUND, copy_into, delete, make, revoke, write_hostile};
 use crate::slots::{Shared, kind, pointer, private, top};
 use core::sync::atomic::Ordering::Relaxed;
@@ -29,6 +29,10 @@ pub const PREDATOR: u64 = 1;
 pub const REVOKER: u64 = 2;
 /// Messages: calls, answers, scheduling contexts that travel.
 pub const TALKER: u64 = 3;
+/// Makes calls that ask for no budget.
+pub const BURSTER: u64 = 4;
+/// Stops and resumes others; arms timers.
+pub const STOPPER: u64 = 5;
 
 /// Where a worker starts.
 pub fn entry() -> u64 {
@@ -42,6 +46,9 @@ extern "C" fn start(number: u64) -> ! {
             PREDATOR => predate(w),
             REVOKER if w.once_in(2) => ring(w),
             TALKER if !w.once_in(4) => talk(w),
+            BURSTER if w.once_in(2) => burst(w),
+            STOPPER if w.once_in(2) => stop_and_go(w),
+            STOPPER if w.once_in(8) => storm(w),
             _ => anything(w),
         }
     }
@@ -59,7 +66,8 @@ fn anything(w: &State) {
         74..=86 => talk(w),
         87..=88 => ring(w),
         89 => thread_ring(w),
-        90..=91 => burst(w),
+        90 => burst(w),
+        91 => stop_and_go(w),
         92 => storm(w),
         93 => fault(w),
         94 => hand_on(w),
@@ -174,39 +182,56 @@ fn fault(w: &State) {
     }
 }
 
-/// Calls that ask for no budget, one after the other; somebody else stops and resumes the caller meanwhile.
+/// Calls that ask for no budget, one after the other, now and then for a whole budget of a worker.
 fn burst(w: &State) {
     if leaves_out(BUDGET) {
         return;
     }
     let mut call = Call::invocation(w.hostile(), 0, &[], &[]);
     call.number = w.one_of(&[syscall::SET_TLS_BASE as u64, syscall::DEBUG_CAP_IDENTIFY as u64]) as i64;
-    for _ in 0..w.below(200) {
-        perform(w, &call);
+    let most = w.one_of(&[20, 200, 200, 10_000]);
+    for _ in 0..w.below(most) {
+        repeat(w, &call);
     }
-    let thread = Shared::find(w, kind::TCB).pointer();
-    for _ in 0..w.below(8) {
+}
+
+/// Stops and resumes a thread, whatever it does.
+fn stop_and_go(w: &State) {
+    let thread = w.one_of(&[Shared::find(w, kind::TCB).pointer(), pointer(top::PRIVATE, private::PREY)]);
+    let mut call = Call::invocation(0, 0, &[], &[]);
+    for _ in 0..w.below(32) {
         invoke(w, &Call::invocation(thread, label::TCB_SUSPEND, &[], &[]));
         invoke(w, &Call::invocation(thread, label::TCB_RESUME, &[], &[]));
-        call.number = syscall::YIELD;
+        call.number = w.one_of(&[syscall::YIELD as u64, syscall::NB_WAIT as u64]) as i64;
         perform(w, &call);
     }
 }
 
-/// Many timers with short periods.
+/// Many timers with short periods, in the worker's private CNode.
 fn storm(w: &State) {
+    const FIRST: u64 = 32;
+    const MOST: u64 = 64;
     if leaves_out(STORM) {
         return;
     }
-    let Some(first) = make(w, Shared::find(w, kind::UNTYPED), kind::TIMER, 0, 1 + w.below(16)) else { return };
-    let now = axiom_root_test::world::counter();
-    for i in 0..16 {
-        let timer = Shared { node: first.node, index: first.index + i };
-        if timer.kind() == kind::TIMER {
-            let ntfn = Shared::find(w, kind::NOTIFICATION).pointer();
-            invoke(w, &Call::invocation(timer.pointer(), ext::TIMER_BIND, &[ntfn], &[]));
-            let words = [now + w.below(2000), shortest_period(w)];
-            invoke(w, &Call::invocation(timer.pointer(), ext::TIMER_ARM, &[], &words));
+    let own = pointer(top::PRIVATE, private::SELF);
+    let count = 1 + w.below(MOST);
+    let words = [ext::TIMER_TYPE, 0, 0, 0, FIRST, count];
+    let from = Shared::find(w, kind::UNTYPED).pointer();
+    if invoke(w, &Call::invocation(from, label::UNTYPED_RETYPE, &[own], &words)) == 0 {
+        let start = axiom_root_test::world::counter() + w.one_of(&[0, 2_000, 200_000]);
+        let ntfn = Shared::find(w, kind::NOTIFICATION).pointer();
+        for i in 0..count {
+            let timer = pointer(top::PRIVATE, FIRST + i);
+            if w.once_in(2) {
+                invoke(w, &Call::invocation(timer, ext::TIMER_BIND, &[ntfn], &[]));
+            }
+            let words = [start + 26 * i, shortest_period(w)];
+            invoke(w, &Call::invocation(timer, ext::TIMER_ARM, &[], &words));
+        }
+    } else if w.once_in(4) {
+        for i in 0..MOST {
+            invoke(w, &Call::invocation(own, label::CNODE_DELETE, &[], &[FIRST + i, crate::arena::RADIX]));
         }
     }
 }
