@@ -50,6 +50,7 @@ pub mod fault;
 pub mod fault_message;
 pub mod fpu;
 pub mod interrupt;
+pub mod invariants;
 pub mod invoke;
 pub mod ipc;
 pub mod machine;

@@ -5,6 +5,25 @@ use crate::supervisor::Supervisor;
 use crate::watchdog;
 use axiom_root_test::say;
 use core::sync::atomic::Ordering::Relaxed;
+use sel4_sys::ext::stretch;
+
+/// What a stretch was for.
+struct Cause(usize);
+
+impl core::fmt::Display for Cause {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self.0 {
+            stretch::INTERRUPT => write!(f, "an interrupt"),
+            stretch::FAULT => write!(f, "a fault"),
+            stretch::MESSAGE => write!(f, "a call with another label"),
+            stretch::OTHER_CALL => write!(f, "another system call"),
+            index => match (1..64).chain(1024..1043).find(|label| stretch::of_label(*label) == index) {
+                Some(label) => write!(f, "label {label}"),
+                None => write!(f, "nothing known"),
+            },
+        }
+    }
+}
 
 /// Prints it: machine-readable lines, each beginning with `fuzz:`.
 pub fn print(s: &Supervisor<'_>, us: u64) {
@@ -33,6 +52,20 @@ pub fn print(s: &Supervisor<'_>, us: u64) {
         watchdog::latest_us(),
         watchdog::longest_us()
     );
+    match s.stretches() {
+        None => say!("fuzz: interrupts off: not measured by this kernel"),
+        Some(stretches) => {
+            let named = &stretches[1..=stretch::FAULT];
+            let (mut longest, mut cause) = (0, 0);
+            for (i, instructions) in named.iter().enumerate().filter(|(_, n)| **n > 0) {
+                say!("fuzz: interrupts off for {instructions} instructions at most in {}", Cause(i + 1));
+                if *instructions > longest {
+                    (longest, cause) = (*instructions, i + 1);
+                }
+            }
+            say!("fuzz: longest stretch with interrupts off: {longest} instructions, in {}", Cause(cause));
+        }
+    }
     say!(
         "fuzz: END ok seed {} calls {} worlds {} in {us} us of the machine's time",
         Options::get().seed,

@@ -31,6 +31,8 @@ const POOLS: [u64; 22] =
 /// Slots of the root CNode for a world: more than it needs.
 const WORLD_SLOTS: u64 = 600;
 const ROOT_BITS: u64 = 13;
+/// Where the trace ring's header is mapped, in the canary's neighbourhood.
+const TRACE: u64 = 0x6101_0000;
 const CANARY: u64 = 0x5555_aaaa_1234_8765;
 
 unsafe extern "C" {
@@ -107,6 +109,7 @@ impl<'a> Supervisor<'a> {
             refused: (0, 0),
         };
         s.map_canary();
+        s.map_trace(info);
         for i in 0..SPACES {
             let vspace = s.t.make(kind::VSPACE, 0).0;
             s.must("assign an ASID", init::ASID_POOL, label::ASID_POOL_ASSIGN, &[vspace], &[]);
@@ -133,6 +136,29 @@ impl<'a> Supervisor<'a> {
             &[fixed::IRQ_CONTROL, RADIX, init::IRQ_CONTROL.0, 64],
         );
         s
+    }
+
+    /// The header of the kernel's trace ring, where a checked kernel notes how long interrupts were off.
+    fn map_trace(&mut self, info: &BootInfo) {
+        if let Some(axiom) = world::extensions(info) {
+            self.must(
+                "map the trace ring",
+                CPtr(axiom.trace_frames),
+                label::PAGE_MAP,
+                &[init::VSPACE.0],
+                &[TRACE, 2, 7],
+            );
+        }
+    }
+
+    /// The longest stretches with interrupts off, instructions, by what they were for; `None` if the kernel does not measure.
+    pub fn stretches(&self) -> Option<[u64; ext::TRACE_STRETCHES]> {
+        // SAFETY: `map_trace` mapped the header there, and the kernel only changes its words.
+        let stretches = unsafe {
+            let header = core::ptr::with_exposed_provenance::<ext::TraceHeader>(TRACE as usize);
+            (&raw const (*header).stretches).read_volatile()
+        };
+        (stretches[ext::stretch::MEASURED] != 0).then_some(stretches)
     }
 
     fn map_canary(&mut self) {

@@ -75,6 +75,9 @@ fn anything(w: &State) {
     }
 }
 
+/// Labels of messages: of no invocation.
+const MESSAGES: u64 = 2000;
+
 /// A period that timers must accept, near the shortest.
 pub fn shortest_period(w: &State) -> u64 {
     let shortest = axiom_root_test::world::frequency() / 50_000 + 1;
@@ -116,7 +119,7 @@ fn talk(w: &State) {
         Shared::find(w, kind::REPLY).pointer(),
         Shared::any(w).pointer(),
     ]);
-    let mut call = Call::invocation(endpoint, w.below(8), &[], &[]);
+    let mut call = Call::invocation(endpoint, MESSAGES + w.below(8), &[], &[]);
     call.length = w.one_of(&[0, 0, 2, 4, 5, 20, 120, w.below(128)]);
     call.extra = if w.once_in(4) { w.below(4) } else { 0 };
     call.caps.iter_mut().for_each(|cap| *cap = Shared::any(w).pointer());
