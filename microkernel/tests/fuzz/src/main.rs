@@ -50,9 +50,7 @@ extern "C" fn root_main(info: &'static BootInfo) -> ! {
     let started = world::counter();
     while arena::calls() < o.calls {
         supervisor.build();
-        say!("fuzz: built {}", world::counter());
         supervisor.run();
-        say!("fuzz: ran {} {}", world::counter(), arena::calls());
         supervisor.take_back();
         if supervisor.worlds.is_multiple_of(16) {
             say!("fuzz: {} worlds, {} calls", supervisor.worlds, arena::calls());

@@ -217,8 +217,7 @@ pub fn tcb(w: &State) {
     ]);
     let guard = w.one_of(&[64 - 4 - RADIX, 0, w.below(64)]);
     let vspace = w.one_of(&[pointer(top::PRIVATE, private::VSPACE), Shared::find(w, kind::VSPACE).pointer()]);
-    let frame =
-        w.one_of(&[pointer(top::PRIVATE, private::BUFFER), Shared::find(w, kind::FRAME).pointer()]);
+    let frame = w.one_of(&[pointer(top::PRIVATE, private::BUFFER), Shared::find(w, kind::FRAME).pointer()]);
     let address = w.one_of(&[0, calls::BUFFERS, PLAYGROUND + (w.below(512) << 10), w.hostile()]);
     match w.below(22) {
         0 => on(w, thread, label::TCB_READ_REGISTERS, &[], &[w.below(2), 1 + w.below(40)]),
@@ -274,13 +273,10 @@ fn configure(w: &State, context: Shared) -> bool {
     let time = |w: &State| w.one_of(&[20, 21, 25, 50, 100, 300, 1000, 5000, w.hostile()]);
     let budget = time(w);
     let period = w.one_of(&[budget, budget, budget.wrapping_mul(3), 10_000, time(w), 3_600_000_000]);
-    let control =
-        w.one_of(&[pointer(top::FIXED, fixed::SCHED_CONTROL), Shared::find(w, kind::SCHED_CONTROL).pointer()]);
+    let control = w
+        .one_of(&[pointer(top::FIXED, fixed::SCHED_CONTROL), Shared::find(w, kind::SCHED_CONTROL).pointer()]);
     let words = [budget, period, w.one_of(&[0, 0, w.below(40), w.hostile()]), w.hostile(), w.below(2)];
-    attempt(
-        w,
-        Call::invocation(control, label::SCHED_CONTROL_CONFIGURE_FLAGS, &[context.pointer()], &words),
-    )
+    attempt(w, Call::invocation(control, label::SCHED_CONTROL_CONFIGURE_FLAGS, &[context.pointer()], &words))
 }
 
 /// Scheduling contexts and SchedControl.
@@ -311,10 +307,8 @@ pub fn interrupt(w: &State) {
     let handler = Shared::find(w, kind::IRQ);
     match w.below(7) {
         0 => {
-            if attempt(
-                w,
-                Call::invocation(control, label::IRQ_ISSUE_HANDLER, &[root], &[line, index, depth]),
-            ) {
+            if attempt(w, Call::invocation(control, label::IRQ_ISSUE_HANDLER, &[root], &[line, index, depth]))
+            {
                 to.note(kind::IRQ);
             }
         }
@@ -343,8 +337,7 @@ pub fn interrupt(w: &State) {
 
 /// Address spaces.
 pub fn space(w: &State) {
-    let vspace =
-        w.one_of(&[pointer(top::PRIVATE, private::VSPACE), Shared::find(w, kind::VSPACE).pointer()]);
+    let vspace = w.one_of(&[pointer(top::PRIVATE, private::VSPACE), Shared::find(w, kind::VSPACE).pointer()]);
     let frame = Shared::find(w, kind::FRAME);
     let page = w.one_of(&[
         PLAYGROUND + (w.below(512) << 12),

@@ -46,7 +46,12 @@ pub fn print(s: &Supervisor<'_>, us: u64) {
         }
     }
     say!("fuzz: {seen} pairs of label and error code");
-    say!("fuzz: the supervisor: {} calls, {} refused, {} workers started again", s.refused.1, s.refused.0, s.kicks);
+    say!(
+        "fuzz: the supervisor: {} calls, {} refused, {} workers started again",
+        s.refused.1,
+        s.refused.0,
+        s.kicks
+    );
     say!(
         "fuzz: watchdog at most {} us late; worlds taken back within {} us",
         watchdog::latest_us(),

@@ -123,9 +123,11 @@ impl<'a> Supervisor<'a> {
         }
         // IRQControl exists once: it lives where workers can invoke it and not delete it.
         s.fixed = s.t.make(kind::CNODE, RADIX).0;
-        for (slot, cap) in
-            [(fixed::ASID_CONTROL, init::ASID_CONTROL.0), (fixed::SCHED_CONTROL, s.sched_control.0), (fixed::DOMAIN, init::DOMAIN.0)]
-        {
+        for (slot, cap) in [
+            (fixed::ASID_CONTROL, init::ASID_CONTROL.0),
+            (fixed::SCHED_CONTROL, s.sched_control.0),
+            (fixed::DOMAIN, init::DOMAIN.0),
+        ] {
             s.copy_to(s.fixed, slot, cap);
         }
         s.must(
@@ -167,7 +169,11 @@ impl<'a> Supervisor<'a> {
         self.must("map the canary", CPtr(self.canary), label::PAGE_MAP, &[init::VSPACE.0], &[AT, 3, 7]);
         for i in 0..512 {
             // SAFETY: the page was just mapped for this.
-            unsafe { core::ptr::with_exposed_provenance_mut::<u64>(AT as usize).add(i).write_volatile(CANARY ^ i as u64) };
+            unsafe {
+                core::ptr::with_exposed_provenance_mut::<u64>(AT as usize)
+                    .add(i)
+                    .write_volatile(CANARY ^ i as u64)
+            };
         }
         self.canary = AT;
     }
@@ -207,7 +213,13 @@ impl<'a> Supervisor<'a> {
         for i in 0..self.image.1 - self.image.0 {
             let at = base + (i << 12);
             let copy = copies + i;
-            self.must("copy a frame", init::CNODE, label::CNODE_COPY, &[init::CNODE.0], &[copy, 64, self.image.0 + i, 64, 15]);
+            self.must(
+                "copy a frame",
+                init::CNODE,
+                label::CNODE_COPY,
+                &[init::CNODE.0],
+                &[copy, 64, self.image.0 + i, 64, 15],
+            );
             let (rights, attributes) = if (from..to).contains(&at) { (3, 7) } else { (2, 3) };
             self.must("map the image", CPtr(copy), label::PAGE_MAP, &[vspace], &[at, rights, attributes]);
         }
@@ -221,16 +233,34 @@ impl<'a> Supervisor<'a> {
     /// An object of the present world.
     fn make(&mut self, kind: u64, bits: u64) -> u64 {
         let slot = self.slot();
-        self.must("make an object", self.memory, label::UNTYPED_RETYPE, &[init::CNODE.0], &[kind, bits, 0, 0, slot, 1]);
+        self.must(
+            "make an object",
+            self.memory,
+            label::UNTYPED_RETYPE,
+            &[init::CNODE.0],
+            &[kind, bits, 0, 0, slot, 1],
+        );
         slot
     }
 
     fn copy_to(&mut self, node: u64, slot: u64, cap: u64) {
-        self.must("copy a capability", CPtr(node), label::CNODE_COPY, &[init::CNODE.0], &[slot, RADIX, cap, 64, 15]);
+        self.must(
+            "copy a capability",
+            CPtr(node),
+            label::CNODE_COPY,
+            &[init::CNODE.0],
+            &[slot, RADIX, cap, 64, 15],
+        );
     }
 
     fn move_to(&mut self, node: u64, slot: u64, cap: u64) {
-        self.must("move a capability", CPtr(node), label::CNODE_MOVE, &[init::CNODE.0], &[slot, RADIX, cap, 64]);
+        self.must(
+            "move a capability",
+            CPtr(node),
+            label::CNODE_MOVE,
+            &[init::CNODE.0],
+            &[slot, RADIX, cap, 64],
+        );
     }
 
     /// Makes a world and starts its workers.
@@ -317,14 +347,34 @@ impl<'a> Supervisor<'a> {
         // The root CNode's guard makes a pointer of all 64 bits.
         let guarded = self.slot();
         let guard = CNodeCapData::new(0, 64 - 4 - RADIX).0;
-        self.must("mint a root", init::CNODE, label::CNODE_MINT, &[init::CNODE.0], &[guarded, 64, root, 64, 15, guard]);
-        for (slot, cap) in [(top::PRIVATE, own), (top::SHARED, fill.shared[0]), (top::SHARED + 1, fill.shared[1])] {
-            self.must("fill a root", CPtr(root), label::CNODE_COPY, &[init::CNODE.0], &[slot, 4, cap, 64, 15]);
+        self.must(
+            "mint a root",
+            init::CNODE,
+            label::CNODE_MINT,
+            &[init::CNODE.0],
+            &[guarded, 64, root, 64, 15, guard],
+        );
+        for (slot, cap) in
+            [(top::PRIVATE, own), (top::SHARED, fill.shared[0]), (top::SHARED + 1, fill.shared[1])]
+        {
+            self.must(
+                "fill a root",
+                CPtr(root),
+                label::CNODE_COPY,
+                &[init::CNODE.0],
+                &[slot, 4, cap, 64, 15],
+            );
         }
         if i.is_multiple_of(2) {
             self.copy_to(own, private::ROOT, guarded);
         } else {
-            self.must("fill a root", CPtr(root), label::CNODE_COPY, &[init::CNODE.0], &[top::FIXED, 4, self.fixed, 64, 15]);
+            self.must(
+                "fill a root",
+                CPtr(root),
+                label::CNODE_COPY,
+                &[init::CNODE.0],
+                &[top::FIXED, 4, self.fixed, 64, 15],
+            );
         }
         let (reply, ntfn, timer) =
             (self.make(kind::REPLY, 0), self.make(kind::NOTIFICATION, 0), self.make(ext::TIMER_TYPE, 0));
@@ -345,7 +395,13 @@ impl<'a> Supervisor<'a> {
         for (slot, cap) in caps {
             self.copy_to(own, slot, cap);
         }
-        for (cap, noted) in [(tcb, k::TCB), (context, k::CONTEXT), (frame, k::FRAME), (vspace, k::VSPACE), (ntfn, k::NOTIFICATION)] {
+        for (cap, noted) in [
+            (tcb, k::TCB),
+            (context, k::CONTEXT),
+            (frame, k::FRAME),
+            (vspace, k::VSPACE),
+            (ntfn, k::NOTIFICATION),
+        ] {
             fill.put(self, cap, noted, false);
         }
         self.workers[i] = Worker { tcb, context, root: guarded, vspace, buffer: frame, seen: 0, still: 0 };
@@ -368,9 +424,19 @@ impl<'a> Supervisor<'a> {
         let priority = if role(i) == worker::PREDATOR { 253 } else { 1 + self.below(252) };
         self.try_call(CPtr(w.context), label::SCHED_CONTEXT_UNBIND, &[], &[]);
         self.try_call(CPtr(w.tcb), label::TCB_SUSPEND, &[], &[]);
-        self.try_call(self.sched_control, label::SCHED_CONTROL_CONFIGURE_FLAGS, &[w.context], &[budget, period, self.rng & 7, i as u64, self.rng >> 3 & 1]);
+        self.try_call(
+            self.sched_control,
+            label::SCHED_CONTROL_CONFIGURE_FLAGS,
+            &[w.context],
+            &[budget, period, self.rng & 7, i as u64, self.rng >> 3 & 1],
+        );
         self.try_call(CPtr(w.tcb), label::TCB_CONFIGURE, &[w.root, w.vspace, w.buffer], &[0, 0, at]);
-        self.try_call(CPtr(w.tcb), label::TCB_SET_SCHED_PARAMS, &[init::TCB.0, w.context, handler], &[253, priority]);
+        self.try_call(
+            CPtr(w.tcb),
+            label::TCB_SET_SCHED_PARAMS,
+            &[init::TCB.0, w.context, handler],
+            &[253, priority],
+        );
         if roll == 0 {
             self.try_call(CPtr(w.tcb), label::TCB_SET_TIMEOUT_ENDPOINT, &[handler], &[]);
         }
@@ -441,7 +507,9 @@ impl<'a> Supervisor<'a> {
         self.refill();
         for i in 0..512 {
             // SAFETY: the canary's page stays mapped.
-            let word = unsafe { core::ptr::with_exposed_provenance::<u64>(self.canary as usize).add(i).read_volatile() };
+            let word = unsafe {
+                core::ptr::with_exposed_provenance::<u64>(self.canary as usize).add(i).read_volatile()
+            };
             if word != CANARY ^ i as u64 {
                 fail(format_args!("memory that nobody has a capability to was written: {word:#x}"));
             }
@@ -452,7 +520,13 @@ impl<'a> Supervisor<'a> {
     fn refill(&mut self) {
         const AT: u64 = 0x6120_0000;
         let slot = self.first;
-        self.must("have all its memory back", self.memory, label::UNTYPED_RETYPE, &[init::CNODE.0], &[kind::LARGE_PAGE, 0, 0, 0, slot, 1]);
+        self.must(
+            "have all its memory back",
+            self.memory,
+            label::UNTYPED_RETYPE,
+            &[init::CNODE.0],
+            &[kind::LARGE_PAGE, 0, 0, 0, slot, 1],
+        );
         if self.below(4) == 0 {
             self.must("map its memory", CPtr(slot), label::PAGE_MAP, &[init::VSPACE.0], &[AT, 3, 7]);
             let at = core::ptr::with_exposed_provenance_mut::<u64>(AT as usize);

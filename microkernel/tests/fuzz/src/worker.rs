@@ -180,7 +180,14 @@ fn fault(w: &State) {
         3 => unsafe { core::arch::asm!("mrs {}, sctlr_el1", out(reg) _, options(nostack)) },
         _ => {
             // SAFETY: floating-point registers that no compiled code here uses.
-            unsafe { core::arch::asm!(".arch_extension fp", "fmov d0, xzr", ".arch_extension nofp", options(nostack)) };
+            unsafe {
+                core::arch::asm!(
+                    ".arch_extension fp",
+                    "fmov d0, xzr",
+                    ".arch_extension nofp",
+                    options(nostack)
+                )
+            };
         }
     }
 }
