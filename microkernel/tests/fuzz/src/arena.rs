@@ -49,7 +49,13 @@ pub struct Arena {
     pub shadow: [[AtomicU8; SLOTS]; 2],
     /// Features that this run leaves out.
     pub without: AtomicU64,
+    /// What a worker found in memory that the kernel gave it as new: where in the page, with [`FOUND`] added; the page's
+    /// address; the word.
+    pub found: [AtomicU64; 3],
 }
+
+/// Tells a finding from what a stray write leaves.
+pub const FOUND: u64 = 0x1357_0000_0000_0000;
 
 const STATE: State = State {
     rng: AtomicU64::new(0),
@@ -65,6 +71,7 @@ pub static ARENA: Arena = Arena {
     numbers: [const { AtomicU32::new(0) }; 40],
     shadow: [const { [const { AtomicU8::new(0) }; SLOTS] }; 2],
     without: AtomicU64::new(0),
+    found: [const { AtomicU64::new(0) }; 3],
 };
 
 impl State {

@@ -59,6 +59,8 @@ pub struct Answer {
     pub badge: u64,
     /// Label of the message.
     pub label: u64,
+    /// Its first word.
+    pub first: u64,
 }
 
 /// The worker's IPC buffer. Whether it is mapped is the kernel's and the other workers' business.
@@ -98,8 +100,8 @@ pub fn repeat(w: &State, call: &Call) -> Answer {
             inout("x0") x0, inout("x1") x1, inout("x2") m0, inout("x3") m1, inout("x4") m2, inout("x5") m3,
             inout("x6") x6, inout("x7") x7, inout("x8") x8, options(nostack));
     }
-    let _ = (m0, m1, m2, m3, x6, x7, x8);
-    Answer { badge: x0, label: x1 >> 12 }
+    let _ = (m1, m2, m3, x6, x7, x8);
+    Answer { badge: x0, label: x1 >> 12, first: m0 }
 }
 
 /// Makes an invocation and counts its answer: the error code.

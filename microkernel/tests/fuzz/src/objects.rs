@@ -70,7 +70,14 @@ pub fn make(w: &State, from: Shared, new: u8, bits: u64, count: u64) -> Option<S
         kind::CNODE => object::CNODE,
         kind::CONTEXT => object::SCHED_CONTEXT,
         kind::REPLY => object::REPLY,
-        kind::FRAME => object::SMALL_PAGE,
+        kind::FRAME => w.one_of(&[
+            object::SMALL_PAGE,
+            object::SMALL_PAGE,
+            object::SMALL_PAGE,
+            object::SMALL_PAGE,
+            object::LARGE_PAGE,
+            object::HUGE_PAGE,
+        ]),
         kind::VSPACE => object::VSPACE,
         kind::TABLE => object::PAGE_TABLE,
         _ => ext::TIMER_TYPE,
@@ -340,9 +347,10 @@ pub fn space(w: &State) {
     let vspace = w.one_of(&[pointer(top::PRIVATE, private::VSPACE), Shared::find(w, kind::VSPACE).pointer()]);
     let frame = Shared::find(w, kind::FRAME);
     let page = w.one_of(&[
-        PLAYGROUND + (w.below(512) << 12),
-        PLAYGROUND + (w.below(512) << 12),
+        play_page(w),
+        play_page(w),
         w.below(1 << 36) << 12,
+        0x8000_0000 + (w.below(8) << 30),
         w.hostile(),
     ]);
     let from = w.one_of(&[0, w.below(4096), w.hostile()]);
@@ -390,6 +398,11 @@ pub fn space(w: &State) {
             }
         }
     }
+}
+
+/// A page for anybody; the playground's first 32 are for who looks at what new memory holds.
+pub fn play_page(w: &State) -> u64 {
+    PLAYGROUND + ((32 + w.below(480)) << 12)
 }
 
 /// Writes words that break whatever takes them for a kernel object: `count` of them, or the page's.

@@ -3,7 +3,7 @@
 //! What the workers cannot touch is made once: address spaces for most of them, and what the supervisor and the watchdog
 //! need. All else comes from [`Supervisor::memory`], and a world ends by revoking that: the revocation has to end in time, and
 //! afterwards all of the memory has to be there again.
-use crate::arena::{self, ARENA, RADIX, SLOTS, STATES, WORKERS};
+use crate::arena::{self, ARENA, FOUND, RADIX, SLOTS, STATES, WORKERS};
 use crate::calls::BUFFERS;
 use crate::objects::PLAYGROUND;
 use crate::options::Options;
@@ -71,6 +71,7 @@ pub struct Supervisor<'a> {
     image: (u64, u64),
     spaces: [u64; SPACES],
     sched_control: CPtr,
+    device: u64,
     first: u64,
     next: u64,
     rng: u64,
@@ -98,6 +99,7 @@ impl<'a> Supervisor<'a> {
             image: (info.user_image_frames.start, info.user_image_frames.end),
             spaces: [0; SPACES],
             sched_control: CPtr(info.schedcontrol.start),
+            device: device(info),
             first,
             next: first,
             rng: Options::get().seed,
@@ -304,6 +306,7 @@ impl<'a> Supervisor<'a> {
             (init::ASID_CONTROL.0, k::ASID_CONTROL),
             (init::ASID_POOL.0, k::ASID_POOL),
             (self.t.trace.0, k::TRACE),
+            (self.device, k::UNTYPED),
         ];
         for (cap, noted) in extra {
             fill.put(self, cap, noted, false);
@@ -341,7 +344,11 @@ impl<'a> Supervisor<'a> {
         let root = self.make(kind::CNODE, 4);
         let own = self.make(kind::CNODE, RADIX);
         let frame = self.make(kind::SMALL_PAGE, 0);
-        let vspace = if i >= MORTAL + 2 { mortal_space } else { self.spaces[i % SPACES] };
+        let vspace = if i >= MORTAL + 2 {
+            mortal_space
+        } else {
+            self.spaces[if i == 0 { 0 } else { 1 + i % (SPACES - 1) }]
+        };
         let at = BUFFERS + ((i as u64) << 12);
         self.must("map a buffer", CPtr(frame), label::PAGE_MAP, &[vspace], &[at, 3, 7]);
         // The root CNode's guard makes a pointer of all 64 bits.
@@ -390,19 +397,18 @@ impl<'a> Supervisor<'a> {
             (private::REPLY, reply),
             (private::NOTIFICATION, ntfn),
             (private::TIMER, timer),
-            (private::PREY, if i == 0 { tcb } else { self.workers[i - 1].tcb }),
+            (private::PREY, if i < 2 { tcb } else { self.workers[i - 1].tcb }),
         ];
         for (slot, cap) in caps {
             self.copy_to(own, slot, cap);
         }
-        for (cap, noted) in [
-            (tcb, k::TCB),
-            (context, k::CONTEXT),
-            (frame, k::FRAME),
-            (vspace, k::VSPACE),
-            (ntfn, k::NOTIFICATION),
-        ] {
+        for (cap, noted) in [(context, k::CONTEXT), (frame, k::FRAME), (ntfn, k::NOTIFICATION)] {
             fill.put(self, cap, noted, false);
+        }
+        // Nobody reaches the predator, so that it can be believed.
+        if role(i) != worker::PREDATOR {
+            fill.put(self, tcb, k::TCB, false);
+            fill.put(self, vspace, k::VSPACE, false);
         }
         self.workers[i] = Worker { tcb, context, root: guarded, vspace, buffer: frame, seen: 0, still: 0 };
     }
@@ -437,7 +443,7 @@ impl<'a> Supervisor<'a> {
             &[init::TCB.0, w.context, handler],
             &[253, priority],
         );
-        if roll == 0 {
+        if roll == 0 && role(i) != worker::PREDATOR {
             self.try_call(CPtr(w.tcb), label::TCB_SET_TIMEOUT_ENDPOINT, &[handler], &[]);
         }
         let mut words = [0; 38];
@@ -482,6 +488,13 @@ impl<'a> Supervisor<'a> {
         let ticks = 20 + self.below(100);
         for _ in 0..ticks {
             self.t.sleep_us(500);
+            let [found, page, word] = core::array::from_fn(|i| ARENA.found[i].load(Relaxed));
+            if (FOUND..FOUND + 4096).contains(&found) {
+                fail(format_args!(
+                    "a worker got memory that is not zero: {word:#x} at {:#x}",
+                    page + found - FOUND
+                ));
+            }
             self.kick();
         }
     }
@@ -541,6 +554,22 @@ impl<'a> Supervisor<'a> {
             }
         }
         self.must("delete its memory", init::CNODE, label::CNODE_DELETE, &[], &[slot, 64]);
+    }
+}
+
+/// The largest device untyped: addresses behind all that a machine has.
+fn device(info: &BootInfo) -> u64 {
+    let count = (info.untyped.end - info.untyped.start) as usize;
+    let largest = info
+        .untyped_list
+        .iter()
+        .take(count)
+        .enumerate()
+        .filter(|(_, u)| u.is_device == 1)
+        .max_by_key(|(_, u)| u.size_bits);
+    match largest {
+        Some((i, _)) => info.untyped.start + i as u64,
+        None => fail(format_args!("there is no device memory")),
     }
 }
 

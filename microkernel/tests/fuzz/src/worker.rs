@@ -1,7 +1,7 @@
 //! What workers do: one random thing after the other, until somebody stops them.
 //!
 //! A worker starts at [`entry`] with its state's number, whatever happened to it before: the state's random numbers go on.
-use crate::arena::{ARENA, STATES, State};
+use crate::arena::{ARENA, FOUND, STATES, State};
 use crate::calls::{self, Call, invoke, perform, repeat};
 use crate::objects::{self, PLAYGROUND, copy_into, delete, make, revoke, write_hostile};
 use crate::slots::{Shared, kind, pointer, private, top};
@@ -23,7 +23,8 @@ pub fn leaves_out(feature: u64) -> bool {
 
 /// Any random calls.
 pub const ANYTHING: u64 = 0;
-/// Waits for a timer, and takes at every tick whatever memory the kernel gives, to write into it.
+/// Waits for a timer, and takes at every tick whatever memory the kernel gives, to look at it and write into it. It does nothing
+/// that could lead others to itself.
 pub const PREDATOR: u64 = 1;
 /// Builds rings of last capabilities, and revokes.
 pub const REVOKER: u64 = 2;
@@ -166,7 +167,9 @@ fn receive_into(w: &State) {
 
 /// A fault of some kind.
 fn fault(w: &State) {
-    match w.below(5) {
+    match w.below(7) {
+        // Where a mapping may be that the kernel believes to be gone.
+        5 | 6 => write_hostile(w, objects::play_page(w), 4),
         0 => {
             let at = core::ptr::with_exposed_provenance::<u64>((w.hostile() & !7) as usize);
             // SAFETY: none is meant: the worker faults, or reads what it may.
@@ -317,6 +320,21 @@ fn hand_on(w: &State) {
     from.ask(w);
 }
 
+/// New memory is zero; if it is not, the supervisor is told where.
+fn look_at_new(page: u64, address: u64) {
+    for i in 0..512 {
+        let at = core::ptr::with_exposed_provenance::<u64>(page as usize).wrapping_add(i);
+        // SAFETY: the page was just mapped for this; if somebody took it away, the worker faults, which is part of the test.
+        let word = unsafe { at.read_volatile() };
+        if word != 0 {
+            ARENA.found[1].store(address, Relaxed);
+            ARENA.found[2].store(word, Relaxed);
+            ARENA.found[0].store(FOUND + 8 * i as u64, Relaxed);
+            return;
+        }
+    }
+}
+
 /// Waits for its timer; then takes memory that the kernel gives, and fills it with words that break whatever still uses it.
 fn predate(w: &State) {
     let mut wait = Call::invocation(pointer(top::PRIVATE, private::NOTIFICATION), 0, &[], &[]);
@@ -338,6 +356,11 @@ fn predate(w: &State) {
             let page = PLAYGROUND + (slot << 12);
             let vspace = pointer(top::PRIVATE, private::VSPACE);
             if invoke(w, &Call::invocation(frame, label::PAGE_MAP, &[vspace], &[page, 3, 7])) == 0 {
+                // Device memory is given as it is; the machine's RAM lies below.
+                let address = perform(w, &Call::invocation(frame, label::PAGE_GET_ADDRESS, &[], &[]));
+                if address.label == 0 && address.first < 1 << 32 {
+                    look_at_new(page, address.first);
+                }
                 write_hostile(w, page, 512);
             }
         } else if w.once_in(4) {
@@ -346,8 +369,5 @@ fn predate(w: &State) {
         if !w.once_in(8) {
             invoke(w, &Call::invocation(own, label::CNODE_DELETE, &[], &[slot, crate::arena::RADIX]));
         }
-    }
-    if w.once_in(64) {
-        anything(w);
     }
 }
