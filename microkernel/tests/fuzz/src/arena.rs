@@ -57,16 +57,16 @@ pub struct Arena {
 /// Tells a finding from what a stray write leaves.
 pub const FOUND: u64 = 0x1357_0000_0000_0000;
 
-const STATE: State = State {
-    rng: AtomicU64::new(0),
-    calls: AtomicU64::new(0),
-    role: AtomicU64::new(0),
-    stack: core::cell::UnsafeCell::new([0; STATE_BYTES - 24]),
-};
-
 /// The one arena.
 pub static ARENA: Arena = Arena {
-    states: [STATE; STATES],
+    states: [const {
+        State {
+            rng: AtomicU64::new(0),
+            calls: AtomicU64::new(0),
+            role: AtomicU64::new(0),
+            stack: core::cell::UnsafeCell::new([0; STATE_BYTES - 24]),
+        }
+    }; STATES],
     results: [const { [const { AtomicU32::new(0) }; COLUMNS] }; ROWS],
     numbers: [const { AtomicU32::new(0) }; 40],
     shadow: [const { [const { AtomicU8::new(0) }; SLOTS] }; 2],

@@ -418,6 +418,7 @@ impl<'a> Supervisor<'a> {
         let w = self.workers[i];
         let roll = self.below(4);
         let (budget, period) = match self.below(6) {
+            _ if role(i) == worker::GRINDER => (5000, 5000),
             0 => (5000, 5000),
             1 => (40, 40),
             2 => (50, 400),
@@ -427,7 +428,11 @@ impl<'a> Supervisor<'a> {
         };
         let at = BUFFERS + ((i as u64) << 12);
         let handler = self.endpoints + self.below(ENDPOINTS);
-        let priority = if role(i) == worker::PREDATOR { 253 } else { 1 + self.below(252) };
+        let priority = match role(i) {
+            worker::PREDATOR => 253,
+            worker::GRINDER => 1 + self.below(20),
+            _ => 1 + self.below(252),
+        };
         self.try_call(CPtr(w.context), label::SCHED_CONTEXT_UNBIND, &[], &[]);
         self.try_call(CPtr(w.tcb), label::TCB_SUSPEND, &[], &[]);
         self.try_call(
@@ -475,7 +480,7 @@ impl<'a> Supervisor<'a> {
             let w = &mut self.workers[i];
             w.still = if w.seen == calls { w.still + 1 } else { 0 };
             w.seen = calls;
-            if w.still >= 3 {
+            if w.still >= 2 {
                 w.still = 0;
                 self.kicks += 1;
                 self.start(i);
@@ -580,6 +585,7 @@ fn role(i: usize) -> u64 {
         2 | 7 => worker::TALKER,
         3 => worker::BURSTER,
         4 => worker::STOPPER,
+        5 => worker::GRINDER,
         _ => worker::ANYTHING,
     }
 }

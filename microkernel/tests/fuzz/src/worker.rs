@@ -34,6 +34,8 @@ pub const TALKER: u64 = 3;
 pub const BURSTER: u64 = 4;
 /// Stops and resumes others; arms timers.
 pub const STOPPER: u64 = 5;
+/// Never blocks: it fills the time that the others leave.
+pub const GRINDER: u64 = 6;
 
 /// Where a worker starts.
 pub fn entry() -> u64 {
@@ -127,10 +129,11 @@ fn talk(w: &State) {
     call.words[..8].iter_mut().for_each(|word| *word = w.below(64));
     call.reply = reply;
     call.dest = w.one_of(&[endpoint, Shared::find(w, kind::ENDPOINT).pointer(), ntfn]);
+    let blocks = w.role.load(Relaxed) != GRINDER;
     if w.once_in(16) {
         receive_into(w);
     }
-    (call.number, call.cap) = match w.below(24) {
+    (call.number, call.cap) = match if blocks { w.below(24) } else { 24 + w.below(6) } {
         0..=4 => (syscall::CALL, endpoint),
         5 => (syscall::SEND, endpoint),
         6..=8 => (syscall::NB_SEND, endpoint),
@@ -144,6 +147,10 @@ fn talk(w: &State) {
         21 => (syscall::WAIT, ntfn),
         // An answer, which may have a caller that waits for it.
         22 => (syscall::SEND, reply),
+        24 | 25 => (syscall::NB_SEND, w.one_of(&[endpoint, ntfn])),
+        26 => (syscall::NB_RECV, endpoint),
+        27 => (syscall::NB_WAIT, w.one_of(&[endpoint, ntfn])),
+        28 => (syscall::SEND, w.one_of(&[reply, ntfn])),
         _ => (syscall::YIELD, 0),
     };
     if w.once_in(32) {
