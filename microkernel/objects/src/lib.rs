@@ -59,6 +59,7 @@ pub mod finalise;
 pub mod fpu;
 pub mod heap;
 pub mod interrupt;
+pub mod invariants;
 pub mod invoke;
 pub mod ipc;
 pub mod machine;
