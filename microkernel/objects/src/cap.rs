@@ -2,9 +2,9 @@
 //!
 //! Word 0 always has the kind in bits 63..59. Objects are named by physical address: 47 bits are enough for every machine
 //! that an untyped can describe. The packing is private; the rest of the kernel matches on [`Cap`].
+use crate::object::Timer;
 use crate::object::{Endpoint, Notification, Packed, Reply, SchedContext, Slot, Tcb};
 use crate::ptr::{PhysAddr, Ptr};
-use crate::timer::Timer;
 use sel4_sys::{Badge, CapRights};
 
 /// Size of a frame.

@@ -10,9 +10,10 @@
 //!
 //! | files | what |
 //! |---|---|
-//! | `ptr`, `time`, `output`, `arch/*/{registers,context}` | addresses, ticks, text on its way to a UART, an architecture's thread context |
+//! | `ptr`, `time`, `output`, `heap`, `arch/*/{registers,context}` | addresses, ticks, text on its way to a UART, an architecture's thread context |
 //! | `object` | layouts of all objects, slots, queues' ends |
 //! | `timer`, `queue`, `refill`, `cap`, `arch/*/paging` | one kind of object each |
+//! | `account` | timers by the context that pays for them |
 //! | `slot`, `cspace`, `message`, `trace` | derivation tree, lookup, message registers, trace ring |
 //! | `derive`, `node` | what a copy of a capability is; all state of a core |
 //! | `machine` | what the rules need from a machine |
@@ -35,6 +36,7 @@
 #![no_std]
 #![cfg_attr(not(test), forbid(clippy::unwrap_used))]
 
+pub mod account;
 pub mod arch;
 pub mod cap;
 pub mod cspace;
@@ -49,6 +51,7 @@ mod fast_tests;
 pub mod fault;
 pub mod fault_message;
 pub mod fpu;
+pub mod heap;
 pub mod interrupt;
 pub mod invoke;
 pub mod ipc;

@@ -1,6 +1,7 @@
 //! The objects: layouts and sizes. All-zero memory is the initial state of each.
 use crate::arch::context::FpuState;
 use crate::arch::registers::Registers;
+use crate::heap::{Heap, Links};
 use crate::ptr::Ptr;
 use crate::time::Ticks;
 use core::cell::Cell;
@@ -380,7 +381,61 @@ pub struct SchedContext {
     pub sporadic: Cell<bool>,
     /// Core.
     pub core: Cell<u8>,
+    /// Where its timers wait.
+    pub place: Cell<Place>,
+    /// The priority at which its timers are served: its thread's, as of when they were due; without a thread, that of the last.
+    pub served_at: Cell<u8>,
+    /// The timers that it pays for.
+    pub timers: Timers,
+    /// When its last turn ended, in turns of the core.
+    pub turn: Cell<u64>,
     pub(crate) refills: [Cell<Refill>; 2],
+}
+
+/// Where the timers that a scheduling context pays for are ([`crate::account`]).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Place {
+    /// In no heap of the node: it has no timers, or is being served.
+    #[default]
+    Nowhere = 0,
+    /// Its time has not come.
+    Waiting,
+    /// It waits to be served, at its `served_at`.
+    Due,
+}
+
+/// The timers that a scheduling context pays for ([`crate::account`]).
+#[repr(C)]
+#[derive(Default)]
+pub struct Timers {
+    /// The earliest.
+    pub(crate) first: Link<Timer>,
+    /// The others, by deadline.
+    pub(crate) rest: Heap<Timer>,
+}
+
+/// A Timer object: 128 bytes ([`crate::timer`]).
+#[repr(C)]
+pub struct Timer {
+    pub(crate) slot: Slot,
+    /// The next deadline.
+    pub deadline: Cell<Ticks>,
+    /// Period, or 0 for one shot.
+    pub period: Cell<Ticks>,
+    /// Expirations since the last read.
+    pub expirations: Cell<u64>,
+    /// Deadlines that were missed whole since the last read.
+    pub overruns: Cell<u64>,
+    /// The last deadline that expired.
+    pub last_deadline: Cell<Ticks>,
+    /// The counter as whoever served it saw it.
+    pub last_seen: Cell<Ticks>,
+    pub(crate) links: Links<Timer>,
+    /// What the heap that it is in goes by.
+    pub(crate) key: Cell<u64>,
+    /// Who pays: known of an account's first timer, and of the root of the heap of the others.
+    pub(crate) account: Link<SchedContext>,
 }
 
 const _: () = {
@@ -391,4 +446,5 @@ const _: () = {
     assert!(size_of::<Notification>() <= 1 << o::NOTIFICATION_BITS);
     assert!(size_of::<Reply>() == 1 << o::REPLY_BITS);
     assert!(size_of::<SchedContext>() <= 1 << o::MIN_SCHED_CONTEXT_BITS);
+    assert!(size_of::<Timer>() <= 1 << sel4_sys::ext::TIMER_BITS);
 };

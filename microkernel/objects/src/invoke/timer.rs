@@ -3,10 +3,10 @@ use super::args::{Args, Invoked, Outcome, Stop, signal_argument};
 use crate::cap::Cap;
 use crate::delete;
 use crate::machine::{Machine, record};
+use crate::object::Timer;
 use crate::ptr::Ptr;
 use crate::slot;
 use crate::time::MIN_BUDGET_US;
-use crate::timer::Timer;
 use crate::trace::class_of;
 use sel4_sys::ext;
 
