@@ -145,7 +145,7 @@ fn wait_again(server: Ptr<Tcb>, ep: Ptr<Endpoint>, rights: CapRights, reply: Ptr
     server.blocked_ep.set(Some(ep));
     server.can_grant.set(rights.contains(CapRights::GRANT));
     server.state.set(ThreadState::BlockedOnReceive);
-    ep.set_queue(ep.queue().insert_by_priority::<Ep>(server), EndpointState::Receive);
+    ep.set_queue(ep.queue().insert_by_priority(server), EndpointState::Receive);
 }
 
 /// `Send`: a signal, or a message to a receiver that takes the core.

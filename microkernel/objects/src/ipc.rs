@@ -71,7 +71,7 @@ fn block_sender(n: &Node, tcb: Ptr<Tcb>, ep: Ptr<Endpoint>, options: SendOptions
     tcb.can_grant.set(options.can_grant);
     tcb.can_grant_reply.set(options.can_grant_reply);
     tcb.is_call.set(options.call);
-    ep.set_queue(ep.queue().insert_by_priority::<Ep>(tcb), EndpointState::Send);
+    ep.set_queue(ep.queue().insert_by_priority(tcb), EndpointState::Send);
 }
 
 /// Receives through `ep` into `tcb`'s registers, with `reply` to answer callers.
@@ -108,7 +108,7 @@ pub fn receive<M: Machine>(
             if let Some(reply) = reply {
                 reply.tcb.set(Some(tcb));
             }
-            ep.set_queue(ep.queue().insert_by_priority::<Ep>(tcb), EndpointState::Receive);
+            ep.set_queue(ep.queue().insert_by_priority(tcb), EndpointState::Receive);
         } else {
             tcb.regs.set(CAP, 0);
         }

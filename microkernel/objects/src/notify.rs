@@ -60,7 +60,7 @@ pub fn wait(n: &Node, tcb: Ptr<Tcb>, ntfn: Ptr<Notification>, blocking: bool) {
     set_state(n, tcb, ThreadState::BlockedOnNotification);
     tcb.blocked_ntfn.set(Some(ntfn));
     maybe_return_sc(n, ntfn, tcb);
-    set_queue(ntfn, queue(ntfn).insert_by_priority::<Ep>(tcb));
+    set_queue(ntfn, queue(ntfn).insert_by_priority(tcb));
 }
 
 /// Takes the stored signal, if there is one.

@@ -184,6 +184,8 @@ pub struct Tcb {
     pub ep_prev: Link<Tcb>,
     /// Endpoint or notification queue.
     pub ep_next: Link<Tcb>,
+    /// Endpoint or notification queue: at either end of a run of equal priority, the other end.
+    pub ep_run: Link<Tcb>,
     /// Diagnostic name, NUL padded.
     pub name: [Cell<u8>; 32],
 }

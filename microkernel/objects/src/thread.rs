@@ -33,17 +33,16 @@ pub fn yield_now(n: &Node) {
 pub fn set_priority(n: &Node, tcb: Ptr<Tcb>, priority: u8) {
     match tcb.state.get() {
         ThreadState::BlockedOnReceive | ThreadState::BlockedOnSend => {
-            tcb.priority.set(priority);
             if let Some(ep) = tcb.blocked_ep.get() {
                 let state = ep.state();
                 let queue = ep.queue().remove::<Ep>(tcb);
-                ep.set_queue(queue.insert_by_priority::<Ep>(tcb), state);
+                tcb.priority.set(priority);
+                ep.set_queue(queue.insert_by_priority(tcb), state);
             }
         }
         ThreadState::BlockedOnNotification => {
-            tcb.priority.set(priority);
             if let Some(ntfn) = tcb.blocked_ntfn.get() {
-                waiting::reorder(ntfn, tcb);
+                waiting::reorder(ntfn, tcb, priority);
             }
         }
         _ => {

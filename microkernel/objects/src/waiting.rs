@@ -148,8 +148,10 @@ fn leave_notification(n: &Node, tcb: Ptr<Tcb>) {
 }
 
 /// Puts a waiting thread where its new priority belongs.
-pub fn reorder(ntfn: Ptr<Notification>, tcb: Ptr<Tcb>) {
-    set_queue(ntfn, queue(ntfn).remove::<Ep>(tcb).insert_by_priority::<Ep>(tcb));
+pub fn reorder(ntfn: Ptr<Notification>, tcb: Ptr<Tcb>, priority: u8) {
+    let others = queue(ntfn).remove::<Ep>(tcb);
+    tcb.priority.set(priority);
+    set_queue(ntfn, others.insert_by_priority(tcb));
 }
 
 /// The notification goes away: those who waited restart (and fail).
