@@ -15,7 +15,6 @@ use crate::object::{
     Endpoint, EndpointState, Fault, Notification, NotificationState, Reply, SchedContext, Tcb, ThreadState,
 };
 use crate::ptr::Ptr;
-use crate::queue::Ep;
 use crate::sched;
 use crate::trace::class;
 use crate::waiting;
@@ -59,7 +58,7 @@ pub fn call<M: Machine>(m: M, tcb: Ptr<Tcb>) -> bool {
     if !runs_next(n, server) || own.is_some_and(|own| !changes_to(m, sc, server, own)) {
         return false;
     }
-    ep.set_queue(queue.remove::<Ep>(server), EndpointState::Receive);
+    ep.set_queue(queue.without_head(server), EndpointState::Receive);
     copy(m, tcb, info, badge, server);
     server.reply.set(None);
     reply.tcb.set(Some(tcb));
@@ -206,7 +205,7 @@ fn deliver<M: Machine>(m: M, tcb: Ptr<Tcb>, ep: Ptr<Endpoint>, info: MessageInfo
     if !takes_core(m, tcb, receiver) {
         return false;
     }
-    ep.set_queue(queue.remove::<Ep>(receiver), EndpointState::Receive);
+    ep.set_queue(queue.without_head(receiver), EndpointState::Receive);
     copy(m, tcb, info, badge, receiver);
     if let Some(reply) = receiver.reply.take() {
         reply.tcb.set(None);

@@ -6,7 +6,6 @@ use crate::node::Node;
 use crate::notify;
 use crate::object::{Endpoint, EndpointState, Fault, Reply, TCB_TIMEOUT, Tcb, ThreadState};
 use crate::ptr::Ptr;
-use crate::queue::Ep;
 use crate::sched::{self, set_state, switch_if_higher};
 use crate::transfer::transfer;
 use crate::waiting;
@@ -40,7 +39,7 @@ pub fn send<M: Machine>(m: M, tcb: Ptr<Tcb>, ep: Ptr<Endpoint>, options: SendOpt
     }
     let queue = ep.queue();
     let Some(dest) = queue.head else { return };
-    ep.set_queue(queue.remove::<Ep>(dest), EndpointState::Receive);
+    ep.set_queue(queue.without_head(dest), EndpointState::Receive);
     transfer(m, tcb, Some(ep), options.badge, options.can_grant, dest);
     let reply = dest.reply.get();
     if let Some(reply) = reply {
@@ -116,7 +115,7 @@ pub fn receive<M: Machine>(
     }
     let queue = ep.queue();
     let Some(sender) = queue.head else { return };
-    ep.set_queue(queue.remove::<Ep>(sender), EndpointState::Send);
+    ep.set_queue(queue.without_head(sender), EndpointState::Send);
     transfer(m, sender, Some(ep), sender.sender_badge.get(), sender.can_grant.get(), tcb);
     sched::unblock_sporadic(n, sender);
     let fault = sender.fault.get();

@@ -4,7 +4,6 @@ use crate::machine::{Machine, record};
 use crate::node::Node;
 use crate::object::{Notification, NotificationState, Tcb, ThreadState};
 use crate::ptr::Ptr;
-use crate::queue::Ep;
 use crate::sched::{self, set_state, switch_if_higher};
 use crate::trace::class;
 use crate::waiting::{self, queue, set_queue, take_waiter};

@@ -48,6 +48,7 @@ impl Links for Ep {
 
 /// One end of a run goes: its neighbour is the end now, unless only `other` is left.
 #[cold]
+#[inline(never)]
 fn shorten(end: Ptr<Tcb>, other: Ptr<Tcb>) {
     // The first of a run is behind a thread of another priority, the last is not.
     let is_first = end.ep_prev.get().is_none_or(|prev| prev.priority.get() != end.priority.get());
@@ -89,6 +90,7 @@ impl Ends {
         }
     }
 
+    #[inline(never)]
     fn insert_among(self, tcb: Ptr<Tcb>, tail: Ptr<Tcb>) -> Ends {
         let priority = tcb.priority.get();
         let mut at = None;
@@ -105,6 +107,27 @@ impl Ends {
             tcb.ep_run.set(Some(first));
         }
         self.insert_before::<Ep>(tcb, at)
+    }
+
+    /// An endpoint's queue without its first thread, which is `head`.
+    #[inline(always)]
+    pub fn without_head(self, head: Ptr<Tcb>) -> Ends {
+        let next = head.ep_next.take();
+        if let Some(last) = head.ep_run.take() {
+            // The next is of the same run, and its first now.
+            let first = next.filter(|next| *next != last);
+            last.ep_run.set(first);
+            if let Some(first) = first {
+                first.ep_run.set(Some(last));
+            }
+        }
+        match next {
+            Some(next) => {
+                next.ep_prev.set(None);
+                Ends { head: Some(next), ..self }
+            }
+            None => Ends { head: None, tail: None },
+        }
     }
 
     /// The queue without `tcb`.
@@ -178,7 +201,8 @@ mod tests {
         let mut steps = 0;
         while let Some(from) = todo.pop() {
             let insertions = if from.len() < MOST { 3 } else { 0 };
-            for step in 0..insertions + from.len() {
+            let removals = if from.is_empty() { 0 } else { from.len() + 1 };
+            for step in 0..insertions + removals {
                 let mut threads: Vec<_> = from.iter().map(|p| tcb(*p)).collect();
                 let mut q = threads.iter().fold(Ends::default(), |q, t| q.insert_by_priority(*t));
                 if step < insertions {
@@ -186,8 +210,10 @@ mod tests {
                     q = q.insert_by_priority(new);
                     threads.push(new);
                 } else {
-                    let gone = threads.remove(step - insertions);
-                    q = q.remove::<Ep>(gone);
+                    // The head leaves in either of two ways.
+                    let gone = threads.remove((step - insertions).saturating_sub(1));
+                    let is_head = q.head == Some(gone) && step > insertions;
+                    q = if is_head { q.without_head(gone) } else { q.remove::<Ep>(gone) };
                     assert!(gone.ep_run.get().is_none() && gone.ep_next.get().is_none());
                 }
                 assert_eq!(members(q), sorted(&threads));

@@ -133,10 +133,10 @@ pub fn set_queue(ntfn: Ptr<Notification>, ends: Ends) {
     ntfn.state.set(if ends.head.is_some() { NotificationState::Waiting } else { NotificationState::Idle });
 }
 
-/// Takes a thread out of those that wait; its state is the caller's business.
+/// Takes the first thread out of those that wait; its state is the caller's business.
 #[inline(always)]
 pub fn take_waiter(ntfn: Ptr<Notification>, tcb: Ptr<Tcb>) {
-    set_queue(ntfn, queue(ntfn).remove::<Ep>(tcb));
+    set_queue(ntfn, queue(ntfn).without_head(tcb));
     tcb.blocked_ntfn.set(None);
 }
 
