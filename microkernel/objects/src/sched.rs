@@ -86,10 +86,8 @@ fn requeue(n: &Node, tcb: Ptr<Tcb>) {
 
 fn charge(n: &Node, amount: Ticks) {
     if let Some(sc) = n.current_sc.get() {
-        sc.charge(amount, n.min_budget.get());
-        if sc.is_round_robin() {
-            sc.restart_round_robin();
-        }
+        // The caller ends the turn in any case.
+        let _ = sc.charge(amount, n.min_budget.get());
         sc.consumed.set(sc.consumed.get() + amount);
     }
     n.consumed.set(0);
@@ -111,7 +109,8 @@ fn commit_time(n: &Node) {
         && sc.is_active()
         && n.consumed.get() > 0
     {
-        sc.charge(n.consumed.get(), n.min_budget.get());
+        // Whoever left the kernel last had budget: the turn goes on.
+        let _ = sc.charge(n.consumed.get(), n.min_budget.get());
         sc.consumed.set(sc.consumed.get() + n.consumed.get());
     }
     n.consumed.set(0);

@@ -146,10 +146,10 @@ fn configure(
             sched::release_remove(n, tcb);
         }
     }
-    let (budget_ticks, slack) = (n.us_to_ticks(budget), n.slack.get());
+    let budget_ticks = n.us_to_ticks(budget);
     let (period_ticks, refills) = if budget == period { (0, 2) } else { (n.us_to_ticks(period), refills) };
     if sc.is_active() && tcb.is_some_and(|t| t.is_runnable()) {
-        sc.reconfigure(refills, budget_ticks, period_ticks, n.now.get(), slack);
+        sc.reconfigure(refills, budget_ticks, period_ticks, n.now.get(), n.min_budget.get());
     } else {
         sc.configure(refills, budget_ticks, period_ticks, n.now.get());
     }
