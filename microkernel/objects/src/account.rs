@@ -18,6 +18,7 @@ use crate::heap::{self, Heap};
 use crate::object::{Place, SchedContext, Timer, Timers};
 use crate::ptr::Ptr;
 use crate::time::Ticks;
+use core::cell::Cell;
 
 const PRIORITIES: usize = 256;
 
@@ -37,6 +38,7 @@ pub struct Emptied(pub Option<u8>);
 pub struct Accounts {
     waiting: Heap<Timer>,
     due: [Heap<Timer>; PRIORITIES],
+    due_count: Cell<u32>,
 }
 
 impl Default for Accounts {
@@ -48,13 +50,19 @@ impl Default for Accounts {
 impl Accounts {
     /// None.
     pub const fn new() -> Accounts {
-        Accounts { waiting: Heap::new(), due: [const { Heap::new() }; PRIORITIES] }
+        Accounts { waiting: Heap::new(), due: [const { Heap::new() }; PRIORITIES], due_count: Cell::new(0) }
     }
 
     /// When the next account wants attention.
     #[inline(always)]
     pub fn next(&self) -> Option<Ticks> {
         self.waiting.first().map(|first| first.key.get())
+    }
+
+    /// Whether an account is due at any priority.
+    #[inline(always)]
+    pub fn is_any_due(&self) -> bool {
+        self.due_count.get() > 0
     }
 
     /// Whether an account is due at this priority.
@@ -144,6 +152,7 @@ impl Accounts {
         self.due[priority as usize].insert(first);
         sc.place.set(Place::Due);
         sc.served_at.set(priority);
+        self.due_count.set(self.due_count.get() + 1);
     }
 
     /// Takes an account out of wherever it is.
@@ -152,8 +161,11 @@ impl Accounts {
         if let Some(first) = sc.timers.first.get() {
             heap.remove(first);
         }
-        let was_last = sc.place.replace(Place::Nowhere) == Place::Due && heap.first().is_none();
-        Emptied(was_last.then(|| sc.served_at.get()))
+        if sc.place.replace(Place::Nowhere) != Place::Due {
+            return Emptied(None);
+        }
+        self.due_count.set(self.due_count.get() - 1);
+        Emptied(heap.first().is_none().then(|| sc.served_at.get()))
     }
 
     /// Counts the expiry of the first timer of an account that is nowhere, if its deadline is not after `now`, and arms it again
@@ -422,6 +434,7 @@ mod tests {
                 waiting.len() + due.len(),
                 self.contexts.iter().filter(|c| c.place.get() != Place::Nowhere).count()
             );
+            assert_eq!(self.accounts.is_any_due(), !due.is_empty());
             let next = waiting.iter().map(|t| t.key.get()).min();
             assert_eq!(self.accounts.next(), next);
         }

@@ -170,6 +170,7 @@ fn finalise<M: Machine>(m: M, cap: &Cap, is_final: bool) {
             if let Some(reply) = sc.reply.take() {
                 reply.sc.set(None);
             }
+            n.emptied(n.accounts.drop_account(sc));
             sc.refill_max.set(0);
             if n.current_sc.get() == Some(sc) {
                 n.current_sc.set(None);
@@ -184,7 +185,7 @@ fn finalise<M: Machine>(m: M, cap: &Cap, is_final: bool) {
             }
         }
         Cap::Timer { timer } => {
-            n.timers.remove(timer);
+            n.emptied(n.accounts.disarm(timer));
             delete_simple(m, timer.slot());
         }
         _ => {}

@@ -27,14 +27,13 @@ use crate::machine::{CacheOp, Machine};
 use crate::message;
 use crate::node::{Action, Node, Shared};
 use crate::object::{
-    Endpoint, Fault, Notification, Reply, SchedContext, Slot, TCB_BUFFER, TCB_CSPACE, Tcb, ThreadState,
+    Endpoint, Fault, Notification, Reply, SchedContext, Slot, TCB_BUFFER, TCB_CSPACE, Tcb, ThreadState, Timer,
 };
 use crate::ptr::{PhysAddr, Ptr};
 use crate::sched;
 use crate::slot;
 use crate::thread;
 use crate::time::Ticks;
-use crate::timer::Timer;
 use core::cell::{Cell, RefCell};
 use core::fmt;
 use core::mem::MaybeUninit;

@@ -111,7 +111,7 @@ pub fn reply_recv<M: Machine>(m: M, tcb: Ptr<Tcb>) -> bool {
     match own {
         None if reply.sc.get() == Some(sc) => {}
         // A call without a lent context is on no stack.
-        Some(own) if reply.is_alone() && sched::is_usable(n, own) && changes_to(m, sc, client, own) => {}
+        Some(own) if reply.is_alone() && changes_to(m, sc, client, own) => {}
         _ => return false,
     }
     copy(m, tcb, info, 0, client);
@@ -264,7 +264,8 @@ fn charged_context(n: &Node, tcb: Ptr<Tcb>) -> Option<Ptr<SchedContext>> {
     tcb.sc.get().filter(|sc| n.current_sc.get() == Some(*sc))
 }
 
-/// Whether the core may change from the context `from`, which has budget left, to `own` of `to`, which waits for nothing.
+/// Whether the core may change from the context `from`, which has budget left, to `own` of `to`, which waits for nothing: so its
+/// refill is there.
 #[inline(always)]
 fn changes_to<M: Machine>(m: M, from: Ptr<SchedContext>, to: Ptr<Tcb>, own: Ptr<SchedContext>) -> bool {
     let n = m.node();

@@ -23,6 +23,7 @@
 //! | `notify`, `thread`, `transfer` | signals; suspend, restart, priority, yield; the message itself |
 //! | `ipc` | send, receive, call, reply |
 //! | `fault`, `interrupt` | faults and interrupts become messages and signals |
+//! | `expiry` | timers that are due |
 //! | `preempt`, `delete` | long work that asks whether to stop; taking objects apart |
 //! | `invoke/args`, `invoke/*`, `invoke` | invocations: arguments, one file per kind of object, the dispatch |
 //! | `fast`, `entry` | the short ways; system calls, faults, interrupts, each ending in [`entry::leave`] |
@@ -43,6 +44,7 @@ pub mod cspace;
 pub mod delete;
 pub mod derive;
 pub mod entry;
+pub mod expiry;
 #[cfg(not(target_os = "none"))]
 pub mod fake;
 pub mod fast;

@@ -1,7 +1,7 @@
 //! The objects: layouts and sizes. All-zero memory is the initial state of each.
 use crate::arch::context::FpuState;
 use crate::arch::registers::Registers;
-use crate::heap::{Heap, Links};
+use crate::heap::{Heap, Links, Member};
 use crate::ptr::Ptr;
 use crate::time::Ticks;
 use core::cell::Cell;
@@ -150,7 +150,7 @@ pub struct Tcb {
     pub flags: Cell<u64>,
     /// In a ready queue.
     pub in_ready_queue: Cell<bool>,
-    /// In the release queue.
+    /// In the release queue: its context waits for its refill, whatever the thread does.
     pub in_release_queue: Cell<bool>,
     /// Blocked sender: its capability had the grant right. Blocked receiver: its receive capability had it.
     pub can_grant: Cell<bool>,
@@ -176,10 +176,14 @@ pub struct Tcb {
     pub fault: Cell<Fault>,
     /// Address of its IPC buffer in its own space; 0 for none.
     pub ipc_buffer: Cell<u64>,
-    /// Ready or release queue.
+    /// Ready queue.
     pub sched_prev: Link<Tcb>,
-    /// Ready or release queue.
+    /// Ready queue.
     pub sched_next: Link<Tcb>,
+    /// Release queue.
+    pub(crate) release: Links<Tcb>,
+    /// Release queue: when the refill comes, and how many had come into the queue before.
+    pub(crate) release_at: Cell<(Ticks, u64)>,
     /// Endpoint or notification queue.
     pub ep_prev: Link<Tcb>,
     /// Endpoint or notification queue.
@@ -188,6 +192,18 @@ pub struct Tcb {
     pub ep_run: Link<Tcb>,
     /// Diagnostic name, NUL padded.
     pub name: [Cell<u8>; 32],
+}
+
+impl Member for Tcb {
+    #[inline(always)]
+    fn links(&self) -> &Links<Tcb> {
+        &self.release
+    }
+    /// First come, first served among equal times.
+    #[inline(always)]
+    fn before(&self, other: &Tcb) -> bool {
+        self.release_at.get() < other.release_at.get()
+    }
 }
 
 impl Tcb {

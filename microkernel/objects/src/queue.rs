@@ -82,19 +82,10 @@ impl Ends {
     }
 
     /// The queue with `tcb` behind the last thread of its priority or above. Its priority may not change while it is in the queue.
-    #[inline(always)]
     pub fn insert_by_priority(self, tcb: Ptr<Tcb>) -> Ends {
-        match self.tail {
-            None => self.insert_before::<Ep>(tcb, None),
-            Some(tail) => self.insert_among(tcb, tail),
-        }
-    }
-
-    #[inline(never)]
-    fn insert_among(self, tcb: Ptr<Tcb>, tail: Ptr<Tcb>) -> Ends {
         let priority = tcb.priority.get();
         let mut at = None;
-        let mut last = Some(tail);
+        let mut last = self.tail;
         // `last` is the last of a run: over to the one before it.
         while let Some(end) = last.filter(|end| end.priority.get() < priority) {
             let first = end.ep_run.get().unwrap_or(end);

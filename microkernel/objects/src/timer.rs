@@ -1,6 +1,6 @@
 //! Timer objects: deadlines that user space arms. Which scheduling context pays for their expiries, and in which order they are
 //! served, is told in [`crate::account`].
-use crate::heap::{Heap, Links, Member};
+use crate::heap::{Links, Member};
 use crate::object::{Slot, Timer};
 use crate::ptr::Ptr;
 use crate::time::Ticks;
@@ -40,48 +40,6 @@ impl Timer {
         self.overruns.set(self.overruns.get().saturating_add(missed));
         self.deadline.set(deadline.saturating_add(period.saturating_mul(missed + 1)));
         true
-    }
-}
-
-/// All armed timers of a core.
-#[derive(Default)]
-pub struct TimerHeap {
-    heap: Heap<Timer>,
-}
-
-impl TimerHeap {
-    /// No timers.
-    pub const fn new() -> TimerHeap {
-        TimerHeap { heap: Heap::new() }
-    }
-
-    /// The earliest armed timer.
-    #[inline(always)]
-    pub fn first(&self) -> Option<Ptr<Timer>> {
-        self.heap.first()
-    }
-
-    /// Arms a timer that is not armed, with its `deadline` set.
-    pub fn insert(&self, timer: Ptr<Timer>) {
-        timer.key.set(timer.deadline.get());
-        self.heap.insert(timer);
-    }
-
-    /// Disarms a timer; nothing if it is not armed.
-    pub fn remove(&self, timer: Ptr<Timer>) {
-        if timer.links.is_inside() {
-            self.heap.remove(timer);
-        }
-    }
-
-    /// Takes one timer whose deadline is not after `now`, counts its expiry, and arms it again if it is periodic.
-    pub fn expire_one(&self, now: Ticks) -> Option<Ptr<Timer>> {
-        let timer = self.heap.first().filter(|t| t.deadline.get() <= now)?;
-        self.heap.remove(timer);
-        if timer.expire(now) {
-            self.insert(timer);
-        }
-        Some(timer)
     }
 }
 

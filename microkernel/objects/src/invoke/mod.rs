@@ -154,6 +154,7 @@ fn invoke_object<M: Machine>(
     }
 }
 
+#[inline(always)]
 fn dispatch<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
     let n = m.node();
     match cap {

@@ -3,8 +3,10 @@ use super::args::{Args, Invoked, Outcome, Stop, signal_argument};
 use crate::cap::Cap;
 use crate::delete;
 use crate::machine::{Machine, record};
-use crate::object::Timer;
+use crate::node::Node;
+use crate::object::{SchedContext, Timer};
 use crate::ptr::Ptr;
+use crate::sched;
 use crate::slot;
 use crate::time::MIN_BUDGET_US;
 use crate::trace::class_of;
@@ -27,16 +29,11 @@ pub fn invoke_timer<M: Machine>(m: M, args: &Args, timer: Ptr<Timer>) -> Invoked
             if (1..shortest).contains(&args.word(1)) {
                 return Err(Stop::Range { min: shortest, max: u64::MAX });
             }
-            n.timers.remove(timer);
-            timer.deadline.set(args.word(0));
-            timer.period.set(args.word(1));
-            n.timers.insert(timer);
+            let sc = payer(n, args)?;
+            n.emptied(n.accounts.arm(timer, sc, args.word(0), args.word(1)));
             n.reprogram.set(true);
         }
-        ext::TIMER_CANCEL => {
-            n.timers.remove(timer);
-            n.reprogram.set(true);
-        }
+        ext::TIMER_CANCEL => n.emptied(n.accounts.disarm(timer)),
         ext::TIMER_READ => {
             let words = [
                 timer.expirations.replace(0),
@@ -49,6 +46,21 @@ pub fn invoke_timer<M: Machine>(m: M, args: &Args, timer: Ptr<Timer>) -> Invoked
         _ => return Err(Stop::IllegalOperation),
     }
     Ok(Outcome::Done)
+}
+
+/// Who pays for a timer's expiries: the context in capability argument 0, or the one that the calling thread runs on.
+fn payer(n: &Node, args: &Args) -> Result<Ptr<SchedContext>, Stop> {
+    let sc = match args.cap_slot(0).map(|slot| slot.cap()) {
+        Ok(Cap::SchedContext { sc, .. }) if sc.is_active() => sc,
+        Ok(Cap::SchedContext { .. }) => return Err(Stop::IllegalOperation),
+        Ok(_) => return Err(Stop::InvalidCapability(1)),
+        Err(_) => args.tcb.sc.get().ok_or(Stop::IllegalOperation)?,
+    };
+    if sc.tcb.get().is_none() {
+        // Nobody runs on it: its timers are served where the thread could that arms them.
+        sched::account_left(sc, n.current());
+    }
+    Ok(sc)
 }
 
 /// Invokes the Trace capability.
