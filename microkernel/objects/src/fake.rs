@@ -146,6 +146,8 @@ pub struct FakeWorld {
     oracle: RefCell<Option<Oracle>>,
     points: Cell<u64>,
     preempting: Cell<bool>,
+    /// How long a look at the clock takes: the kernel's own time.
+    cost: Cell<Ticks>,
 }
 
 impl Default for FakeWorld {
@@ -222,6 +224,7 @@ impl FakeWorld {
             oracle: RefCell::default(),
             points: Cell::new(0),
             preempting: Cell::new(false),
+            cost: Cell::new(0),
         };
         world.node.empty_space.set(u64::MAX >> 1);
         world
@@ -412,8 +415,7 @@ impl FakeWorld {
     pub fn interrupt(&self) {
         let n = self.node;
         n.current().regs.set(FAULT_PC, n.current().regs.get(PC));
-        let due = self.registers.borrow().deadline <= self.now();
-        if due {
+        if self.deadline() <= self.time() {
             self.raise(TIMER_IRQ);
         }
         entry::interrupt(self);
@@ -427,6 +429,16 @@ impl FakeWorld {
     /// Moves the clock on.
     pub fn advance(&self, ticks: Ticks) {
         self.registers.borrow_mut().now += ticks;
+    }
+
+    /// Each look at the clock takes this long from now on: so does what the kernel does between two.
+    pub fn kernel_takes(&self, ticks: Ticks) {
+        self.cost.set(ticks);
+    }
+
+    /// The time, for whoever only watches.
+    pub fn time(&self) -> Ticks {
+        self.registers.borrow().now
     }
 
     /// When the CPU timer fires.
@@ -514,7 +526,9 @@ impl Machine for &FakeWorld {
         &self.shared
     }
     fn now(&self) -> Ticks {
-        self.registers.borrow().now
+        let mut registers = self.registers.borrow_mut();
+        registers.now += self.cost.get();
+        registers.now
     }
     fn set_deadline(&self, deadline: Ticks) {
         self.log(Hardware::Deadline(deadline));

@@ -276,10 +276,11 @@ fn changes_to<M: Machine>(m: M, from: Ptr<SchedContext>, to: Ptr<Tcb>, own: Ptr<
         && from.is_sufficient(n.consumed.get(), n.min_budget.get())
 }
 
-/// Whether no ready thread is more important than `tcb` will be.
+/// Whether no ready thread is more important than `tcb` will be, and no timer of its priority or above is due.
 #[inline(always)]
 fn runs_next(n: &Node, tcb: Ptr<Tcb>) -> bool {
-    n.highest_ready().is_none_or(|ready| tcb.priority.get() >= ready)
+    let priority = tcb.priority.get();
+    n.highest_ready().is_none_or(|ready| priority > ready || (priority == ready && !n.accounts.is_due(ready)))
 }
 
 #[inline(always)]

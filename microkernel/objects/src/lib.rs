@@ -45,6 +45,8 @@ pub mod delete;
 pub mod derive;
 pub mod entry;
 pub mod expiry;
+#[cfg(test)]
+mod expiry_tests;
 #[cfg(not(target_os = "none"))]
 pub mod fake;
 pub mod fast;
@@ -72,6 +74,8 @@ pub mod slot;
 pub mod space;
 pub mod thread;
 pub mod time;
+#[cfg(test)]
+mod time_tests;
 pub mod timer;
 pub mod trace;
 pub mod transfer;

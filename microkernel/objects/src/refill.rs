@@ -85,9 +85,14 @@ impl SchedContext {
         amount >= usage && amount - usage >= min_budget
     }
 
+    /// The refills, in order.
+    pub fn refills(&self) -> impl Iterator<Item = Refill> + '_ {
+        (0..self.count.get()).map(|i| self.refill(self.index(i)).get())
+    }
+
     /// All the budget: the sum of its refills.
     pub fn total(&self) -> Ticks {
-        (0..self.count.get()).map(|i| self.refill(self.index(i)).get().amount).sum()
+        self.refills().map(|refill| refill.amount).sum()
     }
 
     /// Starts with a full budget, usable from `now` on. `period` 0 is round robin. The budget is at least the smallest, and
@@ -250,7 +255,7 @@ mod tests {
     }
 
     fn refills(sc: Ptr<SchedContext>) -> Vec<Refill> {
-        (0..sc.count.get()).map(|i| sc.refill(sc.index(i)).get()).collect()
+        sc.refills().collect()
     }
 
     /// The module's invariant.
