@@ -236,7 +236,7 @@ fn uncharged_calls(t: &mut World) -> bool {
     COUNT.store(0, SeqCst);
     TARGET.store(0, SeqCst);
     // Turns that are charged in small parts, and a thread that stops and starts it in the middle of them.
-    let caller = t.thread_with_args(100, sets_tls, 0, 5 * MS, 5 * MS);
+    let caller = t.thread_with_args(100, sets_tls, 0, 100, 100);
     let stopper = t.thread_with_args(101, suspends, caller.tcb.0, 100, 1013);
     for _ in 0..100 {
         t.sleep_us(2 * MS);
