@@ -15,7 +15,7 @@
 //! An account without timers is nowhere; one with timers is in exactly one heap of the node unless the scheduler is serving
 //! it. No timer of an account is earlier than its first.
 use crate::heap::{self, Heap};
-use crate::object::{Place, SchedContext, Timer, Timers};
+use crate::object::{Link, Place, SchedContext, Timer, Timers};
 use crate::ptr::Ptr;
 use crate::time::Ticks;
 use core::cell::Cell;
@@ -38,7 +38,10 @@ pub struct Emptied(pub Option<u8>);
 pub struct Accounts {
     waiting: Heap<Timer>,
     due: [Heap<Timer>; PRIORITIES],
+    /// How many are due, with the one in hand.
     due_count: Cell<u32>,
+    /// One that is due while no other is: mostly it is served at once, and does not have to go through the heaps.
+    hand: Link<SchedContext>,
 }
 
 impl Default for Accounts {
@@ -50,7 +53,12 @@ impl Default for Accounts {
 impl Accounts {
     /// None.
     pub const fn new() -> Accounts {
-        Accounts { waiting: Heap::new(), due: [const { Heap::new() }; PRIORITIES], due_count: Cell::new(0) }
+        Accounts {
+            waiting: Heap::new(),
+            due: [const { Heap::new() }; PRIORITIES],
+            due_count: Cell::new(0),
+            hand: Cell::new(None),
+        }
     }
 
     /// When the next account wants attention.
@@ -63,6 +71,19 @@ impl Accounts {
     #[inline(always)]
     pub fn is_any_due(&self) -> bool {
         self.due_count.get() > 0
+    }
+
+    /// Takes an account that is nowhere in hand: it is due, and nobody else.
+    pub fn hold(&self, sc: Ptr<SchedContext>) {
+        self.hand.set(Some(sc));
+        self.due_count.set(self.due_count.get() + 1);
+    }
+
+    /// The account in hand, which is nowhere then.
+    pub fn take_held(&self) -> Option<Ptr<SchedContext>> {
+        let sc = self.hand.take()?;
+        self.due_count.set(self.due_count.get() - 1);
+        Some(sc)
     }
 
     /// Whether an account is due at this priority.
@@ -129,6 +150,7 @@ impl Accounts {
     }
 
     /// Takes out an account whose time has come.
+    #[inline(always)]
     pub fn pop(&self, now: Ticks) -> Option<Ptr<SchedContext>> {
         let first = self.waiting.first().filter(|first| first.key.get() <= now)?;
         let sc = first.account.get()?;
@@ -138,6 +160,7 @@ impl Accounts {
     }
 
     /// Puts an account that is nowhere among those that wait: until its first deadline, and until `time`.
+    #[inline(always)]
     pub fn wait(&self, sc: Ptr<SchedContext>, time: Ticks) {
         let Some(first) = sc.timers.first.get() else { return };
         first.key.set(first.deadline.get().max(time));
@@ -170,6 +193,7 @@ impl Accounts {
 
     /// Counts the expiry of the first timer of an account that is nowhere, if its deadline is not after `now`, and arms it again
     /// if it is periodic.
+    #[inline(always)]
     pub fn expire(&self, sc: Ptr<SchedContext>, now: Ticks) -> Option<Ptr<Timer>> {
         let timer = sc.timers.first.get().filter(|first| first.deadline.get() <= now)?;
         if timer.expire(now) {

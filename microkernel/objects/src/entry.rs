@@ -171,14 +171,16 @@ pub fn fpu_trap<M: Machine>(m: M, refused: Fault) {
 #[inline(always)]
 pub fn leave<M: Machine>(m: M) {
     let n = m.node();
+    let mut served = false;
     loop {
         if n.release.first().is_some() {
             sched::awaken(n);
         }
-        if n.accounts.is_any_due() && expiry::serve(m) {
+        if n.accounts.is_any_due() && expiry::serve(m, served) {
+            served = true;
             continue;
         }
-        if sched::schedule(m) {
+        if sched::schedule(m, served) {
             break;
         }
     }

@@ -14,29 +14,41 @@ use crate::trace::class;
 use sel4_sys::CapRights;
 use sel4_sys::ext::event;
 
-/// Serves one expiry of the account that comes before whoever would run otherwise; false if there is none.
-#[cold]
+/// Serves one expiry of the account that comes before whoever would run otherwise; false if there is none. `again`: not the first
+/// in this pass through the kernel.
 #[inline(never)]
-pub fn serve<M: Machine>(m: M) -> bool {
+pub fn serve<M: Machine>(m: M, again: bool) -> bool {
     let n = m.node();
-    let Some(sc) = sched::next_account(n) else { return false };
-    // Until here, the time was that of whoever ran.
+    if again {
+        look_around(m);
+    }
+    let Some(sc) = sched::take_account(n) else { return false };
+    // Until here, the time was that of whoever ran, or was served before.
     if n.current_sc.get() != Some(sc) {
         sched::commit_time(n);
         sched::take_over(n, sc);
     }
-    n.emptied(n.accounts.leave(sc));
-    if sched::is_usable(n, sc) {
+    if sc.is_ready(n.now.get(), n.slack.get()) && sc.is_sufficient(n.consumed.get(), n.min_budget.get()) {
         expire(m, sc);
-        sched::update_timestamp(m);
+    } else {
         sched::commit_time(n);
     }
     sched::place(n, sc);
-    interrupt::handle_pending(m);
-    sched::mark_due(n);
     true
 }
 
+/// Between two expiries: the one before is charged, interrupts are taken, and accounts whose time has come are due.
+#[cold]
+#[inline(never)]
+fn look_around<M: Machine>(m: M) {
+    sched::update_timestamp(m);
+    if m.interrupt_pending() {
+        interrupt::handle_pending(m);
+    }
+    sched::mark_due(m.node());
+}
+
+#[inline(always)]
 fn expire<M: Machine>(m: M, sc: Ptr<SchedContext>) {
     let n = m.node();
     let Some(timer) = n.accounts.expire(sc, n.now.get()) else { return };

@@ -66,20 +66,25 @@ impl<T> Heap<T> {
 }
 
 impl<T: Member> Heap<T> {
-    /// Adds a member that is in no heap.
+    /// Adds a member that is in no heap: its links are empty.
+    #[inline(always)]
     pub fn insert(&self, member: Ptr<T>) {
         let links = member.links();
-        links.left.set(None);
-        links.right.set(None);
-        links.parent.set(None);
         links.rank.set(1);
         links.inside.set(true);
-        self.root.set(merge(self.root.get(), Some(member)));
+        let root = self.root.get();
+        self.root.set(if root.is_some() { merge(root, Some(member)) } else { Some(member) });
     }
 
     /// Takes out a member of this heap.
+    #[inline(always)]
     pub fn remove(&self, member: Ptr<T>) {
-        if let Some(root) = detach(member) {
+        let links = member.links();
+        if links.left.get().is_none() && links.parent.get().is_none() {
+            // The only one: who has no left child has no right one.
+            links.inside.set(false);
+            self.root.set(None);
+        } else if let Some(root) = detach(member) {
             self.root.set(root);
         }
     }
@@ -269,6 +274,9 @@ pub(crate) mod tests {
                 if step < inserted {
                     let new = items[MOST];
                     new.key.set(step.into());
+                    [&new.links.left, &new.links.right, &new.links.parent]
+                        .iter()
+                        .for_each(|link| link.set(None));
                     heap.insert(new);
                     expected.push(step.into());
                 } else {

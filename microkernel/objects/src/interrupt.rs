@@ -16,6 +16,7 @@ pub fn handle_pending<M: Machine>(m: M) {
 }
 
 /// Handles one acknowledged interrupt.
+#[inline(always)]
 fn handle<M: Machine>(m: M, irq: u32) {
     let n = m.node();
     record(m, class::IRQ, event::IRQ_ENTRY, irq as u16, 0);

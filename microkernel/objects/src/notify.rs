@@ -92,7 +92,6 @@ fn maybe_lend_sc(n: &Node, ntfn: Ptr<Notification>, tcb: Ptr<Tcb>) {
 #[inline]
 pub fn maybe_return_sc(n: &Node, ntfn: Ptr<Notification>, tcb: Ptr<Tcb>) {
     if let Some(sc) = ntfn.sc.get().filter(|sc| tcb.sc.get() == Some(*sc)) {
-        sched::account_left(sc, tcb);
         tcb.sc.set(None);
         sc.tcb.set(None);
         n.dequeue(tcb);

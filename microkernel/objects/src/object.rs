@@ -397,11 +397,11 @@ pub struct SchedContext {
     pub count: Cell<u32>,
     /// Sporadic server rules also while blocked.
     pub sporadic: Cell<bool>,
-    /// Core.
-    pub core: Cell<u8>,
+    /// A thread passed it on with a message, without a way back: whoever has it now was not given it by a holder of its capability.
+    pub given: Cell<bool>,
     /// Where its timers wait.
     pub place: Cell<Place>,
-    /// The priority at which its timers are served: its thread's, as of when they were due; without a thread, that of the last.
+    /// The priority at which its timers are served ([`crate::sched::account_moved`]).
     pub served_at: Cell<u8>,
     /// The timers that it pays for.
     pub timers: Timers,

@@ -108,6 +108,7 @@ pub fn is_released(n: &Node, sc: Ptr<SchedContext>) -> bool {
 }
 
 /// Accounts the time that was used since the current context was last charged.
+#[inline]
 pub fn commit_time(n: &Node) {
     let used = n.consumed.take();
     if used > 0
@@ -183,22 +184,40 @@ pub fn awaken(n: &Node) {
 
 // ---- accounts: the contexts that pay for timers ----
 
-/// The priority at which an account is served: that of the thread that runs on the context, or that last did.
+/// The thread that a context is bound to, if it has it: not while it is on loan, by a call, a notification or for good.
+fn home(sc: Ptr<SchedContext>) -> Option<Ptr<Tcb>> {
+    let is_lent = sc.reply.get().is_some() || sc.given.get() || sc.ntfn.get().is_some();
+    sc.tcb.get().filter(|_| !is_lent)
+}
+
+/// The priority at which an account is served: that of the thread that the context is bound to. Who borrows it does not lift it: a
+/// client's timers would come before everybody below its server.
 fn served_at(sc: Ptr<SchedContext>) -> u8 {
-    sc.tcb.get().map_or(sc.served_at.get(), |tcb| tcb.priority.get())
+    home(sc).map_or(sc.served_at.get(), |tcb| tcb.priority.get())
 }
 
 /// Accounts whose time has come are due; those without budget go on waiting for their refill. As many as in one pass; the rest
 /// follows at once, in a timer interrupt of its own.
+#[inline]
 pub fn mark_due(n: &Node) {
     for _ in 0..PASS {
         let Some(sc) = n.accounts.pop(n.now.get()) else { return };
         n.reprogram.set(true);
-        place(n, sc);
+        if n.accounts.is_any_due() {
+            place_later(n, sc);
+        } else {
+            n.accounts.hold(sc);
+        }
     }
 }
 
+#[inline(never)]
+fn place_later(n: &Node, sc: Ptr<SchedContext>) {
+    place(n, sc);
+}
+
 /// Puts an account that is nowhere where it belongs: among those that are due, or those that wait for a deadline or a refill.
+#[inline(always)]
 pub fn place(n: &Node, sc: Ptr<SchedContext>) {
     let is_due = sc.timers.deadline().is_some_and(|deadline| deadline <= n.now.get());
     if !is_due {
@@ -212,7 +231,31 @@ pub fn place(n: &Node, sc: Ptr<SchedContext>) {
     }
 }
 
-/// The account, if any, whose turn comes before that of whoever would run otherwise.
+/// Takes the account, if any, whose turn comes before that of whoever would run otherwise.
+#[inline(always)]
+pub fn take_account(n: &Node) -> Option<Ptr<SchedContext>> {
+    if let Some(sc) = n.accounts.take_held() {
+        let priority = served_at(sc);
+        let above = |tcb: Ptr<Tcb>| !tcb.is_schedulable() || tcb.priority.get() < priority;
+        if matches!(n.action.get(), Action::Resume | Action::ChooseNew)
+            && n.highest_ready().is_none_or(|ready| ready < priority)
+            && above(n.current())
+        {
+            return Some(sc);
+        }
+        n.make_due(sc, priority);
+    }
+    take_next(n)
+}
+
+#[inline(never)]
+fn take_next(n: &Node) -> Option<Ptr<SchedContext>> {
+    let sc = next_account(n)?;
+    n.emptied(n.accounts.leave(sc));
+    Some(sc)
+}
+
+/// The account in the heaps whose turn comes before that of whoever would run otherwise.
 pub fn next_account(n: &Node) -> Option<Ptr<SchedContext>> {
     let priority = n.highest_ready()?;
     let sc = n.accounts.due(priority)?;
@@ -229,18 +272,18 @@ pub fn next_account(n: &Node) -> Option<Ptr<SchedContext>> {
     if rivals.into_iter().flatten().any(comes_first) { None } else { Some(sc) }
 }
 
-/// A thread's priority changed, or a context its thread: the context's timers are served at the priority of now.
+/// A context was bound to a thread, or the thread's priority changed: its timers are served at the priority of now.
 pub fn account_moved(n: &Node, sc: Ptr<SchedContext>) {
-    if sc.place.get() == Place::Due && sc.served_at.get() != served_at(sc) {
-        n.emptied(n.accounts.leave(sc));
-        n.make_due(sc, served_at(sc));
-    }
+    serve_at(n, sc, served_at(sc));
 }
 
-/// A context lost its thread: its timers are served at that thread's priority still.
-pub fn account_left(sc: Ptr<SchedContext>, tcb: Ptr<Tcb>) {
+/// An account is served at this priority from now on.
+pub fn serve_at(n: &Node, sc: Ptr<SchedContext>, priority: u8) {
     if sc.place.get() != Place::Due {
-        sc.served_at.set(tcb.priority.get());
+        sc.served_at.set(priority);
+    } else if sc.served_at.get() != priority {
+        n.emptied(n.accounts.leave(sc));
+        n.make_due(sc, priority);
     }
 }
 
@@ -282,26 +325,32 @@ pub fn switch_if_higher(n: &Node, tcb: Ptr<Tcb>) {
 }
 
 /// Chooses who runs and prepares to leave the kernel: contexts charged, timer set. False if the chosen thread cannot run on its
-/// context after all: it waits for its refill now, and somebody else has to be chosen.
+/// context after all: it waits for its refill now, and somebody else has to be chosen. If timers were `served`, the time until here is
+/// that of the context that paid for the last one, unless the chosen thread runs on it anyway.
 #[inline(always)]
 #[must_use = "the chosen thread may not be able to run"]
-pub fn schedule<M: Machine>(m: M) -> bool {
+pub fn schedule<M: Machine>(m: M, served: bool) -> bool {
     let n = m.node();
     if n.action.get() != Action::Resume {
         choose(m);
         n.action.set(Action::Resume);
     }
     if n.reprogram.get() || n.current_sc.get() != n.current().sc.get() {
-        return change_context(m);
+        return change_context(m, served);
     }
     true
 }
 
 #[inline(never)]
-fn change_context<M: Machine>(m: M) -> bool {
-    switch_context(m);
+fn change_context<M: Machine>(m: M, served: bool) -> bool {
     let n = m.node();
-    if let Some(sc) = n.current_sc.get() {
+    if served && n.current_sc.get() != n.current().sc.get() {
+        update_timestamp(m);
+    }
+    enter_context(m);
+    if let Some(sc) = n.current_sc.get()
+        && !is_usable(n, sc)
+    {
         settle(n, sc);
     }
     n.action.get() == Action::Resume
@@ -361,6 +410,7 @@ pub fn disarm<M: Machine>(m: M) {
 }
 
 /// Time goes to a context from now on, which begins to be used.
+#[inline(always)]
 pub fn take_over(n: &Node, sc: Ptr<SchedContext>) {
     let is_running = sc.tcb.get().is_some_and(|tcb| tcb.is_runnable());
     if !sc.sporadic.get() || !is_running {
@@ -372,6 +422,11 @@ pub fn take_over(n: &Node, sc: Ptr<SchedContext>) {
 /// Time goes to the context that used it, from now on it goes to the chosen thread's, and the timer is set for that one.
 #[inline(never)]
 pub fn switch_context<M: Machine>(m: M) {
+    enter_context(m);
+}
+
+#[inline(always)]
+fn enter_context<M: Machine>(m: M) {
     let n = m.node();
     let sc = n.current().sc.get();
     if n.current_sc.get() != sc
@@ -416,7 +471,6 @@ pub fn donate(n: &Node, sc: Ptr<SchedContext>, to: Ptr<Tcb>) {
     sc.tcb.set(Some(to));
     to.sc.set(Some(sc));
     settle(n, sc);
-    account_moved(n, sc);
 }
 
 fn take_sc(n: &Node, from: Ptr<Tcb>) {
@@ -433,6 +487,7 @@ fn take_sc(n: &Node, from: Ptr<Tcb>) {
 pub fn bind_tcb(n: &Node, sc: Ptr<SchedContext>, tcb: Ptr<Tcb>) {
     tcb.sc.set(Some(sc));
     sc.tcb.set(Some(tcb));
+    sc.given.set(false);
     unblock_sporadic(n, tcb);
     settle(n, sc);
     account_moved(n, sc);
@@ -445,7 +500,6 @@ pub fn bind_tcb(n: &Node, sc: Ptr<SchedContext>, tcb: Ptr<Tcb>) {
 /// Takes the context from its thread.
 pub fn unbind_tcb(n: &Node, sc: Ptr<SchedContext>) {
     let Some(tcb) = sc.tcb.get() else { return };
-    account_left(sc, tcb);
     take_sc(n, tcb);
     sc.tcb.set(None);
 }

@@ -311,8 +311,12 @@ impl Scene {
                 }
                 (Place::Due, Some(_)) => {
                     assert!(n.accounts.due(sc.served_at.get()).is_some());
-                    let own = sc.tcb.get().map_or(sc.served_at.get(), |t| t.priority.get());
-                    assert_eq!(sc.served_at.get(), own, "the priority at which its timers are served");
+                    let home = |t: &Ptr<Tcb>| t.sc.get() == Some(*sc) && sc.reply.get().is_none();
+                    if let Some(t) =
+                        self.threads.iter().find(|t| home(t) && !sc.given.get() && sc.ntfn.get().is_none())
+                    {
+                        assert_eq!(sc.served_at.get(), t.priority.get(), "where its timers are served");
+                    }
                     assert!(
                         !is_idle && sc.served_at.get() <= current.priority.get(),
                         "an account that should be served"

@@ -48,7 +48,8 @@ pub fn invoke_timer<M: Machine>(m: M, args: &Args, timer: Ptr<Timer>) -> Invoked
     Ok(Outcome::Done)
 }
 
-/// Who pays for a timer's expiries: the context in capability argument 0, or the one that the calling thread runs on.
+/// Who pays for a timer's expiries: the context in capability argument 0, or the one that the calling thread runs on. One that is nobody's,
+/// or that a notification lends, is served at the priority of whoever arms a timer at its cost.
 fn payer(n: &Node, args: &Args) -> Result<Ptr<SchedContext>, Stop> {
     let sc = match args.cap_slot(0).map(|slot| slot.cap()) {
         Ok(Cap::SchedContext { sc, .. }) if sc.is_active() => sc,
@@ -56,9 +57,9 @@ fn payer(n: &Node, args: &Args) -> Result<Ptr<SchedContext>, Stop> {
         Ok(_) => return Err(Stop::InvalidCapability(1)),
         Err(_) => args.tcb.sc.get().ok_or(Stop::IllegalOperation)?,
     };
-    if sc.tcb.get().is_none() {
-        // Nobody runs on it: its timers are served where the thread could that arms them.
-        sched::account_left(sc, n.current());
+    let is_on_loan = sc.reply.get().is_some() || sc.given.get();
+    if sc.tcb.get().is_none_or(|tcb| tcb == n.current()) && !is_on_loan {
+        sched::serve_at(n, sc, n.current().priority.get());
     }
     Ok(sc)
 }
