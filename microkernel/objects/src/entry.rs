@@ -180,7 +180,8 @@ pub fn leave<M: Machine>(m: M) {
             served = true;
             continue;
         }
-        if sched::schedule(m, served) {
+        // The choice may have put somebody else before an account than its turn was compared with.
+        if sched::schedule(m, served) && !(n.accounts.is_any_due() && sched::next_account(n).is_some()) {
             break;
         }
     }
