@@ -176,11 +176,14 @@ pub fn leave<M: Machine>(m: M) {
         if n.release.first().is_some() {
             sched::awaken(n);
         }
-        if n.accounts.is_any_due() && expiry::serve(m, served) {
+        if !n.accounts.is_any_due() {
+            if sched::schedule(m, served) {
+                break;
+            }
+        } else if expiry::serve(m, served) {
             served = true;
-            continue;
-        }
-        if sched::schedule(m, served) {
+        } else if sched::schedule(m, served) && sched::next_account(n).is_none() {
+            // The choice may have put somebody else before an account than its turn was compared with: hence the second look.
             break;
         }
     }

@@ -79,6 +79,11 @@ pub fn end_turn(n: &Node, sc: Ptr<SchedContext>) {
     n.turns.set(n.turns.get() + 1);
     sc.turn.set(n.turns.get());
     n.reprogram.set(true);
+    if sc.place.get() == Place::Due {
+        // Its place there goes by its turn.
+        n.emptied(n.accounts.leave(sc));
+        n.make_due(sc, served_at(sc));
+    }
     let Some(tcb) = sc.tcb.get() else { return };
     if tcb == n.current() || n.action.get() == Action::SwitchTo(tcb) {
         reschedule(n);
@@ -471,6 +476,7 @@ pub fn donate(n: &Node, sc: Ptr<SchedContext>, to: Ptr<Tcb>) {
     sc.tcb.set(Some(to));
     to.sc.set(Some(sc));
     settle(n, sc);
+    account_moved(n, sc);
 }
 
 fn take_sc(n: &Node, from: Ptr<Tcb>) {

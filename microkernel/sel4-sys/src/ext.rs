@@ -7,13 +7,14 @@
 //! |---|---|---|
 //! | [`TIMER_BIND`] | extra capability 0: the notification to signal, with its badge | |
 //! | [`TIMER_UNBIND`] | | |
-//! | [`TIMER_ARM`] | MR0 first deadline, ticks, absolute; MR1 period in ticks, or 0 for one shot | |
+//! | [`TIMER_ARM`] | MR0 first deadline, ticks, absolute; MR1 period in ticks, or 0 for one shot; extra capability 0, if any: the scheduling context that pays, else the caller's | |
 //! | [`TIMER_CANCEL`] | | |
-//! | [`TIMER_READ`] | | MR0 expirations and MR1 overruns since the last read; MR2 the last deadline that expired; MR3 the counter as the timer interrupt's entry saw it |
+//! | [`TIMER_READ`] | | MR0 expirations and MR1 overruns since the last read; MR2 the last deadline that expired; MR3 the counter as whoever served it saw it |
 //!
 //! Ticks are those of the counter that user space reads (CNTVCT_EL0). The next deadline of a periodic timer is the previous
 //! deadline plus the period, never "now plus the period": a timer does not drift. Deadlines that were missed whole are
-//! counted as overruns and skipped.
+//! counted as overruns and skipped. Expiries are served at the priority and on the budget of whose context pays: without budget they
+//! come late.
 //!
 //! # Trace
 //! The Trace capability answers [`TRACE_SET_MASK`] (MR0), [`TRACE_EMIT`] (MR0 event, MR1 arg0, MR2 arg1; with a TCB as extra
