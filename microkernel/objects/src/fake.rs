@@ -659,7 +659,7 @@ mod tests {
         let left = (16..24).filter(|i| !world.slot(space, *i).is_empty()).count();
         assert!(left > 0 && left < 8, "{left} of 8 are left");
         // The more important thread runs meanwhile; then the call is made again, by itself.
-        assert_eq!(world.node.current(), second);
+        world.run(second);
         assert_eq!(first.regs.get(FAULT_PC), pc);
         world.preempt_never();
         world.run(first);

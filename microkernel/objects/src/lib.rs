@@ -12,7 +12,7 @@
 //! |---|---|
 //! | `ptr`, `time`, `output`, `arch/*/{registers,context}` | addresses, ticks, text on its way to a UART, an architecture's thread context |
 //! | `object` | layouts of all objects, slots, queues' ends |
-//! | `timer`, `queue`, `refill`, `cap`, `arch/*/paging` | one kind of object each |
+//! | `timer`, `queue`, `refill`, `zombie`, `cap`, `arch/*/paging` | one kind of object each |
 //! | `slot`, `cspace`, `message`, `trace` | derivation tree, lookup, message registers, trace ring |
 //! | `derive`, `node` | what a copy of a capability is; all state of a core |
 //! | `machine` | what the rules need from a machine |
@@ -22,7 +22,8 @@
 //! | `notify`, `thread`, `transfer` | signals; suspend, restart, priority, yield; the message itself |
 //! | `ipc` | send, receive, call, reply |
 //! | `fault`, `interrupt` | faults and interrupts become messages and signals |
-//! | `preempt`, `delete` | long work that asks whether to stop; taking objects apart |
+//! | `finalise` | taking an object out of all that refers to it |
+//! | `preempt`, `delete` | long work that asks whether to stop; deleting and revoking |
 //! | `invoke/args`, `invoke/*`, `invoke` | invocations: arguments, one file per kind of object, the dispatch |
 //! | `fast`, `entry` | the short ways; system calls, faults, interrupts, each ending in [`entry::leave`] |
 //!
@@ -48,6 +49,7 @@ pub mod fast;
 mod fast_tests;
 pub mod fault;
 pub mod fault_message;
+pub mod finalise;
 pub mod fpu;
 pub mod interrupt;
 pub mod invoke;
@@ -71,6 +73,7 @@ pub mod timer;
 pub mod trace;
 pub mod transfer;
 pub mod waiting;
+pub mod zombie;
 
 pub use cap::Cap;
 pub use object::{SchedContext, Slot, Tcb};

@@ -14,6 +14,9 @@ pub type Link<T> = Cell<Option<Ptr<T>>>;
 #[repr(C)]
 pub struct Packed(pub u64, pub u64);
 
+/// Word 0 of every capability has the kind from this bit on.
+pub(crate) const KIND_SHIFT: u32 = 59;
+
 /// A slot: 32 bytes, a capability and its place in the derivation tree ([`crate::slot`]). All-zero is an empty slot.
 #[repr(C, align(32))]
 pub struct Slot {

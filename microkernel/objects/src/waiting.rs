@@ -77,14 +77,13 @@ pub fn cancel(n: &Node, tcb: Ptr<Tcb>) {
     }
 }
 
-/// An endpoint goes away: those who waited restart (and fail), faulted senders stay stopped.
-pub fn cancel_endpoint(n: &Node, ep: Ptr<Endpoint>) {
-    while let Some(tcb) = ep.queue().head {
-        let state = ep.state();
-        ep.set_queue(ep.queue().remove::<Ep>(tcb), state);
-        restart_cancelled(n, tcb);
-    }
+/// The endpoint goes away: the first who waits restarts (and fails), or stays stopped if it sends a fault. False if nobody waits.
+pub fn release_first(n: &Node, ep: Ptr<Endpoint>) -> bool {
+    let Some(tcb) = ep.queue().head else { return false };
+    ep.set_queue(ep.queue().remove::<Ep>(tcb), ep.state());
+    restart_cancelled(n, tcb);
     sched::reschedule(n);
+    true
 }
 
 /// Senders with this badge restart (and fail).
@@ -152,16 +151,15 @@ pub fn reorder(ntfn: Ptr<Notification>, tcb: Ptr<Tcb>) {
     set_queue(ntfn, queue(ntfn).remove::<Ep>(tcb).insert_by_priority::<Ep>(tcb));
 }
 
-/// The notification goes away: those who waited restart (and fail).
-pub fn cancel_notification(n: &Node, ntfn: Ptr<Notification>) {
-    while let Some(tcb) = ntfn.head.get() {
-        set_queue(ntfn, queue(ntfn).remove::<Ep>(tcb));
-        tcb.blocked_ntfn.set(None);
-        set_state(n, tcb, ThreadState::Restart);
-        sched::unblock_sporadic(n, tcb);
-        switch_if_higher(n, tcb);
-    }
+/// The notification goes away: the first who waits restarts (and fails). False if nobody waits.
+pub fn release_first_notified(n: &Node, ntfn: Ptr<Notification>) -> bool {
+    let Some(tcb) = ntfn.head.get() else { return false };
+    take_waiter(ntfn, tcb);
+    set_state(n, tcb, ThreadState::Restart);
+    sched::unblock_sporadic(n, tcb);
+    switch_if_higher(n, tcb);
     sched::reschedule(n);
+    true
 }
 
 /// Takes notification and bound thread apart.

@@ -173,11 +173,9 @@ fn dispatch<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
         | Cap::VSpace { .. }
         | Cap::AsidControl
         | Cap::AsidPool { .. } => vspace::invoke(m, args, cap),
-        Cap::Endpoint { .. }
-        | Cap::Notification { .. }
-        | Cap::Reply { .. }
-        | Cap::Null
-        | Cap::Zombie { .. } => Err(Stop::InvalidCapability(0)),
+        Cap::Endpoint { .. } | Cap::Notification { .. } | Cap::Reply { .. } | Cap::Null | Cap::Zombie(_) => {
+            Err(Stop::InvalidCapability(0))
+        }
     }
 }
 

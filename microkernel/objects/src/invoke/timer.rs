@@ -16,10 +16,10 @@ pub fn invoke_timer<M: Machine>(m: M, args: &Args, timer: Ptr<Timer>) -> Invoked
     match args.label {
         ext::TIMER_BIND => {
             let (src, cap) = signal_argument(args, 0)?;
-            delete::delete_simple(m, timer.slot());
+            delete::delete(m, timer.slot())?;
             slot::insert(cap, src, timer.slot());
         }
-        ext::TIMER_UNBIND => delete::delete_simple(m, timer.slot()),
+        ext::TIMER_UNBIND => delete::delete(m, timer.slot())?,
         ext::TIMER_ARM => {
             args.need(2, 0)?;
             // A shorter period would leave no time between two interrupts: its holder could stop the machine.
