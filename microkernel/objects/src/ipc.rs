@@ -68,6 +68,7 @@ fn block_sender(n: &Node, tcb: Ptr<Tcb>, ep: Ptr<Endpoint>, options: SendOptions
     set_state(n, tcb, ThreadState::BlockedOnSend);
     tcb.blocked_ep.set(Some(ep));
     tcb.sender_badge.set(options.badge);
+    tcb.sender_order.set(n.next_order());
     tcb.can_grant.set(options.can_grant);
     tcb.can_grant_reply.set(options.can_grant_reply);
     tcb.is_call.set(options.call);
@@ -116,6 +117,7 @@ pub fn receive<M: Machine>(
     }
     let queue = ep.queue();
     let Some(sender) = queue.head else { return };
+    n.walk.passes(sender);
     ep.set_queue(queue.remove::<Ep>(sender), EndpointState::Send);
     transfer(m, sender, Some(ep), sender.sender_badge.get(), sender.can_grant.get(), tcb);
     sched::unblock_sporadic(n, sender);

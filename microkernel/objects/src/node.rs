@@ -70,6 +70,9 @@ pub struct Node {
     pub timer_irq: Cell<u32>,
     /// How far a long zeroing got.
     pub zeroing: Zeroing,
+    /// How far a long cancellation of badged sends got.
+    pub walk: Walk,
+    order: Cell<u64>,
     idle: Ptr<Tcb>,
 }
 
@@ -108,6 +111,55 @@ impl Zeroing {
     #[inline]
     pub fn reached(&self, at: u64) {
         self.done.set(at);
+    }
+}
+
+/// How far the walk along an endpoint's senders got when it was preempted. There is one per core: another cancellation
+/// takes it over, and then this one walks from the head again, past those that it has seen.
+#[derive(Default)]
+pub struct Walk {
+    /// The cancellation: its `until`, which no other has; 0 for none.
+    owner: Cell<u64>,
+    /// The sender to look at next.
+    at: Link<Tcb>,
+}
+
+impl Walk {
+    /// Nobody walks.
+    pub const fn new() -> Walk {
+        Walk { owner: Cell::new(0), at: Cell::new(None) }
+    }
+
+    /// Where the cancellation `until` goes on: at `head`, unless it was the last to walk.
+    pub fn resume(&self, until: u64, head: Option<Ptr<Tcb>>) -> Option<Ptr<Tcb>> {
+        if self.owner.replace(until) != until {
+            self.at.set(head);
+        }
+        self.at.get()
+    }
+
+    /// The walk got to here.
+    pub fn reached(&self, at: Option<Ptr<Tcb>>) {
+        self.at.set(at);
+    }
+
+    /// The sender to look at next.
+    pub fn at(&self) -> Option<Ptr<Tcb>> {
+        self.at.get()
+    }
+
+    /// A thread is about to leave a queue of senders: the walk goes on behind it.
+    #[inline(always)]
+    pub fn passes(&self, tcb: Ptr<Tcb>) {
+        if self.at.get() == Some(tcb) {
+            self.at.set(tcb.ep_next.get());
+        }
+    }
+
+    /// Whoever walks begins again at the head: a sender may have gone from before the place to behind it, or back.
+    pub fn forget(&self) {
+        self.owner.set(0);
+        self.at.set(None);
     }
 }
 
@@ -179,6 +231,8 @@ impl Node {
             frequency: Cell::new(0),
             timer_irq: Cell::new(0),
             zeroing: Zeroing::new(),
+            walk: Walk::new(),
+            order: Cell::new(0),
             idle,
         }
     }
@@ -287,6 +341,14 @@ impl Node {
     pub fn add_work(&self, bytes: u64) {
         const BYTES_OF_A_UNIT: u64 = 320;
         self.work.set(self.work.get().saturating_add((bytes / BYTES_OF_A_UNIT) as u32));
+    }
+
+    /// A number above all before.
+    #[inline]
+    pub fn next_order(&self) -> u64 {
+        let order = self.order.get() + 1;
+        self.order.set(order);
+        order
     }
 
     /// Every hundredth unit of long work asks whether something more urgent waits.

@@ -106,6 +106,17 @@ pub enum LookupFailure {
     },
 }
 
+/// A cancellation of badged sends that was preempted: which one, and the order of the last senders that it is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cancelling {
+    /// Address of the endpoint.
+    pub endpoint: usize,
+    /// Badge; 0 when nothing is being cancelled.
+    pub badge: u64,
+    /// Who began to wait later is left alone.
+    pub until: u64,
+}
+
 /// The fault of a thread that waits for its handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -166,6 +177,10 @@ pub struct Tcb {
     pub blocked_ntfn: Link<Notification>,
     /// Blocked sender: the badge of its capability.
     pub sender_badge: Cell<u64>,
+    /// Blocked sender: when it began to wait, in [`crate::node::Node::next_order`]'s order.
+    pub sender_order: Cell<u64>,
+    /// The cancellation of badged sends that its interrupted invocation goes on with.
+    pub cancelling: Cell<Cancelling>,
     /// The reply object that it receives with, or that keeps it waiting.
     pub reply: Link<Reply>,
     /// The notification whose signals end its receiving.

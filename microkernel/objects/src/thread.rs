@@ -36,6 +36,7 @@ pub fn set_priority(n: &Node, tcb: Ptr<Tcb>, priority: u8) {
             tcb.priority.set(priority);
             if let Some(ep) = tcb.blocked_ep.get() {
                 let state = ep.state();
+                n.walk.forget();
                 let queue = ep.queue().remove::<Ep>(tcb);
                 ep.set_queue(queue.insert_by_priority::<Ep>(tcb), state);
             }

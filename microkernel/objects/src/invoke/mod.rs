@@ -11,7 +11,7 @@ use crate::notify;
 use crate::object::{Fault, LookupFailure, Slot, Tcb, ThreadState};
 use crate::ptr::Ptr;
 use crate::sched::set_state;
-use sel4_sys::{CapRights, Error, MessageInfo};
+use sel4_sys::{CapRights, Error, MessageInfo, label};
 
 #[cfg(test)]
 mod abi_tests;
@@ -126,6 +126,10 @@ fn invoke_object<M: Machine>(
         return;
     }
     let args = Args::new(tcb, info, slot, caps);
+    if args.label != label::CNODE_CANCEL_BADGED_SENDS {
+        // Whatever was interrupted before is not made again.
+        tcb.cancelling.take();
+    }
     set_state(n, tcb, ThreadState::Restart);
     match dispatch(m, &args, cap) {
         Ok(outcome) => {

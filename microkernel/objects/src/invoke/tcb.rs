@@ -118,6 +118,8 @@ fn write_registers<M: Machine>(m: M, args: &Args, tcb: Ptr<Tcb>) -> Invoked {
         tcb.regs.set(register, value);
     }
     tcb.regs.set(PC, tcb.regs.get(FAULT_PC));
+    // It does something else from now on than the invocation that it was interrupted in.
+    tcb.cancelling.take();
     if flags & 1 != 0 {
         thread::restart(m.node(), tcb);
     }
@@ -144,6 +146,7 @@ fn copy_registers<M: Machine>(m: M, args: &Args, tcb: Ptr<Tcb>) -> Invoked {
         copy(&USER_CONTEXT_ORDER[..FRAME_REGISTERS]);
         tcb.regs.set(PC, source.regs.get(FAULT_PC));
         tcb.regs.set(FAULT_PC, source.regs.get(FAULT_PC));
+        tcb.cancelling.take();
     }
     if flags & 8 != 0 {
         copy(&USER_CONTEXT_ORDER[FRAME_REGISTERS..]);
