@@ -83,6 +83,15 @@ pub fn check(world: &World) -> Result<Report, String> {
             }
         }
     }
+    for (p, kind) in world.spec.kinds.iter().enumerate() {
+        if world.waiting(p) > 0 && !covered(p) {
+            return Err(format!("threads wait for the notification that was in piece {p}"));
+        }
+        let only_zombie = occupied.iter().any(|s| s.names == Some(p) && subject::is_zombie(&s.cap));
+        if *kind == Kind::Tcb && world.runs(p) && (only_zombie || !covered(p)) {
+            return Err(format!("the thread in piece {p} runs without a capability to it"));
+        }
+    }
     complete(world, &occupied)?;
     objects(world, &occupied)?;
     untypeds(world, &occupied)?;

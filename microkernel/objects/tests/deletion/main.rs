@@ -13,8 +13,8 @@ use world::{Kind, Spec};
 const SMALL: Kind = Kind::CNode(1);
 
 /// States per start, and starts per world, of an ordinary test run. `just search-kernel` sets the variable and so has no limit.
-const STATES: usize = 16_000;
-const STARTS: usize = 40;
+const STATES: usize = 12_000;
+const STARTS: usize = 16;
 
 fn whole() -> bool {
     std::env::var_os("AXIOM_SEARCH_ALL").is_some()

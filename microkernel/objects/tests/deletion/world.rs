@@ -258,6 +258,13 @@ impl World {
         self.waiters.iter().filter(|t| t.blocked_ntfn.get().is_some_and(|n| n.addr() == base)).count()
     }
 
+    /// Whether the thread whose TCB a piece holds, or held, runs.
+    pub fn runs(&self, piece: usize) -> bool {
+        // SAFETY: the piece holds a TCB, or what is left of one.
+        let tcb: Ptr<Tcb> = unsafe { Ptr::new(self.pieces[piece]) };
+        self.holds(piece) == OBJECT && tcb.state.get() == ThreadState::Running
+    }
+
     // ---- what threads do ----
 
     /// Prepares a piece's memory, as a retype would: zeroed for an object, or with what a user wrote.
@@ -324,12 +331,9 @@ impl World {
         let mut ops = Vec::new();
         self.ops_of(&slots, root, &mut ops);
         for (piece, kind) in self.spec.kinds.iter().enumerate() {
-            if *kind == Kind::Tcb && self.holds(piece) == OBJECT {
-                // SAFETY: the piece holds a TCB, or what is left of one.
-                let tcb: Ptr<Tcb> = unsafe { Ptr::new(self.pieces[piece]) };
-                if tcb.state.get() == ThreadState::Running
-                    && let Some(reached) = self.cnode_slots(&slots, tcb.slot(0))
-                {
+            if *kind == Kind::Tcb && self.runs(piece) {
+                let (first, _) = self.piece_slots(piece);
+                if let Some(reached) = self.cnode_slots(&slots, slot_at(first)) {
                     self.ops_of(&slots, reached, &mut ops);
                 }
             }

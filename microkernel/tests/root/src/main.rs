@@ -4,6 +4,7 @@
 
 mod checks;
 mod copies;
+mod lifetime;
 // What every server links; no runtime else.
 #[path = "../../../../servers/runtime/src/mem.rs"]
 mod mem;
@@ -32,12 +33,13 @@ extern "C" fn root_main(info: &'static BootInfo) -> ! {
         say!("root-test:   RAM {:#x} 2^{}", u.paddr, u.size_bits);
     }
     let mut world = world::World::new(info);
-    let mut failed = 0;
-    for (name, check) in checks::ALL.iter().chain(rules::ALL).chain(copies::ALL) {
+    let (mut count, mut failed) = (0, 0);
+    for (name, check) in checks::ALL.iter().chain(rules::ALL).chain(copies::ALL).chain(lifetime::ALL) {
         let passed = check(&mut world);
         say!("root-test: {} {name}", if passed { "ok    " } else { "FAILED" });
+        count += 1;
         failed += u32::from(!passed);
     }
-    say!("root-test: {} checks, {failed} failed", checks::ALL.len() + rules::ALL.len() + copies::ALL.len());
+    say!("root-test: {count} checks, {failed} failed");
     if failed == 0 { end(None) } else { end(Some(format_args!("{failed} kernel checks"))) }
 }
