@@ -31,7 +31,8 @@
 //!
 //! *Done means done.* The root goes when its ring is empty. So a deletion that reports success has emptied all that it found,
 //! except what the revocation of another untyped has taken over meanwhile. What an abandoned deletion leaves
-//! is a zombie below the untyped whose memory it is, where the next revocation finds it.
+//! is a zombie below the untyped whose memory it is, where the next revocation finds it. A revocation that takes its own
+//! capability along ends there.
 //!
 //! *Constant time.* A step moves one capability, or takes one object out of what refers to it, or releases one thread: an
 //! endpoint or notification with waiting threads is a zombie too, until the last of them is released.

@@ -305,3 +305,49 @@ pub fn moved(from: Ptr<Slot>, to: Ptr<Slot>) {
     set_prev(next, to);
     set_next(prev, to);
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use proptest::prelude::*;
+    use std::boxed::Box;
+
+    /// A place near which the other tests' objects are, too.
+    fn anchor() -> u64 {
+        Ptr::<Slot>::from_static(Box::leak(Box::new(Slot::new()))).phys().0 & !((1 << 40) - 1)
+    }
+
+    proptest! {
+        /// Object, count, links and membership do not disturb each other, up to the largest CNode.
+        #[test]
+        fn the_fields_of_a_zombie_are_independent(
+            radix in 1u32..34, place in 0u64..1 << 20, left in 0u64..=1 << 33, next in 0u64..=LINK_MASK, prev in 0u64..=LINK_MASK,
+            member in any::<bool>(),
+        ) {
+            let base = anchor() + ((place << (radix + UNIT)) & ((1 << 40) - 1));
+            let left = left.min(1 << radix);
+            let zombie = Zombie::of_cnode(PhysAddr(base), radix);
+            prop_assert_eq!((zombie.left(), zombie.slots(), zombie.links()), (1 << radix, 1 << radix, (0, 0)));
+            let zombie = zombie.with_links(next, prev).with_member(member).with_left(left);
+            prop_assert_eq!(zombie.remains(), Remains::CNode { radix });
+            prop_assert_eq!(zombie.region(), (base, radix + UNIT));
+            prop_assert_eq!((zombie.left(), zombie.links(), zombie.is_member()), (left, (next, prev), member));
+            prop_assert_eq!(zombie.with_left(0).with_left(left), zombie);
+            prop_assert_eq!(zombie.packed().0 >> KIND_SHIFT, KIND);
+        }
+    }
+
+    #[test]
+    fn a_queue_has_no_slots_and_no_ring() {
+        let ep: Ptr<Endpoint> = Ptr::from_static(Box::leak(Box::default()));
+        let ntfn: Ptr<Notification> = Ptr::from_static(Box::leak(Box::default()));
+        let (a, b) = (Zombie::of_endpoint(ep), Zombie::of_notification(ntfn));
+        assert_eq!((a.remains(), b.remains()), (Remains::Endpoint(ep), Remains::Notification(ntfn)));
+        assert_eq!((a.region(), b.region()), ((ep.phys().0, 4), (ntfn.phys().0, 6)));
+        for zombie in [a, b] {
+            assert!(!zombie.holds_slots() && !zombie.is_member());
+            assert_eq!((zombie.slots(), zombie.left(), zombie.links()), (0, 0, (0, 0)));
+        }
+    }
+}

@@ -1,8 +1,12 @@
 //! RAM: what the device tree describes, minus what is in use, and a boot allocator over the rest.
 use super::found::Fatal;
+use crate::print::println;
 use axiom_boot::{Ranges, Refusal, memory};
 use axiom_fdt::Fdt;
 use axiom_objects::PhysAddr;
+
+/// Objects that hold slots lie below: half-deleted ones are linked by addresses of so many bits.
+const SLOTS_END: u64 = 1 << axiom_objects::zombie::ADDRESS_BITS;
 
 /// The machine's RAM.
 pub struct Memory {
@@ -17,7 +21,12 @@ impl Memory {
     /// RAM as the device tree's memory nodes describe it.
     pub fn of(fdt: &Fdt<'_>) -> Result<Memory, Fatal> {
         let ram = memory::ram(fdt)?;
-        Ok(Memory { ram, mapped: ram, free: ram, allocated: 0 })
+        let mut free = ram;
+        if let Some((_, end)) = ram.as_slice().last().filter(|(_, end)| *end > SLOTS_END) {
+            println!("axiom: RAM from {SLOTS_END:#x} to {end:#x} is not used: capabilities cannot name slots there");
+            free.remove(SLOTS_END, *end)?;
+        }
+        Ok(Memory { ram, mapped: ram, free, allocated: 0 })
     }
 
     /// All RAM.

@@ -1,4 +1,14 @@
 //! Deletion in small worlds, exhaustively: see `search`, judged by `checker`, which does not know the algorithm.
+//!
+//! On the former algorithm (pointer reversal: the outer zombie waited inside the inner object) the same search found:
+//!
+//! | world | fault | depth | states until then |
+//! |---|---|---|---|
+//! | two CNodes | a zombie in memory that no capability covers | 2 | 410 |
+//! | three CNodes | the same | 2 | 467 |
+//! | a thread and a CNode | the same, in a TCB | 5 | 662 |
+//! | a process | the same | 5 | 2,438 |
+//! | a process | a revocation that is not done after 100,034 steps; 33 are allowed | 10 | 86,614 |
 #![allow(missing_docs, reason = "a test")]
 #![allow(clippy::unwrap_used, reason = "a test")]
 mod checker;
