@@ -1,8 +1,10 @@
 //! Cancelling badged sends, preempted at every point, with everything in between that others can do to the queue.
 #![allow(missing_docs, reason = "a test")]
+use axiom_objects::arch::registers::PC;
 use axiom_objects::fake::{FakeWorld, Message};
 use axiom_objects::machine::Machine;
-use axiom_objects::object::{Endpoint, ThreadState};
+use axiom_objects::object::{Endpoint, EndpointState, ThreadState};
+use axiom_objects::queue::Ep;
 use axiom_objects::{Cap, Ptr, Tcb, delete, thread};
 use sel4_sys::{Badge, CapRights, label, syscall};
 
@@ -59,22 +61,20 @@ impl Scene {
     fn step(&self, by: Ptr<Tcb>, message: Message<'_>) -> bool {
         assert!(self.world.run(by));
         self.world.preempt_when(|| true);
-        let pc = by.regs.get(axiom_objects::arch::registers::PC);
+        let pc = by.regs.get(PC);
         self.world.set_message(by, 1, message);
         self.world.system_call(by, syscall::CALL);
         self.world.preempt_never();
-        by.state.get() == ThreadState::Running && by.regs.get(axiom_objects::arch::registers::PC) != pc
+        by.state.get() == ThreadState::Running && by.regs.get(PC) != pc
     }
 
     /// What others do in between.
     fn act(&self, action: usize, other_begun: &mut bool) {
         match action {
             0..4 => self.send(action),
-            4 => {
-                if self.ep.queue().head.is_some() && self.world.run(self.receiver) {
-                    self.world.set_message(self.receiver, 4, Message::default());
-                    self.world.system_call(self.receiver, syscall::NB_WAIT);
-                }
+            4 if self.ep.queue().head.is_some() && self.world.run(self.receiver) => {
+                self.world.set_message(self.receiver, 4, Message::default());
+                self.world.system_call(self.receiver, syscall::NB_WAIT);
             }
             5 => thread::set_priority((&self.world).node(), self.senders[3], 7),
             6 => {
@@ -189,4 +189,53 @@ fn an_endpoint_goes_thread_by_thread() {
     assert!(slot.is_empty() && scene.ep.queue().head.is_none());
     assert_eq!(scene.senders[0].state.get(), ThreadState::Inactive);
     assert!(delete::delete(world, slot).is_ok());
+}
+
+/// Ten thousand threads wait: every step of deletion releases one, every step of a cancellation looks at one.
+#[test]
+fn long_queues_go_in_short_steps() {
+    const THREADS: usize = 10_000;
+    let world = FakeWorld::with_memory(25);
+    let space = world.cnode(4);
+    let canceller = world.thread(200, space);
+    let ep = world.endpoint();
+    world.put(space, 1, space);
+    world.put(space, 2, Cap::Endpoint { ep, badge: Badge(7), rights: CapRights::ALL });
+    let fill = |badge| {
+        for _ in 0..THREADS / 2 {
+            // SAFETY: fresh zeroed memory of a TCB's size and alignment, which is a valid TCB.
+            let tcb: Ptr<Tcb> = unsafe { Ptr::new(world.allocate(11).kernel()) };
+            tcb.state.set(ThreadState::BlockedOnSend);
+            tcb.blocked_ep.set(Some(ep));
+            tcb.sender_badge.set(badge);
+            ep.set_queue(ep.queue().insert_by_priority::<Ep>(tcb), EndpointState::Send);
+        }
+    };
+    fill(7);
+    fill(9);
+    let waiting = || std::iter::successors(ep.queue().head, |t| t.ep_next.get()).count();
+    let mut steps = 0;
+    let preempted = |steps: usize| {
+        assert!(steps <= THREADS + 2, "a step does nothing");
+        world.preempt_when(|| true);
+    };
+    while {
+        preempted(steps);
+        assert!(world.run(canceller));
+        let pc = canceller.regs.get(PC);
+        world.set_message(canceller, 1, CANCEL);
+        world.system_call(canceller, syscall::CALL);
+        canceller.regs.get(PC) == pc
+    } {
+        steps += 1;
+    }
+    assert_eq!((steps, waiting()), (THREADS, THREADS / 2));
+    let slot = world.slot(space, 2);
+    steps = 0;
+    while delete::delete(&world, slot).is_err() {
+        steps += 1;
+        preempted(steps);
+        assert_eq!(waiting(), THREADS / 2 + 1 - steps);
+    }
+    assert!(slot.is_empty());
 }
