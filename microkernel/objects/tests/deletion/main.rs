@@ -113,7 +113,7 @@ fn a_larger_cnode() {
 /// Three CNodes that hold each other's only capabilities, in all ways.
 #[test]
 fn three_cnodes() {
-    let spec = Spec { copies: 1, swaps: false, retypes: false, ..Spec::of("three CNodes", &[SMALL; 3], 2) };
+    let spec = Spec { copies: 1, swaps: false, retypes: whole(), ..Spec::of("three CNodes", &[SMALL; 3], 2) };
     run_all(spec, vec![vec![(0, 0), (1, 1), (2, 2)]]);
 }
 
