@@ -157,8 +157,3 @@ fn delete_or_release<M: Machine>(m: M, at: Ptr<Slot>, cap: Cap) {
         }
     }
 }
-
-/// Whether emptying the slot can take more than one step. A TCB's root slots are not replaced in passing then.
-pub fn is_long(at: Ptr<Slot>) -> bool {
-    matches!(at.cap(), Cap::CNode { .. } | Cap::Tcb { .. } | Cap::Zombie(_)) && slot::is_final(at)
-}

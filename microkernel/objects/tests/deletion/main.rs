@@ -24,7 +24,7 @@ const SMALL: Kind = Kind::CNode(1);
 
 /// States and starts per world in an ordinary test run. `just search-kernel` sets the variable, and there is no limit.
 const STATES: usize = 12_000;
-const STARTS: usize = 400;
+const STARTS: usize = 200;
 
 fn whole() -> bool {
     std::env::var_os("AXIOM_SEARCH_ALL").is_some()
@@ -34,12 +34,13 @@ fn whole() -> bool {
 fn placements(slots: usize, objects: usize, most: usize) -> Vec<Vec<(usize, usize)>> {
     let mut all: Vec<Vec<(usize, usize)>> = vec![vec![]];
     for slot in 0..slots {
-        for i in 0..all.len() {
-            for object in (0..objects).filter(|_| all[i].len() < most) {
-                let mut placed = all[i].clone();
+        let shorter: Vec<_> = all.iter().filter(|placed| placed.len() < most).cloned().collect();
+        for object in 0..objects {
+            all.extend(shorter.iter().map(|placed| {
+                let mut placed = placed.clone();
                 placed.push((slot, object));
-                all.push(placed);
-            }
+                placed
+            }));
         }
     }
     all.retain(|placed| (0..objects).all(|o| placed.iter().any(|(_, other)| *other == o)));
