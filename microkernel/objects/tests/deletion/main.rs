@@ -24,7 +24,7 @@ const SMALL: Kind = Kind::CNode(1);
 
 /// States and starts per world in an ordinary test run. `just search-kernel` sets the variable, and there is no limit.
 const STATES: usize = 12_000;
-const STARTS: usize = 200;
+const STARTS: usize = 12;
 
 fn whole() -> bool {
     std::env::var_os("AXIOM_SEARCH_ALL").is_some()
