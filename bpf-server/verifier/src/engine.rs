@@ -66,9 +66,22 @@ pub struct Engine<'a> {
     /// Instructions analysed.
     pub work: u64,
     pub work_limit: u64,
+    /// What the loops' heads look like, for the proof.
+    pub hints: Vec<Hint>,
     /// A noted failure does not end the pass.
     tolerant: bool,
     functions: Vec<usize>,
+}
+
+/// What the analysis found at the head of a loop, in one context.
+pub struct Hint {
+    /// Call instructions that lead to the function.
+    pub chain: Vec<u32>,
+    /// The head's first instruction.
+    pub head: u32,
+    pub state: Box<State>,
+    pub passes: u64,
+    pub moves: Vec<(u16, rank::Move, bool)>,
 }
 
 /// Stop everything.
@@ -93,6 +106,7 @@ impl<'a> Engine<'a> {
             fail_chain: None,
             work: 0,
             work_limit,
+            hints: Vec::new(),
             tolerant: false,
             functions: Vec::new(),
         }
@@ -452,6 +466,9 @@ impl<'a> Engine<'a> {
                 self.m.fail = outer_fail;
                 self.fail_chain = outer_chain;
                 self.m.zero_stack = zero | (self.m.zero_stack && !quiet);
+                if !quiet {
+                    self.hint(function, &mut run, bounds);
+                }
                 return Ok((run.exit.take(), worst.unwrap_or(u64::MAX)));
             }
             let news = if last_round { false } else { self.learn(&mut run, &bounds) };
@@ -490,6 +507,20 @@ impl<'a> Engine<'a> {
                 return Ok((run.exit.take(), worst.unwrap_or(u64::MAX)));
             }
             return Err(Stop);
+        }
+    }
+
+    /// Keeps what a proof needs.
+    fn hint(&mut self, function: &Function, run: &mut Run, bounds: Vec<Bound>) {
+        for (l, b) in function.loops.iter().zip(bounds) {
+            let head = self.graph.blocks[l.head as usize].start;
+            let (Some(state), Some(passes)) =
+                (run.states[(l.head - function.first) as usize].take(), b.passes)
+            else {
+                continue;
+            };
+            self.hints.retain(|h| h.head != head || h.chain != self.chain);
+            self.hints.push(Hint { chain: self.chain.clone(), head, state, passes, moves: b.moves });
         }
     }
 

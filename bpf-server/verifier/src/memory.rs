@@ -4,8 +4,8 @@ use crate::branch::assign;
 use crate::exec::{Machine, Note};
 use crate::num::Num;
 use crate::report::{Memory, Reason};
-use crate::ring::Ring;
 use crate::state::{FRAME, Kind, Reg, State, made_at, slot};
+use axiom_bpf_checker::ring::Ring;
 use axiom_bpf_isa::{Insn, opcode::*, pseudo};
 
 /// Where an access goes: bytes `low..=high` are where it may start.

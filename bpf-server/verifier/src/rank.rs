@@ -13,10 +13,10 @@ use crate::cfg::{Function, Graph, Loop, NONE};
 use crate::engine::{Fact, Run, instructions};
 use crate::exec::{Machine, Note};
 use crate::num::{Bits, Num};
-use crate::ring::Ring;
 use crate::state::{Kind, Reg, State, extent, slot};
 use alloc::vec;
 use alloc::vec::Vec;
+use axiom_bpf_checker::ring::Ring;
 use axiom_bpf_isa::{Insn, opcode::*, pseudo};
 
 /// The answer for one loop.
@@ -26,6 +26,8 @@ pub struct Bound {
     /// The counter with the fewest passes, if there is one at all.
     pub best: Option<(u16, u64)>,
     pub facts: Vec<Fact>,
+    /// Places that move in one way on every pass, and how; `true`: their low 32 bits.
+    pub moves: Vec<(u16, Move, bool)>,
 }
 
 const NOWHERE: u16 = u16::MAX;
@@ -33,8 +35,9 @@ const FAR: i64 = 1 << 40;
 /// Places: registers 0..=9, then 11 + slot.
 const SLOT: u16 = 11;
 
+/// How a place moves in one pass.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Move {
+pub enum Move {
     /// Plus something in `lo..=hi`.
     Add(i64, i64),
     /// Shifted right by at least this, unsigned.
@@ -333,7 +336,7 @@ pub fn bounds(f: &Function, graph: &Graph, m: &Machine, run: &Run) -> Vec<Bound>
 }
 
 fn bound(l: &Loop, f: &Function, graph: &Graph, m: &Machine, run: &Run) -> Bound {
-    let mut result = Bound { passes: None, best: None, facts: Vec::new() };
+    let mut result = Bound { passes: None, best: None, facts: Vec::new(), moves: Vec::new() };
     let head_state = run.states[(l.head - f.first) as usize].as_deref();
     let latches: Vec<&State> = run.back.iter().filter(|b| b.1 == l.head).map(|b| &*b.2).collect();
     let (Some(head), false) = (head_state, latches.is_empty()) else {
@@ -353,6 +356,9 @@ fn bound(l: &Loop, f: &Function, graph: &Graph, m: &Machine, run: &Run) -> Bound
             continue;
         }
         let Some(r) = place_of(head, m.depth, p) else { continue };
+        if v.by != Move::Add(0, 0) {
+            result.moves.push((p, v.by, v.half));
+        }
         let passes = match v.by {
             Move::Add(lo, hi) => {
                 if v.half {

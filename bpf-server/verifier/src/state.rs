@@ -1,6 +1,6 @@
 //! What is known at one point of a program: registers, stack frames, reservations held.
 
-use crate::num::{Num, Thresholds};
+use crate::num::{Num, Thresholds, widen};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
@@ -92,7 +92,7 @@ impl Reg {
                 if b.subset_of(a) {
                     a
                 } else {
-                    a.widen(b, t, far)
+                    widen(a, b, t, far)
                 }
             }
         };
