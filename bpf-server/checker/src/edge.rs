@@ -179,8 +179,11 @@ fn budget(loops: Loops, now: &State, spent: u64, to: u32, there: &State) -> Resu
 
 /// The least and greatest that a value can have moved, for a ghost counter up to `most`.
 fn reach(l: &Line, v: &Value, most: u64) -> (i128, i128) {
-    let (low, high) = (l.low as i128 * most as i128, l.high as i128 * most as i128);
-    (v.moved.lo as i128 + low.min(0), v.moved.hi as i128 + high.max(0))
+    let most = most as i128;
+    let (low, high) = (l.low as i128 * most, l.high as i128 * most);
+    // With a curve nothing shrinks; and the last pass adds most.
+    let more = v.moved.rise as i128 * most + l.curve as i128 * (most * (most - 1).max(0) / 2);
+    (v.moved.lo as i128 + low.min(0), v.moved.hi as i128 + high.max(0) + more)
 }
 
 /// Lowers the ghost counters to what the values allow that move with them.
@@ -235,7 +238,7 @@ fn passes<const B: u32>(l: &Line, v: &Value, here: Ring<B>, start: Ring<B>, most
     // Up: p * i + lo <= farthest. Down: nearest <= q * i + hi. That neither can be only says that no run comes here.
     let bound = if l.low > 0 {
         (farthest - lo) / l.low as i128
-    } else if l.high < 0 {
+    } else if l.high < 0 && v.moved.rise == 0 {
         (hi - nearest) / -(l.high as i128)
     } else {
         return None;
@@ -295,9 +298,11 @@ fn moves(
         // i here is one less there, if a pass ends.
         let step = i64::from(loops.ghosts.get(l.ghost as usize)?.head == to);
         let lo = m.lo.checked_sub(l.low.checked_mul(step)?)?;
-        let hi = m.hi.checked_sub(l.high.checked_mul(step)?)?;
+        let hi = m.hi.checked_sub(l.high.checked_mul(step)?)?.checked_sub(wanted.rise.checked_mul(step)?)?;
+        // The step of the curve from i to i + 1 is i times what it curves by.
+        let rise = m.rise - step * l.curve;
         let same = m.line == wanted.line && (!m.half || wanted.half);
-        return (same && wanted.lo <= lo && wanted.hi >= hi).then_some(());
+        return (same && wanted.lo <= lo && wanted.hi >= hi && wanted.rise >= rise).then_some(());
     }
     // The loop is entered: i is 0 there, and every value begins to move.
     let fits = match l.form {

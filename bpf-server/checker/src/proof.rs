@@ -27,6 +27,8 @@ pub const MAX_CONTEXTS: u64 = 512;
 pub const MAX_GHOSTS: u64 = 64;
 /// See [`MAX_GHOSTS`].
 pub const MAX_LINES: u64 = 256;
+/// How much a line can curve.
+pub const MAX_CURVE: u64 = 1 << 32;
 /// Stack slots of which a state says something, all frames together.
 pub const MAX_SLOTS: u64 = 128;
 /// Passes of a loop that a ghost counter can count.
@@ -52,7 +54,8 @@ pub enum Form {
     Length,
 }
 
-/// A line along which values move while a ghost counter i grows: at least `low * i`, at most `high * i`, see [`Moved`].
+/// A line along which values move while a ghost counter i grows: at least `low * i`, at most `high * i` (and more, if it
+/// curves), see [`Moved`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Line {
     /// The ghost counter.
@@ -61,8 +64,10 @@ pub struct Line {
     pub form: Form,
     /// The least that each pass adds.
     pub low: i64,
-    /// The most.
+    /// The most that the first pass adds.
     pub high: i64,
+    /// How much more each pass may add than the one before it.
+    pub curve: i64,
     /// What was known of a value when it began to move along this line.
     pub start: Number,
 }
@@ -119,6 +124,7 @@ impl Writer {
         self.number((l.ghost as u64) << 1 | u64::from(l.form == Form::Length));
         self.signed(l.low);
         self.signed(l.high);
+        self.number(l.curve as u64);
         self.known(&l.start);
     }
 
@@ -146,6 +152,7 @@ impl Writer {
             self.number(m.line as u64);
             self.signed(m.lo);
             self.number(m.hi.wrapping_sub(m.lo) as u64);
+            self.number(m.rise as u64);
         }
     }
 
@@ -276,13 +283,12 @@ impl<'a> Reader<'a> {
     pub fn line(&mut self) -> Result<Line, Why> {
         let v = self.up_to(MAX_GHOSTS << 1)?;
         let form = if v & 1 == 1 { Form::Length } else { Form::Sum };
-        Ok(Line {
-            ghost: (v >> 1) as u16,
-            form,
-            low: self.signed()?,
-            high: self.signed()?,
-            start: self.known()?,
-        })
+        let (low, high) = (self.signed()?, self.signed()?);
+        let curve = self.up_to(MAX_CURVE)? as i64;
+        if curve > 0 && (high < 0 || form == Form::Length) {
+            return Err(Why::Format);
+        }
+        Ok(Line { ghost: (v >> 1) as u16, form, low, high, curve, start: self.known()? })
     }
 
     fn value(&mut self) -> Result<Value, Why> {
@@ -313,7 +319,7 @@ impl<'a> Reader<'a> {
             let line = self.up_to(MAX_LINES)? as u16;
             let lo = self.signed()?;
             let hi = i64::try_from(self.number()?).ok().and_then(|d| lo.checked_add(d)).ok_or(Why::Format)?;
-            v.moved = Moved { line, half: flags & 128 != 0, lo, hi };
+            v.moved = Moved { line, half: flags & 128 != 0, lo, hi, rise: self.up_to(MAX_CURVE)? as i64 };
         }
         Ok(v)
     }

@@ -34,7 +34,7 @@ pub enum Kind {
 /// How a number, or the offset of an address, has moved since its loop was entered.
 ///
 /// For a line of the proof ([`crate::proof::Line`]) with ghost counter i, slopes p and q: it is what it was then, plus a
-/// number of p * i + lo ..= q * i + hi; or, if the line is one of lengths, it has so many bits.
+/// number of p * i + lo ..= q * i + c * i * (i - 1) / 2 + hi, where c is how the line curves; or, if the line is one of lengths, it has so many bits.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Moved {
     /// The line, counted from 1; 0 = nothing is known.
@@ -43,8 +43,10 @@ pub struct Moved {
     pub half: bool,
     /// Least.
     pub lo: i64,
-    /// Greatest.
+    /// Greatest, but for what `rise` adds.
     pub hi: i64,
+    /// The greatest grows by this times i, too, until the pass ends; only on lines that curve.
+    pub rise: i64,
 }
 
 /// What is known of one register or stack slot.
@@ -88,7 +90,7 @@ impl Value {
             delta: 0,
             root: 0,
             num,
-            moved: Moved { line: 0, half: false, lo: 0, hi: 0 },
+            moved: Moved { line: 0, half: false, lo: 0, hi: 0, rise: 0 },
         }
     }
 

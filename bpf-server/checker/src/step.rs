@@ -174,7 +174,11 @@ impl<'a> Machine<'a> {
                     (r.id, r.delta, r.half) = (v.id, v.delta.wrapping_add(lo as u64), v.half || !exact);
                 }
                 if r.moved.line == 0 {
-                    r.moved = self.shifted(v.moved, lo, hi, exact);
+                    r.moved = match self.curved(&v.moved, &by, wide).filter(|_| op == 0x00) {
+                        // Modulo 2^32, the other may be any of several numbers.
+                        Some(m) => Moved { half: m.half || !wide, ..m },
+                        None => self.shifted(v.moved, lo, hi, exact),
+                    };
                 }
             }
         } else if op == 0x20 && same && wide && small && a.id != 0 && a.delta == 0 && !a.half {
@@ -261,6 +265,23 @@ impl<'a> Machine<'a> {
             (Some(lo), Some(hi)) => Moved { lo, hi, half: m.half || !exact, ..m },
             _ => Moved::default(),
         }
+    }
+
+    /// Plus a value that itself grows along a line of the same loop, if the line of the first curves.
+    fn curved(&self, m: &Moved, by: &Value, wide: bool) -> Option<Moved> {
+        let line = |m: &Moved| self.lines.get((m.line as usize).checked_sub(1)?);
+        let (line, other) = (line(m)?, line(&by.moved)?);
+        let plain = other.form == Form::Sum && other.curve == 0 && by.moved.rise == 0;
+        let fits = plain && other.ghost == line.ghost && other.low >= 0 && (0..1 << 32).contains(&other.high);
+        if line.curve == 0 || !fits || wide && by.moved.half {
+            return None;
+        }
+        // The other was `start`, and grew by what its line says.
+        let (least, most) = if wide { other.start.r64.signed() } else { other.start.r32.signed() };
+        let lo = m.lo.checked_add(least)?.checked_add(by.moved.lo)?;
+        let hi = m.hi.checked_add(most)?.checked_add(by.moved.hi)?;
+        let rise = m.rise.checked_add(other.high).filter(|r| *r < 1 << 40)?;
+        Some(Moved { lo, hi, rise, ..*m })
     }
 
     /// Divided by, or shifted by, the constant `by`: how many bits the number has moves.

@@ -81,7 +81,8 @@ pub struct Hint {
     pub head: u32,
     pub state: Box<State>,
     pub passes: u64,
-    pub moves: Vec<(u16, rank::Move, bool)>,
+    #[allow(clippy::type_complexity)]
+    pub moves: Vec<(u16, rank::Move, bool, Option<(i64, i64, i64)>)>,
 }
 
 /// Stop everything.

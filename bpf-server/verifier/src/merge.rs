@@ -42,6 +42,7 @@ impl Join {
                     half: a.moved.half || b.moved.half,
                     lo: a.moved.lo.min(b.moved.lo),
                     hi: a.moved.hi.max(b.moved.hi),
+                    rise: a.moved.rise.max(b.moved.rise),
                 };
             }
             r

@@ -427,7 +427,9 @@ impl Prover<'_> {
             } else {
                 return;
             };
-            let Some((_, by, half)) = hint.moves.iter().find(|m| m.0 == name).copied() else { return };
+            let Some((_, by, half, series)) = hint.moves.iter().find(|m| m.0 == name).copied() else {
+                return;
+            };
             let (form, low, high) = match by {
                 Move::Add(lo, hi) if lo.unsigned_abs() < 1 << 40 && hi.unsigned_abs() < 1 << 40 => {
                     (Form::Sum, lo, hi)
@@ -439,7 +441,11 @@ impl Prover<'_> {
             if lines.len() as u64 >= MAX_LINES {
                 return;
             }
-            lines.push(Line { ghost, form, low, high, start });
+            let (low, high, curve) = match series {
+                Some(s) if form == Form::Sum => s,
+                _ => (low, high, 0),
+            };
+            lines.push(Line { ghost, form, low, high, curve, start });
             let (lo, hi) = match form {
                 Form::Sum => (0, 0),
                 Form::Length => {
@@ -447,7 +453,7 @@ impl Prover<'_> {
                     (a as i64, b as i64)
                 }
             };
-            v.moved = Moved { line: lines.len() as u16, half, lo, hi };
+            v.moved = Moved { line: lines.len() as u16, half, lo, hi, rise: 0 };
         };
         for (r, v) in s.regs.iter_mut().enumerate() {
             one(r as u32, v, Some(&hint.state.regs[r]));

@@ -26,8 +26,9 @@ pub struct Bound {
     /// The counter with the fewest passes, if there is one at all.
     pub best: Option<(u16, u64)>,
     pub facts: Vec<Fact>,
-    /// Places that move in one way on every pass, and how; `true`: their low 32 bits.
-    pub moves: Vec<(u16, Move, bool)>,
+    /// Places that move in one way on every pass, and how; `true`: their low 32 bits. If they move by another place that
+    /// moves: what the first pass adds, least and most, and how much more each pass adds.
+    pub moves: Vec<(u16, Move, bool, Option<(i64, i64, i64)>)>,
 }
 
 const NOWHERE: u16 = u16::MAX;
@@ -357,7 +358,7 @@ fn bound(l: &Loop, f: &Function, graph: &Graph, m: &Machine, run: &Run) -> Bound
         }
         let Some(r) = place_of(head, m.depth, p) else { continue };
         if v.by != Move::Add(0, 0) {
-            result.moves.push((p, v.by, v.half));
+            result.moves.push((p, v.by, v.half, None));
         }
         let passes = match v.by {
             Move::Add(lo, hi) => {
@@ -406,6 +407,15 @@ fn bound(l: &Loop, f: &Function, graph: &Graph, m: &Machine, run: &Run) -> Bound
     }
     // What moves in step.
     let Some(entry) = entry else { return result };
+    for (p, _, _, series) in &mut result.moves {
+        *series = latch.place(*p).plus.and_then(|(u, c)| {
+            let by = latch_of(&latch, u)?;
+            let (Move::Add(0.., grows), Some(u0)) = (by.by, place_of(entry, m.depth, u)) else { return None };
+            let (least, most) = if by.half { u0.num.r32.signed() } else { u0.num.r64.signed() };
+            let (least, most) = (least.checked_add(c)?, most.checked_add(c)?);
+            (least >= 0 && most <= 1 << 30 && (1..1 << 20).contains(&grows)).then_some((least, most, grows))
+        });
+    }
     for (k, &b) in l.body.iter().enumerate() {
         let (Some(here), Some(sym)) = (run.states[(b - f.first) as usize].as_deref(), &syms[k]) else {
             continue;
