@@ -13,6 +13,12 @@ impl Machine<'_> {
     pub fn branch(&self, i: Insn, s: &mut State, taken: bool) -> Result<bool, Why> {
         let (wide, register, op) = (i.op & 7 == CLASS_JMP, i.op & 8 != 0, i.op & 0xf0);
         let (a, b) = (self.read(s, i.dst())?, self.operand(s, i)?);
+        if register && matches!(op, 0x10 | 0x50) && !s.gaps.is_empty() {
+            let small = |v: &Value| v.num.r64.unsigned().1 <= u32::MAX as u64;
+            if !apart(s, i, taken == (op == 0x10), wide, small(&a) && small(&b)) {
+                return Ok(false);
+            }
+        }
         if a.kind == Kind::Number && b.kind == Kind::Number {
             if let (Some(x), Some(y)) = (a.num.constant(), b.num.constant()) {
                 return Ok(taken == if wide { compare::<64>(op, x, y) } else { compare::<32>(op, x, y) });
@@ -53,6 +59,30 @@ impl Machine<'_> {
         }
         Ok(true)
     }
+}
+
+/// Two registers turn out to be equal, or not; `small`: they are if their low halves are. False if that cannot be.
+fn apart(s: &mut State, i: Insn, equal: bool, wide: bool, small: bool) -> bool {
+    let (d, r) = (i.dst(), i.src());
+    for g in s.gaps.iter_mut().filter(|g| (g.of, g.from) == (d, r) || (g.of, g.from) == (r, d)) {
+        let n = &mut g.value.num;
+        let possible = if equal {
+            let zero = Number::of(0);
+            let told = if wide || small { zero } else { Number { r32: zero.r32, ..Number::TOP } };
+            n.meet(told)
+        } else {
+            let half = if wide && !small { Some(n.r32) } else { n.r32.without(0) };
+            n.r64.without(0).zip(half).and_then(|(r64, r32)| {
+                let mut n = Number { r64, r32, ..*n };
+                n.reduce().then_some(n)
+            })
+        };
+        match possible {
+            Some(p) => *n = p,
+            None => return false,
+        }
+    }
+    true
 }
 
 /// All that is the same address turns out to be 0, or not.

@@ -330,6 +330,7 @@ pub fn enter(s: &mut State, budget: u64) -> bool {
     s.regs[0] = Value::NOTHING;
     s.regs[6..].fill(Value::NOTHING);
     s.ghosts.clear();
+    s.gaps.clear();
     s.budget = budget;
     if !shared {
         s.frames.fill(Frame::UNKNOWN);
@@ -363,6 +364,7 @@ pub fn come_back(m: &mut Machine, s: &mut State, exit: &mut State, shared: bool)
     });
     wrong?;
     s.regs[..6].fill(Value::NOTHING);
+    s.gaps.retain(|g| g.of > 5 && g.from > 5);
     s.regs[0] = exit.regs[0];
     s.held = exit.held;
     if shared {
@@ -376,6 +378,7 @@ pub fn come_back(m: &mut Machine, s: &mut State, exit: &mut State, shared: bool)
 /// From a function's state at an exit to what it leaves: r0, and the frames of its callers.
 pub fn leave(s: &mut State) -> Result<(), Why> {
     s.regs[1..].fill(Value::NOTHING);
+    s.gaps.clear();
     s.frames.pop();
     let (depth, mut outlives) = (s.frames.len(), false);
     s.each(|v| outlives |= v.kind == Kind::Stack && v.at as usize >= depth);

@@ -11,6 +11,9 @@ use alloc::vec::Vec;
 /// No name: the value is known to equal no other.
 const NAMELESS: u32 = u32::MAX;
 
+/// Places from here on, in [`Why::NotImplied`], are gaps.
+pub const GAPS: u32 = 1 << 31;
+
 /// Checks edges; keeps its buffers.
 #[derive(Default)]
 pub struct Edges {
@@ -68,6 +71,11 @@ impl Edges {
                 self.implies(loops, now, v, to, there, t).ok_or(why)?;
             }
         }
+        for (k, g) in (0..).zip(&there.gaps) {
+            let why = Why::NotImplied { place: GAPS + k };
+            let v = now.gap(g.of, g.from).ok_or(why)?;
+            self.implies(loops, now, &v, to, there, &g.value).ok_or(why)?;
+        }
         if now.held != there.held {
             return Err(Why::Held);
         }
@@ -105,8 +113,8 @@ impl Edges {
                 None => self.elements.push((t.of, v.of)),
             }
         }
-        let num = told(loops, now, v);
-        if !num.subset_of(t.num) {
+        let mut num = told(loops, now, v);
+        if !num.subset_of(t.num) && !(num.reduce() && num.subset_of(t.num)) {
             return None;
         }
         if t.moved.line != 0 {
@@ -203,6 +211,7 @@ fn count(loops: Loops, now: &mut State) {
         };
         now.regs.iter().for_each(&mut see);
         now.frames.iter().flat_map(|f| &f.slots).for_each(|s| see(&s.1));
+        now.gaps.iter().for_each(|g| see(&g.value));
         now.ghosts[k].1 = most;
     }
 }

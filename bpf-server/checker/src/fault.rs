@@ -24,7 +24,7 @@ pub enum Why {
     NothingStated,
     /// What is stated of a register or stack slot does not follow.
     NotImplied {
-        /// r0 to r9, then 16 + 256 * frame + slot.
+        /// r0 to r9, then 16 + 256 * frame + slot; from [`crate::edge::GAPS`], differences.
         place: u32,
     },
     /// What is stated of a frame's bytes does not follow.
@@ -106,6 +106,9 @@ impl fmt::Display for Why {
             NothingStated => write!(f, "the proof states nothing about the place to which this leads"),
             NotImplied { place } if *place < 16 => {
                 write!(f, "what the proof states of r{place} at the next place does not follow")
+            }
+            NotImplied { place } if *place >= crate::edge::GAPS => {
+                write!(f, "what the proof states of the difference of two registers does not follow")
             }
             NotImplied { place } => {
                 let offset = (place - 16) % 256 / 2 * 4;

@@ -14,7 +14,7 @@ use crate::Number;
 use crate::bits::Bits;
 use crate::fault::Why;
 use crate::ring::Ring;
-use crate::state::{DEPTH, Frame, Kind, Moved, State, Value};
+use crate::state::{DEPTH, Frame, Gap, Kind, Moved, State, Value};
 use alloc::vec::Vec;
 
 /// The section of an object that holds the proof of its program.
@@ -27,6 +27,8 @@ pub const MAX_CONTEXTS: u64 = 512;
 pub const MAX_GHOSTS: u64 = 64;
 /// See [`MAX_GHOSTS`].
 pub const MAX_LINES: u64 = 256;
+/// Differences between registers of which a state speaks.
+pub const MAX_GAPS: u64 = 8;
 /// How much a line can curve.
 pub const MAX_CURVE: u64 = 1 << 32;
 /// Stack slots of which a state says something, all frames together.
@@ -187,6 +189,11 @@ impl Writer {
         self.number(s.frames.len() as u64);
         for f in &s.frames {
             self.frame(f);
+        }
+        self.number(s.gaps.len() as u64);
+        for g in &s.gaps {
+            self.bytes.push(g.of | g.from << 4);
+            self.value(&g.value);
         }
         for h in s.held {
             self.number(h as u64);
@@ -368,6 +375,15 @@ impl<'a> Reader<'a> {
         let mut room = MAX_SLOTS;
         for f in &mut s.frames {
             self.frame(f, &mut room)?;
+        }
+        s.gaps.clear();
+        for _ in 0..self.up_to(MAX_GAPS)? {
+            let (names, value) = (self.byte()?, self.value()?);
+            let (of, from) = (names & 15, names >> 4);
+            if of > 9 || from > 9 || value.kind != Kind::Number {
+                return Err(Why::Format);
+            }
+            s.gaps.push(Gap { of, from, value });
         }
         for h in &mut s.held {
             *h = self.up_to(u32::MAX as u64)? as u32;

@@ -235,6 +235,18 @@ impl Frame {
     }
 }
 
+/// How far two registers are apart: what the one holds less what the other holds, as a number. It stays known when both
+/// move, and is what a loop counts down that ends when they are equal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Gap {
+    /// The one.
+    pub of: u8,
+    /// The other.
+    pub from: u8,
+    /// The difference, modulo 2^64.
+    pub value: Value,
+}
+
 /// Everything at one point of one function.
 #[derive(PartialEq, Eq, Debug)]
 pub struct State {
@@ -242,6 +254,8 @@ pub struct State {
     pub regs: [Value; 10],
     /// The frames of the callers, and last the current function's.
     pub frames: Vec<Frame>,
+    /// Differences between registers, sorted.
+    pub gaps: Vec<Gap>,
     /// The ghost counters of the loops around this point, sorted, each with the greatest value that it may have.
     pub ghosts: Vec<(u16, u64)>,
     /// Instructions, plus 1, that reserved records which are held; sorted, zeros last.
@@ -259,6 +273,7 @@ impl Clone for State {
     fn clone_from(&mut self, o: &State) {
         self.regs = o.regs;
         self.frames.clone_from(&o.frames);
+        self.gaps.clone_from(&o.gaps);
         self.ghosts.clone_from(&o.ghosts);
         (self.held, self.budget) = (o.held, o.budget);
     }
@@ -269,7 +284,14 @@ impl State {
     pub fn new(depth: usize) -> State {
         let mut frames = Vec::with_capacity(depth + 1);
         frames.resize(depth + 1, Frame::FRESH);
-        State { regs: [Value::NOTHING; 10], frames, ghosts: Vec::new(), held: [0; RECORDS], budget: 0 }
+        State {
+            regs: [Value::NOTHING; 10],
+            frames,
+            gaps: Vec::new(),
+            ghosts: Vec::new(),
+            held: [0; RECORDS],
+            budget: 0,
+        }
     }
 
     /// Register `r`, r10 included, of the function at nesting `depth`.
@@ -285,10 +307,22 @@ impl State {
         self.ghosts.iter().find(|g| g.0 == ghost).map(|g| g.1)
     }
 
-    /// Applies `f` to each register and slot.
+    /// How far register `of` is from `from`, if there is anything to know.
+    pub fn gap(&self, of: u8, from: u8) -> Option<Value> {
+        if let Some(g) = self.gaps.iter().find(|g| (g.of, g.from) == (of, from)) {
+            return Some(g.value);
+        }
+        let (a, b) = (self.regs.get(of as usize)?, self.regs.get(from as usize)?);
+        let numbers = a.kind == Kind::Number && b.kind == Kind::Number;
+        let near = !a.null && !b.null && a.same_memory(b);
+        (numbers || near).then(|| Value::number(a.num.sub(b.num, true)))
+    }
+
+    /// Applies `f` to each register, slot and gap.
     pub fn each(&mut self, mut f: impl FnMut(&mut Value)) {
         self.regs.iter_mut().for_each(&mut f);
         self.frames.iter_mut().flat_map(|f| &mut f.slots).for_each(|s| f(&mut s.1));
+        self.gaps.iter_mut().for_each(|g| f(&mut g.value));
     }
 
     /// The record of instruction `at` is held from now on; false if there are too many.

@@ -96,6 +96,52 @@ impl<'a> Machine<'a> {
     #[inline]
     pub fn step(&mut self, at: usize, s: &mut State) -> Result<(), Why> {
         let i = self.insns[at];
+        if s.gaps.is_empty() {
+            return self.one(at, i, s);
+        }
+        let (old, by) = (s.reg(i.dst()), if i.op & 7 >= CLASS_ALU { self.operand(s, i).ok() } else { None });
+        self.one(at, i, s)?;
+        self.follow(i, old, by, s);
+        Ok(())
+    }
+
+    /// Keeps gaps true behind an instruction before which its destination was `old` and its operand `by`.
+    fn follow(&self, i: Insn, old: Value, by: Option<Value>, s: &mut State) {
+        let (d, wide) = (i.dst(), i.op & 7 == CLASS_ALU64);
+        let written = match i.op & 7 {
+            CLASS_ALU | CLASS_ALU64 | CLASS_LD | CLASS_LDX => 1 << d,
+            CLASS_ST => 0,
+            CLASS_STX if i.op & 0xe0 == 0xc0 => 1 | 1 << i.src(),
+            CLASS_STX => 0,
+            _ => 0x3f,
+        };
+        let adds = matches!(i.op & 7, CLASS_ALU | CLASS_ALU64) && matches!(i.op & 0xf0, 0x00 | 0x10);
+        let same = i.op & 8 != 0 && i.src() == d;
+        let by = by.filter(|v| adds && !same && v.kind == Kind::Number);
+        let change = by.and_then(|v| Some((v.num, change(&v, i.op & 0xf0 == 0x10, wide)?)));
+        s.gaps.retain_mut(|g| {
+            if (1u16 << g.of | 1 << g.from) & written == 0 {
+                return true;
+            }
+            let Some((n, (lo, hi))) = change.filter(|_| g.of != g.from) else { return false };
+            let n = if wide { n } else { n.sext(32) };
+            let n = if i.op & 0xf0 == 0x10 { Number::of(0).sub(n, true) } else { n };
+            let exact = wide || exact(&old, lo, hi);
+            let (n, Some((lo, hi))) = (if g.from == d {
+                (Number::of(0).sub(n, true), hi.checked_neg().zip(lo.checked_neg()))
+            } else {
+                (n, Some((lo, hi)))
+            }) else {
+                return false;
+            };
+            let num = g.value.num.add(n, true);
+            g.value.num = if exact { num } else { Number { r32: num.r32, ..Number::TOP } };
+            g.value.moved = self.shifted(g.value.moved, lo, hi, exact);
+            true
+        });
+    }
+
+    fn one(&mut self, at: usize, i: Insn, s: &mut State) -> Result<(), Why> {
         match i.op & 7 {
             CLASS_ALU | CLASS_ALU64 => self.alu(i, s),
             CLASS_LD => self.wide_load(at, i, s),
@@ -164,12 +210,7 @@ impl<'a> Machine<'a> {
             let ways = if op == 0x00 { [Some((a, b)), Some((b, a))] } else { [Some((a, b)), None] };
             for (v, by) in ways.into_iter().flatten() {
                 let Some((lo, hi)) = change(&by, op == 0x10, wide) else { continue };
-                // The sum of the low halves is the whole sum if nothing is carried out of them.
-                let (least, most) = v.num.r64.unsigned();
-                let exact = wide
-                    || most <= u32::MAX as u64
-                        && least as i128 + lo as i128 >= 0
-                        && most as i128 + hi as i128 <= u32::MAX as i128;
+                let exact = wide || exact(&v, lo, hi);
                 if r.id == 0 && v.id != 0 && lo == hi {
                     (r.id, r.delta, r.half) = (v.id, v.delta.wrapping_add(lo as u64), v.half || !exact);
                 }
@@ -318,6 +359,14 @@ impl<'a> Machine<'a> {
             _ => Moved::default(),
         }
     }
+}
+
+/// The sum of the low half of `v` and something in `lo..=hi` is the whole sum: nothing is carried out of it.
+fn exact(v: &Value, lo: i64, hi: i64) -> bool {
+    let (least, most) = v.num.r64.unsigned();
+    most <= u32::MAX as u64
+        && least as i128 + lo as i128 >= 0
+        && most as i128 + hi as i128 <= u32::MAX as i128
 }
 
 /// What adding `by` to a number, or taking it away, changes: modulo 2^64, or 2^32 of the low halves.

@@ -99,6 +99,13 @@ pub fn join(a: &State, b: &State) -> Option<State> {
             None => false,
         });
     }
+    s.gaps.retain_mut(|g| match b.gap(g.of, g.from) {
+        Some(v) => {
+            g.value = j.value(&g.value, &v);
+            g.value.kind != Kind::Nothing
+        }
+        None => false,
+    });
     s.ghosts.retain_mut(|g| match b.ghost(g.0) {
         Some(most) => {
             g.1 = g.1.max(most);
@@ -117,6 +124,7 @@ pub fn canonical(s: &mut State, live: u16) {
             *v = Value::NOTHING;
         }
     }
+    s.gaps.retain(|g| live >> g.of & live >> g.from & 1 == 1);
     let mut room = MAX_SLOTS as usize;
     for f in &mut s.frames {
         f.slots.retain(|(_, v)| v.is_pointer() || v.num != Number::TOP || v.id != 0 || v.moved.line != 0);

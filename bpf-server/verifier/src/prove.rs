@@ -14,11 +14,11 @@ use crate::rank::Move;
 use crate::state::Reg;
 use alloc::vec;
 use alloc::vec::Vec;
-use axiom_bpf_checker::edge::{Edges, Loops, settle};
+use axiom_bpf_checker::edge::{Edges, GAPS, Loops, settle};
 use axiom_bpf_checker::proof::{
-    Form, Ghost, Line, MAGIC, MAX_CONTEXTS, MAX_GHOSTS, MAX_LINES, MAX_PASSES, Writer,
+    Form, Ghost, Line, MAGIC, MAX_CONTEXTS, MAX_GAPS, MAX_GHOSTS, MAX_LINES, MAX_PASSES, Writer,
 };
-use axiom_bpf_checker::state::{Kind, Mask, Moved, State, Value};
+use axiom_bpf_checker::state::{Gap, Kind, Mask, Moved, State, Value};
 use axiom_bpf_checker::{Env, Fault, Machine, Number, Why, alu, come_back, enter, leave, shape};
 use axiom_bpf_isa::{Insn, opcode::*};
 
@@ -51,6 +51,10 @@ struct Guess {
     nameless: Vec<u32>,
     /// What came round, joined, of places whose numbers did not hold.
     numbers: Vec<(u32, Number, u32)>,
+    /// Numbers that differences have taken.
+    gaps: Vec<((u8, u8), Number, u32)>,
+    /// Differences of registers that are not known.
+    gapless: Vec<(u8, u8)>,
     /// Bytes of frames.
     masks: Vec<(Mask, Mask)>,
     passes: u64,
@@ -355,6 +359,7 @@ impl Prover<'_> {
         c.ghosts.push(Ghost { head, most: guess.passes, cost: 0 });
         c.ghost_of[l as usize] = Some(ghost);
         let depth = s.frames.len() - 1;
+        let before = s.clone();
         let mut names: Vec<(u32, u32)> = Vec::new();
         let mut last = 1 << 20;
         let mut elements = last;
@@ -474,6 +479,45 @@ impl Prover<'_> {
                 }
             }
         }
+        // Registers that a way out of the loop, or on in it, compares.
+        s.gaps.clear();
+        for b in &c.function.loops[l as usize].body {
+            let i = self.m.insns[self.graph.blocks[*b as usize].end as usize];
+            let pair = (i.dst(), i.src());
+            if !matches!(i.op, 0x1d | 0x5d | 0x1e | 0x5e)
+                || pair.0 > 9
+                || pair.1 > 9
+                || guess.gapless.contains(&pair)
+                || s.gaps.iter().any(|g| (g.of, g.from) == pair)
+                || s.gaps.len() as u64 >= MAX_GAPS
+                || lines.len() as u64 >= MAX_LINES
+            {
+                continue;
+            }
+            let moves = |r: u8| match hint.moves.iter().find(|m| m.0 == r as u16) {
+                Some((_, Move::Add(lo, hi), half, _)) if lo == hi => Some((*lo, *half)),
+                Some(_) => None,
+                None => Some((0, false)),
+            };
+            let (Some(value), Some((x, p)), Some((y, q))) =
+                (before.gap(pair.0, pair.1), moves(pair.0), moves(pair.1))
+            else {
+                continue;
+            };
+            let Some(by) = x.checked_sub(y).filter(|by| *by != 0) else { continue };
+            let (start, half) = (value.num, p || q || i.op & 7 == CLASS_JMP32);
+            lines.push(Line { ghost, form: Form::Sum, low: by, high: by, curve: 0, start });
+            let moved = Moved { line: lines.len() as u16, half, ..Moved::default() };
+            // It does not go past 0, where the loop ends, and began on this side of it.
+            let mut num = start;
+            if half {
+                num = Number { r32: num.r32, ..Number::TOP };
+            }
+            if let Some(g) = guess.gaps.iter().find(|g| g.0 == pair) {
+                num = if g.2 > 4 { Number::TOP } else { num.join(g.1) };
+            }
+            s.gaps.push(Gap { of: pair.0, from: pair.1, value: Value { moved, ..Value::number(num) } });
+        }
         s.ghosts.push((ghost, guess.passes));
         self.m.lines.clone_from(&c.lines);
         Ok(())
@@ -500,6 +544,20 @@ impl Prover<'_> {
                     return Err(why);
                 }
                 guess.passes = most;
+            }
+            Why::NotImplied { place } if place >= GAPS => {
+                let g = head.gaps.get((place - GAPS) as usize).copied().ok_or(why)?;
+                let pair = (g.of, g.from);
+                match s.gap(g.of, g.from) {
+                    Some(v) if !v.num.subset_of(g.value.num) => {
+                        let n = v.num.join(g.value.num);
+                        match guess.gaps.iter_mut().find(|g| g.0 == pair) {
+                            Some(g) => *g = (pair, n.join(g.1), g.2 + 1),
+                            None => guess.gaps.push((pair, n, 1)),
+                        }
+                    }
+                    _ => guess.gapless.push(pair),
+                }
             }
             Why::NotImplied { place } => {
                 let find = |s: &State| {
