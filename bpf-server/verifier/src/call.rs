@@ -97,7 +97,10 @@ impl Machine<'_> {
             Returns::Number => Reg::number(Num::TOP),
             Returns::Number32 => Reg::number(Num::of_width(32)),
             Returns::ValueOrNull => match map {
-                Some((m, _)) => Reg { null: true, id: made_at(at as u32), ..Reg::pointer(Kind::Value, m) },
+                Some((m, _)) => {
+                    let id = made_at(at as u32);
+                    Reg { null: true, size: id, id, ..Reg::pointer(Kind::Value, m) }
+                }
                 None => Reg::number(Num::TOP),
             },
             Returns::ReservationOrNull => {

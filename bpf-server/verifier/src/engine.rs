@@ -180,7 +180,8 @@ impl<'a> Engine<'a> {
                 let mut live = true;
                 let mut calls = Vec::new();
                 self.run_block(&block, &mut s, &mut calls, &mut live)?;
-                cost += instructions(&block, &self.m) + calls.iter().map(|c: &(u32, u64)| c.1).sum::<u64>();
+                let called = calls.iter().fold(0u64, |n, c: &(u32, u64)| n.saturating_add(c.1));
+                cost = cost.saturating_add(instructions(&block, &self.m)).saturating_add(called);
                 worst = worst.max(cost);
                 let last = block.end as usize;
                 let i = self.m.insns[last];

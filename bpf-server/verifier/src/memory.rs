@@ -40,7 +40,12 @@ impl Machine<'_> {
             if map.map_type != axiom_bpf_isa::MapType::Array {
                 self.fail(at, Reason::WrongMap { helper: "map value address", map: index });
             }
-            s.regs[d] = Reg { num: Num::of(high as i64 as u64), ..Reg::pointer(Kind::Value, index) };
+            let (offset, limit) = (high as u32, map.value_size);
+            if offset > limit {
+                let (memory, low) = (Memory::Value { map: index }, offset as i64);
+                self.fail(at, Reason::OutOfBounds { memory, write: false, low, high: low, size: 1, limit });
+            }
+            s.regs[d] = Reg { num: Num::of(offset as u64), ..Reg::pointer(Kind::Value, index) };
         }
     }
 

@@ -224,6 +224,9 @@ impl Syms {
                     _ => None,
                 };
                 let by = if register { None } else { Some(i.imm as i64) };
+                // Only the low bits of a count matter; and of a value known in its low half, nothing is known of the whole.
+                let shift = |c: i64| c as u32 & if wide { 63 } else { 31 };
+                let right = !(wide && old.half);
                 self.regs[d] = match (i.op & 0xf0, by) {
                     (0xb0, None) if i.off == 0 && s < 10 => {
                         let v = self.regs[s];
@@ -242,10 +245,10 @@ impl Syms {
                         Some((lo, hi)) if s != d => old.add(hi.saturating_neg(), lo.saturating_neg(), wide),
                         _ => UNKNOWN,
                     },
-                    (0x70, Some(c)) if c > 0 && old.base != NOWHERE => {
+                    (0x70, Some(c)) if shift(c) > 0 && right && old.base != NOWHERE => {
                         let by = match old.by {
-                            Move::Add(0, 0) => Some(Move::Shr(c as u32)),
-                            Move::Shr(k) => Some(Move::Shr(k.saturating_add(c as u32))),
+                            Move::Add(0, 0) => Some(Move::Shr(shift(c))),
+                            Move::Shr(k) => Some(Move::Shr(k.saturating_add(shift(c)))),
                             _ => None,
                         };
                         by.map_or(UNKNOWN, |by| Sym {
@@ -255,7 +258,7 @@ impl Syms {
                             plus: None,
                         })
                     }
-                    (0x30, Some(c)) if c >= 2 && i.off == 0 && old.base != NOWHERE => {
+                    (0x30, Some(c)) if c >= 2 && i.off == 0 && right && old.base != NOWHERE => {
                         let by = match old.by {
                             Move::Add(0, 0) => Some(Move::Shr(c.ilog2())),
                             _ => None,
@@ -267,10 +270,12 @@ impl Syms {
                             plus: None,
                         })
                     }
-                    (0x60, Some(c)) if c > 0 && old.base != NOWHERE && note == Note::Range(1, 1) => {
+                    (0x60, Some(c))
+                        if shift(c) > 0 && right && old.base != NOWHERE && note == Note::Range(1, 1) =>
+                    {
                         let by = match old.by {
-                            Move::Add(0, 0) => Some(Move::Shl(c as u32)),
-                            Move::Shl(k) => Some(Move::Shl(k.saturating_add(c as u32))),
+                            Move::Add(0, 0) => Some(Move::Shl(shift(c))),
+                            Move::Shl(k) => Some(Move::Shl(k.saturating_add(shift(c)))),
                             _ => None,
                         };
                         by.map_or(UNKNOWN, |by| Sym {
