@@ -149,7 +149,7 @@ impl Checker<'_> {
         let number_of_calls = r.up_to(shape::MAX_SLOTS as u64)?;
         let calls = r.at;
         for _ in 0..number_of_calls {
-            r.number()?;
+            (r.number()?, r.number()?);
         }
         let length = r.up_to(u32::MAX as u64)? as usize;
         let states = r.at;
@@ -294,8 +294,11 @@ impl Checker<'_> {
         let to = (at as i64 + 1 + i.imm as i64) as u32;
         let (left, mut r) = (self.calls.0.checked_sub(1), Reader::new(self.proof, self.calls.1));
         let left = left.ok_or(Why::WrongContext)?;
-        let named = r.number()?;
+        let (slot, named) = (r.number()?, r.number()?);
         self.calls = (left, r.at);
+        if slot != at as u64 {
+            return Err(Why::WrongContext);
+        }
         let c = usize::try_from(named).ok().and_then(|n| self.contexts.get(n)).ok_or(Why::WrongContext)?;
         let depth = self.now.frames.len();
         if (c.start, c.depth as usize) != (to, depth) {

@@ -2,7 +2,7 @@
 //!
 //! A proof is a list of contexts, each a function as it is called in one or several places, callees before callers; the
 //! last is the entry's. A context has ghost counters, lines along which values move, what is stated at the entry and
-//! wherever a jump leads, what holds when it returns, and for each call, in order, the context that it enters.
+//! wherever a jump leads, what holds when it returns, and for each call, in order, where it is and the context that it enters.
 //!
 //! All numbers are little-endian base-128, signed ones zigzag, except the table of stated places, whose entries have eight
 //! bytes so that a place is found by bisection. Decoding never trusts a length, and what it returns is well-formed; whether

@@ -742,7 +742,10 @@ impl Prover<'_> {
                 states.state(s);
             }
             w.number(b.calls.len() as u64);
-            b.calls.iter().for_each(|c| w.number(number[c.1]));
+            for (slot, callee) in &b.calls {
+                w.number(*slot as u64);
+                w.number(number[*callee]);
+            }
             w.number(states.bytes.len() as u64);
             w.bytes.extend_from_slice(&states.bytes);
         }
