@@ -479,7 +479,8 @@ impl<P: Platform> Loader<P> {
             match src {
                 pseudo::MAP => Some(map.slot as u64),
                 pseudo::MAP_VALUE => {
-                    Some((MAP_WINDOW + map.page as usize * PAGE) as u64 + next as u32 as u64)
+                    let offset = map.def.value_offset(next)?;
+                    Some((MAP_WINDOW + map.page as usize * PAGE) as u64 + u64::from(offset))
                 }
                 _ => None,
             }

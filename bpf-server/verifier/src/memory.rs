@@ -37,10 +37,12 @@ impl Machine<'_> {
         if i.src() == pseudo::MAP {
             s.regs[d] = Reg::pointer(Kind::Map, index);
         } else {
-            if map.map_type != axiom_bpf_isa::MapType::Array {
+            let offset = map.value_offset(high);
+            if offset.is_none() {
                 self.fail(at, Reason::WrongMap { helper: "map value address", map: index });
             }
-            s.regs[d] = Reg { num: Num::of(high as i64 as u64), ..Reg::pointer(Kind::Value, index) };
+            let num = Num::of(u64::from(offset.unwrap_or(0)));
+            s.regs[d] = Reg { num, ..Reg::pointer(Kind::Value, index) };
         }
     }
 
