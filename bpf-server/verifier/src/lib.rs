@@ -61,11 +61,19 @@ pub struct Limits {
     pub work: u64,
     /// Bytes of stack, all nested functions together.
     pub stack: u32,
+    /// Whether so many more bytes of memory can be had: asked again and again; the analysis is given up before they cannot.
+    /// `None`: there is always enough.
+    pub room: Option<fn(usize) -> bool>,
 }
+
+/// What one block may add to the memory in use.
+const BLOCK_MEMORY: usize = 96 << 10;
+/// What the tables of the analysis take for an instruction.
+const TABLE_MEMORY: usize = 96;
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { instructions: 1_000_000, work: 2_000_000, stack: 4096 }
+        Limits { instructions: 1_000_000, work: 2_000_000, stack: 4096, room: None }
     }
 }
 
@@ -136,6 +144,10 @@ impl Verifier {
 
     /// Verifies one program.
     pub fn verify(&mut self, program: &Program, env: &Env) -> Result<Accepted, Box<Refusal>> {
+        let tables = TABLE_MEMORY * program.insns.len() + BLOCK_MEMORY;
+        if env.limits.room.is_some_and(|room| !room(tables)) {
+            return Err(refusal(program, 0, Reason::TooComplex, Vec::new(), 0));
+        }
         if let Err((at, reason)) = self.graph.build(program.insns) {
             return Err(refusal(program, at, reason, Vec::new(), 0));
         }
