@@ -308,6 +308,22 @@ impl Map {
         s.store(s.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
     }
 
+    /// Calls `f` with the address of each key and its value, in no order; nothing for other kinds.
+    pub fn for_each(&self, mut f: impl FnMut(*const u8, *const u8)) {
+        if !self.def.map_type.is_hash() {
+            return;
+        }
+        let mut left = self.def.max_entries;
+        for bucket in 0..buckets(&self.def) as usize {
+            let mut link = HEADER + bucket * 4;
+            while let Some(index) = self.link(link).filter(|_| left > 0) {
+                left -= 1;
+                f(self.base.wrapping_add(self.key_at(index)), self.value_of(index));
+                link = self.entry(index);
+            }
+        }
+    }
+
     /// Numbers about a hash map; `None` for other kinds.
     pub fn hash_stats(&self) -> Option<HashStats> {
         self.def.map_type.is_hash().then(|| HashStats { count: self.word(COUNT).load(Ordering::Relaxed) })
