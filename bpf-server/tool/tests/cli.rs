@@ -300,6 +300,12 @@ fn the_plugin_answers_as_the_suite_wants() {
             tool(&["plugin", "--engine", engine], &hex(&[i(0xb7, 0, 0, 0, -1), EXIT])).out,
             "ffffffffffffffff\n"
         );
+        // As the suite's runner calls it: memory, then the options that it passes on.
+        assert_eq!(
+            tool(&["aabb", "plugin", "--engine", engine], &hex(&[i(0x71, 0, 1, 0, 0), EXIT])).out,
+            "aa\n"
+        );
+        assert_eq!(tool(&["", "plugin", "--engine", engine], &hex(&[i(0xbf, 0, 2, 0, 0), EXIT])).out, "0\n");
         // The suite's one helper hands its argument back.
         assert_eq!(run(&[i(0xb7, 1, 0, 0, 9), i(0x85, 0, 0, 0, 5), EXIT], "").out, "9\n");
     }
