@@ -188,7 +188,7 @@ fn no_object_ends_the_server() {
         let refused = try_load(&mut l, &object(&branches(ifs, slots), 8, 0), None);
         if let Some((why, text)) = &refused {
             assert_eq!(*why, Refusal::Verifier, "{text}");
-            assert!(text.contains("the analysis was given up"), "{text}");
+            assert!(text.contains("given up"), "{text}");
         }
         seen.push(refused.is_some());
         assert_eq!(try_load(&mut l, FILTER, None), None, "after {ifs} branches over {slots} slots");
