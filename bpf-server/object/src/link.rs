@@ -123,7 +123,7 @@ fn used_at<'a>(elf: &Elf<'a>, number: u16, variable: Option<&Symbol>) -> Option<
 
 /// What a symbol and an addend name, for a sentence.
 fn words(elf: &Elf<'_>, symbol: &Symbol, addend: u64) -> Result<String, Error> {
-    let section = elf.sections.get(symbol.section as usize);
+    let section = elf.sections.get(symbol.section as usize).filter(|_| symbol.section != 0);
     let to = symbol.value.wrapping_add(addend);
     let named =
         |kind: &str, s: &Symbol| -> Result<String, Error> { Ok(format!("{kind}'{}'", short(elf.name(s)?))) };
@@ -230,8 +230,13 @@ impl<'a> Object<'a> {
             at += 1;
             match (insn.op, relocation) {
                 (opcode::LDDW, relocation) => {
-                    // Cut off at the end of its function: the verifier says so.
-                    let Some(&next) = program.insns.get(at).filter(|_| at < end) else { break };
+                    let Some(&next) = program.insns.get(at).filter(|_| at < end) else {
+                        match relocation {
+                            Some(r) => return Err(self.misplaced(piece, slot, r.at)),
+                            // Cut off at the end of its function: the verifier says so.
+                            None => break,
+                        }
+                    };
                     match relocation {
                         Some(r) => {
                             let loaded = self.address(piece, slot, insn, next, r)?;
