@@ -9,7 +9,7 @@ images := CARGO_TARGET_DIR / "aarch64-unknown-none-softfloat/system"
 out := "target/axiom"
 rpi5_manifest := env("AXIOM_RPI5_MANIFEST", "platform/rpi5/system.toml")
 rpi5_image := out / "rpi5/axiom-rpi5.img"
-tool_packages := "-p axiom-compose -p axiom-runner -p axiom-check -p axiom-bench-report -p axiom-sensor-sim -p axiom-rpi5"
+tool_packages := "-p axiom-bpf -p axiom-compose -p axiom-runner -p axiom-check -p axiom-bench-report -p axiom-sensor-sim -p axiom-rpi5"
 server_packages := "-p axiom-init -p axiom-console -p axiom-timer-server -p axiom-gpio-server -p axiom-rp1-server -p axiom-spi-selftest -p axiom-watchdog-server -p axiom-iio-server -p axiom-bpf-server -p axiom-bench -p axiom-demo -p axiom-gpio-demo -p axiom-hostile -p axiom-root-test"
 
 # List the recipes
@@ -99,10 +99,20 @@ test-host: programs
     @echo "test: host"
     @{{ cargo }} host test -q
 
+# COUNT damaged objects through the object reader: the samples and the verifier's programs at every optimisation level
+mutate-objects count="1000000":
+    @bpf-server/programs/build-all "$PWD/{{ out }}/objects"
+    @AXIOM_MUTATIONS={{ count }} AXIOM_MUTATION_OBJECTS="$PWD/{{ out }}/objects" \
+        {{ cargo }} host test -q --release -p axiom-bpf-object --test mutations -- --nocapture
+
 # Tests of the whole system in QEMU; NAMES chooses some
 test-system *names: build image-rpi5
     @{{ bin }}/axiom-rpi5 unpack {{ rpi5_image }} {{ out }}/rpi5/card >/dev/null
     @platform/tools/system-tests {{ bin }} {{ images }} "$@"
+
+# Format every Rust file
+fmt:
+    @{{ cargo }} host fmt --all
 
 # Format, lints and directions of dependencies
 lint: check-deps

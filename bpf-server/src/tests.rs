@@ -1,6 +1,8 @@
 //! The loader over a system made of a memory file: frames are its pages, the hosting server's windows are where the real
 //! ones are, programs are interpreted. What is checked: who gets which rights, that everything is undone and freed.
 
+mod memory;
+
 use super::*;
 use axiom_bpf_host::{Clock, Host, PointId, Server};
 use axiom_proto::bpf::{ProgramId, Refusal, Reply, Request, Setting, Source};
@@ -277,6 +279,9 @@ impl Platform for Fake {
         self.live()?;
         self.peer.token = Some(token);
         Some(self.host.handle(request, &mut self.peer))
+    }
+    fn has_memory(bytes: usize) -> bool {
+        memory::has(bytes)
     }
     fn blob(&self, name: &str) -> Option<&'static [u8]> {
         self.blobs.iter().find(|(n, _)| n == name).map(|(_, bytes)| *bytes)
@@ -562,7 +567,10 @@ fn memory_that_is_used_up_is_refused() {
         }
     };
     assert_eq!(why, Refusal::Resources);
-    assert_eq!(verdict(&mut l), "no room for the program: bpf-server's memory is used up");
+    assert_eq!(
+        verdict(&mut l),
+        "no room for the program: bpf-server's memory for programs has no 6 pages (24 KiB) left for code and maps"
+    );
     assert_eq!(n, POOL as usize / 6);
 }
 

@@ -22,7 +22,7 @@ impl Machine<'_> {
             }
         }
         let mut map = None;
-        let mut reserve = 0;
+        let (mut reserve, mut printed) = (0, None);
         for (r, arg) in (1..).zip(p.args) {
             let wrong = Why::Argument { register: r };
             match arg {
@@ -42,6 +42,18 @@ impl Machine<'_> {
                 }
                 Arg::Key => self.readable(s, r, map.ok_or(wrong)?.1.key_size as i64)?,
                 Arg::Value => self.readable(s, r, map.ok_or(wrong)?.1.value_size as i64)?,
+                Arg::ValueOut => self.filled(s, r, map.ok_or(wrong)?.1.value_size as i64)?,
+                Arg::Printed => {
+                    // Registers that the format does not print are not looked at.
+                    let count = match printed {
+                        Some(count) => count,
+                        None => self.printed(s)?,
+                    };
+                    printed = Some(count);
+                    if (r as usize) < 3 + count {
+                        self.number(s, r)?;
+                    }
+                }
                 Arg::Memory => {
                     let most = self.number(s, r + 1)?.num.r64.unsigned().1;
                     if most > i32::MAX as u64 {
@@ -87,6 +99,35 @@ impl Machine<'_> {
                 Value { null: true, of: reserve, id, ..Value::pointer(Kind::Record, site) }
             }
         };
+        Ok(())
+    }
+
+    /// How many registers the format in r1, of r2 bytes, prints: all three if it is not constant.
+    fn printed(&self, s: &State) -> Result<usize, Why> {
+        let (format, size) = (s.reg(1), s.reg(2).constant());
+        let map = format.at as usize;
+        let constant = format.kind == Kind::Value
+            && format.of == 0
+            && self.env.maps.get(map).is_some_and(|m| m.read_only);
+        let (Some(from), Some(size), true) = (format.num.constant(), size, constant) else { return Ok(3) };
+        let Some(contents) = self.env.contents.get(map).copied().flatten() else { return Ok(3) };
+        let place = usize::try_from(from).ok().zip(usize::try_from(size).ok());
+        let bytes =
+            place.and_then(|(from, size)| contents.get(from..from.checked_add(size)?.min(contents.len())));
+        match axiom_bpf_isa::printk::values(bytes.ok_or(Why::OutOfBounds)?) {
+            Ok(count @ 0..=3) => Ok(count),
+            _ => Err(Why::Argument { register: 1 }),
+        }
+    }
+
+    /// An argument that points to `size` bytes, which the helper fills with a number whatever it answers.
+    fn filled(&mut self, s: &mut State, register: u8, size: i64) -> Result<(), Why> {
+        let (v, span) = self.access(s, register, 0, size, true)?;
+        if v.kind == Kind::Stack {
+            let (from, len) = span.bytes();
+            let f = s.frames.get_mut(v.at as usize).ok_or(Why::OutOfBounds)?;
+            if span.exact() { f.store(from, len, None) } else { f.store_within(from, len) }
+        }
         Ok(())
     }
 

@@ -54,13 +54,14 @@ pub struct Limits {
     pub work: u64,
     /// Bytes of stack, all nested functions together.
     pub stack: u32,
-    /// States that the analysis may keep at once; each takes about 2 KiB.
-    pub states: u32,
+    /// Whether so many more bytes of memory can be had: asked again and again; analysis and checker give up before they
+    /// cannot. `None`: there is always enough.
+    pub room: Option<fn(usize) -> bool>,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { instructions: 1_000_000, work: 2_000_000, stack: 4096, states: 1024 }
+        Limits { instructions: 1_000_000, work: 2_000_000, stack: 4096, room: None }
     }
 }
 

@@ -16,11 +16,11 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    fn exact(&self) -> bool {
+    pub(crate) fn exact(&self) -> bool {
         self.low == self.high
     }
     /// First byte, and how many may be touched.
-    fn bytes(&self) -> (usize, usize) {
+    pub(crate) fn bytes(&self) -> (usize, usize) {
         (self.low as usize, (self.high - self.low + self.size) as usize)
     }
 }

@@ -6,7 +6,7 @@ use crate::proof::{Form, Line};
 use crate::state::{Kind, Moved, State, Value};
 use crate::{Env, Number, OwnCall};
 use alloc::vec::Vec;
-use axiom_bpf_isa::{Insn, MapType, opcode::*, pseudo};
+use axiom_bpf_isa::{Insn, opcode::*, pseudo};
 
 /// The program, and what executing it on what is known finds out about it as a whole.
 pub struct Machine<'a> {
@@ -167,18 +167,16 @@ impl<'a> Machine<'a> {
             s.regs[d] = Value::number(Number::of(index as u64 | (high as u64) << 32));
             return Ok(());
         }
+        let high = high as i32;
         let map = self.env.maps.get(index as usize).ok_or(Why::WrongMap)?;
         if !self.maps.contains(&index) {
             self.maps.push(index);
         }
         s.regs[d] = if i.src() == pseudo::MAP {
             Value::pointer(Kind::Map, index)
-        } else if map.map_type != MapType::Array {
-            return Err(Why::WrongMap);
-        } else if high > map.value_size {
-            return Err(Why::OutOfBounds);
         } else {
-            Value { num: Number::of(high as u64), ..Value::pointer(Kind::Value, index) }
+            let offset = map.value_offset(high).ok_or(Why::WrongMap)?;
+            Value { num: Number::of(offset as u64), ..Value::pointer(Kind::Value, index) }
         };
         Ok(())
     }

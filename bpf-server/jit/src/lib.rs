@@ -79,6 +79,8 @@ pub enum Error {
     },
     /// More code than conditional branches reach (1 MiB).
     TooLarge,
+    /// There is no memory for the compiler's tables.
+    NoMemory,
 }
 
 impl fmt::Display for Error {
@@ -97,6 +99,7 @@ impl fmt::Display for Error {
             Error::UnknownHelper { at, id } => {
                 write!(f, "instruction {at}: calls helper {id}, which does not exist")
             }
+            Error::NoMemory => write!(f, "there is no memory left to compile it"),
             Error::TooLarge => {
                 write!(f, "the compiled program exceeds 1 MiB, the reach of a conditional branch")
             }

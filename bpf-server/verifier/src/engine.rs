@@ -323,7 +323,7 @@ impl<'a> Engine<'a> {
     ) -> Result<(), Stop> {
         let (mut at, end) = (block.start as usize, block.end as usize);
         self.work += (end - at + 1) as u64;
-        if self.work > self.work_limit {
+        if self.work > self.work_limit || !self.m.room(0) {
             self.m.quiet = false;
             self.m.fail = None;
             self.fail(block.start, Reason::TooComplex);
@@ -531,6 +531,7 @@ impl<'a> Engine<'a> {
         let mut news = false;
         for b in bounds {
             for f in &b.facts {
+                let grown = 2 * size_of_val(&run.facts[..]);
                 let i = run.facts.partition_point(|g| (g.block, g.place) < (f.block, f.place));
                 match run.facts.get_mut(i).filter(|g| g.block == f.block && g.place == f.place) {
                     Some(g) => {
@@ -541,6 +542,7 @@ impl<'a> Engine<'a> {
                             news = true;
                         }
                     }
+                    None if !self.m.room(grown) => return news,
                     None => {
                         run.facts.insert(i, *f);
                         news = true;

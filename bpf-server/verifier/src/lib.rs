@@ -55,6 +55,11 @@ pub struct Program<'a> {
     pub lines: Option<&'a dyn Lines>,
 }
 
+/// What one block may add to the memory in use.
+const BLOCK_MEMORY: usize = 96 << 10;
+/// What the tables of the analysis take for an instruction.
+const TABLE_MEMORY: usize = 96;
+
 /// The verifier, with buffers that the next verification uses again.
 #[derive(Default)]
 pub struct Verifier {
@@ -84,6 +89,10 @@ impl Verifier {
 
     /// Finds a proof of one program, which still has to be checked.
     pub fn prove(&mut self, program: &Program, env: &Env) -> Result<Vec<u8>, Box<Refusal>> {
+        let tables = TABLE_MEMORY * program.insns.len() + BLOCK_MEMORY;
+        if env.limits.room.is_some_and(|room| !room(tables)) {
+            return Err(refusal(program, 0, Reason::TooComplex, Vec::new(), 0));
+        }
         if let Err((at, reason)) = self.graph.build(program.insns) {
             return Err(refusal(program, at, reason, Vec::new(), 0));
         }

@@ -37,15 +37,12 @@ impl Machine<'_> {
         if i.src() == pseudo::MAP {
             s.regs[d] = Reg::pointer(Kind::Map, index);
         } else {
-            if map.map_type != axiom_bpf_isa::MapType::Array {
+            let offset = map.value_offset(high);
+            if offset.is_none() {
                 self.fail(at, Reason::WrongMap { helper: "map value address", map: index });
             }
-            let (offset, limit) = (high as u32, map.value_size);
-            if offset > limit {
-                let (memory, low) = (Memory::Value { map: index }, offset as i64);
-                self.fail(at, Reason::OutOfBounds { memory, write: false, low, high: low, size: 1, limit });
-            }
-            s.regs[d] = Reg { num: Num::of(offset as u64), ..Reg::pointer(Kind::Value, index) };
+            let num = Num::of(u64::from(offset.unwrap_or(0)));
+            s.regs[d] = Reg { num, ..Reg::pointer(Kind::Value, index) };
         }
     }
 

@@ -22,6 +22,8 @@ use axiom_bpf_checker::state::{Gap, Kind, Mask, Moved, State, Value};
 use axiom_bpf_checker::{Env, Fault, Machine, Number, Why, alu, come_back, enter, leave, shape};
 use axiom_bpf_isa::{Insn, opcode::*};
 
+/// Bytes of memory that one step may take.
+const ROOM: usize = 96 << 10;
 /// Times that a function is gone through.
 const ROUNDS: u32 = 48;
 
@@ -214,7 +216,9 @@ impl Prover<'_> {
                 let i = self.m.insns[k];
                 self.at = k;
                 self.work += 1;
-                if self.work > self.m.env.limits.work {
+                if self.work > self.m.env.limits.work
+                    || self.m.env.limits.room.is_some_and(|room| !room(ROOM))
+                {
                     return Err(Why::TooComplex);
                 }
                 cost += 1;

@@ -321,6 +321,9 @@ impl Syms {
             _ => {
                 if i.op == CALL || i.op == CALLX {
                     self.regs[..6].fill(UNKNOWN);
+                    if let Note::Frame(lo, hi) = note {
+                        self.lose(lo as usize, hi as usize);
+                    }
                     if i.op == CALL && i.src() == pseudo::LOCAL_CALL {
                         // The callee may hold addresses of this frame.
                         self.lose(0, 512);
@@ -484,6 +487,9 @@ fn bound(l: &Loop, f: &Function, graph: &Graph, m: &Machine, run: &Run) -> Bound
             fact.bits = Bits::TOP;
             let Some(met) = now.num.meet(fact) else { continue };
             if met != now.num {
+                if !m.room(2 * size_of_val(&result.facts[..])) {
+                    return result;
+                }
                 result.facts.push(Fact { block: b, place: q, kind: now.kind, num: fact });
             }
         }
@@ -687,6 +693,9 @@ fn symbolic(
     run: &Run,
 ) -> Option<(Vec<Option<Syms>>, Syms)> {
     let base = graph.blocks[l.head as usize].rank;
+    if !m.room(l.body.len() * size_of::<Option<Syms>>()) {
+        return None;
+    }
     let mut syms: Vec<Option<Syms>> = vec![None; l.body.len()];
     let mut latch: Option<Syms> = None;
     syms[0] = Some(Syms::identity());
@@ -695,6 +704,9 @@ fn symbolic(
         for (k, &b) in l.body.iter().enumerate() {
             if run.states[(b - f.first) as usize].is_none() {
                 continue;
+            }
+            if !m.room(0) {
+                return None;
             }
             let Some(mut s) = syms[k].clone() else { continue };
             let block = &graph.blocks[b as usize];

@@ -14,6 +14,8 @@ mod stamps;
 #[cfg(test)]
 mod tests;
 
+pub use embedded_hal::delay::DelayNs;
+
 pub use buffer::{Buffer, CAPACITY, CHANNELS, FORMAT, SCAN_BYTES, Scan};
 pub use health::{Health, Step};
 pub use stamps::Stamps;
@@ -32,27 +34,78 @@ pub struct Channel {
 }
 
 /// A chip with channels that are sampled together.
+///
+/// What a driver owes its users: never a plausible number that nobody measured. Probing sets every register whose value it
+/// relies on, whoever ran before; reading looks at the chip's ready, overflow and error marks and answers a [`Fault`] rather than
+/// a value; [`Sensor::check`] tells whether the chip still has what probing gave it. `axiom-iio-kit` tries all that.
 pub trait Sensor<B: embedded_hal::i2c::I2c> {
     /// The chip's name, as Linux has it.
     fn name(&self) -> &'static str;
     /// Its channels.
     fn channels(&self) -> &'static [Channel];
-    /// Looks whether it is there, and makes it ready to be read.
-    fn probe(&mut self, bus: &mut B) -> Result<(), Fault<B::Error>>;
-    /// Chooses the chip's rate for samples taken at `hz`.
-    fn set_rate(&mut self, bus: &mut B, hz: u32) -> Result<(), Fault<B::Error>>;
+    /// The rates at which it can measure, millihertz, rising; empty for a chip that has no choice.
+    fn rates(&self) -> &'static [u32] {
+        &[]
+    }
+    /// Looks whether it is there, and makes it ready to be read, whatever state it was left in. `delay` is for chips that need
+    /// time; a driver waits for no longer than its data sheet says.
+    ///
+    /// # Errors
+    /// [`Fault::Bus`], [`Fault::WrongChip`], [`Fault::NotReady`] for a chip that is still starting, [`Fault::Unsupported`] for a
+    /// mode that cannot be served.
+    fn probe(&mut self, bus: &mut B, delay: &mut dyn DelayNs) -> Result<(), Fault<B::Error>>;
+    /// Chooses the slowest of the chip's rates that is not below `hz`. The rate that it really has, millihertz; for a chip
+    /// that has no choice, what was asked for.
+    ///
+    /// # Errors
+    /// [`Fault::Rate`] above the fastest and for 0; [`Fault::Bus`].
+    fn set_rate(&mut self, bus: &mut B, hz: u32) -> Result<u64, Fault<B::Error>>;
     /// Reads all channels, in one transfer where the chip can.
+    ///
+    /// # Errors
+    /// Any [`Fault`]; then nothing of `raw` counts.
     fn read(&mut self, bus: &mut B, raw: &mut [i32]) -> Result<(), Fault<B::Error>>;
+    /// Whether the chip still has the configuration that this driver gave it: after a dip of its power it answers, but
+    /// measures nothing. A read or two.
+    ///
+    /// # Errors
+    /// [`Fault::Bus`].
+    fn check(&mut self, bus: &mut B) -> Result<bool, Fault<B::Error>>;
     /// Lets the chip keep its samples at `hz` and raise its interrupt line when so many are there; `None` ends that. The
     /// rate that the chip really has, millihertz; `None` for chips that cannot.
+    ///
+    /// # Errors
+    /// As [`Sensor::set_rate`].
     fn store(&mut self, bus: &mut B, wanted: Option<Store>) -> Result<Option<u64>, Fault<B::Error>> {
         let _ = (bus, wanted);
         Ok(None)
     }
     /// Takes the samples that the chip has kept, oldest first, until it has fewer than its watermark.
+    ///
+    /// # Errors
+    /// [`Fault::Bus`].
     fn drain(&mut self, bus: &mut B, each: &mut dyn FnMut(&[i32])) -> Result<Drained, Fault<B::Error>> {
         let _ = (bus, each);
         Ok(Drained::default())
+    }
+}
+
+/// The place in a chip's table of rates (millihertz, rising) of the slowest that is not below `hz`.
+///
+/// # Errors
+/// [`Fault::Rate`] with the table's ends for 0 and for more than the fastest.
+pub fn slowest_rate<E>(rates: &[u32], hz: u32) -> Result<usize, Fault<E>> {
+    let found = rates.iter().position(|&rate| u64::from(rate) >= u64::from(hz) * 1000);
+    found.filter(|_| hz > 0).ok_or(Fault::Rate {
+        slowest: rates.first().copied().unwrap_or(0),
+        fastest: rates.last().copied().unwrap_or(0),
+    })
+}
+
+/// Puts values where the caller wants them; there may be fewer places.
+pub fn fill(raw: &mut [i32], values: &[i32]) {
+    for (to, value) in raw.iter_mut().zip(values) {
+        *to = *value;
     }
 }
 
@@ -70,17 +123,55 @@ pub struct Store {
 pub struct Drained {
     /// Samples.
     pub samples: u32,
-    /// The chip had to give up others before.
-    pub overrun: bool,
+    /// The chip had to give up others before: at least so many. A chip that only says that there were some counts one.
+    pub lost: u32,
 }
 
-/// Why a chip could not be used.
+/// Why a chip could not be used, or gave no sample.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fault<E> {
     /// The transfer failed.
     Bus(E),
     /// Something answers, but it is not this chip: its identification.
     WrongChip(u8),
+    /// The chip has not measured yet: it is starting, or the last sample was taken already.
+    NotReady,
+    /// A value is outside what the chip can measure.
+    Overflow,
+    /// What arrived does not match its checksum.
+    Crc,
+    /// The chip cannot measure at this rate; the ends of what it can, millihertz.
+    Rate {
+        /// The slowest.
+        slowest: u32,
+        /// The fastest.
+        fastest: u32,
+    },
+    /// The chip is in a mode, or of a kind, that this driver does not serve: which.
+    Unsupported(&'static str),
+}
+
+impl<E: core::fmt::Display> core::fmt::Display for Fault<E> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Fault::Bus(error) => error.fmt(f),
+            Fault::WrongChip(id) => {
+                write!(f, "another chip answers at its address, with identification {id:#04x}")
+            }
+            Fault::NotReady => f.write_str("it has not measured yet"),
+            Fault::Overflow => f.write_str("a value is outside what it can measure"),
+            Fault::Crc => f.write_str("what arrived does not match its checksum"),
+            Fault::Rate { slowest, fastest } => write!(
+                f,
+                "it measures {}.{:03} to {}.{:03} times a second",
+                slowest / 1000,
+                slowest % 1000,
+                fastest / 1000,
+                fastest % 1000
+            ),
+            Fault::Unsupported(what) => write!(f, "{what}, which this driver does not serve"),
+        }
+    }
 }
 
 impl<E> From<E> for Fault<E> {

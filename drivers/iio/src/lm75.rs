@@ -1,14 +1,26 @@
-//! LM75 and TMP1xx temperature sensors: one register, eleven bits, an eighth of a degree each.
+//! LM75, TMP75, TMP102 and their like: a temperature register of two bytes, left-justified, and a configuration register.
+//!
+//! The register's unused low bits are zero on every chip of the family, so reading all of the twelve bits that the best of them
+//! resolve gives each chip's value exactly: 1/16 degree a step (LM75: steps of 8; LM75A and LM75B: steps of 2; TMP1xx: 1). The
+//! TMP102's extended mode (13 bits, bit 0 of the value set as its mark) doubles the range, and is served too.
 //!
 //! crates.io has a driver on the same traits, `lm75` 1.0 (MIT OR Apache-2.0). It is not used because it answers in degrees as
 //! `f32`: IIO's channels are the chip's counts with a scale, so that readers lose nothing, and servers here are compiled
 //! without floating point. It also reads nine bits unless the chip is named as another type, and owns its bus, which here
-//! belongs to several chips. What remains is one register.
+//! belongs to several chips. What remains is two registers.
 
-use crate::{Channel, Fault, Sensor};
+use crate::{Channel, DelayNs, Fault, Sensor};
 use embedded_hal::i2c::I2c;
 
 const TEMPERATURE: u8 = 0;
+const CONFIGURATION: u8 = 1;
+/// Shutdown: the chip answers for ever with what it measured last.
+const SHUTDOWN: u8 = 1;
+/// Everything but shutdown and the read-only or reserved top bits is the alarm's, whose output this driver does not use:
+/// comparator mode, active low, one fault, continuous.
+const CONTINUOUS: u8 = 0;
+/// TMP1xx mark each value of the extended mode.
+const EXTENDED: i16 = 1;
 
 /// The chip.
 pub struct Lm75 {
@@ -20,10 +32,16 @@ impl Lm75 {
     pub const fn new(address: u8) -> Lm75 {
         Lm75 { address }
     }
+
+    fn configuration<B: I2c>(&self, bus: &mut B) -> Result<u8, Fault<B::Error>> {
+        let mut byte = [0];
+        bus.write_read(self.address, &[CONFIGURATION], &mut byte)?;
+        Ok(byte[0])
+    }
 }
 
 static CHANNELS: [Channel; 1] =
-    [Channel { name: "in_temp", point: "temp", scale_nano: 125_000_000_000, offset: 0 }];
+    [Channel { name: "in_temp", point: "temp", scale_nano: 62_500_000_000, offset: 0 }];
 
 impl<B: I2c> Sensor<B> for Lm75 {
     fn name(&self) -> &'static str {
@@ -32,19 +50,31 @@ impl<B: I2c> Sensor<B> for Lm75 {
     fn channels(&self) -> &'static [Channel] {
         &CHANNELS
     }
-    fn probe(&mut self, bus: &mut B) -> Result<(), Fault<B::Error>> {
-        // The chip has no identification; that it answers is all that can be known.
-        self.read(bus, &mut [0])
-    }
-    fn set_rate(&mut self, _bus: &mut B, _hz: u32) -> Result<(), Fault<B::Error>> {
+    fn probe(&mut self, bus: &mut B, _delay: &mut dyn DelayNs) -> Result<(), Fault<B::Error>> {
+        // The chip has no identification: what answers, and keeps what is written to its configuration, has to do. One byte
+        // only: TMP1xx keep their second, with the extended mode in it.
+        bus.write(self.address, &[CONFIGURATION, CONTINUOUS])?;
+        let kept = self.configuration(bus)?;
+        // The resolution bits of TMP75 and TMP102 (6 and 5) may read as set; an alarm's state may, too.
+        if kept & 0b1_1111 != CONTINUOUS {
+            return Err(Fault::WrongChip(kept));
+        }
         Ok(())
+    }
+    fn set_rate(&mut self, _bus: &mut B, hz: u32) -> Result<u64, Fault<B::Error>> {
+        Ok(u64::from(hz) * 1000)
     }
     fn read(&mut self, bus: &mut B, raw: &mut [i32]) -> Result<(), Fault<B::Error>> {
         let mut bytes = [0; 2];
         bus.write_read(self.address, &[TEMPERATURE], &mut bytes)?;
+        let value = i16::from_be_bytes(bytes);
         if let Some(first) = raw.first_mut() {
-            *first = (i16::from_be_bytes(bytes) >> 5) as i32;
+            *first = i32::from(if value & EXTENDED != 0 { value >> 3 } else { value >> 4 });
         }
         Ok(())
+    }
+    fn check(&mut self, bus: &mut B) -> Result<bool, Fault<B::Error>> {
+        // Power-on is continuous conversion, so a dip costs nothing; only somebody else's shutdown would.
+        Ok(self.configuration(bus)? & SHUTDOWN == 0)
     }
 }

@@ -2,8 +2,25 @@ use super::*;
 use crate::lm75::Lm75;
 use embedded_hal::i2c::{ErrorKind, ErrorType, I2c, Operation};
 
-/// A bus with an LM75 at 0x48 whose register holds two bytes.
-struct Bus([u8; 2]);
+/// A bus with a chip of the LM75's family at 0x48: temperature, configuration.
+struct Bus {
+    temperature: [u8; 2],
+    configuration: u8,
+    /// Bits of the configuration that cannot be changed.
+    fixed: u8,
+    pointer: u8,
+}
+
+impl Bus {
+    fn new(temperature: [u8; 2]) -> Bus {
+        Bus { temperature, configuration: 0, fixed: 0, pointer: 0 }
+    }
+}
+
+struct Now;
+impl DelayNs for Now {
+    fn delay_ns(&mut self, _ns: u32) {}
+}
 
 #[derive(Debug, PartialEq)]
 struct Nack;
@@ -21,8 +38,17 @@ impl I2c for Bus {
             return Err(Nack);
         }
         for o in operations {
-            if let Operation::Read(bytes) = o {
-                bytes.copy_from_slice(&self.0[..bytes.len()]);
+            match o {
+                Operation::Write(bytes) => {
+                    self.pointer = bytes[0];
+                    if let (1, Some(value)) = (bytes[0], bytes.get(1)) {
+                        self.configuration = value & !self.fixed | self.configuration & self.fixed;
+                    }
+                }
+                Operation::Read(bytes) if self.pointer == 0 => {
+                    bytes.copy_from_slice(&self.temperature[..bytes.len()]);
+                }
+                Operation::Read(bytes) => bytes.fill(self.configuration),
             }
         }
         Ok(())
@@ -30,18 +56,40 @@ impl I2c for Bus {
 }
 
 #[test]
-fn temperatures_below_zero_are_below_zero() {
+fn each_chip_of_the_lm75s_family_gives_what_it_resolves() {
     let mut raw = [0];
-    for (bytes, steps, milli) in
-        [([0x19, 0x00], 200, 25_000), ([0xe7, 0x00], -200, -25_000), ([0x00, 0x20], 1, 125)]
-    {
+    // Twelve bits of TMP1xx, nine of the LM75, and TMP102's extended mode.
+    for (bytes, milli, nanos) in [
+        ([0x19, 0x00], 25_000, 0),
+        ([0xe7, 0x00], -25_000, 0),
+        ([0x00, 0x20], 125, 0),
+        ([0x00, 0x10], 62, 500_000_000),
+        ([0xff, 0xf0], -62, -500_000_000),
+        ([0x7f, 0xf0], 127_937, 500_000_000),
+        ([0x80, 0x00], -128_000, 0),
+        ([0x80, 0x80], -127_500, 0),
+        ([0x4b, 0x01], 150_000, 0),
+        ([0xff, 0xf9], -62, -500_000_000),
+    ] {
         let mut chip = Lm75::new(0x48);
-        chip.read(&mut Bus(bytes), &mut raw).unwrap();
-        assert_eq!(raw, [steps]);
+        chip.read(&mut Bus::new(bytes), &mut raw).unwrap();
         let channel = Sensor::<Bus>::channels(&chip)[0];
-        assert_eq!(channel.processed(raw[0]), Decimal { integer: milli, nanos: 0 });
+        assert_eq!(channel.processed(raw[0]), Decimal { integer: milli, nanos }, "{bytes:02x?}");
     }
-    assert_eq!(Lm75::new(0x49).probe(&mut Bus([0, 0])), Err(Fault::Bus(Nack)));
+}
+
+#[test]
+fn a_thermometer_that_sleeps_is_woken_and_a_stranger_is_told() {
+    let mut chip = Lm75::new(0x48);
+    let mut bus = Bus { configuration: 0x61 | 0b1_0110, fixed: 0x60, ..Bus::new([0, 0]) };
+    chip.probe(&mut bus, &mut Now).unwrap();
+    assert_eq!(bus.configuration, 0x60, "TMP102's resolution bits stay");
+    assert_eq!(chip.check(&mut bus), Ok(true));
+    bus.configuration |= 1;
+    assert_eq!(chip.check(&mut bus), Ok(false), "shut down by somebody");
+    let mut other = Bus { configuration: 0x0f, fixed: 0xff, ..Bus::new([0, 0]) };
+    assert_eq!(chip.probe(&mut other, &mut Now), Err(Fault::WrongChip(0x0f)));
+    assert_eq!(Lm75::new(0x49).probe(&mut Bus::new([0, 0]), &mut Now), Err(Fault::Bus(Nack)));
 }
 
 #[test]

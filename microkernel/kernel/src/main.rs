@@ -3,10 +3,10 @@
 //! It schedules threads, delivers messages and interrupts, keeps time, maps memory and records trace points; nothing else
 //! runs in it. Its interface is seL4's (MCS configuration) with two additions, Timer objects and trace points.
 //!
-//! Reading order: [`entry`] is what happens on a system call, [`fast`] its short way for calls; [`invoke`] decodes invocations; [`ipc`], [`notify`] and
-//! [`fault`] move messages; [`sched`] decides who runs; [`delete`] takes objects apart; [`boot`] makes the first thread. Objects and
-//! their invariants are the crate `axiom-objects`, which also runs on the host. Architecture code is only under
-//! [`arch`].
+//! The rules (who runs, what a message is, what deleting does, what invocations mean) are the library `axiom-objects`, which also
+//! runs on the host; read there. Here is what only a machine has, from bottom to top: [`arch`] (instructions, registers,
+//! tables) with [`drivers`], [`print`], [`node`] (where the state is), [`debug`] (the debugging calls), [`machine`] (the core as the rules
+//! see it), [`panic`], `arch::trap` (in and out), [`boot`] (makes the first thread). No file knows one further up.
 //!
 //! Principles: no heap; no panic on user input; no loop without a preemption point or a bound; memory is zeroed before it is
 //! handed out; user memory is reached only through IPC buffer frames.
@@ -15,19 +15,9 @@
 
 mod arch;
 mod boot;
-mod cspace;
-mod delete;
+mod debug;
 mod drivers;
-mod entry;
-mod fast;
-mod fault;
-mod interrupt;
-mod invoke;
-mod ipc;
-mod message;
+mod machine;
 mod node;
-mod notify;
 mod panic;
 mod print;
-mod sched;
-mod trace;

@@ -1,7 +1,8 @@
 //! Kernel panics: a report, and the end. User errors never lead here.
-use crate::arch;
+use crate::arch::cpu;
+use crate::arch::stack::{STACK, STACK_SIZE};
 use crate::node::node;
-use crate::print::{Bytes, println};
+use crate::print::println;
 use core::panic::PanicInfo;
 
 #[panic_handler]
@@ -16,10 +17,10 @@ fn panic(info: &PanicInfo<'_>) -> ! {
 
 /// Prints the return addresses of the frame chain, as far as it stays on the kernel's stack, and the current thread.
 pub fn backtrace(frame: u64) {
-    let base = core::ptr::from_ref(&arch::trap::STACK) as u64;
+    let base = core::ptr::from_ref(&STACK) as u64;
     let mut at = frame;
     for _ in 0..32 {
-        if !(base..base + arch::trap::STACK_SIZE as u64 - 16).contains(&at) || !at.is_multiple_of(8) {
+        if !(base..base + STACK_SIZE as u64 - 16).contains(&at) || !at.is_multiple_of(8) {
             break;
         }
         // SAFETY: inside the kernel's stack, aligned.
@@ -28,7 +29,7 @@ pub fn backtrace(frame: u64) {
         at = next;
     }
     let tcb = node().current();
-    println!("axiom: thread '{}', registers:", Bytes(tcb));
+    println!("axiom: thread '{}', registers:", tcb.name());
     for i in 0..9usize {
         let r = |j| tcb.regs.get(4 * i + j);
         println!("axiom:   {:2}: {:016x} {:016x} {:016x} {:016x}", 4 * i, r(0), r(1), r(2), r(3));
@@ -38,5 +39,5 @@ pub fn backtrace(frame: u64) {
 /// The end.
 pub fn stop() -> ! {
     println!("axiom: the kernel has stopped");
-    arch::cpu::power_off()
+    cpu::power_off()
 }

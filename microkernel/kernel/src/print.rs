@@ -1,7 +1,5 @@
 //! The kernel's own lines on the debug UART.
-use crate::arch;
-use axiom_objects::Ptr;
-use axiom_objects::object::Tcb;
+use crate::arch::console;
 use core::fmt::{self, Write};
 
 struct Uart;
@@ -10,9 +8,9 @@ impl Write for Uart {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for byte in text.bytes() {
             if byte == b'\n' {
-                arch::console::putc(b'\r');
+                console::putc(b'\r');
             }
-            arch::console::putc(byte);
+            console::putc(byte);
         }
         Ok(())
     }
@@ -29,15 +27,3 @@ macro_rules! println {
     ($($arg:tt)*) => { $crate::print::write(format_args!("{}\n", format_args!($($arg)*))) };
 }
 pub(crate) use println;
-
-/// A thread's diagnostic name.
-pub struct Bytes(pub Ptr<Tcb>);
-
-impl fmt::Display for Bytes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for byte in self.0.name_bytes() {
-            f.write_char(if byte.is_ascii_graphic() { byte as char } else { '?' })?;
-        }
-        Ok(())
-    }
-}

@@ -2,9 +2,8 @@
 //!
 //! Word 0 always has the kind in bits 63..59. Objects are named by physical address: 47 bits are enough for every machine
 //! that an untyped can describe. The packing is private; the rest of the kernel matches on [`Cap`].
-use crate::object::{Endpoint, Notification, Reply, SchedContext, Tcb};
+use crate::object::{Endpoint, Notification, Packed, Reply, SchedContext, Slot, Tcb};
 use crate::ptr::{PhysAddr, Ptr};
-use crate::slot::Slot;
 use crate::timer::Timer;
 use sel4_sys::{Badge, CapRights};
 
@@ -149,11 +148,6 @@ pub enum ParentSlot {
     /// The last but one, because the last holds the inner zombie itself.
     LastButOne = 1,
 }
-
-/// The packed form.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
-pub struct Packed(pub u64, pub u64);
 
 const KIND_SHIFT: u32 = 59;
 const PA_MASK: u64 = (1 << 47) - 1;

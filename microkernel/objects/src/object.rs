@@ -1,12 +1,55 @@
 //! The objects: layouts and sizes. All-zero memory is the initial state of each.
-use crate::Ticks;
+use crate::arch::context::FpuState;
+use crate::arch::registers::Registers;
 use crate::ptr::Ptr;
-use crate::registers::Registers;
-use crate::slot::Slot;
+use crate::time::Ticks;
 use core::cell::Cell;
+use core::fmt::{self, Write};
 
 /// An optional link to another object.
 pub type Link<T> = Cell<Option<Ptr<T>>>;
+
+/// A capability as a slot stores it: two words, whose layout only [`crate::cap`] knows. All-zero is the null capability.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Packed(pub u64, pub u64);
+
+/// A slot: 32 bytes, a capability and its place in the derivation tree ([`crate::slot`]). All-zero is an empty slot.
+#[repr(C, align(32))]
+pub struct Slot {
+    pub(crate) cap: Cell<Packed>,
+    pub(crate) prev: Cell<Option<Ptr<Slot>>>,
+    /// Address of the next slot; bit 0 `revocable`, bit 1 `first_badged`.
+    pub(crate) next: Cell<usize>,
+}
+
+impl Default for Slot {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Slot {
+    /// An empty slot.
+    pub const fn new() -> Slot {
+        Slot { cap: Cell::new(Packed(0, 0)), prev: Cell::new(None), next: Cell::new(0) }
+    }
+
+    /// The capability, packed.
+    #[inline(always)]
+    pub fn packed(&self) -> Packed {
+        self.cap.get()
+    }
+}
+
+/// The two ends of a queue of threads ([`crate::queue`]).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ends {
+    /// First.
+    pub head: Option<Ptr<Tcb>>,
+    /// Last.
+    pub tail: Option<Ptr<Tcb>>,
+}
 
 /// What a thread is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,17 +128,6 @@ pub const TCB_BUFFER: usize = 2;
 pub const TCB_FAULT: usize = 3;
 /// Slot of the timeout handler.
 pub const TCB_TIMEOUT: usize = 4;
-
-/// Floating point and SIMD registers.
-#[repr(C, align(16))]
-pub struct FpuState {
-    /// q0..q31, as pairs of words.
-    pub q: [Cell<u64>; 64],
-    /// FPCR.
-    pub control: Cell<u64>,
-    /// FPSR.
-    pub status: Cell<u64>,
-}
 
 /// A thread control block: 2^11 bytes. The register file comes first, so that a pointer to the TCB is a pointer to it.
 #[repr(C)]
@@ -186,8 +218,20 @@ impl Tcb {
     }
 
     /// The diagnostic name.
-    pub fn name_bytes(&self) -> impl Iterator<Item = u8> + '_ {
-        self.name.iter().map(Cell::get).take_while(|b| *b != 0)
+    pub fn name(&self) -> Name<'_> {
+        Name(self)
+    }
+}
+
+/// A thread's diagnostic name, as it is printed.
+pub struct Name<'a>(&'a Tcb);
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for byte in self.0.name.iter().map(Cell::get).take_while(|b| *b != 0) {
+            f.write_char(if byte.is_ascii_graphic() { byte as char } else { '?' })?;
+        }
+        Ok(())
     }
 }
 
@@ -227,15 +271,15 @@ impl Endpoint {
     }
     /// The queue.
     #[inline(always)]
-    pub fn queue(&self) -> crate::queue::Ends {
+    pub fn queue(&self) -> Ends {
         let address = self.head.get() & !3;
         // SAFETY: a non-zero head was stored by `set_queue` from a `Ptr<Tcb>`; a thread leaves the queue before its TCB goes.
         let head = (address != 0).then(|| unsafe { Ptr::new(address) });
-        crate::queue::Ends { head, tail: self.tail.get() }
+        Ends { head, tail: self.tail.get() }
     }
     /// Stores the queue; an empty one makes the endpoint idle.
     #[inline(always)]
-    pub fn set_queue(&self, queue: crate::queue::Ends, state: EndpointState) {
+    pub fn set_queue(&self, queue: Ends, state: EndpointState) {
         let tag = match (queue.head, state) {
             (None, _) | (_, EndpointState::Idle) => 0,
             (_, EndpointState::Send) => 1,
@@ -347,5 +391,4 @@ const _: () = {
     assert!(size_of::<Notification>() <= 1 << o::NOTIFICATION_BITS);
     assert!(size_of::<Reply>() == 1 << o::REPLY_BITS);
     assert!(size_of::<SchedContext>() <= 1 << o::MIN_SCHED_CONTEXT_BITS);
-    assert!(size_of::<crate::timer::Timer>() <= 1 << sel4_sys::ext::TIMER_BITS);
 };

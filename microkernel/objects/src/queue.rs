@@ -1,15 +1,6 @@
 //! Doubly linked queues of threads: ready and release queues by one pair of links, endpoints and notifications by the other.
-use crate::object::{Link, Tcb};
+use crate::object::{Ends, Link, Tcb};
 use crate::ptr::Ptr;
-
-/// The two ends of a queue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ends {
-    /// First.
-    pub head: Option<Ptr<Tcb>>,
-    /// Last.
-    pub tail: Option<Ptr<Tcb>>,
-}
 
 /// Which pair of links a queue uses.
 pub trait Links {

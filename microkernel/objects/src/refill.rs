@@ -3,8 +3,8 @@
 //! A context's budget is a queue of refills, each usable from its time on. Using time takes it from the head and schedules the
 //! same amount one period after the head's time, so that no window of a period ever grants more than the budget. A round-robin
 //! context (period 0) has two refills that pass one amount to and fro.
-use crate::Ticks;
 use crate::object::{Refill, SchedContext};
+use crate::time::Ticks;
 use core::cell::Cell;
 
 impl SchedContext {

@@ -3,42 +3,16 @@
 //! The tree is a doubly linked list in pre-order: a capability's descendants follow it directly. Whether one entry is an
 //! ancestor of another is decided by [`is_parent_of`], from the two capabilities and two bits per slot: `revocable` (it may
 //! have children) and `first_badged` (a badged capability that was made from an unbadged one, and so starts its own family).
-use crate::cap::{Cap, Packed};
+use crate::cap::Cap;
+use crate::object::{Packed, Slot};
 use crate::ptr::Ptr;
-use core::cell::Cell;
 use sel4_sys::Badge;
-
-/// A slot: 32 bytes, a capability and its place in the derivation tree. All-zero is an empty slot.
-#[repr(C, align(32))]
-pub struct Slot {
-    cap: Cell<Packed>,
-    prev: Cell<Option<Ptr<Slot>>>,
-    /// Address of the next slot; bit 0 `revocable`, bit 1 `first_badged`.
-    next: Cell<usize>,
-}
 
 const REVOCABLE: usize = 1;
 const FIRST_BADGED: usize = 2;
 const FLAGS: usize = 3;
 
-impl Default for Slot {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Slot {
-    /// An empty slot.
-    pub const fn new() -> Slot {
-        Slot { cap: Cell::new(Packed(0, 0)), prev: Cell::new(None), next: Cell::new(0) }
-    }
-
-    /// The capability, packed.
-    #[inline(always)]
-    pub fn packed(&self) -> Packed {
-        self.cap.get()
-    }
-
     /// The capability.
     #[inline]
     pub fn cap(&self) -> Cap {

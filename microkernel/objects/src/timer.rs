@@ -3,10 +3,9 @@
 //! The heap's root is the earliest deadline. Insertion, removal and taking the root cost O(log n) steps in the worst case,
 //! and recursion is bounded by the right spine's length, log2(n + 1); so the work of a timer interrupt is
 //! bounded by the timers that expire in it.
-use crate::Ticks;
-use crate::object::Link;
+use crate::object::{Link, Slot};
 use crate::ptr::Ptr;
-use crate::slot::Slot;
+use crate::time::Ticks;
 use core::cell::Cell;
 
 /// A Timer object: 128 bytes.
@@ -40,6 +39,8 @@ impl Timer {
         unsafe { Ptr::new((&raw const self.slot).expose_provenance()) }
     }
 }
+
+const _: () = assert!(size_of::<Timer>() <= 1 << sel4_sys::ext::TIMER_BITS);
 
 /// All armed timers of a core.
 #[derive(Default)]

@@ -35,7 +35,7 @@ const MOTION: Story = Story {
     range: (-100, 100),
 };
 /// -50 to 30 degrees.
-const WARMTH: Story = Story { filter: "temp_filter.o", others: &[], channel: "temp", range: (-400, 240) };
+const WARMTH: Story = Story { filter: "temp_filter.o", others: &[], channel: "temp", range: (-800, 480) };
 
 const SETTLE_MS: u64 = 500;
 const ROUNDS: u32 = 3;

@@ -40,9 +40,11 @@ pub fn start(server: Endpoint, by_chip: bool, optional: bool) -> Found {
             found.failures += u32::from(present || !optional);
             plain!("  its buffer could not be started");
         }
-        if by_chip && done(server, &Request::DataReady { device, hz: HZ }) {
-            plain!("  {HZ} samples a second at least, kept by the chip until its interrupt");
-        } else if !done(server, &Request::Sample { device, hz: HZ }) {
+        let by_chip = by_chip.then(|| rate(server, &Request::DataReady { device, hz: HZ })).flatten();
+        if let Some(millihertz) = by_chip {
+            let (whole, rest) = (millihertz / 1000, millihertz % 1000);
+            plain!("  {whole}.{rest:03} samples a second, kept by the chip until its interrupt");
+        } else if rate(server, &Request::Sample { device, hz: HZ }).is_none() {
             found.failures += u32::from(present || !optional);
             plain!("  its samples could not be started");
         }
@@ -52,6 +54,23 @@ pub fn start(server: Endpoint, by_chip: bool, optional: bool) -> Found {
 
 fn done(server: Endpoint, request: &Request<'_>) -> bool {
     matches!(call(server, INTERFACE, request, &mut Buffer::new()), Ok(Reply::Done))
+}
+
+/// The rate that the device answers, millihertz.
+fn rate(server: Endpoint, request: &Request<'_>) -> Option<u64> {
+    match call(server, INTERFACE, request, &mut Buffer::new()) {
+        Ok(Reply::Rate { millihertz }) => Some(millihertz),
+        Ok(Reply::OutOfRange { fastest, .. }) => {
+            // A slow chip is sampled as fast as it can.
+            let hz = (fastest / 1000) as u32;
+            let Request::Sample { device, .. } = *request else { return None };
+            match call(server, INTERFACE, &Request::Sample { device, hz }, &mut Buffer::new()) {
+                Ok(Reply::Rate { millihertz }) => Some(millihertz),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
 }
 
 /// Shows what each sensor's buffer holds, and counts. How many things went wrong.
@@ -64,7 +83,10 @@ pub fn show(server: Endpoint) -> u32 {
         else {
             break;
         };
-        plain!("buffer {device}: {available} scans of {scan_bytes} bytes, {lost} lost");
+        plain!(
+            "buffer {device}: the newest {available} scans, {scan_bytes} bytes each; {lost} older ones gave way to them, as nobody \
+             read them"
+        );
         match call(server, INTERFACE, &Request::ReadScans { device }, &mut buffer) {
             Ok(Reply::Scans { count, bytes, .. }) => {
                 if !rises(bytes, scan_bytes as usize) {
@@ -79,13 +101,17 @@ pub fn show(server: Endpoint) -> u32 {
         }
         if let Ok(Reply::Counts(c)) = call(server, INTERFACE, &Request::Counts { device }, &mut buffer) {
             plain!(
-                "  {} channel samples, {} accepted, {} dropped, {} errors, {} overruns, {} late",
+                "  {} channel samples, {} accepted, {} dropped; scans: {} lost, {} late, {} not ready, {} out of range; {} errors, {} times set up \
+                 again",
                 c.samples,
                 c.accepted,
                 c.dropped,
-                c.errors,
                 c.overruns,
-                c.late
+                c.late,
+                c.not_ready,
+                c.overflow,
+                c.errors,
+                c.reconfigured
             );
         }
     }

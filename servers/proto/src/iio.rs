@@ -28,15 +28,24 @@ pub enum Request<'a> {
         /// The attribute.
         attribute: &'a str,
     },
-    /// Starts (`hz` > 0) or stops sampling: one scan at each period of a timer.
+    /// A rate at which the device's chip can measure (Linux's `sampling_frequency_available`). Answered by [`Reply::Rate`] or
+    /// [`Reply::End`]; a chip without a choice has none.
+    Rate {
+        /// The device.
+        device: u32,
+        /// From 0, rising.
+        index: u32,
+    },
+    /// Starts (`hz` > 0) or stops sampling: one scan at each period of a timer. Answered by [`Reply::Rate`] with the rate that it
+    /// really is, or by [`Reply::OutOfRange`].
     Sample {
         /// The device.
         device: u32,
         /// Samples per second.
         hz: u32,
     },
-    /// Starts sampling by the chip itself: it keeps samples and raises its interrupt line. [`Reply::NotFound`] where the chip
-    /// or its wiring cannot.
+    /// Starts sampling by the chip itself: it keeps samples and raises its interrupt line. Answered by [`Reply::Rate`] with the
+    /// chip's rate, by [`Reply::OutOfRange`], or by [`Reply::NotFound`] where the chip or its wiring cannot.
     DataReady {
         /// The device.
         device: u32,
@@ -81,12 +90,19 @@ pub struct Counts {
     pub accepted: u64,
     /// Dropped by a program.
     pub dropped: u64,
-    /// Transfers that failed.
+    /// Transfers that failed, or arrived with a wrong checksum.
     pub errors: u64,
-    /// Triggers that came while a sample was being taken, and overruns that the chip reports.
+    /// Scans that were lost: their trigger came while another was being taken, or the chip had to give them up (by its rate and
+    /// the time that passed, where it only says that there were some).
     pub overruns: u64,
     /// Interrupts of the chip that did not come in time: it was asked anyway.
     pub late: u64,
+    /// Triggers at which the chip had measured nothing new: no scan.
+    pub not_ready: u64,
+    /// Triggers at which a value was outside what the chip can measure: no scan.
+    pub overflow: u64,
+    /// How often the chip was found without its configuration, and set up again.
+    pub reconfigured: u64,
 }
 
 /// Most bytes of scans in an answer.
@@ -145,8 +161,22 @@ pub enum Reply<'a> {
         /// Their bytes.
         bytes: &'a [u8],
     },
+    /// A rate, thousandths of a hertz; 0: sampling has stopped.
+    Rate {
+        /// Millihertz.
+        millihertz: u64,
+    },
+    /// The rate that was asked for cannot be: these can, thousandths of a hertz. Nothing has changed.
+    OutOfRange {
+        /// The slowest.
+        slowest: u64,
+        /// The fastest.
+        fastest: u64,
+    },
     /// The list ends.
     End,
+    /// The chip has not measured what was asked for, or it is outside its range.
+    NoValue,
     /// No such device, channel or attribute.
     NotFound,
     /// The device does not answer.

@@ -1,8 +1,7 @@
 //! BME280: temperature, pressure, humidity (Bosch Sensortec data sheet BST-BME280-DS002, compensation formulas of section 4.2.3 and
 //! appendix 8). The values that the chip gives need its calibration; what is called raw here is compensated, as Linux does it.
 
-use crate::fill;
-use axiom_iio::{Channel, Fault, Sensor};
+use axiom_iio::{Channel, DelayNs, Fault, Sensor, fill};
 use embedded_hal::i2c::I2c;
 
 const ID: u8 = 0xd0;
@@ -10,14 +9,22 @@ const CHIP: u8 = 0x60;
 const CALIBRATION: u8 = 0x88;
 const CALIBRATION_HUMIDITY: u8 = 0xe1;
 const CONTROL_HUMIDITY: u8 = 0xf2;
+const STATUS: u8 = 0xf3;
+/// The calibration is being copied from its memory.
+const UPDATING: u8 = 1;
 const CONTROL: u8 = 0xf4;
 const CONFIG: u8 = 0xf5;
 const DATA: u8 = 0xf7;
 /// Each quantity measured once, all the time.
 const HUMIDITY_ONCE: u8 = 1;
 const TEMPERATURE_AND_PRESSURE_ONCE_NORMAL: u8 = 1 << 5 | 1 << 2 | 3;
-/// Half a millisecond between measurements, no filter.
+/// CONTROL: no measurements. The settings of CONFIG count for sure only when they are made in this mode (section 5.4.6).
+const SLEEP: u8 = 0;
+/// Half a millisecond between measurements, no filter, four wires of SPI.
 const FASTEST: u8 = 0;
+/// What stands in the data of a quantity that has not been measured since power came (section 5.4.7 to 5.4.9).
+const NEVER_20_BITS: i64 = 0x80000;
+const NEVER_16_BITS: i64 = 0x8000;
 
 /// The chip's calibration, by the names of the data sheet.
 #[derive(Clone, Copy, Default)]
@@ -89,17 +96,22 @@ impl Calibration {
         v.clamp(0, 419_430_400) >> 12
     }
 
-    /// Hundredths of a degree, hundredths of a pascal, thousandths of a percent, from the eight bytes of data.
-    pub(crate) fn values(&self, data: &[u8; 8]) -> [i32; 3] {
+    /// Hundredths of a degree, hundredths of a pascal, thousandths of a percent, from the eight bytes of data; `None` if one of
+    /// them was never measured.
+    pub(crate) fn values(&self, data: &[u8; 8]) -> Option<[i32; 3]> {
         let twenty =
             |i: usize| i64::from(data[i]) << 12 | i64::from(data[i + 1]) << 4 | i64::from(data[i + 2] >> 4);
-        let fine = self.fine(twenty(3));
+        let (pressure, temperature) = (twenty(0), twenty(3));
         let humidity = i64::from(u16::from_be_bytes([data[6], data[7]]));
-        [
+        if pressure == NEVER_20_BITS || temperature == NEVER_20_BITS || humidity == NEVER_16_BITS {
+            return None;
+        }
+        let fine = self.fine(temperature);
+        Some([
             Calibration::temperature(fine) as i32,
-            (self.pressure(twenty(0), fine) * 100 / 256) as i32,
+            (self.pressure(pressure, fine) * 100 / 256) as i32,
             (self.humidity(humidity, fine) * 1000 / 1024) as i32,
-        ]
+        ])
     }
 }
 
@@ -113,6 +125,12 @@ impl Bme280 {
     /// At this address: 0x76 with SDO low, 0x77 with SDO high.
     pub fn new(address: u8) -> Bme280 {
         Bme280 { address, calibration: Calibration::default() }
+    }
+
+    fn register<B: I2c>(&self, bus: &mut B, register: u8) -> Result<u8, B::Error> {
+        let mut byte = [0];
+        bus.write_read(self.address, &[register], &mut byte)?;
+        Ok(byte[0])
     }
 }
 
@@ -130,11 +148,13 @@ impl<B: I2c> Sensor<B> for Bme280 {
     fn channels(&self) -> &'static [Channel] {
         &CHANNELS
     }
-    fn probe(&mut self, bus: &mut B) -> Result<(), Fault<B::Error>> {
-        let mut id = [0];
-        bus.write_read(self.address, &[ID], &mut id)?;
-        if id[0] != CHIP {
-            return Err(Fault::WrongChip(id[0]));
+    fn probe(&mut self, bus: &mut B, _delay: &mut dyn DelayNs) -> Result<(), Fault<B::Error>> {
+        let id = self.register(bus, ID)?;
+        if id != CHIP {
+            return Err(Fault::WrongChip(id));
+        }
+        if self.register(bus, STATUS)? & UPDATING != 0 {
+            return Err(Fault::NotReady);
         }
         let (mut low, mut high) = ([0; 26], [0; 7]);
         bus.write_read(self.address, &[CALIBRATION], &mut low)?;
@@ -142,6 +162,7 @@ impl<B: I2c> Sensor<B> for Bme280 {
         self.calibration = Calibration::new(&low, &high);
         // The setting of humidity takes effect with the write to CONTROL that follows.
         for (register, value) in [
+            (CONTROL, SLEEP),
             (CONTROL_HUMIDITY, HUMIDITY_ONCE),
             (CONFIG, FASTEST),
             (CONTROL, TEMPERATURE_AND_PRESSURE_ONCE_NORMAL),
@@ -150,14 +171,23 @@ impl<B: I2c> Sensor<B> for Bme280 {
         }
         Ok(())
     }
-    fn set_rate(&mut self, _bus: &mut B, _hz: u32) -> Result<(), Fault<B::Error>> {
+    fn set_rate(&mut self, _bus: &mut B, hz: u32) -> Result<u64, Fault<B::Error>> {
         // It measures as fast as it can: about 100 times a second.
-        Ok(())
+        Ok(u64::from(hz) * 1000)
     }
     fn read(&mut self, bus: &mut B, raw: &mut [i32]) -> Result<(), Fault<B::Error>> {
         let mut data = [0; 8];
         bus.write_read(self.address, &[DATA], &mut data)?;
-        fill(raw, &self.calibration.values(&data));
+        fill(raw, &self.calibration.values(&data).ok_or(Fault::NotReady)?);
         Ok(())
+    }
+    fn check(&mut self, bus: &mut B) -> Result<bool, Fault<B::Error>> {
+        // 0xf2 to 0xf5 in one transfer; the top bits of 0xf2 and bit 1 of 0xf5 are reserved.
+        let mut now = [0; 4];
+        bus.write_read(self.address, &[CONTROL_HUMIDITY], &mut now)?;
+        let [humidity, _, control, config] = now;
+        Ok(humidity & 7 == HUMIDITY_ONCE
+            && control == TEMPERATURE_AND_PRESSURE_ONCE_NORMAL
+            && config & !2 == FASTEST)
     }
 }

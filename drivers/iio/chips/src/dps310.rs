@@ -1,13 +1,13 @@
 //! DPS310: pressure and temperature (Infineon data sheet, revision 1.2). What is called raw here is compensated, as Linux does it.
 
-use crate::fill;
-use axiom_iio::{Channel, Fault, Sensor};
+use axiom_iio::{Channel, DelayNs, Fault, Sensor, fill, slowest_rate};
 use embedded_hal::i2c::I2c;
 
 const DATA: u8 = 0x00;
 const PRESSURE_CONFIG: u8 = 0x06;
 const TEMPERATURE_CONFIG: u8 = 0x07;
 const MEASURE: u8 = 0x08;
+const CONFIG: u8 = 0x09;
 const ID: u8 = 0x0d;
 const COEFFICIENTS: u8 = 0x10;
 const COEFFICIENT_SOURCE: u8 = 0x28;
@@ -16,13 +16,26 @@ const CHIP: u8 = 0x10;
 const NO_IDENTIFICATION: u8 = 0xff;
 /// Coefficients and sensor are ready, 40 ms after power came.
 const READY: u8 = 1 << 7 | 1 << 6;
+/// A measurement of each is there that nobody has read.
+const MEASURED: u8 = 1 << 5 | 1 << 4;
+/// MEASURE: nothing is measured.
+const STANDBY: u8 = 0;
 /// Pressure and temperature, all the time.
 const CONTINUOUS: u8 = 7;
+/// CONFIG: no interrupts, no FIFO, results not shifted (right for up to 8 measurements averaged; here it is 1).
+const PLAIN: u8 = 0;
+/// Register and bit that tell whether the chip's temperature is right without [`CORRECTION`]. Neither is in the data sheet;
+/// both are in the manufacturer's driver and in Linux's.
+const CORRECT: (u8, u8) = (0x32, 1 << 1);
+/// The manufacturer's sequence for chips whose fuses make them read temperatures that are too high.
+const CORRECTION: [[u8; 2]; 5] = [[0x0e, 0xa5], [0x0f, 0x96], [0x62, 0x02], [0x0e, 0x00], [0x0f, 0x00]];
 /// Full scale of a measurement without oversampling, as a power of two.
 const SCALE: u32 = 19;
 /// Fractional bits of the compensation.
 const FRACTION: u32 = 16;
-/// Fastest rate: 128 measurements of each in a second.
+/// Measurements of each in a second, as powers of two: 1 to 128, in millihertz.
+static RATES: [u32; 8] = [1000, 2000, 4000, 8000, 16_000, 32_000, 64_000, 128_000];
+/// The code of the fastest.
 const FASTEST: u8 = 7;
 
 /// The chip's coefficients, by the names of the data sheet.
@@ -82,24 +95,41 @@ pub struct Dps310 {
     coefficients: Coefficients,
     /// Which of the two temperature sensors the coefficients are for, as its bit of TMP_CFG.
     source: u8,
+    /// The code of the rate.
+    rate: u8,
+    /// It is QEMU's model, which has no ready bits once it measures.
+    model: bool,
 }
 
 impl Dps310 {
     /// At this address: 0x77, or 0x76 with SDO low.
     pub fn new(address: u8) -> Dps310 {
-        Dps310 { address, coefficients: Coefficients::default(), source: 0 }
+        Dps310 { address, coefficients: Coefficients::default(), source: 0, rate: FASTEST, model: false }
     }
 
-    fn rate<B: I2c>(&self, bus: &mut B, code: u8) -> Result<(), Fault<B::Error>> {
-        bus.write(self.address, &[PRESSURE_CONFIG, code << 4])?;
-        bus.write(self.address, &[TEMPERATURE_CONFIG, code << 4 | self.source])?;
-        bus.write(self.address, &[MEASURE, CONTINUOUS])?;
+    fn register<B: I2c>(&self, bus: &mut B, register: u8) -> Result<u8, B::Error> {
+        let mut byte = [0];
+        bus.write_read(self.address, &[register], &mut byte)?;
+        Ok(byte[0])
+    }
+
+    /// What PRS_CFG and TMP_CFG are to hold.
+    fn settings(&self) -> [u8; 2] {
+        [self.rate << 4, self.rate << 4 | self.source]
+    }
+
+    fn configure<B: I2c>(&self, bus: &mut B) -> Result<(), B::Error> {
+        let [pressure, temperature] = self.settings();
+        for (register, value) in [
+            (MEASURE, STANDBY),
+            (CONFIG, PLAIN),
+            (PRESSURE_CONFIG, pressure),
+            (TEMPERATURE_CONFIG, temperature),
+            (MEASURE, CONTINUOUS),
+        ] {
+            bus.write(self.address, &[register, value])?;
+        }
         Ok(())
-    }
-
-    /// The code of the slowest rate that is not below `hz`.
-    pub(crate) fn rate_code(hz: u32) -> u8 {
-        (0..FASTEST).find(|code| 1 << code >= hz).unwrap_or(FASTEST)
     }
 }
 
@@ -116,35 +146,53 @@ impl<B: I2c> Sensor<B> for Dps310 {
     fn channels(&self) -> &'static [Channel] {
         &CHANNELS
     }
-    fn probe(&mut self, bus: &mut B) -> Result<(), Fault<B::Error>> {
-        let mut byte = [0];
-        bus.write_read(self.address, &[ID], &mut byte)?;
-        let id = byte[0];
-        bus.write_read(self.address, &[MEASURE], &mut byte)?;
-        let ready = byte[0] != u8::MAX && byte[0] & READY == READY;
-        let known = match id {
-            CHIP => ready,
+    fn rates(&self) -> &'static [u32] {
+        &RATES
+    }
+    fn probe(&mut self, bus: &mut B, _delay: &mut dyn DelayNs) -> Result<(), Fault<B::Error>> {
+        let id = self.register(bus, ID)?;
+        let state = self.register(bus, MEASURE)?;
+        let ready = state != u8::MAX && state & READY == READY;
+        self.model = id == NO_IDENTIFICATION;
+        match id {
+            CHIP if !ready => return Err(Fault::NotReady),
+            CHIP => {}
             // The model forgets its ready bits when it is told to measure.
-            NO_IDENTIFICATION => ready || byte[0] == CONTINUOUS,
-            _ => false,
-        };
-        if !known {
-            return Err(Fault::WrongChip(id));
+            NO_IDENTIFICATION if ready || state & !READY == CONTINUOUS || state == STANDBY => {}
+            _ => return Err(Fault::WrongChip(id)),
         }
         let mut coefficients = [0; 18];
         bus.write_read(self.address, &[COEFFICIENTS], &mut coefficients)?;
         self.coefficients = Coefficients::new(&coefficients);
-        bus.write_read(self.address, &[COEFFICIENT_SOURCE], &mut byte)?;
-        self.source = byte[0] & 0x80;
-        self.rate(bus, FASTEST)
+        self.source = self.register(bus, COEFFICIENT_SOURCE)? & 0x80;
+        let (register, bit) = CORRECT;
+        if self.register(bus, register)? & bit == 0 {
+            for write in CORRECTION {
+                bus.write(self.address, &write)?;
+            }
+        }
+        Ok(self.configure(bus)?)
     }
-    fn set_rate(&mut self, bus: &mut B, hz: u32) -> Result<(), Fault<B::Error>> {
-        self.rate(bus, Dps310::rate_code(hz))
+    fn set_rate(&mut self, bus: &mut B, hz: u32) -> Result<u64, Fault<B::Error>> {
+        let code = slowest_rate(&RATES, hz)?;
+        self.rate = code as u8;
+        self.configure(bus)?;
+        Ok(RATES[code].into())
     }
     fn read(&mut self, bus: &mut B, raw: &mut [i32]) -> Result<(), Fault<B::Error>> {
+        // Before: reading the results takes the marks away.
+        if !self.model && self.register(bus, MEASURE)? & MEASURED != MEASURED {
+            return Err(Fault::NotReady);
+        }
         let mut data = [0; 6];
         bus.write_read(self.address, &[DATA], &mut data)?;
         fill(raw, &self.coefficients.values(&data));
         Ok(())
+    }
+    fn check(&mut self, bus: &mut B) -> Result<bool, Fault<B::Error>> {
+        let mut now = [0; 4];
+        bus.write_read(self.address, &[PRESSURE_CONFIG], &mut now)?;
+        let [pressure, temperature, measure, config] = now;
+        Ok([pressure, temperature] == self.settings() && measure & 7 == CONTINUOUS && config == PLAIN)
     }
 }

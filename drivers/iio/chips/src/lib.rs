@@ -15,10 +15,3 @@ mod tests;
 pub use bme280::Bme280;
 pub use dps310::Dps310;
 pub use lsm303::{Lsm303Accel, Lsm303Magn};
-
-/// Puts values where the caller wants them; there may be fewer places.
-fn fill(raw: &mut [i32], values: &[i32]) {
-    for (to, value) in raw.iter_mut().zip(values) {
-        *to = *value;
-    }
-}

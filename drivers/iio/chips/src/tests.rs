@@ -1,9 +1,15 @@
 use crate::bme280::Calibration;
 use crate::dps310::Coefficients;
 use crate::*;
-use axiom_iio::{Fault, Sensor};
+use axiom_iio::{DelayNs, Fault, Sensor};
 use embedded_hal::i2c::{ErrorKind, ErrorType, I2c, Operation};
 use std::vec::Vec;
+
+/// Time that passes at once.
+struct Now;
+impl DelayNs for Now {
+    fn delay_ns(&mut self, _ns: u32) {}
+}
 
 /// One chip with registers at an address.
 struct Bus {
@@ -78,7 +84,7 @@ fn bme280_gives_the_data_sheets_values() {
     let c = Calibration::new(&low, &high);
     // The data sheet computes with fractions: 100653.27 Pa.
     assert!((c.pressure(415_148, 128_422) as f64 / 256.0 - 100_653.27).abs() < 0.02);
-    let [temperature, pressure, humidity] = c.values(&data);
+    let [temperature, pressure, humidity] = c.values(&data).unwrap();
     assert_eq!((temperature, pressure), (2508, 10_065_325));
     // The data sheet's formula in floating point, for these numbers.
     let f = 128_422.0 - 76_800.0;
@@ -93,8 +99,8 @@ fn bme280_is_probed_set_up_and_read() {
     let (low, high, data) = bosch();
     let mut bus = bus(0x76, &[(0xd0, &[0x60]), (0x88, &low), (0xe1, &high), (0xf7, &data)]);
     let mut chip = Bme280::new(0x76);
-    chip.probe(&mut bus).unwrap();
-    assert_eq!(bus.writes, [(0xf2, 1), (0xf5, 0), (0xf4, 0x27)]);
+    chip.probe(&mut bus, &mut Now).unwrap();
+    assert_eq!(bus.writes, [(0xf4, 0), (0xf2, 1), (0xf5, 0), (0xf4, 0x27)]);
     let mut raw = [0; 3];
     chip.read(&mut bus, &mut raw).unwrap();
     let channels = <Bme280 as Sensor<Bus>>::channels(&chip);
@@ -102,7 +108,7 @@ fn bme280_is_probed_set_up_and_read() {
     // 25.08 degrees are 25080 milli degrees; 100653.25 Pa are 100.65325 kPa.
     assert_eq!((value(0).integer, value(1).integer, value(1).nanos), (25_080, 100, 653_250_000));
     bus.registers[0xd0] = 0x58;
-    assert_eq!(chip.probe(&mut bus), Err(Fault::WrongChip(0x58)));
+    assert_eq!(chip.probe(&mut bus, &mut Now), Err(Fault::WrongChip(0x58)));
 }
 
 #[test]
@@ -133,51 +139,137 @@ fn dps310_compensates_as_the_formula_says() {
 }
 
 #[test]
-fn dps310_is_probed_with_the_sensor_that_its_coefficients_are_for() {
-    let mut bus = bus(0x77, &[(0x0d, &[0x10]), (0x08, &[0xf0]), (0x28, &[0x80])]);
-    let mut chip = Dps310::new(0x77);
-    chip.probe(&mut bus).unwrap();
-    assert_eq!(bus.writes, [(0x06, 0x70), (0x07, 0xf0), (0x08, 0x07)]);
-    for (hz, code) in [(0, 0), (1, 0), (2, 1), (100, 7), (1000, 7)] {
-        assert_eq!(Dps310::rate_code(hz), code, "{hz} Hz");
+fn bme280_gives_no_value_that_it_never_measured() {
+    let (low, high, data) = bosch();
+    let c = Calibration::new(&low, &high);
+    for (at, bytes) in [(0, &[0x80, 0, 0][..]), (3, &[0x80, 0, 0]), (6, &[0x80, 0])] {
+        let mut data = data;
+        data[at..at + bytes.len()].copy_from_slice(bytes);
+        assert_eq!(c.values(&data), None, "byte {at}");
     }
-    assert_eq!(Dps310::new(0x76).probe(&mut bus), Err(Fault::Bus(Nack)));
+    let mut bus = bus(0x76, &[(0xd0, &[0x60]), (0xf3, &[1])]);
+    assert_eq!(
+        Bme280::new(0x76).probe(&mut bus, &mut Now),
+        Err(Fault::NotReady),
+        "it copies its calibration"
+    );
+    assert_eq!(bus.writes, []);
+}
+
+#[test]
+fn dps310_is_probed_with_the_sensor_that_its_coefficients_are_for() {
+    let mut bus = bus(0x77, &[(0x0d, &[0x10]), (0x08, &[0xf0]), (0x28, &[0x80]), (0x32, &[2])]);
+    let mut chip = Dps310::new(0x77);
+    chip.probe(&mut bus, &mut Now).unwrap();
+    assert_eq!(bus.writes, [(0x08, 0), (0x09, 0), (0x06, 0x70), (0x07, 0xf0), (0x08, 0x07)]);
+    assert_eq!(Dps310::new(0x76).probe(&mut bus, &mut Now), Err(Fault::Bus(Nack)));
     for (id, state, is) in [
-        (0xff, 0xf0, true),
-        (0xff, 0xff, false),
-        (0xff, 0x07, true),
-        (0x10, 0x40, false),
-        (0x58, 0xf0, false),
+        (0xff, 0xf0, Ok(())),
+        (0xff, 0xff, Err(Fault::WrongChip(0xff))),
+        (0xff, 0x07, Ok(())),
+        (0x10, 0x40, Err(Fault::NotReady)),
+        (0x58, 0xf0, Err(Fault::WrongChip(0x58))),
     ] {
         (bus.registers[0x0d], bus.registers[0x08]) = (id, state);
-        assert_eq!(chip.probe(&mut bus).is_ok(), is, "{id:#x} {state:#x}");
+        assert_eq!(chip.probe(&mut bus, &mut Now), is, "{id:#x} {state:#x}");
+    }
+}
+
+#[test]
+fn dps310_with_wrong_fuses_gets_the_manufacturers_correction() {
+    let mut bus = bus(0x77, &[(0x0d, &[0x10]), (0x08, &[0xf0])]);
+    Dps310::new(0x77).probe(&mut bus, &mut Now).unwrap();
+    let correction = [(0x0e, 0xa5), (0x0f, 0x96), (0x62, 0x02), (0x0e, 0x00), (0x0f, 0x00)];
+    assert_eq!(bus.writes[..5], correction);
+}
+
+#[test]
+fn dps310_gives_no_value_before_it_has_measured() {
+    let mut bus = bus(0x77, &[(0x0d, &[0x10]), (0x08, &[0xf0]), (0x32, &[2])]);
+    let mut chip = Dps310::new(0x77);
+    chip.probe(&mut bus, &mut Now).unwrap();
+    let mut raw = [0; 2];
+    for (state, ready) in [(0xc7, false), (0xd7, false), (0xe7, false), (0xf7, true)] {
+        bus.registers[0x08] = state;
+        let expected = if ready { Ok(()) } else { Err(Fault::NotReady) };
+        assert_eq!(chip.read(&mut bus, &mut raw), expected, "{state:#x}");
     }
 }
 
 #[test]
 fn lsm303_axes_come_in_order() {
-    let mut magn = bus(0x1e, &[(0x0a, b"H43"), (0x03, &[0, 1, 0xff, 0xfe, 0, 3])]);
-    let mut chip = Lsm303Magn;
-    chip.probe(&mut magn).unwrap();
+    let mut magn = bus(0x1e, &[(0x0a, b"H43"), (0x03, &[0, 1, 0xff, 0xfe, 0, 3]), (0x09, &[1])]);
+    let mut chip = Lsm303Magn::default();
+    chip.probe(&mut magn, &mut Now).unwrap();
+    assert_eq!(magn.writes, [(0, 0x10), (1, 0x20), (2, 0)]);
     let mut raw = [0; 3];
     chip.read(&mut magn, &mut raw).unwrap();
     assert_eq!(raw, [1, 3, -2]);
-    let mut accel = bus(0x19, &[(0x0f, &[0x33]), (0xa8, &[0x10, 0, 0xf0, 0xff, 0, 0x40])]);
-    let mut chip = Lsm303Accel;
-    chip.probe(&mut accel).unwrap();
-    assert_eq!(accel.writes, [(0x23, 0x88), (0x20, 0x57)]);
+    magn.registers[5..7].copy_from_slice(&(-4096i16).to_be_bytes());
+    assert_eq!(chip.read(&mut magn, &mut raw), Err(Fault::Overflow));
+    magn.registers[9] = 0;
+    assert_eq!(chip.read(&mut magn, &mut raw), Err(Fault::NotReady));
+    let mut accel = bus(0x19, &[(0x0f, &[0x33]), (0xa7, &[8, 0x10, 0, 0xf0, 0xff, 0, 0x40])]);
+    let mut chip = Lsm303Accel::default();
+    chip.probe(&mut accel, &mut Now).unwrap();
+    let settings = [(0x2e, 0), (0x21, 0), (0x22, 0), (0x23, 0x88), (0x24, 0), (0x25, 0), (0x20, 0x57)];
+    assert_eq!(accel.writes, settings);
     chip.read(&mut accel, &mut raw).unwrap();
     assert_eq!(raw, [1, -1, 1024]);
+    accel.registers[0xa7] = 0;
+    assert_eq!(chip.read(&mut accel, &mut raw), Err(Fault::NotReady));
     accel.registers[0x0f] = 0x32;
-    assert_eq!(chip.probe(&mut accel), Err(Fault::WrongChip(0x32)));
+    assert_eq!(chip.probe(&mut accel, &mut Now), Err(Fault::WrongChip(0x32)));
+}
+
+/// The rate that a chip really has, for some that are asked for; `None` is a refusal.
+fn rates(chip: &mut dyn Sensor<Bus>, address: u8, expected: &[(u32, Option<u64>)]) {
+    let mut bus = bus(address, &[]);
+    let (slowest, fastest) = (chip.rates()[0], *chip.rates().last().unwrap());
+    assert!(chip.rates().is_sorted());
+    for (hz, millihertz) in expected {
+        let expected = millihertz.ok_or(Fault::Rate { slowest, fastest });
+        bus.writes.clear();
+        assert_eq!(chip.set_rate(&mut bus, *hz), expected, "{hz} Hz");
+        assert_eq!(bus.writes.is_empty(), millihertz.is_none(), "{hz} Hz: a refusal changes nothing");
+    }
 }
 
 #[test]
-fn rates_are_never_below_what_is_asked_for() {
-    for (hz, code) in [(1, 1), (15, 4), (76, 7), (500, 7)] {
-        assert_eq!(Lsm303Magn::rate_code(hz), code, "{hz} Hz");
+fn rates_are_the_next_that_the_chip_has_or_refused() {
+    let magn = [(0, None), (1, Some(1500)), (15, Some(15_000)), (76, Some(220_000)), (221, None)];
+    rates(&mut Lsm303Magn::default(), 0x1e, &magn);
+    let accel = [(0, None), (1, Some(1000)), (11, Some(25_000)), (401, Some(1_344_000)), (1345, None)];
+    rates(&mut Lsm303Accel::default(), 0x19, &accel);
+    let pressure =
+        [(0, None), (1, Some(1000)), (3, Some(4000)), (100, Some(128_000)), (129, None), (u32::MAX, None)];
+    rates(&mut Dps310::new(0x77), 0x77, &pressure);
+}
+
+/// A chip is set up, loses that, and is asked.
+fn dip(chip: &mut dyn Sensor<Bus>, mut with: Bus, registers: &[usize]) {
+    chip.probe(&mut with, &mut Now).unwrap();
+    for (at, value) in with.writes.clone() {
+        // The address bit that lets LSM303's count up.
+        (with.registers[at as usize], with.registers[at as usize | 0x80]) = (value, value);
     }
-    for (hz, code) in [(1, 1), (11, 3), (400, 7), (401, 9), (5000, 9)] {
-        assert_eq!(Lsm303Accel::rate_code(hz), code, "{hz} Hz");
+    assert_eq!(chip.check(&mut with), Ok(true));
+    for &at in registers {
+        let kept = with.registers[at];
+        with.registers[at] ^= 1;
+        assert_eq!(chip.check(&mut with), Ok(false), "register {at:#x}");
+        with.registers[at] = kept;
     }
+    with.address = 0;
+    assert_eq!(chip.check(&mut with), Err(Fault::Bus(Nack)));
+}
+
+#[test]
+fn a_lost_configuration_is_noticed() {
+    dip(&mut Bme280::new(0x76), bus(0x76, &[(0xd0, &[0x60])]), &[0xf2, 0xf4, 0xf5]);
+    let dps310 = bus(0x77, &[(0x0d, &[0x10]), (0x08, &[0xf0]), (0x32, &[2])]);
+    dip(&mut Dps310::new(0x77), dps310, &[0x06, 0x07, 0x08, 0x09]);
+    dip(&mut Lsm303Magn::default(), bus(0x1e, &[(0x0a, b"H43")]), &[0, 1, 2]);
+    let accel = bus(0x19, &[(0x0f, &[0x33])]);
+    dip(&mut Lsm303Accel::default(), accel, &[0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5]);
 }

@@ -6,15 +6,19 @@ use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 use axiom_bpf_host::{Clock, Host, PointId};
-use axiom_iio::{Buffer, CHANNELS, Event, Fault, Health, Scan, Sensor, Stamps, Step, Store};
+use axiom_iio::{Buffer, CHANNELS, DelayNs, Event, Fault, Health, Scan, Sensor, Stamps, Step, Store};
 use axiom_runtime::proto::iio::Counts;
 use axiom_runtime::sel4::CPtr;
 use axiom_runtime::{Notification, Timer, info, time, warn};
 
 /// How long an absent chip is left alone.
 const LOOK_AGAIN_NS: u64 = 500_000_000;
+/// How often a chip is asked whether it still has its configuration.
+const CHECK_NS: u64 = 500_000_000;
 /// Fastest trigger.
-pub const MAX_HZ: u32 = 3200;
+const MAX_HZ: u32 = 3200;
+/// Slowest: once a second, in thousandths of a hertz.
+const SLOWEST: u64 = 1000;
 /// Interrupts per second that a chip shall raise at most; above that it keeps more samples.
 const MAX_INTERRUPTS: u32 = 100;
 /// Samples that a chip shall keep at most.
@@ -33,6 +37,27 @@ enum Trigger {
     /// The chip's interrupt; the timer only watches. Nanoseconds between samples, and whether the interrupt came since the
     /// timer last asked.
     DataReady { interval: u64, came: bool },
+}
+
+/// A rate that cannot be; those that can, millihertz.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OutOfRange {
+    /// The slowest.
+    pub slowest: u64,
+    /// The fastest.
+    pub fastest: u64,
+}
+
+/// Waits by the clock: chips ask for milliseconds at most, when they are set up.
+struct Delay;
+
+impl DelayNs for Delay {
+    fn delay_ns(&mut self, ns: u32) {
+        let end = time::ticks() + time::from_nanoseconds(u64::from(ns)) + 1;
+        while time::ticks() < end {
+            core::hint::spin_loop();
+        }
+    }
 }
 
 /// What programs and consumers get of a scan.
@@ -61,8 +86,10 @@ pub struct Device {
     pub buffer: Box<Buffer>,
     /// Who is told of the watermark.
     pub doorbell: Option<CPtr>,
-    /// Samples per second; 0: stopped.
-    pub hz: u32,
+    /// Samples per second that were asked for; 0: stopped.
+    hz: u32,
+    /// Samples per thousand seconds that come.
+    pub millihertz: u64,
     /// The bit of its timer.
     pub bit: u64,
     /// The chip's interrupt line, where it is wired.
@@ -73,6 +100,8 @@ pub struct Device {
     raw: Vec<i32>,
     /// The newest timestamp of samples that the chip kept.
     newest: u64,
+    /// When the chip's configuration is looked at next, ticks.
+    check_at: u64,
 }
 
 impl Device {
@@ -99,6 +128,7 @@ impl Device {
             buffer: Box::default(),
             doorbell: None,
             hz: 0,
+            millihertz: 0,
             bit: timer.1,
             interrupt,
             timer: timer.0,
@@ -106,6 +136,7 @@ impl Device {
             points,
             raw,
             newest: 0,
+            check_at: 0,
         }
     }
 
@@ -114,16 +145,17 @@ impl Device {
         self.points.iter().all(|&point| host.attached(point) > 0)
     }
 
-    /// Looks for the chip.
+    /// Looks for the chip, and sets it up for what it is to do.
     pub fn probe(&mut self, bus: &mut Bus) -> bool {
         let name = self.sensor.name();
-        let mut found = self.sensor.probe(bus);
+        let mut found = self.sensor.probe(bus, &mut Delay);
         if found.is_ok() && self.hz > 0 {
             found = match self.trigger {
                 Trigger::DataReady { .. } => self.sensor.store(bus, Some(store(self.hz))).map(drop),
-                _ => self.sensor.set_rate(bus, self.hz),
+                _ => self.sensor.set_rate(bus, self.hz).map(drop),
             };
         }
+        self.check_at = time::ticks() + time::from_nanoseconds(CHECK_NS);
         match found {
             Ok(()) => {
                 if self.health.good() {
@@ -136,12 +168,35 @@ impl Device {
                 // Said once: it is looked for again and again.
                 match fault {
                     _ if self.counts.errors > 1 => {}
-                    Fault::WrongChip(id) => {
-                        warn!("{name}: another chip answers at its address, with identification {id:#04x}");
-                    }
                     Fault::Bus(error) => warn!("{name}: not found: {error}"),
+                    other => warn!("{name}: {other}"),
                 }
                 self.health.bad(time::ticks(), time::from_nanoseconds(LOOK_AGAIN_NS));
+                false
+            }
+        }
+    }
+
+    /// Whether the chip still measures: after a dip of its power it answers, but not with anything new. If it does not, it is
+    /// set up again, and nothing is read this time.
+    fn still_measures(&mut self, bus: &mut Bus, now: u64) -> bool {
+        if now < self.check_at {
+            return true;
+        }
+        self.check_at = now + time::from_nanoseconds(CHECK_NS);
+        match self.sensor.check(bus) {
+            Ok(true) => true,
+            Ok(false) => {
+                self.counts.reconfigured += 1;
+                warn!(
+                    "{}: it has lost its configuration (a dip of its power?) and is set up again",
+                    self.sensor.name()
+                );
+                self.probe(bus);
+                false
+            }
+            Err(fault) => {
+                self.failed(&fault, now);
                 false
             }
         }
@@ -155,10 +210,20 @@ impl Device {
         next
     }
 
-    /// Starts or stops sampling by the timer.
-    pub fn sample_at(&mut self, bus: Option<&mut Bus>, hz: u32) {
+    /// What the device can be asked for: the timer's range, cut where the chip measures no faster.
+    fn range(&self) -> OutOfRange {
+        let chip = self.sensor.rates().last().map_or(u64::MAX, |rate| u64::from(*rate));
+        OutOfRange { slowest: SLOWEST, fastest: chip.min(u64::from(MAX_HZ) * 1000) }
+    }
+
+    /// Starts or stops sampling by the timer: the rate, millihertz.
+    pub fn sample_at(&mut self, bus: Option<&mut Bus>, hz: u32) -> Result<u64, OutOfRange> {
+        if u64::from(hz) * 1000 > self.range().fastest {
+            return Err(self.range());
+        }
         let by_chip = matches!(self.trigger, Trigger::DataReady { .. });
-        self.hz = hz.min(MAX_HZ);
+        self.hz = hz;
+        self.millihertz = u64::from(hz) * 1000;
         self.trigger = Trigger::Stopped;
         // What cannot be cancelled is not armed.
         let _ = self.timer.cancel();
@@ -166,30 +231,33 @@ impl Device {
             && self.health.present()
         {
             let stopped = if by_chip { self.sensor.store(bus, None).map(drop) } else { Ok(()) };
-            let set = if self.hz > 0 { self.sensor.set_rate(bus, self.hz) } else { Ok(()) };
+            let set = if hz > 0 { self.sensor.set_rate(bus, hz).map(drop) } else { Ok(()) };
             self.counts.errors += u64::from(stopped.is_err()) + u64::from(set.is_err());
         }
-        if self.hz > 0 {
-            let period = time::frequency() / u64::from(self.hz);
+        if hz > 0 {
+            let period = time::frequency() / u64::from(hz);
             let next = self.arm(period);
             self.trigger = Trigger::Timer { period, next };
         }
+        Ok(self.millihertz)
     }
 
-    /// Starts sampling by the chip's interrupt; false where that cannot be.
-    pub fn sample_by_chip(&mut self, bus: &mut Bus, hz: u32) -> bool {
-        let hz = hz.clamp(1, MAX_HZ);
-        if self.interrupt.is_none() || !self.health.present() {
-            return false;
+    /// Starts sampling by the chip's interrupt: the chip's rate, millihertz; `None` where that cannot be.
+    pub fn sample_by_chip(&mut self, bus: &mut Bus, hz: u32) -> Result<Option<u64>, OutOfRange> {
+        if hz == 0 || u64::from(hz) * 1000 > self.range().fastest {
+            return Err(self.range());
         }
-        let Ok(Some(millihertz)) = self.sensor.store(bus, Some(store(hz))) else { return false };
+        if self.interrupt.is_none() || !self.health.present() {
+            return Ok(None);
+        }
+        let Ok(Some(millihertz)) = self.sensor.store(bus, Some(store(hz))) else { return Ok(None) };
         let interval = 1_000_000_000_000 / millihertz.max(1);
         let batch = interval * u64::from(store(hz).watermark);
-        self.hz = hz;
+        (self.hz, self.millihertz) = (hz, millihertz);
         self.arm(time::from_nanoseconds((batch * WATCH_BATCHES).max(SHORTEST_WATCH_NS)));
         self.trigger = Trigger::DataReady { interval, came: false };
         // The line may be high already, which makes no edge.
-        true
+        Ok(Some(millihertz))
     }
 
     /// Some of this server's bits were signalled: whether this device's trigger is among them, and what follows.
@@ -204,13 +272,14 @@ impl Device {
                 match self.health.step(now) {
                     Step::Skip => {}
                     Step::Probe => drop(self.probe(bus)),
-                    Step::Read => self.read(bus, host, clock, now),
+                    Step::Read if self.still_measures(bus, now) => self.read(bus, host, clock, now),
+                    Step::Read => {}
                 }
             }
             Trigger::DataReady { interval, came } if interrupted => {
                 *came = true;
                 let interval = *interval;
-                if self.health.present() {
+                if self.health.present() && self.still_measures(bus, now) {
                     self.drain(bus, host, clock, interval, now);
                 }
             }
@@ -235,7 +304,9 @@ impl Device {
                 if let Some(interrupt) = &self.interrupt {
                     interrupt.subscribe();
                 }
-                self.drain(bus, host, clock, interval, now);
+                if self.still_measures(bus, now) {
+                    self.drain(bus, host, clock, interval, now);
+                }
             }
         }
     }
@@ -251,14 +322,18 @@ impl Device {
             }
             batch.push(values);
         });
+        let count = batch.len() as u64;
         match drained {
             Ok(drained) => {
                 self.health.good();
-                self.counts.overruns += u64::from(drained.overrun);
+                if drained.lost > 0 {
+                    // The chip tells at most that there were some: the time that passed tells how many.
+                    let due = clock.nanoseconds(now).saturating_sub(self.newest) / interval.max(1);
+                    self.counts.overruns += due.saturating_sub(count).max(drained.lost.into());
+                }
             }
             Err(fault) => self.failed(&fault, now),
         }
-        let count = batch.len() as u64;
         let more = count > u64::from(store(self.hz).watermark);
         let newest = clock.nanoseconds(if more { time::ticks() } else { now });
         let stamps = Stamps::new(self.newest, newest, interval, count);
@@ -271,20 +346,27 @@ impl Device {
         self.tell(told);
     }
 
-    fn failed(&mut self, fault: &dyn core::fmt::Debug, now: u64) {
-        self.counts.errors += 1;
-        if self.health.bad(now, time::from_nanoseconds(LOOK_AGAIN_NS)) {
-            warn!(
-                "{}: does not answer any more ({fault:?}); it is looked for twice a second",
-                self.sensor.name()
-            );
+    /// Nothing was read. A chip that answers has no value now; one that does not is given up after a while.
+    fn failed(&mut self, fault: &Fault<crate::bus::Error>, now: u64) {
+        match fault {
+            Fault::NotReady => self.counts.not_ready += 1,
+            Fault::Overflow => self.counts.overflow += 1,
+            _ => {
+                self.counts.errors += 1;
+                if self.health.bad(now, time::from_nanoseconds(LOOK_AGAIN_NS)) {
+                    warn!(
+                        "{}: does not answer any more ({fault}); it is looked for twice a second",
+                        self.sensor.name()
+                    );
+                }
+            }
         }
     }
 
     fn read(&mut self, bus: &mut Bus, host: &mut Host, clock: Clock, now: u64) {
         // One failure may be noise: once more at once.
         let mut result = self.sensor.read(bus, &mut self.raw);
-        if result.is_err() {
+        if matches!(result, Err(Fault::Bus(_) | Fault::Crc)) {
             self.counts.errors += 1;
             result = self.sensor.read(bus, &mut self.raw);
         }
@@ -320,18 +402,34 @@ impl Device {
         }
     }
 
-    /// The last raw value of a channel, read now if nobody samples.
-    pub fn raw(&mut self, bus: &mut Bus, channel: usize) -> Option<i32> {
+    /// The raw value of a channel, read now; `Ok(None)` for a chip that has none now.
+    ///
+    /// # Errors
+    /// [`Absent`]: the chip does not answer.
+    pub fn raw(&mut self, bus: &mut Bus, channel: usize) -> Result<Option<i32>, Absent> {
         if !self.health.present() && !self.probe(bus) {
-            return None;
+            return Err(Absent);
         }
-        if self.sensor.read(bus, &mut self.raw).is_err() {
-            self.counts.errors += 1;
-            return None;
+        match self.sensor.read(bus, &mut self.raw) {
+            Ok(()) => Ok(self.raw.get(channel).copied()),
+            Err(Fault::NotReady) => {
+                self.counts.not_ready += 1;
+                Ok(None)
+            }
+            Err(Fault::Overflow) => {
+                self.counts.overflow += 1;
+                Ok(None)
+            }
+            Err(_) => {
+                self.counts.errors += 1;
+                Err(Absent)
+            }
         }
-        self.raw.get(channel).copied()
     }
 }
+
+/// The chip does not answer.
+pub struct Absent;
 
 /// What a chip that keeps its samples is asked for.
 fn store(hz: u32) -> Store {

@@ -9,6 +9,7 @@ use axiom_chips::{Bme280, Dps310, Lsm303Accel, Lsm303Magn};
 use axiom_iio::Sensor;
 use axiom_iio::lm75::Lm75;
 use axiom_runtime::warn;
+use axiom_shtcx::Shtc3;
 
 /// What is looked for where the manifest says nothing.
 const USUAL: &str = "adxl345 lm75";
@@ -21,8 +22,9 @@ const KNOWN: &[(&str, u8, Make)] = &[
     ("lm75", 0x48, |address| Box::new(Lm75::new(address))),
     ("bme280", 0x76, |address| Box::new(Bme280::new(address))),
     ("dps310", 0x77, |address| Box::new(Dps310::new(address))),
-    ("lsm303dlhc_magn", Lsm303Magn::ADDRESS, |_| Box::new(Lsm303Magn)),
-    ("lsm303dlhc_accel", Lsm303Accel::ADDRESS, |_| Box::new(Lsm303Accel)),
+    ("lsm303dlhc_magn", Lsm303Magn::ADDRESS, |_| Box::new(Lsm303Magn::default())),
+    ("shtc3", axiom_shtcx::ADDRESS, |_| Box::new(Shtc3::default())),
+    ("lsm303dlhc_accel", Lsm303Accel::ADDRESS, |_| Box::new(Lsm303Accel::default())),
 ];
 
 fn address(text: &str) -> Option<u8> {

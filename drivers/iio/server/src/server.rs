@@ -1,7 +1,7 @@
 //! Messages and triggers.
 
 use crate::bus::{self, Bus};
-use crate::device::Device;
+use crate::device::{Absent, Device, OutOfRange};
 use crate::line::Interrupt;
 use crate::sensors;
 use alloc::vec::Vec;
@@ -10,7 +10,7 @@ use axiom_bpf_host::{Clock, Host, PointId};
 use axiom_iio::Decimal;
 use axiom_runtime::proto::iio::{INTERFACE, MAX_SCANS, Reply as Answer, Request};
 use axiom_runtime::proto::{Error, bpf_host};
-use axiom_runtime::{Incoming, Reply, Runtime, Service, Slots, info, serve, time};
+use axiom_runtime::{Incoming, Reply, Runtime, Service, Slots, info, serve, time, warn};
 
 axiom_runtime::entry!(main);
 
@@ -105,27 +105,33 @@ impl Server {
                 let Some(d) = self.devices.get_mut(device as usize) else { return Answer::NotFound };
                 let Some(c) = d.sensor.channels().get(channel as usize) else { return Answer::NotFound };
                 let value = match attribute {
-                    "sampling_frequency" => Some(Decimal { integer: d.hz as i64, nanos: 0 }),
-                    "raw" => {
-                        let raw = self.bus.as_mut().and_then(|bus| d.raw(bus, channel as usize));
-                        let Some(raw) = raw else { return Answer::Absent };
-                        Some(Decimal { integer: raw as i64, nanos: 0 })
-                    }
+                    "sampling_frequency" => Some(Decimal::from_nano(i128::from(d.millihertz) * 1_000_000)),
+                    "raw" => match self.bus.as_mut().map(|bus| d.raw(bus, channel as usize)) {
+                        Some(Ok(Some(raw))) => Some(Decimal { integer: raw.into(), nanos: 0 }),
+                        Some(Ok(None)) => return Answer::NoValue,
+                        Some(Err(Absent)) | None => return Answer::Absent,
+                    },
                     other => c.attribute(other),
                 };
                 value.map_or(Answer::NotFound, |v| Answer::Value { integer: v.integer, nanos: v.nanos })
             }
-            Request::Sample { device, hz } => match self.devices.get_mut(device as usize) {
+            Request::Rate { device, index } => match self.devices.get(device as usize) {
                 Some(d) => {
-                    d.sample_at(self.bus.as_mut(), hz);
-                    Answer::Done
+                    d.sensor.rates().get(index as usize).map_or(Answer::End, |rate| rate_of(u64::from(*rate)))
                 }
+                None => Answer::NotFound,
+            },
+            Request::Sample { device, hz } => match self.devices.get_mut(device as usize) {
+                Some(d) => d.sample_at(self.bus.as_mut(), hz).map_or_else(out_of_range, rate_of),
                 None => Answer::NotFound,
             },
             Request::DataReady { device, hz } => {
                 let device = self.devices.get_mut(device as usize).zip(self.bus.as_mut());
-                let started = device.is_some_and(|(d, bus)| d.sample_by_chip(bus, hz));
-                if started { Answer::Done } else { Answer::NotFound }
+                match device.map(|(d, bus)| d.sample_by_chip(bus, hz)) {
+                    Some(Ok(Some(millihertz))) => rate_of(millihertz),
+                    Some(Err(range)) => out_of_range(range),
+                    Some(Ok(None)) | None => Answer::NotFound,
+                }
             }
             Request::Buffer { device, channels, length, watermark } => {
                 self.buffer(device, has_cap, (channels, length, watermark))
@@ -153,6 +159,14 @@ impl Server {
             }
         }
     }
+}
+
+fn rate_of(millihertz: u64) -> Answer<'static> {
+    Answer::Rate { millihertz }
+}
+
+fn out_of_range(range: OutOfRange) -> Answer<'static> {
+    Answer::OutOfRange { slowest: range.slowest, fastest: range.fastest }
 }
 
 impl Service for Server {
@@ -203,8 +217,16 @@ fn main(rt: Runtime) -> ! {
     // After a restart samples go on by themselves; at the first start somebody asks for them, or the manifest does.
     let again = if rt.env().restarts > 0 { Some(100) } else { None };
     if let Some(hz) = rt.arg_number("hz").or(again) {
+        let hz = u32::try_from(hz).unwrap_or(u32::MAX);
         for device in &mut devices {
-            device.sample_at(bus.as_mut(), hz as u32);
+            if let Err(range) = device.sample_at(bus.as_mut(), hz) {
+                warn!(
+                    "{}: it cannot be sampled {hz} times a second as the manifest asks; at most {}.{:03} times",
+                    device.sensor.name(),
+                    range.fastest / 1000,
+                    range.fastest % 1000
+                );
+            }
         }
     }
     let crash_at = rt.arg_number("crash_at_sample").filter(|_| rt.env().restarts == 0);

@@ -1,6 +1,6 @@
 //! The root task's ELF file: checked, and its loadable segments listed. It comes from outside, so every offset is
 //! suspect.
-use super::Fatal;
+use super::found::Fatal;
 
 /// A loadable segment.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +64,7 @@ impl<'a> Elf<'a> {
             if let Some(s) = elf.header(i)? {
                 let fits = s.offset.checked_add(s.file_size).is_some_and(|end| end <= file.len() as u64);
                 let end = s.vaddr.checked_add(s.mem_size);
-                let in_user = end.is_some_and(|e| e < crate::arch::vspace::USER_TOP - (64 << 20));
+                let in_user = end.is_some_and(|e| e < axiom_objects::arch::paging::USER_TOP - (64 << 20));
                 if !fits || !in_user || s.file_size > s.mem_size || s.mem_size > 1 << 32 {
                     return Err(DAMAGED);
                 }

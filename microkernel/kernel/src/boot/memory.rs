@@ -1,5 +1,5 @@
 //! RAM: what the device tree describes, minus what is in use, and a boot allocator over the rest.
-use super::{Fatal, Path, each_node};
+use super::found::{Fatal, Path, each_node};
 use crate::print::println;
 use axiom_fdt::Fdt;
 use axiom_objects::ranges::{MAX_RANGES, TooManyPieces};

@@ -2,95 +2,38 @@
 //!
 //! Nothing here knows a board. The device tree says where RAM, interrupt controller, timer, UART, firmware and the initial
 //! RAM disk are; what is missing is named on the UART and the machine stops.
-use crate::arch::{self, paging, vspace};
+use crate::arch::{self, paging};
 use crate::drivers::gic::Gic;
+use crate::machine::Core;
 use crate::node::node;
 use crate::print::println;
-use crate::trace;
-use axiom_fdt::{Fdt, Node, Walk};
+use axiom_fdt::Fdt;
+use axiom_objects::machine::record;
+use axiom_objects::trace::class;
 use axiom_objects::{PhysAddr, Ptr};
-use core::fmt;
 use sel4_sys::ext::event;
 
 mod elf;
+mod found;
 mod memory;
 mod root;
 
+use found::{Fatal, Machine, RING, image_sizes};
 use memory::Memory;
 
-/// Boot cannot go on.
-pub struct Fatal(pub &'static str);
-
-/// What boot found out about the machine.
-pub struct Machine<'a> {
-    /// The device tree.
-    pub fdt: Fdt<'a>,
-    /// The initial RAM disk: start and end.
-    pub initrd: (u64, u64),
-    /// Where the kernel image is.
-    pub image: (u64, u64),
-    /// The kernel's devices, which are not handed out: start and end.
-    pub kernel_devices: [(u64, u64); 4],
-    /// How the kernel was entered.
-    pub entry: Entry,
-}
-
-/// How the kernel was entered.
-#[derive(Clone, Copy)]
-pub struct Entry {
-    /// Where the device tree is.
-    pub dtb: u64,
-    /// Where the image is.
-    pub image: u64,
-    /// The counter at the first instruction.
-    pub counter: u64,
-    /// The exception level.
-    pub level: u64,
-}
-
-unsafe extern "C" {
-    static __image_start: u8;
-    static __text_end: u8;
-    static __rodata_end: u8;
-    static __data_end: u8;
-    static __image_end: u8;
-}
-
-/// Sizes of the image's parts, bytes: text, constants, data, zeroed data.
-pub fn image_sizes() -> [u64; 4] {
-    let at = |s: *const u8| s as u64;
-    let ends = [
-        at(&raw const __image_start),
-        at(&raw const __text_end),
-        at(&raw const __rodata_end),
-        at(&raw const __data_end),
-        at(&raw const __image_end),
-    ];
-    core::array::from_fn(|i| ends[i + 1] - ends[i])
-}
-
-#[repr(C, align(4096))]
-struct RingMemory(core::mem::MaybeUninit<trace::Ring>);
-// SAFETY: used only through the reference that `trace::init` gets, on one core.
-unsafe impl Sync for RingMemory {}
-static RING: RingMemory = RingMemory(core::mem::MaybeUninit::zeroed());
-
-/// Physical address of the trace ring.
-pub fn ring_phys(image: u64) -> u64 {
-    image + (&raw const RING as u64 - &raw const __image_start as u64)
-}
+pub use found::Entry;
 
 /// Boots: afterwards the root task is the current thread.
 pub fn start(entry: Entry) {
     // SAFETY: the ring is zeroed memory of this image, a valid `Ring`, used by nothing else.
-    trace::init(unsafe { Ptr::new((&raw const RING).expose_provenance()) });
-    trace::record_at(entry.counter, event::BOOT_ENTRY, 0, 0);
-    trace::record(trace::class::BOOT, event::BOOT_MMU, 0, 0);
+    node().trace.start(unsafe { Ptr::new((&raw const RING).expose_provenance()) }, arch::timer::frequency());
+    node().trace.record_at(entry.counter, event::BOOT_ENTRY, 0, 0);
+    record(Core, class::BOOT, event::BOOT_MMU, 0, 0);
     if let Err(Fatal(reason)) = boot(entry) {
         println!("axiom: boot stopped: {reason}");
         arch::cpu::power_off();
     }
-    trace::record(trace::class::BOOT, event::BOOT_ROOT_START, 0, 0);
+    record(Core, class::BOOT, event::BOOT_ROOT_START, 0, 0);
 }
 
 fn boot(entry: Entry) -> Result<(), Fatal> {
@@ -98,7 +41,7 @@ fn boot(entry: Entry) -> Result<(), Fatal> {
     let fdt = device_tree(dtb)?;
     find_console(&fdt, image);
     find_firmware(&fdt);
-    trace::record(trace::class::BOOT, event::BOOT_DTB, 0, 0);
+    record(Core, class::BOOT, event::BOOT_DTB, 0, 0);
     let sizes = image_sizes();
     let image = (image, image + sizes.iter().sum::<u64>());
     let initrd = initrd(&fdt)?;
@@ -119,12 +62,10 @@ fn boot(entry: Entry) -> Result<(), Fatal> {
     memory.reserve(image.0, image.1)?;
     memory.reserve(initrd.0 & !4095, initrd.1)?;
     memory.reserve(dtb & !4095, dtb + fdt.len() as u64)?;
-    trace::record(trace::class::BOOT, event::BOOT_MEMORY, 0, 0);
+    record(Core, class::BOOT, event::BOOT_MEMORY, 0, 0);
     let kernel_devices = interrupt_controller(&fdt)?;
     timer(&fdt);
-    trace::record(trace::class::BOOT, event::BOOT_IRQ, 0, 0);
-    node().init();
-    crate::sched::init();
+    record(Core, class::BOOT, event::BOOT_IRQ, 0, 0);
     let machine = Machine { fdt, initrd, image, kernel_devices, entry };
     root::create(&machine, &mut memory)
 }
@@ -217,32 +158,8 @@ fn range((start, size): (u64, u64)) -> (u64, u64) {
 fn timer(fdt: &Fdt<'_>) {
     let node = fdt.compatible(&["arm,armv8-timer"]);
     let irq = node.and_then(|n| n.gic_interrupt(2)).map_or(27, |(irq, _)| irq);
-    arch::timer::init(irq);
+    arch::timer::init();
+    crate::node::node().init(arch::timer::frequency(), irq);
     arch::irq::unmask(irq);
     arch::cpu::enable_user_counters();
-}
-
-/// A node's path, for messages.
-pub struct Path<'a, 'b>(pub &'b Node<'a>);
-
-impl fmt::Display for Path<'_, '_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.write_path(f)
-    }
-}
-
-/// Walks a tree that was read before; damage further in ends the walk.
-pub fn each_node<'a>(fdt: &Fdt<'a>, mut visit: impl FnMut(&Node<'a>)) {
-    let walked = fdt.walk(|n| {
-        visit(n);
-        Walk::On
-    });
-    if walked.is_err() {
-        println!("axiom: the device tree is damaged; what lies behind the damage is ignored");
-    }
-}
-
-/// Gives the address space code what it needs before the root task exists.
-pub fn init_spaces(image: u64, pool: PhysAddr) {
-    vspace::init(paging::empty_root(image), pool);
 }

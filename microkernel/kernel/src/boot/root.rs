@@ -1,16 +1,18 @@
 //! The root task: its objects, its address space from the ELF file, its BootInfo, and the memory handed to it.
 use super::elf::{Elf, Segment};
+use super::found::{Fatal, Machine, image_sizes, ring_phys};
 use super::memory::Memory;
-use super::{Fatal, Machine};
-use crate::arch::paging::UserAttributes;
-use crate::arch::{self, vspace};
-use crate::node::node;
-use crate::sched;
-use crate::trace;
+use crate::arch;
+use crate::machine::Core;
+use crate::node::{node, shared};
+use axiom_objects::arch::paging::UserAttributes;
+use axiom_objects::arch::registers as r;
 use axiom_objects::cap::{FrameSize, Mapping, VmRights};
+use axiom_objects::machine::{CacheOp, record};
 use axiom_objects::object::{TCB_BUFFER, TCB_CSPACE, TCB_VSPACE, ThreadState};
-use axiom_objects::registers as r;
+use axiom_objects::trace::{self, class};
 use axiom_objects::{Cap, PhysAddr, Ptr, Ranges, SchedContext, Slot, Tcb, slot};
+use axiom_objects::{entry, sched, space};
 use sel4_sys::bootinfo::{BootInfo, HEADER_FDT, Header, MAX_UNTYPEDS, SlotRegion, UntypedDesc};
 use sel4_sys::cap::init;
 use sel4_sys::ext::{self, AxiomInfo, event};
@@ -60,9 +62,9 @@ impl Builder<'_> {
     fn add_tables(&mut self, start: u64, end: u64) -> Result<(), Fatal> {
         let mut at = start;
         while at < end {
-            while !vspace::boot_has_table(self.root, at) {
+            while !space::boot_has_table(self.root, at) {
                 let table = self.memory.allocate(o::PAGE_TABLE_BITS as u32)?;
-                let vaddr = vspace::boot_map_table(self.root, at, table);
+                let vaddr = space::boot_map_table(self.root, at, table);
                 self.provide(Cap::PageTable { base: table, mapping: Some(Mapping { asid: ASID, vaddr }) })?;
             }
             at = (at & !((1 << 21) - 1)) + (1 << 21);
@@ -71,7 +73,7 @@ impl Builder<'_> {
     }
 
     fn map(&self, vaddr: u64, frame: PhysAddr, write: bool, execute: bool) {
-        vspace::boot_map(
+        space::boot_map(
             self.root,
             vaddr,
             frame,
@@ -101,8 +103,9 @@ pub fn create(machine: &Machine<'_>, memory: &mut Memory) -> Result<(), Fatal> {
     let cnode = memory.allocate(CNODE_BITS + o::SLOT_BITS as u32)?;
     let root = memory.allocate(o::VSPACE_BITS as u32)?;
     let pool = memory.allocate(o::ASID_POOL_BITS as u32)?;
-    super::init_spaces(machine.image.0, pool);
-    vspace::assign(ASID, root);
+    node().empty_space.set(arch::paging::empty_root(machine.image.0).0);
+    shared().asid_pools[0].set(pool.0);
+    space::assign(shared(), ASID, root);
     let mut b = Builder { memory, cnode, root, next: init::COUNT };
 
     let (first, last) = bounds(&elf);
@@ -160,7 +163,7 @@ pub fn create(machine: &Machine<'_>, memory: &mut Memory) -> Result<(), Fatal> {
         untyped,
         untyped_list: list,
     };
-    trace::record(trace::class::BOOT, event::BOOT_ROOT_OBJECTS, 0, 0);
+    record(Core, class::BOOT, event::BOOT_ROOT_OBJECTS, 0, 0);
     tcb.regs.set(r::CAP, boot_info);
     tcb.regs.set(r::PC, elf.entry);
     tcb.regs.set(r::FAULT_PC, elf.entry);
@@ -230,7 +233,7 @@ fn load_page(b: &mut Builder<'_>, elf: &Elf<'_>, file_phys: u64, page: u64) -> R
         }
     }
     if execute {
-        arch::cpu::cache(arch::cpu::CacheOp::Unify, frame.kernel(), 4096);
+        arch::cpu::cache(CacheOp::Unify, frame.kernel(), 4096);
     }
     b.map(page, frame, write || sharers == 0, execute);
     b.provide(Builder::frame_cap(frame, Some(page), VmRights::READ_WRITE))?;
@@ -240,12 +243,12 @@ fn load_page(b: &mut Builder<'_>, elf: &Elf<'_>, file_phys: u64, page: u64) -> R
 fn provide_trace(b: &mut Builder<'_>, machine: &Machine<'_>) -> Result<AxiomInfo, Fatal> {
     let trace_cap = b.provide(Cap::Trace)?;
     let trace_frames = b.next;
-    let ring = super::ring_phys(machine.image.0);
+    let ring = ring_phys(machine.image.0);
     for i in 0..trace::PAGES as u64 {
         let frame = PhysAddr(ring + i * 4096);
         b.provide(Builder::frame_cap(frame, None, VmRights { read: true, write: false }))?;
     }
-    let [kernel_text, kernel_rodata, kernel_data, kernel_bss] = super::image_sizes();
+    let [kernel_text, kernel_rodata, kernel_data, kernel_bss] = image_sizes();
     let (midr, mpidr) = arch::cpu::identity();
     let (gicd_typer, gicd_iidr) = arch::irq::identity();
     Ok(AxiomInfo {
@@ -367,8 +370,8 @@ fn threads(b: &mut Builder<'_>, cnode: PhysAddr, ipc_buffer: u64) -> Result<Ptr<
     for (cell, byte) in tcb.name.iter().zip(b"rootserver") {
         cell.set(*byte);
     }
-    sched::update_timestamp();
-    sc.configure(2, arch::timer::us_to_ticks(BUDGET_US), 0, node().now.get());
+    sched::update_timestamp(Core);
+    sc.configure(2, node().us_to_ticks(BUDGET_US), 0, node().now.get());
     sc.tcb.set(Some(tcb));
     tcb.sc.set(Some(sc));
     Ok(tcb)
@@ -377,12 +380,11 @@ fn threads(b: &mut Builder<'_>, cnode: PhysAddr, ipc_buffer: u64) -> Result<Ptr<
 fn launch(tcb: Ptr<Tcb>) {
     let n = node();
     tcb.state.set(ThreadState::Running);
-    sched::update_timestamp();
+    sched::update_timestamp(Core);
     n.consumed.set(0);
     n.enqueue(tcb, false);
-    sched::reschedule();
-    sched::schedule();
-    sched::activate();
+    sched::reschedule(n);
+    entry::leave(Core);
 }
 
 fn provide_untypeds(

@@ -124,7 +124,7 @@ impl Gic {
 
     /// Number of interrupt lines.
     pub fn lines(&self) -> u32 {
-        self.lines.min(crate::node::MAX_IRQS as u32)
+        self.lines.min(axiom_objects::node::MAX_IRQS as u32)
     }
 
     fn bank(&self, irq: u32) -> usize {

@@ -158,7 +158,9 @@ impl Adxl345 {
         let wanted = (self.registers[FIFO_CTL] & 31) as usize;
         let full = self.mode() != Mode::Bypass && self.fifo.len() >= wanted;
         let bit = |on: bool, bit: u8| if on { bit } else { 0 };
-        bit(!self.fifo.is_empty(), DATA_READY) | bit(full, WATERMARK) | bit(self.overrun, OVERRUN)
+        // By reads, a sample is made when it is asked for: there always is one.
+        let ready = !self.fifo.is_empty() || self.clock == Clock::Reads && self.measuring();
+        bit(ready, DATA_READY) | bit(full, WATERMARK) | bit(self.overrun, OVERRUN)
     }
 
     /// The level of INT1.

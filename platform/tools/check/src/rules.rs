@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 pub enum Layer {
     /// The kernel's interface: `sel4-sys`.
     Abi,
-    /// The kernel's objects, host-testable.
+    /// The kernel's rules, host-testable.
     Objects,
     /// The kernel.
     Kernel,
@@ -125,6 +125,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("drivers/", Library),
     ("bpf-server/host", ServerLibrary),
     ("bpf-server/client", ServerLibrary),
+    ("bpf-server/tool", HostTool),
     ("bpf-server/", Library),
     ("bpf-server", Server),
     ("bench/server", Server),

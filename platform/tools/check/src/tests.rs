@@ -127,3 +127,52 @@ fn what_is_not_cargos_output_is_said() {
         "the output of cargo metadata has no workspace_root: is this cargo's JSON?"
     );
 }
+
+/// The circle in a crate of these files.
+fn circle(files: &[(&str, &str)]) -> Option<String> {
+    let files: Vec<_> = files.iter().map(|(f, t)| ((*f).to_owned(), (*t).to_owned())).collect();
+    crate::circles::circle(&files).map(|way| way.join(" -> "))
+}
+
+#[test]
+fn files_in_layers_have_no_circle() {
+    let files = [
+        ("lib.rs", "mod low; mod high; mod part; pub use high::Thing;"),
+        (
+            "low.rs",
+            "/// See [`crate::high`].\npub struct Low; // crate::high\n const S: &str = \"crate::high\";",
+        ),
+        ("high.rs", "use crate::{low::Low, part::{self, inner}}; fn f() { part::inner::g(inner::g) }"),
+        ("part/mod.rs", "pub mod inner; mod other;"),
+        ("part/inner.rs", "use super::other; pub fn g() {}"),
+        ("part/other.rs", "use crate::low;"),
+    ];
+    assert_eq!(circle(&files), None);
+}
+
+#[test]
+fn a_circle_of_files_is_named_however_it_is_written() {
+    let two = |a: &str, b: &str| circle(&[("main.rs", "mod a; mod b;"), ("a.rs", a), ("b.rs", b)]);
+    let way = Some("a.rs -> b.rs -> a.rs".to_owned());
+    assert_eq!(two("use crate::b;", "use crate::a;"), way);
+    assert_eq!(two("use crate::{b::{self, X}};", "fn f() { crate::a::g() }"), way);
+    assert_eq!(two("use super::b::X;", "use super::a as c;"), way);
+    assert_eq!(two("use crate::b;", "#[cfg(test)] mod tests { use crate::a; }"), None);
+    assert_eq!(two("use crate::b;", "#[cfg(test)] mod tests { use crate::a; } use crate::a::X;"), way);
+    // A root's item, which stands in another file.
+    let root = [("lib.rs", "pub mod a; pub use a::X;"), ("a.rs", "use crate::X;")];
+    assert_eq!(circle(&root).as_deref(), Some("lib.rs -> a.rs -> lib.rs"));
+    // A module and its parts.
+    let parts = [("lib.rs", "mod p;"), ("p/mod.rs", "mod q; fn f() { q::g() }"), ("p/q.rs", "use super::f;")];
+    assert_eq!(circle(&parts).as_deref(), Some("p/mod.rs -> p/q.rs -> p/mod.rs"));
+    // Through a module that passes another's items on, and through an imported module.
+    let glob = [
+        ("main.rs", "mod arch; mod print;"),
+        ("arch/mod.rs", "mod a64; pub use a64::*;"),
+        ("arch/a64/mod.rs", "pub mod uart; pub mod cpu;"),
+        ("arch/a64/uart.rs", "use crate::print;"),
+        ("arch/a64/cpu.rs", ""),
+        ("print.rs", "use crate::arch; fn f() { arch::uart::put() }"),
+    ];
+    assert_eq!(circle(&glob).as_deref(), Some("arch/a64/uart.rs -> print.rs -> arch/a64/uart.rs"));
+}

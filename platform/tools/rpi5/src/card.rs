@@ -190,6 +190,11 @@ pub fn build(entries: &[Entry]) -> Result<Vec<u8>, String> {
     Ok(image)
 }
 
+/// Whether these are the bytes of a card's image that [`build`] made: its length, and the disk's signature.
+pub fn is_ours(image: &[u8]) -> bool {
+    image.len() as u64 == START + SIZE && image.get(440..444) == Some(&DISK_SIGNATURE) && read(image).is_ok()
+}
+
 /// The files in an image's first FAT partition.
 pub fn read(image: &[u8]) -> Result<Vec<Entry>, String> {
     let mut all = Cursor::new(image);

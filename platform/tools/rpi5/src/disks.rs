@@ -1,4 +1,10 @@
-//! Which disks a card may be written to. Everything is read from sysfs and procfs, below folders that tests replace.
+//! Which disks a card may be written to. Everything is read from sysfs, procfs and the disks' first bytes, below folders that
+//! tests replace. A disk is known by its device number: how its path was spelled plays no part.
+//!
+//! Never written to, whatever flag is given: the disk that `/` is on (through volumes, too), and what is mounted, swapped on or
+//! built upon at this moment. Only with `--yes-really`: what is hardly a card.
+use crate::members;
+use crate::target::{self, Kind, Number};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
@@ -8,7 +14,7 @@ use std::path::{Path, PathBuf};
 pub const LARGEST: u64 = 256_000_000_000;
 
 /// Where the system describes its disks.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct System {
     /// `/sys`.
     pub sys: PathBuf,
@@ -16,11 +22,13 @@ pub struct System {
     pub proc: PathBuf,
     /// `/dev`.
     pub dev: PathBuf,
+    /// What stands at a path: [`target::kind`].
+    pub kind: fn(&Path) -> std::io::Result<Kind>,
 }
 
 impl Default for System {
     fn default() -> Self {
-        Self { sys: "/sys".into(), proc: "/proc".into(), dev: "/dev".into() }
+        Self { sys: "/sys".into(), proc: "/proc".into(), dev: "/dev".into(), kind: target::kind }
     }
 }
 
@@ -33,6 +41,8 @@ pub struct Disk {
     pub bytes: u64,
     /// The medium can be taken out: sysfs says so, or it is an SD card.
     pub removable: bool,
+    /// Soldered to the board: sysfs calls it MMC and not SD.
+    pub emmc: bool,
     /// Writing is not possible.
     pub read_only: bool,
     /// Maker and model, as far as known.
@@ -56,8 +66,18 @@ pub enum Refusal {
     Empty(String),
     /// Smaller than the image: its size, the image's.
     Small(String, u64, u64),
+    /// The running system's own disk.
+    Root(String),
+    /// Its first bytes cannot be read.
+    Unreadable(String, String),
     /// Built in; may be forced.
     NotRemovable(String),
+    /// Soldered to the board; may be forced.
+    Emmc(String),
+    /// A loop device, a volume, an array, a memory disk, a network disk; may be forced.
+    Virtual(String),
+    /// It (or a partition) is a part of something larger, by this mark; may be forced.
+    Member(String, &'static str),
     /// Suspiciously large; may be forced.
     Large(String, u64),
 }
@@ -79,6 +99,26 @@ impl fmt::Display for Refusal {
             Self::ReadOnly(name) => write!(f, "{name} cannot be written to: is the card's lock slid down?"),
             Self::Empty(name) => write!(f, "{name} has no card in it"),
             Self::Small(name, has, needs) => write!(f, "{name} has {has} bytes; the image needs {needs}"),
+            Self::Root(name) => {
+                write!(f, "{name} is the disk that this system runs from; it is never written to")
+            }
+            Self::Unreadable(name, error) => write!(
+                f,
+                "{name} cannot be looked at before it is written to: {error}; disks need root: try with sudo"
+            ),
+            Self::Emmc(name) => write!(
+                f,
+                "{name} is storage that is soldered to the board (eMMC), not a card; if you are certain, add --yes-really"
+            ),
+            Self::Virtual(name) => write!(
+                f,
+                "{name} is no disk of its own but made by the system (loop, volume, array, memory or network); if you are \
+                 certain, add --yes-really"
+            ),
+            Self::Member(name, what) => write!(
+                f,
+                "{name} is part of something: a {what} stands on it; if you are certain that it may go, add --yes-really"
+            ),
             Self::NotRemovable(name) => {
                 write!(
                     f,
@@ -118,9 +158,7 @@ impl System {
     /// The whole disks, by name; memory disks and loop devices are left out.
     pub fn disks(&self) -> Vec<Disk> {
         let names = names(&self.sys.join("block"));
-        let real =
-            |n: &&String| !["loop", "ram", "zram", "dm-", "md", "sr", "fd"].iter().any(|p| n.starts_with(p));
-        names.iter().filter(real).map(|n| self.disk(n)).collect()
+        names.iter().filter(|n| !is_virtual(n)).map(|n| self.disk(n)).collect()
     }
 
     fn disk(&self, name: &str) -> Disk {
@@ -133,14 +171,15 @@ impl System {
             // The kernel counts in 512 bytes, whatever the disk does.
             bytes: of("size").parse::<u64>().unwrap_or(0) * 512,
             removable: of("removable") == "1" || of("device/type") == "SD",
+            emmc: of("device/type") == "MMC",
             read_only: of("ro") == "1",
             model: if model.is_empty() { "no model name".into() } else { model.join(" ") },
             used_by: self.users(name),
         }
     }
 
-    /// Mounts, swap areas and stacked volumes of a disk and its partitions.
-    fn users(&self, disk: &str) -> Vec<String> {
+    /// The disk itself and its partitions, with their folders.
+    fn parts(&self, disk: &str) -> Vec<(String, PathBuf)> {
         let folder = self.sys.join("block").join(disk);
         let mut parts = vec![(disk.to_owned(), folder.clone())];
         for name in names(&folder) {
@@ -149,6 +188,65 @@ impl System {
                 parts.push((name, path));
             }
         }
+        parts
+    }
+
+    /// The disk with this device number, or the disk of the partition with it; and the name that has the number.
+    fn find(&self, number: &Number) -> Option<(String, String)> {
+        for disk in names(&self.sys.join("block")) {
+            let found = self.parts(&disk).into_iter().find(|(_, path)| text(path.join("dev")) == number.0);
+            if let Some((name, _)) = found {
+                return Some((disk, name));
+            }
+        }
+        None
+    }
+
+    /// The disks that the file system at `/` is on, through volumes and arrays.
+    fn under_root(&self) -> BTreeSet<String> {
+        let mut numbers = Vec::new();
+        for line in text(self.proc.join("self/mountinfo")).lines() {
+            let words: Vec<&str> = line.split(' ').collect();
+            if words.get(4) != Some(&"/") {
+                continue;
+            }
+            numbers.extend(words.get(2).map(|n| Number((*n).to_owned())));
+            // File systems over several devices have a number of their own; their source is one of the devices.
+            let source = words.iter().position(|w| *w == "-").and_then(|at| words.get(at + 2));
+            if let Some(source) = source.filter(|s| s.starts_with('/'))
+                && let Ok(Kind::Block(number)) = (self.kind)(Path::new(source))
+            {
+                numbers.push(number);
+            }
+        }
+        let mut disks = BTreeSet::new();
+        while let Some(number) = numbers.pop() {
+            let Some((disk, _)) = self.find(&number) else { continue };
+            let below = self.sys.join("block").join(&disk).join("slaves");
+            if disks.insert(disk) {
+                numbers.extend(names(&below).iter().map(|n| Number(text(below.join(n).join("dev")))));
+            }
+        }
+        disks
+    }
+
+    /// What the disk or one of its partitions is a member of.
+    fn member(&self, disk: &str) -> Result<Option<(String, &'static str)>, Refusal> {
+        for (name, _) in self.parts(disk) {
+            let path = self.dev.join(&name);
+            let what = fs::File::open(&path).and_then(|mut file| members::of(&mut file));
+            match what {
+                Ok(Some(what)) => return Ok(Some((name, what))),
+                Ok(None) => {}
+                Err(e) => return Err(Refusal::Unreadable(name, e.to_string())),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Mounts, swap areas and stacked volumes of a disk and its partitions.
+    fn users(&self, disk: &str) -> Vec<String> {
+        let parts = self.parts(disk);
         let numbers: BTreeSet<String> =
             parts.iter().map(|(_, p)| text(p.join("dev"))).filter(|d| !d.is_empty()).collect();
         let mut users = Vec::new();
@@ -178,25 +276,18 @@ impl System {
         users
     }
 
-    /// The disk of that name (`sdb` or `/dev/sdb`), if it may be written to. `forced` admits what is not removable or large, never
-    /// what is in use, write-protected or absent.
-    pub fn choose(&self, wanted: &str, image: u64, forced: bool) -> Result<Disk, Refusal> {
-        let path = Path::new(wanted);
-        // Names below /dev/disk are links.
-        let real = fs::canonicalize(path).unwrap_or_else(|_| path.into());
-        let dev = fs::canonicalize(&self.dev).unwrap_or_else(|_| self.dev.clone());
-        let name = real.strip_prefix(&dev).unwrap_or(path).to_string_lossy().into_owned();
-        if name.is_empty() || name.contains('/') {
-            return Err(Refusal::Unknown(wanted.into()));
+    /// The whole disk with this number, if it may be written to. `forced` admits what is hardly a card, never the system's own
+    /// disk nor what is in use, write-protected or absent.
+    ///
+    /// # Errors
+    /// The [`Refusal`]; the gravest one where there are several.
+    pub fn choose(&self, number: &Number, image: u64, forced: bool) -> Result<Disk, Refusal> {
+        let Some((name, part)) = self.find(number) else { return Err(Refusal::Unknown(number.0.clone())) };
+        if self.under_root().contains(&name) {
+            return Err(Refusal::Root(name));
         }
-        let disks = names(&self.sys.join("block"));
-        if !disks.contains(&name) {
-            let of =
-                disks.iter().find(|d| self.sys.join("block").join(d).join(&name).join("partition").exists());
-            return Err(match of {
-                Some(disk) => Refusal::Partition(name, disk.clone()),
-                None => Refusal::Unknown(wanted.into()),
-            });
+        if part != name {
+            return Err(Refusal::Partition(part, name));
         }
         let disk = self.disk(&name);
         if !disk.used_by.is_empty() {
@@ -211,12 +302,58 @@ impl System {
         if disk.bytes < image {
             return Err(Refusal::Small(name, disk.bytes, image));
         }
-        if !forced && !disk.removable {
+        if forced {
+            return Ok(disk);
+        }
+        if is_virtual(&name) {
+            return Err(Refusal::Virtual(name));
+        }
+        if disk.emmc {
+            return Err(Refusal::Emmc(name));
+        }
+        if !disk.removable {
             return Err(Refusal::NotRemovable(name));
         }
-        if !forced && disk.bytes > LARGEST {
+        if disk.bytes > LARGEST {
             return Err(Refusal::Large(name, disk.bytes));
         }
-        Ok(disk)
+        match self.member(&name)? {
+            Some((part, what)) => Err(Refusal::Member(part, what)),
+            None => Ok(disk),
+        }
     }
+
+    /// What a word of the command line names, and whether that may be written to: the path to write. `ours` tells whether a
+    /// file's content is an image of ours.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn target(
+        &self,
+        word: &str,
+        image: u64,
+        forced: bool,
+        ours: impl Fn(&Path) -> bool,
+    ) -> Result<(PathBuf, Option<Disk>), String> {
+        let path = target::path(word, &self.dev);
+        match (self.kind)(&path).map_err(|e| format!("{word}: {e}"))? {
+            Kind::Block(number) => match self.choose(&number, image, forced) {
+                Ok(disk) => Ok((self.dev.join(&disk.name), Some(disk))),
+                Err(Refusal::Unknown(_)) => Err(Refusal::Unknown(word.into()).to_string()),
+                Err(refusal) => Err(refusal.to_string()),
+            },
+            Kind::File if forced || ours(&path) => Ok((path, None)),
+            Kind::File => Err(format!(
+                "{word} is a file and no card image of ours; it would be overwritten: if you are certain, add --yes-really"
+            )),
+            Kind::Other(what) => Err(format!("{word} is no disk: it is {what}")),
+            Kind::Nothing if path.starts_with(&self.dev) => Err(Refusal::Unknown(word.into()).to_string()),
+            Kind::Nothing => Ok((path, None)),
+        }
+    }
+}
+
+/// Whether the name is one of the system's own devices: no hardware of that name exists.
+fn is_virtual(name: &str) -> bool {
+    ["loop", "ram", "zram", "dm-", "md", "nbd", "rbd", "zd", "sr", "fd"].iter().any(|p| name.starts_with(p))
 }

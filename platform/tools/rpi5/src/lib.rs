@@ -6,3 +6,5 @@ pub mod config;
 pub mod console;
 pub mod disks;
 pub mod flash;
+pub mod members;
+pub mod target;

@@ -195,24 +195,17 @@ fn flash_card(args: &[String]) -> Result<(), Stop> {
     };
     let image = bytes(path)?;
     card::read(&image).map_err(|e| format!("{path}: {e}"))?;
-    // What lies below /dev or is the bare name of a disk is one; anything else is a file, for tests.
-    let disk = target.starts_with("/dev/")
-        || (!target.contains('/') && !Path::new(target).is_file() && !target.contains('.'));
-    let to = if disk {
-        let forced = value(&found, "--yes-really").is_some();
-        let disk = system
-            .choose(target, image.len() as u64, forced)
-            .map_err(|refusal| Stop::Refused(refusal.to_string()))?;
+    let forced = value(&found, "--yes-really").is_some();
+    let ours = |file: &Path| std::fs::read(file).is_ok_and(|bytes| card::is_ours(&bytes));
+    let (to, disk) = system.target(target, image.len() as u64, forced, ours).map_err(Stop::Refused)?;
+    if let Some(disk) = disk {
         println!(
             "flash: {} ({}, {}): everything on it will be gone",
             disk.name,
             disk.model,
             size(disk.bytes)
         );
-        system.dev.join(&disk.name)
-    } else {
-        PathBuf::from(target)
-    };
+    }
     let total = image.len() as u64;
     let mut shown = None;
     let watched = std::io::stderr().is_terminal();

@@ -1,10 +1,32 @@
 //! Refusals, on a machine made of files.
 use axiom_rpi5::disks::{LARGEST, Refusal, System};
 use axiom_rpi5::flash::{self, Failed, Step};
+use axiom_rpi5::target::{Kind, Number};
 use std::fs;
 use std::io::Cursor;
+use std::path::Path;
 
 const IMAGE: u64 = 80 << 20;
+
+/// A file that is called like a disk stands for one; its number is made from its name.
+fn kind(path: &Path) -> std::io::Result<Kind> {
+    let real = axiom_rpi5::target::kind(path)?;
+    let name = match fs::canonicalize(path) {
+        Ok(path) => path.file_name().unwrap().to_string_lossy().into_owned(),
+        Err(_) => return Ok(real),
+    };
+    let disk = ["sd", "mmcblk", "loop", "zram", "dm-", "md", "nbd"].iter().any(|p| name.starts_with(p));
+    Ok(if real == Kind::File && disk { Kind::Block(number(&name)) } else { real })
+}
+
+/// `sdb` is 8:980, `sdb1` 8:981.
+fn number(name: &str) -> Number {
+    let (disk, part) = match name.strip_suffix('1') {
+        Some(disk) => (disk, 1),
+        None => (name, 0),
+    };
+    Number(format!("8:{}{part}", disk.bytes().last().unwrap()))
+}
 
 struct Machine {
     _folder: tempfile::TempDir,
@@ -20,7 +42,7 @@ impl Machine {
         fs::create_dir_all(sys.join("block")).unwrap();
         fs::write(proc.join("swaps"), "Filename Type Size Used Priority\n").unwrap();
         fs::write(proc.join("self/mountinfo"), "").unwrap();
-        Self { _folder: folder, system: System { sys, proc, dev } }
+        Self { _folder: folder, system: System { sys, proc, dev, kind } }
     }
 
     /// A disk with one partition.
@@ -30,20 +52,21 @@ impl Machine {
         fs::create_dir_all(folder.join("device")).unwrap();
         fs::create_dir_all(part.join("holders")).unwrap();
         fs::create_dir_all(folder.join("holders")).unwrap();
-        let number = name.bytes().last().unwrap();
         for (file, text) in [
             ("size", format!("{}\n", bytes / 512)),
             ("removable", format!("{}\n", u8::from(removable))),
             ("ro", "0\n".into()),
-            ("dev", format!("8:{number}0\n")),
+            ("dev", format!("{}\n", number(name).0)),
             ("device/vendor", "Generic \n".into()),
             ("device/model", "Reader\n".into()),
         ] {
             fs::write(folder.join(file), text).unwrap();
         }
         fs::write(part.join("partition"), "1\n").unwrap();
-        fs::write(part.join("dev"), format!("8:{number}1\n")).unwrap();
-        fs::write(self.system.dev.join(name), "").unwrap();
+        fs::write(part.join("dev"), format!("{}\n", number(&format!("{name}1")).0)).unwrap();
+        for node in [name.to_owned(), format!("{name}1")] {
+            fs::write(self.system.dev.join(node), "").unwrap();
+        }
     }
 
     fn set(&self, disk: &str, file: &str, text: &str) {
@@ -51,7 +74,7 @@ impl Machine {
     }
 
     fn refusal(&self, name: &str, forced: bool) -> Refusal {
-        self.system.choose(name, IMAGE, forced).unwrap_err()
+        self.system.choose(&number(name), IMAGE, forced).unwrap_err()
     }
 }
 
@@ -59,8 +82,15 @@ impl Machine {
 fn a_card_in_a_reader_is_taken_by_name_and_by_path() {
     let m = Machine::new();
     m.disk("sdb", 32 << 30, true);
-    for name in ["sdb".to_owned(), m.system.dev.join("sdb").display().to_string()] {
-        let disk = m.system.choose(&name, IMAGE, false).unwrap();
+    let dev = m.system.dev.display().to_string();
+    std::os::unix::fs::symlink(m.system.dev.join("sdb"), m.system.proc.join("link")).unwrap();
+    let link = m.system.proc.join("link").display().to_string();
+    for word in
+        ["sdb".to_owned(), format!("{dev}/sdb"), format!("/{dev}/sdb"), format!("{dev}/../dev/sdb"), link]
+    {
+        let (path, disk) = m.system.target(&word, IMAGE, false, |_| false).unwrap();
+        assert_eq!(path, m.system.dev.join("sdb"), "{word}");
+        let disk = disk.unwrap();
         assert_eq!(
             (disk.name.as_str(), disk.bytes, disk.model.as_str()),
             ("sdb", 32 << 30, "Generic Reader")
@@ -70,7 +100,7 @@ fn a_card_in_a_reader_is_taken_by_name_and_by_path() {
     m.disk("mmcblk0", 32 << 30, false);
     assert_eq!(m.refusal("mmcblk0", false), Refusal::NotRemovable("mmcblk0".into()));
     m.set("mmcblk0", "device/type", "SD\n");
-    assert!(m.system.choose("mmcblk0", IMAGE, false).is_ok());
+    assert!(m.system.choose(&number("mmcblk0"), IMAGE, false).is_ok());
 }
 
 #[test]
@@ -116,8 +146,8 @@ fn what_is_hardly_a_card_needs_force() {
     assert_eq!(m.refusal("sdb", false), Refusal::Large("sdb".into(), LARGEST + 512));
     assert!(m.refusal("sda", false).to_string().contains("--yes-really"));
     assert!(m.refusal("sdb", false).to_string().contains("--yes-really"));
-    assert!(m.system.choose("sda", IMAGE, true).is_ok());
-    assert!(m.system.choose("sdb", IMAGE, true).is_ok());
+    assert!(m.system.choose(&number("sda"), IMAGE, true).is_ok());
+    assert!(m.system.choose(&number("sdb"), IMAGE, true).is_ok());
 }
 
 #[test]
@@ -131,8 +161,80 @@ fn what_cannot_be_written_is_refused() {
     m.set("sdb", "ro", "1\n");
     assert_eq!(m.refusal("sdb", true), Refusal::ReadOnly("sdb".into()));
     assert_eq!(m.refusal("sdb1", true), Refusal::Partition("sdb1".into(), "sdb".into()));
-    assert_eq!(m.refusal("sdz", true), Refusal::Unknown("sdz".into()));
-    assert_eq!(m.refusal("../etc", true), Refusal::Unknown("../etc".into()));
+    for word in ["sdz", "zz"] {
+        let said = m.system.target(word, IMAGE, true, |_| true).unwrap_err();
+        assert!(said.starts_with(&format!("there is no disk {word}; ")), "{said}");
+    }
+}
+
+#[test]
+fn the_disk_under_the_root_is_never_written_to() {
+    let m = Machine::new();
+    m.disk("sda", 32 << 30, true);
+    m.disk("sdb", 32 << 30, true);
+    m.disk("dm-2", 32 << 30, false);
+    let mounted = |line: String| fs::write(m.system.proc.join("self/mountinfo"), line).unwrap();
+    mounted(format!("1 0 {} / / rw - ext4 /dev/root rw\n", number("sda1").0));
+    for name in ["sda", "sda1"] {
+        assert_eq!(m.refusal(name, true), Refusal::Root("sda".into()), "{name}");
+    }
+    assert!(m.system.choose(&number("sdb"), IMAGE, true).is_ok());
+    // By the source, where the file system has a number of its own.
+    mounted(format!("1 0 0:31 / / rw - btrfs {}/sdb1 rw\n", m.system.dev.display()));
+    assert_eq!(m.refusal("sdb", true), Refusal::Root("sdb".into()));
+    // Through a volume.
+    let slave = m.system.sys.join("block/dm-2/slaves/sda1");
+    fs::create_dir_all(&slave).unwrap();
+    fs::write(slave.join("dev"), number("sda1").0).unwrap();
+    mounted(format!("1 0 {} / / rw - ext4 /dev/mapper/root rw\n", number("dm-2").0));
+    assert_eq!(m.refusal("sda", true), Refusal::Root("sda".into()));
+    assert!(m.refusal("dm-2", true).to_string().contains("never written to"));
+}
+
+#[test]
+fn members_of_something_larger_need_force() {
+    let m = Machine::new();
+    m.disk("sdb", 32 << 30, true);
+    let mut bytes = vec![0; 1 << 17];
+    bytes[..6].copy_from_slice(b"LUKS\xba\xbe");
+    fs::write(m.system.dev.join("sdb1"), &bytes).unwrap();
+    let refusal = m.refusal("sdb", false);
+    assert_eq!(refusal, Refusal::Member("sdb1".into(), "LUKS container"));
+    assert!(refusal.to_string().contains("--yes-really"));
+    assert!(m.system.choose(&number("sdb"), IMAGE, true).is_ok());
+    fs::remove_file(m.system.dev.join("sdb1")).unwrap();
+    assert!(matches!(m.refusal("sdb", false), Refusal::Unreadable(part, _) if part == "sdb1"));
+}
+
+#[test]
+fn storage_on_the_board_and_the_systems_own_devices_need_force() {
+    let m = Machine::new();
+    m.disk("mmcblk0", 32 << 30, true);
+    m.set("mmcblk0", "device/type", "MMC\n");
+    assert_eq!(m.refusal("mmcblk0", false), Refusal::Emmc("mmcblk0".into()));
+    assert!(m.system.choose(&number("mmcblk0"), IMAGE, true).is_ok());
+    for (at, name) in ["loop7", "dm-6", "md5", "zram4", "nbd3"].into_iter().enumerate() {
+        m.disk(name, 32 << 30, true);
+        assert_eq!(m.refusal(name, false), Refusal::Virtual(name.into()), "{at}");
+        assert!(m.system.choose(&number(name), IMAGE, true).is_ok(), "{at}");
+    }
+}
+
+#[test]
+fn files_are_overwritten_only_if_they_are_ours() {
+    let m = Machine::new();
+    let file = m.system.proc.join("notes.txt");
+    fs::write(&file, "dear diary").unwrap();
+    let word = file.display().to_string();
+    let said = m.system.target(&word, IMAGE, false, |_| false).unwrap_err();
+    assert!(said.contains("no card image of ours") && said.contains("--yes-really"), "{said}");
+    assert!(m.system.target(&word, IMAGE, false, |_| true).is_ok());
+    assert!(m.system.target(&word, IMAGE, true, |_| false).is_ok());
+    assert!(m.system.target(&format!("{word}.new"), IMAGE, false, |_| false).is_ok());
+    let said = m.system.target("/dev/null", IMAGE, true, |_| true).unwrap_err();
+    assert_eq!(said, "/dev/null is no disk: it is a character device");
+    let said = m.system.target(&m.system.sys.display().to_string(), IMAGE, true, |_| true).unwrap_err();
+    assert!(said.ends_with("is no disk: it is a folder"), "{said}");
 }
 
 #[test]

@@ -235,8 +235,8 @@ _start:
     block_text_lo = const (paging::KERNEL_TEXT & 0xffff) & !2,
     block_text_hi = const paging::KERNEL_TEXT >> 48,
     node = sym crate::node::NODE,
-    stack = sym super::trap::STACK,
-    stack_size = const super::trap::STACK_SIZE,
+    stack = sym super::stack::STACK,
+    stack_size = const super::stack::STACK_SIZE,
 );
 
 #[unsafe(no_mangle)]

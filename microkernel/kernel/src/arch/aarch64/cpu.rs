@@ -1,5 +1,7 @@
 //! Instructions that have no Rust name: counters, cache maintenance, the way to firmware.
-use axiom_objects::PhysAddr;
+use axiom_objects::arch::registers::{Registers, TPIDR, TPIDRRO};
+use axiom_objects::machine::CacheOp;
+use axiom_objects::ptr::PhysAddr;
 use core::arch::asm;
 use core::cell::Cell;
 
@@ -106,19 +108,6 @@ pub fn zero(start: PhysAddr, size: u64) {
     }
 }
 
-/// What to do with the cache lines of a range.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum CacheOp {
-    /// Write back to the point of coherency.
-    Clean,
-    /// Drop.
-    Invalidate,
-    /// Write back and drop.
-    CleanInvalidate,
-    /// Make written instructions visible to fetches.
-    Unify,
-}
-
 /// Maintains the caches for a range of the kernel's window.
 pub fn cache(op: CacheOp, start: usize, size: usize) {
     const LINE: usize = 64;
@@ -152,6 +141,17 @@ pub fn cache(op: CacheOp, start: usize, size: usize) {
 pub fn set_tls(value: u64) {
     // SAFETY: the register is the user's own and has no effect in the kernel.
     unsafe { write!("tpidr_el0", value) };
+}
+
+/// The thread pointers of `from` go to its registers as far as a user can write them, those of `to` into the machine.
+#[inline(always)]
+pub fn switch_thread_pointers(from: &Registers, to: &Registers) {
+    from.set(TPIDR, read!("tpidr_el0"));
+    // SAFETY: the registers are the user's own.
+    unsafe {
+        write!("tpidr_el0", to.get(TPIDR));
+        write!("tpidrro_el0", to.get(TPIDRRO));
+    }
 }
 
 /// Lets user space read the counters and the cycle counter.

@@ -1,13 +1,12 @@
-//! Lazy FPU switching: the registers stay with their last user until somebody else touches the FPU.
+//! The FPU's registers and its trap. When they change hands is decided in `axiom_objects::fpu`.
 use super::cpu::{read, write};
-use crate::node::node;
-use axiom_objects::Ptr;
-use axiom_objects::object::{FpuState, Tcb};
+use axiom_objects::arch::context::FpuState;
 use core::arch::asm;
 
 const FPEN: u64 = 0b11 << 20;
 
-fn set_enabled(on: bool) {
+/// Whether EL0 may use the FPU without a trap.
+pub fn set_enabled(on: bool) {
     let old = read!("cpacr_el1");
     let new = if on { old | FPEN } else { old & !FPEN };
     if old != new {
@@ -19,47 +18,8 @@ fn set_enabled(on: bool) {
     }
 }
 
-/// `tcb` runs next: it has the FPU only if its registers are there.
-#[inline(always)]
-pub fn switch_to(tcb: Ptr<Tcb>) {
-    set_enabled(node().fpu_owner.get() == Some(tcb));
-}
-
-/// The current thread touched the FPU; false if it may not use it.
-pub fn trap() -> bool {
-    let n = node();
-    let tcb = n.current();
-    if tcb.flags.get() & 1 != 0 {
-        return false;
-    }
-    set_enabled(true);
-    if let Some(owner) = n.fpu_owner.get() {
-        save(&owner.fpu);
-    }
-    load(&tcb.fpu);
-    n.fpu_owner.set(Some(tcb));
-    true
-}
-
-/// The thread goes away: its registers need not be kept.
-pub fn discard(tcb: Ptr<Tcb>) {
-    let n = node();
-    if n.fpu_owner.get() == Some(tcb) {
-        n.fpu_owner.set(None);
-        set_enabled(false);
-    }
-}
-
-/// Puts the thread's registers into its TCB.
-pub fn release(tcb: Ptr<Tcb>) {
-    if node().fpu_owner.get() == Some(tcb) {
-        set_enabled(true);
-        save(&tcb.fpu);
-        discard(tcb);
-    }
-}
-
-fn save(state: &FpuState) {
+/// Stores the registers; the FPU is enabled.
+pub fn save(state: &FpuState) {
     // SAFETY: the FPU is enabled; `state` has room for 32 registers of 16 bytes and two words, all cells.
     unsafe {
         asm!(
@@ -75,7 +35,8 @@ fn save(state: &FpuState) {
     }
 }
 
-fn load(state: &FpuState) {
+/// Loads the registers; the FPU is enabled.
+pub fn load(state: &FpuState) {
     // SAFETY: the FPU is enabled; the kernel itself keeps nothing in it.
     unsafe {
         asm!(

@@ -1,24 +1,12 @@
-//! Translation tables: descriptors, the kernel's own map, the window to physical memory, device pages.
+//! The kernel's own translation tables: its image, the window to physical memory, device pages.
 use super::cpu::write;
-use axiom_objects::PhysAddr;
-use axiom_objects::ptr::WINDOW;
+use super::translation::publish;
+use axiom_objects::arch::paging::{
+    ACCESSED, ADDRESS, DEVICE, ENTRIES, INNER, NORMAL, PXN, READ_ONLY, TABLE, UXN, table_entry,
+};
+use axiom_objects::ptr::PhysAddr;
 use core::arch::asm;
 use core::cell::Cell;
-
-/// Entries of a table.
-pub const ENTRIES: usize = 512;
-const VALID: u64 = 1;
-const TABLE: u64 = 0b11;
-const ACCESSED: u64 = 1 << 10;
-const INNER: u64 = 3 << 8;
-const NORMAL: u64 = 1 << 2;
-const DEVICE: u64 = 0;
-const READ_ONLY: u64 = 1 << 7;
-const USER: u64 = 1 << 6;
-const NOT_GLOBAL: u64 = 1 << 11;
-const PXN: u64 = 1 << 53;
-const UXN: u64 = 1 << 54;
-const ADDRESS: u64 = 0x0000_ffff_ffff_f000;
 
 /// A page of kernel code.
 pub const KERNEL_TEXT: u64 = TABLE | ACCESSED | INNER | NORMAL | READ_ONLY | UXN;
@@ -28,7 +16,7 @@ pub const KERNEL_RODATA: u64 = KERNEL_TEXT | PXN;
 pub const KERNEL_DATA: u64 = TABLE | ACCESSED | INNER | NORMAL | UXN | PXN;
 const KERNEL_DEVICE: u64 = TABLE | ACCESSED | DEVICE | UXN | PXN;
 
-/// A table. User tables are the same, in memory that user space provided.
+/// A table of the kernel. User tables are the same, in memory that user space provided.
 #[repr(C, align(4096))]
 pub struct Table(pub [Cell<u64>; ENTRIES]);
 // SAFETY: one core runs in the kernel at a time; the hardware walker reads single words.
@@ -68,64 +56,6 @@ const IMAGE_BASE: usize = 0xffff_ffff_8000_0000;
 const DEVICE_BASE: usize = IMAGE_BASE + (256 << 21);
 static DEVICES_USED: Counter = Counter(Cell::new(0));
 
-/// What a descriptor is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Entry {
-    /// Nothing.
-    Invalid,
-    /// A table of the next level.
-    Table(PhysAddr),
-    /// A page or block.
-    Leaf(PhysAddr),
-}
-
-/// Decodes a descriptor of a level (0 is the root, 3 holds pages).
-pub fn decode(descriptor: u64, level: u32) -> Entry {
-    let address = PhysAddr(descriptor & ADDRESS);
-    match descriptor & 3 {
-        3 if level < 3 => Entry::Table(address),
-        3 => Entry::Leaf(address),
-        1 if level == 1 || level == 2 => Entry::Leaf(address),
-        _ => Entry::Invalid,
-    }
-}
-
-/// A descriptor for a table.
-pub fn table_entry(table: PhysAddr) -> u64 {
-    table.0 | TABLE
-}
-
-/// What a user mapping allows.
-#[derive(Clone, Copy)]
-pub struct UserAttributes {
-    /// Reading.
-    pub read: bool,
-    /// Writing.
-    pub write: bool,
-    /// Executing.
-    pub execute: bool,
-    /// Normal memory; otherwise device.
-    pub cacheable: bool,
-}
-
-/// A descriptor for a user page (level 3) or block.
-pub fn user_entry(frame: PhysAddr, level: u32, a: UserAttributes) -> u64 {
-    let mut entry = frame.0 | VALID | ACCESSED | NOT_GLOBAL | PXN;
-    if level == 3 {
-        entry |= TABLE;
-    }
-    if a.read || a.write {
-        entry |= USER;
-    }
-    if !a.write {
-        entry |= READ_ONLY;
-    }
-    if !a.execute {
-        entry |= UXN;
-    }
-    entry | if a.cacheable { NORMAL | INNER } else { DEVICE }
-}
-
 fn virt_to_phys(table: &'static Table, image: u64) -> PhysAddr {
     let offset = core::ptr::from_ref(table) as usize - IMAGE_BASE;
     PhysAddr(image + offset as u64)
@@ -136,12 +66,6 @@ fn spare(image: u64) -> Option<(&'static Table, PhysAddr)> {
     let table = SPARE.get(used)?;
     SPARES_USED.0.set(used + 1);
     Some((table, virt_to_phys(table, image)))
-}
-
-/// Barrier between writing a table and relying on it.
-pub fn publish() {
-    // SAFETY: a barrier.
-    unsafe { asm!("dsb ishst", "isb", options(nostack, preserves_flags)) };
 }
 
 /// The kernel's final map: the window over all RAM, without the image's text and constants being writable in it.
@@ -228,14 +152,4 @@ pub fn map_device(phys: u64, size: u64) -> Option<usize> {
 pub fn map_boot_device(phys: u64, size: u64, image: u64) -> Option<usize> {
     IMAGE_L2.0[256].set(table_entry(virt_to_phys(&DEVICE_L3, image)));
     map_device(phys, size)
-}
-
-/// A table in the window.
-///
-/// # Safety
-/// `phys` is the address of a table object, or of memory that is becoming one.
-pub unsafe fn table_at(phys: PhysAddr) -> &'static Table {
-    debug_assert!(phys.kernel() >= WINDOW);
-    // SAFETY: tables are page-aligned RAM in the window, and all bytes are valid cells.
-    unsafe { &*core::ptr::with_exposed_provenance(phys.kernel()) }
 }

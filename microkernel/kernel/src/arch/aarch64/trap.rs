@@ -3,14 +3,16 @@
 //! While a thread runs, SP_EL1 points at its TCB, whose first field is the register file: the entry stores straight
 //! into it. Then the kernel's one stack is taken, a Rust function decides, and the register file that it returns is
 //! loaded. Exceptions in the kernel itself are bugs: they end in a report with registers and a backtrace.
-use super::fpu;
-use crate::arch;
-use crate::entry;
-use crate::fast;
+use super::cpu;
+use super::stack::{PANIC_STACK, PANIC_STACK_SIZE, STACK, STACK_SIZE};
+use crate::machine::Core;
 use crate::node::node;
+use crate::panic;
 use crate::print::println;
+use axiom_objects::arch::registers::FAULT_PC;
+use axiom_objects::entry;
+use axiom_objects::fast;
 use axiom_objects::object::{Fault, ThreadState};
-use axiom_objects::registers as r;
 use core::arch::global_asm;
 use sel4_sys::syscall;
 
@@ -154,20 +156,6 @@ axiom_kernel_fault:
     panic_stack_size = const PANIC_STACK_SIZE,
 );
 
-/// Bytes of the kernel's stack.
-pub const STACK_SIZE: usize = 8192;
-const PANIC_STACK_SIZE: usize = 4096;
-
-/// A stack.
-#[repr(C, align(4096))]
-pub struct Stack<const N: usize>(core::cell::UnsafeCell<[u8; N]>);
-// SAFETY: only the stack pointer uses it; one core runs in the kernel at a time.
-unsafe impl<const N: usize> Sync for Stack<N> {}
-
-/// The kernel's stack.
-pub static STACK: Stack<STACK_SIZE> = Stack(core::cell::UnsafeCell::new([0; STACK_SIZE]));
-static PANIC_STACK: Stack<PANIC_STACK_SIZE> = Stack(core::cell::UnsafeCell::new([0; PANIC_STACK_SIZE]));
-
 /// Leaves the kernel: to the current thread, once there is one that is not idle. The stack is given up with all that is on
 /// it; the next entry starts at its top.
 #[inline(always)]
@@ -188,13 +176,13 @@ fn resume() -> ! {
 
 #[cold]
 fn wait() {
-    arch::cpu::wait_for_interrupt();
-    entry::interrupt();
+    cpu::wait_for_interrupt();
+    entry::interrupt(Core);
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn axiom_call() -> ! {
-    if fast::call(node().current()) {
+    if fast::call(Core, node().current()) {
         resume()
     }
     axiom_slow_system_call(syscall::CALL)
@@ -202,7 +190,7 @@ extern "C" fn axiom_call() -> ! {
 
 #[unsafe(no_mangle)]
 extern "C" fn axiom_reply_recv() -> ! {
-    if fast::reply_recv(node().current()) {
+    if fast::reply_recv(Core, node().current()) {
         resume()
     }
     axiom_slow_system_call(syscall::REPLY_RECV)
@@ -211,7 +199,7 @@ extern "C" fn axiom_reply_recv() -> ! {
 #[unsafe(no_mangle)]
 extern "C" fn axiom_system_call(number: i64) -> ! {
     let done = match number {
-        syscall::SEND => fast::send(node().current()),
+        syscall::SEND => fast::send(Core, node().current()),
         syscall::NB_WAIT => fast::poll(node().current()),
         _ => false,
     };
@@ -223,24 +211,21 @@ extern "C" fn axiom_system_call(number: i64) -> ! {
 
 #[inline(never)]
 extern "C" fn axiom_slow_system_call(number: i64) -> ! {
-    entry::system_call(number);
+    entry::system_call(Core, number);
     leave()
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn axiom_interrupt() -> ! {
-    entry::interrupt();
+    entry::interrupt(Core);
     leave()
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn axiom_serror(esr: u64, far: u64) -> ! {
     let tcb = node().current();
-    println!(
-        "axiom: asynchronous external abort, esr {esr:#x} far {far:#x}, in thread '{}'",
-        crate::print::Bytes(tcb)
-    );
-    entry::user_fault(Fault::UserException { number: esr, code: 0 });
+    println!("axiom: asynchronous external abort, esr {esr:#x} far {far:#x}, in thread '{}'", tcb.name());
+    entry::user_fault(Core, Fault::UserException { number: esr, code: 0 });
     leave()
 }
 
@@ -255,13 +240,13 @@ mod class {
 #[unsafe(no_mangle)]
 extern "C" fn axiom_exception(esr: u64, far: u64) -> ! {
     match esr >> 26 & 0x3f {
-        class::FPU if fpu::trap() => {}
+        class::FPU => entry::fpu_trap(Core, Fault::UserException { number: esr, code: 0 }),
         class::INSTRUCTION_ABORT | class::PC_ALIGNMENT => {
-            let addr = node().current().regs.get(r::FAULT_PC);
-            entry::user_fault(Fault::Vm { addr, fsr: esr, instruction: true });
+            let addr = node().current().regs.get(FAULT_PC);
+            entry::user_fault(Core, Fault::Vm { addr, fsr: esr, instruction: true });
         }
-        class::DATA_ABORT => entry::user_fault(Fault::Vm { addr: far, fsr: esr, instruction: false }),
-        _ => entry::user_fault(Fault::UserException { number: esr, code: 0 }),
+        class::DATA_ABORT => entry::user_fault(Core, Fault::Vm { addr: far, fsr: esr, instruction: false }),
+        _ => entry::user_fault(Core, Fault::UserException { number: esr, code: 0 }),
     }
     leave()
 }
@@ -269,6 +254,6 @@ extern "C" fn axiom_exception(esr: u64, far: u64) -> ! {
 #[unsafe(no_mangle)]
 extern "C" fn axiom_kernel_exception(esr: u64, far: u64, elr: u64, fp: u64, sp: u64, lr: u64) -> ! {
     println!("\naxiom: KERNEL FAULT: esr {esr:#x} far {far:#x} pc {elr:#x} lr {lr:#x} sp {sp:#x}");
-    crate::panic::backtrace(fp);
-    crate::panic::stop()
+    panic::backtrace(fp);
+    panic::stop()
 }

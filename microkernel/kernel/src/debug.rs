@@ -1,0 +1,80 @@
+//! The debugging calls: printing, naming threads, stopping the machine.
+use crate::arch::{console, cpu};
+use crate::node::node;
+use crate::print::println;
+use axiom_objects::arch::registers::CAP;
+use axiom_objects::cap::Cap;
+use axiom_objects::object::Tcb;
+use axiom_objects::ptr::Ptr;
+use axiom_objects::{cspace, message};
+use sel4_sys::syscall;
+
+/// Serves a debugging call; false if `number` is none.
+pub fn call(tcb: Ptr<Tcb>, number: i64) -> bool {
+    match number {
+        syscall::DEBUG_PUT_CHAR => console::putc(tcb.regs.get(CAP) as u8),
+        syscall::DEBUG_HALT => cpu::power_off(),
+        syscall::DEBUG_CAP_IDENTIFY => {
+            let kind = cspace::lookup_cap(tcb, tcb.regs.get(CAP)).map_or(0, |(_, cap)| identify(&cap));
+            tcb.regs.set(CAP, kind);
+        }
+        syscall::DEBUG_NAME_THREAD => name_thread(tcb),
+        syscall::DEBUG_DUMP_SCHEDULER => dump_scheduler(),
+        syscall::DEBUG_SNAPSHOT => println!("axiom: snapshots are not supported"),
+        _ => return false,
+    }
+    true
+}
+
+fn dump_scheduler() {
+    let n = node();
+    let tcb = n.current();
+    println!(
+        "axiom: running '{}' at priority {}; highest ready {:?}; waiting for time: {}",
+        tcb.name(),
+        tcb.priority.get(),
+        n.highest_ready(),
+        if n.release.get().head.is_some() { "yes" } else { "no" }
+    );
+}
+
+/// The number by which a capability's kind is known to debugging users: libsel4's object types plus one, others from 64.
+fn identify(cap: &Cap) -> u64 {
+    match cap {
+        Cap::Null => 0,
+        Cap::Untyped { .. } => 2,
+        Cap::Endpoint { .. } => 4,
+        Cap::Notification { .. } => 6,
+        Cap::Reply { .. } => 8,
+        Cap::CNode { .. } => 10,
+        Cap::Tcb { .. } => 12,
+        Cap::IrqControl => 14,
+        Cap::IrqHandler { .. } => 16,
+        Cap::Zombie { .. } => 18,
+        Cap::Domain => 20,
+        Cap::SchedContext { .. } => 22,
+        Cap::SchedControl { .. } => 24,
+        Cap::Frame { .. } => 1,
+        Cap::PageTable { .. } => 3,
+        Cap::VSpace { .. } => 9,
+        Cap::AsidControl => 11,
+        Cap::AsidPool { .. } => 13,
+        Cap::Timer { .. } => 64,
+        Cap::Trace => 65,
+    }
+}
+
+fn name_thread(caller: Ptr<Tcb>) {
+    let Ok((_, Cap::Tcb { tcb })) = cspace::lookup_cap(caller, caller.regs.get(CAP)) else {
+        println!("axiom: NameThread: the capability is not a TCB");
+        return;
+    };
+    let Some(buffer) = message::buffer(caller, false) else { return };
+    // The name starts at message register 0 in the buffer, NUL-terminated.
+    for (i, byte) in tcb.name.iter().take(31).enumerate() {
+        byte.set((buffer[1 + i / 8].get() >> (8 * (i % 8))) as u8);
+        if byte.get() == 0 {
+            break;
+        }
+    }
+}

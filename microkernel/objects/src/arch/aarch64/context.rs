@@ -1,0 +1,13 @@
+//! What a thread has besides its general registers: the FPU's.
+use core::cell::Cell;
+
+/// Floating point and SIMD registers.
+#[repr(C, align(16))]
+pub struct FpuState {
+    /// q0..q31, as pairs of words.
+    pub q: [Cell<u64>; 64],
+    /// FPCR.
+    pub control: Cell<u64>,
+    /// FPSR.
+    pub status: Cell<u64>,
+}

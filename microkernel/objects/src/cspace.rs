@@ -1,0 +1,65 @@
+//! Capability lookup in guarded page-table-like trees of CNodes (seL4 reference manual, "Capability Space").
+use crate::cap::Cap;
+use crate::object::{LookupFailure, Packed, Slot, TCB_CSPACE, Tcb};
+use crate::ptr::Ptr;
+
+const WORD_BITS: u32 = 64;
+
+/// Resolves `depth` bits of `cptr` from `root`: the slot, and the bits that remain when a slot holds no CNode.
+#[inline(always)]
+pub fn resolve_packed(root: Packed, cptr: u64, depth: u32) -> Result<(Ptr<Slot>, u32), LookupFailure> {
+    let mut bits = depth;
+    let Some(mut node) = root.as_cnode() else { return Err(LookupFailure::InvalidRoot) };
+    loop {
+        let (base, radix, guard_size, guard) = node;
+        if guard_size > 0 && (guard_size > bits || cptr >> (bits - guard_size) & mask(guard_size) != guard) {
+            return Err(LookupFailure::GuardMismatch { bits_left: bits, guard, guard_size });
+        }
+        let level = radix + guard_size;
+        if level > bits {
+            return Err(LookupFailure::DepthMismatch { bits_left: bits, bits_found: level });
+        }
+        bits -= level;
+        let index = cptr >> bits & mask(radix);
+        // SAFETY: a CNode's memory is an array of 2^radix slots for as long as its capability exists, and the index
+        // is below that.
+        let slot: Ptr<Slot> = unsafe { Ptr::new(base.kernel() + index as usize * size_of::<Slot>()) };
+        if bits == 0 {
+            return Ok((slot, 0));
+        }
+        match slot.packed().as_cnode() {
+            Some(next) => node = next,
+            None => return Ok((slot, bits)),
+        }
+    }
+}
+
+/// [`resolve_packed`], out of line.
+#[inline(never)]
+pub fn resolve(root: Packed, cptr: u64, depth: u32) -> Result<(Ptr<Slot>, u32), LookupFailure> {
+    resolve_packed(root, cptr, depth)
+}
+
+const fn mask(bits: u32) -> u64 {
+    if bits >= 64 { u64::MAX } else { (1 << bits) - 1 }
+}
+
+/// The slot that a thread's capability pointer names.
+#[inline(never)]
+pub fn lookup_slot(tcb: Ptr<Tcb>, cptr: u64) -> Result<Ptr<Slot>, LookupFailure> {
+    resolve_packed(tcb.slot(TCB_CSPACE).packed(), cptr, WORD_BITS).map(|(slot, _)| slot)
+}
+
+/// The capability that a thread's pointer names, packed, with its slot; an empty slot is a failure.
+#[inline(always)]
+pub fn lookup(tcb: Ptr<Tcb>, cptr: u64) -> Result<(Ptr<Slot>, Packed), LookupFailure> {
+    let (slot, bits_left) = resolve_packed(tcb.slot(TCB_CSPACE).packed(), cptr, WORD_BITS)?;
+    let cap = slot.packed();
+    if cap.is_null() { Err(LookupFailure::Missing { bits_left }) } else { Ok((slot, cap)) }
+}
+
+/// The capability that a thread's pointer names; an empty slot is a failure.
+#[inline(never)]
+pub fn lookup_cap(tcb: Ptr<Tcb>, cptr: u64) -> Result<(Ptr<Slot>, Cap), LookupFailure> {
+    lookup(tcb, cptr).map(|(slot, cap)| (slot, cap.unpack()))
+}

@@ -1,0 +1,177 @@
+//! Kernel entry from user space: system calls, faults and interrupts, each ending in the scheduler.
+use crate::arch::registers::{CAP, NB_SEND_DEST, REPLY, TPIDR};
+use crate::cspace;
+use crate::fault;
+use crate::fpu;
+use crate::interrupt;
+use crate::invoke;
+use crate::invoke::args::Mode;
+use crate::ipc;
+use crate::machine::Machine;
+use crate::notify;
+use crate::object::{Fault, LookupFailure, Tcb, ThreadState};
+use crate::ptr::Ptr;
+use crate::sched::{self, set_state};
+use crate::thread;
+use sel4_sys::{CapRights, syscall};
+
+const CALL: Mode = Mode { call: true, blocking: true, can_donate: true, first_phase: false };
+const SEND: Mode = Mode { call: false, blocking: true, can_donate: false, first_phase: false };
+const NB_SEND: Mode = Mode { call: false, blocking: false, can_donate: false, first_phase: false };
+const FIRST_PHASE: Mode = Mode { call: false, blocking: false, can_donate: true, first_phase: true };
+
+/// A system call of the current thread that has no short way (`fast`), or not in its case. Afterwards the thread to return
+/// to is current.
+#[inline(always)]
+pub fn system_call<M: Machine>(m: M, number: i64) {
+    let n = m.node();
+    let tcb = n.current();
+    sched::update_timestamp(m);
+    // Calls that only read or print do not ask for budget.
+    if !(syscall::YIELD..=syscall::CALL).contains(&number) {
+        other_call(m, tcb, number);
+        return leave(m);
+    }
+    if has_budget(m) {
+        match number {
+            syscall::CALL => invoke::invoke(m, tcb.regs.get(CAP), CALL),
+            syscall::REPLY_RECV => {
+                reply_phase(m, tcb);
+                receive_if_able(m, tcb, true, true);
+            }
+            syscall::SEND => invoke::invoke(m, tcb.regs.get(CAP), SEND),
+            syscall::NB_SEND => invoke::invoke(m, tcb.regs.get(CAP), NB_SEND),
+            syscall::RECV => receive(m, tcb, true, true),
+            syscall::NB_RECV => receive(m, tcb, false, true),
+            syscall::WAIT => receive(m, tcb, true, false),
+            syscall::NB_WAIT => receive(m, tcb, false, false),
+            syscall::NB_SEND_RECV => {
+                invoke::invoke(m, tcb.regs.get(NB_SEND_DEST), FIRST_PHASE);
+                receive_if_able(m, tcb, true, true);
+            }
+            syscall::NB_SEND_WAIT => {
+                invoke::invoke(m, tcb.regs.get(REPLY), FIRST_PHASE);
+                receive_if_able(m, tcb, true, false);
+            }
+            _ => thread::yield_now(n),
+        }
+    }
+    leave(m);
+}
+
+#[inline(always)]
+fn reply_phase<M: Machine>(m: M, tcb: Ptr<Tcb>) {
+    let cptr = tcb.regs.get(REPLY);
+    if let Ok((_, cap)) = cspace::lookup(tcb, cptr)
+        && let Some((reply, can_grant)) = cap.as_reply()
+    {
+        ipc::reply(m, tcb, reply, can_grant);
+    } else {
+        invoke::invoke_other(m, cptr, FIRST_PHASE);
+    }
+}
+
+/// The receive phase of a combined call: not if the send phase faulted, or was preempted.
+fn receive_if_able<M: Machine>(m: M, tcb: Ptr<Tcb>, blocking: bool, with_reply: bool) {
+    if tcb.state.get() == ThreadState::Running {
+        receive(m, tcb, blocking, with_reply);
+    }
+}
+
+#[inline(always)]
+fn receive<M: Machine>(m: M, tcb: Ptr<Tcb>, blocking: bool, with_reply: bool) {
+    let n = m.node();
+    let cptr = tcb.regs.get(CAP);
+    let cap = match cspace::lookup(tcb, cptr) {
+        Ok((_, cap)) => cap,
+        Err(failure) => return refuse_receive(m, tcb, cptr, failure),
+    };
+    if let Some((ep, _, rights)) = cap.as_endpoint()
+        && rights.contains(CapRights::READ)
+    {
+        let mut reply = None;
+        if with_reply {
+            let cptr = tcb.regs.get(REPLY);
+            match cspace::lookup(tcb, cptr) {
+                Ok((_, cap)) => match cap.as_reply() {
+                    Some((object, _)) => reply = Some(object),
+                    None => return refuse_receive(m, tcb, cptr, LookupFailure::Missing { bits_left: 0 }),
+                },
+                Err(failure) => return refuse_receive(m, tcb, cptr, failure),
+            }
+        }
+        ipc::receive(m, tcb, ep, rights.contains(CapRights::GRANT), blocking, reply);
+    } else if let Some((ntfn, _, rights)) = cap.as_notification()
+        && rights.contains(CapRights::READ)
+        && ntfn.bound.get().is_none_or(|bound| bound == tcb)
+    {
+        notify::wait(n, tcb, ntfn, blocking);
+    } else {
+        refuse_receive(m, tcb, cptr, LookupFailure::Missing { bits_left: 0 });
+    }
+}
+
+#[cold]
+fn refuse_receive<M: Machine>(m: M, tcb: Ptr<Tcb>, addr: u64, failure: LookupFailure) {
+    fault::handle(m, tcb, Fault::Cap { addr, in_recv_phase: true, failure });
+}
+
+#[cold]
+fn other_call<M: Machine>(m: M, tcb: Ptr<Tcb>, number: i64) {
+    if number == syscall::SET_TLS_BASE {
+        tcb.regs.set(TPIDR, tcb.regs.get(CAP));
+        m.set_thread_pointer(tcb.regs.get(CAP));
+    } else if !m.debug_call(tcb, number) && has_budget(m) {
+        fault::handle(m, tcb, Fault::UnknownSyscall { number: number as u64 });
+    }
+}
+
+/// Whether the current thread has budget for what it asks; without, its turn ends, and it asks again later.
+#[inline(always)]
+fn has_budget<M: Machine>(m: M) -> bool {
+    let n = m.node();
+    let left = fault::deliver(m, sched::check_budget(n));
+    if !left && n.current().is_runnable() {
+        set_state(n, n.current(), ThreadState::Restart);
+    }
+    left
+}
+
+/// A fault of the current thread.
+pub fn user_fault<M: Machine>(m: M, fault: Fault) {
+    let n = m.node();
+    sched::update_timestamp(m);
+    if has_budget(m) {
+        fault::handle(m, n.current(), fault);
+    }
+    leave(m);
+}
+
+/// A device or timer interrupt, while a thread ran or while idle.
+pub fn interrupt<M: Machine>(m: M) {
+    let n = m.node();
+    sched::update_timestamp(m);
+    // Whatever the interrupt decides, the interrupted thread goes on with budget or waits for its refill.
+    fault::deliver(m, sched::check_budget(n));
+    while let Some(irq) = m.acknowledge() {
+        interrupt::handle(m, irq);
+        m.complete(irq);
+    }
+    leave(m);
+}
+
+/// The touch of a trapping FPU: the registers are fetched, or it is a fault.
+pub fn fpu_trap<M: Machine>(m: M, refused: Fault) {
+    if !fpu::trap(m) {
+        user_fault(m, refused);
+    }
+}
+
+/// Chooses the thread to return to: every way out of the kernel passes here. But for two, which do not put a thread in or out of a
+/// queue of ready threads without a look at its budget: the short ways ([`crate::fast`]), which do what this would, and the FPU's
+/// trap, which goes back to where it came from.
+#[inline(always)]
+pub fn leave<M: Machine>(m: M) {
+    sched::schedule(m);
+    thread::activate(m.node());
+}

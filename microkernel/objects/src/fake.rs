@@ -1,0 +1,681 @@
+//! A machine in ordinary memory: the rules run on the host, on as many worlds at once as a test wants.
+//!
+//! A [`FakeWorld`] has memory for objects (one block; a physical address is an address in it), a clock that stands until it
+//! is moved, interrupts that are raised by hand, and a say at every preemption point. What the rules ask of the hardware is recorded
+//! ([`Hardware`]). Everything that a step can change lies in the block or in a few cells, so a state can be taken and put
+//! back ([`FakeWorld::snapshot`]): a search goes on from the same state in different ways.
+//!
+//! ```
+//! use axiom_objects::fake::{FakeWorld, Message};
+//! use sel4_sys::{label, syscall};
+//!
+//! let world = FakeWorld::new();
+//! let space = world.cnode(6);
+//! let (main, other) = (world.thread(10, space), world.thread(9, space));
+//! world.put(space, 1, axiom_objects::Cap::Tcb { tcb: other });
+//! world.run(main);
+//! world.invoke(main, 1, Message { label: label::TCB_SUSPEND, words: &[], caps: &[] });
+//! assert!(!other.is_runnable());
+//! ```
+extern crate std;
+use crate::arch::context::FpuState;
+use crate::arch::registers::{CAP, FAULT_PC, INFO, MR0, PC, TPIDR};
+use crate::cap::{Cap, FrameSize, Mapping, VmRights};
+use crate::entry;
+use crate::fast;
+use crate::machine::{CacheOp, Machine};
+use crate::message;
+use crate::node::{Action, Node, Shared};
+use crate::object::{
+    Endpoint, Fault, Notification, Reply, SchedContext, Slot, TCB_BUFFER, TCB_CSPACE, Tcb, ThreadState,
+};
+use crate::ptr::{PhysAddr, Ptr};
+use crate::sched;
+use crate::slot;
+use crate::thread;
+use crate::time::Ticks;
+use crate::timer::Timer;
+use core::cell::{Cell, RefCell};
+use core::fmt;
+use core::mem::MaybeUninit;
+use sel4_sys::object as o;
+use sel4_sys::{MessageInfo, syscall};
+use std::alloc::Layout;
+use std::boxed::Box;
+use std::collections::VecDeque;
+use std::string::{String, ToString};
+use std::vec::Vec;
+
+/// The clock's frequency, Hz: a tick is a microsecond.
+pub const FREQUENCY: u64 = 1_000_000;
+/// The interrupt of the CPU timer.
+pub const TIMER_IRQ: u32 = 27;
+/// The highest interrupt line.
+pub const MAX_IRQ: u32 = 63;
+/// Budget of threads' scheduling contexts, ticks; they take turns.
+pub const BUDGET: Ticks = 5000;
+
+/// What the rules asked of the hardware.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Hardware {
+    Deadline(Ticks),
+    Complete(u32),
+    Mask(u32),
+    Unmask(u32),
+    Trigger { irq: u32, edge: bool },
+    Zero { start: PhysAddr, bytes: u64 },
+    Cache { op: CacheOp, start: PhysAddr, bytes: u64 },
+    Publish,
+    FlushPage(Mapping),
+    FlushSpace(u16),
+    FlushAll,
+    LoadSpace(u64),
+    ThreadPointer(u64),
+    EnableFpu(bool),
+    SaveFpu,
+    LoadFpu,
+    Printed(String),
+}
+
+/// The words of the memory block. Allocated zeroed, given back when the world goes.
+struct Block {
+    base: *mut MaybeUninit<u64>,
+    layout: Layout,
+}
+
+impl Block {
+    fn words(&self) -> usize {
+        self.layout.size() / 8
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        // SAFETY: the block was allocated with this layout, by `FakeWorld::with_memory`.
+        unsafe { std::alloc::dealloc(self.base.cast(), self.layout) };
+    }
+}
+
+/// The cells that are not in memory: what a real core has in registers, and the interrupt controller.
+#[derive(Clone)]
+struct Registers {
+    now: Ticks,
+    deadline: Ticks,
+    thread_pointer: u64,
+    fpu: u64,
+    used: usize,
+    pending: VecDeque<u32>,
+    masked: u64,
+}
+
+/// A state of a world, to be put back.
+pub struct Snapshot {
+    memory: Vec<MaybeUninit<u64>>,
+    registers: Registers,
+}
+
+/// Who decides at preemption points.
+type Oracle = Box<dyn FnMut() -> bool>;
+
+/// A machine in ordinary memory; `&FakeWorld` is a [`Machine`].
+pub struct FakeWorld {
+    block: Block,
+    node: Ptr<Node>,
+    shared: Ptr<Shared>,
+    registers: RefCell<Registers>,
+    log: RefCell<Vec<Hardware>>,
+    recording: Cell<bool>,
+    oracle: RefCell<Option<Oracle>>,
+    points: Cell<u64>,
+    preempting: Cell<bool>,
+}
+
+impl Default for FakeWorld {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A message: what an invocation says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Message<'a> {
+    /// Label.
+    pub label: u64,
+    /// Words; beyond the fourth they go into the thread's buffer.
+    pub words: &'a [u64],
+    /// Capability pointers, at most three.
+    pub caps: &'a [u64],
+}
+
+/// What a thread finds in its registers: the label and the words that fit into registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Label: an error number, or what the partner said.
+    pub label: u64,
+    /// Badge.
+    pub badge: u64,
+    /// Words.
+    pub words: [u64; 4],
+}
+
+impl FakeWorld {
+    /// A world with 1 MiB.
+    pub fn new() -> FakeWorld {
+        Self::with_memory(20)
+    }
+
+    /// A world with 2^`bits` bytes, at least 2^16: 32 KiB are the core's own state.
+    pub fn with_memory(bits: u32) -> FakeWorld {
+        assert!((16..=32).contains(&bits), "a world has 2^16 to 2^32 bytes, not 2^{bits}");
+        let size = 1usize << bits;
+        let layout = Layout::from_size_align(size, size).expect("a power of two is an alignment");
+        // SAFETY: the layout is not empty.
+        let base = unsafe { std::alloc::alloc_zeroed(layout) };
+        assert!(!base.is_null(), "no memory for a world of 2^{bits} bytes");
+        let address = base.expose_provenance();
+        let block = Block { base: base.cast(), layout };
+        let at = [0, size_of::<Shared>().next_multiple_of(64), 1 << 15].map(|offset| address + offset);
+        assert!(at[1] + size_of::<Node>() <= at[2], "what cores share and a node fit into 32 KiB");
+        // SAFETY: the three lie apart in zeroed memory of this block, which lives as long as the world; all-zero bytes are a
+        // valid TCB, and the other two are written before they are used.
+        let (shared, node, idle): (Ptr<Shared>, Ptr<Node>, Ptr<Tcb>) = unsafe {
+            core::ptr::with_exposed_provenance_mut::<Shared>(at[0]).write(Shared::new());
+            let idle = Ptr::new(at[2]);
+            core::ptr::with_exposed_provenance_mut::<Node>(at[1]).write(Node::new(idle));
+            (Ptr::new(at[0]), Ptr::new(at[1]), idle)
+        };
+        node.init(FREQUENCY, TIMER_IRQ);
+        let registers = Registers {
+            now: 0,
+            deadline: crate::time::NEVER,
+            thread_pointer: 0,
+            fpu: 0,
+            used: idle.addr() - address + (1 << o::TCB_BITS),
+            pending: VecDeque::new(),
+            masked: 0,
+        };
+        let world = FakeWorld {
+            block,
+            node,
+            shared,
+            registers: RefCell::new(registers),
+            log: RefCell::default(),
+            recording: Cell::new(true),
+            oracle: RefCell::default(),
+            points: Cell::new(0),
+            preempting: Cell::new(false),
+        };
+        world.node.empty_space.set(u64::MAX >> 1);
+        world
+    }
+
+    // ---- memory and objects ----
+
+    /// 2^`bits` bytes, zeroed and aligned to their size.
+    pub fn allocate(&self, bits: u32) -> PhysAddr {
+        let mut registers = self.registers.borrow_mut();
+        let start = registers.used.next_multiple_of(1 << bits);
+        let end = start + (1 << bits);
+        assert!(end <= self.block.layout.size(), "the world's memory is used up: give it more (with_memory)");
+        registers.used = end;
+        PhysAddr::of_kernel(self.block.base.expose_provenance() + start)
+    }
+
+    fn object<T>(&self, bits: u64) -> Ptr<T> {
+        let at = self.allocate(bits as u32).kernel();
+        // SAFETY: zeroed memory of this world, of the object's size and alignment, used for nothing else; all-zero bytes are a valid
+        // object of each kind. Tests do not use objects of a world that is gone.
+        unsafe { Ptr::new(at) }
+    }
+
+    /// An untyped of 2^`bits` bytes.
+    pub fn untyped(&self, bits: u32) -> Cap {
+        Cap::Untyped { base: self.allocate(bits), bits, device: false, free: 0 }
+    }
+    /// A CNode of 2^`radix` slots, whose guard makes a capability pointer the index of a slot.
+    pub fn cnode(&self, radix: u32) -> Cap {
+        let base = self.allocate(radix + o::SLOT_BITS as u32);
+        Cap::CNode { base, radix, guard: 0, guard_size: 64 - radix }
+    }
+    /// An endpoint.
+    pub fn endpoint(&self) -> Ptr<Endpoint> {
+        self.object(o::ENDPOINT_BITS)
+    }
+    /// A notification.
+    pub fn notification(&self) -> Ptr<Notification> {
+        self.object(o::NOTIFICATION_BITS)
+    }
+    /// A reply object.
+    pub fn reply(&self) -> Ptr<Reply> {
+        self.object(o::REPLY_BITS)
+    }
+    /// A timer.
+    pub fn timer(&self) -> Ptr<Timer> {
+        self.object(sel4_sys::ext::TIMER_BITS)
+    }
+    /// A scheduling context with a full budget; period 0 takes turns.
+    pub fn context(&self, budget: Ticks, period: Ticks) -> Ptr<SchedContext> {
+        let sc: Ptr<SchedContext> = self.object(8);
+        sc.configure(SchedContext::capacity(8), budget, period, self.now());
+        sc
+    }
+    /// A page of RAM, not mapped.
+    pub fn frame(&self) -> Cap {
+        let base = self.allocate(12);
+        Cap::Frame {
+            base,
+            size: FrameSize::Small,
+            device: false,
+            rights: VmRights::READ_WRITE,
+            mapping: None,
+        }
+    }
+
+    /// A ready thread of this priority and maximum priority, with capability space, IPC buffer and a context of its own.
+    pub fn thread(&self, priority: u8, cspace: Cap) -> Ptr<Tcb> {
+        let tcb = self.passive_thread(priority, cspace);
+        let sc = self.context(BUDGET, 0);
+        tcb.state.set(ThreadState::Running);
+        tcb.sc.set(Some(sc));
+        sc.tcb.set(Some(tcb));
+        self.node.enqueue(tcb, false);
+        sched::reschedule(&self.node);
+        tcb
+    }
+
+    /// A stopped thread without a scheduling context.
+    pub fn passive_thread(&self, priority: u8, cspace: Cap) -> Ptr<Tcb> {
+        let tcb: Ptr<Tcb> = self.object(o::TCB_BITS);
+        tcb.priority.set(priority);
+        tcb.mcp.set(priority);
+        slot::insert_root(cspace, tcb.slot(TCB_CSPACE));
+        slot::insert_root(self.frame(), tcb.slot(TCB_BUFFER));
+        tcb
+    }
+
+    /// The slot `index` of a CNode.
+    pub fn slot(&self, cnode: Cap, index: u64) -> Ptr<Slot> {
+        let Some((base, count)) = cnode.slots_inside() else { panic!("{cnode:?} holds no slots") };
+        assert!(index < count, "{cnode:?} has {count} slots: {index} is none");
+        // SAFETY: the object's memory is an array of `count` slots.
+        unsafe { Ptr::new(base.addr() + index as usize * size_of::<Slot>()) }
+    }
+
+    /// Puts a capability without a parent into slot `index` of a CNode.
+    pub fn put(&self, cnode: Cap, index: u64, cap: Cap) -> Ptr<Slot> {
+        let slot = self.slot(cnode, index);
+        assert!(slot.is_empty(), "slot {index} is taken");
+        slot::insert_root(cap, slot);
+        slot
+    }
+
+    // ---- steps ----
+
+    /// Makes a thread the running one, whatever the priorities; what ran is ready, before its equals. False if the thread cannot
+    /// run.
+    pub fn run(&self, tcb: Ptr<Tcb>) -> bool {
+        let n = self.node;
+        if !tcb.is_schedulable() {
+            return false;
+        }
+        let old = n.current();
+        if old != tcb {
+            if old.is_schedulable() {
+                n.enqueue(old, true);
+            }
+            n.dequeue(tcb);
+            sched::run(self, tcb);
+        }
+        if n.current_sc.get() != tcb.sc.get() {
+            sched::switch_context(self);
+        }
+        thread::activate(&n);
+        n.action.set(Action::Resume);
+        true
+    }
+
+    /// Writes a message, and the pointer of the capability that it is for, where `tcb` would.
+    pub fn set_message(&self, tcb: Ptr<Tcb>, cptr: u64, message: Message<'_>) {
+        let buffer = message::buffer(tcb, true);
+        for (i, word) in message.words.iter().enumerate() {
+            assert!(message::set_mr(tcb, buffer, i, *word), "the thread has no place for word {i}");
+        }
+        for (i, cap) in message.caps.iter().enumerate() {
+            let buffer = buffer.expect("capabilities go by the buffer, which the thread has not");
+            message::set_badge(buffer, i, *cap);
+        }
+        let (caps, words) = (message.caps.len() as u64, message.words.len() as u64);
+        tcb.regs.set(INFO, MessageInfo::new(message.label, 0, caps, words).0);
+        tcb.regs.set(CAP, cptr);
+    }
+
+    /// What a trap leaves behind: the instruction to repeat is the one that trapped, the next is 4 further.
+    pub fn trap(&self, tcb: Ptr<Tcb>) {
+        assert!(self.node.current() == tcb, "only the running thread traps: run it first");
+        let pc = tcb.regs.get(PC);
+        tcb.regs.set(FAULT_PC, pc);
+        tcb.regs.set(PC, pc + 4);
+    }
+
+    /// A system call of the running thread with what is in its registers, by the short way where it has one.
+    pub fn system_call(&self, tcb: Ptr<Tcb>, number: i64) {
+        self.trap(tcb);
+        if !fast::system_call(self, number) {
+            entry::system_call(self, number);
+        }
+    }
+
+    /// The same by the ordinary way.
+    pub fn ordinary_system_call(&self, tcb: Ptr<Tcb>, number: i64) {
+        self.trap(tcb);
+        entry::system_call(self, number);
+    }
+
+    /// `Call` of a capability of the running thread; what it finds in its registers, if it runs again at once.
+    pub fn invoke(&self, tcb: Ptr<Tcb>, cptr: u64, message: Message<'_>) -> Option<Answer> {
+        self.set_message(tcb, cptr, message);
+        self.system_call(tcb, syscall::CALL);
+        (self.node.current() == tcb && tcb.regs.get(PC) != tcb.regs.get(FAULT_PC)).then(|| self.answer(tcb))
+    }
+
+    /// What a thread finds in its registers.
+    pub fn answer(&self, tcb: Ptr<Tcb>) -> Answer {
+        let label = MessageInfo(tcb.regs.get(INFO)).label();
+        Answer { label, badge: tcb.regs.get(CAP), words: core::array::from_fn(|i| tcb.regs.get(MR0 + i)) }
+    }
+
+    /// A fault of the running thread.
+    pub fn fault(&self, tcb: Ptr<Tcb>, fault: Fault) {
+        self.trap(tcb);
+        entry::user_fault(self, fault);
+    }
+
+    /// An interrupt now, of what was raised and of the timer if its deadline has come.
+    pub fn interrupt(&self) {
+        let n = self.node;
+        n.current().regs.set(FAULT_PC, n.current().regs.get(PC));
+        let due = self.registers.borrow().deadline <= self.now();
+        if due {
+            self.raise(TIMER_IRQ);
+        }
+        entry::interrupt(self);
+    }
+
+    /// A line asks to be served, once.
+    pub fn raise(&self, irq: u32) {
+        self.registers.borrow_mut().pending.push_back(irq);
+    }
+
+    /// Moves the clock on.
+    pub fn advance(&self, ticks: Ticks) {
+        self.registers.borrow_mut().now += ticks;
+    }
+
+    /// When the CPU timer fires.
+    pub fn deadline(&self) -> Ticks {
+        self.registers.borrow().deadline
+    }
+
+    // ---- preemption points ----
+
+    /// At each preemption point from now on `oracle` says whether something more urgent waits.
+    pub fn preempt_when(&self, oracle: impl FnMut() -> bool + 'static) {
+        *self.oracle.borrow_mut() = Some(Box::new(oracle));
+    }
+
+    /// Preempts once, at the `nth` preemption point from now (0 is the next).
+    pub fn preempt_at(&self, nth: u64) {
+        let at = self.points.get() + nth;
+        let mut left = at - self.points.get();
+        self.preempt_when(move || {
+            let now = left == 0;
+            left = left.wrapping_sub(1);
+            now
+        });
+    }
+
+    /// Nothing preempts: as the machine does it, by counting and by raised interrupts.
+    pub fn preempt_never(&self) {
+        *self.oracle.borrow_mut() = None;
+    }
+
+    /// Preemption points passed so far.
+    pub fn points(&self) -> u64 {
+        self.points.get()
+    }
+
+    // ---- states and records ----
+
+    /// The state, to be put back.
+    pub fn snapshot(&self) -> Snapshot {
+        // SAFETY: the block is that long; its words may be anything.
+        let memory = unsafe { core::slice::from_raw_parts(self.block.base, self.block.words()) };
+        Snapshot { memory: memory.to_vec(), registers: self.registers.borrow().clone() }
+    }
+
+    /// Puts a state of this world back.
+    pub fn restore(&self, state: &Snapshot) {
+        assert_eq!(state.memory.len(), self.block.words(), "a state of another world");
+        // SAFETY: both are that long and apart; no reference into the block is in use but to cells.
+        unsafe { core::ptr::copy_nonoverlapping(state.memory.as_ptr(), self.block.base, state.memory.len()) };
+        *self.registers.borrow_mut() = state.registers.clone();
+    }
+
+    /// Whether hardware calls are recorded; a long search turns it off.
+    pub fn record_hardware(&self, on: bool) {
+        self.recording.set(on);
+    }
+
+    /// What was asked of the hardware since this was asked last.
+    pub fn take_log(&self) -> Vec<Hardware> {
+        self.log.take()
+    }
+
+    fn log(&self, what: Hardware) {
+        if self.recording.get() {
+            self.log.borrow_mut().push(what);
+        }
+    }
+}
+
+impl Machine for &FakeWorld {
+    fn node(&self) -> &Node {
+        &self.node
+    }
+    fn shared(&self) -> &Shared {
+        &self.shared
+    }
+    fn now(&self) -> Ticks {
+        self.registers.borrow().now
+    }
+    fn set_deadline(&self, deadline: Ticks) {
+        self.log(Hardware::Deadline(deadline));
+        self.registers.borrow_mut().deadline = deadline;
+    }
+    fn acknowledge(&self) -> Option<u32> {
+        let mut registers = self.registers.borrow_mut();
+        let masked = registers.masked;
+        let at = registers.pending.iter().position(|irq| masked >> irq & 1 == 0)?;
+        registers.pending.remove(at)
+    }
+    fn complete(&self, irq: u32) {
+        self.log(Hardware::Complete(irq));
+    }
+    fn mask(&self, irq: u32) {
+        self.log(Hardware::Mask(irq));
+        self.registers.borrow_mut().masked |= 1 << irq;
+    }
+    fn unmask(&self, irq: u32) {
+        self.log(Hardware::Unmask(irq));
+        self.registers.borrow_mut().masked &= !(1 << irq);
+    }
+    fn set_trigger(&self, irq: u32, edge: bool) {
+        self.log(Hardware::Trigger { irq, edge });
+    }
+    fn max_irq(&self) -> u32 {
+        MAX_IRQ
+    }
+    fn interrupt_pending(&self) -> bool {
+        let registers = self.registers.borrow();
+        self.preempting.get() || registers.pending.iter().any(|irq| registers.masked >> irq & 1 == 0)
+    }
+    fn looks_up(&self) -> bool {
+        self.points.set(self.points.get() + 1);
+        self.preempting.set(false);
+        match self.oracle.borrow_mut().as_mut() {
+            None => self.node.work_done(),
+            Some(oracle) => {
+                self.preempting.set(oracle());
+                self.preempting.get()
+            }
+        }
+    }
+    fn zero(&self, start: PhysAddr, bytes: u64) {
+        self.log(Hardware::Zero { start, bytes });
+        let (from, size) = (start.kernel() - self.block.base.expose_provenance(), bytes as usize);
+        assert!(
+            from + size <= self.block.layout.size(),
+            "{start:?} and {bytes} bytes is not this world's memory"
+        );
+        // SAFETY: inside the block, which is the world's; nothing refers to it but cells.
+        unsafe { self.block.base.cast::<u8>().add(from).write_bytes(0, size) };
+    }
+    fn cache(&self, op: CacheOp, start: PhysAddr, bytes: u64) {
+        self.log(Hardware::Cache { op, start, bytes });
+    }
+    fn publish(&self) {
+        self.log(Hardware::Publish);
+    }
+    fn flush_page(&self, mapping: Mapping) {
+        self.log(Hardware::FlushPage(mapping));
+    }
+    fn flush_space(&self, asid: u16) {
+        self.log(Hardware::FlushSpace(asid));
+    }
+    fn flush_all(&self) {
+        self.log(Hardware::FlushAll);
+    }
+    fn load_space(&self, space: u64) {
+        self.log(Hardware::LoadSpace(space));
+    }
+    fn switch_thread_pointers(&self, from: Ptr<Tcb>, to: Ptr<Tcb>) {
+        let mut registers = self.registers.borrow_mut();
+        from.regs.set(TPIDR, registers.thread_pointer);
+        registers.thread_pointer = to.regs.get(TPIDR);
+    }
+    fn set_thread_pointer(&self, value: u64) {
+        self.log(Hardware::ThreadPointer(value));
+        self.registers.borrow_mut().thread_pointer = value;
+    }
+    fn enable_fpu(&self, on: bool) {
+        self.log(Hardware::EnableFpu(on));
+    }
+    fn save_fpu(&self, state: &FpuState) {
+        self.log(Hardware::SaveFpu);
+        state.q[0].set(self.registers.borrow().fpu);
+    }
+    fn load_fpu(&self, state: &FpuState) {
+        self.log(Hardware::LoadFpu);
+        self.registers.borrow_mut().fpu = state.q[0].get();
+    }
+    fn print(&self, line: fmt::Arguments<'_>) {
+        self.log(Hardware::Printed(line.to_string()));
+    }
+    fn debug_call(&self, _: Ptr<Tcb>, _: i64) -> bool {
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sel4_sys::{Badge, CapRights, label};
+
+    /// A thread whose space holds its CNode (1), an untyped (2), a notification (3), and a second thread (4).
+    fn scene() -> (FakeWorld, Cap, Ptr<Tcb>, Ptr<Tcb>) {
+        let world = FakeWorld::with_memory(18);
+        let space = world.cnode(6);
+        let (first, second) = (world.thread(10, space), world.thread(12, space));
+        let ntfn = world.notification();
+        world.put(space, 1, space);
+        world.put(space, 2, world.untyped(13));
+        world.put(space, 3, Cap::Notification { ntfn, badge: Badge(5), rights: CapRights::READ_WRITE });
+        world.put(space, 4, Cap::Tcb { tcb: second });
+        (world, space, first, second)
+    }
+
+    fn retype(world: &FakeWorld, tcb: Ptr<Tcb>, count: u64) -> Option<Answer> {
+        let words = [o::kind::ENDPOINT, 0, 0, 0, 16, count];
+        world.run(tcb);
+        world.invoke(tcb, 2, Message { label: label::UNTYPED_RETYPE, words: &words, caps: &[1] })
+    }
+
+    #[test]
+    fn a_preempted_revoke_goes_on_where_it_was() {
+        let (world, space, first, second) = scene();
+        assert_eq!(retype(&world, first, 8).map(|a| a.label), Some(0));
+        world.run(first);
+        world.preempt_at(3);
+        let revoke = Message { label: label::CNODE_REVOKE, words: &[2, 64], caps: &[] };
+        let pc = first.regs.get(PC);
+        world.invoke(first, 1, revoke);
+        let left = (16..24).filter(|i| !world.slot(space, *i).is_empty()).count();
+        assert!(left > 0 && left < 8, "{left} of 8 are left");
+        // The more important thread runs meanwhile; then the call is made again, by itself.
+        assert_eq!(world.node.current(), second);
+        assert_eq!(first.regs.get(FAULT_PC), pc);
+        world.preempt_never();
+        world.run(first);
+        assert_eq!(first.regs.get(PC), pc);
+        world.system_call(first, syscall::CALL);
+        assert!((16..24).all(|i| world.slot(space, i).is_empty()));
+    }
+
+    #[test]
+    fn a_state_that_is_put_back_goes_on_the_same_way() {
+        let (world, space, first, _) = scene();
+        let before = world.snapshot();
+        let answer = retype(&world, first, 3);
+        assert!(!world.slot(space, 18).is_empty());
+        world.restore(&before);
+        assert!(world.slot(space, 18).is_empty() && world.slot(space, 2).cap().region().is_some());
+        assert_eq!(retype(&world, first, 3), answer);
+    }
+
+    #[test]
+    fn an_interrupt_signals_and_its_line_stays_masked() {
+        let (world, space, first, second) = scene();
+        world.put(space, 5, Cap::IrqControl);
+        world.run(first);
+        let issue = Message { label: label::IRQ_ISSUE_HANDLER, words: &[40, 6, 64], caps: &[1] };
+        assert_eq!(world.invoke(first, 5, issue).map(|a| a.label), Some(0));
+        world.run(first);
+        let set = Message { label: label::IRQ_SET_HANDLER, words: &[], caps: &[3] };
+        assert_eq!(world.invoke(first, 6, set).map(|a| a.label), Some(0));
+        world.run(second);
+        world.set_message(second, 3, Message::default());
+        world.system_call(second, syscall::WAIT);
+        assert_eq!(world.node.current(), first);
+        world.take_log();
+        world.raise(40);
+        world.interrupt();
+        assert_eq!((world.node.current(), second.regs.get(CAP)), (second, 5));
+        assert!(world.take_log().contains(&Hardware::Mask(40)));
+        world.raise(40);
+        assert!(!(&&world).interrupt_pending());
+    }
+
+    #[test]
+    fn the_timer_ends_a_turn() {
+        let (world, space, first, second) = scene();
+        let third = world.thread(12, space);
+        world.interrupt();
+        let turn = world.node.current();
+        assert!(turn == second || turn == third);
+        let left = world.deadline() - (&world).now();
+        world.advance(left);
+        world.interrupt();
+        assert!(world.node.current() != turn && world.node.current() != first);
+    }
+}

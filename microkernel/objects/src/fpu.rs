@@ -1,0 +1,44 @@
+//! Lazy FPU switching: the registers stay with their last user until somebody else touches the FPU.
+use crate::machine::Machine;
+use crate::object::Tcb;
+use crate::ptr::Ptr;
+
+/// `tcb` runs next: it has the FPU only if its registers are there.
+#[inline(always)]
+pub fn switch_to<M: Machine>(m: M, tcb: Ptr<Tcb>) {
+    m.enable_fpu(m.node().fpu_owner.get() == Some(tcb));
+}
+
+/// The current thread touched the FPU; false if it may not use it.
+pub fn trap<M: Machine>(m: M) -> bool {
+    let n = m.node();
+    let tcb = n.current();
+    if tcb.flags.get() & 1 != 0 {
+        return false;
+    }
+    m.enable_fpu(true);
+    if let Some(owner) = n.fpu_owner.get() {
+        m.save_fpu(&owner.fpu);
+    }
+    m.load_fpu(&tcb.fpu);
+    n.fpu_owner.set(Some(tcb));
+    true
+}
+
+/// The thread goes away: its registers need not be kept.
+pub fn discard<M: Machine>(m: M, tcb: Ptr<Tcb>) {
+    let n = m.node();
+    if n.fpu_owner.get() == Some(tcb) {
+        n.fpu_owner.set(None);
+        m.enable_fpu(false);
+    }
+}
+
+/// Puts the thread's registers into its TCB.
+pub fn release<M: Machine>(m: M, tcb: Ptr<Tcb>) {
+    if m.node().fpu_owner.get() == Some(tcb) {
+        m.enable_fpu(true);
+        m.save_fpu(&tcb.fpu);
+        discard(m, tcb);
+    }
+}

@@ -1,0 +1,45 @@
+//! Interrupts: the CPU timer is the kernel's, the others become signals.
+use crate::machine::{Machine, record};
+use crate::notify;
+use crate::sched;
+use crate::trace::class;
+use sel4_sys::CapRights;
+use sel4_sys::ext::event;
+
+/// Handles one acknowledged interrupt.
+pub fn handle<M: Machine>(m: M, irq: u32) {
+    let n = m.node();
+    record(m, class::IRQ, event::IRQ_ENTRY, irq as u16, 0);
+    if irq == n.timer_irq.get() {
+        timer_tick(m);
+    } else if let Some(slot) = m.shared().irq_slot(irq).filter(|_| m.shared().irq_active(irq).get()) {
+        // The line stays masked until its handler has served the device and acknowledged.
+        m.mask(irq);
+        if let Some((ntfn, badge, rights)) = slot.packed().as_notification()
+            && rights.contains(CapRights::WRITE)
+        {
+            notify::signal(m, ntfn, badge);
+        }
+    } else {
+        m.mask(irq);
+        m.print(format_args!("axiom: interrupt {irq} has no handler; it is masked"));
+    }
+    record(m, class::IRQ, event::IRQ_EXIT, irq as u16, 0);
+}
+
+/// The CPU timer fired: for a budget, a refill or a Timer object. Whatever is due is done; then the next deadline is set.
+fn timer_tick<M: Machine>(m: M) {
+    let n = m.node();
+    // The line is level-triggered: it falls only when the deadline that raised it is gone.
+    sched::disarm(m);
+    n.reprogram.set(true);
+    // Bounded by the timers that are due: an expired periodic timer's next deadline lies in the future.
+    while let Some(timer) = n.timers.expire_one(n.now.get()) {
+        record(m, class::TIMER, event::TIMER, 0, timer.addr() as u32);
+        if let Some((ntfn, badge, rights)) = timer.slot().packed().as_notification()
+            && rights.contains(CapRights::WRITE)
+        {
+            notify::signal(m, ntfn, badge);
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! `Untyped_Retype`.
+use super::args::{Args, Invoked, Outcome, Stop, ensure_empty, target_slot};
+use crate::arch::registers::{SPSR, USER_SPSR};
+use crate::cap::{Cap, FrameSize, VmRights};
+use crate::machine::{Machine, record};
+use crate::object::{LookupFailure, Slot, Tcb};
+use crate::preempt::preemption_point;
+use crate::ptr::{PhysAddr, Ptr};
+use crate::slot;
+use crate::trace::class;
+use sel4_sys::object::{self as o, kind};
+use sel4_sys::{Badge, CapRights, ext, label};
+
+struct Request {
+    kind: u64,
+    bits: u32,
+    slots: u64,
+    first: Ptr<Slot>,
+}
+
+/// Invokes an untyped capability.
+pub fn invoke<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
+    if args.label != label::UNTYPED_RETYPE {
+        return Err(Stop::IllegalOperation);
+    }
+    let Cap::Untyped { base, bits, device, free } = cap else { return Err(Stop::IllegalOperation) };
+    let request = decode(args, device)?;
+    let free = if slot::first_child(args.slot).is_some() { free } else { 0 };
+    let left = (1u64 << bits) - free;
+    if left >> request.bits < request.slots {
+        return Err(Stop::NotEnoughMemory { left });
+    }
+    if device
+        && !matches!(request.kind, kind::UNTYPED | kind::SMALL_PAGE | kind::LARGE_PAGE | kind::HUGE_PAGE)
+    {
+        return Err(Stop::InvalidArgument(1));
+    }
+    let start = free.next_multiple_of(1 << request.bits);
+    let size = request.slots << request.bits;
+    if device || request.kind == kind::UNTYPED {
+        m.node().zeroing.forget();
+    } else {
+        zero(m, PhysAddr(base.0 + start), size)?;
+    }
+    args.slot.update(Cap::Untyped { base, bits, device, free: start + size });
+    for i in 0..request.slots {
+        let at = PhysAddr(base.0 + start + (i << request.bits));
+        // SAFETY: the destination slots lie in one CNode (`decode` checked the window), and were found empty.
+        let dest: Ptr<Slot> = unsafe { Ptr::new(request.first.addr() + i as usize * size_of::<Slot>()) };
+        slot::insert_new(make(m, request.kind, request.bits, at, device), args.slot, dest);
+    }
+    record(m, class::RETYPE, ext::event::RETYPE, request.kind as u16, request.slots as u32);
+    Ok(Outcome::Done)
+}
+
+fn decode(args: &Args, _device: bool) -> Result<Request, Stop> {
+    args.need(6, 1)?;
+    let [kind, user_size, index, depth, offset, window] = core::array::from_fn(|i| args.word(i));
+    let bits = size_bits(kind, user_size).ok_or(Stop::InvalidArgument(0))?;
+    if user_size >= 64 || bits > o::MAX_UNTYPED_BITS {
+        return Err(Stop::Range { min: 0, max: o::MAX_UNTYPED_BITS });
+    }
+    let too_small = match kind {
+        kind::CNODE => user_size == 0,
+        kind::UNTYPED => user_size < o::MIN_UNTYPED_BITS,
+        kind::SCHED_CONTEXT => user_size < o::MIN_SCHED_CONTEXT_BITS,
+        _ => false,
+    };
+    if too_small {
+        return Err(Stop::InvalidArgument(1));
+    }
+    let root = args.cap_slot(0)?.packed();
+    let node = if depth == 0 { root } else { target_slot(root, index, depth, false)?.packed() };
+    let Some((base, radix, ..)) = node.as_cnode() else {
+        let failure = LookupFailure::Missing { bits_left: depth as u32 };
+        return Err(Stop::FailedLookup { source: false, failure });
+    };
+    let size = 1u64 << radix;
+    if offset >= size {
+        return Err(Stop::Range { min: 0, max: size - 1 });
+    }
+    if !(1..=o::RETYPE_FAN_OUT).contains(&window) {
+        return Err(Stop::Range { min: 1, max: o::RETYPE_FAN_OUT });
+    }
+    if window > size - offset {
+        return Err(Stop::Range { min: 1, max: size - offset });
+    }
+    let slot_at = |i: u64| {
+        // SAFETY: `offset + i` is below the CNode's size, and a CNode's memory is an array of slots.
+        unsafe { Ptr::<Slot>::new(base.kernel() + (offset + i) as usize * size_of::<Slot>()) }
+    };
+    for i in 0..window {
+        ensure_empty(slot_at(i))?;
+    }
+    Ok(Request { kind, bits: bits as u32, slots: window, first: slot_at(0) })
+}
+
+/// Size of an object of this kind; `None` for a kind that does not exist.
+fn size_bits(kind: u64, user_size: u64) -> Option<u64> {
+    let user = user_size.min(64);
+    Some(match kind {
+        kind::UNTYPED | kind::SCHED_CONTEXT => user,
+        kind::CNODE => user + o::SLOT_BITS,
+        kind::TCB => o::TCB_BITS,
+        kind::ENDPOINT => o::ENDPOINT_BITS,
+        kind::NOTIFICATION => o::NOTIFICATION_BITS,
+        kind::REPLY => o::REPLY_BITS,
+        kind::SMALL_PAGE => o::PAGE_BITS,
+        kind::LARGE_PAGE => o::LARGE_PAGE_BITS,
+        kind::HUGE_PAGE => o::HUGE_PAGE_BITS,
+        kind::PAGE_TABLE => o::PAGE_TABLE_BITS,
+        kind::VSPACE => o::VSPACE_BITS,
+        ext::TIMER_TYPE => ext::TIMER_BITS,
+        _ => return None,
+    })
+}
+
+/// The capability of a new object in zeroed memory, which is every object's initial state.
+fn make<M: Machine>(m: M, kind: u64, bits: u32, at: PhysAddr, device: bool) -> Cap {
+    let frame = |size| Cap::Frame { base: at, size, device, rights: VmRights::READ_WRITE, mapping: None };
+    let address = at.kernel();
+    // SAFETY: for each `Ptr::new` below: the memory was just zeroed, is aligned to its size, and belongs to this new
+    // object until its last capability is gone; all-zero bytes are a valid object of each of these types.
+    unsafe {
+        match kind {
+            kind::TCB => {
+                let tcb: Ptr<Tcb> = Ptr::new(address);
+                tcb.regs.set(SPSR, USER_SPSR);
+                Cap::Tcb { tcb }
+            }
+            kind::ENDPOINT => {
+                Cap::Endpoint { ep: Ptr::new(address), badge: Badge(0), rights: CapRights::ALL }
+            }
+            kind::NOTIFICATION => {
+                Cap::Notification { ntfn: Ptr::new(address), badge: Badge(0), rights: CapRights::READ_WRITE }
+            }
+            kind::REPLY => Cap::Reply { reply: Ptr::new(address), can_grant: true },
+            kind::CNODE => {
+                Cap::CNode { base: at, radix: bits - o::SLOT_BITS as u32, guard: 0, guard_size: 0 }
+            }
+            kind::SCHED_CONTEXT => Cap::SchedContext { sc: Ptr::new(address), bits },
+            kind::SMALL_PAGE => frame(FrameSize::Small),
+            kind::LARGE_PAGE => frame(FrameSize::Large),
+            kind::HUGE_PAGE => frame(FrameSize::Huge),
+            kind::PAGE_TABLE => Cap::PageTable { base: at, mapping: None },
+            kind::VSPACE => {
+                // It has no kernel part: that is in the upper half's own table.
+                m.publish();
+                Cap::VSpace { base: at, asid: None }
+            }
+            ext::TIMER_TYPE => Cap::Timer { timer: Ptr::new(address) },
+            _ => Cap::Untyped { base: at, bits, device, free: 0 },
+        }
+    }
+}
+
+const CHUNK: u64 = 4096;
+
+fn zero<M: Machine>(m: M, start: PhysAddr, size: u64) -> Result<(), Stop> {
+    let end = start.0 + size;
+    let progress = &m.node().zeroing;
+    if size <= CHUNK {
+        progress.forget();
+        m.zero(start, size);
+        return Ok(());
+    }
+    let mut at = progress.resume(start.0, end);
+    while at < end {
+        let step = CHUNK.min(end - at);
+        m.zero(PhysAddr(at), step);
+        at += step;
+        progress.reached(at);
+        preemption_point(m)?;
+    }
+    progress.forget();
+    Ok(())
+}

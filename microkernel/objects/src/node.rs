@@ -1,0 +1,292 @@
+//! The kernel's state: of a core (who runs, who is ready, who waits for time), and what cores share (interrupt slots, the
+//! address spaces' identifiers).
+//!
+//! Everything that is per core is in one structure, [`Node`]; nothing else in the rules is a static. The kernel runs on one core
+//! with interrupts masked, so cells are never used from two places at once.
+use crate::object::{Ends, Link, SchedContext, Slot, Tcb, ThreadState};
+use crate::ptr::Ptr;
+use crate::queue::Sched;
+use crate::time::{self, KERNEL_WCET_US, MIN_BUDGET_US, NEVER, Ticks};
+use crate::timer::TimerHeap;
+use crate::trace::Trace;
+use core::cell::Cell;
+use sel4_sys::object::ASID_POOLS;
+
+/// Interrupt numbers that the kernel can hand out. The boards that are supported have at most 320 lines.
+pub const MAX_IRQS: usize = 512;
+const PRIORITIES: usize = 256;
+
+/// What the scheduler does when the kernel is about to leave.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// The current thread goes on.
+    Resume,
+    /// The ready queues decide.
+    ChooseNew,
+    /// This thread runs, unless a higher one is ready.
+    SwitchTo(Ptr<Tcb>),
+}
+
+/// A core's state. What every system call touches comes first.
+#[repr(C)]
+pub struct Node {
+    /// The running thread.
+    current: Cell<Ptr<Tcb>>,
+    /// The scheduling context that time is charged to; none while idle.
+    pub current_sc: Link<SchedContext>,
+    /// What to do on the way out.
+    pub action: Cell<Action>,
+    /// The counter at kernel entry.
+    pub now: Cell<Ticks>,
+    /// Time used since the current context was last charged.
+    pub consumed: Cell<Ticks>,
+    /// The CPU timer must be set again.
+    pub reprogram: Cell<bool>,
+    /// Smallest budget, ticks.
+    pub min_budget: Cell<Ticks>,
+    /// How much too early a refill may be used, ticks.
+    pub slack: Cell<Ticks>,
+    /// When the CPU timer fires; [`NEVER`] while nobody waits.
+    pub armed: Cell<Ticks>,
+    /// The address space that is loaded ([`crate::arch::paging::space`]).
+    pub space: Cell<u64>,
+    /// The one that maps nothing, for threads without an address space of their own.
+    pub empty_space: Cell<u64>,
+    /// Whose registers are in the FPU.
+    pub fpu_owner: Link<Tcb>,
+    /// Recorded events.
+    pub trace: Trace,
+    /// Armed timers.
+    pub timers: TimerHeap,
+    /// Threads that wait for their refill, by time.
+    pub release: Cell<Ends>,
+    ready: [Cell<Ends>; PRIORITIES],
+    ready_words: Cell<u64>,
+    ready_bits: [Cell<u64>; PRIORITIES / 64],
+    work: Cell<u32>,
+    /// Frequency of the counter, Hz.
+    frequency: Cell<u64>,
+    /// The interrupt of the CPU timer.
+    pub timer_irq: Cell<u32>,
+    /// How far a long zeroing got.
+    pub zeroing: Zeroing,
+    idle: Ptr<Tcb>,
+}
+
+/// How far the zeroing of a large range got when it was preempted. Any other retype in between makes it start again: the
+/// range may have been used meanwhile, by objects that a revocation took away, and must not count as zeroed.
+#[derive(Default)]
+pub struct Zeroing {
+    start: Cell<u64>,
+    end: Cell<u64>,
+    done: Cell<u64>,
+}
+
+impl Zeroing {
+    /// Nothing is half zeroed.
+    pub const fn new() -> Zeroing {
+        Zeroing { start: Cell::new(0), end: Cell::new(0), done: Cell::new(0) }
+    }
+
+    /// What was half zeroed does not count.
+    #[inline]
+    pub fn forget(&self) {
+        self.start.set(0);
+        self.end.set(0);
+    }
+
+    /// Where the zeroing of `start..end` goes on: at its start, unless it is the one that was preempted.
+    #[inline]
+    pub fn resume(&self, start: u64, end: u64) -> u64 {
+        let resumes = self.start.get() == start && self.end.get() == end;
+        self.start.set(start);
+        self.end.set(end);
+        if resumes { self.done.get() } else { start }
+    }
+
+    /// It got to here.
+    #[inline]
+    pub fn reached(&self, at: u64) {
+        self.done.set(at);
+    }
+}
+
+/// What all cores share: the notification of each interrupt, and whether a handler was issued; pools of address space
+/// identifiers.
+pub struct Shared {
+    irq_slots: [Slot; MAX_IRQS],
+    irq_active: [Cell<bool>; MAX_IRQS],
+    /// Physical addresses of the identifier pools, 0 for none.
+    pub asid_pools: [Cell<u64>; ASID_POOLS],
+}
+
+impl Default for Shared {
+    #[inline]
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Shared {
+    /// No interrupts, no pools.
+    pub const fn new() -> Shared {
+        Shared {
+            irq_slots: [const { Slot::new() }; MAX_IRQS],
+            irq_active: [const { Cell::new(false) }; MAX_IRQS],
+            asid_pools: [const { Cell::new(0) }; ASID_POOLS],
+        }
+    }
+
+    /// The slot with the notification of an interrupt.
+    #[inline]
+    pub fn irq_slot(&self, irq: u32) -> Option<Ptr<Slot>> {
+        let slot = self.irq_slots.get(irq as usize)?;
+        // SAFETY: the slot is part of the structure that `self` refers to, which lives as long as any capability: it is the
+        // kernel's static, or outlives a test's world.
+        Some(unsafe { Ptr::new((&raw const *slot).expose_provenance()) })
+    }
+
+    /// Whether a handler was issued for the interrupt.
+    #[inline]
+    pub fn irq_active(&self, irq: u32) -> &Cell<bool> {
+        &self.irq_active[irq as usize]
+    }
+}
+
+impl Node {
+    /// A core that has not started; `idle` is a zeroed TCB.
+    pub const fn new(idle: Ptr<Tcb>) -> Node {
+        Node {
+            current: Cell::new(idle),
+            current_sc: Cell::new(None),
+            action: Cell::new(Action::Resume),
+            now: Cell::new(0),
+            consumed: Cell::new(0),
+            reprogram: Cell::new(false),
+            min_budget: Cell::new(0),
+            slack: Cell::new(0),
+            armed: Cell::new(NEVER),
+            space: Cell::new(0),
+            empty_space: Cell::new(0),
+            fpu_owner: Cell::new(None),
+            trace: Trace::new(),
+            timers: TimerHeap::new(),
+            release: Cell::new(Ends { head: None, tail: None }),
+            ready: [const { Cell::new(Ends { head: None, tail: None }) }; PRIORITIES],
+            ready_words: Cell::new(0),
+            ready_bits: [const { Cell::new(0) }; PRIORITIES / 64],
+            work: Cell::new(0),
+            frequency: Cell::new(0),
+            timer_irq: Cell::new(0),
+            zeroing: Zeroing::new(),
+            idle,
+        }
+    }
+
+    /// Prepares the idle thread, and the constants in ticks, once the counter's frequency (Hz) and its interrupt are known.
+    #[inline]
+    pub fn init(&self, frequency: u64, timer_irq: u32) {
+        self.idle.state.set(ThreadState::Idle);
+        self.frequency.set(frequency);
+        self.timer_irq.set(timer_irq);
+        self.min_budget.set(self.us_to_ticks(MIN_BUDGET_US));
+        self.slack.set(self.us_to_ticks(KERNEL_WCET_US));
+    }
+
+    /// Microseconds as ticks.
+    #[inline(always)]
+    pub fn us_to_ticks(&self, us: u64) -> Ticks {
+        time::us_to_ticks(us, self.frequency.get())
+    }
+
+    /// Reads and clears the time that a context used, microseconds.
+    #[inline]
+    pub fn take_consumed(&self, sc: Ptr<SchedContext>) -> u64 {
+        time::ticks_to_us(sc.consumed.replace(0), self.frequency.get())
+    }
+
+    /// The running thread.
+    #[inline(always)]
+    pub fn current(&self) -> Ptr<Tcb> {
+        self.current.get()
+    }
+
+    /// Makes `tcb` the running thread.
+    #[inline(always)]
+    pub fn set_current(&self, tcb: Ptr<Tcb>) {
+        self.current.set(tcb);
+    }
+
+    /// The idle thread.
+    #[inline]
+    pub fn idle(&self) -> Ptr<Tcb> {
+        self.idle
+    }
+
+    /// Puts a thread into its ready queue, at its head or tail.
+    #[inline]
+    pub fn enqueue(&self, tcb: Ptr<Tcb>, at_head: bool) {
+        if tcb.in_ready_queue.replace(true) {
+            return;
+        }
+        let priority = tcb.priority.get() as usize;
+        let queue = &self.ready[priority];
+        let ends = queue.get();
+        let at = if at_head { ends.head } else { None };
+        queue.set(ends.insert_before::<Sched>(tcb, at));
+        let word = priority / 64;
+        self.ready_bits[word].set(self.ready_bits[word].get() | 1 << (priority % 64));
+        self.ready_words.set(self.ready_words.get() | 1 << word);
+    }
+
+    /// Takes a thread out of its ready queue, if it is in it.
+    #[inline]
+    pub fn dequeue(&self, tcb: Ptr<Tcb>) {
+        if !tcb.in_ready_queue.replace(false) {
+            return;
+        }
+        let priority = tcb.priority.get() as usize;
+        let queue = &self.ready[priority];
+        let ends = queue.get().remove::<Sched>(tcb);
+        queue.set(ends);
+        if ends.head.is_none() {
+            let word = priority / 64;
+            let bits = self.ready_bits[word].get() & !(1 << (priority % 64));
+            self.ready_bits[word].set(bits);
+            if bits == 0 {
+                self.ready_words.set(self.ready_words.get() & !(1 << word));
+            }
+        }
+    }
+
+    /// The ready threads of a priority.
+    pub fn ready(&self, priority: u8) -> Ends {
+        self.ready[priority as usize].get()
+    }
+
+    /// The highest priority that has a ready thread.
+    #[inline(always)]
+    pub fn highest_ready(&self) -> Option<u8> {
+        let words = self.ready_words.get();
+        if words == 0 {
+            return None;
+        }
+        let word = 63 - words.leading_zeros() as usize;
+        let bit = 63 - self.ready_bits[word].get().leading_zeros() as usize;
+        Some((word * 64 + bit) as u8)
+    }
+
+    /// The first ready thread of the highest priority.
+    #[inline]
+    pub fn first_ready(&self) -> Option<Ptr<Tcb>> {
+        self.ready[self.highest_ready()? as usize].get().head
+    }
+
+    /// Every hundredth unit of long work asks whether something more urgent waits.
+    #[inline]
+    pub fn work_done(&self) -> bool {
+        let work = self.work.get() + 1;
+        self.work.set(if work >= 100 { 0 } else { work });
+        work >= 100
+    }
+}
