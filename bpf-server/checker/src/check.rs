@@ -2,7 +2,7 @@
 
 use crate::edge::{Edges, Loops};
 use crate::fault::{Fault, Why};
-use crate::proof::{Ghost, MAGIC, MAX_CONTEXTS, MAX_GHOSTS, MAX_LINES, Reader};
+use crate::proof::{Ghost, MAGIC, MAX_CONTEXTS, MAX_GHOSTS, MAX_LINES, Place, Reader};
 use crate::shape;
 use crate::state::{DEPTH, Frame, Kind, State, Value};
 use crate::step::Machine;
@@ -24,6 +24,7 @@ struct Context {
 
 /// The parts of a context in the proof.
 struct Header {
+    worst: u64,
     entry: usize,
     exit: Option<usize>,
     table: usize,
@@ -94,6 +95,7 @@ impl Checker<'_> {
         before.regs[1] = Value::pointer(Kind::Ctx, 0);
         before.budget = worst;
         self.decode(entry as usize)?;
+        self.there.budget = worst;
         let none = Loops { ghosts: &[], lines: &[] };
         self.edges.check(none, &mut before, 0, 0, &self.there)?;
         let limits = &self.m.env.limits;
@@ -136,6 +138,7 @@ impl Checker<'_> {
         for _ in 0..r.up_to(MAX_LINES)? {
             self.m.lines.push(r.line()?);
         }
+        let worst = r.number()?;
         let entry = r.at;
         r.state(&mut self.there)?;
         let mut exit = None;
@@ -145,7 +148,7 @@ impl Checker<'_> {
         }
         let places = r.up_to(shape::MAX_SLOTS as u64)? as usize;
         let table = r.at;
-        r.take(places * 8)?;
+        r.take(places * Place::SIZE)?;
         let number_of_calls = r.up_to(shape::MAX_SLOTS as u64)?;
         let calls = r.at;
         for _ in 0..number_of_calls {
@@ -154,24 +157,17 @@ impl Checker<'_> {
         let length = r.up_to(u32::MAX as u64)? as usize;
         let states = r.at;
         r.take(length)?;
-        Ok(Header { entry, exit, table, places, calls, number_of_calls, states, end: r.at })
+        Ok(Header { worst, entry, exit, table, places, calls, number_of_calls, states, end: r.at })
     }
 
-    /// Entry `k` of a context's table: a slot, and where its state is.
-    fn place(&self, h: &Header, k: usize) -> Option<(u32, usize)> {
-        let entry = self.proof.get(h.table + k * 8..)?.first_chunk::<8>()?;
-        let [a, b, c, d, e, f, g, i] = *entry;
-        Some((u32::from_le_bytes([a, b, c, d]), h.states + u32::from_le_bytes([e, f, g, i]) as usize))
-    }
-
-    /// Where the state is that the proof states at a slot. The same answer whenever it is asked.
-    fn stated(&self, h: &Header, slot: u32) -> Result<usize, Why> {
+    /// What the proof states at a slot. The same answer whenever it is asked.
+    fn stated(&self, h: &Header, slot: u32) -> Result<Place, Why> {
         let (mut low, mut high) = (0, h.places);
         while low < high {
             let middle = low + (high - low) / 2;
-            match self.place(h, middle) {
-                Some((s, at)) if s == slot => return Ok(at),
-                Some((s, _)) if s < slot => low = middle + 1,
+            match Place::get(self.proof, h.table, middle) {
+                Some(p) if p.slot == slot => return Ok(p),
+                Some(p) if p.slot < slot => low = middle + 1,
                 _ => high = middle,
             }
         }
@@ -189,7 +185,8 @@ impl Checker<'_> {
         self.calls = (h.number_of_calls, h.calls);
         self.decode(h.entry)?;
         core::mem::swap(&mut self.now, &mut self.there);
-        let worst = self.now.budget;
+        let worst = h.worst;
+        self.now.budget = worst;
         if self.now.frames.len() != depth as usize + 1 || !self.now.ghosts.is_empty() || lines(&mut self.now)
         {
             return Err(Why::Format);
@@ -199,13 +196,14 @@ impl Checker<'_> {
         let (mut next, mut at) = (0, start as usize);
         while at < end {
             self.at = at;
-            if let Some((slot, state)) =
-                self.place(&h, next).filter(|p| next < h.places && p.0 as usize == at)
+            if next < h.places
+                && let Some(p) = Place::get(self.proof, h.table, next)
+                && p.slot as usize == at
             {
                 if live {
-                    self.edge(Which::Now, slot, state)?;
+                    self.edge(&h, Which::Now, p)?;
                 } else {
-                    self.decode(state)?;
+                    self.state(&h, p)?;
                 }
                 core::mem::swap(&mut self.now, &mut self.there);
                 if self.now.frames.len() != depth as usize + 1 {
@@ -236,12 +234,19 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// Checks an edge to `slot`, whose state is at byte `state` of the proof.
-    fn edge(&mut self, from: Which, slot: u32, state: usize) -> Result<(), Why> {
-        self.decode(state)?;
+    /// Puts what is stated at a place into `there`.
+    fn state(&mut self, h: &Header, p: Place) -> Result<(), Why> {
+        self.decode(h.states + p.state as usize)?;
+        self.there.budget = p.budget;
+        Ok(())
+    }
+
+    /// Checks an edge to a place.
+    fn edge(&mut self, h: &Header, from: Which, p: Place) -> Result<(), Why> {
+        self.state(h, p)?;
         let loops = Loops { ghosts: &self.ghosts, lines: &self.m.lines };
         let from = if from == Which::Now { &mut self.now } else { &mut self.other };
-        self.edges.check(loops, from, self.spent, slot, &self.there)
+        self.edges.check(loops, from, self.spent, p.slot, &self.there)
     }
 
     /// One instruction; false if execution does not go on behind it.
@@ -259,12 +264,12 @@ impl Checker<'_> {
         }
         let to = shape::target(at, i) as u32;
         if !shape::is_conditional(i.op) {
-            self.edge(Which::Now, to, self.stated(h, to)?)?;
+            self.edge(h, Which::Now, self.stated(h, to)?)?;
             return Ok(false);
         }
         self.other.clone_from(&self.now);
         if self.m.branch(i, &mut self.other, true)? {
-            self.edge(Which::Other, to, self.stated(h, to)?)?;
+            self.edge(h, Which::Other, self.stated(h, to)?)?;
         }
         self.m.branch(i, &mut self.now, false)
     }
@@ -312,6 +317,7 @@ impl Checker<'_> {
         self.other.clone_from(&self.now);
         let shared = enter(&mut self.other, worst);
         self.decode(entry)?;
+        self.there.budget = worst;
         let none = Loops { ghosts: &[], lines: &[] };
         self.edges.check(none, &mut self.other, 0, to, &self.there)?;
         let Some(exit) = exit else { return Ok(false) };

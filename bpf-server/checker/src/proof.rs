@@ -4,8 +4,8 @@
 //! last is the entry's. A context has ghost counters, lines along which values move, what is stated at the entry and
 //! wherever a jump leads, what holds when it returns, and for each call, in order, where it is and the context that it enters.
 //!
-//! All numbers are little-endian base-128, signed ones zigzag, except the table of stated places, whose entries have eight
-//! bytes so that a place is found by bisection. Decoding never trusts a length, and what it returns is well-formed; whether
+//! All numbers are little-endian base-128, signed ones zigzag, except the table of stated places, whose entries have 16 bytes
+//! (slot, where the state is, budget) so that a place is found by bisection. Decoding never trusts a length, and what it returns is well-formed; whether
 //! it is true is [`crate::edge`]'s question.
 //!
 //! It is small so that it can travel: the host's tool puts it into the section [`SECTION`] of the object.
@@ -72,6 +72,34 @@ pub struct Line {
     pub curve: i64,
     /// What was known of a value when it began to move along this line.
     pub start: Number,
+}
+
+/// An entry of the table of stated places.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// The slot.
+    pub slot: u32,
+    /// Where its state is, from the first byte of the context's states.
+    pub state: u32,
+    /// The budget of instructions.
+    pub budget: u64,
+}
+
+impl Place {
+    /// Bytes of an entry.
+    pub const SIZE: usize = 16;
+
+    /// Entry `k` of the table at byte `table` of a proof.
+    pub fn get(proof: &[u8], table: usize, k: usize) -> Option<Place> {
+        let entry = proof.get(table + k * Place::SIZE..)?.first_chunk::<16>()?;
+        let words = u128::from_le_bytes(*entry);
+        Some(Place { slot: words as u32, state: (words >> 32) as u32, budget: (words >> 64) as u64 })
+    }
+
+    /// As it is written.
+    pub fn bytes(&self) -> [u8; 16] {
+        (self.slot as u128 | (self.state as u128) << 32 | (self.budget as u128) << 64).to_le_bytes()
+    }
 }
 
 /// Writes a proof.
@@ -173,9 +201,8 @@ impl Writer {
         }
     }
 
-    /// What is stated at one place.
+    /// What is stated at one place, but for its budget.
     pub fn state(&mut self, s: &State) {
-        self.number(s.budget);
         self.number(s.ghosts.len() as u64);
         for (g, most) in &s.ghosts {
             self.number(*g as u64);
@@ -355,9 +382,8 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// What is stated at one place; `s` gives its buffers.
+    /// What is stated at one place, but for its budget; `s` gives its buffers.
     pub fn state(&mut self, s: &mut State) -> Result<(), Why> {
-        s.budget = self.number()?;
         s.ghosts.clear();
         for _ in 0..self.up_to(MAX_GHOSTS)? {
             let (g, most) = (self.up_to(MAX_GHOSTS)? as u16, self.up_to(MAX_PASSES)?);

@@ -12,18 +12,19 @@ use crate::live::{live, targets};
 use crate::merge::{canonical, join};
 use crate::rank::Move;
 use crate::state::Reg;
+use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 use axiom_bpf_checker::edge::{Edges, GAPS, Loops, settle};
 use axiom_bpf_checker::proof::{
-    Form, Ghost, Line, MAGIC, MAX_CONTEXTS, MAX_GAPS, MAX_GHOSTS, MAX_LINES, MAX_PASSES, Writer,
+    Form, Ghost, Line, MAGIC, MAX_CONTEXTS, MAX_GAPS, MAX_GHOSTS, MAX_LINES, MAX_PASSES, Place, Writer,
 };
 use axiom_bpf_checker::state::{Gap, Kind, Mask, Moved, State, Value};
 use axiom_bpf_checker::{Env, Fault, Machine, Number, Why, alu, come_back, enter, leave, shape};
 use axiom_bpf_isa::{Insn, opcode::*};
 
 /// Bytes of memory that one step may take.
-const ROOM: usize = 96 << 10;
+const ROOM: usize = 64 << 10;
 /// Times that a function is gone through.
 const ROUNDS: u32 = 48;
 
@@ -36,8 +37,8 @@ struct Built {
     worst: u64,
     ghosts: Vec<Ghost>,
     lines: Vec<Line>,
-    /// Slot, and the state there.
-    places: Vec<(u32, State)>,
+    places: Vec<Place>,
+    states: Vec<u8>,
     /// Slot of the call, and the context.
     calls: Vec<(u32, usize)>,
 }
@@ -70,8 +71,13 @@ struct Context<'a> {
     live: Vec<u16>,
     target: Vec<bool>,
     guesses: Vec<Option<Guess>>,
-    states: Vec<Option<State>>,
-    places: Vec<Option<State>>,
+    /// What arrived at blocks that were not gone through yet.
+    states: Vec<Option<Box<State>>>,
+    /// What is stated: where, and as it is written; `budget` is the block, until budgets are known.
+    places: Vec<Place>,
+    written: Writer,
+    /// What is stated at the head of each loop.
+    heads: Vec<Option<Box<State>>>,
     ghosts: Vec<Ghost>,
     lines: Vec<Line>,
     /// The ghost counter of each loop.
@@ -109,13 +115,18 @@ pub fn prove(insns: &[Insn], env: &Env, graph: &Graph, hints: &[Hint]) -> Result
     let mut entry = State::new(0);
     entry.regs[1] = Value::pointer(Kind::Ctx, 0);
     let result = p.context(0, Vec::new(), entry);
-    match result {
-        Ok(main) => Ok(p.write(main)),
-        Err(why) => Err(Fault { at: p.at, why }),
-    }
+    result.and_then(|main| p.write(main)).map_err(|why| Fault { at: p.at, why })
 }
 
 impl Prover<'_> {
+    /// So many bytes more, and what a step takes, can be had.
+    fn room(&self, bytes: usize) -> Result<(), Why> {
+        match self.m.env.limits.room {
+            Some(room) if !room(ROOM + bytes) => Err(Why::TooComplex),
+            _ => Ok(()),
+        }
+    }
+
     fn context(&mut self, f: usize, chain: Vec<u32>, mut entry: State) -> Result<usize, Why> {
         let graph = self.graph;
         let function = &graph.functions[f];
@@ -130,6 +141,8 @@ impl Prover<'_> {
         if self.built.len() as u64 >= MAX_CONTEXTS * 4 {
             return Err(Why::TooComplex);
         }
+        // Tables with an entry for each block or instruction, each at most twice as large as needed.
+        self.room(function.count as usize * 160 + 16 * (function.end - function.start) as usize)?;
         let mut c = Context {
             function,
             chain,
@@ -138,6 +151,8 @@ impl Prover<'_> {
             guesses: vec![None; function.loops.len()],
             states: Vec::new(),
             places: Vec::new(),
+            written: Writer::default(),
+            heads: Vec::new(),
             ghosts: Vec::new(),
             lines: Vec::new(),
             ghost_of: Vec::new(),
@@ -154,12 +169,6 @@ impl Prover<'_> {
             }
         }
         let worst = self.budgets(&mut c)?;
-        let first = function.first;
-        let places = c.places.into_iter().enumerate().filter_map(|(b, s)| {
-            let start = graph.blocks[first as usize + b].start;
-            s.map(|s| (start, s))
-        });
-        let places: Vec<_> = places.collect();
         c.calls.sort_unstable();
         self.built.push(Built {
             start: function.start,
@@ -169,7 +178,8 @@ impl Prover<'_> {
             worst,
             ghosts: c.ghosts,
             lines: c.lines,
-            places,
+            places: c.places,
+            states: c.written.bytes,
             calls: c.calls,
         });
         Ok(self.built.len() - 1)
@@ -182,7 +192,9 @@ impl Prover<'_> {
         c.states.clear();
         c.states.resize(count, None);
         c.places.clear();
-        c.places.resize(count, None);
+        c.written.bytes.clear();
+        c.heads.clear();
+        c.heads.resize(c.function.loops.len(), None);
         c.ghosts.clear();
         c.lines.clear();
         c.ghost_of = vec![None; c.function.loops.len()];
@@ -191,7 +203,7 @@ impl Prover<'_> {
         c.edges.clear();
         c.costs = vec![0; count];
         self.m.lines.clear();
-        c.states[0] = Some(entry.clone());
+        c.states[0] = Some(Box::new(entry.clone()));
         let order: Vec<u32> = if c.function.order.is_empty() {
             (first..first + count as u32).collect()
         } else {
@@ -202,12 +214,22 @@ impl Prover<'_> {
             let Some(mut s) = c.states[at].take() else { continue };
             let block = graph.blocks[b as usize];
             self.at = block.start as usize;
+            self.room(0)?;
             if c.target[at] {
                 if block.heads != NONE {
                     self.guess(c, block.heads, block.start, &mut s)?;
                 }
                 canonical(&mut s, c.live[at]);
-                c.places[at] = Some(s.clone());
+                c.places.push(Place {
+                    slot: block.start,
+                    state: c.written.bytes.len() as u32,
+                    budget: at as u64,
+                });
+                self.room(3 * c.written.bytes.len())?;
+                c.written.state(&s);
+                if block.heads != NONE {
+                    c.heads[block.heads as usize] = Some(s.clone());
+                }
             }
             let mut cost = 0;
             let mut live = true;
@@ -216,9 +238,7 @@ impl Prover<'_> {
                 let i = self.m.insns[k];
                 self.at = k;
                 self.work += 1;
-                if self.work > self.m.env.limits.work
-                    || self.m.env.limits.room.is_some_and(|room| !room(ROOM))
-                {
+                if self.work > self.m.env.limits.work {
                     return Err(Why::TooComplex);
                 }
                 cost += 1;
@@ -262,7 +282,7 @@ impl Prover<'_> {
         Ok(true)
     }
 
-    fn end(&mut self, c: &mut Context, mut s: State) -> Result<(), Why> {
+    fn end(&mut self, c: &mut Context, mut s: Box<State>) -> Result<(), Why> {
         let depth = s.frames.len() - 1;
         if depth == 0 {
             return match s.regs[0].kind {
@@ -277,7 +297,7 @@ impl Prover<'_> {
         s.budget = 0;
         let mut joined = match &c.exit {
             Some(e) => join(e, &s).ok_or(Why::Held)?,
-            None => s,
+            None => *s,
         };
         joined.each(|v| *v = v.alone());
         canonical(&mut joined, 1);
@@ -320,7 +340,7 @@ impl Prover<'_> {
     }
 
     /// A state arrives at a block; false if a loop's guess had to be taken back.
-    fn arrive(&mut self, c: &mut Context, from: u32, to: u32, mut s: State) -> Result<bool, Why> {
+    fn arrive(&mut self, c: &mut Context, from: u32, to: u32, mut s: Box<State>) -> Result<bool, Why> {
         let first = c.function.first;
         let at = (to - first) as usize;
         let block = self.graph.blocks[to as usize];
@@ -344,7 +364,7 @@ impl Prover<'_> {
             }
         });
         c.states[at] = Some(match c.states[at].take() {
-            Some(have) => join(&have, &s).ok_or(Why::Held)?,
+            Some(have) => Box::new(join(&have, &s).ok_or(Why::Held)?),
             None => s,
         });
         Ok(true)
@@ -528,10 +548,9 @@ impl Prover<'_> {
     }
 
     /// A way back to a loop's head: whether it bears the guess out; if not, something is taken back.
-    fn back(&mut self, c: &mut Context, l: u32, to: u32, mut s: State) -> Result<bool, Why> {
-        let at = (to - c.function.first) as usize;
+    fn back(&mut self, c: &mut Context, l: u32, to: u32, mut s: Box<State>) -> Result<bool, Why> {
         let slot = self.graph.blocks[to as usize].start;
-        let Some(head) = c.places[at].clone() else { return Err(Why::NothingStated) };
+        let Some(head) = c.heads[l as usize].clone() else { return Err(Why::NothingStated) };
         let (Some(ghost), Some(guess)) = (c.ghost_of[l as usize], c.guesses[l as usize].as_mut()) else {
             return Err(Why::Ghost { ghost: l as u16 });
         };
@@ -657,10 +676,11 @@ impl Prover<'_> {
                 let behind = self.tail(c, l, &left, &mut tail);
                 c.ghosts[g as usize].cost = left[at].saturating_sub(behind);
             }
-            if let Some(p) = &mut c.places[at] {
-                p.budget = left[at];
-            }
         }
+        for p in &mut c.places {
+            p.budget = left[p.budget as usize];
+        }
+        c.places.sort_unstable_by_key(|p| p.slot);
         let mut worst = left[0];
         // The function may begin with a loop.
         let l = self.graph.blocks[first as usize].heads;
@@ -705,7 +725,7 @@ impl Prover<'_> {
     }
 
     /// Writes down the contexts that the program needs, callees first.
-    fn write(&self, main: usize) -> Vec<u8> {
+    fn write(&self, main: usize) -> Result<Vec<u8>, Why> {
         let mut needed = vec![false; self.built.len()];
         needed[main] = true;
         for k in (0..=main).rev() {
@@ -721,7 +741,10 @@ impl Prover<'_> {
             number[k] = count;
             count += u64::from(needed[k]);
         }
-        let mut w = Writer::default();
+        let size = |b: &Built| b.states.len() + 16 * (b.places.len() + b.calls.len()) + 4096;
+        let total: usize = self.built.iter().map(size).sum();
+        self.room(2 * total)?;
+        let mut w = Writer { bytes: Vec::with_capacity(total) };
         w.bytes.extend_from_slice(&MAGIC);
         w.number(count);
         for b in self.built[..=main].iter().enumerate().filter(|(k, _)| needed[*k]).map(|(_, b)| b) {
@@ -731,28 +754,24 @@ impl Prover<'_> {
             b.ghosts.iter().for_each(|g| w.ghost(g));
             w.number(b.lines.len() as u64);
             b.lines.iter().for_each(|l| w.line(l));
-            let mut entry = b.entry.clone();
-            entry.budget = b.worst;
-            w.state(&entry);
+            w.number(b.worst);
+            w.state(&b.entry);
             w.number(u64::from(b.exit.is_some()));
             if let Some(e) = &b.exit {
                 w.state(e);
             }
-            let mut states = Writer::default();
             w.number(b.places.len() as u64);
-            for (slot, s) in &b.places {
-                w.bytes.extend_from_slice(&slot.to_le_bytes());
-                w.bytes.extend_from_slice(&(states.bytes.len() as u32).to_le_bytes());
-                states.state(s);
+            for p in &b.places {
+                w.bytes.extend_from_slice(&p.bytes());
             }
             w.number(b.calls.len() as u64);
             for (slot, callee) in &b.calls {
                 w.number(*slot as u64);
                 w.number(number[*callee]);
             }
-            w.number(states.bytes.len() as u64);
-            w.bytes.extend_from_slice(&states.bytes);
+            w.number(b.states.len() as u64);
+            w.bytes.extend_from_slice(&b.states);
         }
-        w.bytes
+        Ok(w.bytes)
     }
 }

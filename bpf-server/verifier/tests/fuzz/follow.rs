@@ -1,7 +1,7 @@
 //! Runs an accepted program beside its proof: at every step, each register and stack slot is compared with what the proof
 //! states there, or what the checker's rules make of it since.
 use crate::concrete::{Byte, Did, Run, V, What};
-use axiom_bpf_checker::proof::{Form, Ghost, Line, MAGIC, Reader};
+use axiom_bpf_checker::proof::{Form, Ghost, Line, MAGIC, Place, Reader};
 use axiom_bpf_checker::state::{Kind, State, Value, extent};
 use axiom_bpf_checker::{Accepted, Env, Machine, come_back, enter};
 use axiom_bpf_isa::Insn;
@@ -35,18 +35,22 @@ fn context(r: &mut Reader, proof: &[u8]) -> Result<Context, axiom_bpf_checker::W
     r.number()?;
     let ghosts = (0..r.number()?).map(|_| r.ghost()).collect::<Result<_, _>>()?;
     let lines = (0..r.number()?).map(|_| r.line()).collect::<Result<_, _>>()?;
-    let entry = state(r)?;
+    let worst = r.number()?;
+    let mut entry = state(r)?;
+    entry.budget = worst;
     let exit = if r.number()? == 1 { Some(state(r)?) } else { None };
     let n = r.number()? as usize;
-    let table = r.take(n * 8)?;
+    let table = r.at;
+    r.take(n * Place::SIZE)?;
     let calls = (0..r.number()?).map(|_| Ok((r.number()?, r.number()?))).collect::<Result<_, _>>()?;
     let length = r.number()? as usize;
     let base = r.at;
     r.take(length)?;
-    let word = |b: &[u8]| u32::from_le_bytes([b[0], b[1], b[2], b[3]]);
-    let places = table.chunks(8).map(|e| {
-        let mut there = Reader::new(proof, base + word(&e[4..]) as usize);
-        Ok((word(e), state(&mut there)?))
+    let places = (0..n).map(|k| {
+        let p = Place::get(proof, table, k).expect("a place");
+        let mut s = state(&mut Reader::new(proof, base + p.state as usize))?;
+        s.budget = p.budget;
+        Ok((p.slot, s))
     });
     let places = places.collect::<Result<_, _>>()?;
     Ok(Context { ghosts, lines, entry, exit, places, calls })
