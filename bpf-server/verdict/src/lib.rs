@@ -15,7 +15,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use axiom_bpf_isa::{CtxLayout, LineInfo, Lines, MapDef};
 use axiom_bpf_object::{Entry, Object, Program};
-use axiom_bpf_verifier::{Accepted, Env, Limits, Verifier};
+use axiom_bpf_verifier::{Accepted, Env, Limits, Verifier, check, proof};
 
 pub use contents::{Contents, MAX_SETTINGS, Patch, Setting};
 pub use words::explain;
@@ -143,9 +143,24 @@ pub fn verify(
     let input = axiom_bpf_verifier::Program { insns: &program.insns, lines: Some(&lines) };
     let limits = Limits { instructions: ctx.kind.max_instructions(), room, ..Limits::default() };
     let env = Env { maps, contents, ctx, helpers: Some(ctx.kind.helpers()), limits };
+    // An object may bring its proof: then it is only checked.
+    if let Some(proof) = object.section_bytes(proof::SECTION).and_then(|s| proof::find(s, &program.insns)) {
+        return check(&program.insns, proof, &env)
+            .map_err(|fault| Refused::new(Wrong::Verifier, verifier_words(&input, fault)));
+    }
     verifier.verify(&input, &env).map_err(|refusal| {
         Refused::new(Wrong::Verifier, explain(&refusal, &program.insns, |m| map_name(object, m)))
     })
+}
+
+/// A proof that does not hold.
+fn verifier_words(program: &axiom_bpf_verifier::Program<'_>, fault: axiom_bpf_verifier::Fault) -> String {
+    let place = axiom_bpf_verifier::place(program, fault.at);
+    format!(
+        "Reason:     the object's proof does not hold: {}\nAt:         {place}\nSuggestion: write it again with axiom-bpf prove, for this program; or remove the section {}, so that the program is analysed here",
+        fault.why,
+        proof::SECTION
+    )
 }
 
 /// The name of a map, for sentences.
