@@ -10,7 +10,7 @@ use crate::cfg::{Function, Graph, NONE};
 use crate::engine::Hint;
 use crate::live::{live, targets};
 use crate::merge::{canonical, join};
-use crate::rank::Move;
+use crate::rank::{Drift, Move};
 use crate::state::Reg;
 use alloc::boxed::Box;
 use alloc::vec;
@@ -456,7 +456,7 @@ impl Prover<'_> {
             } else {
                 return;
             };
-            let Some((_, by, half, series)) = hint.moves.iter().find(|m| m.0 == name).copied() else {
+            let Some(&Drift { by, half, series, .. }) = hint.moves.iter().find(|m| m.place == name) else {
                 return;
             };
             let (form, low, high) = match by {
@@ -518,8 +518,8 @@ impl Prover<'_> {
             {
                 continue;
             }
-            let moves = |r: u8| match hint.moves.iter().find(|m| m.0 == r as u16) {
-                Some((_, Move::Add(lo, hi), half, _)) if lo == hi => Some((*lo, *half)),
+            let moves = |r: u8| match hint.moves.iter().find(|m| m.place == r as u16) {
+                Some(&Drift { by: Move::Add(lo, hi), half, .. }) if lo == hi => Some((lo, half)),
                 Some(_) => None,
                 None => Some((0, false)),
             };
