@@ -101,8 +101,8 @@ pub struct Prover<'a> {
     at: usize,
 }
 
-/// Writes a proof of a program.
-pub fn prove(insns: &[Insn], env: &Env, graph: &Graph, hints: &[Hint]) -> Result<Vec<u8>, Fault> {
+/// Writes a proof of a program; tells whether its stack has to be zeroed.
+pub fn prove(insns: &[Insn], env: &Env, graph: &Graph, hints: &[Hint]) -> Result<(Vec<u8>, bool), Fault> {
     let mut p = Prover {
         m: Machine::new(insns, env),
         graph,
@@ -115,7 +115,8 @@ pub fn prove(insns: &[Insn], env: &Env, graph: &Graph, hints: &[Hint]) -> Result
     let mut entry = State::new(0);
     entry.regs[1] = Value::pointer(Kind::Ctx, 0);
     let result = p.context(0, Vec::new(), entry);
-    result.and_then(|main| p.write(main)).map_err(|why| Fault { at: p.at, why })
+    let proof = result.and_then(|main| p.write(main)).map_err(|why| Fault { at: p.at, why })?;
+    Ok((proof, p.m.zero_stack))
 }
 
 impl Prover<'_> {
