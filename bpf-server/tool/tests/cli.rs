@@ -134,6 +134,34 @@ fn verify_refuses_with_the_devices_words() {
 }
 
 #[test]
+fn proofs_travel_in_the_object() {
+    for name in ["calls.o", "iio_filter.o"] {
+        let out = temporary("proved.o", &[]).display().to_string();
+        let done = tool(&["prove", &data(name), "-o", &out], "");
+        assert_eq!((done.status, done.err.as_str()), (0, ""), "{}", done.out);
+        assert!(done.out.contains(": proved, "), "{}", done.out);
+        let plain = tool(&["verify", &data(name), "--json"], "");
+        let brought = tool(&["verify", &out, "--json"], "");
+        let programs = |d: &Done| serde_json::from_str::<Value>(&d.out).unwrap()["programs"].clone();
+        assert_eq!(programs(&plain), programs(&brought));
+        // Again, into the object itself: it is still one section.
+        assert_eq!(tool(&["prove", &out], "").status, 0);
+        assert_eq!(programs(&plain), programs(&tool(&["verify", &out, "--json"], "")));
+        // The last proof that was written is the one that counts: its version is of no reader.
+        let mut bytes = std::fs::read(&out).unwrap();
+        let places: Vec<usize> = (0..bytes.len() - 5).filter(|k| bytes[*k..].starts_with(b"AxPf")).collect();
+        for at in places {
+            bytes[at + 4] += 1;
+        }
+        let damaged = temporary("damaged.o", &bytes).display().to_string();
+        let done = tool(&["verify", &damaged], "");
+        assert_eq!(done.status, 1);
+        let text = done.out + &done.err;
+        assert!(text.contains("the object's proof does not hold: the proof is of another version"), "{text}");
+    }
+}
+
+#[test]
 fn a_run_shows_r0_the_context_and_the_maps() {
     let mut context = [0u8; 32];
     context[16..20].copy_from_slice(&500i32.to_le_bytes());

@@ -153,6 +153,30 @@ pub fn verify(
     })
 }
 
+/// Finds a proof of a program of an object, and has it checked.
+pub fn prove(
+    verifier: &mut Verifier,
+    object: &Object<'_>,
+    program: &Program,
+    maps: &[MapDef],
+    contents: &[Option<&[u8]>],
+    ctx: CtxLayout,
+) -> Result<alloc::vec::Vec<u8>, Refused> {
+    let lines = Source { object, program };
+    let input = axiom_bpf_verifier::Program { insns: &program.insns, lines: Some(&lines) };
+    // There is more time and memory here than on the device, which only has to check.
+    let limits = Limits { instructions: ctx.kind.max_instructions(), work: 200_000_000, ..Limits::default() };
+    let env = Env { maps, contents, ctx, helpers: Some(ctx.kind.helpers()), limits };
+    let proof = verifier.prove(&input, &env).map_err(|refusal| {
+        Refused::new(Wrong::Verifier, explain(&refusal, &program.insns, |m| map_name(object, m)))
+    })?;
+    let device = Env { limits: Limits { work: Limits::default().work, ..limits }, ..env };
+    match check(&program.insns, &proof, &device) {
+        Ok(_) => Ok(proof),
+        Err(fault) => Err(Refused::new(Wrong::Verifier, verifier_words(&input, fault))),
+    }
+}
+
 /// A proof that does not hold.
 fn verifier_words(program: &axiom_bpf_verifier::Program<'_>, fault: axiom_bpf_verifier::Fault) -> String {
     let place = axiom_bpf_verifier::place(program, fault.at);
