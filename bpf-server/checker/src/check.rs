@@ -259,8 +259,8 @@ impl Checker<'_> {
         let from = if from == Which::Now { &mut self.now } else { &mut self.other };
         self.edges.check(loops, from, self.spent, p.slot, &self.there)?;
         let known = 10 + from.frames.iter().map(|f| f.slots.len()).sum::<usize>();
-        let names = self.edges.names();
-        self.pay((from.ghosts.len() * known + names * names / 2) as u64 / 16)
+        let (ghosts, names) = (from.ghosts.len(), self.edges.names());
+        self.pay((ghosts * known + names * names / 2) as u64 / 16)
     }
 
     /// One instruction; false if execution does not go on behind it.
