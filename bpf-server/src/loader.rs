@@ -30,6 +30,8 @@ const UPLOADS: usize = 2 * MAX_OBJECT;
 /// Memory that must be there before a request is served: for names, sentences and everything else whose size no client
 /// chooses.
 pub(crate) const FLOOR: usize = 48 << 10;
+/// With less than this in a row, buffers that are kept from load to load are given up first.
+const SPARE: usize = 512 << 10;
 /// Attach points that a sentence lists.
 const POINTS: u32 = 12;
 
@@ -362,6 +364,10 @@ impl<P: Platform> Loader<P> {
         clock: &mut StageClock,
     ) -> Result<Reply<'static>, Failure> {
         clock.lap(&self.platform);
+        if !P::has_memory(SPARE) {
+            // Its buffers only save time, and lie wherever the last analysis left them.
+            self.verifier = Verifier::new();
+        }
         if !P::has_memory(FLOOR + object::MEMORY_FACTOR * bytes.len()) {
             return Err(no_memory());
         }
@@ -383,11 +389,15 @@ impl<P: Platform> Loader<P> {
         clock.lap(&self.platform);
         self.platform.trace(Stage::Parsed, program.insns.len() as u32);
 
-        let known = contents.constants()?;
-        let room: Option<fn(usize) -> bool> = Some(P::has_memory);
-        let (verifier, ctx) = (&mut self.verifier, kind.layout());
-        let proof = verdict::verify(verifier, &object, &program, &contents.defs, &known, ctx, room)?;
-        drop(known);
+        let judged = verdict::Subject {
+            object: &object,
+            name: entry.name,
+            program: &program,
+            contents: &contents,
+            ctx: kind.layout(),
+            room: Some(P::has_memory),
+        };
+        let proof = judged.verdict(&mut self.verifier)?;
         let lines = verdict::Source { object: &object, program: &program };
         let who = Subject { object: blob, program: entry.name, point, lines: &lines };
         self.rights.check(&who, &proof.own_calls).map_err(|text| fail(Refusal::NotGranted, text))?;

@@ -81,7 +81,12 @@ fn on_board<R>(f: impl FnOnce() -> R) -> R {
 
 /// An object with one program, and so many bytes of `.bss` with a variable `a` in front.
 fn object(insns: &[Insn], bss: u64, more_sections: usize) -> Vec<u8> {
-    let names = b"\0timer/10hz\0.bss\0.strtab\0.symtab\0program\0a\0";
+    proved_object(insns, bss, more_sections, None)
+}
+
+/// The same with a section of proofs.
+fn proved_object(insns: &[Insn], bss: u64, more_sections: usize, proof: Option<&[u8]>) -> Vec<u8> {
+    let names = b"\0timer/10hz\0.bss\0.strtab\0.symtab\0.axiom.proof\0program\0a\0";
     let at = |name: &[u8]| names.windows(name.len()).position(|w| w == name).unwrap() as u32;
     let code: Vec<u8> = insns.iter().flat_map(|i| i.to_bytes()).collect();
     let mut symbols = vec![0u8; 24];
@@ -111,6 +116,9 @@ fn object(insns: &[Insn], bss: u64, more_sections: usize) -> Vec<u8> {
     section(at(b".bss\0"), 8, 3, &[], bss, 0);
     section(at(b".strtab\0"), 3, 0, names, names.len() as u64, 0);
     section(at(b".symtab\0"), 2, 0, &symbols, symbols.len() as u64, 3);
+    if let Some(proof) = proof {
+        section(at(b".axiom.proof\0"), 1, 0, proof, proof.len() as u64, 0);
+    }
     for _ in 0..more_sections {
         section(at(b".strtab\0"), 1, 0, &[], 0, 0);
     }
@@ -224,6 +232,49 @@ fn no_object_ends_the_server() {
     }
     assert_eq!(try_load(&mut l, FILTER, None), None);
     assert_eq!(l.platform().used(), 0);
+    on_board(|| drop(l));
+}
+
+#[test]
+fn a_proof_loads_what_the_board_cannot_analyse() {
+    use axiom_bpf_isa::ProgramKind;
+    use axiom_bpf_verdict::{Contents, Subject, proof};
+    let insns = branches(400, 0);
+    let plain = object(&insns, 8, 0);
+    // On the developer's machine there is room.
+    let parsed = axiom_bpf_object::Object::parse(&plain).unwrap();
+    let program = parsed.program(&parsed.programs()[0]).unwrap();
+    let contents = Contents::new(&parsed, &[]).unwrap();
+    let ctx = ProgramKind::Timer.layout();
+    let subject =
+        Subject { object: &parsed, name: "program", program: &program, contents: &contents, ctx, room: None };
+    let (written, accepted) = subject.prove(&mut axiom_bpf_verifier::Verifier::new()).unwrap();
+    let section = proof::write(&[("program", written)]).unwrap();
+    let fake = Fake::new();
+    let mut l = on_board(|| Loader::new(fake, Default::default(), true));
+    let (_, text) =
+        try_load(&mut l, &plain, None).expect("the board's heap is large enough: take more branches");
+    assert!(text.contains("given up"), "{text}");
+    assert_eq!(try_load(&mut l, &proved_object(&insns, 8, 0, Some(&section)), None), None);
+    assert!(accepted.max_insns > 12_000);
+    // A proof of another program, a damaged one, a section that is none: refused, each by what is wrong.
+    let other = proved_object(&branches(399, 0), 8, 0, Some(&section));
+    let (why, text) = try_load(&mut l, &other, None).unwrap();
+    assert_eq!(why, Refusal::Verifier);
+    assert!(text.starts_with("Reason:     the proof in the object does not hold: "), "{text}");
+    let mut refused = 0;
+    for at in 0..200 {
+        let mut damaged = section.clone();
+        let at = at * (section.len() - 20) / 200 + 20;
+        damaged[at] ^= 1 << (at % 8);
+        refused += u32::from(try_load(&mut l, &proved_object(&insns, 8, 0, Some(&damaged)), None).is_some());
+    }
+    assert!(refused > 100, "{refused}");
+    let (why, text) = try_load(&mut l, &proved_object(&insns, 8, 0, Some(b"AXPF\x02")), None).unwrap();
+    assert_eq!((why, text.contains("holds no proofs of this version")), (Refusal::Object, true), "{text}");
+    // A proof of nobody by this name leaves the analysis.
+    let nobody = proof::write(&[("other", vec![1, 2, 3])]).unwrap();
+    assert_eq!(try_load(&mut l, &proved_object(&END, 8, 0, Some(&nobody)), None), None);
     on_board(|| drop(l));
 }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 /// What `axiom-bpf --help` prints.
 pub const HELP: &str = "\
 axiom-bpf verify OBJ.o [--prog NAME] [--json]      verdict, worst case, stack, helpers, maps; or the whole reason
+axiom-bpf prove OBJ.o [-o OUT.o]                   the same, and writes the proofs (into OBJ.o)
 axiom-bpf run OBJ.o|--raw INSNS.bin [--prog NAME] [--ctx FILE] [--engine interp|jit] [--repeat N] [--no-verify]
                                                    r0, time per run, memory after
 axiom-bpf disasm OBJ.o|--raw INSNS.bin [--prog NAME]
@@ -58,6 +59,7 @@ pub struct Run {
 pub enum Command {
     Help,
     Verify { object: PathBuf, program: String, json: bool },
+    Prove { object: PathBuf, to: PathBuf },
     Run(Run),
     Disasm { program: Origin },
     Maps { object: PathBuf },
@@ -76,7 +78,7 @@ struct Found {
     flags: Vec<&'static str>,
 }
 
-const WITH_VALUE: [&str; 5] = ["--prog", "--raw", "--ctx", "--engine", "--repeat"];
+const WITH_VALUE: [&str; 6] = ["--prog", "--raw", "--ctx", "--engine", "--repeat", "-o"];
 const FLAGS: [&str; 3] = ["--json", "--no-verify", "--help"];
 
 impl Found {
@@ -187,6 +189,11 @@ pub fn parse(words: &[OsString]) -> Result<Command, Failure> {
             json: found.flag("--json"),
             object: found.file("the object")?,
         },
+        "prove" => {
+            let to = found.value("-o").map(PathBuf::from);
+            let object = found.file("the object")?;
+            Command::Prove { to: to.unwrap_or_else(|| object.clone()), object }
+        }
         "run" => {
             let repeat = found.text("--repeat")?;
             Command::Run(Run {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! axiom-bpf verify OBJ.o [--prog NAME] [--json]
+//! axiom-bpf prove OBJ.o [-o OUT.o]
 //! axiom-bpf run OBJ.o|--raw INSNS.bin [--prog NAME] [--ctx FILE] [--engine interp|jit] [--repeat N] [--no-verify]
 //! axiom-bpf disasm OBJ.o|--raw INSNS.bin [--prog NAME]
 //! axiom-bpf maps OBJ.o
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 
 mod args;
 mod child;
+mod elf;
 mod judge;
 mod load;
 mod plugin;
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         args::Command::Verify { object, program, json } => judge::verify(out, &object, &program, json),
+        args::Command::Prove { object, to } => judge::prove(out, &object, &to),
         args::Command::Run(run) => run::run(out, &run),
         args::Command::Disasm { program } => show::disasm(out, &program),
         args::Command::Maps { object } => show::maps(out, &object),

@@ -20,7 +20,8 @@ fn tool(arguments: &[&str], input: &str) -> Done {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    // A tool that refuses its command line does not wait for input.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     let output = child.wait_with_output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Done { status: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
@@ -131,6 +132,50 @@ fn verify_refuses_with_the_devices_words() {
     assert_eq!((done.status, done.err.starts_with("this is not an ELF object")), (1, true), "{}", done.err);
     let done = tool(&["verify", "/nowhere/x.o"], "");
     assert_eq!((done.status, done.err.starts_with("axiom-bpf: /nowhere/x.o: cannot be read: ")), (2, true));
+}
+
+#[test]
+fn prove_writes_a_proof_that_verify_checks() {
+    let proved = Path::new(env!("CARGO_TARGET_TMPDIR")).join("proved.o").display().to_string();
+    let before = std::fs::read(data("calls.o")).unwrap();
+    let done = tool(&["prove", &data("calls.o"), "-o", &proved], "");
+    assert_eq!(done.status, 0, "{}{}", done.out, done.err);
+    assert_eq!(done.out.matches(" bytes, checked\n").count(), 2, "{}", done.out);
+    assert!(done.out.contains(&format!("Written:    {proved}, ")));
+    assert_eq!(std::fs::read(data("calls.o")).unwrap(), before, "with -o the object stays as it was");
+    let verified = tool(&["verify", &proved, "--json"], "");
+    let json: Value = serde_json::from_str(&verified.out).unwrap();
+    for n in 0..2 {
+        assert_eq!(json["programs"][n]["verdict"], "accepted");
+        assert!(json["programs"][n]["proof"].as_u64().unwrap() > 10);
+    }
+    assert_eq!(tool(&["disasm", &proved], "").out, tool(&["disasm", &data("calls.o")], "").out);
+    assert_eq!(tool(&["run", &proved, "--prog", "first"], "").status, 0);
+    // In place, and once more: the section has new contents, and there is one.
+    assert_eq!(tool(&["prove", &proved], "").status, 0);
+    let whole = std::fs::read(&proved).unwrap();
+    assert_eq!(whole.windows(13).filter(|w| *w == b".axiom.proof\0").count(), 1);
+    // The last bytes before the table of sections are the proof's: every one of them counts.
+    let start = (0..whole.len()).rfind(|&i| whole[i..].starts_with(b"AXPF\x01")).unwrap();
+    let mut refused = 0;
+    for at in 0..80 {
+        let mut wrong = whole.clone();
+        wrong[start + at] ^= 0x55;
+        let file = temporary("wrong.o", &wrong).display().to_string();
+        let done = tool(&["verify", &file], "");
+        if done.status == 1 {
+            refused += 1;
+            let words = ["the proof in the object does not hold", "holds no proofs of this version"];
+            assert!(words.iter().any(|w| done.out.contains(w)), "{at}: {}{}", done.out, done.err);
+        }
+    }
+    assert!(refused > 40, "{refused}");
+    // What is refused is not written.
+    let nothing = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nothing.o");
+    let done = tool(&["prove", &data("callback.o"), "-o", nothing.to_str().unwrap()], "");
+    assert_eq!((done.status, nothing.exists()), (1, false));
+    let done = tool(&["prove", &data("calls.o"), "-o", "/nowhere/x.o"], "");
+    assert_eq!((done.status, done.err.contains("/nowhere/x.o: cannot be written")), (2, true));
 }
 
 #[test]
