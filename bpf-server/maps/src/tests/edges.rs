@@ -220,12 +220,10 @@ fn keys_of_every_length_are_told_apart() {
         for at in 0..key_size as usize {
             let mut key = vec![0u8; key_size as usize];
             key[at] = 1;
+            let value = [at as u8];
             // SAFETY: key and value have their sizes.
-            assert_eq!(
-                unsafe { map.update(key.as_ptr(), [at as u8].as_ptr(), NOEXIST) },
-                0,
-                "{key_size} {at}"
-            );
+            let result = unsafe { map.update(key.as_ptr(), value.as_ptr(), NOEXIST) };
+            assert_eq!(result, 0, "{key_size} {at}");
         }
         for at in 0..key_size as usize {
             let mut key = vec![0u8; key_size as usize];
