@@ -391,7 +391,6 @@ impl<P: Platform> Loader<P> {
 
         let judged = verdict::Subject {
             object: &object,
-            name: entry.name,
             program: &program,
             contents: &contents,
             ctx: kind.layout(),

@@ -16,6 +16,7 @@ use crate::fault::Why;
 use crate::ring::Ring;
 use crate::state::{DEPTH, Frame, Gap, Kind, Moved, State, Value};
 use alloc::vec::Vec;
+use axiom_bpf_isa::Insn;
 
 /// The section of an object that holds the proof of its program.
 pub const SECTION: &str = ".axiom.proof";
@@ -100,6 +101,36 @@ impl Place {
     pub fn bytes(&self) -> [u8; 16] {
         (self.slot as u128 | (self.state as u128) << 32 | (self.budget as u128) << 64).to_le_bytes()
     }
+}
+
+/// Tells programs of one object apart, cheaply; that a proof is of this program is what the check says.
+pub fn fingerprint(insns: &[Insn]) -> u64 {
+    insns.iter().fold(insns.len() as u64, |h, i| {
+        let fields =
+            (i.op as u64) | (i.regs as u64) << 8 | (i.off as u16 as u64) << 16 | (i.imm as u32 as u64) << 32;
+        (h.rotate_left(5) ^ fields).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    })
+}
+
+/// The proof of a program among those of a section [`SECTION`]: each a fingerprint, a length and the proof.
+pub fn find<'a>(section: &'a [u8], insns: &[Insn]) -> Option<&'a [u8]> {
+    let (wanted, mut rest) = (fingerprint(insns), section);
+    while let Some((head, behind)) = rest.split_first_chunk::<12>() {
+        let words = head.iter().rev().fold(0u128, |n, b| n << 8 | *b as u128);
+        let proof = behind.get(..(words >> 64) as usize)?;
+        if words as u64 == wanted {
+            return Some(proof);
+        }
+        rest = &behind[proof.len()..];
+    }
+    None
+}
+
+/// Adds a proof to a section.
+pub fn add(section: &mut Vec<u8>, insns: &[Insn], proof: &[u8]) {
+    section.extend_from_slice(&fingerprint(insns).to_le_bytes());
+    section.extend_from_slice(&(proof.len() as u32).to_le_bytes());
+    section.extend_from_slice(proof);
 }
 
 /// Writes a proof.

@@ -1,10 +1,10 @@
 //! `verify`: the verdict on each program of an object, for people or as JSON. `prove`: the same, and writes the proofs.
 
 use crate::{Failure, Out, elf, load};
-use axiom_bpf_isa::proto;
+use axiom_bpf_isa::{Insn, proto};
 use axiom_bpf_object::{Entry, Object};
-use axiom_bpf_verdict::{self as verdict, Contents, Source, Subject, proof};
-use axiom_bpf_verifier::{Accepted, Verifier};
+use axiom_bpf_verdict::{self as verdict, Contents, Source, Subject};
+use axiom_bpf_verifier::{Accepted, Verifier, proof};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -16,7 +16,7 @@ struct Verdict<'a> {
     /// What the manifest must grant.
     needs: Vec<String>,
     /// The proof that was checked, or found.
-    proof: Option<Vec<u8>>,
+    proof: Option<(Vec<Insn>, Vec<u8>)>,
 }
 
 /// Judges one program of an object, or all of them if none is named.
@@ -61,9 +61,12 @@ pub fn prove(out: &mut Out, path: &Path, to: &Path) -> Result<(), Failure> {
     let verdicts: Vec<_> = object.programs().iter().map(|entry| one(&object, *entry, true)).collect();
     verdicts.iter().for_each(|v| print(out, &object, v));
     all_accepted(path, &verdicts)?;
-    let proofs: Vec<_> = verdicts.into_iter().map(|v| (v.entry.name, v.proof.unwrap_or_default())).collect();
-    let section = proof::write(&proofs)
-        .ok_or_else(|| Failure::Refused("a program's name is too long for a proof".into()))?;
+    let mut section = Vec::new();
+    for v in &verdicts {
+        if let Some((insns, proof)) = &v.proof {
+            proof::add(&mut section, insns, proof);
+        }
+    }
     let whole = elf::with_section(&bytes, proof::SECTION, &section)
         .ok_or_else(|| Failure::Refused("the object has no room for another section".into()))?;
     std::fs::write(to, &whole)
@@ -86,14 +89,14 @@ fn one<'a>(object: &Object<'a>, entry: Entry<'a>, prove: bool) -> Verdict<'a> {
         }
         let contents = Contents::new(object, &[]).map_err(load::refused)?;
         let (program, contents) = (&program, &contents);
-        let judged = Subject { object, name: entry.name, program, contents, ctx: kind.layout(), room: None };
+        let judged = Subject { object, program, contents, ctx: kind.layout(), room: None };
         let mut verifier = Verifier::new();
         let accepted = if prove {
             let (proof, accepted) = judged.prove(&mut verifier).map_err(load::refused)?;
-            v.proof = Some(proof);
+            v.proof = Some((program.insns.clone(), proof));
             accepted
         } else {
-            v.proof = judged.proof().map_err(load::refused)?.map(<[u8]>::to_vec);
+            v.proof = judged.proof().map(|proof| (program.insns.clone(), proof.to_vec()));
             judged.verdict(&mut verifier).map_err(load::refused)?
         };
         let lines = Source { object, program };
@@ -138,7 +141,7 @@ fn print(out: &mut Out, object: &Object<'_>, v: &Verdict<'_>) {
     out.line(format_args!("Worst case: {} instructions", accepted.max_insns));
     let zeroed = if accepted.zero_stack { ", cleared before each run" } else { "" };
     out.line(format_args!("Stack:      {} bytes{zeroed}", accepted.stack_depth));
-    if let Some(proof) = &v.proof {
+    if let Some((_, proof)) = &v.proof {
         out.line(format_args!("Proof:      {} bytes, checked", proof.len()));
     }
     let or_none = |list: Vec<String>| if list.is_empty() { "none".to_string() } else { list.join(", ") };
@@ -167,7 +170,7 @@ fn as_json(object: &Object<'_>, v: &Verdict<'_>) -> Value {
         Ok(a) => json!({
             "program": name, "section": section, "verdict": "accepted", "instructions": v.instructions,
             "worst_case": a.max_insns, "stack": a.stack_depth, "zero_stack": a.zero_stack,
-            "proof": v.proof.as_ref().map(Vec::len),
+            "proof": v.proof.as_ref().map(|p| p.1.len()),
             "helpers": helpers(a), "needs": v.needs,
             "maps": a.maps.iter().filter_map(|i| object.maps().get(*i as usize)).map(|m| json!({
                 "name": m.name, "type": m.def.map_type.words(), "key_size": m.def.key_size,

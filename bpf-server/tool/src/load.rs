@@ -94,7 +94,6 @@ pub fn ready(origin: &Origin, verify: bool, context: usize) -> Result<Ready, Fai
             let contents = Contents::new(&object, &[]).map_err(refused)?;
             let judged = Subject {
                 object: &object,
-                name: entry.name,
                 program: &program,
                 contents: &contents,
                 ctx: kind.layout(),

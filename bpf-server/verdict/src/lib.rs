@@ -8,7 +8,6 @@
 extern crate alloc;
 
 mod contents;
-pub mod proof;
 mod words;
 
 use alloc::borrow::Cow;
@@ -17,7 +16,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use axiom_bpf_isa::{CtxLayout, LineInfo, Lines};
 use axiom_bpf_object::{Entry, Object, Program};
-use axiom_bpf_verifier::{Accepted, Env, Limits, Verifier, check};
+use axiom_bpf_verifier::{Accepted, Env, Limits, Verifier, check, place, proof};
 
 pub use contents::{Contents, MAX_SETTINGS, Patch, Setting};
 pub use words::explain;
@@ -138,8 +137,6 @@ const CHECK_MEMORY: usize = 64 << 10;
 pub struct Subject<'a, 'o> {
     /// The object.
     pub object: &'a Object<'o>,
-    /// The program's name.
-    pub name: &'a str,
     /// The program.
     pub program: &'a Program,
     /// What its maps hold.
@@ -172,15 +169,9 @@ impl Subject<'_, '_> {
     }
 
     /// The proof that the object holds of this program.
-    pub fn proof(&self) -> Result<Option<&[u8]>, Refused> {
-        let Some(section) = self.object.section_bytes(proof::SECTION) else { return Ok(None) };
-        proof::find(section, self.name).map_err(|proof::Damaged| {
-            let text = format!(
-                "section '{}' holds no proofs of this version: write them again with this axiom-bpf prove",
-                proof::SECTION
-            );
-            Refused::new(Wrong::Object, text)
-        })
+    pub fn proof(&self) -> Option<&[u8]> {
+        let section = self.object.section_bytes(proof::SECTION)?;
+        proof::find(section, &self.program.insns)
     }
 
     /// Finds a proof, and has it checked.
@@ -198,14 +189,13 @@ impl Subject<'_, '_> {
         }
         check(&self.program.insns, proof, env).map_err(|fault| {
             let lines = Source { object: self.object, program: self.program };
-            let at = match lines.line(fault.at) {
-                Some(l) => format!("{}:{}: {}", l.file, l.line, l.text),
-                None => format!("instruction {}", fault.at),
-            };
+            let input = axiom_bpf_verifier::Program { insns: &self.program.insns, lines: Some(&lines) };
             let text = format!(
-                "Reason:     the proof in the object does not hold: {}\nAt:         {at}\n\
-                 Suggestion: the program was changed or the proof is another version's: write it again with axiom-bpf prove",
-                fault.why
+                "Reason:     the object's proof does not hold: {}\nAt:         {}\n\
+                 Suggestion: write it again with axiom-bpf prove, or remove the section {}, so that the program is analysed here",
+                fault.why,
+                place(&input, fault.at),
+                proof::SECTION
             );
             Refused::new(Wrong::Verifier, text)
         })
@@ -214,7 +204,7 @@ impl Subject<'_, '_> {
     /// The verdict: by the proof in the object, if there is one, else by the analysis. A proof that does not hold is a refusal,
     /// unless settings may have made it one.
     pub fn verdict(&self, verifier: &mut Verifier) -> Result<Accepted, Refused> {
-        if let Some(proof) = self.proof()? {
+        if let Some(proof) = self.proof() {
             let checked = self.with(|_, env| self.check(proof, env));
             if checked.is_ok() || !self.contents.is_set() {
                 return checked;

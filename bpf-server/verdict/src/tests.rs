@@ -268,7 +268,7 @@ fn a_whole_object_is_judged_with_its_lines() {
     let ctx = ProgramKind::Iio.layout();
     let mut judge = |ctx, room| {
         let (object, program, contents) = (&object, &program, &contents);
-        Subject { object, name: "iio_filter", program, contents, ctx, room }.verdict(&mut verifier)
+        Subject { object, program, contents, ctx, room }.verdict(&mut verifier)
     };
     let accepted = judge(ctx, None).unwrap();
     assert!(accepted.max_insns > 20 && accepted.maps.len() == 3);
@@ -283,20 +283,4 @@ fn a_whole_object_is_judged_with_its_lines() {
     let none: fn(usize) -> bool = |_| false;
     let refused = judge(ctx, Some(none)).unwrap_err();
     assert!(refused.text.contains("given up"), "{}", refused.text);
-}
-
-#[test]
-fn proofs_are_found_by_their_programs_names() {
-    let section = proof::write(&[("first", b"abc".to_vec()), ("second", Vec::new())]).unwrap();
-    assert_eq!(proof::find(&section, "first"), Ok(Some(&b"abc"[..])));
-    assert_eq!(proof::find(&section, "second"), Ok(Some(&b""[..])));
-    assert_eq!((proof::find(&section, "third"), proof::find(&section, "")), (Ok(None), Ok(None)));
-    assert_eq!(proof::find(&proof::write(&[]).unwrap(), "first"), Ok(None));
-    for n in 0..section.len() {
-        assert_eq!(proof::find(&section[..n], "third"), Err(proof::Damaged), "{n}");
-    }
-    let mut other = section.clone();
-    other[4] = 2;
-    assert_eq!(proof::find(&other, "first"), Err(proof::Damaged));
-    assert_eq!(proof::write(&[(&"x".repeat(70_000), Vec::new())]), None);
 }

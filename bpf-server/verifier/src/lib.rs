@@ -33,7 +33,7 @@ mod rank;
 mod report;
 mod state;
 
-pub use axiom_bpf_checker::{Accepted, Env, Limits, OwnCall, check};
+pub use axiom_bpf_checker::{Accepted, Env, Fault, Limits, OwnCall, Why, check, proof};
 pub use report::{Memory, Place, Reason, Refusal, Step, Unbounded, Way};
 
 use alloc::boxed::Box;
@@ -196,7 +196,8 @@ impl Verifier {
     }
 }
 
-fn place(program: &Program, insn: usize) -> Place {
+/// An instruction as a report shows it.
+pub fn place(program: &Program, insn: usize) -> Place {
     let code = match Disasm::at(program.insns, insn) {
         Some(d) => d.to_string(),
         None => "(behind the end)".to_string(),
