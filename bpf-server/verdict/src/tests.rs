@@ -79,6 +79,13 @@ fn what_the_compiler_was_told_is_said() {
         "Reason:     calls through a register, written as clang 16 and older write it (callx)"
     );
     assert!(old_callx.last().unwrap().contains("clang 17 or newer"));
+    let pointer = refused(&[i(0x79, 3, 1, 0, 0), i(0x8d, 3, 0, 0, 0), EXIT], &[]);
+    assert!(
+        pointer
+            .last()
+            .unwrap()
+            .starts_with("Suggestion: compile with -O2, and declare helpers as axiom_bpf.h")
+    );
     let table = refused(&[i(0x0d, 1, 0, 0, 0), EXIT], &[]);
     assert!(
         table[0].contains("jump table") && table.last().unwrap().contains("-fno-jump-tables"),
