@@ -15,8 +15,8 @@ use axiom_bpf_object::{self as object, Object};
 use axiom_bpf_verdict::{self as verdict, Contents, Refused, Wrong};
 use axiom_bpf_verifier::Verifier;
 use axiom_proto::bpf::{
-    Info, MAX_NAME, MAX_OBJECT, MAX_SETTINGS, MAX_TEXT, MAX_VALUE, ProgramId, Refusal, Reply, Request,
-    Setting, Source, Stages,
+    Info, MAX_INLINE, MAX_NAME, MAX_OBJECT, MAX_SETTINGS, MAX_TEXT, MAX_VALUE, ProgramId, Refusal, Reply,
+    Request, Setting, Source, Stages,
 };
 use axiom_proto::bpf_host::{self, MAP_PAGES, MAP_WINDOW};
 use axiom_proto::gpio::Grants;
@@ -303,9 +303,13 @@ impl<P: Platform> Loader<P> {
             );
             return Err(fail(Refusal::BadRequest, text));
         }
-        if client.upload.try_reserve(bytes.len()).is_err() {
-            client.upload = Vec::new();
-            return Err(no_memory());
+        if client.upload.capacity() - client.upload.len() < bytes.len() {
+            // It grows by doubling, and is copied as it does.
+            let grown = (2 * client.upload.capacity()).max(MAX_INLINE);
+            if !leaves_floor::<P>(grown) || client.upload.try_reserve(bytes.len()).is_err() {
+                client.upload = Vec::new();
+                return Err(no_memory());
+            }
         }
         client.upload.extend_from_slice(bytes);
         // Who uploads much and loads nothing gives way to who comes later.
@@ -368,6 +372,7 @@ impl<P: Platform> Loader<P> {
             // Its buffers only save time, and lie wherever the last analysis left them.
             self.verifier = Verifier::new();
         }
+        // What is data cannot be tables as well: the factor is enough for a copy that settings change, too.
         if !P::has_memory(FLOOR + object::MEMORY_FACTOR * bytes.len()) {
             return Err(no_memory());
         }
@@ -564,11 +569,11 @@ impl<P: Platform> Loader<P> {
                 _ => None,
             }
         };
-        if !self.interpret_only {
+        if !self.interpret_only && leaves_floor::<P>(jit::TABLE_BYTES * insns.len()) {
             self.compiler.set_zero_stack(zero_stack);
             let mut result = self.compiler.compile(insns, &resolve, &mut self.code);
             if let Err(jit::Error::NoRoom { needed }) = result {
-                grow(&mut self.code, needed)?;
+                grow::<P>(&mut self.code, needed)?;
                 result = self.compiler.compile(insns, &resolve, &mut self.code);
             }
             if let Ok(bytes) = result {
@@ -578,7 +583,7 @@ impl<P: Platform> Loader<P> {
         }
         loaded.compiled = false;
         loaded.code_bytes = insns.len() as u32 * 8;
-        grow(&mut self.code, insns.len() * 8)?;
+        grow::<P>(&mut self.code, insns.len() * 8)?;
         let mut out = self.code.chunks_exact_mut(8);
         let mut at = 0;
         while at < insns.len() {
@@ -799,10 +804,16 @@ fn shown(name: &str) -> &str {
     &name[..end]
 }
 
+/// Whether the small parts of a request still find memory when so many bytes are taken; the heap's blocks may be twice as large
+/// as what is asked for.
+fn leaves_floor<P: Platform>(bytes: usize) -> bool {
+    P::has_memory(FLOOR + 2 * bytes)
+}
+
 /// Makes a buffer at least so long, if there is memory.
-fn grow(buffer: &mut Vec<u8>, length: usize) -> Result<(), Failure> {
+fn grow<P: Platform>(buffer: &mut Vec<u8>, length: usize) -> Result<(), Failure> {
     let more = length.saturating_sub(buffer.len());
-    if buffer.try_reserve_exact(more).is_err() {
+    if (more > 0 && !leaves_floor::<P>(length)) || buffer.try_reserve_exact(more).is_err() {
         return Err(no_memory());
     }
     buffer.resize(buffer.len() + more, 0);

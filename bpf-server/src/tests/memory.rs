@@ -280,6 +280,53 @@ fn a_proof_loads_what_the_board_cannot_analyse() {
 }
 
 #[test]
+fn every_request_is_answered_however_little_memory_is_left() {
+    let fake = Fake::new();
+    let mut l = on_board(|| Loader::new(fake, Default::default(), true));
+    assert_eq!(try_load(&mut l, FILTER, None), None);
+    let mut resources = 0;
+    for left in (0..=400).step_by(4) {
+        // Somebody else has taken all but so many KiB.
+        let ballast: Vec<Vec<u8>> = on_board(|| {
+            let mut held: Vec<Vec<u8>> = Vec::with_capacity(4096);
+            while has((left + 4) << 10) && held.len() < 4096 {
+                held.push(vec![1; 2000]);
+            }
+            held
+        });
+        for request in [
+            Request::Unload { program: ProgramId(999) },
+            Request::Attach { program: ProgramId(999) },
+            Request::MapRead { program: ProgramId(999), map: "events", key: &[] },
+            Request::Notify { program: ProgramId(999), map: "events" },
+            Request::List { after: 0 },
+            Request::Load {
+                source: Source::Blob("nothing.o"),
+                program: "",
+                point: "",
+                attach: true,
+                replaces: None,
+                settings: [None; 4],
+            },
+        ] {
+            let refused =
+                on_board(|| matches!(l.handle(3, &request, (0, 0)).reply, Reply::Refused(_) | Reply::End));
+            assert!(refused, "{left} KiB: {request:?}");
+        }
+        for bytes in [FILTER, CALLS, &object(&branches(60, 8), 8, 0), &object(&branches(300, 0), 1 << 20, 0)]
+        {
+            if let Some((why, _)) = try_load(&mut l, bytes, Some(Setting { name: "a", value: 1 })) {
+                resources += u32::from(why == Refusal::Resources);
+            }
+        }
+        on_board(|| drop(ballast));
+    }
+    assert!(resources > 20, "{resources}: memory was never short");
+    assert_eq!(try_load(&mut l, FILTER, None), None);
+    on_board(|| drop(l));
+}
+
+#[test]
 fn blocks_are_disjoint_aligned_and_whole_again() {
     let mut arena = vec![0u64; (256 << 10) / 8 + 512];
     let start = (arena.as_mut_ptr() as usize).next_multiple_of(4096);
