@@ -661,15 +661,20 @@ fn maps_are_read_from_their_types() {
 #[test]
 fn a_type_of_an_unknown_kind_may_have_any_length_that_kinds_have() {
     for (count, words) in [(0, 0), (0, 1), (0, 2), (0, 3), (0, 4), (9, 9), (9, 18), (9, 27), (9, 36)] {
-        let got = mapped(|t| drop(t.add("new", 29, count, 0, &vec![u32::MAX; words as usize])), &ARRAY_OF_3);
+        let add = |t: &mut Types| {
+            t.add("new", 29, count, 0, &vec![u32::MAX; words as usize]);
+        };
+        let got = mapped(add, &ARRAY_OF_3);
         assert_eq!(got.map(|d| d.max_entries), Ok(3), "{count} members, {words} words");
     }
     // Another length is not guessed, and two of them are not either.
     for unknown in [&[(9u32, 7usize)][..], &[(0, 1), (0, 1)]] {
-        let got = mapped(
-            |t| unknown.iter().for_each(|(n, w)| drop(t.add("new", 29, *n, 0, &vec![u32::MAX; *w]))),
-            &ARRAY_OF_3,
-        );
+        let add = |t: &mut Types| {
+            for (members, words) in unknown {
+                t.add("new", 29, *members, 0, &vec![u32::MAX; *words]);
+            }
+        };
+        let got = mapped(add, &ARRAY_OF_3);
         assert!(
             got.as_ref().is_err_and(
                 |e| e.starts_with("map 'm' has no BTF type that can be read: type 2 is of kind 29,")
