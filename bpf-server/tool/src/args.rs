@@ -15,6 +15,7 @@ axiom-bpf maps OBJ.o
 axiom-bpf plugin [--engine interp|jit] [MEMORY]    for bpf_conformance: memory and program in base 16, r0 in base 16
 
 --raw        plain instructions: r1 = the memory of --ctx, r2 = its length, helper 1 = lookup in map 0, an array of 64 x u64
+             (the verifier takes r1 for a context: read-only, and r2 for nothing; --no-verify runs what needs more)
 --engine     interp: the reference interpreter; jit: the AArch64 compiler's code (on another machine under qemu-aarch64)
 --no-verify  run it all the same: the interpreter checks each access, compiled code runs in a process of its own
 Exit status: 0 accepted or done, 1 refused or failed, 2 asked wrongly.
