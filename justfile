@@ -99,6 +99,15 @@ test-host: programs
     @echo "test: host"
     @{{ cargo }} host test -q
 
+# For so many MINUTES, accepted random programs beside their proofs, from a seed of the moment
+fuzz-programs minutes="2":
+    @AXIOM_FUZZ_MINUTES={{ minutes }} AXIOM_FUZZ_FIRST="$(date +%s)000000" \
+        {{ cargo }} host test -q --release -p axiom-bpf-verifier --test fuzz -- --nocapture
+
+# COUNT damaged proofs of each of twelve programs through the checker
+mutate-proofs count="84000":
+    @AXIOM_FUZZ_SEEDS={{ count }} {{ cargo }} host test -q --release -p axiom-bpf-verifier --test proofs -- --nocapture
+
 # COUNT damaged objects through the object reader: the samples and the verifier's programs at every optimisation level
 mutate-objects count="1000000":
     @bpf-server/programs/build-all "$PWD/{{ out }}/objects"

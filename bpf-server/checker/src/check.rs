@@ -48,6 +48,8 @@ struct Checker<'a> {
     /// Instructions since the last place where something was stated.
     spent: u64,
     work: u64,
+    /// Which state of the proof `there` is; 0 = none.
+    cached: usize,
     /// Calls of the context that were not met yet: how many, and where they are in the proof.
     calls: (u64, usize),
     at: usize,
@@ -66,6 +68,7 @@ pub fn check(insns: &[Insn], proof: &[u8], env: &Env) -> Result<Accepted, Fault>
         there: State::new(0),
         other: State::new(0),
         spent: 0,
+        cached: 0,
         work: 0,
         calls: (0, 0),
         at: 0,
@@ -119,6 +122,7 @@ impl Checker<'_> {
     /// Puts the state at a byte of the proof into `there`.
     fn decode(&mut self, at: usize) -> Result<(), Why> {
         let mut r = Reader::new(self.proof, at);
+        self.cached = 0;
         r.state(&mut self.there)?;
         self.pay(1 + (r.at - at) as u64 / 16)
     }
@@ -130,6 +134,7 @@ impl Checker<'_> {
     }
 
     fn header(&mut self, r: &mut Reader) -> Result<Header, Why> {
+        self.cached = 0;
         self.ghosts.clear();
         self.m.lines.clear();
         for _ in 0..r.up_to(MAX_GHOSTS)? {
@@ -152,7 +157,8 @@ impl Checker<'_> {
         let number_of_calls = r.up_to(shape::MAX_SLOTS as u64)?;
         let calls = r.at;
         for _ in 0..number_of_calls {
-            (r.number()?, r.number()?);
+            r.number()?;
+            r.number()?;
         }
         let length = r.up_to(u32::MAX as u64)? as usize;
         let states = r.at;
@@ -194,23 +200,23 @@ impl Checker<'_> {
         let mut live = true;
         self.spent = 0;
         let (mut next, mut at) = (0, start as usize);
+        let mut place = Place::get(self.proof, h.table, 0).filter(|_| h.places > 0);
         while at < end {
             self.at = at;
-            if next < h.places
-                && let Some(p) = Place::get(self.proof, h.table, next)
-                && p.slot as usize == at
-            {
+            if let Some(p) = place.filter(|p| p.slot as usize == at) {
                 if live {
                     self.edge(&h, Which::Now, p)?;
                 } else {
                     self.state(&h, p)?;
                 }
                 core::mem::swap(&mut self.now, &mut self.there);
+                self.cached = 0;
                 if self.now.frames.len() != depth as usize + 1 {
                     return Err(Why::Format);
                 }
                 (live, self.spent) = (true, 0);
                 next += 1;
+                place = Place::get(self.proof, h.table, next).filter(|_| next < h.places);
             }
             let i = self.m.insns[at];
             if live {
@@ -236,7 +242,12 @@ impl Checker<'_> {
 
     /// Puts what is stated at a place into `there`.
     fn state(&mut self, h: &Header, p: Place) -> Result<(), Why> {
-        self.decode(h.states + p.state as usize)?;
+        let at = h.states + p.state as usize;
+        // The place to which a jump leads is often the next one.
+        if self.cached != at {
+            self.decode(at)?;
+            self.cached = at;
+        }
         self.there.budget = p.budget;
         Ok(())
     }
@@ -267,9 +278,28 @@ impl Checker<'_> {
             self.edge(h, Which::Now, self.stated(h, to)?)?;
             return Ok(false);
         }
-        self.other.clone_from(&self.now);
-        if self.m.branch(i, &mut self.other, true)? {
-            self.edge(h, Which::Other, self.stated(h, to)?)?;
+        // Where what the branch tells concerns its operands alone, they are all that has to be put back.
+        let alone = |r: u8| self.now.regs.get(r as usize).is_none_or(|v| v.id == 0 && v.root == 0 && !v.null);
+        let register = i.op & 8 != 0;
+        if !alone(i.dst())
+            || register && !alone(i.src())
+            || !self.now.gaps.is_empty()
+            || !self.now.ghosts.is_empty()
+        {
+            self.other.clone_from(&self.now);
+            if self.m.branch(i, &mut self.other, true)? {
+                self.edge(h, Which::Other, self.stated(h, to)?)?;
+            }
+        } else {
+            let (a, b) = (self.now.reg(i.dst()), self.now.reg(i.src()));
+            if self.m.branch(i, &mut self.now, true)? {
+                self.edge(h, Which::Now, self.stated(h, to)?)?;
+            }
+            for (r, v) in [(i.src(), b), (i.dst(), a)] {
+                if let Some(place) = self.now.regs.get_mut(r as usize).filter(|_| register || r == i.dst()) {
+                    *place = v;
+                }
+            }
         }
         self.m.branch(i, &mut self.now, false)
     }

@@ -114,7 +114,7 @@ impl Edges {
             }
         }
         let mut num = told(loops, now, v);
-        if !num.subset_of(t.num) && !(num.reduce() && num.subset_of(t.num)) {
+        if !(num.subset_of(t.num) || num.reduce() && num.subset_of(t.num)) {
             return None;
         }
         if t.moved.line != 0 {

@@ -13,6 +13,8 @@ pub struct Ring<const B: u32> {
     pub hi: u64,
 }
 
+// Operators would suggest that these are numbers.
+#[allow(clippy::should_implement_trait)]
 impl<const B: u32> Ring<B> {
     /// All ones.
     pub const MASK: u64 = if B == 64 { u64::MAX } else { (1 << (B & 63)) - 1 };

@@ -142,6 +142,9 @@ impl<'a> Machine<'a> {
     }
 
     fn one(&mut self, at: usize, i: Insn, s: &mut State) -> Result<(), Why> {
+        if plain(i, s) {
+            return Ok(());
+        }
         match i.op & 7 {
             CLASS_ALU | CLASS_ALU64 => self.alu(i, s),
             CLASS_LD => self.wide_load(at, i, s),
@@ -357,6 +360,31 @@ impl<'a> Machine<'a> {
             _ => Moved::default(),
         }
     }
+}
+
+/// Arithmetic on numbers that nothing else is known of, which needs no copies of what is known. Does nothing, and says so,
+/// where more is to be done.
+#[inline]
+fn plain(i: Insn, s: &mut State) -> bool {
+    let (register, op, wide) = (i.op & 8 != 0, i.op & 0xf0, i.op & 7 == CLASS_ALU64);
+    if i.op & 7 != CLASS_ALU && !wide || matches!(op, 0x80 | 0xb0 | 0xd0) {
+        return false;
+    }
+    let alone = |v: &Value| v.kind == Kind::Number && v.moved.line == 0 && (v.id == 0 || op > 0x20);
+    let Some(a) = s.regs.get(i.dst() as usize).filter(|v| alone(v)) else { return false };
+    let b = if register {
+        let Some(b) = s.regs.get(i.src() as usize).filter(|v| alone(v)) else { return false };
+        b.num
+    } else {
+        Number::of(i.imm as i64 as u64)
+    };
+    let Some(num) = alu::result(op, i.off, wide, register && i.src() == i.dst(), a.num, b) else {
+        return false;
+    };
+    let a = &mut s.regs[i.dst() as usize];
+    (a.num, a.id, a.root) = (num, 0, 0);
+    (a.delta, a.half) = (0, false);
+    true
 }
 
 /// The sum of the low half of `v` and something in `lo..=hi` is the whole sum: nothing is carried out of it.

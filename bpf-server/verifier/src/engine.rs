@@ -81,8 +81,7 @@ pub struct Hint {
     pub head: u32,
     pub state: Box<State>,
     pub passes: u64,
-    #[allow(clippy::type_complexity)]
-    pub moves: Vec<(u16, rank::Move, bool, Option<(i64, i64, i64)>)>,
+    pub moves: Vec<rank::Drift>,
 }
 
 /// Stop everything.

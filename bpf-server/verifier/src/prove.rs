@@ -10,7 +10,7 @@ use crate::cfg::{Function, Graph, NONE};
 use crate::engine::Hint;
 use crate::live::{live, targets};
 use crate::merge::{canonical, join};
-use crate::rank::Move;
+use crate::rank::{Drift, Move};
 use crate::state::Reg;
 use alloc::boxed::Box;
 use alloc::vec;
@@ -101,8 +101,8 @@ pub struct Prover<'a> {
     at: usize,
 }
 
-/// Writes a proof of a program.
-pub fn prove(insns: &[Insn], env: &Env, graph: &Graph, hints: &[Hint]) -> Result<Vec<u8>, Fault> {
+/// Writes a proof of a program; tells whether its stack has to be zeroed.
+pub fn prove(insns: &[Insn], env: &Env, graph: &Graph, hints: &[Hint]) -> Result<(Vec<u8>, bool), Fault> {
     let mut p = Prover {
         m: Machine::new(insns, env),
         graph,
@@ -115,7 +115,8 @@ pub fn prove(insns: &[Insn], env: &Env, graph: &Graph, hints: &[Hint]) -> Result
     let mut entry = State::new(0);
     entry.regs[1] = Value::pointer(Kind::Ctx, 0);
     let result = p.context(0, Vec::new(), entry);
-    result.and_then(|main| p.write(main)).map_err(|why| Fault { at: p.at, why })
+    let proof = result.and_then(|main| p.write(main)).map_err(|why| Fault { at: p.at, why })?;
+    Ok((proof, p.m.zero_stack))
 }
 
 impl Prover<'_> {
@@ -456,7 +457,7 @@ impl Prover<'_> {
             } else {
                 return;
             };
-            let Some((_, by, half, series)) = hint.moves.iter().find(|m| m.0 == name).copied() else {
+            let Some(&Drift { by, half, series, .. }) = hint.moves.iter().find(|m| m.place == name) else {
                 return;
             };
             let (form, low, high) = match by {
@@ -518,8 +519,8 @@ impl Prover<'_> {
             {
                 continue;
             }
-            let moves = |r: u8| match hint.moves.iter().find(|m| m.0 == r as u16) {
-                Some((_, Move::Add(lo, hi), half, _)) if lo == hi => Some((*lo, *half)),
+            let moves = |r: u8| match hint.moves.iter().find(|m| m.place == r as u16) {
+                Some(&Drift { by: Move::Add(lo, hi), half, .. }) if lo == hi => Some((lo, half)),
                 Some(_) => None,
                 None => Some((0, false)),
             };

@@ -26,15 +26,26 @@ pub struct Bound {
     /// The counter with the fewest passes, if there is one at all.
     pub best: Option<(u16, u64)>,
     pub facts: Vec<Fact>,
-    /// Places that move in one way on every pass, and how; `true`: their low 32 bits. If they move by another place that
-    /// moves: what the first pass adds, least and most, and how much more each pass adds.
-    pub moves: Vec<(u16, Move, bool, Option<(i64, i64, i64)>)>,
+    /// What moves in one way on every pass.
+    pub moves: Vec<Drift>,
 }
 
 const NOWHERE: u16 = u16::MAX;
 const FAR: i64 = 1 << 40;
 /// Places: registers 0..=9, then 11 + slot.
 const SLOT: u16 = 11;
+
+/// A place that moves in one way on every pass.
+#[derive(Clone, Copy, Debug)]
+pub struct Drift {
+    pub place: u16,
+    pub by: Move,
+    /// Of the low 32 bits.
+    pub half: bool,
+    /// It moves by another place that moves: what the first pass adds, least and most, and how much more each pass adds
+    /// than the one before it.
+    pub series: Option<(i64, i64, i64)>,
+}
 
 /// How a place moves in one pass.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -366,7 +377,7 @@ fn bound(l: &Loop, f: &Function, graph: &Graph, m: &Machine, run: &Run) -> Bound
         }
         let Some(r) = place_of(head, m.depth, p) else { continue };
         if v.by != Move::Add(0, 0) {
-            result.moves.push((p, v.by, v.half, None));
+            result.moves.push(Drift { place: p, by: v.by, half: v.half, series: None });
         }
         let passes = match v.by {
             Move::Add(lo, hi) => {
@@ -415,8 +426,8 @@ fn bound(l: &Loop, f: &Function, graph: &Graph, m: &Machine, run: &Run) -> Bound
     }
     // What moves in step.
     let Some(entry) = entry else { return result };
-    for (p, _, _, series) in &mut result.moves {
-        *series = latch.place(*p).plus.and_then(|(u, c)| {
+    for drift in &mut result.moves {
+        drift.series = latch.place(drift.place).plus.and_then(|(u, c)| {
             let by = latch_of(&latch, u)?;
             let (Move::Add(0.., grows), Some(u0)) = (by.by, place_of(entry, m.depth, u)) else { return None };
             let (least, most) = if by.half { u0.num.r32.signed() } else { u0.num.r64.signed() };

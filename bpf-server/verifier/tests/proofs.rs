@@ -74,7 +74,7 @@ fn mutated_proofs() {
     }
     println!("{refused} refused, {held} still hold; the slowest took {slowest:?}");
     assert!(refused > 10 * held, "{refused} refused, {held} accepted: the changes change little");
-    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
+    assert!(slowest < Duration::from_secs(20), "{slowest:?}");
 }
 
 #[test]

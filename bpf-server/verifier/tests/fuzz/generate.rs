@@ -31,8 +31,8 @@ impl Random {
 }
 
 /// The kinds, by name.
-pub const KINDS: [&str; 9] =
-    ["dense", "halves", "shifts", "series", "frame", "torn", "elements", "calls", "ends"];
+pub const KINDS: [&str; 10] =
+    ["dense", "halves", "shifts", "series", "frame", "torn", "elements", "calls", "ends", "wraps"];
 
 struct Writer<'a> {
     r: &'a mut Random,
@@ -53,24 +53,24 @@ impl Writer<'_> {
 
     fn value(&mut self, d: u8) {
         match self.r.below(10) {
-            0 => self.emit(0x71, d, 9, 16 + self.r.0 as i16 % 8, 0),
+            0 => {
+                let off = 16 + self.r.below(8) as i16;
+                self.emit(0x71, d, 9, off, 0);
+            }
             1 => self.emit(0x61, d, 9, 4, 0),
             2 => self.emit(0x79, d, 9, 8, 0),
             3 => self.emit(0x91, d, 9, 17, 0),
             4 => self.emit(0x81, d, 9, 20, 0),
             5 => {
                 let imm = self.r.next() as i32;
-                self.emit(if self.kind % 2 == 0 { 0xb4 } else { 0xb7 }, d, 0, 0, imm);
+                let op = self.r.pick(&[0xb4, 0xb7]);
+                self.emit(op, d, 0, 0, imm);
             }
             _ => {
                 let imm = self.r.imm();
                 let op = self.r.pick(&[0xb7, 0xb7, 0xb4]);
                 self.emit(op, d, 0, 0, imm);
             }
-        }
-        if self.code.last().is_some_and(|i| i.op & 7 == 1 && i.off < 0) {
-            let last = self.code.len() - 1;
-            self.code[last].off = 16;
         }
     }
 
@@ -163,6 +163,12 @@ impl Writer<'_> {
                 self.emit(0x07, d, 0, 0, 1);
             }
             4 => self.emit(0xbf, 6, 7, 0, 0),
+            5 if self.r.one_in(3) => {
+                // The first element, named by the program itself.
+                let offset = self.r.pick(&[0, 8, 60, 63, 64, -1, -8]);
+                self.emit(0x18, 6, 2, 0, 0);
+                self.emit(0, 0, 0, 0, offset);
+            }
             _ => self.memory(),
         }
     }
@@ -173,7 +179,10 @@ impl Writer<'_> {
         match self.r.below(9) {
             0 => self.emit(0x7b, 10, v, slot, 0),
             1 => self.emit(0x79, v, 10, slot, 0),
-            2 => self.emit(0x63, 10, v, slot + self.r.0 as i16 % 2 * 4, 0),
+            2 => {
+                let off = slot + self.r.pick(&[0, 4]);
+                self.emit(0x63, 10, v, off, 0);
+            }
             3 => self.emit(0x61, v, 10, slot, 0),
             4 => self.emit(0x7b, 10, if self.kind == 5 { 9 } else { v }, slot, 0),
             5 => self.emit(0x72, 10, 0, slot + 3, 1),
@@ -198,7 +207,7 @@ impl Writer<'_> {
         match self.kind {
             4 | 5 if !self.r.one_in(3) => self.frame(),
             6 if self.r.one_in(2) => self.pointers(),
-            7 if self.r.one_in(3) => {
+            7 | 9 if self.r.one_in(3) => {
                 if self.r.one_in(2) {
                     self.emit(0xbf, 1, 10, 0, 0);
                     self.emit(0x07, 1, 0, 0, -16);
@@ -258,11 +267,8 @@ impl Writer<'_> {
         match counter {
             Some(c) => {
                 let step = self.r.pick(&[1, 1, 1, 2, 3]);
-                self.emit(self.r.0 as u8 % 2 * 3 + 4, c, 0, 0, step);
-                let last = self.code.len() - 1;
-                if self.code[last].op == 7 || self.code[last].op == 4 {
-                    self.code[last].imm = step;
-                }
+                let add = self.r.pick(&[7, 4]);
+                self.emit(add, c, 0, 0, step);
                 let end = self.r.below(20) as i32;
                 let op = self.r.pick(&[0xa5, 0xa6, 0x55, 0xb5, 0xc5]);
                 self.emit(op, c, 0, 0, end);
@@ -287,15 +293,33 @@ fn lookup(w: &mut Writer, to: u8, key: i32) {
     w.emit(0xbf, to, 0, 0, 0);
 }
 
+/// Loops in loops whose worst cases together have more than 64 bits.
+fn nested(w: &mut Writer) {
+    for r in 1..5 {
+        w.emit(0xb7, r, 0, 0, 0);
+    }
+    let first = w.code.len();
+    for r in (1..5).rev() {
+        w.emit(0x07, r, 0, 0, 1);
+        let at = w.code.len();
+        let end = w.r.pick(&[3, 900_000, 1 << 20, 1 << 16, 1 << 30]);
+        // Counters of the loops inside are set again.
+        let to = first - (4 - r as usize);
+        w.emit(0xa5, r, 0, (to as i64 - at as i64 - 1) as i16, end);
+    }
+    w.emit(0xb7, 0, 0, 0, 0);
+    w.emit(0x95, 0, 0, 0, 0);
+}
+
 /// A program of one kind. r9 is the context, r6 and r7 are elements of map 0.
 pub fn program(r: &mut Random, kind: usize) -> Vec<Insn> {
-    let regs: &'static [u8] = if kind == 7 { &[0, 3, 4, 8] } else { &[0, 1, 2, 3, 4] };
+    let regs: &'static [u8] = if matches!(kind, 7 | 9) { &[0, 3, 4, 8] } else { &[0, 1, 2, 3, 4] };
     let mut w = Writer { r, code: Vec::with_capacity(64), kind, regs };
     w.emit(0xbf, 9, 1, 0, 0);
     lookup(&mut w, 6, 0);
     let key = w.r.pick(&[0, 3, 3]);
     lookup(&mut w, 7, key);
-    if matches!(kind, 4 | 5 | 7) {
+    if matches!(kind, 4 | 5 | 7 | 9) {
         for slot in [-8, -16, -24] {
             let imm = w.r.imm();
             w.emit(0x7a, 10, 0, slot, imm);
@@ -332,6 +356,10 @@ pub fn program(r: &mut Random, kind: usize) -> Vec<Insn> {
     if !calls.is_empty() {
         for at in calls {
             w.code[at].imm = (function - at) as i32 - 1;
+        }
+        if kind == 9 {
+            nested(&mut w);
+            return w.code;
         }
         // r1 = 16 bytes of someone's, r2 = a number.
         w.emit(0xb7, 0, 0, 0, 0);
