@@ -32,7 +32,7 @@ const UPLOADS: usize = 2 * MAX_OBJECT;
 /// chooses.
 pub(crate) const FLOOR: usize = 48 << 10;
 /// With less than this in a row, buffers that are kept from load to load are given up first.
-const SPARE: usize = 512 << 10;
+const SPARE: usize = 256 << 10;
 
 /// An answer, and the frame that goes with it.
 pub struct Outcome<'a> {
