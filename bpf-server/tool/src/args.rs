@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// What `axiom-bpf --help` prints.
 pub const HELP: &str = "\
 axiom-bpf verify OBJ.o [--prog NAME] [--json]      verdict, worst case, stack, helpers, maps; or the whole reason
-axiom-bpf prove OBJ.o [-o OUT.o]                   the same, and writes the proofs (into OBJ.o)
+axiom-bpf prove OBJ.o [--prog NAME] [-o OUT.o]     the same, and writes the proofs (into OBJ.o)
 axiom-bpf run OBJ.o|--raw INSNS.bin [--prog NAME] [--ctx FILE] [--engine interp|jit] [--repeat N] [--no-verify]
                                                    r0, time per run, memory after
 axiom-bpf disasm OBJ.o|--raw INSNS.bin [--prog NAME]
@@ -60,7 +60,7 @@ pub struct Run {
 pub enum Command {
     Help,
     Verify { object: PathBuf, program: String, json: bool },
-    Prove { object: PathBuf, to: PathBuf },
+    Prove { object: PathBuf, program: String, to: PathBuf },
     Run(Run),
     Disasm { program: Origin },
     Maps { object: PathBuf },
@@ -191,9 +191,9 @@ pub fn parse(words: &[OsString]) -> Result<Command, Failure> {
             object: found.file("the object")?,
         },
         "prove" => {
-            let to = found.value("-o").map(PathBuf::from);
+            let (program, to) = (found.text("--prog")?, found.value("-o").map(PathBuf::from));
             let object = found.file("the object")?;
-            Command::Prove { to: to.unwrap_or_else(|| object.clone()), object }
+            Command::Prove { program, to: to.unwrap_or_else(|| object.clone()), object }
         }
         "run" => {
             let repeat = found.text("--repeat")?;

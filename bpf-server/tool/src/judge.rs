@@ -54,17 +54,31 @@ fn all_accepted(path: &Path, verdicts: &[Verdict<'_>]) -> Result<(), Failure> {
     }
 }
 
-/// Judges all programs of an object and writes their proofs into it, or into another file.
-pub fn prove(out: &mut Out, path: &Path, to: &Path) -> Result<(), Failure> {
+/// Judges one program of an object, or all of them if none is named, and writes the proofs into it, or into another file. What
+/// the object holds of the others stays.
+pub fn prove(out: &mut Out, path: &Path, name: &str, to: &Path) -> Result<(), Failure> {
     let bytes = load::file(path)?;
     let object = Object::parse(&bytes).map_err(|e| Failure::Refused(e.to_string()))?;
-    let verdicts: Vec<_> = object.programs().iter().map(|entry| one(&object, *entry, true)).collect();
+    let chosen = match name {
+        "" => None,
+        name => Some(*verdict::choose(&object, name).map_err(load::refused)?),
+    };
+    let is_chosen = |entry: &Entry<'_>| chosen.is_none_or(|c| c == *entry);
+    let entries = object.programs().iter().filter(|e| is_chosen(e));
+    let verdicts: Vec<_> = entries.map(|entry| one(&object, *entry, true)).collect();
     verdicts.iter().for_each(|v| print(out, &object, v));
     all_accepted(path, &verdicts)?;
     let mut section = Vec::new();
     for v in &verdicts {
         if let Some((insns, proof)) = &v.proof {
             proof::add(&mut section, insns, proof);
+        }
+    }
+    let held = object.section_bytes(proof::SECTION).unwrap_or(&[]);
+    for entry in object.programs().iter().filter(|e| !is_chosen(e)) {
+        let program = object.program(entry).map_err(|e| Failure::Refused(e.to_string()))?;
+        if let Some(proof) = proof::find(held, &program.insns) {
+            proof::add(&mut section, &program.insns, proof);
         }
     }
     let whole = elf::with_section(&bytes, proof::SECTION, &section)

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! axiom-bpf verify OBJ.o [--prog NAME] [--json]
-//! axiom-bpf prove OBJ.o [-o OUT.o]
+//! axiom-bpf prove OBJ.o [--prog NAME] [-o OUT.o]
 //! axiom-bpf run OBJ.o|--raw INSNS.bin [--prog NAME] [--ctx FILE] [--engine interp|jit] [--repeat N] [--no-verify]
 //! axiom-bpf disasm OBJ.o|--raw INSNS.bin [--prog NAME]
 //! axiom-bpf maps OBJ.o
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         args::Command::Verify { object, program, json } => judge::verify(out, &object, &program, json),
-        args::Command::Prove { object, to } => judge::prove(out, &object, &to),
+        args::Command::Prove { object, program, to } => judge::prove(out, &object, &program, &to),
         args::Command::Run(run) => run::run(out, &run),
         args::Command::Disasm { program } => show::disasm(out, &program),
         args::Command::Maps { object } => show::maps(out, &object),

@@ -172,6 +172,10 @@ fn prove_writes_a_proof_that_verify_checks() {
         }
     }
     assert!(refused > 60, "{refused} refused, {analysed} analysed");
+    // One of two: the other's proof stays.
+    let done = tool(&["prove", &proved, "--prog", "first"], "");
+    assert_eq!((done.status, done.out.contains("second (")), (0, false), "{}", done.err);
+    assert_eq!(tool(&["verify", &proved], "").out.matches("Proof:").count(), 2);
     // What is refused is not written.
     let nothing = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nothing.o");
     let done = tool(&["prove", &data("callback.o"), "-o", nothing.to_str().unwrap()], "");
