@@ -12,8 +12,10 @@
 #![cfg_attr(not(test), no_std)]
 extern crate alloc;
 
+mod failure;
 mod loader;
 mod place;
+mod placing;
 mod platform;
 mod rights;
 #[cfg(test)]

@@ -1,25 +1,26 @@
 //! Loading, attaching, replacing, unloading, listing.
 
+use crate::failure::{Failure, fail, no_memory, no_room_for_map, nobody_serves, shown};
 use crate::place::Windows;
+use crate::placing::{Loaded, LoadedMap, attach_placed, check, fill, place_code, place_maps};
 use crate::rights::{Rights, Subject};
-use crate::{Access, HostId, Platform, Stage, Token};
+use crate::{Access, HostId, Platform, Stage};
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
-use axiom_bpf_isa::{Insn, MapDef, MapType, ProgramKind, opcode, pseudo};
+use axiom_bpf_isa::{Insn, MapType, ProgramKind, opcode, pseudo};
 use axiom_bpf_jit as jit;
-use axiom_bpf_maps::{Map, PAGE, bytes_needed};
+use axiom_bpf_maps::{PAGE, bytes_needed};
 use axiom_bpf_object::{self as object, Object};
-use axiom_bpf_verdict::{self as verdict, Contents, Refused, Wrong};
+use axiom_bpf_verdict::{self as verdict, Contents};
 use axiom_bpf_verifier::Verifier;
 use axiom_proto::bpf::{
-    Info, MAX_NAME, MAX_OBJECT, MAX_SETTINGS, MAX_TEXT, MAX_VALUE, ProgramId, Refusal, Reply, Request,
-    Setting, Source, Stages,
+    Info, MAX_INLINE, MAX_NAME, MAX_OBJECT, MAX_SETTINGS, MAX_TEXT, MAX_VALUE, ProgramId, Refusal, Reply,
+    Request, Setting, Source, Stages,
 };
-use axiom_proto::bpf_host::{self, MAP_PAGES, MAP_WINDOW};
-use axiom_proto::gpio::Grants;
+use axiom_proto::bpf_host::{self, MAP_WINDOW};
 
 /// Code is compiled into a buffer of this size first; it grows for larger programs.
 const CODE_BUFFER: usize = 16 << 10;
@@ -30,8 +31,8 @@ const UPLOADS: usize = 2 * MAX_OBJECT;
 /// Memory that must be there before a request is served: for names, sentences and everything else whose size no client
 /// chooses.
 pub(crate) const FLOOR: usize = 48 << 10;
-/// Attach points that a sentence lists.
-const POINTS: u32 = 12;
+/// With less than this in a row, buffers that are kept from load to load are given up first.
+const SPARE: usize = 256 << 10;
 
 /// An answer, and the frame that goes with it.
 pub struct Outcome<'a> {
@@ -39,78 +40,6 @@ pub struct Outcome<'a> {
     pub reply: Reply<'a>,
     /// Which program's memory, page of it, and rights.
     pub frame: Option<(ProgramId, u32, Access)>,
-}
-
-/// Why something was not done: the kind for programs, the sentence for people.
-struct Failure {
-    refusal: Refusal,
-    text: Cow<'static, str>,
-}
-
-#[cold]
-fn fail(refusal: Refusal, text: String) -> Failure {
-    Failure { refusal, text: Cow::Owned(text) }
-}
-
-impl From<Refused> for Failure {
-    fn from(refused: Refused) -> Failure {
-        let refusal = match refused.wrong {
-            Wrong::Object => Refusal::Object,
-            Wrong::Verifier => Refusal::Verifier,
-            Wrong::NotFound => Refusal::NotFound,
-            Wrong::Ambiguous => Refusal::BadRequest,
-            Wrong::Memory => Refusal::Resources,
-        };
-        Failure { refusal, text: refused.text }
-    }
-}
-
-impl From<object::Error> for Failure {
-    fn from(error: object::Error) -> Failure {
-        Refused::from(error).into()
-    }
-}
-
-/// There is no memory: says so without taking any.
-fn no_memory() -> Failure {
-    Refused::memory().into()
-}
-
-struct LoadedMap {
-    name: String,
-    def: MapDef,
-    slot: u32,
-    page: u32,
-    pages: u32,
-    /// Its first page in the program's memory.
-    first: u32,
-    /// As mapped here.
-    map: Option<Map>,
-    /// Who is told of its records.
-    doorbell: Option<Token>,
-}
-
-struct Loaded<M> {
-    id: ProgramId,
-    name: String,
-    point: String,
-    host: HostId,
-    attached: bool,
-    compiled: bool,
-    insns: u32,
-    code_bytes: u32,
-    code_page: u32,
-    code_pages: u32,
-    maps: Vec<LoadedMap>,
-    worst_case: u64,
-    memory: Option<M>,
-    grants: Grants,
-}
-
-impl<M> Loaded<M> {
-    fn slots(&self) -> u32 {
-        if self.compiled { 0 } else { self.code_bytes / 8 }
-    }
 }
 
 #[derive(Default)]
@@ -301,9 +230,13 @@ impl<P: Platform> Loader<P> {
             );
             return Err(fail(Refusal::BadRequest, text));
         }
-        if client.upload.try_reserve(bytes.len()).is_err() {
-            client.upload = Vec::new();
-            return Err(no_memory());
+        if client.upload.capacity() - client.upload.len() < bytes.len() {
+            // It grows by doubling, and is copied as it does.
+            let grown = (2 * client.upload.capacity()).max(MAX_INLINE);
+            if !leaves_floor::<P>(grown) || client.upload.try_reserve(bytes.len()).is_err() {
+                client.upload = Vec::new();
+                return Err(no_memory());
+            }
         }
         client.upload.extend_from_slice(bytes);
         // Who uploads much and loads nothing gives way to who comes later.
@@ -362,6 +295,11 @@ impl<P: Platform> Loader<P> {
         clock: &mut StageClock,
     ) -> Result<Reply<'static>, Failure> {
         clock.lap(&self.platform);
+        if !P::has_memory(SPARE) {
+            // Its buffers only save time, and lie wherever the last analysis left them.
+            self.verifier = Verifier::new();
+        }
+        // What is data cannot be tables as well: the factor is enough for a copy that settings change, too.
         if !P::has_memory(FLOOR + object::MEMORY_FACTOR * bytes.len()) {
             return Err(no_memory());
         }
@@ -383,11 +321,14 @@ impl<P: Platform> Loader<P> {
         clock.lap(&self.platform);
         self.platform.trace(Stage::Parsed, program.insns.len() as u32);
 
-        let known = contents.constants()?;
-        let room: Option<fn(usize) -> bool> = Some(P::has_memory);
-        let (verifier, ctx) = (&mut self.verifier, kind.layout());
-        let proof = verdict::verify(verifier, &object, &program, &contents.defs, &known, ctx, room)?;
-        drop(known);
+        let judged = verdict::Subject {
+            object: &object,
+            program: &program,
+            contents: &contents,
+            ctx: kind.layout(),
+            room: Some(P::has_memory),
+        };
+        let proof = judged.verdict(&mut self.verifier)?;
         let lines = verdict::Source { object: &object, program: &program };
         let who = Subject { object: blob, program: entry.name, point, lines: &lines };
         self.rights.check(&who, &proof.own_calls).map_err(|text| fail(Refusal::NotGranted, text))?;
@@ -555,11 +496,11 @@ impl<P: Platform> Loader<P> {
                 _ => None,
             }
         };
-        if !self.interpret_only {
+        if !self.interpret_only && leaves_floor::<P>(jit::TABLE_BYTES * insns.len()) {
             self.compiler.set_zero_stack(zero_stack);
             let mut result = self.compiler.compile(insns, &resolve, &mut self.code);
             if let Err(jit::Error::NoRoom { needed }) = result {
-                grow(&mut self.code, needed)?;
+                grow::<P>(&mut self.code, needed)?;
                 result = self.compiler.compile(insns, &resolve, &mut self.code);
             }
             if let Ok(bytes) = result {
@@ -569,7 +510,7 @@ impl<P: Platform> Loader<P> {
         }
         loaded.compiled = false;
         loaded.code_bytes = insns.len() as u32 * 8;
-        grow(&mut self.code, insns.len() * 8)?;
+        grow::<P>(&mut self.code, insns.len() * 8)?;
         let mut out = self.code.chunks_exact_mut(8);
         let mut at = 0;
         while at < insns.len() {
@@ -781,189 +722,18 @@ impl StageClock {
     }
 }
 
-/// As much of a name as is kept and shown.
-fn shown(name: &str) -> &str {
-    let mut end = name.len().min(MAX_NAME);
-    while !name.is_char_boundary(end) {
-        end -= 1;
-    }
-    &name[..end]
+/// Whether the small parts of a request still find memory when so many bytes are taken; the heap's blocks may be twice as large
+/// as what is asked for.
+fn leaves_floor<P: Platform>(bytes: usize) -> bool {
+    P::has_memory(FLOOR + 2 * bytes)
 }
 
 /// Makes a buffer at least so long, if there is memory.
-fn grow(buffer: &mut Vec<u8>, length: usize) -> Result<(), Failure> {
+fn grow<P: Platform>(buffer: &mut Vec<u8>, length: usize) -> Result<(), Failure> {
     let more = length.saturating_sub(buffer.len());
-    if buffer.try_reserve_exact(more).is_err() {
+    if (more > 0 && !leaves_floor::<P>(length)) || buffer.try_reserve_exact(more).is_err() {
         return Err(no_memory());
     }
     buffer.resize(buffer.len() + more, 0);
     Ok(())
-}
-
-fn no_room_for_map(windows: &Windows, bytes: usize, pages: u32) -> String {
-    if windows.free_slots() == 0 {
-        return String::from(
-            "the hosting server has as many maps as it can have: unload a program that has some",
-        );
-    }
-    let (free, longest) = windows.free_maps();
-    format!(
-        "it takes {bytes} bytes, which are {pages} pages of 4 KiB; the hosting server's map window has {free} of {MAP_PAGES} pages free, \
-         at most {longest} in a row: lower max_entries, or unload a program that has maps"
-    )
-}
-
-/// The kinds of attach point, for somebody who asked for one that nobody serves.
-fn nobody_serves<P: Platform>(platform: &P, point: &str) -> String {
-    let mut text = format!("nobody serves attach points like '{}'; there are: ", shown(point));
-    let kinds = [
-        "iio/<device>/<channel>",
-        "timer/<n>hz",
-        "gpio/<chip>/<line>/<rising|falling|both>",
-        "pwm/<chip>/<channel>",
-    ];
-    let mut comma = "";
-    for kind in kinds.into_iter().filter(|k| platform.host(k).is_some()) {
-        text += comma;
-        text += kind;
-        comma = ", ";
-    }
-    text
-}
-
-/// Fills code and map pages.
-fn fill<P: Platform>(
-    platform: &mut P,
-    memory: &mut P::Memory,
-    loaded: &mut Loaded<P::Memory>,
-    code: &[u8],
-    contents: &Contents<'_>,
-) -> Option<()> {
-    for (index, map) in loaded.maps.iter_mut().enumerate() {
-        let base = platform.map(memory, map.first, map.pages)?;
-        let value = map.def.value_size as usize;
-        if let Some(bytes) = contents.bytes(index).filter(|b| b.len() <= value) {
-            // SAFETY: fresh pages of this program, mapped writable here; the contents are one value, which fits the map.
-            unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), base, bytes.len()) };
-        }
-        for patch in contents.patches(index).filter(|p| p.offset + p.size <= value) {
-            // SAFETY: as above; the patch lies inside the value.
-            unsafe {
-                core::ptr::copy_nonoverlapping(patch.bytes.as_ptr(), base.add(patch.offset), patch.size)
-            };
-        }
-        // SAFETY: the map's pages, zeroed or just filled, mapped until the program is freed; the descriptor goes with it.
-        map.map = unsafe { Map::new(map.def, base) }.ok();
-    }
-    let base = platform.map(memory, 0, loaded.code_pages)?;
-    // SAFETY: fresh pages of this program, at least code_bytes, mapped writable here until `seal`.
-    unsafe { core::ptr::copy_nonoverlapping(code.as_ptr(), base, loaded.code_bytes as usize) };
-    platform.seal(memory, 0, loaded.code_pages, loaded.code_bytes as usize).then_some(())
-}
-
-fn check(reply: Option<bpf_host::Reply>, point: &str) -> Result<(), Failure> {
-    let point = shown(point);
-    let text = match reply {
-        Some(bpf_host::Reply::Refused(bpf_host::Refusal::NoSuchPoint)) => {
-            return Err(fail(
-                Refusal::NoSuchPoint,
-                format!("the server of '{point}' has no such attach point"),
-            ));
-        }
-        Some(bpf_host::Reply::Refused(bpf_host::Refusal::Full)) => {
-            format!("'{point}' has as many programs as it can run")
-        }
-        Some(bpf_host::Reply::Refused(why)) => format!("the server of '{point}' refused: {why:?}"),
-        Some(_) => return Ok(()),
-        None => format!("the server of '{point}' does not answer: it is being restarted"),
-    };
-    Err(fail(Refusal::Host, text))
-}
-
-/// Hands a program's maps to its host.
-fn place_maps<P: Platform>(platform: &mut P, p: &mut Loaded<P::Memory>) -> Result<(), Failure> {
-    for map in &p.maps {
-        for i in 0..map.pages {
-            let writable = !map.def.read_only;
-            let access = if writable { Access::Write } else { Access::Read };
-            let request = bpf_host::Request::MapPage { page: map.page + i, writable };
-            let frame = p.memory.as_mut().map(|m| (m, map.first + i, access));
-            check(platform.call_host(p.host, &request, frame), &p.point)?;
-        }
-        let request = bpf_host::Request::Map {
-            slot: map.slot,
-            map_type: map.def.map_type as u32,
-            key_size: map.def.key_size,
-            value_size: map.def.value_size,
-            max_entries: map.def.max_entries,
-            page: map.page,
-        };
-        check(platform.call_host(p.host, &request, None), &p.point)?;
-        if let Some(token) = map.doorbell {
-            let request = bpf_host::Request::Doorbell { slot: map.slot };
-            check(platform.call_host_with_token(p.host, &request, token), &p.point)?;
-        }
-    }
-    Ok(())
-}
-
-/// Hands a program's code to its host and attaches it if asked to; the first page goes with the attach message.
-fn place_code<P: Platform>(
-    platform: &mut P,
-    p: &mut Loaded<P::Memory>,
-    attach: bool,
-    replaces: Option<ProgramId>,
-) -> Result<(), Failure> {
-    let first = attach as u32;
-    for i in first..p.code_pages {
-        let frame = p.memory.as_mut().map(|m| (m, i, Access::Read));
-        check(
-            platform.call_host(p.host, &bpf_host::Request::Code { page: p.code_page + i }, frame),
-            &p.point,
-        )?;
-    }
-    if attach {
-        return attach_placed(platform, p, Some(0), replaces);
-    }
-    Ok(())
-}
-
-fn attach_placed<P: Platform>(
-    platform: &mut P,
-    p: &mut Loaded<P::Memory>,
-    frame: Option<u32>,
-    replaces: Option<ProgramId>,
-) -> Result<(), Failure> {
-    let request = bpf_host::Request::Attach {
-        program: p.id,
-        page: p.code_page,
-        pages: p.code_pages,
-        slots: p.slots(),
-        point: &p.point,
-        name: &p.name,
-        replaces,
-        grants: p.grants,
-    };
-    let frame = frame.and_then(|i| p.memory.as_mut().map(|m| (m, i, Access::Read)));
-    let reply = platform.call_host(p.host, &request, frame);
-    check(reply, &p.point).map_err(|failure| match failure.refusal {
-        Refusal::NoSuchPoint => fail(Refusal::NoSuchPoint, points_there(platform, p.host, &failure.text)),
-        _ => failure,
-    })?;
-    p.attached = true;
-    Ok(())
-}
-
-/// A sentence with the attach points that a host has.
-fn points_there<P: Platform>(platform: &mut P, host: HostId, text: &str) -> String {
-    let mut text = String::from(text);
-    let mut comma = "; it has: ";
-    for index in 0..=POINTS {
-        let reply = platform.call_host(host, &bpf_host::Request::Point { index }, None);
-        let Some(bpf_host::Reply::Point(name)) = reply else { break };
-        text += comma;
-        text += if index == POINTS { "and more" } else { name.as_str() };
-        comma = ", ";
-    }
-    text
 }

@@ -430,13 +430,17 @@ fn a_program_is_replaced_in_place_and_detached_and_attached_again() {
     assert!(!sample(&mut l, 0));
 }
 
-#[test]
-fn uploads_arrive_in_pieces() {
-    let mut l = loader();
-    for (i, bytes) in CALLS.chunks(800).enumerate() {
+fn upload(l: &mut Loader<Fake>, bytes: &[u8]) {
+    for (i, bytes) in bytes.chunks(800).enumerate() {
         let request = Request::Upload { offset: i as u32 * 800, bytes };
         assert_eq!(l.handle(1, &request, (0, 0)).reply, Reply::Done);
     }
+}
+
+#[test]
+fn uploads_arrive_in_pieces() {
+    let mut l = loader();
+    upload(&mut l, CALLS);
     let mut request = load(Source::Uploaded);
     if let Request::Load { program, .. } = &mut request {
         *program = "second";
@@ -463,11 +467,42 @@ fn what_is_wrong_is_said_and_nothing_is_kept() {
     if let Request::Load { point, .. } = &mut request {
         *point = "spi/0/1";
     }
-    assert_eq!(refused(&mut l, &request).0, Refusal::NoSuchPoint);
+    let (why, text) = refused(&mut l, &request);
+    assert_eq!(why, Refusal::NoSuchPoint);
+    assert_eq!(
+        text,
+        "nobody serves attach points like 'spi/0/1'; there are: iio/<device>/<channel>, timer/<n>hz, \
+         gpio/<chip>/<line>/<rising|falling|both>, pwm/<chip>/<channel>"
+    );
     if let Request::Load { point, .. } = &mut request {
         *point = "iio/adxl345/temperature";
     }
-    assert_eq!(refused(&mut l, &request).0, Refusal::NoSuchPoint);
+    let (why, text) = refused(&mut l, &request);
+    assert_eq!(why, Refusal::NoSuchPoint);
+    assert_eq!(
+        text,
+        "the server of 'iio/adxl345/temperature' has no such attach point; it has: iio/adxl345/accel_x, iio/lm75/temp"
+    );
+    for n in 0..20 {
+        l.platform().host.add_point(&format!("iio/many/{n}"));
+    }
+    let (_, text) = refused(&mut l, &request);
+    assert!(text.ends_with(", iio/many/9, and more"), "{text}");
+    let long = format!("iio/{}", "x".repeat(61));
+    if let Request::Load { point, .. } = &mut request {
+        *point = &long;
+    }
+    assert!(refused(&mut l, &request).1.starts_with("nobody serves attach points like 'iio/xxx"));
+    // Which of two programs is meant is not guessed.
+    upload(&mut l, CALLS);
+    let (why, text) = refused(&mut l, &load(Source::Uploaded));
+    assert_eq!(
+        (why, text.as_str()),
+        (
+            Refusal::BadRequest,
+            "the object has 2 programs: say which: first (timer/10hz), second (timer/10hz)"
+        )
+    );
     assert_eq!((l.platform().used(), l.platform().peer.mapped), (0, 0));
 }
 

@@ -408,6 +408,19 @@ fn functions_have_their_own_stack_and_keep_their_callers_registers() {
     ];
     main.extend(function);
     assert_eq!(result(&main), Ok(77 + 6 + 7 + 8 + 9 + 500));
+    // Back in a function that was itself called, r10 is that function's again.
+    let middle = [
+        i(0x85, 0, 1, 0, 1),
+        EXIT,
+        i(0x7a, 10, 0, -8, 7),
+        i(0x85, 0, 1, 0, 2),
+        i(0x79, 0, 10, -8, 0),
+        EXIT,
+        i(0x7a, 10, 0, -8, 9),
+        i(0xb7, 0, 0, 0, 0),
+        EXIT,
+    ];
+    assert_eq!(result(&middle), Ok(7));
     // Frames are adjacent, so the address of the callee's top is 512 above the caller's.
     let distance =
         [i(0xbf, 1, 10, 0, 0), i(0x85, 0, 1, 0, 1), EXIT, i(0xbf, 0, 10, 0, 0), i(0x1f, 0, 1, 0, 0), EXIT];

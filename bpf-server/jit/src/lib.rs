@@ -109,6 +109,9 @@ impl fmt::Display for Error {
 
 impl core::error::Error for Error {}
 
+/// What the compiler's tables take for an instruction, at most.
+pub const TABLE_BYTES: usize = 16;
+
 /// Turns a wide load with a pseudo source (`src`, `imm`, `next.imm`) into the value to load.
 pub type Resolve<'a> = &'a dyn Fn(u8, i32, i32) -> Option<u64>;
 

@@ -1,5 +1,6 @@
 //! Against the standard library's collections, with operations from a small generator.
 
+mod edges;
 mod kinds;
 
 use super::*;

@@ -562,3 +562,232 @@ fn containers_that_are_not_what_they_should_be() {
         assert!(got.starts_with(text), "{changes:?}: {got}");
     }
 }
+
+/// BTF by hand: types in order, and the names that they use.
+struct Types {
+    types: Vec<u8>,
+    strings: Vec<u8>,
+    count: u32,
+}
+
+impl Types {
+    fn new() -> Types {
+        Types { types: Vec::new(), strings: vec![0], count: 0 }
+    }
+    fn name(&mut self, name: &str) -> u32 {
+        let at = self.strings.len() as u32;
+        self.strings.extend(name.as_bytes());
+        self.strings.push(0);
+        at
+    }
+    /// Adds a type; returns its number.
+    fn add(&mut self, name: &str, kind: u32, count: u32, size_or_type: u32, extra: &[u32]) -> u32 {
+        let name = if name.is_empty() { 0 } else { self.name(name) };
+        for word in [name, kind << 24 | count, size_or_type].iter().chain(extra) {
+            self.types.extend(word.to_le_bytes());
+        }
+        self.count += 1;
+        self.count
+    }
+    /// `int (*)[n]`, which is how a number is written.
+    fn number(&mut self, n: u32) -> u32 {
+        let array = self.add("", 3, 0, 0, &[1, 1, n]);
+        self.add("", 2, 0, array, &[])
+    }
+    fn section(&self) -> Vec<u8> {
+        let mut s = vec![0x9f, 0xeb, 1, 0];
+        let (types, strings) = (self.types.len() as u32, self.strings.len() as u32);
+        for word in [24, 0, types, types, strings] {
+            s.extend(word.to_le_bytes());
+        }
+        s.extend(&self.types);
+        s.extend(&self.strings);
+        s
+    }
+}
+
+/// An object with one map `m`, whose type these types are; `before` adds types in front.
+fn mapped(
+    before: impl FnOnce(&mut Types),
+    attributes: &[(&str, u32)],
+) -> Result<axiom_bpf_isa::MapDef, String> {
+    let mut t = Types::new();
+    let int = t.add("int", 1, 0, 4, &[32]);
+    assert_eq!(int, 1);
+    before(&mut t);
+    let mut members = Vec::new();
+    for (name, n) in attributes {
+        let ty = t.number(*n);
+        let name = t.name(name);
+        members.extend([name, ty, 0]);
+    }
+    let shape = t.add("", 4, attributes.len() as u32, 8 * attributes.len() as u32, &members);
+    // Behind a typedef and a qualifier, as people write it.
+    let constant = t.add("", 10, 0, shape, &[]);
+    let alias = t.add("shape_t", 8, 0, constant, &[]);
+    let variable = t.add("m", 14, 0, alias, &[1]);
+    t.add(".maps", 15, 1, 32, &[variable, 0, 32]);
+    built(&t)
+}
+
+fn built(t: &Types) -> Result<axiom_bpf_isa::MapDef, String> {
+    let mut b = one(&END);
+    b.section(".maps", 1, DATA, &[0; 32]);
+    b.section(".BTF", 1, 0, &t.section());
+    b.symbol("m", OBJECT, 2, 0, 32);
+    let bytes = b.build();
+    Object::parse(&bytes).map(|o| o.maps()[0].def).map_err(|e| e.to_string())
+}
+
+const ARRAY_OF_3: [(&str, u32); 4] = [("type", 2), ("key_size", 4), ("value_size", 8), ("max_entries", 3)];
+
+#[test]
+fn maps_are_read_from_their_types() {
+    let def = mapped(|_| {}, &ARRAY_OF_3).unwrap();
+    assert_eq!((def.map_type, def.key_size, def.value_size, def.max_entries), (MapType::Array, 4, 8, 3));
+    assert_eq!((def.flags, def.read_only), (0, false));
+    let def = mapped(|_| {}, &[("type", 1), ("map_flags", 1), ("pinning", 1), ("map_extra", 7)]).unwrap();
+    assert_eq!((def.map_type, def.flags), (MapType::Hash, 1));
+    for (attributes, text) in [
+        (&[("type", 99)][..], "map 'm': map type 99 is not supported (hash 1, array 2, per-CPU hash 5,"),
+        (&[("max_entries", 3)], "map 'm' does not say its type"),
+        (&[("type", 2), ("values", 3)], "map 'm': attribute 'values' is not supported"),
+    ] {
+        let got = mapped(|_| {}, attributes).unwrap_err();
+        assert!(got.starts_with(text), "{got}");
+    }
+}
+
+#[test]
+fn a_type_of_an_unknown_kind_may_have_any_length_that_kinds_have() {
+    for (count, words) in [(0, 0), (0, 1), (0, 2), (0, 3), (0, 4), (9, 9), (9, 18), (9, 27), (9, 36)] {
+        let add = |t: &mut Types| {
+            t.add("new", 29, count, 0, &vec![u32::MAX; words as usize]);
+        };
+        let got = mapped(add, &ARRAY_OF_3);
+        assert_eq!(got.map(|d| d.max_entries), Ok(3), "{count} members, {words} words");
+    }
+    // Another length is not guessed, and two of them are not either.
+    for unknown in [&[(9u32, 7usize)][..], &[(0, 1), (0, 1)]] {
+        let add = |t: &mut Types| {
+            for (members, words) in unknown {
+                t.add("new", 29, *members, 0, &vec![u32::MAX; *words]);
+            }
+        };
+        let got = mapped(add, &ARRAY_OF_3);
+        assert!(
+            got.as_ref().is_err_and(
+                |e| e.starts_with("map 'm' has no BTF type that can be read: type 2 is of kind 29,")
+            ),
+            "{got:?}"
+        );
+    }
+    // What stands before it can be read, what stands behind it is told.
+    let mut t = Types::new();
+    t.add("int", 1, 0, 4, &[32]);
+    let variable = t.count + 2;
+    t.add(".maps", 15, 1, 32, &[variable, 0, 32]);
+    t.add("m", 14, 0, 5, &[1]);
+    t.add("new", 29, 9, 0, &[u32::MAX; 7]);
+    t.add("", 4, 0, 0, &[]);
+    let text = built(&t).unwrap_err();
+    assert!(
+        text.starts_with(
+            "BTF type 5 cannot be read: type 4 before it is of kind 29, which is not known here"
+        ),
+        "{text}"
+    );
+    let mut t = Types::new();
+    t.add("int", 1, 0, 4, &[32]);
+    t.add(".maps", 15, 1, 32, &[3, 0, 32]);
+    t.add("m", 14, 0, 77, &[1]);
+    assert!(built(&t).unwrap_err().starts_with("BTF type 77 does not exist"));
+    let mut t = Types::new();
+    t.add("int", 1, 0, 4, &[32]);
+    t.add(".maps", 15, 1, 32, &[0, 0, 32]);
+    assert!(built(&t).unwrap_err().starts_with("BTF type 0 does not exist"));
+    // No struct; typedefs in a circle; another section's variable; no type at all.
+    let mut t = Types::new();
+    t.add("int", 1, 0, 4, &[32]);
+    t.add(".maps", 15, 1, 32, &[3, 0, 32]);
+    t.add("m", 14, 0, 1, &[1]);
+    assert!(built(&t).unwrap_err().starts_with("map 'm' is not declared as a struct"));
+    let mut t = Types::new();
+    t.add("round", 8, 0, 1, &[]);
+    t.add(".maps", 15, 1, 32, &[3, 0, 32]);
+    t.add("m", 14, 0, 1, &[1]);
+    assert!(built(&t).unwrap_err().contains("typedefs nest deeper than 32"));
+    let mut t = Types::new();
+    t.add("", 4, 0, 0, &[]);
+    t.add(".data", 15, 1, 32, &[3, 0, 32]);
+    t.add("m", 14, 0, 1, &[1]);
+    assert!(built(&t).unwrap_err().starts_with("map 'm' has no BTF type: compile with -g"));
+}
+
+#[test]
+fn sizes_of_types() {
+    // As `__type(value, ...)` writes it: a pointer to the type.
+    let value = |add: &dyn Fn(&mut Types) -> u32| {
+        let mut t = Types::new();
+        t.add("int", 1, 0, 4, &[32]);
+        let ty = add(&mut t);
+        let pointer = t.add("", 2, 0, ty, &[]);
+        let (kind, value) = (t.number(1), t.name("value"));
+        let name = t.name("type");
+        let shape = t.add("", 4, 2, 16, &[name, kind, 0, value, pointer, 64]);
+        let variable = t.add("m", 14, 0, shape, &[1]);
+        t.add(".maps", 15, 1, 32, &[variable, 0, 32]);
+        built(&t).map(|d| d.value_size)
+    };
+    assert_eq!(value(&|_| 1), Ok(4));
+    assert_eq!(value(&|t| t.add("", 3, 0, 0, &[1, 1, 7])), Ok(28));
+    assert_eq!(value(&|t| t.add("", 2, 0, 1, &[])), Ok(8));
+    assert_eq!(value(&|t| t.add("s", 4, 0, 24, &[])), Ok(24));
+    assert_eq!(value(&|t| t.add("u", 5, 0, 12, &[])), Ok(12));
+    assert_eq!(value(&|t| t.add("e", 6, 1, 4, &[0, 1])), Ok(4));
+    assert_eq!(value(&|t| t.add("e", 19, 1, 8, &[0, 1, 0])), Ok(8));
+    assert_eq!(value(&|t| t.add("f", 16, 0, 8, &[])), Ok(8));
+    let nested = |t: &mut Types| {
+        let inner = t.add("", 3, 0, 0, &[1, 1, 3]);
+        let outer = t.add("", 3, 0, 0, &[inner, 1, 5]);
+        t.add("v", 9, 0, outer, &[])
+    };
+    assert_eq!(value(&nested), Ok(60));
+    for (add, text) in [
+        (&(|t: &mut Types| t.add("", 13, 0, 0, &[])) as &dyn Fn(&mut Types) -> u32, "(kind 13) has no size"),
+        (&|t| t.add("", 3, 0, 0, &[1, 1, u32::MAX]), "is larger than 4 GiB"),
+        (
+            &|t| {
+                let mut inner = 1;
+                for _ in 0..17 {
+                    inner = t.add("", 3, 0, 0, &[inner, 1, 1]);
+                }
+                inner
+            },
+            "BTF arrays nest deeper than 16",
+        ),
+    ] {
+        let got = value(add).unwrap_err();
+        assert!(got.contains(text), "{got}");
+    }
+    let mut t = Types::new();
+    t.add("int", 1, 0, 4, &[32]);
+    for (attribute, text) in [
+        ("value", "a map attribute is not written with __type"),
+        ("key_size", "a map attribute is not written with __uint"),
+    ] {
+        let mut t = Types { types: t.types.clone(), strings: t.strings.clone(), count: t.count };
+        let name = t.name(attribute);
+        let shape = t.add("", 4, 1, 8, &[name, 1, 0]);
+        let variable = t.add("m", 14, 0, shape, &[1]);
+        t.add(".maps", 15, 1, 32, &[variable, 0, 32]);
+        assert!(built(&t).unwrap_err().starts_with(text));
+    }
+    let mut cut = t.section();
+    cut[0] = 0;
+    let mut b = one(&END);
+    b.section(".maps", 1, DATA, &[0; 32]);
+    b.section(".BTF", 1, 0, &cut);
+    b.symbol("m", OBJECT, 2, 0, 32);
+    assert!(b.refusal().starts_with("the .BTF section does not start with its magic number eb9f"));
+}

@@ -81,7 +81,12 @@ fn on_board<R>(f: impl FnOnce() -> R) -> R {
 
 /// An object with one program, and so many bytes of `.bss` with a variable `a` in front.
 fn object(insns: &[Insn], bss: u64, more_sections: usize) -> Vec<u8> {
-    let names = b"\0timer/10hz\0.bss\0.strtab\0.symtab\0program\0a\0";
+    proved_object(insns, bss, more_sections, None)
+}
+
+/// The same with a section of proofs.
+fn proved_object(insns: &[Insn], bss: u64, more_sections: usize, proof: Option<&[u8]>) -> Vec<u8> {
+    let names = b"\0timer/10hz\0.bss\0.strtab\0.symtab\0.axiom.proof\0program\0a\0";
     let at = |name: &[u8]| names.windows(name.len()).position(|w| w == name).unwrap() as u32;
     let code: Vec<u8> = insns.iter().flat_map(|i| i.to_bytes()).collect();
     let mut symbols = vec![0u8; 24];
@@ -111,6 +116,9 @@ fn object(insns: &[Insn], bss: u64, more_sections: usize) -> Vec<u8> {
     section(at(b".bss\0"), 8, 3, &[], bss, 0);
     section(at(b".strtab\0"), 3, 0, names, names.len() as u64, 0);
     section(at(b".symtab\0"), 2, 0, &symbols, symbols.len() as u64, 3);
+    if let Some(proof) = proof {
+        section(at(b".axiom.proof\0"), 1, 0, proof, proof.len() as u64, 0);
+    }
     for _ in 0..more_sections {
         section(at(b".strtab\0"), 1, 0, &[], 0, 0);
     }
@@ -224,6 +232,97 @@ fn no_object_ends_the_server() {
     }
     assert_eq!(try_load(&mut l, FILTER, None), None);
     assert_eq!(l.platform().used(), 0);
+    on_board(|| drop(l));
+}
+
+#[test]
+fn a_proof_loads_what_the_board_cannot_analyse() {
+    use axiom_bpf_isa::ProgramKind;
+    use axiom_bpf_verdict::{Contents, Subject};
+    use axiom_bpf_verifier::proof;
+    let insns = branches(400, 0);
+    let plain = object(&insns, 8, 0);
+    // On the developer's machine there is room.
+    let parsed = axiom_bpf_object::Object::parse(&plain).unwrap();
+    let program = parsed.program(&parsed.programs()[0]).unwrap();
+    let contents = Contents::new(&parsed, &[]).unwrap();
+    let ctx = ProgramKind::Timer.layout();
+    let subject = Subject { object: &parsed, program: &program, contents: &contents, ctx, room: None };
+    let (written, accepted) = subject.prove(&mut axiom_bpf_verifier::Verifier::new()).unwrap();
+    let mut section = Vec::new();
+    proof::add(&mut section, &insns, &written);
+    let fake = Fake::new();
+    let mut l = on_board(|| Loader::new(fake, Default::default(), true));
+    let (_, text) =
+        try_load(&mut l, &plain, None).expect("the board's heap is large enough: take more branches");
+    assert!(text.contains("given up"), "{text}");
+    assert_eq!(try_load(&mut l, &proved_object(&insns, 8, 0, Some(&section)), None), None);
+    assert!(accepted.max_insns > 12_000);
+    // A damaged one is told; another program's is none of this one's, which is analysed as if there were none.
+    let mut refused = 0;
+    for n in 0..200 {
+        let mut damaged = section.clone();
+        let at = n * (section.len() - 12) / 200 + 12;
+        damaged[at] ^= 1 << (at % 8);
+        let bytes = proved_object(&insns, 8, 0, Some(&damaged));
+        let Some((why, text)) = try_load(&mut l, &bytes, None) else { continue };
+        assert_eq!(why, Refusal::Verifier);
+        assert!(text.starts_with("Reason:     the object's proof does not hold: "), "{text}");
+        refused += 1;
+    }
+    assert!(refused > 100, "{refused}");
+    for other in [&section[..20], &section[..11], &section[12..], b"", &[0xff; 64]] {
+        assert_eq!(try_load(&mut l, &proved_object(&END, 8, 0, Some(other)), None), None);
+        let (_, text) = try_load(&mut l, &proved_object(&insns, 8, 0, Some(other)), None).unwrap();
+        assert!(text.contains("given up"), "{text}");
+    }
+    on_board(|| drop(l));
+}
+
+#[test]
+fn every_request_is_answered_however_little_memory_is_left() {
+    let fake = Fake::new();
+    let mut l = on_board(|| Loader::new(fake, Default::default(), true));
+    assert_eq!(try_load(&mut l, FILTER, None), None);
+    let mut resources = 0;
+    for left in (0..=400).step_by(4) {
+        // Somebody else has taken all but so many KiB.
+        let ballast: Vec<Vec<u8>> = on_board(|| {
+            let mut held: Vec<Vec<u8>> = Vec::with_capacity(4096);
+            while has((left + 4) << 10) && held.len() < 4096 {
+                held.push(vec![1; 2000]);
+            }
+            held
+        });
+        for request in [
+            Request::Unload { program: ProgramId(999) },
+            Request::Attach { program: ProgramId(999) },
+            Request::MapRead { program: ProgramId(999), map: "events", key: &[] },
+            Request::Notify { program: ProgramId(999), map: "events" },
+            Request::List { after: 0 },
+            Request::Load {
+                source: Source::Blob("nothing.o"),
+                program: "",
+                point: "",
+                attach: true,
+                replaces: None,
+                settings: [None; 4],
+            },
+        ] {
+            let refused =
+                on_board(|| matches!(l.handle(3, &request, (0, 0)).reply, Reply::Refused(_) | Reply::End));
+            assert!(refused, "{left} KiB: {request:?}");
+        }
+        for bytes in [FILTER, CALLS, &object(&branches(60, 8), 8, 0), &object(&branches(300, 0), 1 << 20, 0)]
+        {
+            if let Some((why, _)) = try_load(&mut l, bytes, Some(Setting { name: "a", value: 1 })) {
+                resources += u32::from(why == Refusal::Resources);
+            }
+        }
+        on_board(|| drop(ballast));
+    }
+    assert!(resources > 20, "{resources}: memory was never short");
+    assert_eq!(try_load(&mut l, FILTER, None), None);
     on_board(|| drop(l));
 }
 

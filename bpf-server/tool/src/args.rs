@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// What `axiom-bpf --help` prints.
 pub const HELP: &str = "\
 axiom-bpf verify OBJ.o [--prog NAME] [--json]      verdict, worst case, stack, helpers, maps; or the whole reason
-axiom-bpf prove OBJ.o [--prog NAME] [-o OUT.o]      the same, and writes the proof into the object, or into OUT.o
+axiom-bpf prove OBJ.o [--prog NAME] [-o OUT.o]     the same, and writes the proofs (into OBJ.o)
 axiom-bpf run OBJ.o|--raw INSNS.bin [--prog NAME] [--ctx FILE] [--engine interp|jit] [--repeat N] [--no-verify]
                                                    r0, time per run, memory after
 axiom-bpf disasm OBJ.o|--raw INSNS.bin [--prog NAME]
@@ -15,6 +15,7 @@ axiom-bpf maps OBJ.o
 axiom-bpf plugin [--engine interp|jit] [MEMORY]    for bpf_conformance: memory and program in base 16, r0 in base 16
 
 --raw        plain instructions: r1 = the memory of --ctx, r2 = its length, helper 1 = lookup in map 0, an array of 64 x u64
+             (the verifier takes r1 for a context: read-only, and r2 for nothing; --no-verify runs what needs more)
 --engine     interp: the reference interpreter; jit: the AArch64 compiler's code (on another machine under qemu-aarch64)
 --no-verify  run it all the same: the interpreter checks each access, compiled code runs in a process of its own
 Exit status: 0 accepted or done, 1 refused or failed, 2 asked wrongly.
@@ -59,7 +60,7 @@ pub struct Run {
 pub enum Command {
     Help,
     Verify { object: PathBuf, program: String, json: bool },
-    Prove { object: PathBuf, program: String, output: PathBuf },
+    Prove { object: PathBuf, program: String, to: PathBuf },
     Run(Run),
     Disasm { program: Origin },
     Maps { object: PathBuf },
@@ -78,7 +79,7 @@ struct Found {
     flags: Vec<&'static str>,
 }
 
-const WITH_VALUE: [&str; 6] = ["-o", "--prog", "--raw", "--ctx", "--engine", "--repeat"];
+const WITH_VALUE: [&str; 6] = ["--prog", "--raw", "--ctx", "--engine", "--repeat", "-o"];
 const FLAGS: [&str; 3] = ["--json", "--no-verify", "--help"];
 
 impl Found {
@@ -190,9 +191,9 @@ pub fn parse(words: &[OsString]) -> Result<Command, Failure> {
             object: found.file("the object")?,
         },
         "prove" => {
-            let (program, output) = (found.text("--prog")?, found.value("-o"));
+            let (program, to) = (found.text("--prog")?, found.value("-o").map(PathBuf::from));
             let object = found.file("the object")?;
-            Command::Prove { program, output: output.map_or(object.clone(), PathBuf::from), object }
+            Command::Prove { program, to: to.unwrap_or_else(|| object.clone()), object }
         }
         "run" => {
             let repeat = found.text("--repeat")?;

@@ -1,10 +1,10 @@
-//! `verify`: the verdict on each program of an object, for people or as JSON.
+//! `verify`: the verdict on each program of an object, for people or as JSON. `prove`: the same, and writes the proofs.
 
-use crate::{Failure, Out, load};
-use axiom_bpf_isa::proto;
+use crate::{Failure, Out, elf, load};
+use axiom_bpf_isa::{Insn, proto};
 use axiom_bpf_object::{Entry, Object};
-use axiom_bpf_verdict::{self as verdict, Contents, Source};
-use axiom_bpf_verifier::Accepted;
+use axiom_bpf_verdict::{self as verdict, Contents, Source, Subject};
+use axiom_bpf_verifier::{Accepted, Verifier, proof};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -15,6 +15,8 @@ struct Verdict<'a> {
     outcome: Result<Accepted, String>,
     /// What the manifest must grant.
     needs: Vec<String>,
+    /// The proof that was checked, or found.
+    proof: Option<(Vec<Insn>, Vec<u8>)>,
 }
 
 /// Judges one program of an object, or all of them if none is named.
@@ -24,10 +26,9 @@ pub fn verify(out: &mut Out, path: &Path, name: &str, json: bool) -> Result<(), 
         Ok(object) => object,
         Err(error) if json => {
             let text = error.to_string();
-            out.line(format_args!(
-                "{:#}",
-                json!({ "object": path.display().to_string(), "verdict": "refused", "reason": text })
-            ));
+            let object = path.display().to_string();
+            let answer = json!({ "object": object, "verdict": "refused", "reason": text });
+            out.line(format_args!("{answer:#}"));
             return Err(Failure::Refused(format!("{}: refused", path.display())));
         }
         Err(error) => return Err(Failure::Refused(error.to_string())),
@@ -36,40 +37,90 @@ pub fn verify(out: &mut Out, path: &Path, name: &str, json: bool) -> Result<(), 
         "" => object.programs().to_vec(),
         name => vec![*verdict::choose(&object, name).map_err(load::refused)?],
     };
-    let verdicts: Vec<_> = entries.into_iter().map(|entry| one(&object, entry)).collect();
+    let verdicts: Vec<_> = entries.into_iter().map(|entry| one(&object, entry, false)).collect();
     if json {
         let programs: Vec<_> = verdicts.iter().map(|v| as_json(&object, v)).collect();
         out.line(format_args!("{:#}", json!({ "object": path.display().to_string(), "programs": programs })));
     } else {
         verdicts.iter().for_each(|v| print(out, &object, v));
     }
+    all_accepted(path, &verdicts)
+}
+
+fn all_accepted(path: &Path, verdicts: &[Verdict<'_>]) -> Result<(), Failure> {
     match verdicts.iter().filter(|v| v.outcome.is_err()).count() {
         0 => Ok(()),
         n => Err(Failure::Refused(format!("{}: {n} of {} refused", path.display(), verdicts.len()))),
     }
 }
 
-fn one<'a>(object: &Object<'a>, entry: Entry<'a>) -> Verdict<'a> {
-    let mut instructions = 0;
-    let mut needs = Vec::new();
+/// Judges one program of an object, or all of them if none is named, and writes the proofs into it, or into another file. What
+/// the object holds of the others stays.
+pub fn prove(out: &mut Out, path: &Path, name: &str, to: &Path) -> Result<(), Failure> {
+    let bytes = load::file(path)?;
+    let object = Object::parse(&bytes).map_err(|e| Failure::Refused(e.to_string()))?;
+    let chosen = match name {
+        "" => None,
+        name => Some(*verdict::choose(&object, name).map_err(load::refused)?),
+    };
+    let is_chosen = |entry: &Entry<'_>| chosen.is_none_or(|c| c == *entry);
+    let entries = object.programs().iter().filter(|e| is_chosen(e));
+    let verdicts: Vec<_> = entries.map(|entry| one(&object, *entry, true)).collect();
+    verdicts.iter().for_each(|v| print(out, &object, v));
+    all_accepted(path, &verdicts)?;
+    let mut section = Vec::new();
+    for v in &verdicts {
+        if let Some((insns, proof)) = &v.proof {
+            proof::add(&mut section, insns, proof);
+        }
+    }
+    let held = object.section_bytes(proof::SECTION).unwrap_or(&[]);
+    for entry in object.programs().iter().filter(|e| !is_chosen(e)) {
+        let program = object.program(entry).map_err(|e| Failure::Refused(e.to_string()))?;
+        if let Some(proof) = proof::find(held, &program.insns) {
+            proof::add(&mut section, &program.insns, proof);
+        }
+    }
+    let whole = elf::with_section(&bytes, proof::SECTION, &section)
+        .ok_or_else(|| Failure::Refused("the object has no room for another section".into()))?;
+    std::fs::write(to, &whole)
+        .map_err(|e| Failure::Usage(format!("{}: cannot be written: {e}", to.display())))?;
+    out.line(format_args!("Written:    {}, {} bytes", to.display(), whole.len()));
+    Ok(())
+}
+
+/// One program's verdict; with `prove` by a new proof, whatever the object holds.
+fn one<'a>(object: &Object<'a>, entry: Entry<'a>, prove: bool) -> Verdict<'a> {
+    let mut v =
+        Verdict { entry, instructions: 0, outcome: Err(String::new()), needs: Vec::new(), proof: None };
     let mut judge = || -> Result<Accepted, Failure> {
         let kind = load::kind(entry.section)?;
         let program = object.program(&entry).map_err(|e| Failure::Refused(e.to_string()))?;
-        instructions = program.insns.len();
+        v.instructions = program.insns.len();
         for map in object.maps() {
             axiom_bpf_maps::bytes_needed(&map.def)
                 .map_err(|e| Failure::Refused(format!("map '{}': {e}", map.name)))?;
         }
         let contents = Contents::new(object, &[]).map_err(load::refused)?;
-        let accepted = load::judge(object, &program, &contents, kind)?;
-        let lines = Source { object, program: &program };
-        needs = accepted.own_calls.iter().map(|c| own_call(c, &lines)).collect();
+        let (program, contents) = (&program, &contents);
+        let judged = Subject { object, program, contents, ctx: kind.layout(), room: None };
+        let mut verifier = Verifier::new();
+        let accepted = if prove {
+            let (proof, accepted) = judged.prove(&mut verifier).map_err(load::refused)?;
+            v.proof = Some((program.insns.clone(), proof));
+            accepted
+        } else {
+            v.proof = judged.proof().map(|proof| (program.insns.clone(), proof.to_vec()));
+            judged.verdict(&mut verifier).map_err(load::refused)?
+        };
+        let lines = Source { object, program };
+        v.needs = accepted.own_calls.iter().map(|c| own_call(c, &lines)).collect();
         Ok(accepted)
     };
-    let outcome = judge().map_err(|failure| match failure {
+    v.outcome = judge().map_err(|failure| match failure {
         Failure::Refused(text) | Failure::Usage(text) => text,
     });
-    Verdict { entry, instructions, outcome, needs }
+    v
 }
 
 /// A call that the manifest must grant.
@@ -104,6 +155,9 @@ fn print(out: &mut Out, object: &Object<'_>, v: &Verdict<'_>) {
     out.line(format_args!("Worst case: {} instructions", accepted.max_insns));
     let zeroed = if accepted.zero_stack { ", cleared before each run" } else { "" };
     out.line(format_args!("Stack:      {} bytes{zeroed}", accepted.stack_depth));
+    if let Some((_, proof)) = &v.proof {
+        out.line(format_args!("Proof:      {} bytes, checked", proof.len()));
+    }
     let or_none = |list: Vec<String>| if list.is_empty() { "none".to_string() } else { list.join(", ") };
     out.line(format_args!("Helpers:    {}", or_none(helpers(accepted))));
     let map =
@@ -130,6 +184,7 @@ fn as_json(object: &Object<'_>, v: &Verdict<'_>) -> Value {
         Ok(a) => json!({
             "program": name, "section": section, "verdict": "accepted", "instructions": v.instructions,
             "worst_case": a.max_insns, "stack": a.stack_depth, "zero_stack": a.zero_stack,
+            "proof": v.proof.as_ref().map(|p| p.1.len()),
             "helpers": helpers(a), "needs": v.needs,
             "maps": a.maps.iter().filter_map(|i| object.maps().get(*i as usize)).map(|m| json!({
                 "name": m.name, "type": m.def.map_type.words(), "key_size": m.def.key_size,

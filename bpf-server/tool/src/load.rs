@@ -3,9 +3,9 @@
 use crate::Failure;
 use crate::args::Origin;
 use axiom_bpf_isa::{Insn, MapDef, MapType, ProgramKind};
-use axiom_bpf_object::{Object, Program};
-use axiom_bpf_verdict::{self as verdict, Contents};
-use axiom_bpf_verifier::Accepted;
+use axiom_bpf_object::Object;
+use axiom_bpf_verdict::{self as verdict, Contents, Subject};
+use axiom_bpf_verifier::{Accepted, Verifier};
 use std::path::Path;
 
 /// Reads a file.
@@ -92,7 +92,15 @@ pub fn ready(origin: &Origin, verify: bool, context: usize) -> Result<Ready, Fai
             let kind = kind(entry.section)?;
             let program = object.program(&entry).map_err(|e| Failure::Refused(e.to_string()))?;
             let contents = Contents::new(&object, &[]).map_err(refused)?;
-            let accepted = if verify { Some(judge(&object, &program, &contents, kind)?) } else { None };
+            let judged = Subject {
+                object: &object,
+                program: &program,
+                contents: &contents,
+                ctx: kind.layout(),
+                room: None,
+            };
+            let verdict = || judged.verdict(&mut Verifier::new()).map_err(refused);
+            let accepted = if verify { Some(verdict()?) } else { None };
             let map = |(i, m): (usize, &axiom_bpf_object::Map<'_>)| Wanted {
                 name: m.name.into(),
                 def: m.def,
@@ -103,19 +111,6 @@ pub fn ready(origin: &Origin, verify: bool, context: usize) -> Result<Ready, Fai
             Ok(Ready { name: entry.name.into(), insns: program.insns, maps, context, raw: false, accepted })
         }
     }
-}
-
-/// Verifies a program of an object.
-pub fn judge(
-    object: &Object<'_>,
-    program: &Program,
-    contents: &Contents<'_>,
-    kind: ProgramKind,
-) -> Result<Accepted, Failure> {
-    let known = contents.constants().map_err(refused)?;
-    let mut verifier = axiom_bpf_verifier::Verifier::new();
-    verdict::verify(&mut verifier, object, program, &contents.defs, &known, kind.layout(), None)
-        .map_err(refused)
 }
 
 /// Verifies plain instructions, whose context is so many bytes.

@@ -18,10 +18,10 @@ use std::process::ExitCode;
 
 mod args;
 mod child;
+mod elf;
 mod judge;
 mod load;
 mod plugin;
-mod prove;
 mod run;
 mod show;
 mod space;
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         args::Command::Verify { object, program, json } => judge::verify(out, &object, &program, json),
-        args::Command::Prove { object, program, output } => prove::prove(out, &object, &program, &output),
+        args::Command::Prove { object, program, to } => judge::prove(out, &object, &program, &to),
         args::Command::Run(run) => run::run(out, &run),
         args::Command::Disasm { program } => show::disasm(out, &program),
         args::Command::Maps { object } => show::maps(out, &object),

@@ -40,12 +40,18 @@ pub struct Contents<'a> {
     /// The bytes of data sections; none where the map starts as zeros.
     data: Vec<Option<Cow<'a, [u8]>>>,
     patches: [Option<Patch>; MAX_SETTINGS],
+    set: bool,
 }
 
 impl<'a> Contents<'a> {
     /// Of an object's maps.
     pub fn new(object: &Object<'a>, settings: &[Setting<'_>]) -> Result<Contents<'a>, Refused> {
-        let mut c = Contents { defs: Vec::new(), data: Vec::new(), patches: [None; MAX_SETTINGS] };
+        let mut c = Contents {
+            defs: Vec::new(),
+            data: Vec::new(),
+            patches: [None; MAX_SETTINGS],
+            set: !settings.is_empty(),
+        };
         let count = object.maps().len();
         if c.defs.try_reserve_exact(count).is_err() || c.data.try_reserve_exact(count).is_err() {
             return Err(Refused::memory());
@@ -75,6 +81,11 @@ impl<'a> Contents<'a> {
             }
         }
         Ok(c)
+    }
+
+    /// Whether settings were put in.
+    pub fn is_set(&self) -> bool {
+        self.set
     }
 
     /// The bytes of a read-only map, which the verifier counts as constants.

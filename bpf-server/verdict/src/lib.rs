@@ -13,9 +13,10 @@ mod words;
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::{String, ToString};
-use axiom_bpf_isa::{CtxLayout, LineInfo, Lines, MapDef};
+use alloc::vec::Vec;
+use axiom_bpf_isa::{CtxLayout, LineInfo, Lines};
 use axiom_bpf_object::{Entry, Object, Program};
-use axiom_bpf_verifier::{Accepted, Env, Limits, Verifier, check, proof};
+use axiom_bpf_verifier::{Accepted, Env, Limits, Verifier, check, place, proof};
 
 pub use contents::{Contents, MAX_SETTINGS, Patch, Setting};
 pub use words::explain;
@@ -128,63 +129,89 @@ impl Lines for Source<'_, '_> {
     }
 }
 
-/// Verifies a program of an object. `room` says whether so many more bytes of memory can be had; `None` if there is always
-/// enough.
-pub fn verify(
-    verifier: &mut Verifier,
-    object: &Object<'_>,
-    program: &Program,
-    maps: &[MapDef],
-    contents: &[Option<&[u8]>],
-    ctx: CtxLayout,
-    room: Option<fn(usize) -> bool>,
-) -> Result<Accepted, Refused> {
-    let lines = Source { object, program };
-    let input = axiom_bpf_verifier::Program { insns: &program.insns, lines: Some(&lines) };
-    let limits = Limits { instructions: ctx.kind.max_instructions(), room, ..Limits::default() };
-    let env = Env { maps, contents, ctx, helpers: Some(ctx.kind.helpers()), limits };
-    // An object may bring its proof: then it is only checked.
-    if let Some(proof) = object.section_bytes(proof::SECTION).and_then(|s| proof::find(s, &program.insns)) {
-        return check(&program.insns, proof, &env)
-            .map_err(|fault| Refused::new(Wrong::Verifier, verifier_words(&input, fault)));
-    }
-    verifier.verify(&input, &env).map_err(|refusal| {
-        Refused::new(Wrong::Verifier, explain(&refusal, &program.insns, |m| map_name(object, m)))
-    })
+/// Memory that checking a proof may take.
+const CHECK_MEMORY: usize = 64 << 10;
+
+/// A program of an object, for its verdict.
+#[derive(Clone, Copy)]
+pub struct Subject<'a, 'o> {
+    /// The object.
+    pub object: &'a Object<'o>,
+    /// The program.
+    pub program: &'a Program,
+    /// What its maps hold.
+    pub contents: &'a Contents<'o>,
+    /// The context that it gets.
+    pub ctx: CtxLayout,
+    /// Whether so many more bytes of memory can be had; `None` if there is always enough.
+    pub room: Option<fn(usize) -> bool>,
 }
 
-/// Finds a proof of a program of an object, and has it checked.
-pub fn prove(
-    verifier: &mut Verifier,
-    object: &Object<'_>,
-    program: &Program,
-    maps: &[MapDef],
-    contents: &[Option<&[u8]>],
-    ctx: CtxLayout,
-) -> Result<alloc::vec::Vec<u8>, Refused> {
-    let lines = Source { object, program };
-    let input = axiom_bpf_verifier::Program { insns: &program.insns, lines: Some(&lines) };
-    // There is more time and memory here than on the device, which only has to check.
-    let limits = Limits { instructions: ctx.kind.max_instructions(), work: 200_000_000, ..Limits::default() };
-    let env = Env { maps, contents, ctx, helpers: Some(ctx.kind.helpers()), limits };
-    let proof = verifier.prove(&input, &env).map_err(|refusal| {
-        Refused::new(Wrong::Verifier, explain(&refusal, &program.insns, |m| map_name(object, m)))
-    })?;
-    let device = Env { limits: Limits { work: Limits::default().work, ..limits }, ..env };
-    match check(&program.insns, &proof, &device) {
-        Ok(_) => Ok(proof),
-        Err(fault) => Err(Refused::new(Wrong::Verifier, verifier_words(&input, fault))),
+impl Subject<'_, '_> {
+    /// Does something with everything that verifier and checker want to know.
+    fn with<R>(
+        &self,
+        f: impl FnOnce(&axiom_bpf_verifier::Program<'_>, &Env<'_>) -> Result<R, Refused>,
+    ) -> Result<R, Refused> {
+        let known = self.contents.constants()?;
+        let lines = Source { object: self.object, program: self.program };
+        let input = axiom_bpf_verifier::Program { insns: &self.program.insns, lines: Some(&lines) };
+        let limits =
+            Limits { instructions: self.ctx.kind.max_instructions(), room: self.room, ..Limits::default() };
+        let helpers = Some(self.ctx.kind.helpers());
+        let env = Env { maps: &self.contents.defs, contents: &known, ctx: self.ctx, helpers, limits };
+        f(&input, &env)
     }
-}
 
-/// A proof that does not hold.
-fn verifier_words(program: &axiom_bpf_verifier::Program<'_>, fault: axiom_bpf_verifier::Fault) -> String {
-    let place = axiom_bpf_verifier::place(program, fault.at);
-    format!(
-        "Reason:     the object's proof does not hold: {}\nAt:         {place}\nSuggestion: write it again with axiom-bpf prove, for this program; or remove the section {}, so that the program is analysed here",
-        fault.why,
-        proof::SECTION
-    )
+    fn refused(&self, refusal: &axiom_bpf_verifier::Refusal) -> Refused {
+        let text = explain(refusal, &self.program.insns, |m| map_name(self.object, m));
+        Refused::new(Wrong::Verifier, text)
+    }
+
+    /// The proof that the object holds of this program.
+    pub fn proof(&self) -> Option<&[u8]> {
+        let section = self.object.section_bytes(proof::SECTION)?;
+        proof::find(section, &self.program.insns)
+    }
+
+    /// Finds a proof, and has it checked.
+    pub fn prove(&self, verifier: &mut Verifier) -> Result<(Vec<u8>, Accepted), Refused> {
+        self.with(|input, env| {
+            let proof = verifier.prove(input, env).map_err(|refusal| self.refused(&refusal))?;
+            let accepted = self.check(&proof, env)?;
+            Ok((proof, accepted))
+        })
+    }
+
+    fn check(&self, proof: &[u8], env: &Env<'_>) -> Result<Accepted, Refused> {
+        if self.room.is_some_and(|room| !room(CHECK_MEMORY)) {
+            return Err(Refused::memory());
+        }
+        check(&self.program.insns, proof, env).map_err(|fault| {
+            let lines = Source { object: self.object, program: self.program };
+            let input = axiom_bpf_verifier::Program { insns: &self.program.insns, lines: Some(&lines) };
+            let text = format!(
+                "Reason:     the object's proof does not hold: {}\nAt:         {}\n\
+                 Suggestion: write it again with axiom-bpf prove, or remove the section {}, so that the program is analysed here",
+                fault.why,
+                place(&input, fault.at),
+                proof::SECTION
+            );
+            Refused::new(Wrong::Verifier, text)
+        })
+    }
+
+    /// The verdict: by the proof in the object, if there is one, else by the analysis. A proof that does not hold is a refusal,
+    /// unless settings may have made it one.
+    pub fn verdict(&self, verifier: &mut Verifier) -> Result<Accepted, Refused> {
+        if let Some(proof) = self.proof() {
+            let checked = self.with(|_, env| self.check(proof, env));
+            if checked.is_ok() || !self.contents.is_set() {
+                return checked;
+            }
+        }
+        self.with(|input, env| verifier.verify(input, env).map_err(|refusal| self.refused(&refusal)))
+    }
 }
 
 /// The name of a map, for sentences.

@@ -75,6 +75,14 @@ fn words(refusal: &Refusal, insns: &[Insn]) -> (Option<String>, Option<String>) 
                     .to_string(),
             ),
         ),
+        Reason::UnknownCallTarget { .. } => (
+            None,
+            Some(
+                "compile with -O2, and declare helpers as axiom_bpf.h does (static ... (*const name)(...)), so that they are called by \
+                 their numbers; call own functions directly"
+                    .to_string(),
+            ),
+        ),
         Reason::UnknownOpcode { op: 0x0d } => (
             Some("jumps through a register (gotox): the compiler made a jump table of a switch".to_string()),
             Some("compile with -fno-jump-tables".to_string()),
@@ -90,8 +98,8 @@ fn words(refusal: &Refusal, insns: &[Insn]) -> (Option<String>, Option<String>) 
     }
 }
 
-/// Whether a program looks like clang's output without optimisation: it keeps its context in the stack at once, and nearly every
-/// other instruction moves something to or from there.
+/// Whether a program looks like clang's output without optimisation: it keeps its context in the stack at once, and every fourth
+/// instruction at least moves something to or from there.
 fn unoptimised(insns: &[Insn]) -> bool {
     const FRAME: u8 = 10;
     let keeps = insns.iter().take(3).any(|i| i.op == 0x7b && i.dst() == FRAME && i.src() == 1 && i.off < 0);
@@ -100,5 +108,5 @@ fn unoptimised(insns: &[Insn]) -> bool {
         opcode::CLASS_ST | opcode::CLASS_STX => i.dst() == FRAME,
         _ => false,
     });
-    keeps && moves.count() * 5 >= insns.len() * 2
+    keeps && moves.count() * 4 >= insns.len()
 }

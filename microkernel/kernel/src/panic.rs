@@ -2,11 +2,12 @@
 use crate::arch::cpu;
 use crate::arch::stack::{STACK, STACK_SIZE};
 use crate::node::node;
-use crate::print::println;
+use crate::print::{self, println};
 use core::panic::PanicInfo;
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
+    print::wait();
     println!("\naxiom: KERNEL PANIC: {info}");
     let frame: u64;
     // SAFETY: reads the frame pointer.
@@ -17,7 +18,7 @@ fn panic(info: &PanicInfo<'_>) -> ! {
 
 /// Prints the return addresses of the frame chain, as far as it stays on the kernel's stack, and the current thread.
 pub fn backtrace(frame: u64) {
-    let base = core::ptr::from_ref(&STACK) as u64;
+    let base = STACK.base() as u64;
     let mut at = frame;
     for _ in 0..32 {
         if !(base..base + STACK_SIZE as u64 - 16).contains(&at) || !at.is_multiple_of(8) {

@@ -1,21 +1,25 @@
 //! A server that misbehaves, for the system tests: `args = { mode = "loop" }` never waits, at whatever priority the manifest
 //! gives it; `mode = "malformed"` sends every server it may call what is not a request, or not as long as it says, and asks for typed
-//! errors.
+//! errors; `mode = "debug-calls"` makes one of the kernel's debugging system calls in each of its lives, then ends the run;
+//! `mode = "finish"` asks init to end the run without the right to.
 #![no_std]
 #![no_main]
 extern crate alloc;
 
 use alloc::string::String;
 use axiom_proto::{Error, LABEL_ERROR, supervisor};
-use axiom_runtime::sel4::{CPtr, MessageInfo, stubs};
+use axiom_runtime::sel4::{CPtr, MessageInfo, stubs, syscall};
 use axiom_runtime::{Buffer, Endpoint, Runtime, call, plain};
 
 axiom_runtime::entry!(main);
 
 fn main(rt: Runtime) -> ! {
     rt.ready();
-    if rt.arg("mode") == Some("malformed") {
-        malformed(rt);
+    match rt.arg("mode") {
+        Some("malformed") => malformed(rt),
+        Some("debug-calls") => debug_calls(rt),
+        Some("finish") => plain!("hostile: init answers {:?} to the end of the run", finish(rt, "hostile")),
+        _ => {}
     }
     loop {
         core::hint::spin_loop();
@@ -68,9 +72,36 @@ fn malformed(rt: Runtime) {
             None => plain!("{}: lies about lengths are answered with typed errors", channel.name),
         }
     }
-    if let Some(init) = rt.channel("init") {
-        let request = supervisor::Request::Finish { failure: &failure };
-        // The run ends here: there is nobody to report a failure to.
-        let _ = call::<_, supervisor::Reply<'_>>(init, supervisor::INTERFACE, &request, &mut Buffer::new());
-    }
+    // The run ends here: there is nobody to report a failure to.
+    let _ = finish(rt, &failure);
+}
+
+/// Asks init to end the run.
+fn finish(rt: Runtime, failure: &str) -> Result<(), Error> {
+    let init = rt.channel("init").ok_or(Error::NoSuchInterface)?;
+    let request = supervisor::Request::Finish { failure };
+    call::<_, supervisor::Reply<'_>>(init, supervisor::INTERFACE, &request, &mut Buffer::new()).map(drop)
+}
+
+/// A call that returns was served.
+fn debug_calls(rt: Runtime) {
+    const CALLS: [i64; 6] = [
+        syscall::DEBUG_PUT_CHAR,
+        syscall::DEBUG_DUMP_SCHEDULER,
+        syscall::DEBUG_HALT,
+        syscall::DEBUG_CAP_IDENTIFY,
+        syscall::DEBUG_SNAPSHOT,
+        syscall::DEBUG_NAME_THREAD,
+    ];
+    let life = rt.env().restarts as usize;
+    let failure = match CALLS.get(life) {
+        Some(number) => {
+            stubs::debug_call(*number, u64::from(b'!'));
+            alloc::format!("debugging call {number} came back")
+        }
+        None => String::new(),
+    };
+    plain!("hostile: {life} debugging calls were faults");
+    // As above.
+    let _ = finish(rt, &failure);
 }

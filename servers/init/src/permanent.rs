@@ -5,7 +5,7 @@ use crate::sys;
 use alloc::string::String;
 use alloc::vec::Vec;
 use axiom_proto::bundle::Server;
-use axiom_proto::env::{Interrupt, NOTIFIED};
+use axiom_proto::env::{Interrupt, NOTIFIED, OWN_BITS};
 use sel4_sys::object::{self as o, kind};
 use sel4_sys::{Badge, CPtr, CapRights, Error};
 
@@ -60,6 +60,14 @@ pub fn make(
         }
         if let Some(found) = found.as_ref().filter(|_| request.interrupts) {
             for (irq, edge) in found.interrupts.iter().chain(&found.pins) {
+                if p.handlers.len() + usize::from(server.timers) >= OWN_BITS.start.into() {
+                    crate::say!(
+                        "'{}' has more than {} interrupts and timers: its notification has no bit for another",
+                        server.name,
+                        OWN_BITS.start
+                    );
+                    return Err(Error::RangeError);
+                }
                 let bit = p.handlers.len() as u8;
                 let slot = memory.slot()?;
                 sys::irq_handler(*irq, *edge, slot)?;

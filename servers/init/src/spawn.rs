@@ -56,6 +56,8 @@ pub struct Context<'a> {
     pub programs: &'a [ProgramGrants],
     /// Motors.
     pub motors: &'a [Motor],
+    /// The kernel's debug system calls stay.
+    pub debug_calls: bool,
 }
 
 /// Bit of a badge that says it is a fault.
@@ -251,6 +253,7 @@ pub fn spawn(
         scratch: Range { start: SCRATCH_AT, len: scratch },
         counter_frequency: c.axiom.map_or(0, |a| a.counter_frequency),
         args: server.args.clone(),
+        debug_calls: c.debug_calls,
         ..Env::default()
     };
     channels(&mut b, c, index, &mut world)?;
@@ -272,7 +275,7 @@ pub fn spawn(
     sys::configure_sc(c.sched_control, sc, server.budget_us, server.period_us, EXTRA_REFILLS, index as u64)?;
     sys::set_sched_params(tcb, server.priority, sc, fault)?;
     sys::bind_notification(tcb, permanent.notification)?;
-    sys::name_thread(tcb, &server.name);
+    sys::name_thread(tcb, &server.name)?;
     sys::start(tcb, server.entry, STACK_TOP, env::ADDRESS as u64)?;
     Ok(Running { shared_bytes, tcb })
 }

@@ -10,6 +10,7 @@ use axiom_proto::bundle::{Restart, System};
 use axiom_proto::env::{NOTIFIED, PEER_RESTARTED};
 use axiom_proto::supervisor::{self, Reply, Request, State};
 use axiom_proto::{LABEL_ERROR, LABEL_OK, wire};
+use core::fmt::{self, Write};
 use sel4_sys::bootinfo::BootInfo;
 use sel4_sys::cap::init;
 use sel4_sys::ext::{AxiomInfo, event};
@@ -23,6 +24,8 @@ struct Life {
     state: State,
     restarts: u32,
     shared_bytes: u64,
+    /// It said that it panicked.
+    panicked: bool,
 }
 
 /// The running system.
@@ -70,7 +73,13 @@ impl Supervisor {
             }
             permanent.push(p);
         }
-        let life = |_| Life { pool: Pool::default(), state: State::Starting, restarts: 0, shared_bytes: 0 };
+        let life = |_| Life {
+            pool: Pool::default(),
+            state: State::Starting,
+            restarts: 0,
+            shared_bytes: 0,
+            panicked: false,
+        };
         Ok(Supervisor {
             lives: system.servers.iter().map(life).collect(),
             system,
@@ -107,11 +116,13 @@ impl Supervisor {
             permanent: &self.permanent,
             programs: &self.system.programs,
             motors: &self.system.motors,
+            debug_calls: self.system.debug_calls,
         };
         let life = &mut self.lives[index];
         match spawn::spawn(&context, &mut self.memory, &mut life.pool, index, life.restarts) {
             Ok(running) => {
                 life.state = State::Starting;
+                life.panicked = false;
                 life.shared_bytes = running.shared_bytes;
                 self.trace(event::BOOT_SPAWNED, index as u16, Some(running.tcb));
                 true
@@ -199,8 +210,12 @@ impl Supervisor {
                 encode(LABEL_OK, &Reply::Done)
             }
             Ok(Request::Panicked { text }) => {
-                let name = self.system.servers.get(caller).map_or("?", |s| s.name.as_str());
-                say!("'{name}' panicked: {text}");
+                // Once: whoever asks again and again must not fill the log in init's name.
+                if let Some((life, server)) = self.lives.get_mut(caller).zip(self.system.servers.get(caller))
+                    && !core::mem::replace(&mut life.panicked, true)
+                {
+                    say!("'{}' panicked: {}", server.name, Printable(text));
+                }
                 encode(LABEL_OK, &Reply::Done)
             }
             Ok(Request::Server { index }) => match self.lives.get(index as usize) {
@@ -217,7 +232,10 @@ impl Supervisor {
                 ),
             },
             Ok(Request::System) => encode(LABEL_OK, &Reply::System(self.figures())),
-            Ok(Request::Finish { failure }) => finish(failure),
+            Ok(Request::Finish { failure }) => match self.system.servers.get(caller) {
+                Some(server) if server.ends_run => finish(failure),
+                _ => encode(LABEL_ERROR, &axiom_proto::Error::NotGranted),
+            },
         }
     }
 
@@ -258,6 +276,15 @@ impl Supervisor {
         } else {
             say!("'{}' stays down: its restart policy is used up", server.name);
         }
+    }
+}
+
+/// Text of a server's, without the control characters that would draw over other lines.
+struct Printable<'a>(&'a str);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| f.write_char(if c.is_control() { ' ' } else { c }))
     }
 }
 

@@ -118,6 +118,8 @@ pub struct Server {
     pub watches_restarts: bool,
     /// What happens when it crashes.
     pub restart: Restart,
+    /// May end the run, by [`crate::supervisor::Request::Finish`].
+    pub ends_run: bool,
     /// init waits for it before it starts servers of lower priority.
     pub reports_ready: bool,
     /// Its files.
@@ -143,6 +145,8 @@ pub struct System {
     pub board: String,
     /// init prints what the machine says of itself once all servers are ready.
     pub print_facts: bool,
+    /// The kernel's debug system calls stay, for every server; otherwise they are unknown system calls.
+    pub debug_calls: bool,
     /// Its servers, in the order of their start.
     pub servers: Vec<Server>,
     /// Rights of programs.

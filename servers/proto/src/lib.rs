@@ -41,6 +41,8 @@ pub enum Error {
     PeerRestarted,
     /// Not now: resources are used up.
     Busy,
+    /// The manifest does not grant it.
+    NotGranted,
 }
 
 impl fmt::Display for Error {
@@ -51,6 +53,7 @@ impl fmt::Display for Error {
             Error::TooLarge => "the answer does not fit a message",
             Error::PeerRestarted => "the server crashed while it had the request and is started again",
             Error::Busy => "the server's resources are used up",
+            Error::NotGranted => "the manifest does not grant this to this client",
         })
     }
 }

@@ -12,7 +12,7 @@ const _: () = assert!(MAX_TEXT + 16 < crate::wire::MAX_BYTES);
 pub enum Request<'a> {
     /// The server is ready to serve.
     Ready,
-    /// The server panicked; it will not go on after this call.
+    /// The server panicked; it will not go on after this call. init says it, once in a server's life.
     Panicked {
         /// Where and why.
         text: &'a str,
@@ -24,7 +24,7 @@ pub enum Request<'a> {
     },
     /// Figures of the kernel and the boot. Answered by [`Reply::System`].
     System,
-    /// Ends the run.
+    /// Ends the run; only for servers whose manifest says `ends_run = true`.
     Finish {
         /// Empty: all is well; else why not.
         failure: &'a str,

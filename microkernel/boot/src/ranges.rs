@@ -11,7 +11,7 @@ const TOP: u64 = !(PAGE - 1);
 pub struct TooManyPieces;
 
 /// A set of page-aligned ranges, ascending and apart: start and end (exclusive), bytes.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Ranges {
     list: [(u64, u64); MAX_RANGES],
     count: usize,
@@ -166,6 +166,7 @@ mod tests {
                 let marked: Vec<bool> =
                     (0..0x48).map(|p| set.contain(p * PAGE, (p + 1) * PAGE)).collect();
                 prop_assert_eq!(&marked[..], &pages[..]);
+                prop_assert!(set.as_slice().iter().all(|r| r.0 < r.1));
                 prop_assert!(set.as_slice().windows(2).all(|w| w[0].1 < w[1].0));
             }
         }
