@@ -9,7 +9,7 @@ images := CARGO_TARGET_DIR / "aarch64-unknown-none-softfloat/system"
 out := "target/axiom"
 rpi5_manifest := env("AXIOM_RPI5_MANIFEST", "platform/rpi5/system.toml")
 rpi5_image := out / "rpi5/axiom-rpi5.img"
-tool_packages := "-p axiom-compose -p axiom-runner -p axiom-check -p axiom-bench-report -p axiom-sensor-sim -p axiom-rpi5"
+tool_packages := "-p axiom-bpf -p axiom-compose -p axiom-runner -p axiom-check -p axiom-bench-report -p axiom-sensor-sim -p axiom-rpi5"
 server_packages := "-p axiom-init -p axiom-console -p axiom-timer-server -p axiom-gpio-server -p axiom-rp1-server -p axiom-spi-selftest -p axiom-watchdog-server -p axiom-iio-server -p axiom-bpf-server -p axiom-bench -p axiom-demo -p axiom-gpio-demo -p axiom-hostile -p axiom-root-test -p axiom-kernel-fuzz"
 
 # List the recipes
@@ -98,6 +98,21 @@ test: lint test-host test-system
 test-host: programs
     @echo "test: host"
     @{{ cargo }} host test -q
+
+# For so many MINUTES, accepted random programs beside their proofs, from a seed of the moment
+fuzz-programs minutes="2":
+    @AXIOM_FUZZ_MINUTES={{ minutes }} AXIOM_FUZZ_FIRST="$(date +%s)000000" \
+        {{ cargo }} host test -q --release -p axiom-bpf-verifier --test fuzz -- --nocapture
+
+# COUNT damaged proofs of each of twelve programs through the checker
+mutate-proofs count="84000":
+    @AXIOM_FUZZ_SEEDS={{ count }} {{ cargo }} host test -q --release -p axiom-bpf-verifier --test proofs -- --nocapture
+
+# COUNT damaged objects through the object reader: the samples and the verifier's programs at every optimisation level
+mutate-objects count="1000000":
+    @bpf-server/programs/build-all "$PWD/{{ out }}/objects"
+    @AXIOM_MUTATIONS={{ count }} AXIOM_MUTATION_OBJECTS="$PWD/{{ out }}/objects" \
+        {{ cargo }} host test -q --release -p axiom-bpf-object --test mutations -- --nocapture
 
 # Tests of the whole system in QEMU; NAMES chooses some
 test-system *names: build image-rpi5

@@ -5,16 +5,21 @@
 //! capabilities and messages. The order of a load: copy the object, read it, set globals, verify, compile into a buffer,
 //! make frames, fill and hand over the maps, fill the code's frames through a mapping that is then removed for good, hand
 //! them over read-only, attach. Whatever fails on the way undoes what was done; an unload is one revocation.
+//!
+//! Memory that cannot be had is an answer, not the server's end: before a request is served there must be enough for its small
+//! parts ([`loader::FLOOR`] bytes), and everything whose size a client chooses is either asked for with `try_reserve` or checked
+//! against what is left first.
 #![cfg_attr(not(test), no_std)]
 extern crate alloc;
 
+mod failure;
 mod loader;
 mod place;
+mod placing;
 mod platform;
 mod rights;
 #[cfg(test)]
 mod tests;
-mod verify;
 
 pub use axiom_bpf_jit::Features;
 pub use loader::{Loader, Outcome};

@@ -1,28 +1,38 @@
 //! Loading, attaching, replacing, unloading, listing.
 
+use crate::failure::{Failure, fail, no_memory, no_room_for_map, nobody_serves, shown};
 use crate::place::Windows;
+use crate::placing::{Loaded, LoadedMap, attach_placed, check, fill, place_code, place_maps};
 use crate::rights::{Rights, Subject};
-use crate::verify;
-use crate::{Access, HostId, Platform, Stage, Token};
+use crate::{Access, HostId, Platform, Stage};
+use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
-use axiom_bpf_isa::{Insn, MapDef, MapType, ProgramKind, opcode, pseudo};
+use axiom_bpf_isa::{Insn, MapType, ProgramKind, opcode, pseudo};
 use axiom_bpf_jit as jit;
-use axiom_bpf_maps::{Map, PAGE, bytes_needed};
-use axiom_bpf_object::{Contents, Entry, Object};
+use axiom_bpf_maps::{PAGE, bytes_needed};
+use axiom_bpf_object::{self as object, Object};
+use axiom_bpf_verdict::{self as verdict, Contents};
 use axiom_bpf_verifier::Verifier;
 use axiom_proto::bpf::{
-    Info, MAX_OBJECT, MAX_TEXT, MAX_VALUE, ProgramId, Refusal, Reply, Request, Setting, Source, Stages,
+    Info, MAX_INLINE, MAX_NAME, MAX_OBJECT, MAX_SETTINGS, MAX_TEXT, MAX_VALUE, ProgramId, Refusal, Reply,
+    Request, Setting, Source, Stages,
 };
 use axiom_proto::bpf_host::{self, MAP_WINDOW};
-use axiom_proto::gpio::Grants;
 
 /// Code is compiled into a buffer of this size first; it grows for larger programs.
 const CODE_BUFFER: usize = 16 << 10;
 /// Clients that may have an upload or a verdict waiting.
 const CLIENTS: usize = 8;
+/// Bytes that uploads may hold, all clients together.
+const UPLOADS: usize = 2 * MAX_OBJECT;
+/// Memory that must be there before a request is served: for names, sentences and everything else whose size no client
+/// chooses.
+pub(crate) const FLOOR: usize = 48 << 10;
+/// With less than this in a row, buffers that are kept from load to load are given up first.
+const SPARE: usize = 256 << 10;
 
 /// An answer, and the frame that goes with it.
 pub struct Outcome<'a> {
@@ -32,59 +42,11 @@ pub struct Outcome<'a> {
     pub frame: Option<(ProgramId, u32, Access)>,
 }
 
-/// Why something was not done: the kind for programs, the sentence for people.
-struct Failure {
-    refusal: Refusal,
-    text: String,
-}
-
-#[cold]
-fn fail(refusal: Refusal, text: String) -> Failure {
-    Failure { refusal, text }
-}
-
-struct LoadedMap {
-    name: String,
-    def: MapDef,
-    slot: u32,
-    page: u32,
-    pages: u32,
-    /// Its first page in the program's memory.
-    first: u32,
-    /// As mapped here.
-    map: Option<Map>,
-    /// Who is told of its records.
-    doorbell: Option<Token>,
-}
-
-struct Loaded<M> {
-    id: ProgramId,
-    name: String,
-    point: String,
-    host: HostId,
-    attached: bool,
-    compiled: bool,
-    insns: u32,
-    code_bytes: u32,
-    code_page: u32,
-    code_pages: u32,
-    maps: Vec<LoadedMap>,
-    worst_case: u64,
-    memory: Option<M>,
-    grants: Grants,
-}
-
-impl<M> Loaded<M> {
-    fn slots(&self) -> u32 {
-        if self.compiled { 0 } else { self.code_bytes / 8 }
-    }
-}
-
 #[derive(Default)]
 struct Client {
     badge: u64,
     upload: Vec<u8>,
-    verdict: String,
+    verdict: Cow<'static, str>,
 }
 
 /// The server's state.
@@ -123,7 +85,7 @@ impl<P: Platform> Loader<P> {
             restarted: Vec::new(),
             programs: Vec::new(),
             next_id: 1,
-            clients: Vec::new(),
+            clients: Vec::with_capacity(CLIENTS),
             stages: Stages::default(),
             value: [0; MAX_VALUE],
             rights: Rights::default(),
@@ -151,6 +113,11 @@ impl<P: Platform> Loader<P> {
     pub fn handle(&mut self, badge: u64, request: &Request<'_>, arrived: (u64, u64)) -> Outcome<'_> {
         let mut frame = None;
         let result = match *request {
+            Request::Upload { .. } | Request::Load { .. } | Request::Notify { .. }
+                if !P::has_memory(FLOOR) =>
+            {
+                Err(no_memory())
+            }
             Request::Upload { offset, bytes } => self.upload(badge, offset, bytes).map(|()| Reply::Done),
             Request::Load { source, program, point, attach, replaces, ref settings } => {
                 let wanted = Wanted { program, point, attach, replaces, settings };
@@ -263,12 +230,28 @@ impl<P: Platform> Loader<P> {
             );
             return Err(fail(Refusal::BadRequest, text));
         }
+        if client.upload.capacity() - client.upload.len() < bytes.len() {
+            // It grows by doubling, and is copied as it does.
+            let grown = (2 * client.upload.capacity()).max(MAX_INLINE);
+            if !leaves_floor::<P>(grown) || client.upload.try_reserve(bytes.len()).is_err() {
+                client.upload = Vec::new();
+                return Err(no_memory());
+            }
+        }
         client.upload.extend_from_slice(bytes);
+        // Who uploads much and loads nothing gives way to who comes later.
+        while self.clients.iter().map(|c| c.upload.len()).sum::<usize>() > UPLOADS {
+            let oldest = self.clients.iter_mut().find(|c| c.badge != badge && !c.upload.is_empty());
+            match oldest {
+                Some(other) => other.upload = Vec::new(),
+                None => break,
+            }
+        }
         Ok(())
     }
 
     fn verdict(&mut self, badge: u64, offset: usize) -> &str {
-        let text = self.client(badge).verdict.as_str();
+        let text: &str = &self.client(badge).verdict;
         let Some(rest) = text.get(offset..) else { return "" };
         let mut end = rest.len().min(MAX_TEXT);
         while !rest.is_char_boundary(end) {
@@ -312,31 +295,50 @@ impl<P: Platform> Loader<P> {
         clock: &mut StageClock,
     ) -> Result<Reply<'static>, Failure> {
         clock.lap(&self.platform);
-        let object = Object::parse(bytes).map_err(|e| fail(Refusal::Object, e.to_string()))?;
-        let entry = *choose(&object, wanted.program)?;
+        if !P::has_memory(SPARE) {
+            // Its buffers only save time, and lie wherever the last analysis left them.
+            self.verifier = Verifier::new();
+        }
+        // What is data cannot be tables as well: the factor is enough for a copy that settings change, too.
+        if !P::has_memory(FLOOR + object::MEMORY_FACTOR * bytes.len()) {
+            return Err(no_memory());
+        }
+        let object = Object::parse(bytes)?;
+        let entry = *verdict::choose(&object, wanted.program)?;
         let point = if wanted.point.is_empty() { entry.section } else { wanted.point };
-        let nobody = || fail(Refusal::NoSuchPoint, format!("nobody serves attach points like '{point}'"));
+        let nobody = || fail(Refusal::NoSuchPoint, nobody_serves(&self.platform, point));
         let kind = ProgramKind::from_section(point).ok_or_else(nobody)?;
-        let host = self.platform.host(point).ok_or_else(nobody)?;
-        let program = object.program(&entry).map_err(|e| fail(Refusal::Object, e.to_string()))?;
-        let (defs, contents) = shapes(&object, wanted.settings)?;
+        let host = self.platform.host(point).filter(|_| point.len() <= MAX_NAME).ok_or_else(nobody)?;
+        let program = object.program(&entry)?;
+        let mut settings = [verdict::Setting { name: "", value: 0 }; MAX_SETTINGS];
+        let mut count = 0;
+        for s in wanted.settings.iter().flatten().take(MAX_SETTINGS) {
+            settings[count] = verdict::Setting { name: s.name, value: s.value };
+            count += 1;
+        }
+        let contents = Contents::new(&object, &settings[..count])?;
         let replaced = self.replaced(wanted.replaces, host, point)?;
         clock.lap(&self.platform);
         self.platform.trace(Stage::Parsed, program.insns.len() as u32);
 
-        let known = verify::read_only_contents(&defs, &contents);
-        let proof = verify::verify(&mut self.verifier, &object, &program, &defs, &known, kind.layout())
-            .map_err(|text| fail(Refusal::Verifier, text))?;
-        let lines = verify::Source { object: &object, program: &program };
+        let judged = verdict::Subject {
+            object: &object,
+            program: &program,
+            contents: &contents,
+            ctx: kind.layout(),
+            room: Some(P::has_memory),
+        };
+        let proof = judged.verdict(&mut self.verifier)?;
+        let lines = verdict::Source { object: &object, program: &program };
         let who = Subject { object: blob, program: entry.name, point, lines: &lines };
         self.rights.check(&who, &proof.own_calls).map_err(|text| fail(Refusal::NotGranted, text))?;
         let grants = self.rights.of(blob, entry.name);
         clock.lap(&self.platform);
-        self.platform.trace(Stage::Verified, proof.worst_case.min(u32::MAX as u64) as u32);
+        self.platform.trace(Stage::Verified, proof.max_insns.min(u32::MAX as u64) as u32);
 
         let mut loaded = Loaded {
             id: ProgramId(self.next_id),
-            name: String::from(entry.name),
+            name: String::from(shown(entry.name)),
             point: String::from(point),
             host,
             attached: false,
@@ -345,15 +347,15 @@ impl<P: Platform> Loader<P> {
             code_bytes: 0,
             code_page: 0,
             code_pages: 0,
-            maps: Vec::with_capacity(defs.len()),
-            worst_case: proof.worst_case,
+            maps: Vec::with_capacity(contents.defs.len()),
+            worst_case: proof.max_insns,
             memory: None,
             grants,
         };
         let mut again = true;
         let zero_stack = proof.zero_stack;
         while let Err(failure) =
-            self.finish(&mut loaded, &object, &program.insns, &defs, &contents, zero_stack, wanted, clock)
+            self.finish(&mut loaded, &object, &program.insns, &contents, zero_stack, wanted, clock)
         {
             self.take_back(&mut loaded);
             // A host that was restarted meanwhile has lost what it was given: once more, to the new one.
@@ -362,6 +364,10 @@ impl<P: Platform> Loader<P> {
             }
             clock.rewind();
             loaded.compiled = true;
+        }
+        if self.programs.try_reserve(1).is_err() {
+            self.take_back(&mut loaded);
+            return Err(no_memory());
         }
         self.next_id += 1;
         let reply = Reply::Loaded {
@@ -408,22 +414,20 @@ impl<P: Platform> Loader<P> {
         loaded: &mut Loaded<P::Memory>,
         object: &Object<'_>,
         insns: &[Insn],
-        defs: &[MapDef],
-        contents: &[Option<Vec<u8>>],
+        contents: &Contents<'_>,
         zero_stack: bool,
         wanted: &Wanted<'_>,
         clock: &mut StageClock,
     ) -> Result<(), Failure> {
         let windows = &mut self.windows[loaded.host.0];
         let mut map_pages = 0;
-        for (map, def) in object.maps().iter().zip(defs) {
-            let refuse = |text| fail(Refusal::Resources, format!("map '{}': {text}", map.name));
+        for (map, def) in object.maps().iter().zip(&contents.defs) {
+            let refuse = |text| fail(Refusal::Resources, format!("map '{}': {text}", shown(map.name)));
             let bytes = bytes_needed(def).map_err(|e| refuse(e.to_string()))?;
             let pages = bytes.div_ceil(PAGE) as u32;
-            let (slot, page) = windows
-                .take_map(pages)
-                .ok_or_else(|| refuse("the hosting server's map window has no room for it".into()))?;
-            let name = String::from(map.name);
+            let taken = windows.take_map(pages);
+            let (slot, page) = taken.ok_or_else(|| refuse(no_room_for_map(windows, bytes, pages)))?;
+            let name = String::from(shown(map.name));
             loaded.maps.push(LoadedMap {
                 name,
                 def: *def,
@@ -442,20 +446,27 @@ impl<P: Platform> Loader<P> {
 
         let pages = (loaded.code_bytes as usize).div_ceil(PAGE) as u32;
         let windows = &mut self.windows[loaded.host.0];
-        let no_room = |what: &str| fail(Refusal::Resources, format!("no room for the program: {what}"));
-        loaded.code_page =
-            windows.take_code(pages).ok_or_else(|| no_room("the hosting server's code window is full"))?;
+        let no_room = |what: String| fail(Refusal::Resources, format!("no room for the program: {what}"));
+        loaded.code_page = windows.take_code(pages).ok_or_else(|| {
+            let (free, longest) = windows.free_code();
+            no_room(format!(
+                "its code takes {pages} pages of 4 KiB; the hosting server's code window has {free} free, at most {longest} in a row"
+            ))
+        })?;
         loaded.code_pages = pages;
         for map in &mut loaded.maps {
             map.first += pages;
         }
-        let mut memory = self
-            .platform
-            .allocate(pages + map_pages)
-            .ok_or_else(|| no_room("bpf-server's memory is used up"))?;
+        let mut memory = self.platform.allocate(pages + map_pages).ok_or_else(|| {
+            let all = pages + map_pages;
+            no_room(format!(
+                "bpf-server's memory for programs has no {all} pages ({} KiB) left for code and maps",
+                4 * all
+            ))
+        })?;
         let filled = fill(&mut self.platform, &mut memory, loaded, &self.code, contents);
         loaded.memory = Some(memory);
-        filled.ok_or_else(|| no_room("frames could not be mapped"))?;
+        filled.ok_or_else(|| no_room("its frames could not be mapped in bpf-server".into()))?;
         place_maps(&mut self.platform, loaded)?;
         clock.lap(&self.platform);
         self.platform.trace(Stage::Mapped, pages + map_pages);
@@ -479,16 +490,17 @@ impl<P: Platform> Loader<P> {
             match src {
                 pseudo::MAP => Some(map.slot as u64),
                 pseudo::MAP_VALUE => {
-                    Some((MAP_WINDOW + map.page as usize * PAGE) as u64 + next as u32 as u64)
+                    let offset = map.def.value_offset(next)?;
+                    Some((MAP_WINDOW + map.page as usize * PAGE) as u64 + u64::from(offset))
                 }
                 _ => None,
             }
         };
-        if !self.interpret_only {
+        if !self.interpret_only && leaves_floor::<P>(jit::TABLE_BYTES * insns.len()) {
             self.compiler.set_zero_stack(zero_stack);
             let mut result = self.compiler.compile(insns, &resolve, &mut self.code);
             if let Err(jit::Error::NoRoom { needed }) = result {
-                self.code.resize(needed, 0);
+                grow::<P>(&mut self.code, needed)?;
                 result = self.compiler.compile(insns, &resolve, &mut self.code);
             }
             if let Ok(bytes) = result {
@@ -498,9 +510,7 @@ impl<P: Platform> Loader<P> {
         }
         loaded.compiled = false;
         loaded.code_bytes = insns.len() as u32 * 8;
-        if self.code.len() < insns.len() * 8 {
-            self.code.resize(insns.len() * 8, 0);
-        }
+        grow::<P>(&mut self.code, insns.len() * 8)?;
         let mut out = self.code.chunks_exact_mut(8);
         let mut at = 0;
         while at < insns.len() {
@@ -623,8 +633,11 @@ impl<P: Platform> Loader<P> {
         let map = &self.programs[program].maps[map];
         let bad = |text: &str| fail(Refusal::BadRequest, format!("map '{name}': {text}"));
         let size = map.def.value_size as usize;
-        if map.def.map_type == MapType::RingBuf || size > MAX_VALUE {
-            return Err(bad("its values are not read this way"));
+        if map.def.key_size == 0 {
+            return Err(bad("it has no keys that it could be read by"));
+        }
+        if size > MAX_VALUE {
+            return Err(bad("its values are larger than a message"));
         }
         if key.len() != map.def.key_size as usize {
             return Err(bad("the key has the wrong size"));
@@ -709,147 +722,18 @@ impl StageClock {
     }
 }
 
-fn choose<'o, 'a>(object: &'o Object<'a>, name: &str) -> Result<&'o Entry<'a>, Failure> {
-    let found = object.programs().iter().find(|p| name.is_empty() || p.name == name);
-    found.ok_or_else(|| {
-        let names: Vec<_> = object.programs().iter().map(|p| p.name).collect();
-        fail(Refusal::NotFound, format!("the object has no program '{name}'; it has: {}", names.join(", ")))
-    })
+/// Whether the small parts of a request still find memory when so many bytes are taken; the heap's blocks may be twice as large
+/// as what is asked for.
+fn leaves_floor<P: Platform>(bytes: usize) -> bool {
+    P::has_memory(FLOOR + 2 * bytes)
 }
 
-/// The maps' shapes and first contents, with settings put in.
-#[allow(clippy::type_complexity)]
-fn shapes(
-    object: &Object<'_>,
-    settings: &[Option<Setting<'_>>],
-) -> Result<(Vec<MapDef>, Vec<Option<Vec<u8>>>), Failure> {
-    let defs: Vec<MapDef> = object.maps().iter().map(|m| m.def).collect();
-    let mut contents: Vec<Option<Vec<u8>>> = object
-        .maps()
-        .iter()
-        .map(|m| match m.contents {
-            Contents::Data(bytes) => Some(bytes.to_vec()),
-            Contents::Zero => None,
-        })
-        .collect();
-    for setting in settings.iter().flatten() {
-        let global =
-            object.global(setting.name).filter(|g| matches!(g.size, 1 | 2 | 4 | 8)).ok_or_else(|| {
-                fail(Refusal::NotFound, format!("the object has no global number '{}' to set", setting.name))
-            })?;
-        let bytes = contents[global.map].get_or_insert_with(|| vec![0; defs[global.map].value_size as usize]);
-        bytes[global.offset..global.offset + global.size]
-            .copy_from_slice(&setting.value.to_le_bytes()[..global.size]);
+/// Makes a buffer at least so long, if there is memory.
+fn grow<P: Platform>(buffer: &mut Vec<u8>, length: usize) -> Result<(), Failure> {
+    let more = length.saturating_sub(buffer.len());
+    if (more > 0 && !leaves_floor::<P>(length)) || buffer.try_reserve_exact(more).is_err() {
+        return Err(no_memory());
     }
-    Ok((defs, contents))
-}
-
-/// Fills code and map pages.
-fn fill<P: Platform>(
-    platform: &mut P,
-    memory: &mut P::Memory,
-    loaded: &mut Loaded<P::Memory>,
-    code: &[u8],
-    contents: &[Option<Vec<u8>>],
-) -> Option<()> {
-    for (map, contents) in loaded.maps.iter_mut().zip(contents) {
-        let base = platform.map(memory, map.first, map.pages)?;
-        if let Some(bytes) = contents {
-            // SAFETY: fresh pages of this program, mapped writable here; the contents are one value, which fits the map.
-            unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), base, bytes.len()) };
-        }
-        // SAFETY: the map's pages, zeroed or just filled, mapped until the program is freed; the descriptor goes with it.
-        map.map = unsafe { Map::new(map.def, base) }.ok();
-    }
-    let base = platform.map(memory, 0, loaded.code_pages)?;
-    // SAFETY: fresh pages of this program, at least code_bytes, mapped writable here until `seal`.
-    unsafe { core::ptr::copy_nonoverlapping(code.as_ptr(), base, loaded.code_bytes as usize) };
-    platform.seal(memory, 0, loaded.code_pages, loaded.code_bytes as usize).then_some(())
-}
-
-fn check(reply: Option<bpf_host::Reply>, point: &str) -> Result<(), Failure> {
-    let text = match reply {
-        Some(bpf_host::Reply::Refused(bpf_host::Refusal::NoSuchPoint)) => {
-            return Err(fail(
-                Refusal::NoSuchPoint,
-                format!("the server of '{point}' has no such attach point"),
-            ));
-        }
-        Some(bpf_host::Reply::Refused(bpf_host::Refusal::Full)) => {
-            format!("'{point}' has as many programs as it can run")
-        }
-        Some(bpf_host::Reply::Refused(why)) => format!("the server of '{point}' refused: {why:?}"),
-        Some(_) => return Ok(()),
-        None => format!("the server of '{point}' does not answer: it is being restarted"),
-    };
-    Err(fail(Refusal::Host, text))
-}
-
-/// Hands a program's maps to its host.
-fn place_maps<P: Platform>(platform: &mut P, p: &mut Loaded<P::Memory>) -> Result<(), Failure> {
-    for map in &p.maps {
-        for i in 0..map.pages {
-            let writable = !map.def.read_only;
-            let access = if writable { Access::Write } else { Access::Read };
-            let request = bpf_host::Request::MapPage { page: map.page + i, writable };
-            let frame = p.memory.as_mut().map(|m| (m, map.first + i, access));
-            check(platform.call_host(p.host, &request, frame), &p.point)?;
-        }
-        let request = bpf_host::Request::Map {
-            slot: map.slot,
-            map_type: map.def.map_type as u32,
-            key_size: map.def.key_size,
-            value_size: map.def.value_size,
-            max_entries: map.def.max_entries,
-            page: map.page,
-        };
-        check(platform.call_host(p.host, &request, None), &p.point)?;
-        if let Some(token) = map.doorbell {
-            let request = bpf_host::Request::Doorbell { slot: map.slot };
-            check(platform.call_host_with_token(p.host, &request, token), &p.point)?;
-        }
-    }
-    Ok(())
-}
-
-/// Hands a program's code to its host and attaches it if asked to; the first page goes with the attach message.
-fn place_code<P: Platform>(
-    platform: &mut P,
-    p: &mut Loaded<P::Memory>,
-    attach: bool,
-    replaces: Option<ProgramId>,
-) -> Result<(), Failure> {
-    let first = attach as u32;
-    for i in first..p.code_pages {
-        let frame = p.memory.as_mut().map(|m| (m, i, Access::Read));
-        check(
-            platform.call_host(p.host, &bpf_host::Request::Code { page: p.code_page + i }, frame),
-            &p.point,
-        )?;
-    }
-    if attach {
-        return attach_placed(platform, p, Some(0), replaces);
-    }
-    Ok(())
-}
-
-fn attach_placed<P: Platform>(
-    platform: &mut P,
-    p: &mut Loaded<P::Memory>,
-    frame: Option<u32>,
-    replaces: Option<ProgramId>,
-) -> Result<(), Failure> {
-    let request = bpf_host::Request::Attach {
-        program: p.id,
-        page: p.code_page,
-        pages: p.code_pages,
-        slots: p.slots(),
-        point: &p.point,
-        replaces,
-        grants: p.grants,
-    };
-    let frame = frame.and_then(|i| p.memory.as_mut().map(|m| (m, i, Access::Read)));
-    check(platform.call_host(p.host, &request, frame), &p.point)?;
-    p.attached = true;
+    buffer.resize(buffer.len() + more, 0);
     Ok(())
 }

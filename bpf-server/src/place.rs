@@ -37,6 +37,17 @@ impl<const WORDS: usize> Numbers<WORDS> {
         Some(start)
     }
 
+    /// How many are free, and the longest run of them.
+    fn free(&self) -> (u32, u32) {
+        let (mut all, mut longest, mut run) = (0, 0, 0);
+        for n in 0..WORDS as u32 * 64 {
+            run = if self.is_taken(n) { 0 } else { run + 1 };
+            all += u32::from(run > 0);
+            longest = longest.max(run);
+        }
+        (all, longest)
+    }
+
     fn give(&mut self, start: u32, count: u32) {
         for n in start..start + count {
             self.taken[n as usize / 64] &= !(1 << (n % 64));
@@ -60,6 +71,18 @@ impl Windows {
     }
     pub(crate) fn take_code(&mut self, pages: u32) -> Option<u32> {
         self.code.take(pages)
+    }
+    /// Free code pages, and the longest run of them.
+    pub(crate) fn free_code(&self) -> (u32, u32) {
+        self.code.free()
+    }
+    /// Free map pages, and the longest run of them.
+    pub(crate) fn free_maps(&self) -> (u32, u32) {
+        self.maps.free()
+    }
+    /// Free map numbers.
+    pub(crate) fn free_slots(&self) -> u32 {
+        self.slots.free().0
     }
     pub(crate) fn give_code(&mut self, page: u32, pages: u32) {
         self.code.give(page, pages);
@@ -91,7 +114,12 @@ mod tests {
         assert_eq!(n.take(10), Some(60));
         assert_eq!(n.take(58), Some(70));
         assert_eq!(n.take(1), None);
+        assert_eq!(n.free(), (0, 0));
         n.give(63, 4);
+        n.give(100, 2);
+        assert_eq!(n.free(), (6, 4));
+        assert_eq!(n.take(2), Some(63));
+        n.give(63, 2);
         assert_eq!(n.take(5), None);
         assert_eq!(n.take(4), Some(63));
         assert_eq!(n.take(0), Some(0));

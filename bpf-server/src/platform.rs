@@ -67,6 +67,8 @@ pub trait Platform {
         request: &bpf_host::Request<'_>,
         token: Token,
     ) -> Option<bpf_host::Reply>;
+    /// Whether so many bytes of memory in a row can be had.
+    fn has_memory(bytes: usize) -> bool;
     /// A blob that the manifest gave this server.
     fn blob(&self, name: &str) -> Option<&'static [u8]>;
     /// The counter, in ticks.

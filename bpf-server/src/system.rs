@@ -280,6 +280,10 @@ impl Platform for System {
             .map(|(r, _)| r)
     }
 
+    fn has_memory(bytes: usize) -> bool {
+        axiom_runtime::heap_has(bytes)
+    }
+
     fn blob(&self, name: &str) -> Option<&'static [u8]> {
         self.rt.blob(name)
     }

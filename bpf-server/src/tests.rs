@@ -1,6 +1,8 @@
 //! The loader over a system made of a memory file: frames are its pages, the hosting server's windows are where the real
 //! ones are, programs are interpreted. What is checked: who gets which rights, that everything is undone and freed.
 
+mod memory;
+
 use super::*;
 use axiom_bpf_host::{Clock, Host, PointId, Server};
 use axiom_proto::bpf::{ProgramId, Refusal, Reply, Request, Setting, Source};
@@ -278,6 +280,9 @@ impl Platform for Fake {
         self.peer.token = Some(token);
         Some(self.host.handle(request, &mut self.peer))
     }
+    fn has_memory(bytes: usize) -> bool {
+        memory::has(bytes)
+    }
     fn blob(&self, name: &str) -> Option<&'static [u8]> {
         self.blobs.iter().find(|(n, _)| n == name).map(|(_, bytes)| *bytes)
     }
@@ -425,13 +430,17 @@ fn a_program_is_replaced_in_place_and_detached_and_attached_again() {
     assert!(!sample(&mut l, 0));
 }
 
-#[test]
-fn uploads_arrive_in_pieces() {
-    let mut l = loader();
-    for (i, bytes) in CALLS.chunks(800).enumerate() {
+fn upload(l: &mut Loader<Fake>, bytes: &[u8]) {
+    for (i, bytes) in bytes.chunks(800).enumerate() {
         let request = Request::Upload { offset: i as u32 * 800, bytes };
         assert_eq!(l.handle(1, &request, (0, 0)).reply, Reply::Done);
     }
+}
+
+#[test]
+fn uploads_arrive_in_pieces() {
+    let mut l = loader();
+    upload(&mut l, CALLS);
     let mut request = load(Source::Uploaded);
     if let Request::Load { program, .. } = &mut request {
         *program = "second";
@@ -458,11 +467,42 @@ fn what_is_wrong_is_said_and_nothing_is_kept() {
     if let Request::Load { point, .. } = &mut request {
         *point = "spi/0/1";
     }
-    assert_eq!(refused(&mut l, &request).0, Refusal::NoSuchPoint);
+    let (why, text) = refused(&mut l, &request);
+    assert_eq!(why, Refusal::NoSuchPoint);
+    assert_eq!(
+        text,
+        "nobody serves attach points like 'spi/0/1'; there are: iio/<device>/<channel>, timer/<n>hz, \
+         gpio/<chip>/<line>/<rising|falling|both>, pwm/<chip>/<channel>"
+    );
     if let Request::Load { point, .. } = &mut request {
         *point = "iio/adxl345/temperature";
     }
-    assert_eq!(refused(&mut l, &request).0, Refusal::NoSuchPoint);
+    let (why, text) = refused(&mut l, &request);
+    assert_eq!(why, Refusal::NoSuchPoint);
+    assert_eq!(
+        text,
+        "the server of 'iio/adxl345/temperature' has no such attach point; it has: iio/adxl345/accel_x, iio/lm75/temp"
+    );
+    for n in 0..20 {
+        l.platform().host.add_point(&format!("iio/many/{n}"));
+    }
+    let (_, text) = refused(&mut l, &request);
+    assert!(text.ends_with(", iio/many/9, and more"), "{text}");
+    let long = format!("iio/{}", "x".repeat(61));
+    if let Request::Load { point, .. } = &mut request {
+        *point = &long;
+    }
+    assert!(refused(&mut l, &request).1.starts_with("nobody serves attach points like 'iio/xxx"));
+    // Which of two programs is meant is not guessed.
+    upload(&mut l, CALLS);
+    let (why, text) = refused(&mut l, &load(Source::Uploaded));
+    assert_eq!(
+        (why, text.as_str()),
+        (
+            Refusal::BadRequest,
+            "the object has 2 programs: say which: first (timer/10hz), second (timer/10hz)"
+        )
+    );
     assert_eq!((l.platform().used(), l.platform().peer.mapped), (0, 0));
 }
 
@@ -562,7 +602,10 @@ fn memory_that_is_used_up_is_refused() {
         }
     };
     assert_eq!(why, Refusal::Resources);
-    assert_eq!(verdict(&mut l), "no room for the program: bpf-server's memory is used up");
+    assert_eq!(
+        verdict(&mut l),
+        "no room for the program: bpf-server's memory for programs has no 6 pages (24 KiB) left for code and maps"
+    );
     assert_eq!(n, POOL as usize / 6);
 }
 

@@ -2,13 +2,12 @@
 //! handles and flags are checked again, because that costs a compare.
 
 use crate::{Actuators, Helper, Runtime};
-use alloc::string::String;
-use axiom_bpf_isa::{MapType, abi, helper};
+use axiom_bpf_isa::{MapType, abi, helper, printk};
 use axiom_bpf_maps::{Map, errno};
 use axiom_proto::gpio::{Channel, Grants, Line};
 use core::fmt::Write;
 
-/// Messages that trace_printk writes between two refills.
+/// Lines that programs print between two refills.
 pub(crate) const LOG_BURST: u32 = 32;
 const EINVAL: u64 = errno::EINVAL as u64;
 
@@ -66,6 +65,10 @@ pub(crate) fn table() -> [Helper; abi::HELPER_SLOTS] {
     t[helper::KTIME_GET_NS as usize] = ktime_get_ns;
     t[helper::TRACE_PRINTK as usize] = trace_printk;
     t[helper::GET_SMP_PROCESSOR_ID as usize] = processor_id;
+    t[helper::MAP_PUSH_ELEM as usize] = map_push;
+    t[helper::MAP_POP_ELEM as usize] = map_pop;
+    t[helper::MAP_PEEK_ELEM as usize] = map_peek;
+    t[helper::TRACE_VPRINTK as usize] = trace_vprintk;
     t[helper::RINGBUF_OUTPUT as usize] = ringbuf_output;
     t[helper::RINGBUF_RESERVE as usize] = ringbuf_reserve;
     t[helper::RINGBUF_SUBMIT as usize] = ringbuf_submit;
@@ -190,8 +193,8 @@ fn act(rt: *mut Runtime, f: impl FnOnce(&mut dyn Actuators, &Grants) -> i64) -> 
     let rt = runtime(rt);
     let Some(actuators) = &rt.actuators else { return errno::EPERM as u64 };
     let Ok(mut actuators) = actuators.try_borrow_mut() else { return errno::EBUSY as u64 };
-    // SAFETY: `Host::each` sets it to the running program's grants, which do not move while it runs.
-    let grants = unsafe { &*rt.grants };
+    // SAFETY: `Host::each` sets it to the running program's identity, which does not move while it runs.
+    let grants = unsafe { &(*rt.running).grants };
     f(&mut *actuators, grants) as u64
 }
 
@@ -222,59 +225,132 @@ extern "C" fn motor_emergency_stop(rt: *mut Runtime, _: u64, _: u64, _: u64, _: 
     act(rt, |a, by| a.motor_emergency_stop(by))
 }
 
-/// Formats with up to three numbers: %d %i %u %x %X %p %c, with l, ll and h, and %%. Anything else is printed as it is.
-extern "C" fn trace_printk(rt: *mut Runtime, format: u64, size: u64, a: u64, b: u64, c: u64) -> u64 {
-    let rt = runtime(rt);
+extern "C" fn map_push(rt: *mut Runtime, handle: u64, value: u64, flags: u64, _: u64, _: u64) -> u64 {
+    match map(runtime(rt), handle) {
+        // SAFETY: the verifier proved value_size readable bytes.
+        Some(m) => unsafe { m.push(value as *const u8, flags) as u64 },
+        None => EINVAL,
+    }
+}
+
+extern "C" fn map_pop(rt: *mut Runtime, handle: u64, value: u64, _: u64, _: u64, _: u64) -> u64 {
+    match map(runtime(rt), handle) {
+        // SAFETY: the verifier proved value_size writable bytes.
+        Some(m) => unsafe { m.pop(value as *mut u8) as u64 },
+        None => EINVAL,
+    }
+}
+
+extern "C" fn map_peek(rt: *mut Runtime, handle: u64, value: u64, _: u64, _: u64, _: u64) -> u64 {
+    match map(runtime(rt), handle) {
+        // SAFETY: the verifier proved value_size writable bytes.
+        Some(m) => unsafe { m.peek(value as *mut u8) as u64 },
+        None => EINVAL,
+    }
+}
+
+/// One line for the log; what does not fit is cut, and marked.
+pub(crate) struct LogLine {
+    bytes: [u8; 256],
+    length: usize,
+    cut: bool,
+}
+
+impl LogLine {
+    pub(crate) fn new() -> LogLine {
+        LogLine { bytes: [0; 256], length: 0, cut: false }
+    }
+
+    /// Adds text; it never fails, it cuts.
+    pub(crate) fn note(&mut self, text: core::fmt::Arguments<'_>) {
+        let _ = self.write_fmt(text);
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        let text = core::str::from_utf8(&self.bytes[..self.length]).unwrap_or("");
+        text.trim_end()
+    }
+}
+
+impl core::fmt::Write for LogLine {
+    /// Characters that would move a terminal's cursor become spaces: a program prints lines, not screens.
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        const MARK: &str = "...";
+        for c in text.chars() {
+            let c = if c.is_control() { ' ' } else { c };
+            if self.cut {
+                return Ok(());
+            }
+            if self.length + c.len_utf8() + MARK.len() > self.bytes.len() {
+                self.cut = true;
+                self.bytes[self.length..self.length + MARK.len()].copy_from_slice(MARK.as_bytes());
+                self.length += MARK.len();
+                return Ok(());
+            }
+            self.length += c.encode_utf8(&mut self.bytes[self.length..]).len();
+        }
+        Ok(())
+    }
+}
+
+/// Prints a line behind the program's name. Returns the length of the text, or -EAGAIN if too much was printed lately, or -EINVAL
+/// for a format that is not known; then nothing is printed.
+fn print(rt: &mut Runtime, format: &[u8], value: impl FnMut(usize) -> u64) -> u64 {
+    let mut line = LogLine::new();
+    // SAFETY: `Host::each` sets it to the running program's identity, which does not move while it runs.
+    let name = unsafe { (*rt.running).name };
+    line.note(format_args!("{}: ", name.as_str()));
+    let before = line.length;
+    if printk::write(&mut line, format, value).is_err() {
+        return EINVAL;
+    }
     if rt.log_allowance == 0 {
+        rt.log_dropped = rt.log_dropped.saturating_add(1);
         return errno::EAGAIN as u64;
     }
     rt.log_allowance -= 1;
-    let size = size.min(256) as usize;
-    // SAFETY: the verifier proved `size` readable bytes.
-    let bytes = unsafe { core::slice::from_raw_parts(format as *const u8, size) };
-    let end = bytes.iter().position(|&b| b == 0).unwrap_or(size);
-    let text = core::str::from_utf8(&bytes[..end]).unwrap_or("(a format that is not UTF-8)");
-    let out = render(text, [a, b, c]);
-    (rt.log)(out.trim_end());
-    out.len() as u64
+    (rt.log)(line.as_str());
+    (line.length - before) as u64
 }
 
-pub(crate) fn render(format: &str, values: [u64; 3]) -> String {
-    let mut out = String::new();
-    let mut values = values.into_iter();
-    let mut rest = format.chars().peekable();
-    while let Some(c) = rest.next() {
-        if c != '%' {
-            out.push(c);
-            continue;
-        }
-        let mut longs = 0;
-        let mut conversion = rest.next();
-        while let Some('l' | 'h') = conversion {
-            longs += (conversion == Some('l')) as u32;
-            conversion = rest.next();
-        }
-        let _ = match conversion {
-            Some('%') => write!(out, "%"),
-            Some(kind @ ('d' | 'i' | 'u' | 'x' | 'X' | 'p' | 'c')) => {
-                let v = values.next().unwrap_or(0);
-                let narrow = longs == 0;
-                match kind {
-                    'd' | 'i' if narrow => write!(out, "{}", v as i32),
-                    'd' | 'i' => write!(out, "{}", v as i64),
-                    'u' if narrow => write!(out, "{}", v as u32),
-                    'u' => write!(out, "{v}"),
-                    'x' if narrow => write!(out, "{:x}", v as u32),
-                    'x' => write!(out, "{v:x}"),
-                    'X' if narrow => write!(out, "{:X}", v as u32),
-                    'X' => write!(out, "{v:X}"),
-                    'p' => write!(out, "{v:#x}"),
-                    _ => write!(out, "{}", v as u8 as char),
-                }
-            }
-            Some(other) => write!(out, "%{other}"),
-            None => write!(out, "%"),
-        };
+/// The bytes of a format.
+///
+/// # Safety
+/// `format` points to `size` readable bytes.
+unsafe fn format_bytes<'a>(format: u64, size: u64) -> &'a [u8] {
+    let size = size.min(printk::MAX_FORMAT as u64) as usize;
+    if size == 0 {
+        return &[];
     }
-    out
+    // SAFETY: the caller's promise.
+    unsafe { core::slice::from_raw_parts(format as *const u8, size) }
+}
+
+extern "C" fn trace_printk(rt: *mut Runtime, format: u64, size: u64, a: u64, b: u64, c: u64) -> u64 {
+    // SAFETY: the verifier proved `size` readable bytes.
+    let bytes = unsafe { format_bytes(format, size) };
+    if printk::values(bytes).is_ok_and(|n| n > 3) {
+        return EINVAL;
+    }
+    print(runtime(rt), bytes, |n| [a, b, c].get(n).copied().unwrap_or(0))
+}
+
+extern "C" fn trace_vprintk(
+    rt: *mut Runtime,
+    format: u64,
+    size: u64,
+    data: u64,
+    data_size: u64,
+    _: u64,
+) -> u64 {
+    // SAFETY: the verifier proved `size` readable bytes.
+    let bytes = unsafe { format_bytes(format, size) };
+    let there = data_size / 8;
+    if !data_size.is_multiple_of(8) || printk::values(bytes).is_ok_and(|n| n as u64 > there) {
+        return EINVAL;
+    }
+    print(runtime(rt), bytes, |n| {
+        // SAFETY: the verifier proved `data_size` readable bytes, and the format prints no more numbers than lie there.
+        unsafe { (data as *const u64).add(n).read_unaligned() }
+    })
 }

@@ -48,14 +48,50 @@ pub struct Runtime {
     maps: Vec<Option<Map>>,
     clock: Clock,
     log: fn(&str),
-    /// Messages that trace_printk may still write before the next refill.
+    /// Messages that programs may still print before the next refill, and how many were dropped since the last one.
     log_allowance: u32,
+    log_dropped: u32,
     /// Bit n: map n received a ring buffer record since [`Host::take_produced`].
     produced: u64,
-    /// What the program that runs now may do with lines, channels and motors.
-    grants: *const Grants,
+    /// The program that runs now.
+    running: *const Identity,
     actuators: Option<Rc<RefCell<dyn Actuators>>>,
 }
+
+/// Who a program is to the helpers: its name, and what it may do with lines, channels and motors.
+#[derive(Clone, Copy)]
+struct Identity {
+    name: Name,
+    grants: Grants,
+}
+
+/// The beginning of a program's name.
+#[derive(Clone, Copy)]
+struct Name {
+    bytes: [u8; 31],
+    length: u8,
+}
+
+impl Name {
+    const NONE: Name = Name { bytes: [0; 31], length: 0 };
+
+    fn new(text: &str) -> Name {
+        let mut name = Name::NONE;
+        let mut length = text.len().min(name.bytes.len());
+        while !text.is_char_boundary(length) {
+            length -= 1;
+        }
+        name.bytes[..length].copy_from_slice(&text.as_bytes()[..length]);
+        name.length = length as u8;
+        name
+    }
+
+    fn as_str(&self) -> &str {
+        core::str::from_utf8(&self.bytes[..self.length as usize]).unwrap_or("")
+    }
+}
+
+static NOBODY: Identity = Identity { name: Name::NONE, grants: Grants::NONE };
 
 /// What the helpers for lines, channels and motors do in a server that has some. Results are the helper's: 0, a level, or
 /// a negative errno.
@@ -94,7 +130,7 @@ struct Program {
     code: Code,
     runs: u64,
     accepted: u64,
-    grants: Grants,
+    identity: Identity,
 }
 
 /// The programs, maps and attach points of one server.
@@ -118,8 +154,9 @@ impl Host {
                 clock,
                 log,
                 log_allowance: helpers::LOG_BURST,
+                log_dropped: 0,
                 produced: 0,
-                grants: &Grants::NONE,
+                running: &NOBODY,
                 actuators: None,
             }),
             points: Vec::new(),
@@ -177,7 +214,7 @@ impl Host {
         for &index in &p.chain[..p.len as usize] {
             let Some(program) = &mut self.programs[index as usize] else { continue };
             // SAFETY: the runtime is the host's own box; nobody else uses it between two programs.
-            unsafe { (*runtime).grants = &raw const program.grants };
+            unsafe { (*runtime).running = &raw const program.identity };
             let returned = match program.code {
                 Code::Native(entry) => entry(runtime, context, size_of::<C>() as u64),
                 Code::Interpreted(insns) => {
@@ -195,9 +232,21 @@ impl Host {
         core::mem::take(&mut self.runtime.produced)
     }
 
-    /// Lets programs print again: call it now and then, for example once a second.
+    /// Lets programs print again, and says how many of their lines were dropped since the last call: call it now and then, for
+    /// example once a second.
     pub fn refill_log(&mut self) {
         self.runtime.log_allowance = helpers::LOG_BURST;
+        match core::mem::take(&mut self.runtime.log_dropped) {
+            0 => {}
+            n => {
+                let mut line = helpers::LogLine::new();
+                line.note(format_args!(
+                    "{n} lines that programs printed were dropped: {} are written between two of these",
+                    helpers::LOG_BURST
+                ));
+                (self.runtime.log)(line.as_str());
+            }
+        }
     }
 }
 

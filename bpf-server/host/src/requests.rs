@@ -1,14 +1,13 @@
 //! bpf-server's requests, applied.
 
-use crate::{CHAIN, Code, Entry, Host, PointId, Program};
+use crate::{CHAIN, Code, Entry, Host, Identity, Name, PointId, Program};
 use axiom_bpf_interp::Insn;
 use axiom_bpf_isa::{MapDef, MapType};
 use axiom_bpf_maps::{Map, PAGE, bytes_needed};
 use axiom_proto::bpf::ProgramId;
 use axiom_proto::bpf_host::{
-    CODE_PAGES, CODE_WINDOW, MAP_PAGES, MAP_SLOTS, MAP_WINDOW, Refusal, Reply, Request,
+    CODE_PAGES, CODE_WINDOW, MAP_PAGES, MAP_SLOTS, MAP_WINDOW, PointName, Refusal, Reply, Request,
 };
-use axiom_proto::gpio::Grants;
 
 /// What the host needs of its server. Pages are numbers in the two windows.
 pub trait Server {
@@ -77,7 +76,7 @@ impl Host {
                 if server.keep_doorbell(slot) { Ok(Reply::Done) } else { Err(Refusal::BadFrame) }
             }
             Request::RemoveMap { slot } => self.remove_map(slot, server),
-            Request::Attach { program, page, pages, slots, point, replaces, grants } => {
+            Request::Attach { program, page, pages, slots, point, name, replaces, grants } => {
                 check_pages(page, pages, CODE_PAGES)?;
                 if pages == 0 || slots as usize * size_of::<Insn>() > pages as usize * PAGE {
                     return Err(Refusal::BadNumber);
@@ -100,7 +99,8 @@ impl Host {
                         core::slice::from_raw_parts(address as *const Insn, slots as usize)
                     })
                 };
-                self.attach(program, code, grants, point, replaces, server)
+                let identity = Identity { name: Name::new(name), grants };
+                self.attach(program, code, identity, point, replaces, server)
             }
             Request::Detach { program } => {
                 self.detach(program, server)?;
@@ -112,6 +112,10 @@ impl Host {
                     server.drop_code(p);
                 }
                 Ok(Reply::Done)
+            }
+            Request::Point { index } => {
+                let point = self.points.get(index as usize).ok_or(Refusal::BadNumber)?;
+                Ok(Reply::Point(PointName::new(&point.name)))
             }
             Request::Stats { program } => {
                 let found = self.programs.iter().flatten().find(|p| p.id == program);
@@ -154,7 +158,7 @@ impl Host {
         &mut self,
         id: ProgramId,
         code: Code,
-        grants: Grants,
+        identity: Identity,
         name: &str,
         replaces: Option<ProgramId>,
         server: &mut impl Server,
@@ -167,7 +171,7 @@ impl Host {
             None if server.open_point(name) => self.add_point(name),
             None => return Err(Refusal::NoSuchPoint),
         };
-        let program = Program { id, point, code, runs: 0, accepted: 0, grants };
+        let program = Program { id, point, code, runs: 0, accepted: 0, identity };
         if let Some(old) = replaces {
             // The same place in the chain: no event sees both or neither.
             let place = self.programs.iter_mut().flatten().find(|p| p.id == old && p.point == point);

@@ -1,7 +1,7 @@
 //! A server without an operating system: its windows are ordinary memory, its programs are interpreted.
 
 use super::*;
-use crate::helpers::render;
+use crate::helpers::LogLine;
 use axiom_bpf_isa::helper;
 use axiom_bpf_maps::errno;
 use axiom_bpf_maps::{Consumer, PAGE};
@@ -91,6 +91,7 @@ fn attach(host: &mut Host, fake: &mut Fake, id: u32, page: u32, n: usize, replac
         pages: 1,
         slots: n as u32,
         point: "iio/x/y",
+        name: "filter",
         replaces: replaces.map(ProgramId),
         grants: Grants::NONE,
     };
@@ -152,7 +153,7 @@ fn numbers_out_of_range_and_unknown_points_are_refused() {
     assert_eq!(attach(&mut host, &mut fake, 1, 0, 1000, None), refused(Refusal::BadNumber));
     let elsewhere = |point| {
         let (program, grants) = (ProgramId(9), Grants::NONE);
-        Request::Attach { program, page: 0, pages: 1, slots: 2, point, replaces: None, grants }
+        Request::Attach { program, page: 0, pages: 1, slots: 2, point, name: "", replaces: None, grants }
     };
     assert_eq!(host.handle(&elsewhere("gpio/1"), &mut fake), refused(Refusal::NoSuchPoint));
     assert_eq!(host.handle(&elsewhere("timer/10hz"), &mut fake), Reply::Done);
@@ -223,13 +224,184 @@ fn helpers_reach_maps_by_their_handles() {
     assert!(host.run(point, &mut [0u64; 4]), "a program whose map is gone sees a null lookup");
 }
 
+std::thread_local! {
+    static PRINTED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+fn keep(text: &str) {
+    PRINTED.with(|p| p.borrow_mut().push(text.to_string()));
+}
+
+fn printed() -> Vec<String> {
+    PRINTED.with(|p| core::mem::take(&mut *p.borrow_mut()))
+}
+
+/// Prints a format of up to 16 bytes from the stack, with r3 to r5 as they are given.
+fn printing(format: &[u8], numbers: [i32; 3]) -> Vec<Insn> {
+    let mut bytes = [0u8; 16];
+    bytes[..format.len()].copy_from_slice(format);
+    let mut program = Vec::new();
+    for (i, word) in bytes.as_chunks::<4>().0.iter().enumerate() {
+        program.push(insn(0x62, 10, 0, -16 + 4 * i as i16, i32::from_le_bytes(*word)));
+    }
+    program.extend([insn(0xbf, 1, 10, 0, 0), insn(0x07, 1, 0, 0, -16), insn(0xb7, 2, 0, 0, 16)]);
+    program.extend((0..3).map(|i| insn(0xb7, 3 + i as u8, 0, 0, numbers[i])));
+    program.extend([insn(0x85, 0, 0, 0, helper::TRACE_PRINTK as i32), EXIT]);
+    program
+}
+
 #[test]
-fn printed_numbers() {
-    assert_eq!(render("x=%d y=%llu z=%x %% %q", [-5i64 as u64, 7, 0xabc]), "x=-5 y=7 z=abc % %q");
-    assert_eq!(render("%lx %p %c%", [u64::MAX, 16, 65]), "ffffffffffffffff 0x10 A%");
+fn a_line_names_its_program_and_dropped_ones_are_counted() {
+    let mut host = Host::new(Clock::new(1_000_000_000), keep);
+    let mut fake = Fake::new();
+    let point = host.add_point("iio/x/y");
+    let mut attached = 0;
+    let mut run = |host: &mut Host, program: &[Insn]| {
+        attached += 1;
+        fake.write(0, program);
+        assert_eq!(attach(host, &mut fake, attached, 0, program.len(), None), Reply::Done);
+        let result = host.run_lowest(point, &mut [0u64; 4]).unwrap() as i64;
+        assert_eq!(host.handle(&Request::Detach { program: ProgramId(attached) }, &mut fake), Reply::Done);
+        result
+    };
+    assert_eq!(run(&mut host, &printing(b"x=%d %x\n", [-5, 0xab, 0])), 8);
+    assert_eq!(printed(), ["filter: x=-5 ab"]);
+    // What is not known is not printed; what moves the cursor is not passed on.
+    assert_eq!(run(&mut host, &printing(b"%s", [1, 2, 3])), errno::EINVAL);
+    assert_eq!(run(&mut host, &printing(b"%d%d%d%d", [1, 2, 3])), errno::EINVAL);
+    assert_eq!(run(&mut host, &printing(b"a\x1b[2Jb\rc", [1, 2, 3])), 8);
+    assert_eq!(printed(), ["filter: a [2Jb c"]);
+    for n in 0..40 {
+        let result = run(&mut host, &printing(b"%d", [n, 0, 0]));
+        assert_eq!(result < 0, n >= 30, "{n}");
+        assert!(result > 0 || result == errno::EAGAIN);
+    }
+    assert_eq!(printed().len(), 30);
+    host.refill_log();
+    assert_eq!(
+        printed(),
+        ["10 lines that programs printed were dropped: 32 are written between two of these"]
+    );
+    host.refill_log();
+    assert_eq!(printed(), [""; 0]);
+    // Four numbers and more come in memory.
+    let mut program = vec![];
+    for (i, n) in [7, -1, 0, 65].into_iter().enumerate() {
+        program.push(insn(0x7a, 10, 0, -32 + 8 * i as i16, n));
+    }
+    program.extend(printing(b"%u%d%x%c", [0; 3]));
+    program.truncate(program.len() - 5);
+    let values = [insn(0xbf, 3, 10, 0, 0), insn(0x07, 3, 0, 0, -48)];
+    let call = |size| [insn(0xb7, 4, 0, 0, size), insn(0x85, 0, 0, 0, helper::TRACE_VPRINTK as i32), EXIT];
+    for slot in &mut program[..4] {
+        slot.off -= 16;
+    }
+    for (size, result) in [(32, 5), (24, errno::EINVAL), (31, errno::EINVAL)] {
+        let whole: Vec<Insn> = program.iter().copied().chain(values).chain(call(size)).collect();
+        assert_eq!(run(&mut host, &whole), result);
+    }
+    assert_eq!(printed(), ["filter: 7-10A"]);
+}
+
+#[test]
+fn clocks_and_names() {
     assert_eq!(Clock::new(62_500_000).nanoseconds(62_500_000), 1_000_000_000);
     assert_eq!(Clock::new(54_000_000).nanoseconds(54_000_000 * 3600) / 1000, 3_599_999_999);
     assert_eq!(ProgramId(1).0.to_string(), "1");
+    assert_eq!(Name::new("short").as_str(), "short");
+    assert_eq!(
+        Name::new("a_name_that_is_longer_than_the_31_that_fit").as_str(),
+        "a_name_that_is_longer_than_the_"
+    );
+    assert_eq!(Name::new("thirty_bytes_and_then_an_umlau\u{e4}").as_str(), "thirty_bytes_and_then_an_umlau");
+    let mut line = LogLine::new();
+    line.note(format_args!("{}", "x".repeat(300)));
+    assert_eq!((line.as_str().len(), &line.as_str()[250..]), (256, "xxx..."));
+}
+
+#[test]
+fn an_interpreted_program_finds_zeros_on_its_stack() {
+    let mut host = Host::new(Clock::new(1_000_000_000), log);
+    let mut fake = Fake::new();
+    let point = host.add_point("iio/x/y");
+    // The first leaves its context's address in its own frame and in a callee's; the second looks for them.
+    let leaves = [
+        insn(0x7b, 10, 1, -8, 0),
+        insn(0x85, 0, 1, 0, 2),
+        insn(0xb7, 0, 0, 0, 1),
+        EXIT,
+        insn(0x7b, 10, 1, -16, 0),
+        insn(0xb7, 0, 0, 0, 0),
+        EXIT,
+    ];
+    let looks = [
+        insn(0x79, 6, 10, -8, 0),
+        insn(0x85, 0, 1, 0, 2),
+        insn(0x4f, 0, 6, 0, 0),
+        EXIT,
+        insn(0x79, 0, 10, -16, 0),
+        EXIT,
+    ];
+    fake.write(0, &leaves);
+    fake.write(1, &looks);
+    assert_eq!(attach(&mut host, &mut fake, 1, 0, leaves.len(), None), Reply::Done);
+    assert_eq!(host.run_lowest(point, &mut [0u64; 4]), Some(1));
+    assert_eq!(attach(&mut host, &mut fake, 2, 1, looks.len(), Some(1)), Reply::Done);
+    assert_eq!(host.run_lowest(point, &mut [0u64; 4]), Some(0));
+}
+
+#[test]
+fn queues_and_the_points_that_exist() {
+    let mut host = Host::new(Clock::new(1_000_000_000), log);
+    let mut fake = Fake::new();
+    let point = host.add_point("iio/x/y");
+    host.add_point("iio/x/z");
+    let name = |host: &mut Host, fake: &mut Fake, index| match host.handle(&Request::Point { index }, fake) {
+        Reply::Point(name) => name.as_str().to_string(),
+        other => std::format!("{other:?}"),
+    };
+    let names = [0, 1, 2].map(|i| name(&mut host, &mut fake, i));
+    assert_eq!(names, ["iio/x/y", "iio/x/z", "Refused(BadNumber)"]);
+    let queue = Request::Map { slot: 1, map_type: 22, key_size: 0, value_size: 8, max_entries: 2, page: 0 };
+    assert_eq!(host.handle(&queue, &mut fake), Reply::Done);
+    // push(5); push(6); peek; pop: 5 twice, and what push says to the third is in r0 when `third` is set.
+    let call = |n: u32, value: i16| {
+        [
+            insn(0x18, 1, 0, 0, 1),
+            insn(0, 0, 0, 0, 0),
+            insn(0xbf, 2, 10, 0, 0),
+            insn(0x07, 2, 0, 0, i32::from(value)),
+            insn(0xb7, 3, 0, 0, 0),
+            insn(0x85, 0, 0, 0, n as i32),
+        ]
+    };
+    let mut program = vec![insn(0x7a, 10, 0, -8, 5), insn(0x7a, 10, 0, -16, 6)];
+    for (helper, place) in [
+        (helper::MAP_PUSH_ELEM, -8),
+        (helper::MAP_PUSH_ELEM, -16),
+        (helper::MAP_PUSH_ELEM, -16),
+        (helper::MAP_PEEK_ELEM, -24),
+        (helper::MAP_POP_ELEM, -32),
+    ] {
+        program.extend(call(helper, place));
+        if helper == helper::MAP_PUSH_ELEM {
+            program.push(insn(0xbf, 6, 0, 0, 0));
+        }
+    }
+    // -E2BIG + 100 * peeked + popped
+    program.extend([
+        insn(0x79, 0, 10, -24, 0),
+        insn(0x27, 0, 0, 0, 100),
+        insn(0x79, 1, 10, -32, 0),
+        insn(0x0f, 0, 1, 0, 0),
+        insn(0x0f, 0, 6, 0, 0),
+        EXIT,
+    ]);
+    fake.write(0, &program);
+    assert_eq!(attach(&mut host, &mut fake, 1, 0, program.len(), None), Reply::Done);
+    assert_eq!(host.run_lowest(point, &mut [0u64; 4]), Some(500 + 5 - 7));
+    // Only 6 is left; two more, and the queue is full again.
+    assert_eq!(host.run_lowest(point, &mut [0u64; 4]), Some(600 + 6 - 7));
 }
 
 /// Says what it was asked, and by whom.
@@ -290,6 +462,7 @@ fn helpers_for_pins_act_with_the_rights_of_the_program_that_runs() {
             pages: 1,
             slots,
             point: "iio/x/y",
+            name: "",
             replaces: None,
             grants,
         };

@@ -108,7 +108,7 @@ impl Default for Stack {
     }
 }
 
-/// Runs `program` with `r1` and `r2`; returns r0 and leaves what is left of `budget` (instructions) there.
+/// Runs `program` with `r1` and `r2`, each function on a stack of zeros, so that nothing is read that another program left; returns r0 and leaves what is left of `budget` (instructions) there.
 pub fn run<W: World>(
     program: &[Insn],
     world: &mut W,
@@ -128,6 +128,7 @@ pub fn run<W: World>(
     m.r[1] = r1;
     m.r[2] = r2;
     m.r[10] = m.base + STACK as u64;
+    m.clear_frame();
     m.run(program, budget)
 }
 
@@ -185,6 +186,7 @@ impl<W: World> Machine<'_, W> {
                         frame.saved.copy_from_slice(&self.r[6..10]);
                         self.frames[self.depth] = frame;
                         self.depth += 1;
+                        self.clear_frame();
                         self.r[10] = self.base + (STACK * (self.depth + 1)) as u64;
                         pc = target(at, insn.imm as i64, program.len())?;
                     }
@@ -253,6 +255,11 @@ impl<W: World> Machine<'_, W> {
                 }
             }
         }
+    }
+
+    /// The function that starts now finds zeros on its stack, as in compiled code.
+    fn clear_frame(&mut self) {
+        self.stack[STACK * self.depth..STACK * (self.depth + 1)].fill(0);
     }
 
     fn address(&self, register: usize, off: i16) -> u64 {

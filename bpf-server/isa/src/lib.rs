@@ -10,7 +10,9 @@ pub mod disasm;
 pub mod helper;
 pub mod insn;
 pub mod line;
+pub mod linux;
 pub mod map;
+pub mod printk;
 pub mod proto;
 
 pub use ctx::{CtxLayout, ProgramKind};

@@ -16,10 +16,15 @@ pub enum Arg {
     Key,
     /// Readable memory of the map's value size.
     Value,
+    /// Writable memory of the map's value size, which the helper fills.
+    ValueOut,
     /// Readable memory; the next argument is its size.
     Memory,
     /// The size of the memory before it; zero is allowed.
     Size,
+    /// A number that the format in r1 ([`crate::printk`]) prints. Where the format is constant and prints fewer, the register
+    /// is not looked at, by the helper neither; where the format is not known, it must be a number.
+    Printed,
     /// A constant number of bytes to reserve.
     ConstSize,
     /// Memory that `ringbuf_reserve` returned; the call gives it back.
@@ -58,11 +63,12 @@ pub struct HelperProto {
     pub writes_map: bool,
 }
 
-use Arg::{ConstSize, Key, Map, Memory, None as No, Number, Reservation, Size, Value};
-use MapType::{Array, Hash, LruHash, PercpuArray, RingBuf};
+use Arg::{ConstSize, Key, Map, Memory, None as No, Number, Printed, Reservation, Size, Value, ValueOut};
+use MapType::{Array, Hash, LruHash, PercpuArray, PercpuHash, Queue, RingBuf, Stack};
 
-const KEYED: &[MapType] = &[Array, Hash, PercpuArray, LruHash];
-const HASHES: &[MapType] = &[Hash, LruHash];
+const KEYED: &[MapType] = &[Array, Hash, PercpuArray, PercpuHash, LruHash];
+const HASHES: &[MapType] = &[Hash, PercpuHash, LruHash];
+const QUEUES: &[MapType] = &[Queue, Stack];
 const RING: &[MapType] = &[RingBuf];
 
 const fn proto(id: u32, name: &'static str, args: [Arg; 5], returns: Returns) -> HelperProto {
@@ -85,8 +91,11 @@ pub const HELPERS: &[HelperProto] = &[
     ),
     on(proto(MAP_DELETE_ELEM, "map_delete_elem", [Map, Key, No, No, No], Returns::Number), HASHES, true),
     proto(KTIME_GET_NS, "ktime_get_ns", [No, No, No, No, No], Returns::Number),
-    proto(TRACE_PRINTK, "trace_printk", [Memory, Size, No, No, No], Returns::Number),
+    proto(TRACE_PRINTK, "trace_printk", [Memory, Size, Printed, Printed, Printed], Returns::Number),
     proto(GET_SMP_PROCESSOR_ID, "get_smp_processor_id", [No, No, No, No, No], Returns::Number32),
+    on(proto(MAP_PUSH_ELEM, "map_push_elem", [Map, Value, Number, No, No], Returns::Number), QUEUES, true),
+    on(proto(MAP_POP_ELEM, "map_pop_elem", [Map, ValueOut, No, No, No], Returns::Number), QUEUES, true),
+    on(proto(MAP_PEEK_ELEM, "map_peek_elem", [Map, ValueOut, No, No, No], Returns::Number), QUEUES, false),
     on(proto(RINGBUF_OUTPUT, "ringbuf_output", [Map, Memory, Size, Number, No], Returns::Number), RING, true),
     on(
         proto(
@@ -101,6 +110,7 @@ pub const HELPERS: &[HelperProto] = &[
     proto(RINGBUF_SUBMIT, "ringbuf_submit", [Reservation, Number, No, No, No], Returns::Nothing),
     proto(RINGBUF_DISCARD, "ringbuf_discard", [Reservation, Number, No, No, No], Returns::Nothing),
     on(proto(RINGBUF_QUERY, "ringbuf_query", [Map, Number, No, No, No], Returns::Number), RING, false),
+    proto(TRACE_VPRINTK, "trace_vprintk", [Memory, Size, Memory, Size, No], Returns::Number),
     proto(GPIO_GET, "gpio_get", [Number, Number, No, No, No], Returns::Number),
     proto(GPIO_SET, "gpio_set", [Number, Number, Number, No, No], Returns::Number),
     proto(PWM_SET, "pwm_set", [Number, Number, Number, No, No], Returns::Number),

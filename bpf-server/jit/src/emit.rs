@@ -71,6 +71,8 @@ pub(crate) struct Emitter<'a, 'b> {
     save_bytes: i32,
     /// The whole frame.
     frame: i32,
+    /// A note could not be kept.
+    no_memory: bool,
 }
 
 pub(crate) fn compile(
@@ -92,10 +94,14 @@ pub(crate) fn compile(
         zero_stack: c.zero_stack,
         save_bytes: 0,
         frame: 0,
+        no_memory: false,
     };
     for index in 0..c.functions.len() {
         c.functions[index].entry = e.asm.words() as u32;
         e.function(c.functions[index], index == 0, program, resolve)?;
+    }
+    if e.no_memory {
+        return Err(Error::NoMemory);
     }
     let words = e.asm.words();
     if words >= MAX_WORDS {
@@ -130,8 +136,10 @@ pub(crate) fn compile(
 fn scan(c: &mut Compiler, program: &[Insn]) -> Result<bool, Error> {
     let n = program.len();
     c.offsets.clear();
+    c.offsets.try_reserve(n + 1).map_err(|_| Error::NoMemory)?;
     c.offsets.resize(n + 1, 0);
     c.functions.clear();
+    c.functions.try_reserve(1).map_err(|_| Error::NoMemory)?;
     if n == 0 {
         return Err(Error::BadTarget { at: 0, target: 0 });
     }
@@ -184,6 +192,8 @@ fn scan(c: &mut Compiler, program: &[Insn]) -> Result<bool, Error> {
         return Ok(uses_helpers);
     }
     // Function extents and what each needs.
+    let count = c.offsets.iter().filter(|o| *o & ENTRY != 0).count();
+    c.functions.try_reserve(count).map_err(|_| Error::NoMemory)?;
     let mut f = Function::default();
     let mut named = 0u32;
     let mut finish = |mut f: Function, named: u32, end: usize| {
@@ -669,9 +679,18 @@ impl Emitter<'_, '_> {
         if target <= at {
             self.offsets[target].wrapping_sub(word) as i32
         } else {
-            self.fixups.push(Fixup { word, target: target as u32 });
+            self.fix(word, target as u32);
             0
         }
+    }
+
+    /// Notes a branch to fill in later. Where there is no memory for the note, the program is not compiled.
+    fn fix(&mut self, word: u32, target: u32) {
+        if self.fixups.len() == self.fixups.capacity() && self.fixups.try_reserve(1).is_err() {
+            self.no_memory = true;
+            return;
+        }
+        self.fixups.push(Fixup { word, target });
     }
 
     fn call(&mut self, at: usize, insn: Insn) -> Result<(), Error> {
@@ -688,7 +707,7 @@ impl Emitter<'_, '_> {
             }
             1 => {
                 let target = (at as i64 + 1 + insn.imm as i64) as u32;
-                self.fixups.push(Fixup { word: self.asm.words() as u32, target });
+                self.fix(self.asm.words() as u32, target);
                 self.asm.bl(0);
             }
             _ => return Err(Error::UnknownHelper { at, id: insn.imm as u32 }),

@@ -79,6 +79,8 @@ pub enum Error {
     },
     /// More code than conditional branches reach (1 MiB).
     TooLarge,
+    /// There is no memory for the compiler's tables.
+    NoMemory,
 }
 
 impl fmt::Display for Error {
@@ -97,6 +99,7 @@ impl fmt::Display for Error {
             Error::UnknownHelper { at, id } => {
                 write!(f, "instruction {at}: calls helper {id}, which does not exist")
             }
+            Error::NoMemory => write!(f, "there is no memory left to compile it"),
             Error::TooLarge => {
                 write!(f, "the compiled program exceeds 1 MiB, the reach of a conditional branch")
             }
@@ -105,6 +108,9 @@ impl fmt::Display for Error {
 }
 
 impl core::error::Error for Error {}
+
+/// What the compiler's tables take for an instruction, at most.
+pub const TABLE_BYTES: usize = 16;
 
 /// Turns a wide load with a pseudo source (`src`, `imm`, `next.imm`) into the value to load.
 pub type Resolve<'a> = &'a dyn Fn(u8, i32, i32) -> Option<u64>;

@@ -7,7 +7,8 @@
 //! | kind | memory |
 //! |---|---|
 //! | array (and per-CPU array: this system has one CPU) | the values, each rounded up to 8 bytes |
-//! | hash | header, buckets, entries: see `hash` |
+//! | hash, per-CPU hash, LRU hash | header, buckets, entries: see `hash` |
+//! | queue, stack | header, values: see `queue` |
 //! | ring buffer | consumer page, producer page, data: see `ring` |
 //!
 //! Return values are Linux's: 0 or a negative errno.
@@ -16,6 +17,7 @@
 extern crate std;
 
 mod hash;
+mod queue;
 mod ring;
 
 use axiom_bpf_isa::{MapDef, MapType};
@@ -50,16 +52,14 @@ pub const EXIST: u64 = 2;
 /// Why a map cannot be made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Error {
-    /// A kind that is not implemented.
-    Unsupported(MapType),
     /// A key of this many bytes does not fit the kind.
     KeySize(u32),
     /// A value of this many bytes does not fit the kind.
     ValueSize(u32),
     /// This many entries do not fit the kind.
     Entries(u32),
-    /// Needs more than [`MAX_BYTES`].
-    TooLarge,
+    /// Needs this many bytes, more than [`MAX_BYTES`].
+    TooLarge(u64),
     /// Flags that are not implemented.
     Flags(u32),
 }
@@ -67,11 +67,11 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Error::Unsupported(kind) => {
-                write!(f, "maps of type {kind:?} are not implemented: use an array, a hash or a ring buffer")
-            }
             Error::KeySize(n) => {
-                write!(f, "a key of {n} bytes: arrays have 4, hashes 1 to 512, ring buffers none")
+                write!(
+                    f,
+                    "a key of {n} bytes: arrays have 4, hashes 1 to 512, queues, stacks and ring buffers none"
+                )
             }
             Error::ValueSize(n) => {
                 write!(f, "a value of {n} bytes: ring buffers have none, other maps 1 byte to 1 MiB")
@@ -80,8 +80,12 @@ impl fmt::Display for Error {
                 f,
                 "max_entries is {n}: it must not be 0, and for a ring buffer it is its size in bytes, a power of two of at least 4096"
             ),
-            Error::TooLarge => write!(f, "the map needs more than {} MiB", MAX_BYTES >> 20),
-            Error::Flags(n) => write!(f, "map_flags {n:#x} are not implemented"),
+            Error::TooLarge(n) => {
+                write!(f, "the map needs {} KiB, and the most is {} KiB", n.div_ceil(1024), MAX_BYTES >> 10)
+            }
+            Error::Flags(n) => {
+                write!(f, "map_flags {n:#x}: only BPF_F_NO_PREALLOC (1) of a hash that is not LRU is there")
+            }
         }
     }
 }
@@ -91,7 +95,8 @@ impl core::error::Error for Error {}
 /// Bytes of memory that a map needs (not rounded to pages).
 pub fn bytes_needed(def: &MapDef) -> Result<usize, Error> {
     // BPF_F_NO_PREALLOC asks for nothing that matters here.
-    if def.flags & !1 != 0 {
+    let allowed = matches!(def.map_type, MapType::Hash | MapType::PercpuHash) as u32;
+    if def.flags & !allowed != 0 {
         return Err(Error::Flags(def.flags));
     }
     if def.max_entries == 0 {
@@ -108,7 +113,7 @@ pub fn bytes_needed(def: &MapDef) -> Result<usize, Error> {
             }
             (stride(def.value_size) as u64).saturating_mul(def.max_entries as u64)
         }
-        MapType::Hash => {
+        MapType::Hash | MapType::PercpuHash | MapType::LruHash => {
             if !(1..=512).contains(&def.key_size) {
                 return Err(Error::KeySize(def.key_size));
             }
@@ -129,9 +134,17 @@ pub fn bytes_needed(def: &MapDef) -> Result<usize, Error> {
             }
             2 * PAGE as u64 + def.max_entries as u64
         }
-        other => return Err(Error::Unsupported(other)),
+        MapType::Queue | MapType::Stack => {
+            if def.key_size != 0 {
+                return Err(Error::KeySize(def.key_size));
+            }
+            if !value_ok {
+                return Err(Error::ValueSize(def.value_size));
+            }
+            queue::bytes_needed(def)
+        }
     };
-    if bytes > MAX_BYTES as u64 { Err(Error::TooLarge) } else { Ok(bytes as usize) }
+    if bytes > MAX_BYTES as u64 { Err(Error::TooLarge(bytes)) } else { Ok(bytes as usize) }
 }
 
 /// Bytes from one array element to the next.
@@ -159,7 +172,7 @@ impl Map {
     pub unsafe fn new(def: MapDef, base: *mut u8) -> Result<Map, Error> {
         bytes_needed(&def)?;
         let stride = match def.map_type {
-            MapType::Hash => hash::entry_bytes(&def),
+            kind if kind.is_hash() => hash::entry_bytes(&def),
             _ => stride(def.value_size),
         } as u32;
         let mut map = Map { def, base, stride, produced: 0 };
@@ -192,8 +205,8 @@ impl Map {
                 self.element(index)
             }
             // SAFETY: the caller's promise.
-            MapType::Hash => unsafe { self.hash_lookup(key) },
-            _ => core::ptr::null_mut(),
+            MapType::Hash | MapType::PercpuHash | MapType::LruHash => unsafe { self.hash_lookup(key) },
+            MapType::Queue | MapType::Stack | MapType::RingBuf => core::ptr::null_mut(),
         }
     }
 
@@ -231,8 +244,10 @@ impl Map {
                 0
             }
             // SAFETY: the caller's promise.
-            MapType::Hash => unsafe { self.hash_update(key, value, flags) },
-            _ => errno::EOPNOTSUPP,
+            MapType::Hash | MapType::PercpuHash | MapType::LruHash => unsafe {
+                self.hash_update(key, value, flags)
+            },
+            MapType::Queue | MapType::Stack | MapType::RingBuf => errno::EOPNOTSUPP,
         }
     }
 
@@ -244,8 +259,8 @@ impl Map {
         match self.def.map_type {
             MapType::Array | MapType::PercpuArray => errno::EINVAL,
             // SAFETY: the caller's promise.
-            MapType::Hash => unsafe { self.hash_delete(key) },
-            _ => errno::EOPNOTSUPP,
+            MapType::Hash | MapType::PercpuHash | MapType::LruHash => unsafe { self.hash_delete(key) },
+            MapType::Queue | MapType::Stack | MapType::RingBuf => errno::EOPNOTSUPP,
         }
     }
 }

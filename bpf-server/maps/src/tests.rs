@@ -1,5 +1,8 @@
 //! Against the standard library's collections, with operations from a small generator.
 
+mod edges;
+mod kinds;
+
 use super::*;
 use std::collections::{HashMap, VecDeque};
 use std::string::ToString;
@@ -238,25 +241,71 @@ fn a_consumer_that_lies_only_makes_the_ring_full() {
 #[test]
 fn impossible_shapes_are_refused_with_a_sentence() {
     let cases = [
-        (def(MapType::Array, 8, 4, 1), "a key of 8 bytes: arrays have 4, hashes 1 to 512, ring buffers none"),
+        (
+            def(MapType::Array, 8, 4, 1),
+            "a key of 8 bytes: arrays have 4, hashes 1 to 512, queues, stacks and ring buffers none",
+        ),
         (
             def(MapType::Hash, 4, 0, 1),
             "a value of 0 bytes: ring buffers have none, other maps 1 byte to 1 MiB",
         ),
-        (def(MapType::Array, 4, 1 << 20, 1 << 20), "the map needs more than 16 MiB"),
+        (def(MapType::Array, 4, 1 << 20, 17), "the map needs 17408 KiB, and the most is 16384 KiB"),
         (
             def(MapType::RingBuf, 0, 0, 5000),
             "max_entries is 5000: it must not be 0, and for a ring buffer it is its size in bytes, a power of two of at least 4096",
-        ),
-        (
-            def(MapType::Queue, 0, 4, 4),
-            "maps of type Queue are not implemented: use an array, a hash or a ring buffer",
         ),
     ];
     for (d, text) in cases {
         assert_eq!(bytes_needed(&d).unwrap_err().to_string(), text);
     }
-    let mut flagged = def(MapType::Hash, 4, 4, 4);
-    flagged.flags = 1 << 10;
-    assert_eq!(bytes_needed(&flagged).unwrap_err(), Error::Flags(1 << 10));
+    for (kind, flags, good) in [
+        (MapType::Hash, 1, true),
+        (MapType::PercpuHash, 1, true),
+        (MapType::LruHash, 1, false),
+        (MapType::Array, 1, false),
+        (MapType::Queue, 1, false),
+        (MapType::Hash, 1 << 10, false),
+        (MapType::Hash, 3, false),
+    ] {
+        let key = if kind == MapType::Queue { 0 } else { 4 };
+        let d = MapDef { flags, ..def(kind, key, 4, 4) };
+        assert_eq!(bytes_needed(&d).err(), (!good).then_some(Error::Flags(flags)), "{kind:?} {flags:#x}");
+    }
+}
+
+#[test]
+fn the_limits_of_each_kind() {
+    use MapType::*;
+    for (d, wrong) in [
+        (def(Array, 4, 1 << 20, 1), None),
+        (def(Array, 4, (1 << 20) + 1, 1), Some(Error::ValueSize((1 << 20) + 1))),
+        (def(PercpuArray, 4, 8, 3), None),
+        (def(PercpuArray, 3, 8, 3), Some(Error::KeySize(3))),
+        (def(Hash, 512, 8, 1), None),
+        (def(Hash, 513, 8, 1), Some(Error::KeySize(513))),
+        (def(PercpuHash, 0, 8, 1), Some(Error::KeySize(0))),
+        (def(LruHash, 4, 0, 1), Some(Error::ValueSize(0))),
+        (def(LruHash, 4, 4, 0), Some(Error::Entries(0))),
+        (def(Queue, 0, 8, 1), None),
+        (def(Queue, 4, 8, 1), Some(Error::KeySize(4))),
+        (def(Stack, 0, 0, 1), Some(Error::ValueSize(0))),
+        (def(Stack, 0, 8, 0), Some(Error::Entries(0))),
+        (def(RingBuf, 0, 0, 4096), None),
+        (def(RingBuf, 0, 0, 2048), Some(Error::Entries(2048))),
+        (def(RingBuf, 4, 0, 4096), Some(Error::KeySize(4))),
+        (def(RingBuf, 0, 4, 4096), Some(Error::ValueSize(4))),
+    ] {
+        assert_eq!(bytes_needed(&d).err(), wrong, "{d:?}");
+    }
+    for (d, bytes) in [
+        (def(Array, 4, 12, 5), 80),
+        (def(Array, 4, 1 << 20, 16), MAX_BYTES),
+        (def(Hash, 4, 8, 16), 64 + 64 + 16 * 24),
+        (def(Hash, 9, 1, 1), 64 + 8 + (8 + 16 + 8)),
+        (def(LruHash, 4, 8, 16), 64 + 64 + 16 * 32),
+        (def(Queue, 0, 12, 5), 64 + 80),
+        (def(RingBuf, 0, 0, 8192), 2 * PAGE + 8192),
+    ] {
+        assert_eq!(bytes_needed(&d), Ok(bytes), "{d:?}");
+    }
 }

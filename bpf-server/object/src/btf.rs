@@ -1,7 +1,7 @@
 //! BTF: the types behind `.maps`, and the line information of `.BTF.ext`.
 
-use crate::reader::Part;
-use crate::{Error, Line};
+use crate::reader::{Part, push, room};
+use crate::{Error, Line, short};
 use alloc::format;
 use alloc::vec::Vec;
 use axiom_bpf_isa::{MapDef, MapType};
@@ -13,10 +13,12 @@ const KIND_ARRAY: u32 = 3;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
 const KIND_ENUM: u32 = 6;
+const KIND_FWD: u32 = 7;
 const KIND_TYPEDEF: u32 = 8;
 const KIND_VOLATILE: u32 = 9;
 const KIND_CONST: u32 = 10;
 const KIND_RESTRICT: u32 = 11;
+const KIND_FUNC: u32 = 12;
 const KIND_FUNC_PROTO: u32 = 13;
 const KIND_VAR: u32 = 14;
 const KIND_DATASEC: u32 = 15;
@@ -32,6 +34,23 @@ pub(crate) struct Btf<'a> {
     offsets: Vec<u32>,
     /// The types that list a section's variables.
     sections: Vec<u32>,
+    /// The first type of a kind that is not known here, and the kind: if its length could not be told from what follows, no
+    /// type behind it can be read.
+    unknown: Option<(u32, u32)>,
+}
+
+/// Only the names and lines of a BTF section.
+#[derive(Clone, Copy)]
+pub(crate) struct Strings<'a>(Part<'a>);
+
+impl<'a> Strings<'a> {
+    pub(crate) fn of(section: Part<'a>) -> Result<Strings<'a>, Error> {
+        header(section).map(|(_, strings)| Strings(strings))
+    }
+
+    fn get(self, offset: u32) -> Option<&'a str> {
+        self.0.text(offset as usize).ok()
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -47,36 +66,42 @@ struct Type<'a> {
 impl<'a> Btf<'a> {
     pub(crate) fn parse(section: Part<'a>) -> Result<Btf<'a>, Error> {
         let (types, strings) = header(section)?;
+        let mut btf = Btf { types, strings, offsets: Vec::new(), sections: Vec::new(), unknown: None };
         // No type takes fewer than 12 bytes; most take 12 to 28.
-        let mut offsets = Vec::with_capacity(types.len() / 16);
-        let mut sections = Vec::new();
+        room(&mut btf.offsets, types.len() / 16)?;
         let mut at = 0;
         while at < types.len() {
-            offsets.push(at as u32);
+            push(&mut btf.offsets, at as u32)?;
             let info = types.u32(at + 4)?;
             let (kind, count) = (info >> 24 & 31, (info & 0xffff) as usize);
             if kind == KIND_DATASEC {
-                sections.push(offsets.len() as u32);
+                push(&mut btf.sections, btf.offsets.len() as u32)?;
             }
-            at += 12
-                + match kind {
-                    KIND_INT | KIND_VAR | KIND_DECL_TAG => 4,
-                    KIND_ARRAY => 12,
-                    KIND_STRUCT | KIND_UNION | KIND_DATASEC | KIND_ENUM64 => count * 12,
-                    KIND_ENUM | KIND_FUNC_PROTO => count * 8,
-                    0 | 20.. => {
-                        return Err(Error::new(types.at + at, format!("BTF type kind {kind} is unknown")));
+            let Some(length) = length(kind, count) else {
+                btf.unknown.get_or_insert((btf.offsets.len() as u32, kind));
+                match skip(types, strings, at, count) {
+                    Some(length) => {
+                        at += length;
+                        continue;
                     }
-                    _ => 0,
-                };
+                    None => break,
+                }
+            };
+            at += length;
         }
-        Ok(Btf { types, strings, offsets, sections })
+        Ok(btf)
     }
 
     fn get(&self, id: u32) -> Result<Type<'a>, Error> {
         let offset = (id as usize).checked_sub(1).and_then(|i| self.offsets.get(i));
         let Some(&offset) = offset else {
-            return Err(Error::new(self.types.at, format!("BTF type {id} does not exist")));
+            let text = match self.unknown {
+                Some((first, kind)) if id > first => format!(
+                    "BTF type {id} cannot be read: type {first} before it is of kind {kind}, which is not known here"
+                ),
+                _ => format!("BTF type {id} does not exist"),
+            };
+            return Err(Error::new(self.types.at, text));
         };
         let at = offset as usize;
         let head = self.types.record::<12>(at, "a BTF type")?;
@@ -170,11 +195,17 @@ impl<'a> Btf<'a> {
                 }
             }
         }
+        let name = short(name);
         let Some(id) = declared else {
-            return Err(Error::new(
-                self.types.at,
-                format!("map '{name}' has no BTF type: compile with -g and declare it in libbpf's style"),
-            ));
+            let text = match self.unknown {
+                Some((id, kind)) => format!(
+                    "map '{name}' has no BTF type that can be read: type {id} is of kind {kind}, which is not known here"
+                ),
+                None => {
+                    format!("map '{name}' has no BTF type: compile with -g and declare it in libbpf's style")
+                }
+            };
+            return Err(Error::new(self.types.at, text));
         };
         let t = self.plain(id)?;
         if t.kind != KIND_STRUCT {
@@ -204,7 +235,7 @@ impl<'a> Btf<'a> {
                 other => {
                     return Err(Error::new(
                         self.types.at,
-                        format!("map '{name}': attribute '{other}' is not supported"),
+                        format!("map '{name}': attribute '{}' is not supported", short(other)),
                     ));
                 }
             }
@@ -214,17 +245,49 @@ impl<'a> Btf<'a> {
         def.map_type = MapType::from_number(number).ok_or_else(|| {
             Error::new(
                 self.types.at,
-                format!(
-                    "map '{name}': map type {number} is not supported (hash 1, array 2, ring buffer 27 are)"
-                ),
+                format!("map '{name}': map type {number} is not supported ({})", MapType::LIST),
             )
         })?;
         Ok(def)
     }
+}
 
-    pub(crate) fn string(&self, offset: u32) -> Option<&'a str> {
-        self.strings.text(offset as usize).ok()
+/// Bytes of a type of this kind with so many members; `None` if the kind is not known.
+fn length(kind: u32, count: usize) -> Option<usize> {
+    Some(
+        12 + match kind {
+            KIND_INT | KIND_VAR | KIND_DECL_TAG => 4,
+            KIND_ARRAY => 12,
+            KIND_STRUCT | KIND_UNION | KIND_DATASEC | KIND_ENUM64 => count * 12,
+            KIND_ENUM | KIND_FUNC_PROTO => count * 8,
+            KIND_PTR | KIND_FWD..=KIND_RESTRICT | KIND_FUNC | KIND_FLOAT | KIND_TYPE_TAG => 0,
+            _ => return None,
+        },
+    )
+}
+
+/// The length of a type of an unknown kind, if the types behind it say it: the shortest of the lengths that kinds have had so
+/// far with which everything to the end of the section reads as types with names.
+#[cold]
+fn skip(types: Part, strings: Part, at: usize, count: usize) -> Option<usize> {
+    let mut lengths = [0, 4, 8, 12, 16, count * 4, count * 8, count * 12, count * 16].map(|extra| 12 + extra);
+    lengths.sort_unstable();
+    lengths.into_iter().find(|length| reads_to_the_end(types, strings, at + length))
+}
+
+fn reads_to_the_end(types: Part, strings: Part, mut at: usize) -> bool {
+    while at < types.len() {
+        let (Ok(name), Ok(info)) = (types.u32(at), types.u32(at + 4)) else { return false };
+        // Bits 16 to 23 and 29 to 30 mean nothing in any kind so far.
+        if info & 0x60ff_0000 != 0 || name as usize >= strings.len() {
+            return false;
+        }
+        match length(info >> 24 & 31, (info & 0xffff) as usize) {
+            Some(length) => at += length,
+            None => return false,
+        }
     }
+    at == types.len()
 }
 
 /// Checks a BTF header; returns the type and string parts.
@@ -243,7 +306,7 @@ fn header(section: Part) -> Result<(Part, Part), Error> {
 }
 
 /// The source line of the instruction at byte `offset` of `section`.
-pub(crate) fn line<'a>(ext: Part<'a>, btf: &Btf<'a>, section: &str, offset: u32) -> Option<Line<'a>> {
+pub(crate) fn line<'a>(ext: Part<'a>, strings: Strings<'a>, section: &str, offset: u32) -> Option<Line<'a>> {
     if ext.u16(0).ok()? != MAGIC {
         return None;
     }
@@ -256,7 +319,7 @@ pub(crate) fn line<'a>(ext: Part<'a>, btf: &Btf<'a>, section: &str, offset: u32)
     }
     let mut at = 4;
     while at + 8 <= info.len() {
-        let name = btf.string(info.u32(at).ok()?)?;
+        let name = strings.get(info.u32(at).ok()?)?;
         let count = info.u32(at + 4).ok()? as usize;
         at += 8;
         let block = info.slice(at, count.checked_mul(record)?, "line information").ok()?;
@@ -272,10 +335,10 @@ pub(crate) fn line<'a>(ext: Part<'a>, btf: &Btf<'a>, section: &str, offset: u32)
             let r = best?;
             let position = r.u32(12).ok()?;
             return Some(Line {
-                file: btf.string(r.u32(4).ok()?)?,
+                file: strings.get(r.u32(4).ok()?)?,
                 line: position >> 10,
                 column: position & 0x3ff,
-                text: btf.string(r.u32(8).ok()?).unwrap_or("").trim(),
+                text: strings.get(r.u32(8).ok()?).unwrap_or("").trim(),
             });
         }
         at += count * record;

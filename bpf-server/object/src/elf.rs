@@ -1,14 +1,18 @@
 //! The ELF container: header, sections, symbols.
 
 use crate::Error;
-use crate::reader::{Name, Part, Record};
+use crate::reader::{Name, Part, Record, room};
 use alloc::format;
 use alloc::vec::Vec;
 
 pub(crate) const SHT_SYMTAB: u32 = 2;
+pub(crate) const SHT_RELA: u32 = 4;
 pub(crate) const SHT_NOBITS: u32 = 8;
 pub(crate) const SHT_REL: u32 = 9;
+pub(crate) const SHF_ALLOC: u64 = 2;
 pub(crate) const SHF_EXECINSTR: u64 = 4;
+pub(crate) const STT_SECTION: u8 = 3;
+pub(crate) const STT_FILE: u8 = 4;
 pub(crate) const STT_FUNC: u8 = 2;
 const EM_BPF: u16 = 247;
 
@@ -22,6 +26,8 @@ pub(crate) struct Section<'a> {
     pub(crate) size: u64,
     pub(crate) link: u32,
     pub(crate) info: u32,
+    /// For code: the section with its relocations, or 0. Set by [`crate::link::check_tables`].
+    pub(crate) relocations: u16,
 }
 
 impl<'a> Section<'a> {
@@ -101,7 +107,8 @@ impl<'a> Elf<'a> {
             }
         };
         let names = contents(&table.record(names_index * 64, "a section header")?)?;
-        let mut sections = Vec::with_capacity(count);
+        let mut sections = Vec::new();
+        room(&mut sections, count)?;
         for index in 0..count {
             let h = table.record(index * 64, "a section header")?;
             sections.push(Section {
@@ -112,6 +119,7 @@ impl<'a> Elf<'a> {
                 size: h.u64(32),
                 link: h.u32(40),
                 info: h.u32(44),
+                relocations: 0,
             });
         }
         let mut symbols = None;

@@ -2,6 +2,10 @@
 
 use crate::Error;
 use alloc::string::ToString;
+use alloc::vec::Vec;
+
+/// Longest name or line of source text.
+pub(crate) const MAX_NAME: usize = 1023;
 
 /// A part of the object, which remembers where it lies in the file.
 #[derive(Clone, Copy)]
@@ -69,10 +73,11 @@ impl<'a> Part<'a> {
         core::str::from_utf8(name.0).map_err(|_| bad_name(self.at.saturating_add(offset)))
     }
 
-    /// The same before it is known to be UTF-8.
+    /// The same before it is known to be UTF-8. No more than [`MAX_NAME`] bytes are looked at, so that many references
+    /// to one long run of bytes cost no time.
     pub(crate) fn name(&self, offset: usize) -> Result<Name<'a>, Error> {
         let rest = self.bytes.get(offset..).unwrap_or(&[]);
-        match rest.iter().position(|&b| b == 0) {
+        match rest[..rest.len().min(MAX_NAME + 1)].iter().position(|&b| b == 0) {
             Some(end) => Ok(Name(&rest[..end])),
             None => Err(bad_name(self.at.saturating_add(offset))),
         }
@@ -81,7 +86,7 @@ impl<'a> Part<'a> {
 
 #[cold]
 fn bad_name(at: usize) -> Error {
-    Error::new(at, "a name is not zero-terminated UTF-8 text".to_string())
+    Error::new(at, alloc::format!("a name is not zero-terminated UTF-8 text of at most {MAX_NAME} bytes"))
 }
 
 /// A name as the object spells it.
@@ -125,4 +130,18 @@ impl<const N: usize> Record<N> {
     pub(crate) fn u64(&self, at: usize) -> u64 {
         u64::from_le_bytes(self.field(at))
     }
+}
+
+/// Room for `more` elements, or the refusal that there is no memory.
+pub(crate) fn room<T>(v: &mut Vec<T>, more: usize) -> Result<(), Error> {
+    v.try_reserve_exact(more).map_err(|_| Error::no_memory())
+}
+
+/// Appends, growing by doubling, or refuses for want of memory.
+pub(crate) fn push<T>(v: &mut Vec<T>, value: T) -> Result<(), Error> {
+    if v.len() == v.capacity() {
+        v.try_reserve(1).map_err(|_| Error::no_memory())?;
+    }
+    v.push(value);
+    Ok(())
 }

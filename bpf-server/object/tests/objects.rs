@@ -82,6 +82,59 @@ fn an_object_without_debug_information_is_enough_for_a_program_without_maps() {
     assert_eq!(object.line(&program, 0), None);
 }
 
+/// The byte in the object that holds the kind of the BTF type for which `is` holds: kind, then the count of its members.
+fn kind_of_type(bytes: &[u8], is: impl Fn(u8, usize) -> bool) -> usize {
+    let u32_at = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+    let start = (0..bytes.len()).find(|&i| bytes[i..].starts_with(&[0x9f, 0xeb, 1, 0, 24])).unwrap();
+    let (types, length) = (start + 24 + u32_at(start + 8), u32_at(start + 12));
+    let mut at = types;
+    while at < types + length {
+        let (kind, count) = (bytes[at + 7] & 31, u32_at(at + 4) & 0xffff);
+        if is(kind, count) {
+            return at + 7;
+        }
+        at += 12
+            + match kind {
+                1 | 14 | 17 => 4,
+                3 => 12,
+                4 | 5 | 15 | 19 => count * 12,
+                6 | 13 => count * 8,
+                _ => 0,
+            };
+    }
+    panic!("no such type");
+}
+
+#[test]
+fn a_type_of_an_unknown_kind_costs_nothing_unless_a_map_needs_it() {
+    // A function's type, which nothing needs.
+    let mut bytes = FILTER.to_vec();
+    let at = kind_of_type(&bytes, |kind, _| kind == 12);
+    bytes[at] = 25;
+    let object = Object::parse(&bytes).unwrap();
+    assert_eq!(object.maps(), Object::parse(FILTER).unwrap().maps());
+    let program = object.program(&object.programs()[0]).unwrap();
+    assert_eq!(object.line(&program, 1).unwrap().text, "__s32 value = event->value;");
+    // The same with two: what lies behind the first cannot be told, and the maps are there.
+    let at = kind_of_type(&bytes, |kind, _| kind == 8);
+    bytes[at] = 26;
+    let text = refusal(&bytes);
+    assert!(
+        text.contains("' has no BTF type that can be read: type ")
+            && text.contains(" is of kind 26, which is not known here"),
+        "{text}"
+    );
+    // The number behind a map's attribute.
+    let mut bytes = FILTER.to_vec();
+    let at = kind_of_type(&bytes, |kind, _| kind == 3);
+    bytes[at] = 25;
+    let text = refusal(&bytes);
+    assert!(text.starts_with("a map attribute is not written with __uint"), "{text}");
+    let object = Object::parse(STRAIGHT).unwrap();
+    assert_eq!(object.section_bytes(".nothing"), None);
+    assert!(object.section_bytes("timer/100hz").is_some_and(|b| b.len() == 16));
+}
+
 fn refusal(bytes: &[u8]) -> String {
     match Object::parse(bytes) {
         Err(e) => e.to_string(),

@@ -1,6 +1,6 @@
 //! Calls of helpers: their arguments, their result, and the references that they give and take.
 
-use crate::exec::Machine;
+use crate::exec::{Machine, Note};
 use crate::num::Num;
 use crate::report::{Memory, Reason};
 use crate::state::{FRAME, Kind, Reg, State, made_at, why};
@@ -23,6 +23,8 @@ impl Machine<'_> {
         }
         let mut map = None;
         let mut reserve = 0;
+        let mut printed = None;
+        let mut written = None;
         for n in 0..5 {
             let r = n as u8 + 1;
             match p.args[n] {
@@ -68,6 +70,16 @@ impl Machine<'_> {
                     }
                 }
                 Arg::Size => {}
+                Arg::ValueOut => {
+                    let size = map.map_or(0, |m: (u32, axiom_bpf_isa::MapDef)| m.1.value_size);
+                    written = self.writable(at, s, p, r, size as i64);
+                }
+                Arg::Printed => {
+                    let count = *printed.get_or_insert_with(|| self.printed(at, s, p));
+                    if n < 2 + count && self.read(at, s, r).kind != Kind::Number {
+                        self.argument(at, p, r, "a number");
+                    }
+                }
                 Arg::ConstSize => {
                     let size = self.read(at, s, r).constant().unwrap_or(0);
                     let limit = map.map_or(0, |m| m.1.max_entries as u64);
@@ -91,13 +103,18 @@ impl Machine<'_> {
                 }
             }
         }
+        // Of the places that arguments point to, the loop bounds need to know only what is overwritten.
+        self.note(at, written.unwrap_or(Note::None));
         clobber(s);
         s.regs[0] = match p.returns {
             Returns::Nothing => Reg::unusable(why::VOID),
             Returns::Number => Reg::number(Num::TOP),
             Returns::Number32 => Reg::number(Num::of_width(32)),
             Returns::ValueOrNull => match map {
-                Some((m, _)) => Reg { null: true, id: made_at(at as u32), ..Reg::pointer(Kind::Value, m) },
+                Some((m, _)) => {
+                    let id = made_at(at as u32);
+                    Reg { null: true, size: id, id, ..Reg::pointer(Kind::Value, m) }
+                }
                 None => Reg::number(Num::TOP),
             },
             Returns::ReservationOrNull => {
@@ -145,6 +162,50 @@ impl Machine<'_> {
             }
             self.check_stack(at, s, v.at as usize, from, len);
         }
+    }
+}
+
+/// What the first arguments of a format's numbers must be.
+const FORMAT: &str = "a format of %d %i %u %x %X %c %p (with l, ll, h, a width) and at most three of them";
+
+impl Machine<'_> {
+    /// How many registers a format prints: all three if it is not known now.
+    fn printed(&mut self, at: usize, s: &State, p: &HelperProto) -> usize {
+        let (format, size) = (self.reg(s, 1), self.reg(s, 2).constant());
+        let map = format.at as usize;
+        let constant = format.kind == Kind::Value && self.env.maps.get(map).is_some_and(|m| m.read_only);
+        let (Some(from), Some(size), true) = (format.num.constant(), size, constant) else { return 3 };
+        let contents = self.env.contents.get(map).copied().flatten();
+        let Some(bytes) = usize::try_from(from).ok().and_then(|from| contents?.get(from..)) else { return 3 };
+        let bytes = &bytes[..bytes.len().min(usize::try_from(size).unwrap_or(usize::MAX))];
+        match axiom_bpf_isa::printk::values(bytes) {
+            Ok(count @ 0..=3) => count,
+            _ => {
+                self.argument(at, p, 1, FORMAT);
+                3
+            }
+        }
+    }
+
+    /// An argument that points to `size` bytes that the helper writes. Returns what the loop bounds must know.
+    fn writable(&mut self, at: usize, s: &mut State, p: &HelperProto, r: u8, size: i64) -> Option<Note> {
+        let v = self.read(at, s, r);
+        if !v.is_pointer() || v.kind == Kind::Map {
+            self.argument(at, p, r, "the address of memory that takes a value");
+            return None;
+        }
+        let (v, span) = self.access(at, s, r, 0, size, true)?;
+        if v.kind != Kind::Stack {
+            return None;
+        }
+        let (from, len) = ((span.low + FRAME) as usize, (span.high - span.low + size) as usize);
+        let frame = v.at as usize;
+        if span.low == span.high {
+            s.frame_mut(frame).store(from, len, None);
+        } else {
+            s.frame_mut(frame).store_within(from, len);
+        }
+        (frame == self.depth).then_some(Note::Frame(from as u16, (from + len) as u16))
     }
 }
 

@@ -66,9 +66,22 @@ pub struct Engine<'a> {
     /// Instructions analysed.
     pub work: u64,
     pub work_limit: u64,
+    /// What the loops' heads look like, for the proof.
+    pub hints: Vec<Hint>,
     /// A noted failure does not end the pass.
     tolerant: bool,
     functions: Vec<usize>,
+}
+
+/// What the analysis found at the head of a loop, in one context.
+pub struct Hint {
+    /// Call instructions that lead to the function.
+    pub chain: Vec<u32>,
+    /// The head's first instruction.
+    pub head: u32,
+    pub state: Box<State>,
+    pub passes: u64,
+    pub moves: Vec<rank::Drift>,
 }
 
 /// Stop everything.
@@ -93,6 +106,7 @@ impl<'a> Engine<'a> {
             fail_chain: None,
             work: 0,
             work_limit,
+            hints: Vec::new(),
             tolerant: false,
             functions: Vec::new(),
         }
@@ -165,7 +179,8 @@ impl<'a> Engine<'a> {
                 let mut live = true;
                 let mut calls = Vec::new();
                 self.run_block(&block, &mut s, &mut calls, &mut live)?;
-                cost += instructions(&block, &self.m) + calls.iter().map(|c: &(u32, u64)| c.1).sum::<u64>();
+                let called = calls.iter().fold(0u64, |n, c: &(u32, u64)| n.saturating_add(c.1));
+                cost = cost.saturating_add(instructions(&block, &self.m)).saturating_add(called);
                 worst = worst.max(cost);
                 let last = block.end as usize;
                 let i = self.m.insns[last];
@@ -307,7 +322,7 @@ impl<'a> Engine<'a> {
     ) -> Result<(), Stop> {
         let (mut at, end) = (block.start as usize, block.end as usize);
         self.work += (end - at + 1) as u64;
-        if self.work > self.work_limit {
+        if self.work > self.work_limit || !self.m.room(0) {
             self.m.quiet = false;
             self.m.fail = None;
             self.fail(block.start, Reason::TooComplex);
@@ -452,6 +467,9 @@ impl<'a> Engine<'a> {
                 self.m.fail = outer_fail;
                 self.fail_chain = outer_chain;
                 self.m.zero_stack = zero | (self.m.zero_stack && !quiet);
+                if !quiet {
+                    self.hint(function, &mut run, bounds);
+                }
                 return Ok((run.exit.take(), worst.unwrap_or(u64::MAX)));
             }
             let news = if last_round { false } else { self.learn(&mut run, &bounds) };
@@ -493,11 +511,26 @@ impl<'a> Engine<'a> {
         }
     }
 
+    /// Keeps what a proof needs.
+    fn hint(&mut self, function: &Function, run: &mut Run, bounds: Vec<Bound>) {
+        for (l, b) in function.loops.iter().zip(bounds) {
+            let head = self.graph.blocks[l.head as usize].start;
+            let (Some(state), Some(passes)) =
+                (run.states[(l.head - function.first) as usize].take(), b.passes)
+            else {
+                continue;
+            };
+            self.hints.retain(|h| h.head != head || h.chain != self.chain);
+            self.hints.push(Hint { chain: self.chain.clone(), head, state, passes, moves: b.moves });
+        }
+    }
+
     /// Adds what the bounds prove; true if any of it is new.
     fn learn(&mut self, run: &mut Run, bounds: &[Bound]) -> bool {
         let mut news = false;
         for b in bounds {
             for f in &b.facts {
+                let grown = 2 * size_of_val(&run.facts[..]);
                 let i = run.facts.partition_point(|g| (g.block, g.place) < (f.block, f.place));
                 match run.facts.get_mut(i).filter(|g| g.block == f.block && g.place == f.place) {
                     Some(g) => {
@@ -508,6 +541,7 @@ impl<'a> Engine<'a> {
                             news = true;
                         }
                     }
+                    None if !self.m.room(grown) => return news,
                     None => {
                         run.facts.insert(i, *f);
                         news = true;

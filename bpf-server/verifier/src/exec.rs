@@ -49,6 +49,11 @@ impl Machine<'_> {
         }
     }
 
+    /// Whether so many bytes, and what a block needs, can still be had.
+    pub fn room(&self, bytes: usize) -> bool {
+        self.env.limits.room.is_none_or(|room| room(bytes + crate::BLOCK_MEMORY))
+    }
+
     pub(crate) fn note(&mut self, at: usize, note: Note) {
         if let Some(n) = at.checked_sub(self.notes_from).and_then(|i| self.notes.get_mut(i)) {
             *n = note;

@@ -22,21 +22,24 @@ mod call;
 mod cfg;
 mod engine;
 mod exec;
+mod live;
 mod memory;
+mod merge;
 mod num;
 #[cfg(test)]
 mod num_tests;
+mod prove;
 mod rank;
 mod report;
-mod ring;
 mod state;
 
+pub use axiom_bpf_checker::{Accepted, Env, Fault, Limits, OwnCall, Why, check, proof};
 pub use report::{Memory, Place, Reason, Refusal, Step, Unbounded, Way};
 
 use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::vec::Vec;
-use axiom_bpf_isa::{CtxLayout, Insn, Lines, MapDef, disasm::Disasm, opcode};
+use axiom_bpf_isa::{Insn, Lines, disasm::Disasm, opcode};
 use cfg::{Graph, NONE};
 use engine::Engine;
 use exec::Machine;
@@ -52,67 +55,10 @@ pub struct Program<'a> {
     pub lines: Option<&'a dyn Lines>,
 }
 
-/// How much a program may do.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Instructions in the worst case.
-    pub instructions: u64,
-    /// Instructions that the analysis looks at before it gives up.
-    pub work: u64,
-    /// Bytes of stack, all nested functions together.
-    pub stack: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits { instructions: 1_000_000, work: 2_000_000, stack: 4096 }
-    }
-}
-
-/// What a program may use.
-#[derive(Clone, Copy)]
-pub struct Env<'a> {
-    /// Maps by index.
-    pub maps: &'a [MapDef],
-    /// Contents of read-only maps, by index; may be shorter than `maps`.
-    pub contents: &'a [Option<&'a [u8]>],
-    /// The context that r1 points to.
-    pub ctx: CtxLayout,
-    /// Helpers that it may call; `None` = all.
-    pub helpers: Option<&'a [u32]>,
-    /// Limits.
-    pub limits: Limits,
-}
-
-/// A call of one of Axiom's own helpers.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct OwnCall {
-    /// Which instruction.
-    pub insn: u32,
-    /// The helper's number.
-    pub helper: u32,
-    /// The first two arguments, where they are the same constant whenever this way of the analysis comes by. A call is
-    /// listed once for every combination that it can have.
-    pub args: [Option<u64>; 2],
-}
-
-/// What is proved of an accepted program.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Accepted {
-    /// It executes at most this many instructions.
-    pub max_insns: u64,
-    /// Bytes of stack in use at the deepest nesting.
-    pub stack_depth: u32,
-    /// It may read stack that only a store with a computed index may have written: its stack must be zeroed before each
-    /// run, or it may see what was there before.
-    pub zero_stack: bool,
-    /// Numbers of the helpers that it may call.
-    pub helpers: Vec<u32>,
-    /// Indices of the maps that it names.
-    pub maps: Vec<u32>,
-    /// Its calls of Axiom's own helpers.
-    pub own_calls: Vec<OwnCall>,
-}
+/// What one block may add to the memory in use.
+const BLOCK_MEMORY: usize = 96 << 10;
+/// What the tables of the analysis take for an instruction.
+const TABLE_MEMORY: usize = 96;
 
 /// The verifier, with buffers that the next verification uses again.
 #[derive(Default)]
@@ -134,10 +80,29 @@ impl Verifier {
         Verifier::default()
     }
 
-    /// Verifies one program.
+    /// Verifies one program: finds a proof, and has it checked.
     pub fn verify(&mut self, program: &Program, env: &Env) -> Result<Accepted, Box<Refusal>> {
+        let proof = self.prove(program, env)?;
+        check(program.insns, &proof, env)
+            .map_err(|f| refusal(program, f.at, Reason::NotProved { why: f.why }, Vec::new(), 0))
+    }
+
+    /// Finds a proof of one program, which still has to be checked.
+    pub fn prove(&mut self, program: &Program, env: &Env) -> Result<Vec<u8>, Box<Refusal>> {
+        let tables = TABLE_MEMORY * program.insns.len() + BLOCK_MEMORY;
+        if env.limits.room.is_some_and(|room| !room(tables)) {
+            return Err(refusal(program, 0, Reason::TooComplex, Vec::new(), 0));
+        }
         if let Err((at, reason)) = self.graph.build(program.insns) {
             return Err(refusal(program, at, reason, Vec::new(), 0));
+        }
+        // Without loops there is nothing to find out first: the analysis is only asked why not.
+        let plain = self.graph.functions.iter().all(|f| f.order.is_empty());
+        if plain && let Ok((proof, zero_stack)) = prove::prove(program.insns, env, &self.graph, &[]) {
+            // Stack that nobody wrote may be read as zeros, says the checker; the analysis knows who forgot to write it.
+            if !zero_stack {
+                return Ok(proof);
+            }
         }
         self.thresholds(program.insns, env);
         let machine = Machine {
@@ -179,14 +144,10 @@ impl Verifier {
         if stack_depth > env.limits.stack {
             return Err(refusal(program, 0, Reason::StackTooDeep, Vec::new(), 0));
         }
-        Ok(Accepted {
-            max_insns,
-            stack_depth,
-            zero_stack: e.m.zero_stack,
-            helpers: e.m.helpers,
-            maps: e.m.maps,
-            own_calls: e.m.own_calls,
-        })
+        let hints = e.hints;
+        prove::prove(program.insns, env, &self.graph, &hints)
+            .map(|(proof, _)| proof)
+            .map_err(|f| refusal(program, f.at, Reason::NotProved { why: f.why }, Vec::new(), 0))
     }
 
     /// Collects the numbers at which widening stops: constants of the program and their neighbours, ends of types, sizes
@@ -244,7 +205,8 @@ impl Verifier {
     }
 }
 
-fn place(program: &Program, insn: usize) -> Place {
+/// An instruction as a report shows it.
+pub fn place(program: &Program, insn: usize) -> Place {
     let code = match Disasm::at(program.insns, insn) {
         Some(d) => d.to_string(),
         None => "(behind the end)".to_string(),

@@ -4,8 +4,8 @@ use crate::branch::assign;
 use crate::exec::{Machine, Note};
 use crate::num::Num;
 use crate::report::{Memory, Reason};
-use crate::ring::Ring;
 use crate::state::{FRAME, Kind, Reg, State, made_at, slot};
+use axiom_bpf_checker::ring::Ring;
 use axiom_bpf_isa::{Insn, opcode::*, pseudo};
 
 /// Where an access goes: bytes `low..=high` are where it may start.
@@ -37,10 +37,12 @@ impl Machine<'_> {
         if i.src() == pseudo::MAP {
             s.regs[d] = Reg::pointer(Kind::Map, index);
         } else {
-            if map.map_type != axiom_bpf_isa::MapType::Array {
+            let offset = map.value_offset(high);
+            if offset.is_none() {
                 self.fail(at, Reason::WrongMap { helper: "map value address", map: index });
             }
-            s.regs[d] = Reg { num: Num::of(high as i64 as u64), ..Reg::pointer(Kind::Value, index) };
+            let num = Num::of(u64::from(offset.unwrap_or(0)));
+            s.regs[d] = Reg { num, ..Reg::pointer(Kind::Value, index) };
         }
     }
 

@@ -1,6 +1,7 @@
 //! Every operation on what is known of numbers, against the numbers themselves.
-use crate::branch::{compare, refine};
-use crate::num::{Num, Thresholds};
+use crate::branch::compare;
+use crate::num::{Num, Thresholds, widen};
+use axiom_bpf_checker::refine::refine;
 use std::vec::Vec;
 use std::{panic, vec};
 
@@ -50,7 +51,8 @@ impl Random {
             known = if self.next().is_multiple_of(5) {
                 let t: Vec<u64> = vec![0, 1, 63, 64, 255, i32::MAX as u64, u32::MAX as u64, i64::MAX as u64];
                 let narrow: Vec<u64> = t.iter().copied().filter(|x| *x <= u32::MAX as u64).collect();
-                known.widen(
+                widen(
+                    known,
                     Num::of(*v),
                     &Thresholds { wide: &t, narrow: &narrow },
                     self.next().is_multiple_of(4),

@@ -13,10 +13,10 @@ use crate::cfg::{Function, Graph, Loop, NONE};
 use crate::engine::{Fact, Run, instructions};
 use crate::exec::{Machine, Note};
 use crate::num::{Bits, Num};
-use crate::ring::Ring;
 use crate::state::{Kind, Reg, State, extent, slot};
 use alloc::vec;
 use alloc::vec::Vec;
+use axiom_bpf_checker::ring::Ring;
 use axiom_bpf_isa::{Insn, opcode::*, pseudo};
 
 /// The answer for one loop.
@@ -26,6 +26,8 @@ pub struct Bound {
     /// The counter with the fewest passes, if there is one at all.
     pub best: Option<(u16, u64)>,
     pub facts: Vec<Fact>,
+    /// What moves in one way on every pass.
+    pub moves: Vec<Drift>,
 }
 
 const NOWHERE: u16 = u16::MAX;
@@ -33,8 +35,21 @@ const FAR: i64 = 1 << 40;
 /// Places: registers 0..=9, then 11 + slot.
 const SLOT: u16 = 11;
 
+/// A place that moves in one way on every pass.
+#[derive(Clone, Copy, Debug)]
+pub struct Drift {
+    pub place: u16,
+    pub by: Move,
+    /// Of the low 32 bits.
+    pub half: bool,
+    /// It moves by another place that moves: what the first pass adds, least and most, and how much more each pass adds
+    /// than the one before it.
+    pub series: Option<(i64, i64, i64)>,
+}
+
+/// How a place moves in one pass.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Move {
+pub enum Move {
     /// Plus something in `lo..=hi`.
     Add(i64, i64),
     /// Shifted right by at least this, unsigned.
@@ -220,6 +235,9 @@ impl Syms {
                     _ => None,
                 };
                 let by = if register { None } else { Some(i.imm as i64) };
+                // Only the low bits of a count matter; and of a value known in its low half, nothing is known of the whole.
+                let shift = |c: i64| c as u32 & if wide { 63 } else { 31 };
+                let right = !(wide && old.half);
                 self.regs[d] = match (i.op & 0xf0, by) {
                     (0xb0, None) if i.off == 0 && s < 10 => {
                         let v = self.regs[s];
@@ -238,10 +256,10 @@ impl Syms {
                         Some((lo, hi)) if s != d => old.add(hi.saturating_neg(), lo.saturating_neg(), wide),
                         _ => UNKNOWN,
                     },
-                    (0x70, Some(c)) if c > 0 && old.base != NOWHERE => {
+                    (0x70, Some(c)) if shift(c) > 0 && right && old.base != NOWHERE => {
                         let by = match old.by {
-                            Move::Add(0, 0) => Some(Move::Shr(c as u32)),
-                            Move::Shr(k) => Some(Move::Shr(k.saturating_add(c as u32))),
+                            Move::Add(0, 0) => Some(Move::Shr(shift(c))),
+                            Move::Shr(k) => Some(Move::Shr(k.saturating_add(shift(c)))),
                             _ => None,
                         };
                         by.map_or(UNKNOWN, |by| Sym {
@@ -251,7 +269,7 @@ impl Syms {
                             plus: None,
                         })
                     }
-                    (0x30, Some(c)) if c >= 2 && i.off == 0 && old.base != NOWHERE => {
+                    (0x30, Some(c)) if c >= 2 && i.off == 0 && right && old.base != NOWHERE => {
                         let by = match old.by {
                             Move::Add(0, 0) => Some(Move::Shr(c.ilog2())),
                             _ => None,
@@ -263,10 +281,12 @@ impl Syms {
                             plus: None,
                         })
                     }
-                    (0x60, Some(c)) if c > 0 && old.base != NOWHERE && note == Note::Range(1, 1) => {
+                    (0x60, Some(c))
+                        if shift(c) > 0 && right && old.base != NOWHERE && note == Note::Range(1, 1) =>
+                    {
                         let by = match old.by {
-                            Move::Add(0, 0) => Some(Move::Shl(c as u32)),
-                            Move::Shl(k) => Some(Move::Shl(k.saturating_add(c as u32))),
+                            Move::Add(0, 0) => Some(Move::Shl(shift(c))),
+                            Move::Shl(k) => Some(Move::Shl(k.saturating_add(shift(c)))),
                             _ => None,
                         };
                         by.map_or(UNKNOWN, |by| Sym {
@@ -312,6 +332,9 @@ impl Syms {
             _ => {
                 if i.op == CALL || i.op == CALLX {
                     self.regs[..6].fill(UNKNOWN);
+                    if let Note::Frame(lo, hi) = note {
+                        self.lose(lo as usize, hi as usize);
+                    }
                     if i.op == CALL && i.src() == pseudo::LOCAL_CALL {
                         // The callee may hold addresses of this frame.
                         self.lose(0, 512);
@@ -333,7 +356,7 @@ pub fn bounds(f: &Function, graph: &Graph, m: &Machine, run: &Run) -> Vec<Bound>
 }
 
 fn bound(l: &Loop, f: &Function, graph: &Graph, m: &Machine, run: &Run) -> Bound {
-    let mut result = Bound { passes: None, best: None, facts: Vec::new() };
+    let mut result = Bound { passes: None, best: None, facts: Vec::new(), moves: Vec::new() };
     let head_state = run.states[(l.head - f.first) as usize].as_deref();
     let latches: Vec<&State> = run.back.iter().filter(|b| b.1 == l.head).map(|b| &*b.2).collect();
     let (Some(head), false) = (head_state, latches.is_empty()) else {
@@ -353,6 +376,9 @@ fn bound(l: &Loop, f: &Function, graph: &Graph, m: &Machine, run: &Run) -> Bound
             continue;
         }
         let Some(r) = place_of(head, m.depth, p) else { continue };
+        if v.by != Move::Add(0, 0) {
+            result.moves.push(Drift { place: p, by: v.by, half: v.half, series: None });
+        }
         let passes = match v.by {
             Move::Add(lo, hi) => {
                 if v.half {
@@ -400,6 +426,15 @@ fn bound(l: &Loop, f: &Function, graph: &Graph, m: &Machine, run: &Run) -> Bound
     }
     // What moves in step.
     let Some(entry) = entry else { return result };
+    for drift in &mut result.moves {
+        drift.series = latch.place(drift.place).plus.and_then(|(u, c)| {
+            let by = latch_of(&latch, u)?;
+            let (Move::Add(0.., grows), Some(u0)) = (by.by, place_of(entry, m.depth, u)) else { return None };
+            let (least, most) = if by.half { u0.num.r32.signed() } else { u0.num.r64.signed() };
+            let (least, most) = (least.checked_add(c)?, most.checked_add(c)?);
+            (least >= 0 && most <= 1 << 30 && (1..1 << 20).contains(&grows)).then_some((least, most, grows))
+        });
+    }
     for (k, &b) in l.body.iter().enumerate() {
         let (Some(here), Some(sym)) = (run.states[(b - f.first) as usize].as_deref(), &syms[k]) else {
             continue;
@@ -463,6 +498,9 @@ fn bound(l: &Loop, f: &Function, graph: &Graph, m: &Machine, run: &Run) -> Bound
             fact.bits = Bits::TOP;
             let Some(met) = now.num.meet(fact) else { continue };
             if met != now.num {
+                if !m.room(2 * size_of_val(&result.facts[..])) {
+                    return result;
+                }
                 result.facts.push(Fact { block: b, place: q, kind: now.kind, num: fact });
             }
         }
@@ -666,6 +704,9 @@ fn symbolic(
     run: &Run,
 ) -> Option<(Vec<Option<Syms>>, Syms)> {
     let base = graph.blocks[l.head as usize].rank;
+    if !m.room(l.body.len() * size_of::<Option<Syms>>()) {
+        return None;
+    }
     let mut syms: Vec<Option<Syms>> = vec![None; l.body.len()];
     let mut latch: Option<Syms> = None;
     syms[0] = Some(Syms::identity());
@@ -674,6 +715,9 @@ fn symbolic(
         for (k, &b) in l.body.iter().enumerate() {
             if run.states[(b - f.first) as usize].is_none() {
                 continue;
+            }
+            if !m.room(0) {
+                return None;
             }
             let Some(mut s) = syms[k].clone() else { continue };
             let block = &graph.blocks[b as usize];

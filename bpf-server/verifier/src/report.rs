@@ -89,6 +89,7 @@ pub enum Reason {
     Loop { head: u32, why: Unbounded },
     TooExpensive { count: u64, limit: u64 },
     TooComplex,
+    NotProved { why: axiom_bpf_checker::Why },
 }
 
 struct Name(u16);
@@ -231,6 +232,7 @@ impl fmt::Display for Reason {
             TooExpensive { count, limit } => {
                 write!(f, "may execute {count} instructions; the limit is {limit}")
             }
+            NotProved { why } => write!(f, "no proof was found that can be checked: {why}"),
             TooComplex => write!(f, "the analysis was given up: too many different states"),
         }
     }
@@ -305,6 +307,9 @@ impl Reason {
             Loop { why: Unbounded::TooMany { .. }, .. } => "compare the counter with a smaller constant, too",
             Loop { .. } => "count the passes and leave at a constant maximum: for (int i = 0; i < 64; i++)",
             TooExpensive { .. } => "lower the bounds of the loops, or do part of the work at each event",
+            NotProved { .. } => {
+                "write loops with a counter that is tested on every pass; or simplify what happens here"
+            }
             TooComplex => "split the program, or lower the number of paths through its loops",
         }
     }

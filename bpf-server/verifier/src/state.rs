@@ -1,6 +1,6 @@
 //! What is known at one point of a program: registers, stack frames, reservations held.
 
-use crate::num::{Num, Thresholds};
+use crate::num::{Num, Thresholds, widen};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
@@ -30,6 +30,9 @@ pub enum Kind {
     Reserved,
 }
 
+/// Some element of a map.
+pub const ANY: u32 = u32::MAX;
+
 /// Why a register is unusable.
 pub mod why {
     pub const NEVER_WRITTEN: u32 = 0;
@@ -48,6 +51,7 @@ pub struct Reg {
     /// `id` speaks of the low 32 bits only.
     pub half: bool,
     pub at: u32,
+    /// Of reserved memory, its bytes; of a map value, which element it is: 0 = the first, [`ANY`] = not known.
     pub size: u32,
     /// Registers with the same `id` (not 0) hold the same value, each plus its `delta`.
     pub id: u32,
@@ -80,9 +84,14 @@ impl Reg {
         if self.kind == Kind::Number { self.num.constant() } else { None }
     }
 
-    /// The same memory: pointers that may be compared and joined.
+    /// The same memory: pointers that may be compared.
     pub fn same_memory(&self, o: &Reg) -> bool {
-        self.kind == o.kind && self.at == o.at && self.size == o.size
+        self.same_kind(o) && self.size == o.size && (self.kind != Kind::Value || self.size != ANY)
+    }
+
+    /// The same kind of memory: pointers that may be joined.
+    pub fn same_kind(&self, o: &Reg) -> bool {
+        self.kind == o.kind && self.at == o.at && (self.size == o.size || self.kind == Kind::Value)
     }
 
     fn join(&self, o: &Reg, grow: Grow) -> Reg {
@@ -92,15 +101,23 @@ impl Reg {
                 if b.subset_of(a) {
                     a
                 } else {
-                    a.widen(b, t, far)
+                    widen(a, b, t, far)
                 }
             }
         };
         if self.kind == Kind::Number && o.kind == Kind::Number {
             return Reg::number(num(self.num, o.num));
         }
-        if self.is_pointer() && self.same_memory(o) {
-            return Reg { null: self.null | o.null, id: 0, delta: 0, num: num(self.num, o.num), ..*self };
+        if self.is_pointer() && self.same_kind(o) {
+            let size = if self.size == o.size { self.size } else { ANY };
+            return Reg {
+                null: self.null | o.null,
+                size,
+                id: 0,
+                delta: 0,
+                num: num(self.num, o.num),
+                ..*self
+            };
         }
         // A value pointer on one path and NULL on the other.
         let (p, n) = if self.kind == Kind::Value { (self, o) } else { (o, self) };

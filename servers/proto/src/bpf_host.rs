@@ -79,6 +79,8 @@ pub enum Request<'a> {
         slots: u32,
         /// Where.
         point: &'a str,
+        /// Its function's name, for what it prints.
+        name: &'a str,
         /// Takes this program's place.
         replaces: Option<ProgramId>,
         /// What it may do with lines, channels and motors.
@@ -95,6 +97,11 @@ pub enum Request<'a> {
         page: u32,
         /// How many.
         pages: u32,
+    },
+    /// The name of an attach point that is there: for telling somebody who asked for one that is not.
+    Point {
+        /// Which, from 0; [`Refusal::BadNumber`] behind the last.
+        index: u32,
     },
     /// How often a program ran.
     Stats {
@@ -120,6 +127,32 @@ pub enum Refusal {
     Full,
 }
 
+/// The name of an attach point, which may be cut.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PointName {
+    bytes: [[u8; 32]; 2],
+    length: u8,
+}
+
+impl PointName {
+    /// From a name.
+    pub fn new(name: &str) -> PointName {
+        let mut length = name.len().min(64);
+        while !name.is_char_boundary(length) {
+            length -= 1;
+        }
+        let mut bytes = [[0; 32]; 2];
+        bytes.as_flattened_mut()[..length].copy_from_slice(&name.as_bytes()[..length]);
+        PointName { bytes, length: length as u8 }
+    }
+
+    /// The name; empty if what came in a message is none.
+    pub fn as_str(&self) -> &str {
+        let bytes = self.bytes.as_flattened().get(..self.length as usize).unwrap_or(&[]);
+        core::str::from_utf8(bytes).unwrap_or("")
+    }
+}
+
 /// An answer of a hosting server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Reply {
@@ -127,6 +160,8 @@ pub enum Reply {
     Done,
     /// A number that differs from start to start.
     Generation(u64),
+    /// The name of an attach point.
+    Point(PointName),
     /// Counts of a program.
     Stats {
         /// Times it ran.

@@ -6,6 +6,7 @@
 #![cfg(target_arch = "aarch64")]
 extern crate alloc;
 
+mod blocks;
 pub mod cap;
 pub mod code;
 mod entry;
@@ -20,7 +21,7 @@ pub mod time;
 pub use axiom_proto as proto;
 pub use cap::{CNode, Endpoint, Frame, IrqHandler, Notification, PageTable, Timer, Trace, Untyped, VSpace};
 pub use entry::{Runtime, start};
-pub use heap::{init as heap_init, used as heap_used};
+pub use heap::{has as heap_has, init as heap_init, used as heap_used};
 pub use ipc::{Buffer, call, call_with_cap};
 pub use pages::{Pages, Slots};
 pub use sel4_sys as sel4;

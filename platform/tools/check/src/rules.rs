@@ -126,6 +126,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("drivers/", Library),
     ("bpf-server/host", ServerLibrary),
     ("bpf-server/client", ServerLibrary),
+    ("bpf-server/tool", HostTool),
     ("bpf-server/", Library),
     ("bpf-server", Server),
     ("bench/server", Server),

@@ -7,10 +7,14 @@
 /// The numbers from `lo` up to `hi` modulo 2^B.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Ring<const B: u32> {
+    /// The first.
     pub lo: u64,
+    /// The last.
     pub hi: u64,
 }
 
+// Operators would suggest that these are numbers.
+#[allow(clippy::should_implement_trait)]
 impl<const B: u32> Ring<B> {
     /// All ones.
     pub const MASK: u64 = if B == 64 { u64::MAX } else { (1 << (B & 63)) - 1 };
@@ -18,6 +22,7 @@ impl<const B: u32> Ring<B> {
     /// Every number.
     pub const TOP: Self = Ring { lo: 0, hi: Self::MASK };
 
+    /// One number.
     #[inline]
     pub const fn of(v: u64) -> Self {
         Ring { lo: v & Self::MASK, hi: v & Self::MASK }
@@ -30,11 +35,13 @@ impl<const B: u32> Ring<B> {
         if hi.wrapping_add(1) & Self::MASK == lo { Self::TOP } else { Ring { lo, hi } }
     }
 
+    /// Every number is one of them.
     #[inline]
     pub const fn is_top(self) -> bool {
         self.lo == 0 && self.hi == Self::MASK
     }
 
+    /// The number, if there is only one.
     #[inline]
     pub const fn constant(self) -> Option<u64> {
         if self.lo == self.hi { Some(self.lo) } else { None }
@@ -46,6 +53,7 @@ impl<const B: u32> Ring<B> {
         self.hi.wrapping_sub(self.lo) & Self::MASK
     }
 
+    /// `v` is one of the numbers.
     #[inline]
     pub const fn contains(self, v: u64) -> bool {
         v.wrapping_sub(self.lo) & Self::MASK <= self.span()
@@ -57,7 +65,8 @@ impl<const B: u32> Ring<B> {
         if self.lo <= self.hi { (self.lo, self.hi) } else { (0, Self::MASK) }
     }
 
-    const fn extend(v: u64) -> i64 {
+    /// Sign-extends a number of `B` bits.
+    pub const fn extend(v: u64) -> i64 {
         ((v << (64 - B)) as i64) >> (64 - B)
     }
 
@@ -68,6 +77,7 @@ impl<const B: u32> Ring<B> {
         if lo <= hi { (lo, hi) } else { (Self::extend(Self::SIGN), (Self::SIGN - 1) as i64) }
     }
 
+    /// All of `self` is in `other`.
     pub const fn subset_of(self, other: Self) -> bool {
         if other.is_top() {
             return true;
@@ -137,6 +147,7 @@ impl<const B: u32> Ring<B> {
         }
     }
 
+    /// Sums.
     #[inline]
     pub fn add(self, other: Self) -> Self {
         match self.span().checked_add(other.span()) {
@@ -147,6 +158,7 @@ impl<const B: u32> Ring<B> {
         }
     }
 
+    /// Differences.
     #[inline]
     pub fn sub(self, other: Self) -> Self {
         match self.span().checked_add(other.span()) {
@@ -157,6 +169,7 @@ impl<const B: u32> Ring<B> {
         }
     }
 
+    /// Products.
     pub fn mul(self, other: Self) -> Self {
         // Times 2 or more, or times -1, everything stays everything.
         if self.is_top() && other.unsigned().1 > 1 || other.is_top() && self.unsigned().1 > 1 {
@@ -199,6 +212,7 @@ impl<const B: u32> Ring<B> {
         }
     }
 
+    /// Both operands as signed; a zero divisor gives 0.
     pub fn sdiv(self, by: Self) -> Self {
         let ((a, b), (c, d)) = (self.signed(), by.signed());
         if c >= 1 {
@@ -208,6 +222,7 @@ impl<const B: u32> Ring<B> {
         Self::TOP
     }
 
+    /// Both operands as signed; a zero divisor leaves the dividend.
     pub fn smod(self, by: Self) -> Self {
         let ((a, b), (c, d)) = (self.signed(), by.signed());
         if c >= 1 {
@@ -218,6 +233,7 @@ impl<const B: u32> Ring<B> {
         Self::TOP
     }
 
+    /// Shifted left by a count in `by`, below the width.
     pub fn shl(self, by: (u32, u32)) -> Self {
         if by.0 == by.1 {
             return self.mul(Self::of_shift(by.0));
@@ -234,44 +250,15 @@ impl<const B: u32> Ring<B> {
         Ring { lo: 1 << by, hi: 1 << by }
     }
 
+    /// Shifted right, unsigned.
     pub fn shr(self, by: (u32, u32)) -> Self {
         let (a, b) = self.unsigned();
         Self::new(a >> by.1, b >> by.0)
     }
 
+    /// Shifted right, signed.
     pub fn ashr(self, by: (u32, u32)) -> Self {
         let (a, b) = self.signed();
         Self::new((a >> by.0).min(a >> by.1) as u64, (b >> by.0).max(b >> by.1) as u64)
-    }
-
-    /// Grows `self` (the older value) so that it holds `newer`, up to the next thresholds. `low` and `high` are sorted.
-    pub fn widen(self, newer: Self, thresholds: &[u64], far: bool) -> Self {
-        let j = self.join(newer);
-        if j == self || j.is_top() {
-            return j;
-        }
-        let (mut lo, mut hi) = (j.lo, j.hi);
-        if far {
-            return Self::TOP;
-        }
-        if hi != self.hi {
-            let i = thresholds.partition_point(|&t| t < hi);
-            hi = thresholds.get(i).copied().unwrap_or(Self::MASK);
-        }
-        if lo != self.lo {
-            let i = thresholds.partition_point(|&t| t <= lo);
-            lo = if i == 0 { 0 } else { thresholds[i - 1] };
-        }
-        let grown = hi.wrapping_sub(j.lo) & Self::MASK >= j.span();
-        let down = j.hi.wrapping_sub(lo) & Self::MASK >= j.span();
-        // Both growths together must not meet.
-        let up_by = hi.wrapping_sub(j.hi) & Self::MASK;
-        let down_by = j.lo.wrapping_sub(lo) & Self::MASK;
-        let room = Self::MASK - j.span();
-        if grown && down && up_by.checked_add(down_by).is_some_and(|s| s <= room) {
-            Self::new(lo, hi)
-        } else {
-            Self::TOP
-        }
     }
 }

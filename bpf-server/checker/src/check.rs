@@ -1,0 +1,441 @@
+//! The walk over a program, context by context, place by place.
+
+use crate::edge::{Edges, Loops};
+use crate::fault::{Fault, Why};
+use crate::proof::{Ghost, MAGIC, MAX_CONTEXTS, MAX_GHOSTS, MAX_LINES, Place, Reader};
+use crate::shape;
+use crate::state::{DEPTH, Frame, Kind, State, Value};
+use crate::step::Machine;
+use crate::{Accepted, Env};
+use alloc::vec::Vec;
+use axiom_bpf_isa::{Insn, opcode::*};
+
+/// What is remembered of a context that was checked.
+struct Context {
+    start: u32,
+    depth: u32,
+    /// Where its states at entry and exit are in the proof.
+    entry: u32,
+    exit: Option<u32>,
+    /// Instructions in the worst case.
+    worst: u64,
+    used: [u16; DEPTH],
+}
+
+/// The parts of a context in the proof.
+struct Header {
+    worst: u64,
+    entry: usize,
+    exit: Option<usize>,
+    table: usize,
+    places: usize,
+    calls: usize,
+    number_of_calls: u64,
+    states: usize,
+    end: usize,
+}
+
+struct Checker<'a> {
+    m: Machine<'a>,
+    proof: &'a [u8],
+    edges: Edges,
+    ghosts: Vec<Ghost>,
+    contexts: Vec<Context>,
+    /// What is known at the instruction at hand, and buffers.
+    now: State,
+    there: State,
+    other: State,
+    /// Instructions since the last place where something was stated.
+    spent: u64,
+    work: u64,
+    /// Which state of the proof `there` is; 0 = none.
+    cached: usize,
+    /// Calls of the context that were not met yet: how many, and where they are in the proof.
+    calls: (u64, usize),
+    at: usize,
+}
+
+/// Checks a proof; only what this returns may be loaded.
+pub fn check(insns: &[Insn], proof: &[u8], env: &Env) -> Result<Accepted, Fault> {
+    let starts = shape::functions(insns)?;
+    let mut c = Checker {
+        m: Machine::new(insns, env),
+        proof,
+        edges: Edges::default(),
+        ghosts: Vec::new(),
+        contexts: Vec::new(),
+        now: State::new(0),
+        there: State::new(0),
+        other: State::new(0),
+        spent: 0,
+        cached: 0,
+        work: 0,
+        calls: (0, 0),
+        at: 0,
+    };
+    let result = c.program(&starts);
+    let at = c.at;
+    result.map_err(|why| Fault { at, why })
+}
+
+impl Checker<'_> {
+    fn program(&mut self, starts: &[u32]) -> Result<Accepted, Why> {
+        let mut r = Reader::new(self.proof, 0);
+        if r.take(MAGIC.len())? != MAGIC {
+            return Err(Why::Version);
+        }
+        for _ in 0..r.up_to(MAX_CONTEXTS)? {
+            self.context(&mut r, starts)?;
+        }
+        let main = self.contexts.last().ok_or(Why::Format)?;
+        if (main.start, main.depth) != (0, 0) || r.at != self.proof.len() {
+            return Err(Why::Format);
+        }
+        let (worst, entry, used) = (main.worst, main.entry, main.used);
+        // What holds before the first instruction, whatever the proof states.
+        self.at = 0;
+        let mut before = State::new(0);
+        before.regs[1] = Value::pointer(Kind::Ctx, 0);
+        before.budget = worst;
+        self.decode(entry as usize)?;
+        self.there.budget = worst;
+        let none = Loops { ghosts: &[], lines: &[] };
+        self.edges.check(none, &mut before, 0, 0, &self.there)?;
+        let limits = &self.m.env.limits;
+        if worst > limits.instructions {
+            return Err(Why::TooExpensive { count: worst });
+        }
+        let stack_depth = used.iter().map(|n| (*n as u32).next_multiple_of(8)).sum();
+        if stack_depth > limits.stack {
+            return Err(Why::StackTooDeep);
+        }
+        Ok(Accepted {
+            max_insns: worst,
+            stack_depth,
+            zero_stack: self.m.zero_stack,
+            helpers: core::mem::take(&mut self.m.helpers),
+            maps: core::mem::take(&mut self.m.maps),
+            own_calls: core::mem::take(&mut self.m.own_calls),
+        })
+    }
+
+    /// Puts the state at a byte of the proof into `there`.
+    fn decode(&mut self, at: usize) -> Result<(), Why> {
+        let mut r = Reader::new(self.proof, at);
+        self.cached = 0;
+        r.state(&mut self.there)?;
+        self.pay(1 + (r.at - at) as u64 / 16)
+    }
+
+    /// Pays for the check itself.
+    fn pay(&mut self, work: u64) -> Result<(), Why> {
+        self.work = self.work.saturating_add(work);
+        if self.work > self.m.env.limits.work { Err(Why::TooComplex) } else { Ok(()) }
+    }
+
+    fn header(&mut self, r: &mut Reader) -> Result<Header, Why> {
+        self.cached = 0;
+        self.ghosts.clear();
+        self.m.lines.clear();
+        for _ in 0..r.up_to(MAX_GHOSTS)? {
+            self.ghosts.push(r.ghost()?);
+        }
+        for _ in 0..r.up_to(MAX_LINES)? {
+            self.m.lines.push(r.line()?);
+        }
+        let worst = r.number()?;
+        let entry = r.at;
+        r.state(&mut self.there)?;
+        let mut exit = None;
+        if r.up_to(1)? == 1 {
+            exit = Some(r.at);
+            r.state(&mut self.there)?;
+        }
+        let places = r.up_to(shape::MAX_SLOTS as u64)? as usize;
+        let table = r.at;
+        r.take(places * Place::SIZE)?;
+        let number_of_calls = r.up_to(shape::MAX_SLOTS as u64)?;
+        let calls = r.at;
+        for _ in 0..number_of_calls {
+            r.number()?;
+            r.number()?;
+        }
+        let length = r.up_to(u32::MAX as u64)? as usize;
+        let states = r.at;
+        r.take(length)?;
+        Ok(Header { worst, entry, exit, table, places, calls, number_of_calls, states, end: r.at })
+    }
+
+    /// What the proof states at a slot. The same answer whenever it is asked.
+    fn stated(&self, h: &Header, slot: u32) -> Result<Place, Why> {
+        let (mut low, mut high) = (0, h.places);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match Place::get(self.proof, h.table, middle) {
+                Some(p) if p.slot == slot => return Ok(p),
+                Some(p) if p.slot < slot => low = middle + 1,
+                _ => high = middle,
+            }
+        }
+        Err(Why::NothingStated)
+    }
+
+    fn context(&mut self, r: &mut Reader, starts: &[u32]) -> Result<(), Why> {
+        let start = r.up_to(u32::MAX as u64)? as u32;
+        let depth = r.up_to(DEPTH as u64 - 1)? as u32;
+        self.at = start as usize;
+        let function = starts.binary_search(&start).map_err(|_| Why::WrongContext)?;
+        let end = starts.get(function + 1).map_or(self.m.insns.len(), |s| *s as usize);
+        let h = self.header(r)?;
+        self.m.used = [0; DEPTH];
+        self.calls = (h.number_of_calls, h.calls);
+        self.decode(h.entry)?;
+        core::mem::swap(&mut self.now, &mut self.there);
+        let worst = h.worst;
+        self.now.budget = worst;
+        if self.now.frames.len() != depth as usize + 1 || !self.now.ghosts.is_empty() || lines(&mut self.now)
+        {
+            return Err(Why::Format);
+        }
+        let mut live = true;
+        self.spent = 0;
+        let (mut next, mut at) = (0, start as usize);
+        let mut place = Place::get(self.proof, h.table, 0).filter(|_| h.places > 0);
+        while at < end {
+            self.at = at;
+            if let Some(p) = place.filter(|p| p.slot as usize == at) {
+                if live {
+                    self.edge(&h, Which::Now, p)?;
+                } else {
+                    self.state(&h, p)?;
+                }
+                core::mem::swap(&mut self.now, &mut self.there);
+                self.cached = 0;
+                if self.now.frames.len() != depth as usize + 1 {
+                    return Err(Why::Format);
+                }
+                (live, self.spent) = (true, 0);
+                next += 1;
+                place = Place::get(self.proof, h.table, next).filter(|_| next < h.places);
+            }
+            let i = self.m.insns[at];
+            if live {
+                self.pay(1)?;
+                self.spend(1)?;
+                live = self.instruction(&h, at, i)?;
+            }
+            at += if i.op == LDDW { 2 } else { 1 };
+        }
+        if live || next != h.places {
+            return Err(if live { Why::FallsOff } else { Why::Format });
+        }
+        r.at = h.end;
+        let (entry, exit) = (h.entry as u32, h.exit.map(|e| e as u32));
+        self.contexts.push(Context { start, depth, entry, exit, worst, used: self.m.used });
+        Ok(())
+    }
+
+    fn spend(&mut self, instructions: u64) -> Result<(), Why> {
+        self.spent = self.spent.checked_add(instructions).ok_or(Why::Budget)?;
+        Ok(())
+    }
+
+    /// Puts what is stated at a place into `there`.
+    fn state(&mut self, h: &Header, p: Place) -> Result<(), Why> {
+        let at = h.states + p.state as usize;
+        // The place to which a jump leads is often the next one.
+        if self.cached != at {
+            self.decode(at)?;
+            self.cached = at;
+        }
+        self.there.budget = p.budget;
+        Ok(())
+    }
+
+    /// Checks an edge to a place.
+    fn edge(&mut self, h: &Header, from: Which, p: Place) -> Result<(), Why> {
+        self.state(h, p)?;
+        let loops = Loops { ghosts: &self.ghosts, lines: &self.m.lines };
+        let from = if from == Which::Now { &mut self.now } else { &mut self.other };
+        self.edges.check(loops, from, self.spent, p.slot, &self.there)?;
+        let known = 10 + from.frames.iter().map(|f| f.slots.len()).sum::<usize>();
+        let (ghosts, names) = (from.ghosts.len(), self.edges.names());
+        self.pay((ghosts * known + names * names / 2) as u64 / 16)
+    }
+
+    /// One instruction; false if execution does not go on behind it.
+    fn instruction(&mut self, h: &Header, at: usize, i: Insn) -> Result<bool, Why> {
+        if shape::is_local_call(i) {
+            return self.call(at, i);
+        }
+        if i.op == EXIT {
+            self.leave(h)?;
+            return Ok(false);
+        }
+        if !shape::is_jump(i.op) {
+            self.m.step(at, &mut self.now)?;
+            return Ok(true);
+        }
+        let to = shape::target(at, i) as u32;
+        if !shape::is_conditional(i.op) {
+            self.edge(h, Which::Now, self.stated(h, to)?)?;
+            return Ok(false);
+        }
+        // Where what the branch tells concerns its operands alone, they are all that has to be put back.
+        let alone = |r: u8| self.now.regs.get(r as usize).is_none_or(|v| v.id == 0 && v.root == 0 && !v.null);
+        let register = i.op & 8 != 0;
+        if !alone(i.dst())
+            || register && !alone(i.src())
+            || !self.now.gaps.is_empty()
+            || !self.now.ghosts.is_empty()
+        {
+            self.other.clone_from(&self.now);
+            if self.m.branch(i, &mut self.other, true)? {
+                self.edge(h, Which::Other, self.stated(h, to)?)?;
+            }
+        } else {
+            let (a, b) = (self.now.reg(i.dst()), self.now.reg(i.src()));
+            if self.m.branch(i, &mut self.now, true)? {
+                self.edge(h, Which::Now, self.stated(h, to)?)?;
+            }
+            for (r, v) in [(i.src(), b), (i.dst(), a)] {
+                if let Some(place) = self.now.regs.get_mut(r as usize).filter(|_| register || r == i.dst()) {
+                    *place = v;
+                }
+            }
+        }
+        self.m.branch(i, &mut self.now, false)
+    }
+
+    /// The end of a function.
+    fn leave(&mut self, h: &Header) -> Result<(), Why> {
+        let depth = self.now.frames.len() - 1;
+        if depth == 0 {
+            self.m.number(&self.now, 0)?;
+            if self.now.held.iter().any(|h| *h != 0) {
+                return Err(Why::StillHeld);
+            }
+            return if self.now.budget < self.spent { Err(Why::Budget) } else { Ok(()) };
+        }
+        leave(&mut self.now)?;
+        self.decode(h.exit.ok_or(Why::WrongContext)?)?;
+        if !self.there.ghosts.is_empty() || lines(&mut self.there) {
+            return Err(Why::Format);
+        }
+        self.there.budget = 0;
+        let loops = Loops { ghosts: &self.ghosts, lines: &self.m.lines };
+        self.edges.check(loops, &mut self.now, self.spent, u32::MAX, &self.there)
+    }
+
+    /// A call of a function: what is known implies what its context wants, and becomes what its context leaves.
+    fn call(&mut self, at: usize, i: Insn) -> Result<bool, Why> {
+        let to = (at as i64 + 1 + i.imm as i64) as u32;
+        let (left, mut r) = (self.calls.0.checked_sub(1), Reader::new(self.proof, self.calls.1));
+        let left = left.ok_or(Why::WrongContext)?;
+        let (slot, named) = (r.number()?, r.number()?);
+        self.calls = (left, r.at);
+        if slot != at as u64 {
+            return Err(Why::WrongContext);
+        }
+        let c = usize::try_from(named).ok().and_then(|n| self.contexts.get(n)).ok_or(Why::WrongContext)?;
+        let depth = self.now.frames.len();
+        if (c.start, c.depth as usize) != (to, depth) {
+            return Err(Why::WrongContext);
+        }
+        let (entry, exit, worst) = (c.entry as usize, c.exit, c.worst);
+        for (mine, its) in self.m.used.iter_mut().zip(c.used) {
+            *mine = (*mine).max(its);
+        }
+        self.spend(worst)?;
+        self.other.clone_from(&self.now);
+        let shared = enter(&mut self.other, worst);
+        self.decode(entry)?;
+        self.there.budget = worst;
+        let none = Loops { ghosts: &[], lines: &[] };
+        self.edges.check(none, &mut self.other, 0, to, &self.there)?;
+        let Some(exit) = exit else { return Ok(false) };
+        self.decode(exit as usize)?;
+        if self.there.frames.len() != depth {
+            return Err(Why::WrongContext);
+        }
+        come_back(&mut self.m, &mut self.now, &mut self.there, shared)?;
+        Ok(true)
+    }
+}
+
+/// From a caller's state at a call to its function's at the entry. Tells whether they share frames: a function that is
+/// given no address of a frame, and finds none in any, leaves all as they are.
+pub fn enter(s: &mut State, budget: u64) -> bool {
+    let frame = |v: &Value| v.kind == Kind::Stack;
+    let shared =
+        s.regs[1..6].iter().any(frame) || s.frames.iter().flat_map(|f| &f.slots).any(|s| frame(&s.1));
+    s.regs[0] = Value::NOTHING;
+    s.regs[6..].fill(Value::NOTHING);
+    s.ghosts.clear();
+    s.gaps.clear();
+    s.budget = budget;
+    if !shared {
+        s.frames.fill(Frame::UNKNOWN);
+    }
+    s.each(|v| *v = v.alone());
+    s.frames.push(Frame::FRESH);
+    shared
+}
+
+/// From a caller's state at a call, and its function's at the end, to the one behind the call.
+pub fn come_back(m: &mut Machine, s: &mut State, exit: &mut State, shared: bool) -> Result<(), Why> {
+    // What a function leaves speaks of elements of maps by names of its own: they get names that are new here.
+    let mut known: Vec<(u32, u32)> = Vec::new();
+    let mut wrong = Ok(());
+    exit.each(|v| {
+        *v = v.alone();
+        if v.kind == Kind::Value && v.of != 0 {
+            let of = v.of;
+            v.of = match known.iter().find(|k| k.0 == of) {
+                Some(k) => k.1,
+                None => {
+                    let fresh = m.name().unwrap_or_else(|why| {
+                        wrong = Err(why);
+                        0
+                    });
+                    known.push((of, fresh));
+                    fresh
+                }
+            };
+        }
+    });
+    wrong?;
+    s.regs[..6].fill(Value::NOTHING);
+    s.gaps.retain(|g| g.of > 5 && g.from > 5);
+    s.regs[0] = exit.regs[0];
+    s.held = exit.held;
+    if shared {
+        s.frames.clone_from(&exit.frames);
+    }
+    // A record that the function gave back is gone for its caller, too.
+    s.kill_records();
+    Ok(())
+}
+
+/// From a function's state at an exit to what it leaves: r0, and the frames of its callers.
+pub fn leave(s: &mut State) -> Result<(), Why> {
+    s.regs[1..].fill(Value::NOTHING);
+    s.gaps.clear();
+    s.frames.pop();
+    let (depth, mut outlives) = (s.frames.len(), false);
+    s.each(|v| outlives |= v.kind == Kind::Stack && v.at as usize >= depth);
+    if outlives { Err(Why::Outlives) } else { Ok(()) }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Which {
+    Now,
+    Other,
+}
+
+/// Something in it moves along a line.
+fn lines(s: &mut State) -> bool {
+    let mut any = false;
+    s.each(|v| any |= v.moved.line != 0);
+    any
+}

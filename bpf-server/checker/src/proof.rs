@@ -1,0 +1,450 @@
+//! The proof: what it says, and how it is written down.
+//!
+//! A proof is a list of contexts, each a function as it is called in one or several places, callees before callers; the
+//! last is the entry's. A context has ghost counters, lines along which values move, what is stated at the entry and
+//! wherever a jump leads, what holds when it returns, and for each call, in order, where it is and the context that it enters.
+//!
+//! All numbers are little-endian base-128, signed ones zigzag, except the table of stated places, whose entries have 16 bytes
+//! (slot, where the state is, budget) so that a place is found by bisection. Decoding never trusts a length, and what it returns is well-formed; whether
+//! it is true is [`crate::edge`]'s question.
+//!
+//! It is small so that it can travel: the host's tool puts it into the section [`SECTION`] of the object.
+
+use crate::Number;
+use crate::bits::Bits;
+use crate::fault::Why;
+use crate::ring::Ring;
+use crate::state::{DEPTH, Frame, Gap, Kind, Moved, State, Value};
+use alloc::vec::Vec;
+use axiom_bpf_isa::Insn;
+
+/// The section of an object that holds the proof of its program.
+pub const SECTION: &str = ".axiom.proof";
+/// First bytes of a proof: its name and version.
+pub const MAGIC: [u8; 5] = *b"AxPf\x01";
+/// Contexts of a proof.
+pub const MAX_CONTEXTS: u64 = 512;
+/// Ghost counters, and lines, of a context.
+pub const MAX_GHOSTS: u64 = 64;
+/// See [`MAX_GHOSTS`].
+pub const MAX_LINES: u64 = 256;
+/// Differences between registers of which a state speaks.
+pub const MAX_GAPS: u64 = 8;
+/// How much a line can curve.
+pub const MAX_CURVE: u64 = 1 << 32;
+/// Stack slots of which a state says something, all frames together.
+pub const MAX_SLOTS: u64 = 128;
+/// Passes of a loop that a ghost counter can count.
+pub const MAX_PASSES: u64 = 1 << 32;
+
+/// A ghost counter: it is 0 when its loop is entered, and grows by one when a jump leads from inside to the head.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ghost {
+    /// Where the loop begins.
+    pub head: u32,
+    /// It never exceeds this.
+    pub most: u64,
+    /// Instructions that each pass may cost.
+    pub cost: u64,
+}
+
+/// What a line speaks of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    /// The number: what it was when the loop was entered, plus something.
+    Sum,
+    /// How many bits the number has, as an unsigned one.
+    Length,
+}
+
+/// A line along which values move while a ghost counter i grows: at least `low * i`, at most `high * i` (and more, if it
+/// curves), see [`Moved`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Line {
+    /// The ghost counter.
+    pub ghost: u16,
+    /// What moves.
+    pub form: Form,
+    /// The least that each pass adds.
+    pub low: i64,
+    /// The most that the first pass adds.
+    pub high: i64,
+    /// How much more each pass may add than the one before it.
+    pub curve: i64,
+    /// What was known of a value when it began to move along this line.
+    pub start: Number,
+}
+
+/// An entry of the table of stated places.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// The slot.
+    pub slot: u32,
+    /// Where its state is, from the first byte of the context's states.
+    pub state: u32,
+    /// The budget of instructions.
+    pub budget: u64,
+}
+
+impl Place {
+    /// Bytes of an entry.
+    pub const SIZE: usize = 16;
+
+    /// Entry `k` of the table at byte `table` of a proof.
+    pub fn get(proof: &[u8], table: usize, k: usize) -> Option<Place> {
+        let entry = proof.get(table + k * Place::SIZE..)?.first_chunk::<16>()?;
+        let words = u128::from_le_bytes(*entry);
+        Some(Place { slot: words as u32, state: (words >> 32) as u32, budget: (words >> 64) as u64 })
+    }
+
+    /// As it is written.
+    pub fn bytes(&self) -> [u8; 16] {
+        (self.slot as u128 | (self.state as u128) << 32 | (self.budget as u128) << 64).to_le_bytes()
+    }
+}
+
+/// Tells programs of one object apart, cheaply; that a proof is of this program is what the check says.
+pub fn fingerprint(insns: &[Insn]) -> u64 {
+    insns.iter().fold(insns.len() as u64, |h, i| {
+        let fields =
+            (i.op as u64) | (i.regs as u64) << 8 | (i.off as u16 as u64) << 16 | (i.imm as u32 as u64) << 32;
+        (h.rotate_left(5) ^ fields).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    })
+}
+
+/// The proof of a program among those of a section [`SECTION`]: each a fingerprint, a length and the proof.
+pub fn find<'a>(section: &'a [u8], insns: &[Insn]) -> Option<&'a [u8]> {
+    let (wanted, mut rest) = (fingerprint(insns), section);
+    while let Some((head, behind)) = rest.split_first_chunk::<12>() {
+        let words = head.iter().rev().fold(0u128, |n, b| n << 8 | *b as u128);
+        let proof = behind.get(..(words >> 64) as usize)?;
+        if words as u64 == wanted {
+            return Some(proof);
+        }
+        rest = &behind[proof.len()..];
+    }
+    None
+}
+
+/// Adds a proof to a section.
+pub fn add(section: &mut Vec<u8>, insns: &[Insn], proof: &[u8]) {
+    section.extend_from_slice(&fingerprint(insns).to_le_bytes());
+    section.extend_from_slice(&(proof.len() as u32).to_le_bytes());
+    section.extend_from_slice(proof);
+}
+
+/// Writes a proof.
+#[derive(Default)]
+pub struct Writer {
+    /// What is written so far.
+    pub bytes: Vec<u8>,
+}
+
+impl Writer {
+    /// A number.
+    pub fn number(&mut self, mut v: u64) {
+        while v >= 0x80 {
+            self.bytes.push(v as u8 | 0x80);
+            v >>= 7;
+        }
+        self.bytes.push(v as u8);
+    }
+
+    /// A signed number.
+    pub fn signed(&mut self, v: i64) {
+        self.number((v << 1 ^ v >> 63) as u64);
+    }
+
+    fn known(&mut self, n: &Number) {
+        if let Some(c) = n.constant() {
+            self.bytes.push(0);
+            self.signed(c as i64);
+        } else if *n == Number::TOP {
+            self.bytes.push(1);
+        } else if *n == Number::between(n.r64.lo, n.r64.hi) {
+            self.bytes.push(2);
+            self.signed(n.r64.lo as i64);
+            self.number(n.r64.span());
+        } else {
+            self.bytes.push(3);
+            for v in [n.r64.lo, n.r64.hi, n.r32.lo, n.r32.hi, n.bits.value, n.bits.unknown] {
+                self.signed(v as i64);
+            }
+        }
+    }
+
+    /// A ghost counter.
+    pub fn ghost(&mut self, g: &Ghost) {
+        for v in [g.head as u64, g.most, g.cost] {
+            self.number(v);
+        }
+    }
+
+    /// A line.
+    pub fn line(&mut self, l: &Line) {
+        self.number((l.ghost as u64) << 1 | u64::from(l.form == Form::Length));
+        self.signed(l.low);
+        self.signed(l.high);
+        self.number(l.curve as u64);
+        self.known(&l.start);
+    }
+
+    fn value(&mut self, v: &Value) {
+        let m = &v.moved;
+        let flags = v.kind as u8
+            | u8::from(v.null) << 3
+            | u8::from(v.half) << 4
+            | u8::from(v.id != 0) << 5
+            | u8::from(m.line != 0) << 6
+            | u8::from(m.half) << 7;
+        self.bytes.push(flags);
+        if matches!(v.kind, Kind::Stack | Kind::Map | Kind::Value | Kind::Record) {
+            self.number(v.at as u64);
+        }
+        if matches!(v.kind, Kind::Value | Kind::Record) {
+            self.number(v.of as u64);
+        }
+        self.known(&v.num);
+        if v.id != 0 {
+            self.number(v.id as u64);
+            self.signed(v.delta as i64);
+        }
+        if m.line != 0 {
+            self.number(m.line as u64);
+            self.signed(m.lo);
+            self.number(m.hi.wrapping_sub(m.lo) as u64);
+            self.number(m.rise as u64);
+        }
+    }
+
+    fn frame(&mut self, f: &Frame) {
+        for (mask, usual) in [(&f.written, 0), (&f.clean, u64::MAX)] {
+            let other = |w: &u64| *w != usual;
+            self.bytes.push(mask.iter().enumerate().fold(0, |b, (k, w)| b | u8::from(other(w)) << k));
+            for w in mask.iter().copied().filter(other) {
+                self.bytes.extend_from_slice(&w.to_le_bytes());
+            }
+        }
+        self.number(f.slots.len() as u64);
+        for (slot, v) in &f.slots {
+            self.bytes.push(*slot as u8);
+            self.value(v);
+        }
+    }
+
+    /// What is stated at one place, but for its budget.
+    pub fn state(&mut self, s: &State) {
+        self.number(s.ghosts.len() as u64);
+        for (g, most) in &s.ghosts {
+            self.number(*g as u64);
+            self.number(*most);
+        }
+        let present = |v: &Value| v.kind != Kind::Nothing;
+        self.number(s.regs.iter().enumerate().fold(0, |b, (k, v)| b | u64::from(present(v)) << k));
+        for v in s.regs.iter().filter(|v| present(v)) {
+            self.value(v);
+        }
+        self.number(s.frames.len() as u64);
+        for f in &s.frames {
+            self.frame(f);
+        }
+        self.number(s.gaps.len() as u64);
+        for g in &s.gaps {
+            self.bytes.push(g.of | g.from << 4);
+            self.value(&g.value);
+        }
+        for h in s.held {
+            self.number(h as u64);
+        }
+    }
+}
+
+/// Reads a proof.
+#[derive(Clone, Copy)]
+pub struct Reader<'a> {
+    bytes: &'a [u8],
+    /// Bytes that have been read.
+    pub at: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// From byte `at`.
+    pub fn new(bytes: &'a [u8], at: usize) -> Reader<'a> {
+        Reader { bytes, at }
+    }
+
+    /// The next bytes.
+    pub fn take(&mut self, n: usize) -> Result<&'a [u8], Why> {
+        let end = self.at.checked_add(n).ok_or(Why::Format)?;
+        let taken = self.bytes.get(self.at..end).ok_or(Why::Format)?;
+        self.at = end;
+        Ok(taken)
+    }
+
+    #[inline]
+    fn byte(&mut self) -> Result<u8, Why> {
+        let b = *self.bytes.get(self.at).ok_or(Why::Format)?;
+        self.at += 1;
+        Ok(b)
+    }
+
+    /// A number.
+    #[inline]
+    pub fn number(&mut self) -> Result<u64, Why> {
+        let mut v = 0;
+        for shift in (0..64).step_by(7) {
+            let b = self.byte()?;
+            if shift == 63 && b > 1 {
+                return Err(Why::Format);
+            }
+            v |= u64::from(b & 0x7f) << shift;
+            if b < 0x80 {
+                return Ok(v);
+            }
+        }
+        Err(Why::Format)
+    }
+
+    /// A number that may not exceed `most`.
+    pub fn up_to(&mut self, most: u64) -> Result<u64, Why> {
+        self.number().and_then(|v| if v <= most { Ok(v) } else { Err(Why::Format) })
+    }
+
+    /// A signed number.
+    pub fn signed(&mut self) -> Result<i64, Why> {
+        let v = self.number()?;
+        Ok((v >> 1) as i64 ^ -((v & 1) as i64))
+    }
+
+    fn known(&mut self) -> Result<Number, Why> {
+        Ok(match self.byte()? {
+            0 => Number::of(self.signed()? as u64),
+            1 => Number::TOP,
+            2 => {
+                let lo = self.signed()? as u64;
+                Number::between(lo, lo.wrapping_add(self.number()?))
+            }
+            3 => {
+                let mut v = [0; 6];
+                for v in &mut v {
+                    *v = self.signed()? as u64;
+                }
+                Number { r64: Ring::new(v[0], v[1]), r32: Ring::new(v[2], v[3]), bits: Bits::cut(v[4], v[5]) }
+            }
+            _ => return Err(Why::Format),
+        })
+    }
+
+    /// A ghost counter.
+    pub fn ghost(&mut self) -> Result<Ghost, Why> {
+        Ok(Ghost {
+            head: self.up_to(u32::MAX as u64)? as u32,
+            most: self.up_to(MAX_PASSES)?,
+            cost: self.number()?,
+        })
+    }
+
+    /// A line.
+    pub fn line(&mut self) -> Result<Line, Why> {
+        let v = self.up_to(MAX_GHOSTS << 1)?;
+        let form = if v & 1 == 1 { Form::Length } else { Form::Sum };
+        let (low, high) = (self.signed()?, self.signed()?);
+        let curve = self.up_to(MAX_CURVE)? as i64;
+        if curve > 0 && (high < 0 || form == Form::Length) {
+            return Err(Why::Format);
+        }
+        Ok(Line { ghost: (v >> 1) as u16, form, low, high, curve, start: self.known()? })
+    }
+
+    fn value(&mut self) -> Result<Value, Why> {
+        let flags = self.byte()?;
+        let kind = match flags & 7 {
+            1 => Kind::Number,
+            2 => Kind::Ctx,
+            3 => Kind::Stack,
+            4 => Kind::Map,
+            5 => Kind::Value,
+            6 => Kind::Record,
+            _ => return Err(Why::Format),
+        };
+        let mut v = Value { kind, null: flags & 8 != 0, half: flags & 16 != 0, ..Value::number(Number::TOP) };
+        if matches!(kind, Kind::Stack | Kind::Map | Kind::Value | Kind::Record) {
+            v.at = self.up_to(u32::MAX as u64)? as u32;
+        }
+        if matches!(kind, Kind::Value | Kind::Record) {
+            let most = if kind == Kind::Value { crate::step::FIRST_FRESH } else { u32::MAX };
+            v.of = self.up_to(most as u64)? as u32;
+        }
+        v.num = self.known()?;
+        if flags & 32 != 0 {
+            v.id = self.up_to(crate::step::FIRST_FRESH as u64)? as u32;
+            v.delta = self.signed()? as u64;
+        }
+        if flags & 64 != 0 {
+            let line = self.up_to(MAX_LINES)? as u16;
+            let lo = self.signed()?;
+            let hi = i64::try_from(self.number()?).ok().and_then(|d| lo.checked_add(d)).ok_or(Why::Format)?;
+            v.moved = Moved { line, half: flags & 128 != 0, lo, hi, rise: self.up_to(MAX_CURVE)? as i64 };
+        }
+        Ok(v)
+    }
+
+    fn frame(&mut self, f: &mut Frame, room: &mut u64) -> Result<(), Why> {
+        for (mask, usual) in [(&mut f.written, 0), (&mut f.clean, u64::MAX)] {
+            let others = self.byte()?;
+            for (k, w) in mask.iter_mut().enumerate() {
+                *w = usual;
+                if others >> k & 1 == 1 {
+                    *w = self.take(8)?.iter().rev().fold(0, |v, b| v << 8 | *b as u64);
+                }
+            }
+        }
+        let n = self.up_to(*room)?;
+        *room -= n;
+        f.slots.clear();
+        for _ in 0..n {
+            let slot = self.byte()? as u16;
+            if f.slots.last().is_some_and(|s| s.0 >= slot) {
+                return Err(Why::Format);
+            }
+            let v = self.value()?;
+            f.slots.push((slot, v));
+        }
+        Ok(())
+    }
+
+    /// What is stated at one place, but for its budget; `s` gives its buffers.
+    pub fn state(&mut self, s: &mut State) -> Result<(), Why> {
+        s.ghosts.clear();
+        for _ in 0..self.up_to(MAX_GHOSTS)? {
+            let (g, most) = (self.up_to(MAX_GHOSTS)? as u16, self.up_to(MAX_PASSES)?);
+            if s.ghosts.last().is_some_and(|x| x.0 >= g) {
+                return Err(Why::Format);
+            }
+            s.ghosts.push((g, most));
+        }
+        let present = self.up_to(0x3ff)?;
+        for (r, v) in s.regs.iter_mut().enumerate() {
+            *v = if present >> r & 1 == 1 { self.value()? } else { Value::NOTHING };
+        }
+        let depth = self.up_to(DEPTH as u64)? as usize;
+        s.frames.resize(depth, Frame::FRESH);
+        let mut room = MAX_SLOTS;
+        for f in &mut s.frames {
+            self.frame(f, &mut room)?;
+        }
+        s.gaps.clear();
+        for _ in 0..self.up_to(MAX_GAPS)? {
+            let (names, value) = (self.byte()?, self.value()?);
+            let (of, from) = (names & 15, names >> 4);
+            if of > 9 || from > 9 || value.kind != Kind::Number {
+                return Err(Why::Format);
+            }
+            s.gaps.push(Gap { of, from, value });
+        }
+        for h in &mut s.held {
+            *h = self.up_to(u32::MAX as u64)? as u32;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,365 @@
+//! What is known at one point of a program: registers, stack frames, ghost counters, records held.
+
+use crate::Number;
+use alloc::vec::Vec;
+
+/// Bytes of stack of one function.
+pub const FRAME: i64 = 512;
+/// Nested functions, the entry included.
+pub const DEPTH: usize = 8;
+/// Ring buffer records that a program may hold at once.
+pub const RECORDS: usize = 4;
+
+/// What a register or a stack slot holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Kind {
+    /// Nothing that may be used.
+    Nothing,
+    /// A number: `num`.
+    Number,
+    /// The address of the context, `num` bytes in.
+    Ctx,
+    /// An address in frame `at`, `num` bytes from its top (so negative).
+    Stack,
+    /// The handle of map `at`.
+    Map,
+    /// An address in an element of map `at`, `num` bytes in. `of` tells elements apart: equal ones are the same, others may
+    /// be; 0 is the first element, named by the program itself.
+    Value,
+    /// An address in the record of `of` bytes that instruction `at` reserved, `num` bytes in.
+    Record,
+}
+
+/// How a number, or the offset of an address, has moved since its loop was entered.
+///
+/// For a line of the proof ([`crate::proof::Line`]) with ghost counter i, slopes p and q: it is what it was then, plus a
+/// number of p * i + lo ..= q * i + c * i * (i - 1) / 2 + hi, where c is how the line curves; or, if the line is one of lengths, it has so many bits.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Moved {
+    /// The line, counted from 1; 0 = nothing is known.
+    pub line: u16,
+    /// Of the low 32 bits only.
+    pub half: bool,
+    /// Least.
+    pub lo: i64,
+    /// Greatest, but for what `rise` adds.
+    pub hi: i64,
+    /// The greatest grows by this times i, too, until the pass ends; only on lines that curve.
+    pub rise: i64,
+}
+
+/// What is known of one register or stack slot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Value {
+    /// What it is.
+    pub kind: Kind,
+    /// It may be 0 instead (addresses only).
+    pub null: bool,
+    /// `id` speaks of the low 32 bits only.
+    pub half: bool,
+    /// See [`Kind`].
+    pub at: u32,
+    /// See [`Kind`].
+    pub of: u32,
+    /// Values of one `id` (not 0) are one number, each plus its `delta`.
+    pub id: u32,
+    /// See `id`.
+    pub delta: u64,
+    /// If not 0: this is the square, without overflow, of the number that `root` names. Only inside a block.
+    pub root: u32,
+    /// The number or the offset.
+    pub num: Number,
+    /// How it moves.
+    pub moved: Moved,
+}
+
+impl Value {
+    /// Nothing that may be used.
+    pub const NOTHING: Value = Value { kind: Kind::Nothing, ..Value::number(Number::TOP) };
+
+    /// A number.
+    pub const fn number(num: Number) -> Value {
+        Value {
+            kind: Kind::Number,
+            null: false,
+            half: false,
+            at: 0,
+            of: 0,
+            id: 0,
+            delta: 0,
+            root: 0,
+            num,
+            moved: Moved { line: 0, half: false, lo: 0, hi: 0, rise: 0 },
+        }
+    }
+
+    /// An address.
+    pub const fn pointer(kind: Kind, at: u32) -> Value {
+        Value { kind, at, ..Value::number(Number::of(0)) }
+    }
+
+    /// It is an address.
+    pub fn is_pointer(&self) -> bool {
+        !matches!(self.kind, Kind::Nothing | Kind::Number)
+    }
+
+    /// The number, if there is only one.
+    pub fn constant(&self) -> Option<u64> {
+        if self.kind == Kind::Number { self.num.constant() } else { None }
+    }
+
+    /// Both are addresses in the same piece of memory: their offsets may be compared.
+    pub fn same_memory(&self, o: &Value) -> bool {
+        self.kind == o.kind
+            && self.at == o.at
+            && self.of == o.of
+            && !matches!(self.kind, Kind::Nothing | Kind::Number | Kind::Map)
+    }
+
+    /// Without what relates it to others.
+    pub fn alone(self) -> Value {
+        Value { id: 0, delta: 0, half: false, root: 0, moved: Moved::default(), ..self }
+    }
+}
+
+/// One bit per byte of a frame; bit 0 is the lowest address.
+pub type Mask = [u64; 8];
+
+/// The bits of `len` bytes from byte `from`.
+pub fn bytes(from: usize, len: usize) -> Mask {
+    let end = (from + len).min(512);
+    core::array::from_fn(|w| {
+        let (first, last) = (from.max(w * 64), end.min(w * 64 + 64));
+        if first < last { (u64::MAX >> (64 - (last - first))) << (first - w * 64) } else { 0 }
+    })
+}
+
+/// The name of a stack slot: 8 bytes at a multiple of 8, or 4 at one of 4.
+pub fn slot(from: usize, len: usize) -> Option<u16> {
+    match len {
+        8 if from.is_multiple_of(8) => Some(from as u16 / 4 * 2),
+        4 if from.is_multiple_of(4) => Some(from as u16 / 4 * 2 + 1),
+        _ => None,
+    }
+}
+
+/// First byte and length of a slot.
+pub fn extent(slot: u16) -> (usize, usize) {
+    ((slot / 2 * 4) as usize, if slot & 1 == 0 { 8 } else { 4 })
+}
+
+/// The stack of one function.
+#[derive(PartialEq, Eq, Debug)]
+pub struct Frame {
+    /// Bytes that were certainly written.
+    pub written: Mask,
+    /// Bytes that hold no part of an address: a number, or nothing since the frame was zeroed.
+    pub clean: Mask,
+    /// What is known of slots, by [`slot`], sorted. Slots with addresses are written and not clean.
+    pub slots: Vec<(u16, Value)>,
+}
+
+impl Clone for Frame {
+    fn clone(&self) -> Frame {
+        Frame { written: self.written, clean: self.clean, slots: self.slots.clone() }
+    }
+    fn clone_from(&mut self, o: &Frame) {
+        (self.written, self.clean) = (o.written, o.clean);
+        self.slots.clone_from(&o.slots);
+    }
+}
+
+impl Frame {
+    /// The frame of a function that begins.
+    pub const FRESH: Frame = Frame { written: [0; 8], clean: [u64::MAX; 8], slots: Vec::new() };
+    /// A frame of which nothing is known.
+    pub const UNKNOWN: Frame = Frame { written: [0; 8], clean: [0; 8], slots: Vec::new() };
+
+    /// What is known of a slot.
+    pub fn get(&self, slot: u16) -> Option<&Value> {
+        let k = self.slots.binary_search_by_key(&slot, |s| s.0).ok()?;
+        Some(&self.slots[k].1)
+    }
+
+    /// The same, to narrow it.
+    pub fn get_mut(&mut self, slot: u16) -> Option<&mut Value> {
+        let k = self.slots.binary_search_by_key(&slot, |s| s.0).ok()?;
+        Some(&mut self.slots[k].1)
+    }
+
+    /// The bytes may be read as numbers: `Some(false)` if only because the frame was zeroed.
+    pub fn readable(&self, from: usize, len: usize) -> Option<bool> {
+        let m = bytes(from, len);
+        let all = |set: &Mask| m.iter().zip(set).all(|(need, have)| need & !have == 0);
+        all(&self.clean).then(|| all(&self.written))
+    }
+
+    /// Forgets the slots that these bytes touch. What is left of an address is neither written nor clean.
+    fn forget(&mut self, from: usize, len: usize) {
+        let (written, clean) = (&mut self.written, &mut self.clean);
+        self.slots.retain(|(s, v)| {
+            let (at, size) = extent(*s);
+            let touched = at < from + len && from < at + size;
+            if touched && v.is_pointer() {
+                for (w, m) in bytes(at, size).iter().enumerate() {
+                    written[w] &= !m;
+                    clean[w] &= !m;
+                }
+            }
+            !touched
+        });
+    }
+
+    /// Forgets the slot `slot`, whose address is of no use any more.
+    pub fn forget_slot(&mut self, slot: u16) {
+        let (at, size) = extent(slot);
+        self.forget(at, size);
+    }
+
+    /// A store at a known place.
+    pub fn store(&mut self, from: usize, len: usize, value: Option<Value>) {
+        self.forget(from, len);
+        let pointer = value.is_some_and(|v| v.is_pointer());
+        for (w, m) in bytes(from, len).iter().enumerate() {
+            self.written[w] |= m;
+            self.clean[w] = if pointer { self.clean[w] & !m } else { self.clean[w] | m };
+        }
+        if let (Some(v), Some(slot)) = (value, slot(from, len)) {
+            let i = self.slots.partition_point(|s| s.0 < slot);
+            self.slots.insert(i, (slot, v));
+        }
+    }
+
+    /// A store of a number somewhere in these bytes.
+    pub fn store_within(&mut self, from: usize, len: usize) {
+        self.forget(from, len);
+    }
+}
+
+/// How far two registers are apart: what the one holds less what the other holds, as a number. It stays known when both
+/// move, and is what a loop counts down that ends when they are equal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Gap {
+    /// The one.
+    pub of: u8,
+    /// The other.
+    pub from: u8,
+    /// The difference, modulo 2^64.
+    pub value: Value,
+}
+
+/// Everything at one point of one function.
+#[derive(PartialEq, Eq, Debug)]
+pub struct State {
+    /// r0 to r9; r10 is the current frame's top and never changes.
+    pub regs: [Value; 10],
+    /// The frames of the callers, and last the current function's.
+    pub frames: Vec<Frame>,
+    /// Differences between registers, sorted.
+    pub gaps: Vec<Gap>,
+    /// The ghost counters of the loops around this point, sorted, each with the greatest value that it may have.
+    pub ghosts: Vec<(u16, u64)>,
+    /// Instructions, plus 1, that reserved records which are held; sorted, zeros last.
+    pub held: [u32; RECORDS],
+    /// Instructions that may still be executed, beside what the ghost counters allow.
+    pub budget: u64,
+}
+
+impl Clone for State {
+    fn clone(&self) -> State {
+        let mut s = State::new(0);
+        s.clone_from(self);
+        s
+    }
+    fn clone_from(&mut self, o: &State) {
+        self.regs = o.regs;
+        self.frames.clone_from(&o.frames);
+        self.gaps.clone_from(&o.gaps);
+        self.ghosts.clone_from(&o.ghosts);
+        (self.held, self.budget) = (o.held, o.budget);
+    }
+}
+
+impl State {
+    /// Nothing is known; the frames are fresh.
+    pub fn new(depth: usize) -> State {
+        let mut frames = Vec::with_capacity(depth + 1);
+        frames.resize(depth + 1, Frame::FRESH);
+        State {
+            regs: [Value::NOTHING; 10],
+            frames,
+            gaps: Vec::new(),
+            ghosts: Vec::new(),
+            held: [0; RECORDS],
+            budget: 0,
+        }
+    }
+
+    /// Register `r`, r10 included, of the function at nesting `depth`.
+    pub fn reg(&self, r: u8) -> Value {
+        match self.regs.get(r as usize) {
+            Some(v) => *v,
+            None => Value::pointer(Kind::Stack, self.frames.len().saturating_sub(1) as u32),
+        }
+    }
+
+    /// The greatest value of a ghost counter that is in use here.
+    pub fn ghost(&self, ghost: u16) -> Option<u64> {
+        self.ghosts.iter().find(|g| g.0 == ghost).map(|g| g.1)
+    }
+
+    /// How far register `of` is from `from`, if there is anything to know.
+    pub fn gap(&self, of: u8, from: u8) -> Option<Value> {
+        if let Some(g) = self.gaps.iter().find(|g| (g.of, g.from) == (of, from)) {
+            return Some(g.value);
+        }
+        let (a, b) = (self.regs.get(of as usize)?, self.regs.get(from as usize)?);
+        let numbers = a.kind == Kind::Number && b.kind == Kind::Number;
+        let near = !a.null && !b.null && a.same_memory(b);
+        (numbers || near).then(|| Value::number(a.num.sub(b.num, true)))
+    }
+
+    /// Applies `f` to each register, slot and gap.
+    pub fn each(&mut self, mut f: impl FnMut(&mut Value)) {
+        self.regs.iter_mut().for_each(&mut f);
+        self.frames.iter_mut().flat_map(|f| &mut f.slots).for_each(|s| f(&mut s.1));
+        self.gaps.iter_mut().for_each(|g| f(&mut g.value));
+    }
+
+    /// The record of instruction `at` is held from now on; false if there are too many.
+    pub fn hold(&mut self, at: u32) -> bool {
+        let Some(free) = self.held.iter_mut().find(|h| **h == 0) else { return false };
+        *free = at + 1;
+        self.held.sort_unstable_by_key(|h| h.wrapping_sub(1));
+        true
+    }
+
+    /// The record of instruction `at` is held.
+    pub fn holds(&self, at: u32) -> bool {
+        self.held.contains(&(at + 1))
+    }
+
+    /// Gives a record back (or learns that it never was): its addresses are of no use any more.
+    pub fn release(&mut self, at: u32) {
+        for h in self.held.iter_mut().filter(|h| **h == at + 1) {
+            *h = 0;
+        }
+        self.held.sort_unstable_by_key(|h| h.wrapping_sub(1));
+        self.kill_records();
+    }
+
+    /// Forgets the addresses of records that are not held.
+    pub fn kill_records(&mut self) {
+        let held = self.held;
+        let dead = |v: &Value| v.kind == Kind::Record && !held.contains(&(v.at + 1));
+        for r in self.regs.iter_mut().filter(|r| dead(r)) {
+            *r = Value::NOTHING;
+        }
+        for f in &mut self.frames {
+            while let Some(s) = f.slots.iter().find(|s| dead(&s.1)).map(|s| s.0) {
+                f.forget_slot(s);
+            }
+        }
+    }
+}

@@ -1,0 +1,402 @@
+//! What one instruction, other than a jump or a call of an own function, does to what is known.
+
+use crate::alu;
+use crate::fault::Why;
+use crate::proof::{Form, Line};
+use crate::state::{Kind, Moved, State, Value};
+use crate::{Env, Number, OwnCall};
+use alloc::vec::Vec;
+use axiom_bpf_isa::{Insn, opcode::*, pseudo};
+
+/// The program, and what executing it on what is known finds out about it as a whole.
+pub struct Machine<'a> {
+    /// Instruction slots.
+    pub insns: &'a [Insn],
+    /// What it may use.
+    pub env: &'a Env<'a>,
+    /// Lines of the context at hand.
+    pub lines: Vec<Line>,
+    /// The last name that was given to a number or an element of a map. Names of proofs are below 2^24.
+    pub fresh: u32,
+    /// See [`crate::Accepted`].
+    pub zero_stack: bool,
+    /// See [`crate::Accepted`].
+    pub helpers: Vec<u32>,
+    /// See [`crate::Accepted`].
+    pub maps: Vec<u32>,
+    /// See [`crate::Accepted`].
+    pub own_calls: Vec<OwnCall>,
+    /// Bytes in use of each frame, by nesting, in the context at hand and what it calls.
+    pub used: [u16; crate::state::DEPTH],
+}
+
+/// Names in proofs are below this.
+pub const FIRST_FRESH: u32 = 1 << 24;
+
+impl<'a> Machine<'a> {
+    /// Before anything is known.
+    pub fn new(insns: &'a [Insn], env: &'a Env<'a>) -> Machine<'a> {
+        Machine {
+            insns,
+            env,
+            lines: Vec::new(),
+            fresh: FIRST_FRESH,
+            zero_stack: false,
+            helpers: Vec::new(),
+            maps: Vec::new(),
+            own_calls: Vec::new(),
+            used: [0; crate::state::DEPTH],
+        }
+    }
+
+    /// A name that nothing has yet.
+    pub(crate) fn name(&mut self) -> Result<u32, Why> {
+        self.fresh = self.fresh.checked_add(1).ok_or(Why::TooComplex)?;
+        Ok(self.fresh)
+    }
+
+    /// Reads a register, which must hold something.
+    #[inline]
+    pub(crate) fn read(&self, s: &State, r: u8) -> Result<Value, Why> {
+        let v = s.reg(r);
+        if v.kind == Kind::Nothing { Err(Why::Unusable { register: r }) } else { Ok(v) }
+    }
+
+    /// Reads a register, which must hold a number.
+    #[inline]
+    pub(crate) fn number(&self, s: &State, r: u8) -> Result<Value, Why> {
+        let v = self.read(s, r)?;
+        if v.kind == Kind::Number { Ok(v) } else { Err(Why::NotANumber { register: r }) }
+    }
+
+    /// The second operand of an instruction.
+    #[inline]
+    pub(crate) fn operand(&self, s: &State, i: Insn) -> Result<Value, Why> {
+        if i.op & 8 != 0 { self.read(s, i.src()) } else { Ok(Value::number(Number::of(i.imm as i64 as u64))) }
+    }
+
+    /// A copy that is known to be one. Constants need no name for that.
+    pub(crate) fn copy(&mut self, v: &mut Value) -> Result<Value, Why> {
+        if v.id == 0 && v.constant().is_none() {
+            v.id = self.name()?;
+            (v.delta, v.half) = (0, false);
+        }
+        Ok(*v)
+    }
+
+    /// A copy of a register.
+    pub(crate) fn copy_of(&mut self, s: &mut State, r: u8) -> Result<Value, Why> {
+        match s.regs.get_mut(r as usize) {
+            Some(v) => self.copy(v),
+            None => Ok(s.reg(r)),
+        }
+    }
+
+    /// Executes one instruction.
+    #[inline]
+    pub fn step(&mut self, at: usize, s: &mut State) -> Result<(), Why> {
+        let i = self.insns[at];
+        if s.gaps.is_empty() {
+            return self.one(at, i, s);
+        }
+        let (old, by) = (s.reg(i.dst()), if i.op & 7 >= CLASS_ALU { self.operand(s, i).ok() } else { None });
+        self.one(at, i, s)?;
+        self.follow(i, old, by, s);
+        Ok(())
+    }
+
+    /// Keeps gaps true behind an instruction before which its destination was `old` and its operand `by`.
+    fn follow(&self, i: Insn, old: Value, by: Option<Value>, s: &mut State) {
+        let (d, wide) = (i.dst(), i.op & 7 == CLASS_ALU64);
+        let written = match i.op & 7 {
+            CLASS_ALU | CLASS_ALU64 | CLASS_LD | CLASS_LDX => 1 << d,
+            CLASS_ST => 0,
+            CLASS_STX if i.op & 0xe0 == 0xc0 => 1 | 1 << i.src(),
+            CLASS_STX => 0,
+            _ => 0x3f,
+        };
+        let adds = matches!(i.op & 7, CLASS_ALU | CLASS_ALU64) && matches!(i.op & 0xf0, 0x00 | 0x10);
+        let same = i.op & 8 != 0 && i.src() == d;
+        let by = by.filter(|v| adds && !same && v.kind == Kind::Number);
+        let change = by.and_then(|v| Some((v.num, change(&v, i.op & 0xf0 == 0x10, wide)?)));
+        s.gaps.retain_mut(|g| {
+            if (1u16 << g.of | 1 << g.from) & written == 0 {
+                return true;
+            }
+            let Some((n, (lo, hi))) = change.filter(|_| g.of != g.from) else { return false };
+            let n = if wide { n } else { n.sext(32) };
+            let n = if i.op & 0xf0 == 0x10 { Number::of(0).sub(n, true) } else { n };
+            let exact = wide || exact(&old, lo, hi);
+            let (n, Some((lo, hi))) = (if g.from == d {
+                (Number::of(0).sub(n, true), hi.checked_neg().zip(lo.checked_neg()))
+            } else {
+                (n, Some((lo, hi)))
+            }) else {
+                return false;
+            };
+            let num = g.value.num.add(n, true);
+            g.value.num = if exact { num } else { Number { r32: num.r32, ..Number::TOP } };
+            g.value.moved = self.shifted(g.value.moved, lo, hi, exact);
+            true
+        });
+    }
+
+    fn one(&mut self, at: usize, i: Insn, s: &mut State) -> Result<(), Why> {
+        if plain(i, s) {
+            return Ok(());
+        }
+        match i.op & 7 {
+            CLASS_ALU | CLASS_ALU64 => self.alu(i, s),
+            CLASS_LD => self.wide_load(at, i, s),
+            CLASS_LDX => self.load(i, s),
+            CLASS_ST => self.store(i, s, Value::number(Number::of(i.imm as i64 as u64))),
+            CLASS_STX if i.op == 0xc3 || i.op == 0xdb => self.atomic(i, s),
+            CLASS_STX => {
+                let v = self.read(s, i.src())?;
+                self.store(i, s, v)
+            }
+            _ if i.op == CALL => self.helper(at, i.imm as u32, s),
+            _ => match self.number(s, i.dst())?.constant().and_then(|id| u32::try_from(id).ok()) {
+                Some(id) => self.helper(at, id, s),
+                None => Err(Why::UnknownHelper),
+            },
+        }
+    }
+
+    fn wide_load(&mut self, at: usize, i: Insn, s: &mut State) -> Result<(), Why> {
+        let high = self.insns.get(at + 1).ok_or(Why::Shape)?.imm as u32;
+        let (d, index) = (i.dst() as usize, i.imm as u32);
+        if i.src() == pseudo::IMM64 {
+            s.regs[d] = Value::number(Number::of(index as u64 | (high as u64) << 32));
+            return Ok(());
+        }
+        let high = high as i32;
+        let map = self.env.maps.get(index as usize).ok_or(Why::WrongMap)?;
+        if !self.maps.contains(&index) {
+            self.maps.push(index);
+        }
+        s.regs[d] = if i.src() == pseudo::MAP {
+            Value::pointer(Kind::Map, index)
+        } else {
+            let offset = map.value_offset(high).ok_or(Why::WrongMap)?;
+            Value { num: Number::of(offset as u64), ..Value::pointer(Kind::Value, index) }
+        };
+        Ok(())
+    }
+
+    fn alu(&mut self, i: Insn, s: &mut State) -> Result<(), Why> {
+        let wide = i.op & 7 == CLASS_ALU64;
+        let register = i.op & 8 != 0;
+        let (d, op) = (i.dst() as usize, i.op & 0xf0);
+        if op == 0xd0 {
+            let n = self.number(s, i.dst())?.num;
+            s.regs[d] = Value::number(alu::swap(n, i.imm as u32, 8, wide || register));
+            return Ok(());
+        }
+        if op == 0xb0 {
+            return self.mov(i, s, wide, register);
+        }
+        let a = self.read(s, i.dst())?;
+        let b = if op == 0x80 { a } else { self.operand(s, i)? };
+        let same = register && i.src() == i.dst();
+        if a.kind != Kind::Number || b.kind != Kind::Number {
+            s.regs[d] = self.pointer(i, a, b, wide)?;
+            return Ok(());
+        }
+        let num = alu::result(op, i.off, wide, same, a.num, b.num).ok_or(Why::Shape)?;
+        let mut r = Value::number(num);
+        let small = a.num.r64.unsigned().1 <= u32::MAX as u64;
+        if matches!(op, 0x00 | 0x10) && !same {
+            // A value that moves, or equals others, and one that is added to it or, negated, taken from it.
+            let ways = if op == 0x00 { [Some((a, b)), Some((b, a))] } else { [Some((a, b)), None] };
+            for (v, by) in ways.into_iter().flatten() {
+                let Some((lo, hi)) = change(&by, op == 0x10, wide) else { continue };
+                let exact = wide || exact(&v, lo, hi);
+                if r.id == 0 && v.id != 0 && lo == hi {
+                    (r.id, r.delta, r.half) = (v.id, v.delta.wrapping_add(lo as u64), v.half || !exact);
+                }
+                if r.moved.line == 0 {
+                    r.moved = match self.curved(&v.moved, &by, wide).filter(|_| op == 0x00) {
+                        // Modulo 2^32, the other may be any of several numbers.
+                        Some(m) => Moved { half: m.half || !wide, ..m },
+                        None => self.shifted(v.moved, lo, hi, exact),
+                    };
+                }
+            }
+        } else if op == 0x20 && same && wide && small && a.id != 0 && a.delta == 0 && !a.half {
+            r.root = a.id;
+        } else if let (0x30 | 0x60 | 0x70 | 0xc0, Some(by)) = (op, b.num.constant()) {
+            r.moved = self.scaled(op, i.off, wide, &a, by);
+        }
+        s.regs[d] = r;
+        Ok(())
+    }
+
+    fn mov(&mut self, i: Insn, s: &mut State, wide: bool, register: bool) -> Result<(), Why> {
+        let d = i.dst() as usize;
+        if !register {
+            let v = i.imm as i64 as u64;
+            s.regs[d] = Value::number(Number::of(if wide { v } else { v as u32 as u64 }));
+            return Ok(());
+        }
+        let v = self.read(s, i.src())?;
+        if i.off == 0 && wide {
+            s.regs[d] = self.copy_of(s, i.src())?;
+            return Ok(());
+        }
+        if v.kind != Kind::Number {
+            return Err(Why::NotANumber { register: i.src() });
+        }
+        s.regs[d] = if i.off == 0 {
+            let copy = self.copy_of(s, i.src())?;
+            self.low_half(copy)
+        } else {
+            Value::number(alu::result(0xb0, i.off, wide, false, v.num, v.num).ok_or(Why::Shape)?)
+        };
+        Ok(())
+    }
+
+    /// The low 32 bits of a number, zero-extended.
+    pub(crate) fn low_half(&self, v: Value) -> Value {
+        let whole = v.num.r64.unsigned().1 <= u32::MAX as u64;
+        let moved = self.shifted(v.moved, 0, 0, whole);
+        Value { num: v.num.zext32(), half: v.half || !whole, root: 0, moved, ..v }
+    }
+
+    fn pointer(&mut self, i: Insn, a: Value, b: Value, wide: bool) -> Result<Value, Why> {
+        let movable = |v: &Value| v.is_pointer() && !v.null && v.kind != Kind::Map;
+        let blame = if a.is_pointer() { i.dst() } else { i.src() };
+        let wrong = Why::NotANumber { register: blame };
+        let op = i.op & 0xf0;
+        if !wide || !matches!(op, 0x00 | 0x10) {
+            return Err(wrong);
+        }
+        if op == 0x10 && movable(&a) && a.same_memory(&b) && !b.null {
+            return Ok(Value::number(a.num.sub(b.num, true)));
+        }
+        let (p, n) = if a.is_pointer() || op == 0x10 { (a, b) } else { (b, a) };
+        if !movable(&p) || n.kind != Kind::Number {
+            return Err(wrong);
+        }
+        let num = if op == 0x00 { p.num.add(n.num, true) } else { p.num.sub(n.num, true) };
+        let mut r = Value { num, ..p.alone() };
+        if let Some((lo, hi)) = change(&n, op == 0x10, true) {
+            if p.id != 0 && lo == hi {
+                (r.id, r.delta) = (p.id, p.delta.wrapping_add(lo as u64));
+            }
+            r.moved = self.shifted(p.moved, lo, hi, true);
+        }
+        if r.moved.line == 0 && op == 0x00 {
+            // An index that moves, added to an address that does not.
+            let (lo, hi) = p.num.r64.signed();
+            r.moved = self.shifted(n.moved, lo, hi, true);
+        }
+        Ok(r)
+    }
+
+    /// Plus something in `lo..=hi`; `exact` unless only the low 32 bits are.
+    fn shifted(&self, m: Moved, lo: i64, hi: i64, exact: bool) -> Moved {
+        let Some(line) = (m.line as usize).checked_sub(1).and_then(|l| self.lines.get(l)) else {
+            return Moved::default();
+        };
+        // Of the number of bits, only adding nothing says something, and of that of half a number nothing.
+        if line.form == Form::Length && ((lo, hi) != (0, 0) || !exact && !m.half) {
+            return Moved::default();
+        }
+        match (m.lo.checked_add(lo), m.hi.checked_add(hi)) {
+            (Some(lo), Some(hi)) => Moved { lo, hi, half: m.half || !exact, ..m },
+            _ => Moved::default(),
+        }
+    }
+
+    /// Plus a value that itself grows along a line of the same loop, if the line of the first curves.
+    fn curved(&self, m: &Moved, by: &Value, wide: bool) -> Option<Moved> {
+        let line = |m: &Moved| self.lines.get((m.line as usize).checked_sub(1)?);
+        let (line, other) = (line(m)?, line(&by.moved)?);
+        let plain = other.form == Form::Sum && other.curve == 0 && by.moved.rise == 0;
+        let fits = plain && other.ghost == line.ghost && other.low >= 0 && (0..1 << 32).contains(&other.high);
+        if line.curve == 0 || !fits || wide && by.moved.half {
+            return None;
+        }
+        // The other was `start`, and grew by what its line says.
+        let (least, most) = if wide { other.start.r64.signed() } else { other.start.r32.signed() };
+        let lo = m.lo.checked_add(least)?.checked_add(by.moved.lo)?;
+        let hi = m.hi.checked_add(most)?.checked_add(by.moved.hi)?;
+        let rise = m.rise.checked_add(other.high).filter(|r| *r < 1 << 40)?;
+        Some(Moved { lo, hi, rise, ..*m })
+    }
+
+    /// Divided by, or shifted by, the constant `by`: how many bits the number has moves.
+    fn scaled(&self, op: u8, off: i16, wide: bool, a: &Value, by: u64) -> Moved {
+        let m = a.moved;
+        let small = a.num.r64.unsigned().1 <= u32::MAX as u64;
+        let lengths =
+            m.line != 0 && self.lines.get(m.line as usize - 1).is_some_and(|l| l.form == Form::Length);
+        // The line must speak of the very bits that the operation takes.
+        if !lengths || !small && m.half == wide {
+            return Moved::default();
+        }
+        let width = if wide { 64 } else { 32 };
+        let ((least, most), (signed, _)) = if wide {
+            (a.num.r64.unsigned(), a.num.r64.signed())
+        } else {
+            (a.num.r32.unsigned(), a.num.r32.signed())
+        };
+        let count = (by % width) as i64;
+        let (down, up) = match op {
+            0x70 => (-count, -count),
+            0xc0 if signed >= 0 => (-count, -count),
+            0x30 if off == 0 && by >= 1 && by <= u32::MAX as u64 => {
+                let log = by.ilog2() as i64;
+                (if by.is_power_of_two() { -log } else { -log - 1 }, -log)
+            }
+            0x60 if least >= 1 && (most.leading_zeros() as i64) - (64 - width as i64) >= count => {
+                (count, count)
+            }
+            _ => return Moved::default(),
+        };
+        match (m.lo.checked_add(down), m.hi.checked_add(up)) {
+            (Some(lo), Some(hi)) => Moved { lo, hi, half: !wide, ..m },
+            _ => Moved::default(),
+        }
+    }
+}
+
+/// Arithmetic on numbers that nothing else is known of, which needs no copies of what is known. Does nothing, and says so,
+/// where more is to be done.
+#[inline]
+fn plain(i: Insn, s: &mut State) -> bool {
+    let (register, op, wide) = (i.op & 8 != 0, i.op & 0xf0, i.op & 7 == CLASS_ALU64);
+    if i.op & 7 != CLASS_ALU && !wide || matches!(op, 0x80 | 0xb0 | 0xd0) {
+        return false;
+    }
+    let alone = |v: &Value| v.kind == Kind::Number && v.moved.line == 0 && (v.id == 0 || op > 0x20);
+    let Some(a) = s.regs.get(i.dst() as usize).filter(|v| alone(v)) else { return false };
+    let b = if register {
+        let Some(b) = s.regs.get(i.src() as usize).filter(|v| alone(v)) else { return false };
+        b.num
+    } else {
+        Number::of(i.imm as i64 as u64)
+    };
+    let Some(num) = alu::result(op, i.off, wide, register && i.src() == i.dst(), a.num, b) else {
+        return false;
+    };
+    let a = &mut s.regs[i.dst() as usize];
+    (a.num, a.id, a.root) = (num, 0, 0);
+    (a.delta, a.half) = (0, false);
+    true
+}
+
+/// The sum of the low half of `v` and something in `lo..=hi` is the whole sum: nothing is carried out of it.
+fn exact(v: &Value, lo: i64, hi: i64) -> bool {
+    let (least, most) = v.num.r64.unsigned();
+    most <= u32::MAX as u64
+        && least as i128 + lo as i128 >= 0
+        && most as i128 + hi as i128 <= u32::MAX as i128
+}
+
+/// What adding `by` to a number, or taking it away, changes: modulo 2^64, or 2^32 of the low halves.
+fn change(by: &Value, minus: bool, wide: bool) -> Option<(i64, i64)> {
+    let (lo, hi) = if wide { by.num.r64.signed() } else { by.num.r32.signed() };
+    if minus { Some((hi.checked_neg()?, lo.checked_neg()?)) } else { Some((lo, hi)) }
+}

@@ -1,0 +1,195 @@
+//! A loaded program, and handing it to its host: maps, code, attaching. Whoever calls undoes what was done when a step fails.
+
+use crate::failure::{Failure, fail, shown};
+use crate::{Access, HostId, Platform, Token};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use axiom_bpf_isa::MapDef;
+use axiom_bpf_maps::Map;
+use axiom_bpf_verdict::Contents;
+use axiom_proto::bpf::{ProgramId, Refusal};
+use axiom_proto::bpf_host;
+use axiom_proto::gpio::Grants;
+
+/// Attach points that a sentence lists.
+const POINTS: u32 = 12;
+
+/// A map of a loaded program.
+pub(crate) struct LoadedMap {
+    pub(crate) name: String,
+    pub(crate) def: MapDef,
+    pub(crate) slot: u32,
+    pub(crate) page: u32,
+    pub(crate) pages: u32,
+    /// Its first page in the program's memory.
+    pub(crate) first: u32,
+    /// As mapped here.
+    pub(crate) map: Option<Map>,
+    /// Who is told of its records.
+    pub(crate) doorbell: Option<Token>,
+}
+
+/// A program in its host, or on its way there.
+pub(crate) struct Loaded<M> {
+    pub(crate) id: ProgramId,
+    pub(crate) name: String,
+    pub(crate) point: String,
+    pub(crate) host: HostId,
+    pub(crate) attached: bool,
+    pub(crate) compiled: bool,
+    pub(crate) insns: u32,
+    pub(crate) code_bytes: u32,
+    pub(crate) code_page: u32,
+    pub(crate) code_pages: u32,
+    pub(crate) maps: Vec<LoadedMap>,
+    pub(crate) worst_case: u64,
+    pub(crate) memory: Option<M>,
+    pub(crate) grants: Grants,
+}
+
+impl<M> Loaded<M> {
+    /// Instruction slots, if it is interpreted; else 0.
+    pub(crate) fn slots(&self) -> u32 {
+        if self.compiled { 0 } else { self.code_bytes / 8 }
+    }
+}
+
+/// Fills code and map pages.
+pub(crate) fn fill<P: Platform>(
+    platform: &mut P,
+    memory: &mut P::Memory,
+    loaded: &mut Loaded<P::Memory>,
+    code: &[u8],
+    contents: &Contents<'_>,
+) -> Option<()> {
+    for (index, map) in loaded.maps.iter_mut().enumerate() {
+        let base = platform.map(memory, map.first, map.pages)?;
+        let value = map.def.value_size as usize;
+        if let Some(bytes) = contents.bytes(index).filter(|b| b.len() <= value) {
+            // SAFETY: fresh pages of this program, mapped writable here; the contents are one value, which fits the map.
+            unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), base, bytes.len()) };
+        }
+        for patch in contents.patches(index).filter(|p| p.offset + p.size <= value) {
+            // SAFETY: as above; the patch lies inside the value.
+            unsafe {
+                core::ptr::copy_nonoverlapping(patch.bytes.as_ptr(), base.add(patch.offset), patch.size)
+            };
+        }
+        // SAFETY: the map's pages, zeroed or just filled, mapped until the program is freed; the descriptor goes with it.
+        map.map = unsafe { Map::new(map.def, base) }.ok();
+    }
+    let base = platform.map(memory, 0, loaded.code_pages)?;
+    // SAFETY: fresh pages of this program, at least code_bytes, mapped writable here until `seal`.
+    unsafe { core::ptr::copy_nonoverlapping(code.as_ptr(), base, loaded.code_bytes as usize) };
+    platform.seal(memory, 0, loaded.code_pages, loaded.code_bytes as usize).then_some(())
+}
+
+/// A host's answer, if it is one of success.
+pub(crate) fn check(reply: Option<bpf_host::Reply>, point: &str) -> Result<(), Failure> {
+    let point = shown(point);
+    let text = match reply {
+        Some(bpf_host::Reply::Refused(bpf_host::Refusal::NoSuchPoint)) => {
+            return Err(fail(
+                Refusal::NoSuchPoint,
+                format!("the server of '{point}' has no such attach point"),
+            ));
+        }
+        Some(bpf_host::Reply::Refused(bpf_host::Refusal::Full)) => {
+            format!("'{point}' has as many programs as it can run")
+        }
+        Some(bpf_host::Reply::Refused(why)) => format!("the server of '{point}' refused: {why:?}"),
+        Some(_) => return Ok(()),
+        None => format!("the server of '{point}' does not answer: it is being restarted"),
+    };
+    Err(fail(Refusal::Host, text))
+}
+
+/// Hands a program's maps to its host.
+pub(crate) fn place_maps<P: Platform>(platform: &mut P, p: &mut Loaded<P::Memory>) -> Result<(), Failure> {
+    for map in &p.maps {
+        for i in 0..map.pages {
+            let writable = !map.def.read_only;
+            let access = if writable { Access::Write } else { Access::Read };
+            let request = bpf_host::Request::MapPage { page: map.page + i, writable };
+            let frame = p.memory.as_mut().map(|m| (m, map.first + i, access));
+            check(platform.call_host(p.host, &request, frame), &p.point)?;
+        }
+        let request = bpf_host::Request::Map {
+            slot: map.slot,
+            map_type: map.def.map_type as u32,
+            key_size: map.def.key_size,
+            value_size: map.def.value_size,
+            max_entries: map.def.max_entries,
+            page: map.page,
+        };
+        check(platform.call_host(p.host, &request, None), &p.point)?;
+        if let Some(token) = map.doorbell {
+            let request = bpf_host::Request::Doorbell { slot: map.slot };
+            check(platform.call_host_with_token(p.host, &request, token), &p.point)?;
+        }
+    }
+    Ok(())
+}
+
+/// Hands a program's code to its host and attaches it if asked to; the first page goes with the attach message.
+pub(crate) fn place_code<P: Platform>(
+    platform: &mut P,
+    p: &mut Loaded<P::Memory>,
+    attach: bool,
+    replaces: Option<ProgramId>,
+) -> Result<(), Failure> {
+    let first = attach as u32;
+    for i in first..p.code_pages {
+        let frame = p.memory.as_mut().map(|m| (m, i, Access::Read));
+        check(
+            platform.call_host(p.host, &bpf_host::Request::Code { page: p.code_page + i }, frame),
+            &p.point,
+        )?;
+    }
+    if attach {
+        return attach_placed(platform, p, Some(0), replaces);
+    }
+    Ok(())
+}
+
+/// Attaches a program whose code is there, or comes with the message.
+pub(crate) fn attach_placed<P: Platform>(
+    platform: &mut P,
+    p: &mut Loaded<P::Memory>,
+    frame: Option<u32>,
+    replaces: Option<ProgramId>,
+) -> Result<(), Failure> {
+    let request = bpf_host::Request::Attach {
+        program: p.id,
+        page: p.code_page,
+        pages: p.code_pages,
+        slots: p.slots(),
+        point: &p.point,
+        name: &p.name,
+        replaces,
+        grants: p.grants,
+    };
+    let frame = frame.and_then(|i| p.memory.as_mut().map(|m| (m, i, Access::Read)));
+    let reply = platform.call_host(p.host, &request, frame);
+    check(reply, &p.point).map_err(|failure| match failure.refusal {
+        Refusal::NoSuchPoint => fail(Refusal::NoSuchPoint, points_there(platform, p.host, &failure.text)),
+        _ => failure,
+    })?;
+    p.attached = true;
+    Ok(())
+}
+
+/// A sentence with the attach points that a host has.
+fn points_there<P: Platform>(platform: &mut P, host: HostId, text: &str) -> String {
+    let mut text = String::from(text);
+    let mut comma = "; it has: ";
+    for index in 0..=POINTS {
+        let reply = platform.call_host(host, &bpf_host::Request::Point { index }, None);
+        let Some(bpf_host::Reply::Point(name)) = reply else { break };
+        text += comma;
+        text += if index == POINTS { "and more" } else { name.as_str() };
+        comma = ", ";
+    }
+    text
+}

@@ -1,0 +1,386 @@
+//! Programs that reach the dangerous places: tiny dense loops, mixtures of 32- and 64-bit operations, values known by half,
+//! shifts by every amount, computed stack offsets, torn spills, elements of maps, calls in loops.
+use axiom_bpf_isa::Insn;
+
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+    pub fn below(&mut self, n: u64) -> u64 {
+        (self.next() >> 20) % n
+    }
+    fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len() as u64) as usize]
+    }
+    fn imm(&mut self) -> i32 {
+        match self.below(12) {
+            0 => self.next() as i32,
+            1 => self.pick(&[i32::MIN, i32::MAX, -1, 0, 255, 256, 0xffff, 64, 32, 31, 63]),
+            2 => 1 << self.below(31),
+            _ => self.below(14) as i32 - 5,
+        }
+    }
+}
+
+/// The kinds, by name.
+pub const KINDS: [&str; 10] =
+    ["dense", "halves", "shifts", "series", "frame", "torn", "elements", "calls", "ends", "wraps"];
+
+struct Writer<'a> {
+    r: &'a mut Random,
+    code: Vec<Insn>,
+    kind: usize,
+    /// Number registers in use.
+    regs: &'static [u8],
+}
+
+impl Writer<'_> {
+    fn emit(&mut self, op: u8, dst: u8, src: u8, off: i16, imm: i32) {
+        self.code.push(Insn::new(op, dst, src, off, imm));
+    }
+
+    fn reg(&mut self) -> u8 {
+        self.r.pick(self.regs)
+    }
+
+    fn value(&mut self, d: u8) {
+        match self.r.below(10) {
+            0 => {
+                let off = 16 + self.r.below(8) as i16;
+                self.emit(0x71, d, 9, off, 0);
+            }
+            1 => self.emit(0x61, d, 9, 4, 0),
+            2 => self.emit(0x79, d, 9, 8, 0),
+            3 => self.emit(0x91, d, 9, 17, 0),
+            4 => self.emit(0x81, d, 9, 20, 0),
+            5 => {
+                let imm = self.r.next() as i32;
+                let op = self.r.pick(&[0xb4, 0xb7]);
+                self.emit(op, d, 0, 0, imm);
+            }
+            _ => {
+                let imm = self.r.imm();
+                let op = self.r.pick(&[0xb7, 0xb7, 0xb4]);
+                self.emit(op, d, 0, 0, imm);
+            }
+        }
+    }
+
+    fn arithmetic(&mut self) {
+        let (d, s) = (self.reg(), self.reg());
+        let class = match self.kind {
+            1 => self.r.pick(&[4, 7]),
+            _ => self.r.pick(&[7, 7, 4]),
+        };
+        let ops: &[u8] = match self.kind {
+            2 => &[0x60, 0x70, 0xc0, 0x70, 0x30, 0xb0, 0x50, 0x00],
+            3 => &[0x00, 0x00, 0x00, 0x10, 0xb0],
+            1 => &[0x00, 0x10, 0xb0, 0xb0, 0x70, 0x50, 0x60, 0x30],
+            _ => &[
+                0x00, 0x00, 0x00, 0x10, 0x10, 0x20, 0x30, 0x40, 0x50, 0x60, 0x70, 0x80, 0x90, 0xa0, 0xb0,
+                0xb0, 0xc0, 0xd0,
+            ],
+        };
+        let op = self.r.pick(ops);
+        let register = self.r.one_in(2);
+        let imm = self.r.imm();
+        match op {
+            0x80 => self.emit(class | op, d, 0, 0, 0),
+            0xd0 => {
+                let x = if class == 4 { self.r.pick(&[0, 8]) } else { 0 };
+                let bits = self.r.pick(&[16, 32, 64]);
+                self.emit(class | op | x, d, 0, 0, bits);
+            }
+            0x60 | 0x70 | 0xc0 if !register => {
+                let by = self.r.pick(&[1, 1, 1, 2, 3, 31, 32, 33, 63, 64, 65, 0, 128, 8]);
+                self.emit(class | op, d, 0, 0, by);
+            }
+            0x30 | 0x90 => {
+                let off = self.r.below(2) as i16;
+                if register {
+                    self.emit(class | op | 8, d, s, off, 0);
+                } else {
+                    let imm = self.r.pick(&[1, 2, 3, 4, 10, -1, 0, imm]);
+                    self.emit(class | op, d, 0, off, imm);
+                }
+            }
+            0xb0 if register => {
+                let sign = self.r.pick(&[0, 0, 0, 0, 8, 16, if class == 7 { 32 } else { 0 }]);
+                self.emit(class | op | 8, d, s, sign, 0);
+            }
+            _ if register => self.emit(class | op | 8, d, s, 0, 0),
+            _ => self.emit(class | op, d, 0, 0, imm),
+        }
+    }
+
+    /// r6 or r7, moved by a number, is written to or read from.
+    fn memory(&mut self) {
+        let (p, i, v) = (self.r.pick(&[6, 7]), self.reg(), self.reg());
+        if self.r.one_in(3) {
+            let mask = self.r.pick(&[7, 31, 60]);
+            self.emit(0x57, i, 0, 0, mask);
+        }
+        self.emit(0xbf, 5, p, 0, 0);
+        if !self.r.one_in(4) {
+            self.emit(0x0f, 5, i, 0, 0);
+        }
+        let off = self.r.below(40) as i16;
+        match self.r.below(4) {
+            0 => self.emit(0x72, 5, 0, off, 1),
+            1 => self.emit(0x73, 5, v, off, 0),
+            2 => self.emit(0x71, v, 5, off, 0),
+            _ => self.emit(0x63, 5, v, off, 0),
+        }
+        let imm = self.r.imm();
+        self.emit(0xb7, 5, 0, 0, imm);
+    }
+
+    fn pointers(&mut self) {
+        let d = self.reg();
+        match self.r.below(7) {
+            0 => {
+                self.emit(0xbf, 5, 6, 0, 0);
+                self.emit(0x1f, 5, 7, 0, 0);
+                self.emit(0xbf, d, 5, 0, 0);
+            }
+            1 => {
+                let imm = self.r.below(9) as i32 - 2;
+                let p = self.r.pick(&[6, 7]);
+                self.emit(0x07, p, 0, 0, imm);
+            }
+            2 => self.emit(0x0f, 6, d, 0, 0),
+            3 => {
+                let op = self.r.pick(&[0x1d, 0x5d, 0xad, 0x2d, 0x3d]);
+                self.emit(op, 6, 7, 1, 0);
+                self.emit(0x07, d, 0, 0, 1);
+            }
+            4 => self.emit(0xbf, 6, 7, 0, 0),
+            5 if self.r.one_in(3) => {
+                // The first element, named by the program itself.
+                let offset = self.r.pick(&[0, 8, 60, 63, 64, -1, -8]);
+                self.emit(0x18, 6, 2, 0, 0);
+                self.emit(0, 0, 0, 0, offset);
+            }
+            _ => self.memory(),
+        }
+    }
+
+    fn frame(&mut self) {
+        let (v, i) = (self.reg(), self.reg());
+        let slot = self.r.pick(&[-8i16, -16, -24]);
+        match self.r.below(9) {
+            0 => self.emit(0x7b, 10, v, slot, 0),
+            1 => self.emit(0x79, v, 10, slot, 0),
+            2 => {
+                let off = slot + self.r.pick(&[0, 4]);
+                self.emit(0x63, 10, v, off, 0);
+            }
+            3 => self.emit(0x61, v, 10, slot, 0),
+            4 => self.emit(0x7b, 10, if self.kind == 5 { 9 } else { v }, slot, 0),
+            5 => self.emit(0x72, 10, 0, slot + 3, 1),
+            _ => {
+                let mask = self.r.pick(&[4, 7, 8, 12, 1]);
+                self.emit(0x57, i, 0, 0, mask);
+                self.emit(0xbf, 5, 10, 0, 0);
+                self.emit(0x0f, 5, i, 0, 0);
+                let (op, off) =
+                    self.r.pick(&[(0x63, -8), (0x73, -8), (0x63, -16), (0x71, -8), (0x61, -16), (0x6b, -24)]);
+                if op == 0x71 || op == 0x61 {
+                    self.emit(op, v, 5, off, 0)
+                } else {
+                    self.emit(op, 5, v, off, 0)
+                }
+                self.emit(0xb7, 5, 0, 0, 0);
+            }
+        }
+    }
+
+    fn one(&mut self) {
+        match self.kind {
+            4 | 5 if !self.r.one_in(3) => self.frame(),
+            6 if self.r.one_in(2) => self.pointers(),
+            7 | 9 if self.r.one_in(3) => {
+                if self.r.one_in(2) {
+                    self.emit(0xbf, 1, 10, 0, 0);
+                    self.emit(0x07, 1, 0, 0, -16);
+                } else {
+                    self.emit(0xbf, 1, 6, 0, 0);
+                }
+                let s = self.reg();
+                self.emit(0xbf, 2, s, 0, 0);
+                self.emit(0x85, 0, 1, 0, 0);
+                for r in 1..6 {
+                    let imm = self.r.imm();
+                    self.emit(0xb7, r, 0, 0, imm);
+                }
+            }
+            _ if self.r.one_in(9) => self.memory(),
+            _ if self.r.one_in(8) => {
+                // Skips the next one.
+                let off = 1;
+                self.compare(off);
+                self.arithmetic();
+            }
+            _ => self.arithmetic(),
+        }
+    }
+
+    fn compare(&mut self, off: i16) {
+        let (d, s) = (self.reg(), self.reg());
+        let class = self.r.pick(&[5, 5, 6]);
+        let op = self.r.pick(&[0x10, 0x20, 0x30, 0x40, 0x50, 0x50, 0x60, 0x70, 0xa0, 0xa0, 0xb0, 0xc0, 0xd0]);
+        if self.r.one_in(4) {
+            self.emit(class | op | 8, d, s, off, 0);
+        } else {
+            let imm = self.r.imm();
+            self.emit(class | op, d, 0, off, imm);
+        }
+    }
+
+    fn jump_back(&mut self, head: usize, at: usize) {
+        self.code[at].off = (head as i64 - at as i64 - 1) as i16;
+    }
+
+    fn repeat(&mut self, nested: bool) {
+        // A register that the body may not notice counts, or whatever the body does must.
+        let counter = if self.r.one_in(2) { None } else { Some(8u8) };
+        if counter.is_some() {
+            let imm = self.r.below(4) as i32;
+            self.emit(0xb7, 8, 0, 0, imm);
+        }
+        let head = self.code.len();
+        let n = 1 + self.r.below(if nested { 3 } else { 5 });
+        for _ in 0..n {
+            self.one();
+        }
+        if !nested && self.r.one_in(6) {
+            self.repeat(true);
+        }
+        match counter {
+            Some(c) => {
+                let step = self.r.pick(&[1, 1, 1, 2, 3]);
+                let add = self.r.pick(&[7, 4]);
+                self.emit(add, c, 0, 0, step);
+                let end = self.r.below(20) as i32;
+                let op = self.r.pick(&[0xa5, 0xa6, 0x55, 0xb5, 0xc5]);
+                self.emit(op, c, 0, 0, end);
+            }
+            None => self.compare(0),
+        }
+        let at = self.code.len() - 1;
+        self.jump_back(head, at);
+    }
+}
+
+fn lookup(w: &mut Writer, to: u8, key: i32) {
+    w.emit(0x62, 10, 0, -32, key);
+    w.emit(0xbf, 2, 10, 0, 0);
+    w.emit(0x07, 2, 0, 0, -32);
+    w.emit(0x18, 1, 1, 0, 0);
+    w.emit(0, 0, 0, 0, 0);
+    w.emit(0x85, 0, 0, 0, 1);
+    w.emit(0x55, 0, 0, 2, 0);
+    w.emit(0xb7, 0, 0, 0, 0);
+    w.emit(0x95, 0, 0, 0, 0);
+    w.emit(0xbf, to, 0, 0, 0);
+}
+
+/// Loops in loops whose worst cases together have more than 64 bits.
+fn nested(w: &mut Writer) {
+    for r in 1..5 {
+        w.emit(0xb7, r, 0, 0, 0);
+    }
+    let first = w.code.len();
+    for r in (1..5).rev() {
+        w.emit(0x07, r, 0, 0, 1);
+        let at = w.code.len();
+        let end = w.r.pick(&[3, 900_000, 1 << 20, 1 << 16, 1 << 30]);
+        // Counters of the loops inside are set again.
+        let to = first - (4 - r as usize);
+        w.emit(0xa5, r, 0, (to as i64 - at as i64 - 1) as i16, end);
+    }
+    w.emit(0xb7, 0, 0, 0, 0);
+    w.emit(0x95, 0, 0, 0, 0);
+}
+
+/// A program of one kind. r9 is the context, r6 and r7 are elements of map 0.
+pub fn program(r: &mut Random, kind: usize) -> Vec<Insn> {
+    let regs: &'static [u8] = if matches!(kind, 7 | 9) { &[0, 3, 4, 8] } else { &[0, 1, 2, 3, 4] };
+    let mut w = Writer { r, code: Vec::with_capacity(64), kind, regs };
+    w.emit(0xbf, 9, 1, 0, 0);
+    lookup(&mut w, 6, 0);
+    let key = w.r.pick(&[0, 3, 3]);
+    lookup(&mut w, 7, key);
+    if matches!(kind, 4 | 5 | 7 | 9) {
+        for slot in [-8, -16, -24] {
+            let imm = w.r.imm();
+            w.emit(0x7a, 10, 0, slot, imm);
+        }
+    }
+    let first = if w.r.one_in(8) { 1 } else { 0 };
+    w.emit(0xb7, 8, 0, 0, 0);
+    w.emit(0xb7, 5, 0, 0, 0);
+    for d in first..5 {
+        w.value(d);
+    }
+    for _ in 0..w.r.below(3) {
+        w.one();
+    }
+    w.repeat(false);
+    if w.r.one_in(3) {
+        w.one();
+    }
+    if w.r.one_in(2) {
+        w.memory();
+    }
+    if first == 1 {
+        w.emit(0xb7, 0, 0, 0, 0);
+        if w.r.one_in(4) {
+            let last = w.code.len() - 1;
+            w.compare(1);
+            w.code.swap(last, last + 1);
+        }
+    }
+    w.emit(0x95, 0, 0, 0, 0);
+    let function = w.code.len();
+    let calls: Vec<usize> =
+        (0..function).filter(|k| w.code[*k].op == 0x85 && w.code[*k].src() == 1).collect();
+    if !calls.is_empty() {
+        for at in calls {
+            w.code[at].imm = (function - at) as i32 - 1;
+        }
+        if kind == 9 {
+            nested(&mut w);
+            return w.code;
+        }
+        // r1 = 16 bytes of someone's, r2 = a number.
+        w.emit(0xb7, 0, 0, 0, 0);
+        w.emit(0xb7, 3, 0, 0, 1);
+        w.emit(0xbf, 4, 2, 0, 0);
+        w.regs = &[0, 2, 3, 4];
+        w.kind = w.r.pick(&[0, 1, 2, 3]);
+        let head = w.code.len();
+        for _ in 0..1 + w.r.below(3) {
+            w.arithmetic();
+        }
+        match w.r.below(4) {
+            0 => w.emit(0x72, 1, 0, 3, 1),
+            1 => w.emit(0x63, 1, 2, 4, 0),
+            2 => w.emit(0x7b, 10, 2, -8, 0),
+            _ => {}
+        }
+        w.compare(0);
+        let at = w.code.len() - 1;
+        w.jump_back(head, at);
+        w.emit(0x95, 0, 0, 0, 0);
+    }
+    w.code
+}
