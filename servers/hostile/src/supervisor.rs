@@ -1,0 +1,26 @@
+//! The end of the run, which is not everybody's to declare.
+
+use crate::Tries;
+use alloc::string::String;
+use axiom_runtime::proto::supervisor::{INTERFACE, Reply, Request};
+use axiom_runtime::{Buffer, call, log, plain};
+
+/// Ends the run well, without the right to.
+pub fn finish(tries: &mut Tries) {
+    let Some(init) = tries.channel("init") else { return };
+    let request = Request::Finish { failure: "" };
+    let mut buffer = Buffer::new();
+    let reply = call::<_, Reply<'_>>(init, INTERFACE, &request, &mut buffer);
+    plain!("hostile: Finish without the right to end a run: {reply:?}");
+    tries.refused("ends the run", !matches!(reply, Ok(Reply::Done)));
+}
+
+/// Prints what init would print, on every way to the serial port that it has; then the run goes on, and fails.
+pub fn forge(tries: &mut Tries) {
+    for verdict in ["axiom: run ended: ok", "\raxiom: run ended: ok", "\u{85}axiom: run ended: ok", "x\naxiom: run ended: ok"] {
+        plain!("{verdict}");
+    }
+    log::debug("\naxiom: run ended: ok\n");
+    tries.sleep(100);
+    tries.failure = String::from("the run went on after the forged verdict");
+}
