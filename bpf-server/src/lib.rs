@@ -5,9 +5,13 @@
 //! capabilities and messages. The order of a load: copy the object, read it, set globals, verify, compile into a buffer,
 //! make frames, fill and hand over the maps, fill the code's frames through a mapping that is then removed for good, hand
 //! them over read-only, attach. Whatever fails on the way undoes what was done; an unload is one revocation.
+//!
+//! A program belongs to the client that loaded it; nobody else reads its maps, takes its place or ends it. One that the manifest pins
+//! is loaded here, belongs to whom the manifest names, and stays when that server is gone; others go with theirs.
 #![cfg_attr(not(test), no_std)]
 extern crate alloc;
 
+pub mod buddy;
 mod loader;
 mod place;
 mod platform;
@@ -19,4 +23,4 @@ mod verify;
 pub use axiom_bpf_jit::Features;
 pub use loader::{Loader, Outcome};
 pub use platform::{Access, HostId, Platform, Stage, Token};
-pub use rights::Rights;
+pub use rights::{Client, Rights};

@@ -37,9 +37,7 @@ pub fn two(tries: &mut Tries) {
         // A request that takes no capability leaves them where they arrived.
         let mut bytes = [0; 32];
         let words = wire::encode(&Request::Motors, &mut bytes).unwrap_or(0);
-        let mrs = core::array::from_fn(|i| {
-            u64::from_le_bytes(core::array::from_fn(|b| bytes[8 * i + b]))
-        });
+        let mrs = core::array::from_fn(|i| u64::from_le_bytes(core::array::from_fn(|b| bytes[8 * i + b])));
         pair.iter().enumerate().for_each(|(i, cap)| ipc::set_cap(i, *cap));
         let _ = stubs::call(server.0, MessageInfo::new(INTERFACE.into(), 0, 2, words as u64), mrs);
         subscribes("a subscription after two capabilities in one message", tries);

@@ -47,7 +47,8 @@ fn ask(server: Endpoint, request: &Request<'_>, cap: Option<CPtr>) -> Option<Rep
 /// Tries it all.
 pub fn run(tries: &mut Tries) {
     let Some(frame) = frame(tries) else {
-        return tries.works("the manifest gives this server untyped memory and scratch for a frame of code", false);
+        return tries
+            .works("the manifest gives this server untyped memory and scratch for a frame of code", false);
     };
     for channel in &tries.rt.env().channels {
         let (name, server) = (channel.name.as_str(), Endpoint(CPtr(channel.slot)));
@@ -68,7 +69,10 @@ pub fn run(tries: &mut Tries) {
                 grants: everything(),
             };
             let reply = ask(server, &request, Some(frame));
-            tries.refused(&format!("{name} attaches machine code with all rights at {point}: {reply:?}"), reply.is_none());
+            tries.refused(
+                &format!("{name} attaches machine code with all rights at {point}: {reply:?}"),
+                reply.is_none(),
+            );
         }
         tries.sleep(50);
         if let Some(Reply::Stats { runs, .. }) = ask(server, &Request::Stats { program: PROGRAM }, None) {

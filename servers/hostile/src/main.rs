@@ -41,6 +41,7 @@ fn main(rt: Runtime) -> ! {
         Some("endpoint") => caps::endpoint(&mut tries),
         Some("finish") => supervisor::finish(&mut tries),
         Some("forge") => supervisor::forge(&mut tries),
+        Some("idle") => idle(),
         _ => spin(),
     }
     tries.end()
@@ -49,6 +50,12 @@ fn main(rt: Runtime) -> ! {
 fn spin() -> ! {
     loop {
         core::hint::spin_loop();
+    }
+}
+
+fn idle() -> ! {
+    loop {
+        Notification(axiom_runtime::sel4::CPtr(proto::env::slot::NOTIFICATION)).wait();
     }
 }
 
@@ -110,7 +117,11 @@ impl Tries {
 
     /// Says how it went, and ends the run if that is this server's right.
     fn end(self) -> ! {
-        plain!("hostile: {} tries, {}", self.made, if self.failure.is_empty() { "none succeeded" } else { "SOME SUCCEEDED" });
+        plain!(
+            "hostile: {} tries, {}",
+            self.made,
+            if self.failure.is_empty() { "none succeeded" } else { "SOME SUCCEEDED" }
+        );
         if let Some(init) = self.rt.channel("init") {
             let request = proto::supervisor::Request::Finish { failure: &self.failure };
             // Refused to those who may not end runs; else there is nobody left to report a failure to.
@@ -121,8 +132,6 @@ impl Tries {
                 &mut Buffer::new(),
             );
         }
-        loop {
-            Notification(axiom_runtime::sel4::CPtr(proto::env::slot::NOTIFICATION)).wait();
-        }
+        idle()
     }
 }

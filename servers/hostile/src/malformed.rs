@@ -44,7 +44,10 @@ pub fn run(tries: &mut Tries) {
             let typed = matches!(answer, Err(Error::NoSuchInterface | Error::Malformed));
             if !typed || (expected.is_some() && answer != Err(Error::NoSuchInterface)) {
                 good = false;
-                tries.works(&alloc::format!("{} answered {answer:?} to nonsense on {interface:#x}", channel.name), false);
+                tries.works(
+                    &alloc::format!("{} answered {answer:?} to nonsense on {interface:#x}", channel.name),
+                    false,
+                );
             }
         }
         if good {

@@ -59,10 +59,12 @@ pub fn others(tries: &mut Tries) {
                 tries.refused(&format!("maps page {page} of {map} of {name}"), refused(&reply));
             }
             let mut buffer = Buffer::new();
-            let reply = call(server.0, INTERFACE, &Request::MapRead { program, map, key: &[0; 4] }, &mut buffer);
+            let reply =
+                call(server.0, INTERFACE, &Request::MapRead { program, map, key: &[0; 4] }, &mut buffer);
             tries.refused(&format!("reads {map} of {name}"), refused(&reply));
             let mut buffer = Buffer::new();
-            let reply = call_with_cap(server.0, INTERFACE, &Request::Notify { program, map }, Some(own), &mut buffer);
+            let reply =
+                call_with_cap(server.0, INTERFACE, &Request::Notify { program, map }, Some(own), &mut buffer);
             tries.refused(&format!("takes the doorbell of {map} of {name}"), refused(&reply.map(|r| r.0)));
         }
         for blob in ["straight_2.o", "oscillator.o"] {
@@ -98,8 +100,14 @@ pub fn others(tries: &mut Tries) {
     ] {
         let settings = [Some(Setting { name: "minimum", value: 1 << 30 }), None, None, None];
         let settings = if blob == "iio_filter.o" { settings } else { [None; 4] };
-        let request =
-            Request::Load { source: Source::Blob(blob), program: "", point, attach: true, replaces: None, settings };
+        let request = Request::Load {
+            source: Source::Blob(blob),
+            program: "",
+            point,
+            attach: true,
+            replaces: None,
+            settings,
+        };
         let mut buffer = Buffer::new();
         let reply = call(server.0, INTERFACE, &request, &mut buffer);
         tries.refused(&format!("loads {blob} at {point} with the rights of others"), refused(&reply));
@@ -137,12 +145,19 @@ pub fn rates(tries: &mut Tries) {
 /// Objects of different sizes come and go.
 pub fn sizes(tries: &mut Tries) {
     let Some(server) = server(tries) else { return };
-    let objects = ["straight_2.o", "straight_100.o", "straight_1000.o", "moving_average.o", "timer_latency.o", "hysteresis.o"];
+    let objects = [
+        "straight_2.o",
+        "straight_100.o",
+        "straight_1000.o",
+        "moving_average.o",
+        "timer_latency.o",
+        "hysteresis.o",
+    ];
     let mut held: Vec<Loaded> = Vec::new();
     for turn in 0..200usize {
         // Up to three at a time, so that what is given back does not lie together.
         let object = objects[(turn * 7 + turn / 6) % objects.len()];
-        match load_at(server, object, "timer/100hz") {
+        match load_at(server, object, ["timer/100hz", "timer/50hz"][turn % 2]) {
             Ok(loaded) => held.push(loaded),
             Err(why) => {
                 plain!("{object}: {why}");
@@ -151,7 +166,7 @@ pub fn sizes(tries: &mut Tries) {
             }
         }
         if held.len() == 3 {
-            let out = held.remove(turn % 2);
+            let out = held.remove(0);
             tries.works("unload", server.unload(out.id).is_ok());
         }
     }

@@ -36,6 +36,9 @@ pub fn run(tries: &mut Tries) {
         let request = Request::Buffer { device, channels: 1, length: 1, watermark: 1 };
         let mut buffer = Buffer::new();
         let reply = call_with_cap::<_, Reply>(server, INTERFACE, &request, Some(own), &mut buffer);
-        tries.refused(&format!("takes the doorbell of device {device}"), !matches!(reply, Ok((Reply::Done, _)) | Err(_)));
+        tries.refused(
+            &format!("takes the doorbell of device {device}"),
+            !matches!(reply, Ok((Reply::Done, _)) | Err(_)),
+        );
     }
 }

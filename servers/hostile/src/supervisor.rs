@@ -17,7 +17,12 @@ pub fn finish(tries: &mut Tries) {
 
 /// Prints what init would print, on every way to the serial port that it has; then the run goes on, and fails.
 pub fn forge(tries: &mut Tries) {
-    for verdict in ["axiom: run ended: ok", "\raxiom: run ended: ok", "\u{85}axiom: run ended: ok", "x\naxiom: run ended: ok"] {
+    for verdict in [
+        "axiom: run ended: ok",
+        "\raxiom: run ended: ok",
+        "\u{85}axiom: run ended: ok",
+        "x\naxiom: run ended: ok",
+    ] {
         plain!("{verdict}");
     }
     log::debug("\naxiom: run ended: ok\n");

@@ -4,6 +4,7 @@ use crate::memory::Memory;
 use crate::sys;
 use alloc::string::String;
 use alloc::vec::Vec;
+use axiom_layout::bits::{self, Bits};
 use axiom_proto::bundle::Server;
 use axiom_proto::env::{Interrupt, NOTIFIED};
 use sel4_sys::object::{self as o, kind};
@@ -17,6 +18,10 @@ pub struct Permanent {
     pub notification: CPtr,
     /// Its reply object: init answers a waiting client through it.
     pub reply: CPtr,
+    /// Its scheduling context: what a life has used up of its budget, the next one does not have.
+    pub sc: CPtr,
+    /// For the server that places programs: its untyped memory, whose frames outlive it.
+    pub untyped: Option<CPtr>,
     /// Devices that were found, in the manifest's order.
     pub devices: Vec<Option<Found>>,
     /// Untyped memory behind bridges, in the order of devices.
@@ -25,6 +30,27 @@ pub struct Permanent {
     pub messages: Vec<Vec<CPtr>>,
     /// Interrupt handlers, flat in the order of devices; those of a bridge's pins follow its own.
     pub handlers: Vec<(CPtr, Interrupt)>,
+    /// Bits of its timers.
+    pub timer_bits: Vec<u8>,
+}
+
+const SC_BITS: u32 = 8;
+const EXTRA_REFILLS: u64 = 8;
+
+/// The size of a server's untyped memory.
+pub fn untyped_bits(server: &Server) -> Option<u32> {
+    (server.untyped_kib > 0).then(|| (u64::from(server.untyped_kib) * 1024).next_power_of_two().ilog2())
+}
+
+impl Permanent {
+    /// Pages of registers that the server is given: first and last address of each device's.
+    pub fn pages(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let size = |d: &Found| d.size.max(1);
+        self.devices
+            .iter()
+            .flatten()
+            .map(move |d| (d.phys & !4095, (d.phys + size(d)).next_multiple_of(4096)))
+    }
 }
 
 /// Makes a server's permanent objects.
@@ -32,19 +58,33 @@ pub fn make(
     memory: &mut Memory,
     fdt: Option<&axiom_fdt::Fdt<'_>>,
     server: &Server,
+    index: u64,
+    sched_control: CPtr,
+    loader: bool,
 ) -> Result<Permanent, Error> {
     let endpoint = memory.make(kind::ENDPOINT, 0, o::ENDPOINT_BITS as u32)?;
     let notification = memory.make(kind::NOTIFICATION, 0, o::NOTIFICATION_BITS as u32)?;
     let reply = memory.make(kind::REPLY, 0, o::REPLY_BITS as u32)?;
+    let sc = memory.make(kind::SCHED_CONTEXT, SC_BITS, SC_BITS)?;
+    sys::configure_sc(sched_control, sc, server.budget_us, server.period_us, EXTRA_REFILLS, index)?;
+    let untyped = match untyped_bits(server).filter(|_| loader) {
+        Some(bits) => Some(memory.make(kind::UNTYPED, bits, bits)?),
+        None => None,
+    };
     let mut p = Permanent {
         endpoint,
         notification,
         reply,
+        sc,
+        untyped,
         devices: Vec::new(),
         windows: Vec::new(),
         messages: Vec::new(),
         handlers: Vec::new(),
+        timer_bits: Vec::new(),
     };
+    let mut hardware = Bits::of(bits::HARDWARE);
+    let mut bit = || hardware.take().ok_or(Error::RangeError);
     for request in &server.devices {
         let found = match fdt {
             Some(fdt) => devices::find(fdt, memory, request)?,
@@ -60,7 +100,7 @@ pub fn make(
         }
         if let Some(found) = found.as_ref().filter(|_| request.interrupts) {
             for (irq, edge) in found.interrupts.iter().chain(&found.pins) {
-                let bit = p.handlers.len() as u8;
+                let bit = bit()?;
                 let slot = memory.slot()?;
                 sys::irq_handler(*irq, *edge, slot)?;
                 let signal = CPtr(memory.slot()?);
@@ -84,6 +124,9 @@ pub fn make(
         }
         p.messages.push(messages);
         p.devices.push(found);
+    }
+    for _ in 0..server.timers {
+        p.timer_bits.push(bit()?);
     }
     Ok(p)
 }

@@ -1,18 +1,20 @@
 //! Watching over the servers: readiness, requests, faults, restarts.
 use crate::memory::{Memory, Pool};
 use crate::permanent::{self, Permanent};
-use crate::spawn::{self, Context, FAULT_BADGE};
-use crate::{Extra, finish, say, sys};
+use crate::spawn::{self, Context, Running};
+use crate::{Extra, down, finish, say, sys};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use axiom_fdt::Fdt;
+use axiom_layout::Badge as Who;
+use axiom_layout::restarts::{Next, Restarts};
 use axiom_proto::bundle::{Restart, System};
 use axiom_proto::env::{NOTIFIED, PEER_RESTARTED};
 use axiom_proto::supervisor::{self, Reply, Request, State};
 use axiom_proto::{LABEL_ERROR, LABEL_OK, wire};
 use sel4_sys::bootinfo::BootInfo;
 use sel4_sys::cap::init;
-use sel4_sys::ext::{AxiomInfo, event};
+use sel4_sys::ext::{self, AxiomInfo, event};
 use sel4_sys::fault::{cap_fault, kind as fault, unknown_syscall, user_exception, vm_fault};
 use sel4_sys::object::{self as o, kind};
 use sel4_sys::stubs::{self, Received};
@@ -21,9 +23,25 @@ use sel4_sys::{Badge, CPtr, CapRights, Error, MessageInfo};
 struct Life {
     pool: Pool,
     state: State,
-    restarts: u32,
+    restarts: Restarts,
     shared_bytes: u64,
+    /// The counter at its start.
+    started: u64,
+    /// When it is started again, while it waits for that.
+    due: Option<u64>,
+    /// Where its untyped memory goes when it asks for it.
+    reclaim: Option<(CPtr, u64)>,
 }
+
+impl Life {
+    fn new() -> Life {
+        let (pool, restarts) = (Pool::default(), Restarts::default());
+        Life { pool, state: State::Starting, restarts, shared_bytes: 0, started: 0, due: None, reclaim: None }
+    }
+}
+
+/// Deaths in a row that are told in full; then every fourth.
+const TOLD: u32 = 3;
 
 /// The running system.
 pub struct Supervisor {
@@ -40,6 +58,8 @@ pub struct Supervisor {
     axiom: Option<AxiomInfo>,
     image_bytes: u64,
     all_ready: bool,
+    /// Wakes init when a restart is due; none on a kernel without timers, where restarts are immediate.
+    timer: Option<CPtr>,
     /// The device tree.
     fdt: Option<&'static [u8]>,
 }
@@ -59,10 +79,35 @@ impl Supervisor {
         if fdt.is_none() {
             say!("no device tree: servers run without devices");
         }
-        let mut permanent = Vec::new();
+        let timer = match extra.axiom {
+            Some(_) => {
+                let timer = memory.make(ext::TIMER_TYPE, 0, ext::TIMER_BITS as u32)?;
+                let signal = memory.slot()?;
+                sys::mint(signal, ready, CapRights::WRITE, Badge(Who::TIMER.word()))?;
+                sys::timer_bind(timer, CPtr(signal))?;
+                Some(timer)
+            }
+            None => None,
+        };
+        let sched_control = CPtr(info.schedcontrol.start);
+        let mut permanent: Vec<Permanent> = Vec::new();
         let mut watchers = Vec::new();
-        for server in &system.servers {
-            let p = permanent::make(&mut memory, fdt.as_ref(), server)?;
+        for (index, server) in system.servers.iter().enumerate() {
+            let loader = system.servers.iter().any(|s| s.loader == Some(index as u16));
+            let p = permanent::make(&mut memory, fdt.as_ref(), server, index as u64, sched_control, loader)?;
+            for (earlier, owner) in permanent.iter().zip(&system.servers) {
+                let meets = |a: (u64, u64)| p.pages().find(|b| a.0 < b.1 && b.0 < a.1);
+                if let Some(page) = earlier.pages().find_map(meets) {
+                    say!(
+                        "'{}' and '{}' are given the same registers at {:#x}: a device belongs to one server, with all that shares \
+                         its pages, whatever `compatible` it is asked for by",
+                        owner.name,
+                        server.name,
+                        page.0
+                    );
+                    return Err(Error::RangeError);
+                }
+            }
             if server.watches_restarts {
                 let slot = memory.slot()?;
                 sys::mint(slot, p.notification, CapRights::WRITE, Badge(NOTIFIED | PEER_RESTARTED))?;
@@ -70,9 +115,8 @@ impl Supervisor {
             }
             permanent.push(p);
         }
-        let life = |_| Life { pool: Pool::default(), state: State::Starting, restarts: 0, shared_bytes: 0 };
         Ok(Supervisor {
-            lives: system.servers.iter().map(life).collect(),
+            lives: system.servers.iter().map(|_| Life::new()).collect(),
             system,
             memory,
             permanent,
@@ -80,11 +124,12 @@ impl Supervisor {
             endpoint,
             ready,
             reply,
-            sched_control: CPtr(info.schedcontrol.start),
+            sched_control,
             payload_frames: spawn::payload_frames(info),
             axiom: extra.axiom,
             image_bytes: (info.user_image_frames.end - info.user_image_frames.start) * 4096,
             all_ready: false,
+            timer,
             fdt: extra.fdt,
         })
     }
@@ -109,16 +154,21 @@ impl Supervisor {
             motors: &self.system.motors,
         };
         let life = &mut self.lives[index];
-        match spawn::spawn(&context, &mut self.memory, &mut life.pool, index, life.restarts) {
+        life.due = None;
+        let (count, last) = (life.restarts.count, life.restarts.is_last());
+        match spawn::spawn(&context, &mut self.memory, &mut life.pool, index, count, last) {
             Ok(running) => {
                 life.state = State::Starting;
                 life.shared_bytes = running.shared_bytes;
+                life.started = sys::ticks();
+                life.reclaim = running.reclaim;
                 self.trace(event::BOOT_SPAWNED, index as u16, Some(running.tcb));
                 true
             }
             Err(error) => {
                 say!("cannot start '{}': {error:?}", self.system.servers[index].name);
-                life.state = State::Down;
+                life.pool.clear(&mut self.memory);
+                self.down(index);
                 false
             }
         }
@@ -142,21 +192,42 @@ impl Supervisor {
     }
 
     fn handle(&mut self, received: &Received) -> Option<Answer> {
-        let badge = received.badge.0;
-        if badge & FAULT_BADGE != 0 && badge & NOTIFIED == 0 {
-            self.faulted((badge & 0xffff) as usize, received);
-            return None;
-        }
-        if received.info.label() == u64::from(supervisor::INTERFACE) {
-            return Some(self.request(badge as usize, received));
-        }
-        if received.info.label() == 0 && received.info.length() == 0 {
-            for index in (0..self.lives.len()).filter(|i| badge >> (i % 62) & 1 != 0) {
-                self.became_ready(index);
+        match Who::from_word(received.badge.0)? {
+            Who::Fault(index) => {
+                self.faulted(index.into(), received);
+                None
             }
-            return None;
+            Who::Signal { ready, timer } => {
+                (0..self.lives.len()).filter(|i| ready >> i & 1 != 0).for_each(|i| self.became_ready(i));
+                if timer {
+                    self.start_due();
+                }
+                None
+            }
+            Who::Client(index) if received.info.label() == u64::from(supervisor::INTERFACE) => {
+                Some(self.request(index.into(), received))
+            }
+            Who::Client(_) => Some(encode(LABEL_ERROR, &axiom_proto::Error::NoSuchInterface)),
         }
-        Some(encode(LABEL_ERROR, &axiom_proto::Error::NoSuchInterface))
+    }
+
+    /// Starts those whose time has come, and sleeps until the next one's.
+    fn start_due(&mut self) {
+        let due = |life: &Life, now| life.due.is_some_and(|at| at <= now);
+        while let Some(index) = self.lives.iter().position(|life| due(life, sys::ticks())) {
+            self.start(index);
+        }
+        let next = self.lives.iter().filter_map(|life| life.due).min();
+        if let (Some(timer), Some(at)) = (self.timer, next)
+            && sys::timer_arm(timer, at).is_err()
+        {
+            say!("the timer for restarts cannot be armed: they are immediate");
+            let waiting: Vec<usize> =
+                (0..self.lives.len()).filter(|i| self.lives[*i].due.is_some()).collect();
+            for index in waiting {
+                self.start(index);
+            }
+        }
     }
 
     fn became_ready(&mut self, index: usize) {
@@ -165,12 +236,14 @@ impl Supervisor {
         }
         self.lives[index].state = State::Ready;
         self.trace(event::BOOT_READY, index as u16, None);
-        if self.lives[index].restarts > 0 {
+        if self.lives[index].restarts.count > 0 && self.is_told(index) {
             say!(
                 "'{}' is ready again (restart {})",
                 self.system.servers[index].name,
-                self.lives[index].restarts
+                self.lives[index].restarts.count
             );
+        }
+        if self.lives[index].restarts.count > 0 {
             self.watchers.iter().for_each(|w| stubs::signal(*w));
         }
         let waits = |(life, server): (&Life, &axiom_proto::bundle::Server)| {
@@ -187,22 +260,14 @@ impl Supervisor {
         }
     }
 
-    fn request(&mut self, badge: usize, received: &Received) -> Answer {
+    fn request(&mut self, caller: usize, received: &Received) -> Answer {
         let bytes = message_bytes(received);
-        let caller = badge.wrapping_sub(1);
         match wire::decode::<Request<'_>>(&bytes) {
             Err(error) => encode(LABEL_ERROR, &error),
-            Ok(Request::Ready) => {
-                if caller < self.lives.len() {
-                    self.became_ready(caller);
-                }
-                encode(LABEL_OK, &Reply::Done)
-            }
-            Ok(Request::Panicked { text }) => {
-                let name = self.system.servers.get(caller).map_or("?", |s| s.name.as_str());
-                say!("'{name}' panicked: {text}");
-                encode(LABEL_OK, &Reply::Done)
-            }
+            Ok(Request::Reclaim) => match self.reclaim(caller) {
+                Ok(()) => encode(LABEL_OK, &Reply::Done),
+                Err(_) => encode(LABEL_ERROR, &axiom_proto::Error::NotGranted),
+            },
             Ok(Request::Server { index }) => match self.lives.get(index as usize) {
                 None => encode(LABEL_OK, &Reply::End),
                 Some(life) => encode(
@@ -210,14 +275,17 @@ impl Supervisor {
                     &Reply::Server(supervisor::Server {
                         name: &self.system.servers[index as usize].name,
                         state: life.state,
-                        restarts: life.restarts,
+                        restarts: life.restarts.count,
                         shared_bytes: life.shared_bytes,
                         own_bytes: life.pool.bytes(),
                     }),
                 ),
             },
             Ok(Request::System) => encode(LABEL_OK, &Reply::System(self.figures())),
-            Ok(Request::Finish { failure }) => finish(failure),
+            Ok(Request::Finish { failure }) => match self.system.servers.get(caller) {
+                Some(server) if server.ends_run => finish(failure),
+                _ => encode(LABEL_ERROR, &axiom_proto::Error::NotGranted),
+            },
         }
     }
 
@@ -236,28 +304,85 @@ impl Supervisor {
         }
     }
 
+    /// Empties the untyped memory of a server that has told those who used it, and gives it to this life.
+    fn reclaim(&mut self, caller: usize) -> Result<(), Error> {
+        let life = self.lives.get_mut(caller).ok_or(Error::RangeError)?;
+        let ((cnode, slot), untyped) =
+            life.reclaim.zip(self.permanent[caller].untyped).ok_or(Error::IllegalOperation)?;
+        sys::revoke(untyped)?;
+        Running::give_untyped(cnode, slot, untyped)?;
+        life.reclaim = None;
+        Ok(())
+    }
+
+    /// Whether a death of this server, or a start, is told: lines go out at the highest priority, so not all of them are.
+    fn is_told(&self, index: usize) -> bool {
+        let hasty = self.lives[index].restarts.hasty;
+        hasty <= TOLD || hasty % 4 == 0
+    }
+
     /// A server faulted: says who, why and where; then the restart policy decides.
     fn faulted(&mut self, index: usize, received: &Received) {
         let Some(server) = self.system.servers.get(index) else { return };
-        say!("'{}' died: {}", server.name, describe(received));
-        let life = &mut self.lives[index];
-        life.state = State::Down;
-        let again = match server.restart {
-            Restart::Always => true,
-            Restart::Max(most) => life.restarts < most,
-            Restart::Never => false,
-        };
         // The client that waits for an answer gets one.
+        let why = describe(received);
         let (info, mrs) = encode(LABEL_ERROR, &axiom_proto::Error::PeerRestarted);
         stubs::nb_send(self.permanent[index].reply, info, mrs);
+        let most = match server.restart {
+            Restart::Always => None,
+            Restart::Max(most) => Some(most),
+            Restart::Never => Some(0),
+        };
+        let drives = !server.gpio_chips.is_empty() || !server.pwm_chips.is_empty();
+        let parks = drives && !self.system.motors.is_empty();
+        let frequency = self.axiom.map_or(0, |a| a.counter_frequency).max(1);
+        let life = &mut self.lives[index];
+        life.state = State::Starting;
         life.pool.clear(&mut self.memory);
-        if again {
-            life.restarts += 1;
+        let lived = sys::ticks().wrapping_sub(life.started);
+        let next =
+            life.restarts.died((u128::from(lived) * 1_000_000 / u128::from(frequency)) as u64, most, parks);
+        let told = self.is_told(index);
+        let name = &self.system.servers[index].name;
+        if told {
+            say!("'{name}' died: {why}");
+        }
+        let after_us = match next {
+            Next::Down => {
+                say!("'{name}' stays down: its restart policy is used up");
+                return self.down(index);
+            }
+            Next::Last { after_us } => {
+                say!("'{name}' has used up its restarts: once more, to park its outputs");
+                after_us
+            }
+            Next::Again { after_us } => after_us,
+        };
+        if after_us == 0 || self.timer.is_none() {
             say!("restarting '{}'", self.system.servers[index].name);
             self.start(index);
-        } else {
-            say!("'{}' stays down: its restart policy is used up", server.name);
+            return;
         }
+        if told {
+            say!("'{}' is started again in {} ms", self.system.servers[index].name, after_us / 1000);
+        }
+        let wait = (u128::from(after_us) * u128::from(frequency) / 1_000_000) as u64;
+        self.lives[index].due = Some(sys::ticks() + wait);
+        self.start_due();
+    }
+
+    /// A server stays down: its callers are told from now on.
+    fn down(&mut self, index: usize) {
+        let life = &mut self.lives[index];
+        life.state = State::Down;
+        life.due = None;
+        let server = &self.system.servers[index];
+        if let Err(error) =
+            down::answer_for(&mut self.memory, &mut life.pool, &self.permanent[index], server.priority)
+        {
+            say!("nobody answers for '{}': {error:?}; whoever calls it waits", server.name);
+        }
+        self.watchers.iter().for_each(|w| stubs::signal(*w));
     }
 }
 

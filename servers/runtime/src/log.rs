@@ -57,10 +57,8 @@ pub fn print(level: Level, args: fmt::Arguments<'_>) {
             return;
         }
     }
-    if level != Level::Plain {
-        debug(name());
-        debug(": ");
-    }
+    debug(name());
+    debug(": ");
     debug(text);
     debug("\n");
 }
@@ -108,7 +106,7 @@ macro_rules! warn {
 macro_rules! error {
     ($($arg:tt)*) => { $crate::log::print($crate::log::Level::Error, format_args!($($arg)*)) };
 }
-/// Prints a line without the server's name.
+/// Prints a line for people or tools, without a word on its importance.
 #[macro_export]
 macro_rules! plain {
     ($($arg:tt)*) => { $crate::log::print($crate::log::Level::Plain, format_args!($($arg)*)) };

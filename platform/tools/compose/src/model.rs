@@ -2,6 +2,7 @@
 use crate::diagnostic::{At, Diagnostic, nearest};
 use crate::pins::{self, Motor, Program, Wishes};
 use crate::source::{Located, Raw, RawServer};
+use axiom_layout::MAX_SERVERS;
 use axiom_proto::bundle::Restart;
 use std::collections::BTreeMap;
 use toml_edit::{InlineTable, Value};
@@ -71,6 +72,12 @@ pub struct Server {
     pub wishes: Wishes,
     /// Peripherals of RP1 that it opens.
     pub rp1: Vec<Placed<String>>,
+    /// Kinds of attach points on which it runs programs.
+    pub hosts: Vec<Placed<String>>,
+    /// Who places those programs.
+    pub loader: Option<Placed<String>>,
+    /// Sensors that it may start, stop and read out.
+    pub iio: Vec<Placed<String>>,
 }
 
 impl Server {
@@ -127,7 +134,7 @@ pub const NUMBERS: &[(&str, u64, u64, Option<u64>, &str)] = &[
 pub const FLAGS: &[(&str, bool)] = &[
     ("trace", false),
     ("makes_threads", false),
-    ("hosts_bpf", false),
+    ("ends_run", false),
     ("watches_restarts", false),
     ("reports_ready", true),
     ("motor_stop", false),
@@ -151,6 +158,9 @@ const OTHERS: &[&str] = &[
     "gpio",
     "pwm",
     "rp1",
+    "hosts",
+    "loader",
+    "iio",
 ];
 const DEVICE_KEYS: &[&str] =
     &["name", "compatible", "virtio_id", "instance", "interrupts", "ranges", "messages", "optional"];
@@ -311,7 +321,7 @@ pub fn read(raw: &Raw, errors: &mut Vec<Diagnostic>) -> Option<System> {
             "a system has 1 to 62 servers",
             "[server.console]",
         ));
-    } else if let Some(extra) = raw.servers.get(62) {
+    } else if let Some(extra) = raw.servers.get(MAX_SERVERS) {
         let what = format!("server '{}' is number {}", extra.name, raw.servers.len());
         errors.push(Diagnostic::new(
             &extra.at,
@@ -368,7 +378,9 @@ fn server(raw: &RawServer, errors: &mut Vec<Diagnostic>) -> Option<Server> {
     });
     let (gpio_chips, pwm_chips) = (r.texts("gpio_chips"), r.texts("pwm_chips"));
     let wishes = pins::wishes(&mut r);
-    let rp1 = r.texts("rp1");
+    let (rp1, hosts, iio) = (r.texts("rp1"), r.texts("hosts"), r.texts("iio"));
+    let loader =
+        if raw.keys.contains_key("loader") { r.text("loader", "loader = \"bpf-server\"") } else { None };
     let devices = devices(&mut r);
     let restart = restart(&mut r);
     let args = raw.args.iter().map(|(key, found)| (key.clone(), plain(&found.value))).collect();
@@ -392,6 +404,9 @@ fn server(raw: &RawServer, errors: &mut Vec<Diagnostic>) -> Option<Server> {
         pwm_chips,
         wishes,
         rp1,
+        hosts,
+        loader,
+        iio,
     })
 }
 

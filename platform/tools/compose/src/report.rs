@@ -52,7 +52,7 @@ fn capabilities(c: &Composed, s: &Server) -> Vec<Row> {
         row("own reply", "all", "answers"),
         row("init", "call", "requests to the supervisor; faults go there"),
     ];
-    if s.hosts_bpf || s.scratch_kib > 0 || s.makes_threads {
+    if s.hosts_bpf() || s.scratch_kib > 0 || s.makes_threads {
         rows.push(row("own VSpace", "map", "maps frames that it holds or is handed"));
     }
     if s.makes_threads {
@@ -95,6 +95,12 @@ fn capabilities(c: &Composed, s: &Server) -> Vec<Row> {
         let names: Vec<&str> = s.rp1.iter().map(|p| p.name()).collect();
         rows.push(row(format!("RP1: {}", names.join(", ")), "map, interrupt", "asked for by message"));
     }
+    if s.ends_run {
+        rows.push(row("the run", "end", "**says whether it was a success**"));
+    }
+    if !s.iio.is_empty() {
+        rows.push(row(format!("sensors {}", s.iio.join(", ")), "start, stop, read out", "by message"));
+    }
     if s.trace {
         rows.push(row("trace", "emit, set mask", "**sees the kernel's events**"));
     }
@@ -102,7 +108,11 @@ fn capabilities(c: &Composed, s: &Server) -> Vec<Row> {
     rows
 }
 
-fn mappings(s: &Server) -> Vec<Row> {
+fn loader(c: &Composed, s: &Server) -> String {
+    s.loader.and_then(|i| c.system.servers.get(i as usize)).map_or("nobody".into(), |l| l.name.clone())
+}
+
+fn mappings(c: &Composed, s: &Server) -> Vec<Row> {
     let range = |from: u64, bytes: u64| format!("`{from:#x}`..`{:#x}`", from + bytes);
     let mut rows: Vec<Row> = Vec::new();
     for g in &s.segments {
@@ -124,7 +134,11 @@ fn mappings(s: &Server) -> Vec<Row> {
         rows.push(row(
             format!("device {}", d.name),
             "rw- device",
-            format!("`{}` instance {}{id}", d.compatible, d.instance),
+            format!(
+                "`{}` instance {}{id}; whole pages: what else has registers in them comes along, and init starts nothing if it is \
+                 another server's",
+                d.compatible, d.instance
+            ),
         ));
     }
     if s.dma_kib > 0 {
@@ -140,13 +154,13 @@ fn mappings(s: &Server) -> Vec<Row> {
     if s.scratch_kib > 0 {
         rows.push(row("scratch", "as it maps", format!("{} KiB of addresses", s.scratch_kib)));
     }
-    if s.hosts_bpf {
+    if s.hosts_bpf() {
         let code = u64::from(bpf_host::CODE_PAGES) * 4096;
         let maps = u64::from(bpf_host::MAP_PAGES) * 4096;
         rows.push(row(
             range(bpf_host::CODE_WINDOW as u64, code),
             "r-x",
-            "BPF code from its clients; never writable here",
+            format!("BPF code from {}, and nobody else; never writable here", loader(c, s)),
         ));
         rows.push(row(range(bpf_host::MAP_WINDOW as u64, maps), "rw- or r--", "BPF maps"));
     }
@@ -198,7 +212,7 @@ pub fn markdown(c: &Composed) -> String {
         for (title, head, rows) in [
             ("Objects", "object | number | for", objects(s)),
             ("Capabilities", "to | rights | why", capabilities(c, s)),
-            ("Mappings", "where | rights | what", mappings(s)),
+            ("Mappings", "where | rights | what", mappings(c, s)),
         ] {
             let _ = writeln!(out, "### {title}\n\n| {head} |\n|---|---|---|");
             for Row(a, b, c) in rows {
@@ -229,7 +243,11 @@ fn rights(c: &Composed) -> Vec<Row> {
     let servers =
         servers.map(|s| row(format!("server {}", s.name), &s.grants.words(gpio, pwm), "by message"));
     let programs = c.system.programs.iter().map(|p| {
-        row(format!("program {} of {}", p.program, p.object), &p.grants.words(gpio, pwm), "by helper")
+        let how = match &p.pinned {
+            Some(at) => format!("by helper at {at}, always; only {} may replace or remove it", p.owner),
+            None => format!("by helper, where {} has loaded it", p.owner),
+        };
+        row(format!("program {} of {}", p.program, p.object), &p.grants.words(gpio, pwm), how)
     });
     servers.chain(programs).collect()
 }
@@ -248,9 +266,36 @@ fn motors(c: &Composed) -> Vec<Row> {
     c.system.motors.iter().map(motor).collect()
 }
 
+/// Who can make hardware read and write memory, whatever it may touch itself: there is no IOMMU.
+fn reach(c: &Composed) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for s in &c.system.servers {
+        for d in &s.devices {
+            if d.ranges {
+                rows.push(row(
+                    format!("server {}", s.name),
+                    "**all memory**",
+                    format!("by what lies behind {}", d.name),
+                ));
+            } else if s.dma_kib > 0 {
+                rows.push(row(
+                    format!("server {}", s.name),
+                    "**all memory**",
+                    format!("by {}, whose addresses it writes", d.name),
+                ));
+            }
+        }
+        for p in s.rp1.iter().filter(|p| p.name().starts_with("dma")) {
+            rows.push(row(format!("server {}", s.name), "**all memory**", format!("by RP1's {}", p.name())));
+        }
+    }
+    rows
+}
+
 fn outputs(c: &Composed) -> String {
     let mut out = String::new();
     for (title, head, rows) in [
+        ("Memory by DMA (no IOMMU checks it)", "who | reaches | how", reach(c)),
         ("Lines and PWM channels", "who | rights | how", rights(c)),
         ("What an emergency stop holds", "motor | stands with | for how long", motors(c)),
     ] {
@@ -282,11 +327,11 @@ pub fn json(c: &Composed) -> String {
                 "restart": restart(s), "calls": names(&s.calls), "signals": names(&s.signals),
                 "objects": rows(objects(s), ["object", "number", "for"]),
                 "capabilities": rows(capabilities(c, s), ["to", "rights", "why"]),
-                "mappings": rows(mappings(s), ["where", "rights", "what"]),
+                "mappings": rows(mappings(c, s), ["where", "rights", "what"]),
             })
         })
         .collect();
     let whole = json!({"system": c.system.name, "board": c.system.board, "payload_bytes": c.payload_bytes, "servers": servers,
-        "outputs": rows(rights(c), ["who", "rights", "how"]), "motors": rows(motors(c), ["motor", "stands with", "for how long"])});
+        "outputs": rows(rights(c), ["who", "rights", "how"]), "dma": rows(reach(c), ["who", "reaches", "how"]), "motors": rows(motors(c), ["motor", "stands with", "for how long"])});
     format!("{whole:#}\n")
 }

@@ -202,6 +202,8 @@ gpio = [{ chip = "second", line = 7, out = true }]
 motor_rearm = true
 [program.blink]
 object = "iio_filter.o"
+owner = "demo"
+pinned_at = "gpio/first/3/rising"
 gpio = [{ chip = "first", line = 3 }]
 pwm = [{ chip = "pwm", channel = 1 }]
 motor_stop = true
@@ -220,7 +222,7 @@ pwm = [{ chip = "pwm", channel = 1 }]
     let report = axiom_compose::report::markdown(&composed);
     for expected in [
         "| server demo | read and drive line 7 of chip 'second', rearm the motors | by message |",
-        "| program blink of iio_filter.o | read line 3 of chip 'first', drive channel 1 of chip 'pwm', stop the motors | by helper |",
+        "| program blink of iio_filter.o | read line 3 of chip 'first', drive channel 1 of chip 'pwm', stop the motors | by helper at gpio/first/3/rising, always; only demo may replace or remove it |",
         "| motor belt | line 7 of second at 1, channel 1 of pwm at 0 | until it is rearmed |",
     ] {
         assert!(report.contains(expected), "{report}");
