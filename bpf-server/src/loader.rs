@@ -629,10 +629,12 @@ impl<P: Platform> Loader<P> {
                 "a client has at most {PER_POINT} programs at one attach point: '{point}' has them"
             ));
         }
-        let mut rates: Vec<&str> =
-            own().map(|p| p.point.as_str()).filter(|p| p.starts_with("timer/")).collect();
-        rates.sort_unstable();
-        rates.dedup();
+        let mut rates: Vec<&str> = Vec::new();
+        for rate in own().map(|p| p.point.as_str()).filter(|p| p.starts_with("timer/")) {
+            if !rates.contains(&rate) {
+                rates.push(rate);
+            }
+        }
         if point.starts_with("timer/") && !rates.contains(&point) && rates.len() >= RATES_PER_CLIENT {
             return full(format!(
                 "a client's programs run at no more than {RATES_PER_CLIENT} rates, and they do at {}",

@@ -36,6 +36,8 @@ fn main(rt: Runtime) -> ! {
         Some("sizes") => programs::sizes(&mut tries),
         Some("spellings") => programs::spellings(&mut tries),
         Some("victim") => programs::victim(&mut tries),
+        Some("reload") => programs::reload(&mut tries),
+        Some("down") => supervisor::down(&mut tries),
         Some("sensors") => sensors::run(&mut tries),
         Some("two-caps") => caps::two(&mut tries),
         Some("endpoint") => caps::endpoint(&mut tries),

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use axiom_bpf_client::{BpfServer, Failure, Loaded, ring};
 use axiom_runtime::proto::bpf::{INTERFACE, ProgramId, Reply, Request, Setting, Source};
 use axiom_runtime::proto::env::{NOTIFIED, OWN_BITS, slot};
+use axiom_runtime::proto::gpio;
 use axiom_runtime::sel4::{CPtr, CapRights};
 use axiom_runtime::{Buffer, CNode, Pages, call, call_with_cap, plain};
 
@@ -224,4 +225,41 @@ pub fn victim(tries: &mut Tries) {
         }
     }
     plain!("the victim's records went on");
+}
+
+/// bpf-server dies: programs that it placed do no harm, the pinned one is there again, motors are held meanwhile, and everything works.
+pub fn reload(tries: &mut Tries) {
+    let Some(server) = server(tries) else { return };
+    let Some(lines) = tries.channel("gpio-server") else { return };
+    let stopped = || {
+        let request = gpio::Request::Motors;
+        match call(lines, gpio::INTERFACE, &request, &mut Buffer::new()) {
+            Ok(gpio::Reply::Motors { stopped, .. }) => Some(stopped),
+            _ => None,
+        }
+    };
+    let pinned = || programs(server).iter().filter(|p| p.1 == "limit_switch").count();
+    tries.works("the limit switch is in its place", pinned() == 1);
+    tries.works("the motors may be driven", stopped() == Some(false));
+    let loaded = load_at(server, "timer_latency.o", "timer/100hz");
+    tries.works("a program of its own", loaded.is_ok());
+    for _ in 0..60 {
+        // Its code runs a hundred times a second all the while.
+        tries.sleep(50);
+        if programs(server).len() == 1 {
+            break;
+        }
+    }
+    plain!("bpf-server was started again");
+    tries.works("the limit switch is in its place again, alone", pinned() == 1 && programs(server).len() == 1);
+    tries.works("the motors are held: nobody watched meanwhile", stopped() == Some(true));
+    for turn in 0..5 {
+        let again = load_at(server, "timer_latency.o", "timer/100hz");
+        tries.works(&format!("load {turn} after the restart"), again.is_ok());
+        tries.sleep(100);
+        if let Ok(again) = again {
+            tries.works("it runs", server.counts(again.id).is_some_and(|c| c.0 > 5));
+            tries.works("unload", server.unload(again.id).is_ok());
+        }
+    }
 }

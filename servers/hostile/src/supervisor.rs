@@ -3,6 +3,7 @@
 use crate::Tries;
 use alloc::string::String;
 use axiom_runtime::proto::supervisor::{INTERFACE, Reply, Request};
+use axiom_runtime::proto::Error;
 use axiom_runtime::{Buffer, call, log, plain};
 
 /// Ends the run well, without the right to.
@@ -28,4 +29,15 @@ pub fn forge(tries: &mut Tries) {
     log::debug("\naxiom: run ended: ok\n");
     tries.sleep(100);
     tries.failure = String::from("the run went on after the forged verdict");
+}
+
+/// Calls a server that stays down: it is told so, as often as it asks.
+pub fn down(tries: &mut Tries) {
+    let Some(server) = tries.channel("crashing") else { return };
+    tries.sleep(100);
+    for _ in 0..3 {
+        let answer = call::<_, u8>(server, INTERFACE, &0u8, &mut Buffer::new());
+        plain!("the server that is down: {answer:?}");
+        tries.works("a server that is down is said to be", answer == Err(Error::PeerDown));
+    }
 }

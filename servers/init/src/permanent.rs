@@ -42,31 +42,38 @@ pub fn untyped_bits(server: &Server) -> Option<u32> {
     (server.untyped_kib > 0).then(|| (u64::from(server.untyped_kib) * 1024).next_power_of_two().ilog2())
 }
 
-impl Permanent {
-    /// Pages of registers that the server is given: first and last address of each device's.
-    pub fn pages(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        let size = |d: &Found| d.size.max(1);
-        self.devices
-            .iter()
-            .flatten()
-            .map(move |d| (d.phys & !4095, (d.phys + size(d)).next_multiple_of(4096)))
-    }
+/// The pages of a device's registers: first and end.
+fn pages(device: &Found) -> (u64, u64) {
+    (device.phys & !4095, (device.phys + device.size.max(1)).next_multiple_of(4096))
+}
+
+/// The earlier server that has a page of this device, and the page.
+fn owner_of(device: &Found, earlier: &[Permanent]) -> Option<(usize, u64)> {
+    let own = pages(device);
+    let shared = |other: &Found| {
+        let page = pages(other).0.max(own.0);
+        (page < pages(other).1.min(own.1)).then_some(page)
+    };
+    let servers = earlier.iter().enumerate();
+    servers.flat_map(|(i, p)| p.devices.iter().flatten().map(move |d| (i, d))).find_map(|(i, d)| Some((i, shared(d)?)))
 }
 
 /// Makes a server's permanent objects.
 pub fn make(
     memory: &mut Memory,
     fdt: Option<&axiom_fdt::Fdt<'_>>,
-    server: &Server,
-    index: u64,
+    servers: &[Server],
+    index: usize,
+    earlier: &[Permanent],
     sched_control: CPtr,
     loader: bool,
 ) -> Result<Permanent, Error> {
+    let server = &servers[index];
     let endpoint = memory.make(kind::ENDPOINT, 0, o::ENDPOINT_BITS as u32)?;
     let notification = memory.make(kind::NOTIFICATION, 0, o::NOTIFICATION_BITS as u32)?;
     let reply = memory.make(kind::REPLY, 0, o::REPLY_BITS as u32)?;
     let sc = memory.make(kind::SCHED_CONTEXT, SC_BITS, SC_BITS)?;
-    sys::configure_sc(sched_control, sc, server.budget_us, server.period_us, EXTRA_REFILLS, index)?;
+    sys::configure_sc(sched_control, sc, server.budget_us, server.period_us, EXTRA_REFILLS, index as u64)?;
     let untyped = match untyped_bits(server).filter(|_| loader) {
         Some(bits) => Some(memory.make(kind::UNTYPED, bits, bits)?),
         None => None,
@@ -97,6 +104,15 @@ pub fn make(
                 request.compatible,
                 request.virtio_id.map_or(String::new(), |id| alloc::format!(" and virtio id {id}"))
             );
+        }
+        if let Some((other, page)) = found.as_ref().and_then(|f| owner_of(f, earlier)) {
+            crate::say!(
+                "'{}' and '{}' are given the same registers at {page:#x}: a device belongs to one server, with all that shares its \
+                 pages, whatever `compatible` it is asked for by",
+                servers[other].name,
+                server.name
+            );
+            return Err(Error::RangeError);
         }
         if let Some(found) = found.as_ref().filter(|_| request.interrupts) {
             for (irq, edge) in found.interrupts.iter().chain(&found.pins) {

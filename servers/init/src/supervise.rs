@@ -29,6 +29,8 @@ struct Life {
     started: u64,
     /// When it is started again, while it waits for that.
     due: Option<u64>,
+    /// When its first life ends, if a test's manifest says so.
+    ends: Option<u64>,
     /// Where its untyped memory goes when it asks for it.
     reclaim: Option<(CPtr, u64)>,
 }
@@ -36,7 +38,7 @@ struct Life {
 impl Life {
     fn new() -> Life {
         let (pool, restarts) = (Pool::default(), Restarts::default());
-        Life { pool, state: State::Starting, restarts, shared_bytes: 0, started: 0, due: None, reclaim: None }
+        Life { pool, state: State::Starting, restarts, shared_bytes: 0, started: 0, due: None, ends: None, reclaim: None }
     }
 }
 
@@ -94,20 +96,7 @@ impl Supervisor {
         let mut watchers = Vec::new();
         for (index, server) in system.servers.iter().enumerate() {
             let loader = system.servers.iter().any(|s| s.loader == Some(index as u16));
-            let p = permanent::make(&mut memory, fdt.as_ref(), server, index as u64, sched_control, loader)?;
-            for (earlier, owner) in permanent.iter().zip(&system.servers) {
-                let meets = |a: (u64, u64)| p.pages().find(|b| a.0 < b.1 && b.0 < a.1);
-                if let Some(page) = earlier.pages().find_map(meets) {
-                    say!(
-                        "'{}' and '{}' are given the same registers at {:#x}: a device belongs to one server, with all that shares \
-                         its pages, whatever `compatible` it is asked for by",
-                        owner.name,
-                        server.name,
-                        page.0
-                    );
-                    return Err(Error::RangeError);
-                }
-            }
+            let p = permanent::make(&mut memory, fdt.as_ref(), &system.servers, index, &permanent, sched_control, loader)?;
             if server.watches_restarts {
                 let slot = memory.slot()?;
                 sys::mint(slot, p.notification, CapRights::WRITE, Badge(NOTIFIED | PEER_RESTARTED))?;
@@ -162,6 +151,8 @@ impl Supervisor {
                 life.shared_bytes = running.shared_bytes;
                 life.started = sys::ticks();
                 life.reclaim = running.reclaim;
+                let after = u64::from(self.system.servers[index].dies_after_ms) * 1000;
+                life.ends = (after > 0 && count == 0).then(|| life.started + ticks_of(self.axiom, after));
                 self.trace(event::BOOT_SPAWNED, index as u16, Some(running.tcb));
                 true
             }
@@ -182,6 +173,7 @@ impl Supervisor {
 
     /// Serves for ever.
     pub fn run(&mut self) -> ! {
+        self.start_due();
         let mut received = stubs::recv(self.endpoint, self.reply);
         loop {
             received = match self.handle(&received) {
@@ -217,7 +209,11 @@ impl Supervisor {
         while let Some(index) = self.lives.iter().position(|life| due(life, sys::ticks())) {
             self.start(index);
         }
-        let next = self.lives.iter().filter_map(|life| life.due).min();
+        let ends = |life: &Life, now| life.ends.is_some_and(|at| at <= now);
+        while let Some(index) = self.lives.iter().position(|life| ends(life, sys::ticks())) {
+            self.died(index, "this test's manifest ends its first life");
+        }
+        let next = self.lives.iter().flat_map(|life| [life.due, life.ends]).flatten().min();
         if let (Some(timer), Some(at)) = (self.timer, next)
             && sys::timer_arm(timer, at).is_err()
         {
@@ -277,7 +273,7 @@ impl Supervisor {
                         state: life.state,
                         restarts: life.restarts.count,
                         shared_bytes: life.shared_bytes,
-                        own_bytes: life.pool.bytes(),
+                        own_bytes: life.pool.bytes() + self.kept_bytes(index as usize),
                     }),
                 ),
             },
@@ -287,6 +283,12 @@ impl Supervisor {
                 _ => encode(LABEL_ERROR, &axiom_proto::Error::NotGranted),
             },
         }
+    }
+
+    /// Memory that outlives a server's restarts.
+    fn kept_bytes(&self, index: usize) -> u64 {
+        let bits = permanent::untyped_bits(&self.system.servers[index]);
+        bits.filter(|_| self.permanent[index].untyped.is_some()).map_or(0, |bits| 1 << bits)
     }
 
     fn figures(&self) -> supervisor::System {
@@ -323,9 +325,17 @@ impl Supervisor {
 
     /// A server faulted: says who, why and where; then the restart policy decides.
     fn faulted(&mut self, index: usize, received: &Received) {
-        let Some(server) = self.system.servers.get(index) else { return };
-        // The client that waits for an answer gets one.
         let why = describe(received);
+        if index < self.lives.len() {
+            self.died(index, &why);
+            self.start_due();
+        }
+    }
+
+    /// A server's life is over.
+    fn died(&mut self, index: usize, why: &str) {
+        let server = &self.system.servers[index];
+        // The client that waits for an answer gets one.
         let (info, mrs) = encode(LABEL_ERROR, &axiom_proto::Error::PeerRestarted);
         stubs::nb_send(self.permanent[index].reply, info, mrs);
         let most = match server.restart {
@@ -335,13 +345,12 @@ impl Supervisor {
         };
         let drives = !server.gpio_chips.is_empty() || !server.pwm_chips.is_empty();
         let parks = drives && !self.system.motors.is_empty();
-        let frequency = self.axiom.map_or(0, |a| a.counter_frequency).max(1);
         let life = &mut self.lives[index];
         life.state = State::Starting;
+        life.ends = None;
         life.pool.clear(&mut self.memory);
         let lived = sys::ticks().wrapping_sub(life.started);
-        let next =
-            life.restarts.died((u128::from(lived) * 1_000_000 / u128::from(frequency)) as u64, most, parks);
+        let next = life.restarts.died(microseconds_of(self.axiom, lived), most, parks);
         let told = self.is_told(index);
         let name = &self.system.servers[index].name;
         if told {
@@ -366,9 +375,7 @@ impl Supervisor {
         if told {
             say!("'{}' is started again in {} ms", self.system.servers[index].name, after_us / 1000);
         }
-        let wait = (u128::from(after_us) * u128::from(frequency) / 1_000_000) as u64;
-        self.lives[index].due = Some(sys::ticks() + wait);
-        self.start_due();
+        self.lives[index].due = Some(sys::ticks() + ticks_of(self.axiom, after_us));
     }
 
     /// A server stays down: its callers are told from now on.
@@ -384,6 +391,16 @@ impl Supervisor {
         }
         self.watchers.iter().for_each(|w| stubs::signal(*w));
     }
+}
+
+fn ticks_of(axiom: Option<AxiomInfo>, microseconds: u64) -> u64 {
+    let frequency = axiom.map_or(0, |a| a.counter_frequency);
+    (u128::from(microseconds) * u128::from(frequency) / 1_000_000) as u64
+}
+
+fn microseconds_of(axiom: Option<AxiomInfo>, ticks: u64) -> u64 {
+    let frequency = axiom.map_or(0, |a| a.counter_frequency).max(1);
+    (u128::from(ticks) * 1_000_000 / u128::from(frequency)) as u64
 }
 
 fn figures(axiom: Option<AxiomInfo>, allocated: u64) -> Vec<(String, u64)> {

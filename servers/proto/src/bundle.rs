@@ -118,6 +118,8 @@ pub struct Server {
     pub loader: Option<u16>,
     /// May end the run.
     pub ends_run: bool,
+    /// For tests of what a crash costs others: init ends the server's first life after so many milliseconds; 0: it does not.
+    pub dies_after_ms: u32,
     /// Sensors of servers that it calls which it may start, stop and read out.
     pub iio: Vec<String>,
     /// Is told when a peer was restarted.

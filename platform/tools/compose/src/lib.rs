@@ -256,6 +256,7 @@ fn describe(s: &model::Server, index: &dyn Fn(&str) -> Option<u16>, rights: &pin
         hosts: names(&s.hosts),
         loader: s.loader.as_ref().and_then(|l| index(&l.value)),
         ends_run: s.flag("ends_run"),
+        dies_after_ms: s.number("dies_after_ms") as u32,
         iio: names(&s.iio),
         watches_restarts: s.flag("watches_restarts"),
         restart: s.restart,

@@ -129,6 +129,7 @@ pub const NUMBERS: &[(&str, u64, u64, Option<u64>, &str)] = &[
     ("untyped_kib", 0, 65_536, Some(0), "KiB"),
     ("dma_kib", 0, 16_384, Some(0), "KiB"),
     ("scratch_kib", 0, 262_144, Some(0), "KiB"),
+    ("dies_after_ms", 0, 60_000, Some(0), "ms"),
 ];
 /// key, default.
 pub const FLAGS: &[(&str, bool)] = &[

@@ -98,6 +98,9 @@ fn capabilities(c: &Composed, s: &Server) -> Vec<Row> {
     if s.ends_run {
         rows.push(row("the run", "end", "**says whether it was a success**"));
     }
+    if s.dies_after_ms > 0 {
+        rows.push(row("its first life", "-", format!("**ends after {} ms, for a test**", s.dies_after_ms)));
+    }
     if !s.iio.is_empty() {
         rows.push(row(format!("sensors {}", s.iio.join(", ")), "start, stop, read out", "by message"));
     }
