@@ -251,7 +251,8 @@ pub fn reload(tries: &mut Tries) {
         }
     }
     plain!("bpf-server was started again");
-    tries.works("the limit switch is in its place again, alone", pinned() == 1 && programs(server).len() == 1);
+    tries
+        .works("the limit switch is in its place again, alone", pinned() == 1 && programs(server).len() == 1);
     tries.works("the motors are held: nobody watched meanwhile", stopped() == Some(true));
     for turn in 0..5 {
         let again = load_at(server, "timer_latency.o", "timer/100hz");

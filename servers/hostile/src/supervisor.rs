@@ -2,8 +2,8 @@
 
 use crate::Tries;
 use alloc::string::String;
-use axiom_runtime::proto::supervisor::{INTERFACE, Reply, Request};
 use axiom_runtime::proto::Error;
+use axiom_runtime::proto::supervisor::{INTERFACE, Reply, Request};
 use axiom_runtime::{Buffer, call, log, plain};
 
 /// Ends the run well, without the right to.

@@ -55,7 +55,9 @@ fn owner_of(device: &Found, earlier: &[Permanent]) -> Option<(usize, u64)> {
         (page < pages(other).1.min(own.1)).then_some(page)
     };
     let servers = earlier.iter().enumerate();
-    servers.flat_map(|(i, p)| p.devices.iter().flatten().map(move |d| (i, d))).find_map(|(i, d)| Some((i, shared(d)?)))
+    servers
+        .flat_map(|(i, p)| p.devices.iter().flatten().map(move |d| (i, d)))
+        .find_map(|(i, d)| Some((i, shared(d)?)))
 }
 
 /// Makes a server's permanent objects.

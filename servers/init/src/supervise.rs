@@ -38,7 +38,16 @@ struct Life {
 impl Life {
     fn new() -> Life {
         let (pool, restarts) = (Pool::default(), Restarts::default());
-        Life { pool, state: State::Starting, restarts, shared_bytes: 0, started: 0, due: None, ends: None, reclaim: None }
+        Life {
+            pool,
+            state: State::Starting,
+            restarts,
+            shared_bytes: 0,
+            started: 0,
+            due: None,
+            ends: None,
+            reclaim: None,
+        }
     }
 }
 
@@ -96,7 +105,15 @@ impl Supervisor {
         let mut watchers = Vec::new();
         for (index, server) in system.servers.iter().enumerate() {
             let loader = system.servers.iter().any(|s| s.loader == Some(index as u16));
-            let p = permanent::make(&mut memory, fdt.as_ref(), &system.servers, index, &permanent, sched_control, loader)?;
+            let p = permanent::make(
+                &mut memory,
+                fdt.as_ref(),
+                &system.servers,
+                index,
+                &permanent,
+                sched_control,
+                loader,
+            )?;
             if server.watches_restarts {
                 let slot = memory.slot()?;
                 sys::mint(slot, p.notification, CapRights::WRITE, Badge(NOTIFIED | PEER_RESTARTED))?;
