@@ -47,6 +47,15 @@ fn fail(refusal: Refusal, text: String) -> Failure {
     Failure { refusal, text }
 }
 
+#[cold]
+fn no_share(point: &str, here: bool) -> Failure {
+    let text = match here {
+        true => format!("a client has at most {PER_POINT} programs at one attach point: '{point}' has them"),
+        false => format!("a client has at most {PROGRAMS_PER_CLIENT} programs: unload one first"),
+    };
+    fail(Refusal::Resources, text)
+}
+
 struct LoadedMap {
     name: String,
     def: MapDef,
@@ -361,8 +370,8 @@ impl<P: Platform> Loader<P> {
             .map_err(|text| fail(Refusal::Verifier, text))?;
         let lines = verify::Source { object: &object, program: &program };
         let who = Subject { client: owner, object: blob, program: entry.name, point, lines: &lines };
-        self.rights.check(&who, &proof.own_calls).map_err(|text| fail(Refusal::NotGranted, text))?;
-        let grants = self.rights.of(owner, blob, entry.name);
+        let grants =
+            self.rights.check(&who, &proof.own_calls).map_err(|text| fail(Refusal::NotGranted, text))?;
         clock.lap(&self.platform);
         self.platform.trace(Stage::Verified, proof.worst_case.min(u32::MAX as u64) as u32);
 
@@ -616,30 +625,28 @@ impl<P: Platform> Loader<P> {
 
     /// Whether a client may have one more program at a point.
     fn has_room(&self, owner: u64, point: &str, replaces: bool) -> Result<(), Failure> {
-        let own = || self.programs.iter().filter(|p| p.owner == owner && !p.pinned);
-        let full = |text: String| Err(fail(Refusal::Resources, text));
         if replaces {
             return Ok(());
         }
-        if own().count() >= PROGRAMS_PER_CLIENT {
-            return full(format!("a client has at most {PROGRAMS_PER_CLIENT} programs: unload one first"));
-        }
-        if own().filter(|p| p.point == point).count() >= PER_POINT {
-            return full(format!(
-                "a client has at most {PER_POINT} programs at one attach point: '{point}' has them"
-            ));
-        }
-        let mut rates: Vec<&str> = Vec::new();
-        for rate in own().map(|p| p.point.as_str()).filter(|p| p.starts_with("timer/")) {
-            if !rates.contains(&rate) {
-                rates.push(rate);
+        let (mut programs, mut here) = (0, 0);
+        let (mut rates, mut count) = ([""; RATES_PER_CLIENT], 0);
+        for p in self.programs.iter().filter(|p| p.owner == owner && !p.pinned) {
+            programs += 1;
+            here += usize::from(p.point == point);
+            if p.point.starts_with("timer/") && !rates[..count].contains(&p.point.as_str()) {
+                rates[count] = &p.point;
+                count += 1;
             }
         }
-        if point.starts_with("timer/") && !rates.contains(&point) && rates.len() >= RATES_PER_CLIENT {
-            return full(format!(
+        if programs >= PROGRAMS_PER_CLIENT || here >= PER_POINT {
+            return Err(no_share(point, here >= PER_POINT));
+        }
+        if here == 0 && count == RATES_PER_CLIENT && point.starts_with("timer/") {
+            let text = format!(
                 "a client's programs run at no more than {RATES_PER_CLIENT} rates, and they do at {}",
                 rates.join(" and ")
-            ));
+            );
+            return Err(fail(Refusal::Resources, text));
         }
         Ok(())
     }

@@ -87,8 +87,9 @@ impl Rights {
         entry.map_or(Grants::NONE, |p| p.grants)
     }
 
-    /// Checks the attach point and every call whose numbers are constants; a refusal is the verdict's text.
-    pub fn check(&self, who: &Subject<'_>, calls: &[OwnCall]) -> Result<(), String> {
+    /// Checks the attach point and every call whose numbers are constants, and says what the program may do; a refusal is the verdict's
+    /// text.
+    pub fn check(&self, who: &Subject<'_>, calls: &[OwnCall]) -> Result<Grants, String> {
         let grants = self.of(who.client, who.object, who.program);
         if let Some(wrong) = self.point_use(who, &grants) {
             return Err(self.refusal(who, &grants, &wrong, None));
@@ -98,7 +99,7 @@ impl Rights {
                 return Err(self.refusal(who, &grants, &wrong, Some(call.insn as usize)));
             }
         }
-        Ok(())
+        Ok(grants)
     }
 
     /// Seeing a line's edges and cutting a channel's duty are rights too.
@@ -296,8 +297,8 @@ mod tests {
             call(helper::GPIO_SET, 1 << 32, 6),
             unknown,
         ];
-        assert_eq!(rights().check(&who, &calls), Ok(()));
-        assert_eq!(rights().check(&subject(Some("stop.o"), "pwm/pwm/1"), &[]), Ok(()));
+        assert!(rights().check(&who, &calls).is_ok_and(|g| g.may_get(Line { chip: 0, line: 5 })));
+        assert_eq!(rights().check(&subject(Some("stop.o"), "pwm/pwm/1"), &[]).map(drop), Ok(()));
     }
 
     #[test]
@@ -351,7 +352,7 @@ mod tests {
     fn the_rights_of_a_program_are_its_owners_to_use() {
         let calls = [call(helper::GPIO_SET, 0, 6)];
         let point = "gpio/pl061/5/rising";
-        assert_eq!(rights().check(&subject(Some("stop.o"), point), &calls), Ok(()));
+        assert_eq!(rights().check(&subject(Some("stop.o"), point), &calls).map(drop), Ok(()));
         for (client, name) in [(2, "other"), (3, "?")] {
             let who = Subject { client, ..subject(Some("stop.o"), point) };
             let text = rights().check(&who, &calls).unwrap_err();
@@ -365,12 +366,12 @@ mod tests {
     #[test]
     fn samples_are_seen_and_dropped_by_programs_of_those_who_have_the_sensor() {
         let at = |client, point: &'static str| Subject { client, ..subject(None, point) };
-        assert_eq!(rights().check(&at(1, "iio/adxl345/accel_x"), &[]), Ok(()));
+        assert_eq!(rights().check(&at(1, "iio/adxl345/accel_x"), &[]).map(drop), Ok(()));
         for who in [at(2, "iio/adxl345/accel_x"), at(1, "iio/lm75/temp"), at(3, "iio/adxl345/accel_x")] {
             let text = rights().check(&who, &[]).unwrap_err();
             assert!(text.contains("it would see and drop the samples of"), "{text}");
         }
-        assert_eq!(rights().check(&at(2, "timer/100hz"), &[]), Ok(()));
+        assert_eq!(rights().check(&at(2, "timer/100hz"), &[]).map(drop), Ok(()));
     }
 
     #[test]

@@ -96,25 +96,22 @@ fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
 
 /// What makes a verdict this run's: whoever started the machine chose it, and only init knows it (`axiom.verdict=...` among the boot
 /// arguments). Every server can print to the serial port; none can print this.
-struct Token(core::cell::Cell<&'static str>);
+struct Token(core::cell::Cell<Option<&'static [u8]>>);
 // SAFETY: init has one thread.
 unsafe impl Sync for Token {}
-static TOKEN: Token = Token(core::cell::Cell::new(""));
+/// The device tree that it stands in.
+static TOKEN: Token = Token(core::cell::Cell::new(None));
 
-fn find_token(fdt: Option<&'static [u8]>) {
-    let arguments = fdt
-        .and_then(|bytes| axiom_fdt::Fdt::new(bytes).ok())
-        .and_then(|fdt| fdt.at_path("/chosen"))
-        .and_then(|node| node.text("bootargs"));
+fn token() -> &'static str {
+    let fdt = TOKEN.0.get().and_then(|bytes| axiom_fdt::Fdt::new(bytes).ok());
+    let arguments = fdt.and_then(|fdt| fdt.at_path("/chosen")).and_then(|node| node.text("bootargs"));
     let words = arguments.unwrap_or("").split_ascii_whitespace();
-    if let Some(token) = words.filter_map(|word| word.strip_prefix("axiom.verdict=")).next() {
-        TOKEN.0.set(token);
-    }
+    words.filter_map(|word| word.strip_prefix("axiom.verdict=")).next().unwrap_or("")
 }
 
 /// Ends the run with its verdict: empty is well.
 pub fn finish(failure: &str) -> ! {
-    let token = match TOKEN.0.get() {
+    let token = match token() {
         "" => alloc::string::String::new(),
         token => alloc::format!(" ({token})"),
     };
@@ -196,7 +193,7 @@ extern "C" fn init_main(info: &'static BootInfo) -> ! {
         ALLOCATOR.0.borrow_mut().init(HEAP.0.get().cast(), HEAP_SIZE);
     }
     let extra = extra(info);
-    find_token(extra.fdt);
+    TOKEN.0.set(extra.fdt);
     if let Some(axiom) = &extra.axiom {
         sys::trace(sel4_sys::CPtr(axiom.trace_cap), event::BOOT_INIT, 0, Some(sel4_sys::cap::init::TCB));
     }
