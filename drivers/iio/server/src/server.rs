@@ -11,9 +11,7 @@ use axiom_iio::Decimal;
 use axiom_runtime::proto::env::{Bits, OWN_BITS};
 use axiom_runtime::proto::iio::{INTERFACE, MAX_SCANS, Reply as Answer, Request};
 use axiom_runtime::proto::{Error, bpf_host};
-use axiom_runtime::{
-    Incoming, Reply, Runtime, Service, Slots, count_refused, info, serve, time, warn,
-};
+use axiom_runtime::{Incoming, Reply, Runtime, Service, Slots, count_refused, info, serve, time, warn};
 
 axiom_runtime::entry!(main);
 

@@ -3,6 +3,7 @@ use crate::diagnostic::{At, Diagnostic, nearest};
 use crate::pins::{self, Motor, Program, Wishes};
 use crate::source::{Located, Raw, RawServer};
 use axiom_layout::MAX_SERVERS;
+use axiom_layout::settings::Kind;
 use axiom_proto::bundle::Restart;
 use std::collections::BTreeMap;
 use toml_edit::{InlineTable, Value};
@@ -384,6 +385,7 @@ fn server(raw: &RawServer, errors: &mut Vec<Diagnostic>) -> Option<Server> {
         if raw.keys.contains_key("loader") { r.text("loader", "loader = \"bpf-server\"") } else { None };
     let devices = devices(&mut r);
     let restart = restart(&mut r);
+    settings(&mut r, raw, image.as_ref());
     let args = raw.args.iter().map(|(key, found)| (key.clone(), plain(&found.value))).collect();
     if !whole {
         return None;
@@ -409,6 +411,38 @@ fn server(raw: &RawServer, errors: &mut Vec<Diagnostic>) -> Option<Server> {
         loader,
         iio,
     })
+}
+
+/// Whether a server of this workspace knows its settings, and can use their values.
+fn settings(r: &mut Reader<'_>, raw: &RawServer, image: Option<&Placed<String>>) {
+    let Some(known) = image.and_then(|i| axiom_layout::settings::of(&i.value)) else { return };
+    for (key, found) in &raw.args {
+        let value = plain(&found.value);
+        let Some(kind) = axiom_layout::settings::find(known, key) else {
+            let what = format!("{}: its program has no setting '{key}'", r.who);
+            let keys = known.iter().map(|s| s.0);
+            let rule = match known {
+                [] => "this program has no settings".into(),
+                _ => format!("its settings are {}", keys.clone().collect::<Vec<_>>().join(", ")),
+            };
+            r.errors.push(Diagnostic::new(&found.at, what, rule, nearest(key, keys)));
+            continue;
+        };
+        if !kind.fits(&value) {
+            let what = format!("{}: the setting {key} = {}", r.who, show(&found.value));
+            let (rule, advice) = match kind {
+                Kind::Text => (format!("{key} is a text"), format!("{key} = \"...\"")),
+                Kind::OneOf(list) => {
+                    (format!("{key} is one of {}", list.join(", ")), nearest(&value, list.iter().copied()))
+                }
+                Kind::Number(least, most) => {
+                    (format!("{key} is a whole number, {least} to {most}"), format!("{key} = {least}"))
+                }
+                Kind::Signed => (format!("{key} is a whole number"), format!("{key} = 0")),
+            };
+            r.errors.push(Diagnostic::new(&found.at, what, rule, advice));
+        }
+    }
 }
 
 fn mend(name: &str) -> String {

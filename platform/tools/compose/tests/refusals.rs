@@ -47,6 +47,9 @@ impl World {
         let mut cut = good.clone();
         cut.truncate(good.len() - 4);
         for (name, bytes) in [
+            ("axiom-iio-server", good.clone()),
+            ("axiom-rp1-server", good.clone()),
+            ("axiom-timer-server", good.clone()),
             ("good", good),
             ("truncated", cut),
             ("text-file", b"#!/bin/sh\n".to_vec()),
