@@ -259,7 +259,7 @@ pub fn spawn(
     let reclaim = give_memory(&mut b, c, permanent, server, &mut world)?;
     give_trace(&mut b, c, server, &mut world)?;
     world.ready = b.name(c.ready, CapRights::WRITE, Some(Who::ready(index as u16).word()))?;
-    let takes = server.hosts_bpf() || owns_chips(server) || !world.hosts.is_empty();
+    let takes = server.hosts_bpf() || owns_chips(server) || has_bridge(server) || !world.hosts.is_empty();
     if c.axiom.is_some() && takes {
         // Tells notifications from what else clients may hand over.
         let probe = b.pool.make(b.memory, ext::TIMER_TYPE, 0, ext::TIMER_BITS as u32, 1)?;

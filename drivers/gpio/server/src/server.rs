@@ -7,7 +7,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use axiom_bpf_host::system::{Frames, Points};
 use axiom_bpf_host::{Clock, Host, PointId};
-use axiom_gpio::{Board, Edges, FULL_DUTY, Grants, Line, Stop, Storm, Watchers};
+use axiom_gpio::{Board, Edges, FULL_DUTY, Grants, Line, PER_CLIENT, Stop, Storm, Watchers};
 use axiom_runtime::proto::gpio::{self, LINES, Refusal, Reply as Answer, Request};
 use axiom_runtime::proto::{Error, bpf_host};
 use axiom_runtime::sel4::CPtr;
@@ -18,9 +18,6 @@ use axiom_runtime::{
 use core::cell::RefCell;
 
 axiom_runtime::entry!(main);
-
-/// Subscriptions of all clients together.
-const SUBSCRIPTIONS: u64 = 32;
 
 /// More edges than this, of all lines together, in a window are a storm: they would use up the server's time.
 const STORM_EDGES: u32 = 200;
@@ -357,7 +354,7 @@ fn log(text: &str) {
 fn main(rt: Runtime) -> ! {
     let env = rt.env();
     let mut slots = Slots::new(env);
-    let free = (0..SUBSCRIPTIONS).map_while(|_| slots.take()).collect();
+    let free = (0..env.clients.len() * PER_CLIENT).map_while(|_| slots.take()).collect();
     let found = chips::open(rt, &mut slots);
     let hands = Rc::new(RefCell::new(Hands { board: found.board, deciding: false }));
     let clock = Clock::new(time::frequency());

@@ -231,8 +231,17 @@ fn main(rt: Runtime) -> ! {
     let mut own = Bits::of(OWN_BITS);
     let mut bus = bus::open(rt, &mut slots, &mut own);
     let mut devices = Vec::new();
-    for (i, sensor) in sensors::wanted(rt.arg("sensors")).into_iter().enumerate() {
-        let Some(timer) = rt.timer(i + 1) else { panic!("the manifest gives this server too few timers") };
+    for sensor in sensors::wanted(rt.arg("sensors")) {
+        let i = devices.len();
+        // The first timer is the bus's.
+        let Some(timer) = rt.timer(i + 1) else {
+            warn!(
+                "{}: left out: the manifest gives this server {} timers, one for the bus",
+                sensor.name(),
+                i + 1
+            );
+            continue;
+        };
         let interrupt = Interrupt::open(rt, sensor.name(), &mut own, &mut slots);
         let mut device = Device::new(i as u32, sensor, timer, interrupt, &mut host);
         if let Some(bus) = &mut bus {

@@ -1,7 +1,7 @@
 //! Who may reach what: every object, capability, mapping and interrupt of every server, as Markdown and as JSON.
 use crate::Composed;
 use axiom_proto::bundle::{Restart, Server};
-use axiom_proto::gpio::{Grants, Motor};
+use axiom_proto::gpio::{Grants, Line, Motor};
 use axiom_proto::{bpf_host, env};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -295,9 +295,35 @@ fn reach(c: &Composed) -> Vec<Row> {
     rows
 }
 
+/// Lines of RP1 that a peripheral's owner gets switched to it, and that somebody else has a right to besides.
+fn contested(c: &Composed) -> Vec<Row> {
+    let Some((gpio, _)) = chips(c) else { return Vec::new() };
+    let Some(chip) = gpio.iter().position(|name| name == "rp1") else { return Vec::new() };
+    let servers = c.system.servers.iter().map(|s| (format!("server {}", s.name), &s.grants));
+    let programs =
+        c.system.programs.iter().map(|p| (format!("program {} of {}", p.program, p.object), &p.grants));
+    let all: Vec<(String, &Grants)> = servers.chain(programs).collect();
+    let mut rows = Vec::new();
+    for s in &c.system.servers {
+        for peripheral in s.rp1.iter() {
+            for &line in axiom_rp1::header_lines(peripheral) {
+                let at = Line { chip: chip as u8, line };
+                for (who, grants) in all.iter().filter(|(_, g)| g.may_get(at)) {
+                    let rights = if grants.may_set(at) { "read and drive" } else { "read" };
+                    let opens =
+                        format!("{} opens {}, which is switched to the same pin", s.name, peripheral.name());
+                    rows.push(row(format!("line {line} of rp1"), &format!("{who}: {rights}"), opens));
+                }
+            }
+        }
+    }
+    rows
+}
+
 fn outputs(c: &Composed) -> String {
     let mut out = String::new();
     for (title, head, rows) in [
+        ("Pins with two masters", "pin | right | and", contested(c)),
         ("Memory by DMA (no IOMMU checks it)", "who | reaches | how", reach(c)),
         ("Lines and PWM channels", "who | rights | how", rights(c)),
         ("What an emergency stop holds", "motor | stands with | for how long", motors(c)),
@@ -335,6 +361,7 @@ pub fn json(c: &Composed) -> String {
         })
         .collect();
     let whole = json!({"system": c.system.name, "board": c.system.board, "payload_bytes": c.payload_bytes, "servers": servers,
-        "outputs": rows(rights(c), ["who", "rights", "how"]), "dma": rows(reach(c), ["who", "reaches", "how"]), "motors": rows(motors(c), ["motor", "stands with", "for how long"])});
+        "outputs": rows(rights(c), ["who", "rights", "how"]), "dma": rows(reach(c), ["who", "reaches", "how"]),
+        "contested": rows(contested(c), ["pin", "right", "and"]), "motors": rows(motors(c), ["motor", "stands with", "for how long"])});
     format!("{whole:#}\n")
 }

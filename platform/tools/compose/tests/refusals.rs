@@ -242,6 +242,44 @@ pwm = [{ chip = "pwm", channel = 1 }]
 }
 
 #[test]
+fn the_report_says_who_reaches_all_memory_and_which_pins_have_two_masters() {
+    let world = World::new("reach");
+    let manifest = world.0.join("system.toml");
+    let server = |name: &str, priority: u8, more: &str| {
+        format!(
+            "[server.{name}]\nimage = \"good\"\npriority = {priority}\nbudget_us = 100\nperiod_us = 10000\n{more}\n"
+        )
+    };
+    let text = "[system]\nname = \"x\"\nboard = \"y\"\n".to_owned()
+        + &server("bridge", 90, "devices = [{ name = \"pcie\", compatible = \"a,pcie\", ranges = true }]")
+        + &server("lines", 80, "gpio_chips = [\"rp1\"]\nrp1 = [\"gpio\"]\ncalls = [\"bridge\"]")
+        + &server(
+            "bus",
+            70,
+            "rp1 = [\"i2c1\"]\ncalls = [\"bridge\"]\ndma_kib = 4\ndevices = [{ name = \"net\", compatible = \"a,net\" }]",
+        )
+        + &server(
+            "user",
+            60,
+            "gpio = [{ chip = \"rp1\", line = 3, out = true }, { chip = \"rp1\", line = 4 }]\ncalls = [\"lines\"]\nends_run = true",
+        );
+    std::fs::write(&manifest, text).unwrap();
+    let composed = compose(&world.options(manifest)).unwrap_or_else(|e| panic!("{}", e[0]));
+    let report = axiom_compose::report::markdown(&composed);
+    for expected in [
+        "| server bridge | **all memory** | by what lies behind pcie |",
+        "| server bus | **all memory** | by net, whose addresses it writes |",
+        "| line 3 of rp1 | server user: read and drive | bus opens i2c1, which is switched to the same pin |",
+        "| the run | end | **says whether it was a success** |",
+    ] {
+        assert!(report.contains(expected), "{expected}\n{report}");
+    }
+    assert!(!report.contains("| line 4 of rp1 |"), "{report}");
+    let json = axiom_compose::report::json(&composed);
+    assert!(json.contains("\"dma\"") && json.contains("\"contested\""));
+}
+
+#[test]
 fn a_section_table_that_nobody_maps_leaves_no_trace() {
     // The first segment holds the file's header, as linkers like it.
     let mut image = elf(183, 2, 0x20_0000 + 120, &[CODE]);
