@@ -184,14 +184,6 @@ pub struct Signal {
     pub slot: u64,
 }
 
-impl Env {
-    /// Reads what init wrote. Here and not where it is called, so that it is compiled for size: a server does it once.
-    #[inline(never)]
-    pub fn decode(bytes: &[u8]) -> Result<Env, crate::Error> {
-        crate::wire::decode_plain(bytes)
-    }
-}
-
 /// Everything else.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Env {

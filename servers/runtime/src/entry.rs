@@ -32,7 +32,7 @@ pub unsafe fn start(page: *const u8) -> Runtime {
     // SAFETY: the description follows the header in pages that stay mapped and never change.
     let bytes =
         unsafe { core::slice::from_raw_parts(page.add(size_of::<Header>()), header.env_len as usize) };
-    let env: Env = match Env::decode(bytes) {
+    let env: Env = match axiom_proto::wire::decode_plain(bytes) {
         Ok(env) => env,
         Err(_) => panic!("the environment page cannot be read"),
     };
