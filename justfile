@@ -108,6 +108,12 @@ test-system *names: build image-rpi5
 fmt:
     @{{ cargo }} host fmt --all
 
+# How strong the tests of CRATE (axiom-fdt, axiom-boot, ...) are: every small change of its source, and those that no test notices
+mutants crate *flags:
+    @cargo mutants --version >/dev/null 2>&1 || {{ cargo }} host install -q --locked cargo-mutants
+    @mkdir -p {{ out }}/mutants
+    @env -u CARGO_TARGET_DIR cargo mutants -p "{{ crate }}" --no-shuffle --timeout 60 -o "{{ out }}/mutants/{{ crate }}" "${@:2}"
+
 # Format, lints and directions of dependencies
 lint: check-deps
     @echo "lint: format"

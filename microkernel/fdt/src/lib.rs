@@ -18,7 +18,7 @@ pub const MAX_DEPTH: usize = 16;
 pub enum Bad {
     /// The magic number is not there.
     Magic,
-    /// The header's offsets lie outside the blob.
+    /// The header's offsets lie outside the blob, or the reservation block has no end in it.
     Header,
     /// The structure block is damaged.
     Structure,
@@ -75,6 +75,7 @@ impl<'a> Fdt<'a> {
         let structure = block(word(8)?, word(36)?)?;
         let strings = block(word(12)?, word(32)?)?;
         let fdt = Fdt { data, structure, strings };
+        fdt.reservation_block().ok_or(Bad::Header)?;
         match fdt.token(0) {
             Some((Token::Begin(_), _)) => Ok(fdt),
             _ => Err(Bad::Structure),
@@ -89,30 +90,27 @@ impl<'a> Fdt<'a> {
     /// Bytes up to the end of the last block: emulators pad the blob.
     pub fn used(&self) -> usize {
         let end = |block: &[u8]| block.as_ptr() as usize + block.len() - self.data.as_ptr() as usize;
-        let reserved = be32(self.data, 16).map_or(0, |o| o as usize + 16 * (self.reservations().count() + 1));
-        end(self.structure).max(end(self.strings)).max(reserved).min(self.data.len())
+        end(self.structure).max(end(self.strings)).max(self.reservation_block().map_or(0, end))
     }
 
     /// Bytes of the blob.
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.data.len()
     }
 
-    /// A blob is never empty; here for symmetry with `len`.
-    pub fn is_empty(&self) -> bool {
-        self.data.is_empty()
+    /// The memory reservation block with the entry of zeroes that ends it; `None` if the blob ends first.
+    fn reservation_block(&self) -> Option<&'a [u8]> {
+        let block = self.data.get(be32(self.data, 16)? as usize..)?;
+        let entries = block.as_chunks::<16>().0.iter().position(|entry| *entry == [0; 16])?;
+        block.get(..(entries + 1) * 16)
     }
 
     /// Entries of the memory reservation block: address, size.
     pub fn reservations(&self) -> impl Iterator<Item = (u64, u64)> + 'a {
-        let data = self.data;
-        let start = be32(data, 16).map_or(data.len(), |o| o as usize);
-        (0..)
-            .map_while(move |i| {
-                let at = start.checked_add(i * 16)?;
-                Some((cells(data.get(at..)?, 2)?, cells(data.get(at + 8..)?, 2)?))
-            })
-            .take_while(|(address, size)| *address != 0 || *size != 0)
+        let block = self.reservation_block().unwrap_or(&[]);
+        let entries = block.as_chunks::<16>().0;
+        let entries = entries.split_last().map_or(entries, |(_, listed)| listed);
+        entries.iter().filter_map(|entry| Some((cells(entry, 2)?, cells(&entry[8..], 2)?)))
     }
 
     fn token(&self, at: usize) -> Option<(Token<'a>, usize)> {
@@ -314,11 +312,24 @@ impl<'a> Node<'a> {
         (1..=self.depth).try_for_each(|d| write!(out, "/{}", self.ancestor(d)))
     }
 
+    /// Bytes of an entry of `reg`: an address and a size in the parent's cells.
+    fn reg_stride(&self) -> Option<usize> {
+        let parent = self.levels.get(self.depth.checked_sub(1)?)?;
+        Some((parent.address_cells + parent.size_cells) * 4)
+    }
+
+    /// How many entries `reg` has, none without that property; `None` if its length is not a whole number of them.
+    pub fn reg_count(&self) -> Option<usize> {
+        let Some(reg) = self.prop("reg") else { return Some(0) };
+        let stride = self.reg_stride()?;
+        (stride > 0 && reg.len().is_multiple_of(stride)).then(|| reg.len() / stride)
+    }
+
     /// Range `index` of `reg` as the CPU sees it: address, size.
     pub fn reg(&self, index: usize) -> Option<(u64, u64)> {
         let parent = self.levels.get(self.depth.checked_sub(1)?)?;
         let (a, s) = (parent.address_cells, parent.size_cells);
-        let entry = self.prop("reg")?.get(index.checked_mul((a + s) * 4)?..)?;
+        let entry = self.prop("reg")?.get(index.checked_mul(self.reg_stride()?)?..)?;
         let address = cells(entry, a)?;
         let size = cells(entry.get(a * 4..)?, s)?;
         Some((self.translate(address)?, size))
@@ -397,12 +408,22 @@ impl<'a> Node<'a> {
     }
 }
 
-/// Kind, number, flags of an interrupt of a GIC: its id, and whether it is edge-triggered.
+/// Kind (0 shared, 1 private to a core), number, flags of an interrupt of a GIC: its id, and whether it is edge-triggered.
 fn gic_specifier(entry: &[u8]) -> Option<(u32, bool)> {
+    const PRIVATE: u32 = 16;
+    const SHARED: u32 = 32;
+    const END: u32 = 1020;
     let (kind, number, flags) = (be32(entry, 0)?, be32(entry, 4)?, be32(entry, 8)?);
-    let base = if kind == 0 { 32 } else { 16 };
-    Some((base + number.min(1020), flags & 3 != 0))
+    let (first, end) = match kind {
+        0 => (SHARED, END),
+        1 => (PRIVATE, SHARED),
+        _ => return None,
+    };
+    let id = first.checked_add(number).filter(|id| *id < end)?;
+    Some((id, flags & 3 != 0))
 }
 
 #[cfg(test)]
 mod tests;
+#[cfg(any(test, feature = "writer"))]
+pub mod writer;

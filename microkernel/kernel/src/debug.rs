@@ -1,19 +1,47 @@
 //! The debugging calls: printing, naming threads, stopping the machine.
-use crate::arch::{console, cpu};
+//!
+//! Everybody may make them, as root tasks written for seL4 expect, until a holder of the Debug capability takes them away; the
+//! capability does the same as a right ([`axiom_objects::invoke`]).
+use crate::arch::cpu;
 use crate::node::node;
-use crate::print::println;
-use axiom_objects::arch::registers::CAP;
+use crate::print::{self, println};
+use axiom_objects::arch::registers::{CAP, FAULT_PC, PC};
 use axiom_objects::cap::Cap;
 use axiom_objects::object::Tcb;
 use axiom_objects::ptr::Ptr;
 use axiom_objects::{cspace, message};
+use core::cell::Cell;
 use sel4_sys::syscall;
 
-/// Serves a debugging call; false if `number` is none.
+struct Allowed(Cell<bool>);
+// SAFETY: one core runs in the kernel at a time, and interrupts do not come there.
+unsafe impl Sync for Allowed {}
+static ALLOWED: Allowed = Allowed(Cell::new(true));
+
+/// Whether the debugging calls are there, or unknown system calls.
+pub fn allow(on: bool) {
+    ALLOWED.0.set(on);
+}
+
+/// The end of the run: what waits is written, and the machine is turned off.
+pub fn power_off() -> ! {
+    print::wait();
+    cpu::power_off()
+}
+
+/// Serves a debugging call; false if `number` is none, or they are taken away.
 pub fn call(tcb: Ptr<Tcb>, number: i64) -> bool {
+    if !ALLOWED.0.get() {
+        return false;
+    }
     match number {
-        syscall::DEBUG_PUT_CHAR => console::putc(tcb.regs.get(CAP) as u8),
-        syscall::DEBUG_HALT => cpu::power_off(),
+        syscall::DEBUG_PUT_CHAR => {
+            // The thread waits, not the kernel: it makes the call again until the UART has room.
+            if !print::put_user(tcb.regs.get(CAP) as u8) {
+                tcb.regs.set(PC, tcb.regs.get(FAULT_PC));
+            }
+        }
+        syscall::DEBUG_HALT => power_off(),
         syscall::DEBUG_CAP_IDENTIFY => {
             let kind = cspace::lookup_cap(tcb, tcb.regs.get(CAP)).map_or(0, |(_, cap)| identify(&cap));
             tcb.regs.set(CAP, kind);
@@ -61,6 +89,7 @@ fn identify(cap: &Cap) -> u64 {
         Cap::AsidPool { .. } => 13,
         Cap::Timer { .. } => 64,
         Cap::Trace => 65,
+        Cap::Debug => 66,
     }
 }
 

@@ -2,7 +2,7 @@
 use crate::arch::{cpu, fpu, irq, timer, translation};
 use crate::debug;
 use crate::node;
-use crate::print::println;
+use crate::print;
 use axiom_objects::arch::context::FpuState;
 use axiom_objects::cap::Mapping;
 use axiom_objects::machine::{CacheOp, Machine};
@@ -60,6 +60,9 @@ impl Machine for Core {
     fn zero(&self, start: PhysAddr, bytes: u64) {
         cpu::zero(start, bytes);
     }
+    fn zero_for_user(&self, start: PhysAddr, bytes: u64) {
+        cpu::zero_for_user(start, bytes);
+    }
     fn cache(&self, op: CacheOp, start: PhysAddr, bytes: u64) {
         cpu::cache(op, start.kernel(), bytes as usize);
     }
@@ -101,8 +104,21 @@ impl Machine for Core {
     fn load_fpu(&self, state: &FpuState) {
         fpu::load(state);
     }
+    #[cold]
+    #[inline(never)]
     fn print(&self, line: fmt::Arguments<'_>) {
-        println!("{line}");
+        if print::may_report() {
+            print::line(line);
+        }
+    }
+    fn put(&self, byte: u8) -> bool {
+        print::put_user(byte)
+    }
+    fn allow_debug_calls(&self, on: bool) {
+        debug::allow(on);
+    }
+    fn power_off(&self) {
+        debug::power_off()
     }
     fn debug_call(&self, tcb: Ptr<Tcb>, number: i64) -> bool {
         debug::call(tcb, number)

@@ -2,11 +2,12 @@
 use crate::arch::cpu;
 use crate::arch::stack::{STACK, STACK_SIZE};
 use crate::node::node;
-use crate::print::println;
+use crate::print::{self, println};
 use core::panic::PanicInfo;
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
+    print::wait();
     println!("\naxiom: KERNEL PANIC: {info}");
     let frame: u64;
     // SAFETY: reads the frame pointer.

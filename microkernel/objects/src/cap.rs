@@ -130,6 +130,7 @@ pub enum Cap {
         timer: Ptr<Timer>,
     },
     Trace,
+    Debug,
     /// The last capability of a slot-holding object that is being destroyed: `left` slots remain to be emptied.
     Zombie {
         base: PhysAddr,
@@ -174,6 +175,7 @@ mod kind {
     pub const TIMER: u64 = 17;
     pub const TRACE: u64 = 18;
     pub const ZOMBIE: u64 = 19;
+    pub const DEBUG: u64 = 20;
 }
 
 const fn word(kind: u64, rest: u64) -> u64 {
@@ -285,6 +287,7 @@ impl Packed {
             kind::ASID_POOL => Cap::AsidPool { base: page, first_asid: v as u16 },
             kind::TIMER => Cap::Timer { timer: object(w) },
             kind::TRACE => Cap::Trace,
+            kind::DEBUG => Cap::Debug,
             kind::ZOMBIE => Cap::Zombie {
                 base: pa,
                 bits: (w >> 47 & 63) as u32,
@@ -354,6 +357,7 @@ impl Cap {
             }
             Cap::Timer { timer } => Packed(at(kind::TIMER, timer, 0), 0),
             Cap::Trace => Packed(word(kind::TRACE, 0), 0),
+            Cap::Debug => Packed(word(kind::DEBUG, 0), 0),
             Cap::Zombie { base, bits, left, parent } => {
                 let parent = match parent {
                     None => 0,
@@ -396,6 +400,7 @@ impl Cap {
             | (Domain, Domain)
             | (AsidControl, AsidControl)
             | (Trace, Trace)
+            | (Debug, Debug)
             | (SchedControl { .. }, SchedControl { .. }) => true,
             (a, b) => match (a.region(), b.region()) {
                 (Some(x), Some(y)) => x == y && core::mem::discriminant(a) == core::mem::discriminant(b),
@@ -453,6 +458,7 @@ mod tests {
             Cap::Zombie { base: PhysAddr(0x40), bits: 9, left: 16, parent: Some(ParentSlot::LastButOne) },
             Cap::SchedControl { core: 3 },
             Cap::Trace,
+            Cap::Debug,
         ] {
             assert_eq!(cap.pack().unpack(), cap);
         }

@@ -63,9 +63,24 @@ pub enum Hardware {
     Complete(u32),
     Mask(u32),
     Unmask(u32),
-    Trigger { irq: u32, edge: bool },
-    Zero { start: PhysAddr, bytes: u64 },
-    Cache { op: CacheOp, start: PhysAddr, bytes: u64 },
+    Trigger {
+        irq: u32,
+        edge: bool,
+    },
+    Zero {
+        start: PhysAddr,
+        bytes: u64,
+    },
+    /// Zeroes that were written back as well.
+    ZeroForUser {
+        start: PhysAddr,
+        bytes: u64,
+    },
+    Cache {
+        op: CacheOp,
+        start: PhysAddr,
+        bytes: u64,
+    },
     Publish,
     FlushPage(Mapping),
     FlushSpace(u16),
@@ -76,6 +91,9 @@ pub enum Hardware {
     SaveFpu,
     LoadFpu,
     Printed(String),
+    Put(u8),
+    DebugCalls(bool),
+    PowerOff,
 }
 
 /// The words of the memory block. Allocated zeroed, given back when the world goes.
@@ -472,6 +490,16 @@ impl FakeWorld {
         self.log.take()
     }
 
+    fn fill_with_zeroes(&self, start: PhysAddr, bytes: u64) {
+        let (from, size) = (start.kernel() - self.block.base.expose_provenance(), bytes as usize);
+        assert!(
+            from + size <= self.block.layout.size(),
+            "{start:?} and {bytes} bytes is not this world's memory"
+        );
+        // SAFETY: inside the block, which is the world's; nothing refers to it but cells.
+        unsafe { self.block.base.cast::<u8>().add(from).write_bytes(0, size) };
+    }
+
     fn log(&self, what: Hardware) {
         if self.recording.get() {
             self.log.borrow_mut().push(what);
@@ -533,13 +561,11 @@ impl Machine for &FakeWorld {
     }
     fn zero(&self, start: PhysAddr, bytes: u64) {
         self.log(Hardware::Zero { start, bytes });
-        let (from, size) = (start.kernel() - self.block.base.expose_provenance(), bytes as usize);
-        assert!(
-            from + size <= self.block.layout.size(),
-            "{start:?} and {bytes} bytes is not this world's memory"
-        );
-        // SAFETY: inside the block, which is the world's; nothing refers to it but cells.
-        unsafe { self.block.base.cast::<u8>().add(from).write_bytes(0, size) };
+        self.fill_with_zeroes(start, bytes);
+    }
+    fn zero_for_user(&self, start: PhysAddr, bytes: u64) {
+        self.log(Hardware::ZeroForUser { start, bytes });
+        self.fill_with_zeroes(start, bytes);
     }
     fn cache(&self, op: CacheOp, start: PhysAddr, bytes: u64) {
         self.log(Hardware::Cache { op, start, bytes });
@@ -581,6 +607,16 @@ impl Machine for &FakeWorld {
     }
     fn print(&self, line: fmt::Arguments<'_>) {
         self.log(Hardware::Printed(line.to_string()));
+    }
+    fn put(&self, byte: u8) -> bool {
+        self.log(Hardware::Put(byte));
+        true
+    }
+    fn allow_debug_calls(&self, on: bool) {
+        self.log(Hardware::DebugCalls(on));
+    }
+    fn power_off(&self) {
+        self.log(Hardware::PowerOff);
     }
     fn debug_call(&self, _: Ptr<Tcb>, _: i64) -> bool {
         false

@@ -23,11 +23,19 @@ pub fn handle<M: Machine>(m: M, tcb: Ptr<Tcb>, fault: Fault) {
 }
 
 fn report_unhandled<M: Machine>(m: M, tcb: Ptr<Tcb>, fault: Fault) {
+    // Short, because interrupts wait for it.
+    let (what, number) = match fault {
+        Fault::None => ("nothing", 0),
+        Fault::Cap { addr, .. } => ("no capability at", addr),
+        Fault::UnknownSyscall { number } => ("unknown system call", number),
+        Fault::UserException { number, .. } => ("exception", number),
+        Fault::Timeout { badge } => ("out of time, badge", badge),
+        Fault::Vm { addr, .. } => ("no access to", addr),
+    };
+    let pc = tcb.regs.get(FAULT_PC);
     m.print(format_args!(
-        "axiom: thread '{}' stopped at pc {:#x}: {:x?}; it has no fault handler",
-        tcb.name(),
-        tcb.regs.get(FAULT_PC),
-        fault
+        "axiom: thread '{}' without fault handler stopped at {pc:#x}: {what} {number:#x}",
+        tcb.name()
     ));
 }
 

@@ -10,7 +10,7 @@
 //!
 //! | files | what |
 //! |---|---|
-//! | `ptr`, `time`, `ranges`, `arch/*/{registers,context}` | addresses, ticks, an architecture's thread context |
+//! | `ptr`, `time`, `output`, `arch/*/{registers,context}` | addresses, ticks, text on its way to a UART, an architecture's thread context |
 //! | `object` | layouts of all objects, slots, queues' ends |
 //! | `timer`, `queue`, `refill`, `cap`, `arch/*/paging` | one kind of object each |
 //! | `slot`, `cspace`, `message`, `trace` | derivation tree, lookup, message registers, trace ring |
@@ -57,10 +57,10 @@ pub mod message;
 pub mod node;
 pub mod notify;
 pub mod object;
+pub mod output;
 pub mod preempt;
 pub mod ptr;
 pub mod queue;
-pub mod ranges;
 pub mod refill;
 pub mod sched;
 pub mod slot;
@@ -75,4 +75,3 @@ pub mod waiting;
 pub use cap::Cap;
 pub use object::{SchedContext, Slot, Tcb};
 pub use ptr::{PhysAddr, Ptr};
-pub use ranges::Ranges;

@@ -64,6 +64,9 @@ pub trait Machine: Copy {
 
     /// Zeroes RAM that belongs to nobody.
     fn zero(&self, start: PhysAddr, bytes: u64);
+    /// The same for RAM that user space is going to map: whoever looks past the caches (a device, a mapping without them) sees
+    /// the zeroes too, and never what the former owner left there.
+    fn zero_for_user(&self, start: PhysAddr, bytes: u64);
     /// Maintains the caches for a range of RAM.
     fn cache(&self, op: CacheOp, start: PhysAddr, bytes: u64);
 
@@ -95,8 +98,14 @@ pub trait Machine: Copy {
 
     // ---- whoever watches ----
 
-    /// A line for the console.
+    /// A line for the console, about something that threads can cause as often as they like.
     fn print(&self, line: fmt::Arguments<'_>);
+    /// A thread's byte for the console; false if it has no room now.
+    fn put(&self, byte: u8) -> bool;
+    /// Whether debugging calls are there from now on.
+    fn allow_debug_calls(&self, on: bool);
+    /// Turns the machine off.
+    fn power_off(&self);
     /// Serves a debugging call of the running thread; false if `number` is none, or not allowed.
     fn debug_call(&self, tcb: Ptr<Tcb>, number: i64) -> bool;
 }

@@ -282,6 +282,13 @@ impl Node {
         self.ready[self.highest_ready()? as usize].get().head
     }
 
+    /// Counts work on so many bytes of memory: after 32 KiB of them the next unit of work asks.
+    #[inline]
+    pub fn add_work(&self, bytes: u64) {
+        const BYTES_OF_A_UNIT: u64 = 320;
+        self.work.set(self.work.get().saturating_add((bytes / BYTES_OF_A_UNIT) as u32));
+    }
+
     /// Every hundredth unit of long work asks whether something more urgent waits.
     #[inline]
     pub fn work_done(&self) -> bool {

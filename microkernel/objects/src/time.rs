@@ -11,12 +11,12 @@ pub const KERNEL_WCET_US: u64 = 10;
 /// Smallest budget, microseconds: room to enter and leave the kernel twice.
 pub const MIN_BUDGET_US: u64 = 2 * KERNEL_WCET_US;
 /// Longest period, microseconds.
-pub const MAX_PERIOD_US: u64 = 60 * 60 * 1_000_000;
+pub const MAX_PERIOD_US: u64 = 0x218d_ef41_6bdb;
 
 /// Microseconds as ticks of a counter of `frequency` Hz.
 #[inline(always)]
 pub fn us_to_ticks(us: u64, frequency: u64) -> Ticks {
-    us.saturating_mul(frequency) / 1_000_000
+    (u128::from(us) * u128::from(frequency) / 1_000_000) as u64
 }
 
 /// Ticks of a counter of `frequency` Hz as microseconds.

@@ -18,6 +18,16 @@
 //! # Trace
 //! The Trace capability answers [`TRACE_SET_MASK`] (MR0), [`TRACE_EMIT`] (MR0 event, MR1 arg0, MR2 arg1; with a TCB as extra
 //! capability 0, arg1 is that thread as context switches name it) and [`TRACE_INFO`] (out: MR0 bytes of the ring with its header page, MR1 records written, MR2 mask).
+//!
+//! # Debug
+//! The Debug capability is what seL4's debugging system calls do, as a right that can be held and passed on.
+//!
+//! | label | in | out |
+//! |---|---|---|
+//! | [`DEBUG_WRITE`] | MR0 bytes, up to [`DEBUG_WRITE_BYTES`]; they follow from MR1 on | MR0 how many the console took; ask again for the rest |
+//! | [`DEBUG_NAME_THREAD`] | extra capability 0: a TCB; MR0 to MR3 its name, ended by a zero | |
+//! | [`DEBUG_CALLS`] | MR0: 0 makes the debugging system calls unknown system calls for everybody, 1 brings them back | |
+//! | [`DEBUG_POWER_OFF`] | | does not return |
 
 /// Object type of a Timer.
 pub const TIMER_TYPE: u64 = 32;
@@ -40,6 +50,17 @@ pub const TRACE_SET_MASK: u64 = 1040;
 pub const TRACE_EMIT: u64 = 1041;
 /// Reads the ring's state.
 pub const TRACE_INFO: u64 = 1042;
+
+/// Writes on the kernel's console.
+pub const DEBUG_WRITE: u64 = 1056;
+/// Names a thread in the kernel's diagnostics.
+pub const DEBUG_NAME_THREAD: u64 = 1057;
+/// Takes the debugging system calls away, or brings them back.
+pub const DEBUG_CALLS: u64 = 1058;
+/// Turns the machine off.
+pub const DEBUG_POWER_OFF: u64 = 1059;
+/// Most bytes of a [`DEBUG_WRITE`].
+pub const DEBUG_WRITE_BYTES: u64 = 64;
 
 /// The id of the BootInfo chunk that describes the extensions.
 pub const BOOTINFO_AXIOM: u64 = 0x4158_0001;
@@ -84,6 +105,8 @@ pub struct AxiomInfo {
     pub gicd_typer: u64,
     /// The interrupt controller's GICD_IIDR.
     pub gicd_iidr: u64,
+    /// Slot of the Debug capability.
+    pub debug_cap: u64,
 }
 
 /// One trace record.

@@ -38,6 +38,7 @@ fn main(rt: Runtime) -> ! {
         Some("victim") => programs::victim(&mut tries),
         Some("reload") => programs::reload(&mut tries),
         Some("down") => supervisor::down(&mut tries),
+        Some("debug-calls") => supervisor::debug_calls(&mut tries),
         Some("sensors") => sensors::run(&mut tries),
         Some("two-caps") => caps::two(&mut tries),
         Some("endpoint") => caps::endpoint(&mut tries),

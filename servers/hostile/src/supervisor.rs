@@ -1,10 +1,11 @@
-//! The end of the run, which is not everybody's to declare.
+//! The end of the run, which is not everybody's to declare, and the kernel's debugging calls, which are nobody's.
 
 use crate::Tries;
 use alloc::string::String;
 use axiom_runtime::proto::Error;
 use axiom_runtime::proto::supervisor::{INTERFACE, Reply, Request};
-use axiom_runtime::{Buffer, call, log, plain};
+use axiom_runtime::sel4::{stubs, syscall};
+use axiom_runtime::{Buffer, call, plain};
 
 /// Ends the run well, without the right to.
 pub fn finish(tries: &mut Tries) {
@@ -26,7 +27,6 @@ pub fn forge(tries: &mut Tries) {
     ] {
         plain!("{verdict}");
     }
-    log::debug("\naxiom: run ended: ok\n");
     tries.sleep(100);
     tries.failure = String::from("the run went on after the forged verdict");
 }
@@ -40,4 +40,22 @@ pub fn down(tries: &mut Tries) {
         plain!("the server that is down: {answer:?}");
         tries.works("a server that is down is said to be", answer == Err(Error::PeerDown));
     }
+}
+
+/// Makes one of the kernel's debugging calls in each of its lives: a call that returns was served.
+pub fn debug_calls(tries: &mut Tries) {
+    const CALLS: [i64; 6] = [
+        syscall::DEBUG_PUT_CHAR,
+        syscall::DEBUG_DUMP_SCHEDULER,
+        syscall::DEBUG_HALT,
+        syscall::DEBUG_CAP_IDENTIFY,
+        syscall::DEBUG_SNAPSHOT,
+        syscall::DEBUG_NAME_THREAD,
+    ];
+    let life = tries.rt.env().restarts as usize;
+    if let Some(number) = CALLS.get(life) {
+        stubs::debug_call(*number, u64::from(b'!'));
+        tries.refused(&alloc::format!("debugging call {number} came back"), false);
+    }
+    plain!("hostile: {life} debugging calls were faults");
 }

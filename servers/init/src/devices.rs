@@ -35,11 +35,11 @@ pub fn find(fdt: &Fdt<'_>, memory: &mut Memory, request: &DeviceRequest) -> Resu
             && node.is_compatible(&request.compatible)
             && let Some((phys, size)) = node.reg(0)
         {
-            let interrupts = (0..4).map_while(|i| node.gic_interrupt(i)).collect();
+            let interrupts = (0..).map_while(|i| node.gic_interrupt(i)).collect();
             let (mut windows, mut pins) = (Vec::new(), Vec::new());
             if request.ranges {
-                windows = (0..8).map_while(|i| node.window(i)).collect();
-                pins = (0..4).map_while(|i| node.pin_interrupt(i)).collect();
+                windows = (0..).map_while(|i| node.window(i)).collect();
+                pins = (0..).map_while(|i| node.pin_interrupt(i)).collect();
             }
             let messages = node.message_interrupts().filter(|_| request.messages);
             candidates.push(Found { phys, size, interrupts, windows, pins, messages });

@@ -52,7 +52,7 @@ pub fn answer_for(memory: &mut Memory, pool: &mut Pool, p: &Permanent, priority:
     let tcb = pool.make(memory, kind::TCB, 0, o::TCB_BITS as u32, 1)?;
     sys::configure(tcb, init::CNODE, CNodeCapData(0), init::VSPACE, 0, CPtr(0))?;
     sys::set_sched_params(tcb, priority, p.sc, CPtr(0))?;
-    sys::name_thread(tcb, "down");
+    sys::name_thread(tcb, "down")?;
     let start = axiom_down as *const () as u64;
     debug_assert!(start < address::PAYLOAD);
     sys::start(tcb, start, 0, core::ptr::from_ref(errand) as u64)

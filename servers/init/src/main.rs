@@ -20,7 +20,6 @@ use core::fmt::{self, Write};
 use linked_list_allocator::Heap;
 use sel4_sys::bootinfo::{BootInfo, HEADER_FDT, Header};
 use sel4_sys::ext::{AxiomInfo, BOOTINFO_AXIOM, event};
-use sel4_sys::stubs;
 
 core::arch::global_asm!(
     ".global _start",
@@ -65,15 +64,15 @@ unsafe impl core::alloc::GlobalAlloc for OneThread {
 #[global_allocator]
 static ALLOCATOR: OneThread = OneThread(core::cell::RefCell::new(Heap::empty()));
 
-/// The kernel's debug UART: init's lines must come out whatever happens to the console server.
+/// The kernel's console: init's lines must come out whatever happens to the console server.
 pub struct Debug;
 impl Write for Debug {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for byte in text.bytes() {
-            if byte == b'\n' {
-                stubs::debug_put_char(b'\r');
+        for (i, line) in text.split('\n').enumerate() {
+            if i > 0 {
+                sys::write(b"\r\n");
             }
-            stubs::debug_put_char(byte);
+            sys::write(line.as_bytes());
         }
         Ok(())
     }
@@ -83,7 +82,7 @@ impl Write for Debug {
 #[macro_export]
 macro_rules! say {
     ($($arg:tt)*) => {{
-        // The debug UART takes every byte; there is nothing to report a failure to.
+        // The console takes every byte; there is nothing to report a failure to.
         let _ = core::fmt::Write::write_fmt(&mut $crate::Debug, format_args!("init: {}\n", format_args!($($arg)*)));
     }};
 }
@@ -123,7 +122,7 @@ pub fn finish(failure: &str) -> ! {
         let said: alloc::string::String = axiom_proto::console::printable(failure).collect();
         Debug.write_fmt(format_args!("\naxiom: run ended: FAILED: {said}{token}\n"))
     };
-    stubs::debug_halt();
+    sys::power_off();
     loop {
         core::hint::spin_loop();
     }
@@ -195,12 +194,16 @@ extern "C" fn init_main(info: &'static BootInfo) -> ! {
     let extra = extra(info);
     TOKEN.0.set(extra.fdt);
     if let Some(axiom) = &extra.axiom {
+        sys::init_debug(sel4_sys::CPtr(axiom.debug_cap));
         sys::trace(sel4_sys::CPtr(axiom.trace_cap), event::BOOT_INIT, 0, Some(sel4_sys::cap::init::TCB));
     }
     let system = match payload() {
         Ok((system, _)) => system,
         Err(reason) => finish(reason),
     };
+    if sys::debug_calls(system.debug_calls).is_err() {
+        finish("the kernel keeps the debugging calls open")
+    }
     say!("system '{}' for {}: {} servers", system.name, system.board, system.servers.len());
     let mut supervisor = match supervise::Supervisor::new(info, &extra, system) {
         Ok(supervisor) => supervisor,

@@ -49,6 +49,8 @@ pub struct Context<'a> {
     pub programs: &'a [ProgramGrants],
     /// Motors.
     pub motors: &'a [Motor],
+    /// The kernel's debug system calls stay.
+    pub debug_calls: bool,
 }
 
 /// The slot of the first frame of the payload: the image's frames are in the order of addresses, init's own first.
@@ -251,6 +253,7 @@ pub fn spawn(
         scratch: Range { start: address::SCRATCH, len: scratch },
         counter_frequency: c.axiom.map_or(0, |a| a.counter_frequency),
         args: server.args.clone(),
+        debug_calls: c.debug_calls,
         ..Env::default()
     };
     channels(&mut b, c, index, &mut world)?;
@@ -277,7 +280,7 @@ pub fn spawn(
     sys::configure(tcb, cnode, GUARD, vspace, address::IPC_BUFFER, buffer)?;
     sys::set_sched_params(tcb, server.priority, permanent.sc, fault)?;
     sys::bind_notification(tcb, permanent.notification)?;
-    sys::name_thread(tcb, &server.name);
+    sys::name_thread(tcb, &server.name)?;
     sys::start(tcb, server.entry, address::STACK_TOP, env::ADDRESS as u64)?;
     Ok(Running { shared_bytes, tcb, reclaim: reclaim.map(|slot| (cnode, slot)) })
 }

@@ -9,6 +9,7 @@ use axiom_fdt::Fdt;
 use axiom_layout::Badge as Who;
 use axiom_layout::restarts::{Next, Restarts};
 use axiom_proto::bundle::{Restart, System};
+use axiom_proto::console::printable;
 use axiom_proto::env::{NOTIFIED, PEER_RESTARTED};
 use axiom_proto::supervisor::{self, Reply, Request, State};
 use axiom_proto::{LABEL_ERROR, LABEL_OK, wire};
@@ -33,6 +34,8 @@ struct Life {
     ends: Option<u64>,
     /// Where its untyped memory goes when it asks for it.
     reclaim: Option<(CPtr, u64)>,
+    /// It said that it panicked.
+    panicked: bool,
 }
 
 impl Life {
@@ -47,12 +50,15 @@ impl Life {
             due: None,
             ends: None,
             reclaim: None,
+            panicked: false,
         }
     }
 }
 
+/// Characters of a panic's text that are told.
+const PANIC_TEXT: usize = 160;
 /// Deaths in a row that are told in full; then every fourth.
-const TOLD: u32 = 3;
+const TOLD: u32 = 8;
 
 /// The running system.
 pub struct Supervisor {
@@ -158,6 +164,7 @@ impl Supervisor {
             permanent: &self.permanent,
             programs: &self.system.programs,
             motors: &self.system.motors,
+            debug_calls: self.system.debug_calls,
         };
         let life = &mut self.lives[index];
         life.due = None;
@@ -165,6 +172,7 @@ impl Supervisor {
         match spawn::spawn(&context, &mut self.memory, &mut life.pool, index, count, last) {
             Ok(running) => {
                 life.state = State::Starting;
+                life.panicked = false;
                 life.shared_bytes = running.shared_bytes;
                 life.started = sys::ticks();
                 life.reclaim = running.reclaim;
@@ -281,6 +289,17 @@ impl Supervisor {
                 Ok(()) => encode(LABEL_OK, &Reply::Done),
                 Err(_) => encode(LABEL_ERROR, &axiom_proto::Error::NotGranted),
             },
+            Ok(Request::Panicked { text }) => {
+                // Once: whoever asks again and again must not fill the log in init's name.
+                if let Some((life, server)) = self.lives.get_mut(caller).zip(self.system.servers.get(caller))
+                    && !core::mem::replace(&mut life.panicked, true)
+                {
+                    // Lines of init's go out at the highest priority: a short one.
+                    let text: String = printable(text).take(PANIC_TEXT).collect();
+                    say!("'{}' panicked: {text}", server.name);
+                }
+                encode(LABEL_OK, &Reply::Done)
+            }
             Ok(Request::Server { index }) => match self.lives.get(index as usize) {
                 None => encode(LABEL_OK, &Reply::End),
                 Some(life) => encode(

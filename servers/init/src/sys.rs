@@ -3,12 +3,24 @@ use core::cell::Cell;
 use sel4_sys::cap::init;
 use sel4_sys::message::IpcBuffer;
 use sel4_sys::stubs::{self, Received};
-use sel4_sys::{Badge, CNodeCapData, CPtr, CapRights, Error, MessageInfo, label};
+use sel4_sys::{Badge, CNodeCapData, CPtr, CapRights, Error, MessageInfo, ext, label};
 
 struct Buffer(Cell<*mut IpcBuffer>);
 // SAFETY: init has one thread.
 unsafe impl Sync for Buffer {}
 static BUFFER: Buffer = Buffer(Cell::new(core::ptr::null_mut()));
+
+struct Debug(Cell<CPtr>);
+// SAFETY: init has one thread.
+unsafe impl Sync for Debug {}
+impl core::ops::Deref for Debug {
+    type Target = Cell<CPtr>;
+    fn deref(&self) -> &Cell<CPtr> {
+        &self.0
+    }
+}
+/// The Debug capability, or nothing.
+static DEBUG: Debug = Debug(Cell::new(CPtr(0)));
 
 /// Uses this IPC buffer.
 ///
@@ -185,14 +197,69 @@ pub fn trace(cap: CPtr, event: u16, arg0: u16, thread: Option<CPtr>) {
     let _ = invoke(cap, sel4_sys::ext::TRACE_EMIT, thread.as_slice(), &[event.into(), arg0.into(), 0]);
 }
 
+/// The words of some bytes, the last one filled with zeroes.
+fn words<const N: usize>(bytes: &[u8]) -> [u64; N] {
+    core::array::from_fn(|i| {
+        let mut word = [0; 8];
+        let rest = bytes.get(8 * i..).unwrap_or(&[]);
+        let length = rest.len().min(8);
+        word[..length].copy_from_slice(&rest[..length]);
+        u64::from_le_bytes(word)
+    })
+}
+
+/// Uses the Debug capability, where the kernel has one.
+pub fn init_debug(cap: CPtr) {
+    DEBUG.set(cap);
+}
+
+/// Leaves the debugging system calls to everybody, or takes them away.
+pub fn debug_calls(on: bool) -> Done {
+    match DEBUG.get() {
+        CPtr(0) => Ok(()),
+        cap => invoke(cap, ext::DEBUG_CALLS, &[], &[on.into()]).map(drop),
+    }
+}
+
 /// Names a thread in the kernel's diagnostics.
-pub fn name_thread(tcb: CPtr, name: &str) {
-    let mut bytes = [0u8; 32];
-    for (to, from) in bytes.iter_mut().zip(name.bytes().take(31)) {
-        *to = from;
+pub fn name_thread(tcb: CPtr, name: &str) -> Done {
+    match DEBUG.get() {
+        CPtr(0) => Ok(()),
+        cap => {
+            let name = &name.as_bytes()[..name.len().min(31)];
+            invoke(cap, ext::DEBUG_NAME_THREAD, &[tcb], &words::<4>(name)).map(drop)
+        }
     }
-    for (word, chunk) in buffer().msg.iter_mut().zip(bytes.as_chunks::<8>().0) {
-        *word = u64::from_le_bytes(*chunk);
+}
+
+/// Writes on the kernel's console: all of it, in one piece, because init runs above everybody who writes there.
+pub fn write(text: &[u8]) {
+    const BYTES: usize = ext::DEBUG_WRITE_BYTES as usize;
+    let cap = DEBUG.get();
+    if cap == CPtr(0) {
+        return text.iter().for_each(|byte| stubs::debug_put_char(*byte));
     }
-    stubs::debug_name_thread(tcb);
+    for mut piece in text.chunks(BYTES) {
+        while !piece.is_empty() {
+            let mut message = [0; 1 + BYTES / 8];
+            message[0] = piece.len() as u64;
+            message[1..].copy_from_slice(&words::<{ BYTES / 8 }>(piece));
+            let length = 1 + piece.len().div_ceil(8);
+            // The kernel takes what the UART has room for; it is asked again until all is gone.
+            match invoke(cap, ext::DEBUG_WRITE, &[], &message[..length]) {
+                Ok(answer) => piece = piece.get(answer.mrs[0] as usize..).unwrap_or(&[]),
+                // There is nothing else to say it to.
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+/// Turns the machine off.
+pub fn power_off() {
+    match DEBUG.get() {
+        CPtr(0) => stubs::debug_halt(),
+        // It does not return, but for a refusal, after which there is nothing left to do.
+        cap => drop(invoke(cap, ext::DEBUG_POWER_OFF, &[], &[])),
+    }
 }

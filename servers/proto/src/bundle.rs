@@ -158,6 +158,8 @@ pub struct System {
     pub board: String,
     /// init prints what the machine says of itself once all servers are ready.
     pub print_facts: bool,
+    /// The kernel's debug system calls stay, for every server; otherwise they are unknown system calls.
+    pub debug_calls: bool,
     /// Its servers, in the order of their start.
     pub servers: Vec<Server>,
     /// Rights of programs.

@@ -240,6 +240,8 @@ pub struct Env {
     pub programs: Vec<ProgramGrants>,
     /// Motors, for the owner of the chips.
     pub motors: Vec<Motor>,
+    /// The kernel's debug system calls are there.
+    pub debug_calls: bool,
     /// Where to report ready: a notification, or 0.
     pub ready: u64,
 }

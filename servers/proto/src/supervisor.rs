@@ -12,6 +12,11 @@ const _: () = assert!(MAX_TEXT + 16 < crate::wire::MAX_BYTES);
 /// A request to init.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Request<'a> {
+    /// The server panicked; it will not go on after this call. init says it, once in a server's life.
+    Panicked {
+        /// Where and why.
+        text: &'a str,
+    },
     /// State of server number `index`. Answered by [`Reply::Server`] or [`Reply::End`].
     Server {
         /// Its place in the manifest.

@@ -19,10 +19,8 @@ pub unsafe fn start(page: *const u8) -> Runtime {
     // SAFETY: init has mapped the page and filled its header; it is aligned to a page.
     let header = unsafe { page.cast::<Header>().read() };
     if header.magic != MAGIC {
-        log::debug("a server was started without an environment\n");
-        loop {
-            stubs::yield_now();
-        }
+        // Nobody is known to tell it to: the fault says it to init.
+        log::die();
     }
     // SAFETY: init gave these ranges to this server alone; once.
     unsafe {

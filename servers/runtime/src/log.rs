@@ -1,34 +1,44 @@
-//! The log: whole lines to the console server; the kernel's debug output where there is none.
+//! The log: whole lines to the console server. Without it, to the kernel's debug output, if the manifest leaves that to the
+//! servers; a panic is told to init, which is always there.
 
 use crate::ipc::{Buffer, call};
 use axiom_proto::console::{INTERFACE, MAX_TEXT, Reply, Request};
 use axiom_proto::env::Env;
+use axiom_proto::supervisor;
 use core::fmt::{self, Write};
-use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use sel4_sys::{CPtr, stubs};
 
 pub use axiom_proto::console::Level;
 
 static CONSOLE: AtomicU64 = AtomicU64::new(0);
+static INIT: AtomicU64 = AtomicU64::new(0);
 static ENV: AtomicPtr<Env> = AtomicPtr::new(core::ptr::null_mut());
 
 pub(crate) fn init(env: &'static Env) {
     ENV.store((&raw const *env).cast_mut(), Ordering::Relaxed);
-    if let Some(console) = env.channels.iter().find(|c| c.name == "console") {
-        CONSOLE.store(console.slot, Ordering::Relaxed);
+    for (name, slot) in [("console", &CONSOLE), ("init", &INIT)] {
+        if let Some(channel) = env.channels.iter().find(|c| c.name == name) {
+            slot.store(channel.slot, Ordering::Relaxed);
+        }
     }
 }
 
-fn name() -> &'static str {
-    let env = ENV.load(Ordering::Relaxed);
+fn env() -> Option<&'static Env> {
     // SAFETY: set once to a leaked value, or null.
-    unsafe { env.as_ref() }.map_or("?", |e| e.name.as_str())
+    unsafe { ENV.load(Ordering::Relaxed).as_ref() }
 }
 
 /// Text of limited length; what does not fit is cut.
 struct Line {
     bytes: [u8; MAX_TEXT],
     len: usize,
+}
+
+impl Line {
+    const fn new() -> Line {
+        Line { bytes: [0; MAX_TEXT], len: 0 }
+    }
 }
 
 impl Write for Line {
@@ -46,7 +56,7 @@ impl Write for Line {
 /// Prints a line. Use the macros.
 #[inline(never)]
 pub fn print(level: Level, args: fmt::Arguments<'_>) {
-    let mut line = Line { bytes: [0; MAX_TEXT], len: 0 };
+    let mut line = Line::new();
     let _ = line.write_fmt(args);
     let text = core::str::from_utf8(&line.bytes[..line.len]).unwrap_or("");
     let console = CONSOLE.load(Ordering::Relaxed);
@@ -57,14 +67,16 @@ pub fn print(level: Level, args: fmt::Arguments<'_>) {
             return;
         }
     }
-    debug(name());
+    // Whoever has no console is not heard, unless the manifest leaves the debug calls to the servers.
+    let Some(env) = env().filter(|e| e.debug_calls) else { return };
+    debug(&env.name);
     debug(": ");
     debug(text);
     debug("\n");
 }
 
-/// Prints on the kernel's debug output, which works without any server.
-pub fn debug(text: &str) {
+/// Prints on the kernel's debug output. Only where the debug calls are there.
+fn debug(text: &str) {
     for byte in text.bytes() {
         if byte == b'\n' {
             stubs::debug_put_char(b'\r');
@@ -73,20 +85,35 @@ pub fn debug(text: &str) {
     }
 }
 
-struct Debug;
-
-impl Write for Debug {
-    fn write_str(&mut self, s: &str) -> fmt::Result {
-        debug(s);
-        Ok(())
+/// Reports a panic to init and faults, so that init deals with this server by its policy.
+pub fn panicked(info: &core::panic::PanicInfo<'_>) -> ! {
+    static PANICKED: AtomicBool = AtomicBool::new(false);
+    let init = INIT.load(Ordering::Relaxed);
+    // A panic while the first one is reported has nothing to add.
+    if init != 0 && !PANICKED.swap(true, Ordering::Relaxed) {
+        let mut line = Line::new();
+        // What does not fit is cut.
+        let _ = write!(line, "{info}");
+        let mut length = line.len.min(supervisor::MAX_TEXT);
+        while length > 0 && core::str::from_utf8(&line.bytes[..length]).is_err() {
+            length -= 1;
+        }
+        let text = core::str::from_utf8(&line.bytes[..length]).unwrap_or("");
+        // The fault that follows says it again, without the text.
+        let _ = call::<_, supervisor::Reply<'_>>(
+            crate::Endpoint(CPtr(init)),
+            supervisor::INTERFACE,
+            &supervisor::Request::Panicked { text },
+            &mut Buffer::new(),
+        );
     }
+    die()
 }
 
-/// Reports a panic and faults, so that init deals with this server by its policy.
-pub fn panicked(info: &core::panic::PanicInfo<'_>) -> ! {
-    let _ = writeln!(Debug, "{}: {info}", name());
+/// Faults, on purpose: init gets the message, with this address.
+pub(crate) fn die() -> ! {
     loop {
-        // SAFETY: faults, on purpose: init gets the message, with this address.
+        // SAFETY: an exception of this thread's own.
         unsafe { core::arch::asm!("brk #0xdead") };
     }
 }

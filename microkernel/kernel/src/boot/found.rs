@@ -1,11 +1,13 @@
-//! What boot finds out, and what its parts share: the machine's description, the image's place and sizes, the device tree's nodes.
-use crate::print::println;
-use axiom_fdt::{Fdt, Node, Walk};
+//! What boot finds out, and what its parts share: the machine's description, the image's place and sizes.
+use axiom_boot::Refusal;
+use axiom_fdt::Fdt;
 use axiom_objects::trace;
-use core::fmt;
 
-/// Boot cannot go on.
-pub struct Fatal(pub &'static str);
+/// Why boot cannot go on.
+pub type Fatal = Refusal;
+
+/// Most blocks of registers that an interrupt controller may have.
+pub const CONTROLLER_BLOCKS: usize = 16;
 
 /// What boot found out about the machine.
 pub struct Machine<'a> {
@@ -16,7 +18,7 @@ pub struct Machine<'a> {
     /// Where the kernel image is.
     pub image: (u64, u64),
     /// The kernel's devices, which are not handed out: start and end.
-    pub kernel_devices: [(u64, u64); 4],
+    pub kernel_devices: [(u64, u64); CONTROLLER_BLOCKS],
     /// How the kernel was entered.
     pub entry: Entry,
 }
@@ -66,24 +68,4 @@ pub static RING: RingMemory = RingMemory(core::mem::MaybeUninit::zeroed());
 /// Physical address of the trace ring.
 pub fn ring_phys(image: u64) -> u64 {
     image + (&raw const RING as u64 - &raw const __image_start as u64)
-}
-
-/// A node's path, for messages.
-pub struct Path<'a, 'b>(pub &'b Node<'a>);
-
-impl fmt::Display for Path<'_, '_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.write_path(f)
-    }
-}
-
-/// Walks a tree that was read before; damage further in ends the walk.
-pub fn each_node<'a>(fdt: &Fdt<'a>, mut visit: impl FnMut(&Node<'a>)) {
-    let walked = fdt.walk(|n| {
-        visit(n);
-        Walk::On
-    });
-    if walked.is_err() {
-        println!("axiom: the device tree is damaged; what lies behind the damage is ignored");
-    }
 }

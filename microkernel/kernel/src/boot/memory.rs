@@ -1,15 +1,8 @@
 //! RAM: what the device tree describes, minus what is in use, and a boot allocator over the rest.
-use super::found::{Fatal, Path, each_node};
-use crate::print::println;
+use super::found::Fatal;
+use axiom_boot::{Ranges, Refusal, memory};
 use axiom_fdt::Fdt;
-use axiom_objects::ranges::{MAX_RANGES, TooManyPieces};
-use axiom_objects::{PhysAddr, Ranges};
-
-impl From<TooManyPieces> for Fatal {
-    fn from(_: TooManyPieces) -> Fatal {
-        Fatal("memory is in more than 32 pieces")
-    }
-}
+use axiom_objects::PhysAddr;
 
 /// The machine's RAM.
 pub struct Memory {
@@ -23,29 +16,7 @@ pub struct Memory {
 impl Memory {
     /// RAM as the device tree's memory nodes describe it.
     pub fn of(fdt: &Fdt<'_>) -> Result<Memory, Fatal> {
-        let mut ram = Ranges::new();
-        let mut result = Ok(());
-        each_node(fdt, |n| {
-            if n.text("device_type") != Some("memory") || !n.is_enabled() {
-                return;
-            }
-            for (start, size) in (0..).map_while(|i| n.reg(i)) {
-                if let Some(end) = start.checked_add(size) {
-                    let added = ram.add(start, end);
-                    if result.is_ok() {
-                        result = added;
-                    }
-                } else {
-                    println!("axiom: {} describes a range that wraps; it is ignored", Path(n));
-                }
-            }
-        });
-        result?;
-        if ram.as_slice().is_empty() {
-            return Err(Fatal(
-                "no memory: the device tree has no node with device_type \"memory\" and a reg property",
-            ));
-        }
+        let ram = memory::ram(fdt)?;
         Ok(Memory { ram, mapped: ram, free: ram, allocated: 0 })
     }
 
@@ -76,25 +47,12 @@ impl Memory {
 
     /// Keeps out what the device tree reserves: its reservation block and `/reserved-memory`.
     pub fn reserve_listed(&mut self, fdt: &Fdt<'_>) -> Result<(), Fatal> {
-        for (start, size) in fdt.reservations().take(MAX_RANGES) {
-            self.reserve(start, start.saturating_add(size))?;
-        }
-        let mut result = Ok(());
-        each_node(fdt, |n| {
-            if n.depth == 2 && n.ancestor(1) == "reserved-memory" && n.is_enabled() {
-                for (start, size) in (0..).map_while(|i| n.reg(i)) {
-                    let end = start.saturating_add(size);
-                    let mut reserved = self.reserve(start, end);
-                    if n.prop("no-map").is_some() {
-                        reserved = reserved.and(self.mapped.remove(start, end).map_err(Fatal::from));
-                    }
-                    if result.is_ok() {
-                        result = reserved;
-                    }
-                }
+        memory::reserved(fdt, |start, end, no_map| {
+            if no_map {
+                self.mapped.remove(start, end)?;
             }
-        });
-        result
+            self.free.remove(start, end)
+        })
     }
 
     /// Allocates 2^`bits` bytes, aligned to their size and zeroed, from the end of the highest range that has room.
@@ -116,6 +74,6 @@ impl Memory {
                 return Ok(PhysAddr(at));
             }
         }
-        Err(Fatal("there is too little RAM for the root task"))
+        Err(Refusal::Rule("there is too little RAM for the root task"))
     }
 }

@@ -1,17 +1,18 @@
 //! The root task: its objects, its address space from the ELF file, its BootInfo, and the memory handed to it.
-use super::elf::{Elf, Segment};
 use super::found::{Fatal, Machine, image_sizes, ring_phys};
 use super::memory::Memory;
 use crate::arch;
 use crate::machine::Core;
 use crate::node::{node, shared};
-use axiom_objects::arch::paging::UserAttributes;
+use crate::print::println;
+use axiom_boot::{Elf, Ranges, Refusal};
+use axiom_objects::arch::paging::{USER_TOP, UserAttributes};
 use axiom_objects::arch::registers as r;
 use axiom_objects::cap::{FrameSize, Mapping, VmRights};
 use axiom_objects::machine::{CacheOp, record};
 use axiom_objects::object::{TCB_BUFFER, TCB_CSPACE, TCB_VSPACE, ThreadState};
 use axiom_objects::trace::{self, class};
-use axiom_objects::{Cap, PhysAddr, Ptr, Ranges, SchedContext, Slot, Tcb, slot};
+use axiom_objects::{Cap, PhysAddr, Ptr, SchedContext, Slot, Tcb, slot};
 use axiom_objects::{entry, sched, space};
 use sel4_sys::bootinfo::{BootInfo, HEADER_FDT, Header, MAX_UNTYPEDS, SlotRegion, UntypedDesc};
 use sel4_sys::cap::init;
@@ -22,8 +23,8 @@ const CNODE_BITS: u32 = 13;
 const SC_BITS: u32 = 8;
 const ASID: u16 = 1;
 const BUDGET_US: u64 = 5000;
-/// Gaps between segments up to this size are filled, so that frame capabilities are in the order of addresses.
-const FILLED_GAP: u64 = 1 << 20;
+/// What follows the image: IPC buffer, BootInfo and its extra pages, each at most so many bytes away from its end.
+const BEHIND_IMAGE: u64 = 64 << 20;
 
 struct Builder<'a> {
     memory: &'a mut Memory,
@@ -46,7 +47,7 @@ impl Builder<'_> {
     fn provide(&mut self, cap: Cap) -> Result<u64, Fatal> {
         let index = self.next;
         if index >= 1 << CNODE_BITS {
-            return Err(Fatal("the root task's image has more pages than its CNode has slots"));
+            return Err(Refusal::Rule("the root task's image has more pages than its CNode has slots"));
         }
         self.put(index, cap);
         self.next += 1;
@@ -77,7 +78,7 @@ impl Builder<'_> {
             self.root,
             vaddr,
             frame,
-            UserAttributes { read: true, write, execute, cacheable: true },
+            UserAttributes { read: true, write, execute, cacheable: true, device: false },
         );
     }
 }
@@ -86,7 +87,7 @@ impl Builder<'_> {
 pub fn create(machine: &Machine<'_>, memory: &mut Memory) -> Result<(), Fatal> {
     let (start, end) = machine.initrd;
     if !memory.mapped().contain(start, end) {
-        return Err(Fatal(
+        return Err(Refusal::Rule(
             "the initial RAM disk does not lie in RAM that may be mapped: it is outside of the memory nodes, or \
              /reserved-memory marks a part of it no-map; load it elsewhere",
         ));
@@ -99,7 +100,7 @@ pub fn create(machine: &Machine<'_>, memory: &mut Memory) -> Result<(), Fatal> {
             (end - start) as usize,
         )
     };
-    let elf = Elf::new(file)?;
+    let elf = Elf::new(file, USER_TOP - BEHIND_IMAGE)?;
     let cnode = memory.allocate(CNODE_BITS + o::SLOT_BITS as u32)?;
     let root = memory.allocate(o::VSPACE_BITS as u32)?;
     let pool = memory.allocate(o::ASID_POOL_BITS as u32)?;
@@ -108,20 +109,20 @@ pub fn create(machine: &Machine<'_>, memory: &mut Memory) -> Result<(), Fatal> {
     space::assign(shared(), ASID, root);
     let mut b = Builder { memory, cnode, root, next: init::COUNT };
 
-    let (first, last) = bounds(&elf);
+    let (_, last) = elf.bounds();
     let extra_bytes = extra_size(machine);
     let ipc_buffer = last;
     let boot_info = ipc_buffer + 4096;
     let extra = boot_info + 4096;
     let paging_start = b.next;
     for s in elf.segments() {
-        b.add_tables(s.vaddr & !4095, (s.vaddr + s.mem_size).next_multiple_of(4096))?;
+        b.add_tables(s.vaddr & !4095, s.end().next_multiple_of(4096))?;
     }
     b.add_tables(ipc_buffer, extra + extra_bytes.next_multiple_of(4096))?;
     let paging = SlotRegion { start: paging_start, end: b.next };
 
     let frames_start = b.next;
-    load(&mut b, &elf, start, first, last)?;
+    load(&mut b, &elf, start)?;
     let frames = SlotRegion { start: frames_start, end: b.next };
 
     let buffer_frame = b.memory.allocate(12)?;
@@ -165,83 +166,55 @@ pub fn create(machine: &Machine<'_>, memory: &mut Memory) -> Result<(), Fatal> {
     };
     record(Core, class::BOOT, event::BOOT_ROOT_OBJECTS, 0, 0);
     tcb.regs.set(r::CAP, boot_info);
-    tcb.regs.set(r::PC, elf.entry);
-    tcb.regs.set(r::FAULT_PC, elf.entry);
+    tcb.regs.set(r::PC, elf.entry());
+    tcb.regs.set(r::FAULT_PC, elf.entry());
     launch(tcb);
     Ok(())
 }
 
-/// First and last page address of the image.
-fn bounds(elf: &Elf<'_>) -> (u64, u64) {
-    elf.segments().fold((u64::MAX, 0), |(first, last), s| {
-        (first.min(s.vaddr & !4095), last.max((s.vaddr + s.mem_size).next_multiple_of(4096)))
-    })
-}
-
 /// Maps the image page by page in the order of addresses.
-fn load(b: &mut Builder<'_>, elf: &Elf<'_>, file_phys: u64, first: u64, last: u64) -> Result<(), Fatal> {
-    let mut page = first;
-    while page < last {
-        if !elf.segments().any(|s| touches(&s, page)) {
-            let next = elf.segments().map(|s| s.vaddr & !4095).filter(|v| *v > page).min().unwrap_or(last);
-            if next - page > FILLED_GAP {
-                page = next;
-                continue;
-            }
+fn load(b: &mut Builder<'_>, elf: &Elf<'_>, file_phys: u64) -> Result<(), Fatal> {
+    for s in elf.segments().filter(|s| s.write && s.execute) {
+        println!(
+            "axiom: segment {} of the root task, at {:#x}, is writable and executable",
+            s.number, s.vaddr
+        );
+    }
+    for page in elf.pages() {
+        let kind = elf.page(page, file_phys);
+        if kind.empty {
             b.add_tables(page, page + 4096)?;
         }
-        load_page(b, elf, file_phys, page)?;
-        page += 4096;
-    }
-    Ok(())
-}
-
-fn touches(s: &Segment, page: u64) -> bool {
-    s.vaddr < page + 4096 && page < s.vaddr + s.mem_size
-}
-
-fn load_page(b: &mut Builder<'_>, elf: &Elf<'_>, file_phys: u64, page: u64) -> Result<(), Fatal> {
-    let (mut write, mut execute, mut sharers) = (false, false, 0);
-    let mut in_place = None;
-    for s in elf.segments().filter(|s| touches(s, page)) {
-        write |= s.write;
-        execute |= s.execute;
-        sharers += 1;
-        let source = file_phys.wrapping_add(s.offset).wrapping_add(page).wrapping_sub(s.vaddr);
-        if page >= s.vaddr && page + 4096 <= s.vaddr + s.file_size && source.is_multiple_of(4096) {
-            in_place = Some(PhysAddr(source));
+        // A whole page of one read-only segment is used where the initrd lies.
+        if let Some(offset) = kind.in_place {
+            let frame = PhysAddr(file_phys + offset);
+            if kind.execute {
+                arch::cpu::cache(CacheOp::Unify, frame.kernel(), 4096);
+            }
+            b.map(page, frame, false, kind.execute);
+            b.provide(Builder::frame_cap(frame, Some(page), VmRights { read: true, write: false }))?;
+            continue;
         }
-    }
-    // A whole page of one read-only segment is used where the initrd lies.
-    if let Some(frame) = in_place.filter(|_| sharers == 1 && !write) {
-        b.map(page, frame, false, execute);
-        b.provide(Builder::frame_cap(frame, Some(page), VmRights { read: true, write: false }))?;
-        return Ok(());
-    }
-    let frame = b.memory.allocate(12)?;
-    for s in elf.segments().filter(|s| touches(s, page)) {
-        let from = page.max(s.vaddr);
-        let to = (page + 4096).min(s.vaddr + s.file_size);
-        if from < to {
-            let bytes = &elf.bytes(&s)[(from - s.vaddr) as usize..(to - s.vaddr) as usize];
-            let dest = frame.kernel() + (from - page) as usize;
-            // SAFETY: the frame was just allocated, the range lies inside its page, and the file is elsewhere.
+        let frame = b.memory.allocate(12)?;
+        for (at, bytes) in elf.parts(page) {
+            // SAFETY: the frame was just allocated, the part lies inside its page (`Elf::parts`), and the file is elsewhere.
             unsafe {
-                let dest = core::ptr::with_exposed_provenance_mut::<u8>(dest);
+                let dest = core::ptr::with_exposed_provenance_mut::<u8>(frame.kernel() + at);
                 core::ptr::copy_nonoverlapping(bytes.as_ptr(), dest, bytes.len());
             }
         }
+        if kind.execute {
+            arch::cpu::cache(CacheOp::Unify, frame.kernel(), 4096);
+        }
+        b.map(page, frame, kind.write || kind.empty, kind.execute);
+        b.provide(Builder::frame_cap(frame, Some(page), VmRights::READ_WRITE))?;
     }
-    if execute {
-        arch::cpu::cache(CacheOp::Unify, frame.kernel(), 4096);
-    }
-    b.map(page, frame, write || sharers == 0, execute);
-    b.provide(Builder::frame_cap(frame, Some(page), VmRights::READ_WRITE))?;
     Ok(())
 }
 
 fn provide_trace(b: &mut Builder<'_>, machine: &Machine<'_>) -> Result<AxiomInfo, Fatal> {
     let trace_cap = b.provide(Cap::Trace)?;
+    let debug_cap = b.provide(Cap::Debug)?;
     let trace_frames = b.next;
     let ring = ring_phys(machine.image.0);
     for i in 0..trace::PAGES as u64 {
@@ -270,6 +243,7 @@ fn provide_trace(b: &mut Builder<'_>, machine: &Machine<'_>) -> Result<AxiomInfo
         mpidr,
         gicd_typer: gicd_typer.into(),
         gicd_iidr: gicd_iidr.into(),
+        debug_cap,
     })
 }
 
@@ -296,7 +270,7 @@ fn provide_extra(
     let start = b.next;
     let mut frames = [PhysAddr(0); 64];
     if pages as usize > frames.len() {
-        return Err(Fatal("the device tree is larger than 256 KiB"));
+        return Err(Refusal::Rule("the device tree is larger than 256 KiB"));
     }
     for (i, frame) in frames.iter_mut().enumerate().take(pages as usize) {
         *frame = b.memory.allocate(12)?;
@@ -344,6 +318,7 @@ fn provide_extra(
         axiom.mpidr,
         axiom.gicd_typer,
         axiom.gicd_iidr,
+        axiom.debug_cap,
     ];
     words.iter().for_each(|w| write(&w.to_le_bytes()));
     Ok(SlotRegion { start, end: b.next })
@@ -394,8 +369,9 @@ fn provide_untypeds(
 ) -> Result<SlotRegion, Fatal> {
     let start = b.next;
     let ram = b.memory.free_ranges();
+    let mut left = 0;
     for &(from, to) in ram.as_slice() {
-        provide_range(b, list, start, from, to, false)?;
+        left += provide_range(b, list, start, from, to, false)?;
     }
     let mut devices = Ranges::all(1 << arch::cpu::physical_bits());
     for &(from, to) in b.memory.ram() {
@@ -404,13 +380,20 @@ fn provide_untypeds(
     for &(from, to) in machine.kernel_devices.iter().filter(|d| d.0 < d.1) {
         devices.remove(from, to)?;
     }
+    let mut left_devices = 0;
     for &(from, to) in devices.as_slice() {
-        provide_range(b, list, start, from, to, true)?;
+        left_devices += provide_range(b, list, start, from, to, true)?;
+    }
+    if left > 0 || left_devices > 0 {
+        println!(
+            "axiom: BootInfo has room for {MAX_UNTYPEDS} untypeds: {left:#x} bytes of RAM and {left_devices:#x} bytes of device addresses \
+             are not handed out"
+        );
     }
     Ok(SlotRegion { start, end: b.next })
 }
 
-/// Hands a range out in the largest aligned powers of two; what does not fit into the list stays unused.
+/// Hands a range out in the largest aligned powers of two; the bytes that do not fit into the list, which stay unused.
 fn provide_range(
     b: &mut Builder<'_>,
     list: &mut [UntypedDesc; MAX_UNTYPEDS],
@@ -418,15 +401,15 @@ fn provide_range(
     from: u64,
     to: u64,
     device: bool,
-) -> Result<(), Fatal> {
+) -> Result<u64, Fatal> {
     let mut at = from;
-    while at < to && ((b.next - first) as usize) < MAX_UNTYPEDS {
+    while at < to {
+        let Some(place) = list.get_mut((b.next - first) as usize) else { break };
         let aligned = if at == 0 { o::MAX_UNTYPED_BITS as u32 } else { at.trailing_zeros() };
         let bits = aligned.min((to - at).ilog2()).min(o::MAX_UNTYPED_BITS as u32);
-        list[(b.next - first) as usize] =
-            UntypedDesc { paddr: at, size_bits: bits as u8, is_device: device.into(), padding: [0; 6] };
+        *place = UntypedDesc { paddr: at, size_bits: bits as u8, is_device: device.into(), padding: [0; 6] };
         b.provide(Cap::Untyped { base: PhysAddr(at), bits, device, free: 0 })?;
         at += 1 << bits;
     }
-    Ok(())
+    Ok(to - at)
 }

@@ -62,20 +62,18 @@ impl Gic {
         gic
     }
 
-    /// Initialises a GICv3 and this core's redistributor.
+    /// Initialises a GICv3 and this core's redistributor; none if that does not wake up.
     ///
     /// # Safety
     /// `dist` and `redist` are mapped device addresses of a GICv3 distributor and of this core's redistributor; the system
     /// register interface is enabled for this exception level.
-    pub unsafe fn v3(dist: usize, redist: usize) -> Gic {
+    pub unsafe fn v3(dist: usize, redist: usize) -> Option<Gic> {
         const ARE_AND_GROUP1: u32 = 1 << 4 | 1 << 1;
         let gic = Gic { dist, cpu: redist, v3: true, lines: lines(dist) };
         put(dist + CTLR, 0);
         put(redist + REDIST_WAKER, get(redist + REDIST_WAKER) & !2);
-        for _ in 0..1_000_000 {
-            if get(redist + REDIST_WAKER) & 4 == 0 {
-                break;
-            }
+        if !(0..1_000_000).any(|_| get(redist + REDIST_WAKER) & 4 == 0) {
+            return None;
         }
         gic.reset_lines(redist + REDIST_SGI, 0);
         gic.reset_lines(dist, 32);
@@ -94,7 +92,7 @@ impl Gic {
             write!("S3_0_C12_C12_7", 1); // ICC_IGRPEN1_EL1
             core::arch::asm!("isb");
         }
-        gic
+        Some(gic)
     }
 
     /// Masks all lines of a bank, gives them one priority and group 1, and clears what was pending.

@@ -49,7 +49,7 @@ pub enum Outcome {
     Words([u64; 4], usize),
     /// Success; the message registers are written already.
     Written(usize),
-    /// The thread does not return now, or its answer is made later.
+    /// Success; the answer's words are made later, unless that is cut short.
     Later,
 }
 
@@ -83,6 +83,11 @@ impl Args {
     /// Argument word `index`; the caller checked [`Args::need`].
     pub fn word(&self, index: usize) -> u64 {
         message::mr(self.tcb, self.buffer, index)
+    }
+
+    /// Changes argument word `index`, for an invocation that goes on later where it stopped.
+    pub fn set_word(&self, index: usize, value: u64) {
+        message::set_mr(self.tcb, self.buffer, index, value);
     }
 
     /// Words in the message.

@@ -76,7 +76,7 @@ fn rotate(args: &Args, dest: Ptr<Slot>) -> Invoked {
     args.need(8, 2)?;
     let (pivot_data, src_data) = (args.word(2), args.word(5));
     let src = target_slot(args.cap_slot(1)?.packed(), args.word(6), args.word(7), true)?;
-    let pivot = target_slot(args.cap_slot(0)?.packed(), args.word(3), args.word(4), false)?;
+    let pivot = target_slot(args.cap_slot(0)?.packed(), args.word(3), args.word(4), true)?;
     if pivot == src || pivot == dest {
         return Err(Stop::IllegalOperation);
     }

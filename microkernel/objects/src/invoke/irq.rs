@@ -11,7 +11,7 @@ pub fn invoke_control<M: Machine>(m: M, args: &Args) -> Invoked {
     let n = m.node();
     let (trigger, first) = match args.label {
         label::IRQ_ISSUE_HANDLER => (None, 1),
-        label::IRQ_ISSUE_HANDLER_TRIGGER => (Some(args.word(1) & 1 != 0), 2),
+        label::IRQ_ISSUE_HANDLER_TRIGGER => (Some(args.word(1) != 0), 2),
         _ => return Err(Stop::IllegalOperation),
     };
     args.need(first + 2, 1)?;

@@ -13,9 +13,14 @@ use crate::ptr::Ptr;
 use crate::sched::set_state;
 use sel4_sys::{CapRights, Error, MessageInfo};
 
+#[cfg(test)]
+mod abi_tests;
 pub mod args;
 mod cnode;
+mod debug;
 mod irq;
+#[cfg(test)]
+mod memory_tests;
 mod sched;
 mod tcb;
 mod timer;
@@ -80,10 +85,13 @@ pub fn invoke_other<M: Machine>(m: M, cptr: u64, mode: Mode) {
 /// An empty slot is an invalid capability; anything else that cannot be resolved is a fault.
 #[cold]
 fn not_found<M: Machine>(m: M, tcb: Ptr<Tcb>, mode: Mode, cptr: u64, failure: LookupFailure) {
-    if matches!(cspace::lookup_slot(tcb, cptr), Ok(slot) if slot.is_empty()) {
-        refuse(tcb, mode, Stop::InvalidCapability(0));
-    } else {
-        lookup_failed(m, tcb, mode, cptr, failure);
+    if !matches!(cspace::lookup_slot(tcb, cptr), Ok(slot) if slot.is_empty()) {
+        return lookup_failed(m, tcb, mode, cptr, failure);
+    }
+    // As with any capability, a capability argument that leads nowhere comes first.
+    match extra_caps(tcb, MessageInfo(tcb.regs.get(INFO))) {
+        Ok(_) => refuse(tcb, mode, Stop::InvalidCapability(0)),
+        Err((addr, failure)) => lookup_failed(m, tcb, mode, addr, failure),
     }
 }
 
@@ -127,9 +135,9 @@ fn invoke_object<M: Machine>(
             }
             set_state(n, tcb, ThreadState::Running);
             match outcome {
-                Outcome::Later => {}
                 _ if !mode.call => {}
-                Outcome::Done => message::set_reply(tcb, 0, &[]),
+                // A caller whose answer is made later, and cut short, finds success without words.
+                Outcome::Done | Outcome::Later => message::set_reply(tcb, 0, &[]),
                 Outcome::Words(words, n) => message::set_reply(tcb, 0, &words[..n]),
                 Outcome::Written(n) => {
                     tcb.regs.set(CAP, 0);
@@ -159,6 +167,7 @@ fn dispatch<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
         Cap::IrqHandler { irq } => irq::invoke_handler(m, args, irq),
         Cap::Timer { timer } => timer::invoke_timer(m, args, timer),
         Cap::Trace => timer::invoke_trace(m, args),
+        Cap::Debug => debug::invoke(m, args),
         Cap::Frame { .. }
         | Cap::PageTable { .. }
         | Cap::VSpace { .. }

@@ -2,7 +2,7 @@
 use super::args::{Args, Invoked, Outcome, Stop};
 use crate::cap::Cap;
 use crate::node::Node;
-use crate::object::{SchedContext, ThreadState};
+use crate::object::SchedContext;
 use crate::ptr::Ptr;
 use crate::sched;
 use crate::thread;
@@ -87,7 +87,6 @@ fn yield_to(n: &Node, sc: Ptr<SchedContext>) -> Invoked {
         if target.priority.get() >= current.priority.get() {
             current.yield_to.set(Some(sc));
             sc.yield_from.set(Some(current));
-            current.state.set(ThreadState::Running);
             n.enqueue(current, true);
             n.enqueue(target, true);
             sched::reschedule(n);
@@ -105,9 +104,6 @@ pub fn invoke_control(n: &Node, args: &Args) -> Invoked {
     }
     args.need(5, 1)?;
     let [budget, period, extra, badge, flags] = core::array::from_fn(|i| args.word(i));
-    let Cap::SchedContext { sc, bits } = args.cap_slot(0)?.cap() else {
-        return Err(Stop::InvalidCapability(1));
-    };
     let range = |max| Stop::Range { min: MIN_BUDGET_US, max };
     if !(MIN_BUDGET_US..=MAX_PERIOD_US).contains(&budget)
         || !(MIN_BUDGET_US..=MAX_PERIOD_US).contains(&period)
@@ -117,6 +113,9 @@ pub fn invoke_control(n: &Node, args: &Args) -> Invoked {
     if budget > period {
         return Err(range(period));
     }
+    let Cap::SchedContext { sc, bits } = args.cap_slot(0)?.cap() else {
+        return Err(Stop::InvalidCapability(1));
+    };
     let most = SchedContext::capacity(bits);
     if extra.saturating_add(2) > u64::from(most) {
         return Err(Stop::Range { min: 0, max: u64::from(most) - 2 });

@@ -114,11 +114,10 @@ fn write_registers<M: Machine>(m: M, args: &Args, tcb: Ptr<Tcb>) -> Invoked {
     }
     for (i, register) in USER_CONTEXT_ORDER.iter().enumerate().take(count as usize) {
         let value = sanitise(*register, args.word(i + 2));
-        tcb.regs.set(*register, value);
-        if *register == PC {
-            tcb.regs.set(FAULT_PC, value);
-        }
+        let register = if *register == PC { FAULT_PC } else { *register };
+        tcb.regs.set(register, value);
     }
+    tcb.regs.set(PC, tcb.regs.get(FAULT_PC));
     if flags & 1 != 0 {
         thread::restart(m.node(), tcb);
     }
@@ -288,10 +287,22 @@ fn set_buffer<M: Machine>(
     Ok(())
 }
 
+/// Refuses to put new spaces where the old ones are the last capabilities to objects that hold slots: taking those apart may
+/// take long, and the thread would be without a space meanwhile.
+fn refuse_long_deletion(tcb: Ptr<Tcb>) -> Result<(), Stop> {
+    let long = |index| {
+        let slot: Ptr<Slot> = tcb.slot(index);
+        let holds_slots = matches!(slot.cap(), Cap::CNode { .. } | Cap::Tcb { .. } | Cap::Zombie { .. });
+        holds_slots && slot::is_final(slot)
+    };
+    if long(TCB_CSPACE) || long(TCB_VSPACE) { Err(Stop::IllegalOperation) } else { Ok(()) }
+}
+
 fn configure<M: Machine>(m: M, args: &Args, tcb: Ptr<Tcb>) -> Invoked {
     args.need(3, 3)?;
     let address = args.word(2);
     let buffer = ipc_buffer(args, address, 2)?;
+    refuse_long_deletion(tcb)?;
     let cspace = cspace_root(args, 0, args.word(0))?;
     let vspace = vspace_root(args, 1)?;
     install(m, cspace, args.slot, tcb, TCB_CSPACE)?;
@@ -303,9 +314,10 @@ fn configure<M: Machine>(m: M, args: &Args, tcb: Ptr<Tcb>) -> Invoked {
 fn set_space<M: Machine>(m: M, args: &Args, tcb: Ptr<Tcb>) -> Invoked {
     let n = m.node();
     args.need(2, 3)?;
-    let handler = fault_handler(args, 0, 1)?;
+    refuse_long_deletion(tcb)?;
     let cspace = cspace_root(args, 1, args.word(0))?;
     let vspace = vspace_root(args, 2)?;
+    let handler = fault_handler(args, 0, 1)?;
     install(m, handler, args.slot, tcb, TCB_FAULT)?;
     install(m, cspace, args.slot, tcb, TCB_CSPACE)?;
     install(m, vspace, args.slot, tcb, TCB_VSPACE)?;

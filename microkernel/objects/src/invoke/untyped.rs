@@ -40,7 +40,7 @@ pub fn invoke<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
     if device || request.kind == kind::UNTYPED {
         m.node().zeroing.forget();
     } else {
-        zero(m, PhysAddr(base.0 + start), size)?;
+        zero(m, request.kind, PhysAddr(base.0 + start), size)?;
     }
     args.slot.update(Cap::Untyped { base, bits, device, free: start + size });
     for i in 0..request.slots {
@@ -156,20 +156,24 @@ fn make<M: Machine>(m: M, kind: u64, bits: u32, at: PhysAddr, device: bool) -> C
 
 const CHUNK: u64 = 4096;
 
-fn zero<M: Machine>(m: M, start: PhysAddr, size: u64) -> Result<(), Stop> {
+/// Zeroes the memory of new objects; of frames also past the caches, because their owners may map them without.
+fn zero<M: Machine>(m: M, kind: u64, start: PhysAddr, size: u64) -> Result<(), Stop> {
+    let is_frame = matches!(kind, kind::SMALL_PAGE | kind::LARGE_PAGE | kind::HUGE_PAGE);
+    let clear = |at, bytes| if is_frame { m.zero_for_user(at, bytes) } else { m.zero(at, bytes) };
     let end = start.0 + size;
     let progress = &m.node().zeroing;
     if size <= CHUNK {
         progress.forget();
-        m.zero(start, size);
+        clear(start, size);
         return Ok(());
     }
     let mut at = progress.resume(start.0, end);
     while at < end {
         let step = CHUNK.min(end - at);
-        m.zero(PhysAddr(at), step);
+        clear(PhysAddr(at), step);
         at += step;
         progress.reached(at);
+        m.node().add_work(step);
         preemption_point(m)?;
     }
     progress.forget();

@@ -4,6 +4,7 @@ use crate::arch::paging::{self, Entry, UserAttributes};
 use crate::cap::{Cap, Mapping};
 use crate::machine::{CacheOp, Machine};
 use crate::object::LookupFailure;
+use crate::preempt::preemption_point;
 use crate::ptr::PhysAddr;
 use crate::slot;
 use crate::space;
@@ -22,14 +23,16 @@ pub fn invoke<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
     }
 }
 
-/// The address space in capability argument 0.
-fn vspace_argument<M: Machine>(m: M, args: &Args) -> Result<(PhysAddr, u16), Stop> {
-    let Some((base, asid)) = args.cap_slot(0)?.packed().as_mapped_vspace() else {
-        return Err(Stop::InvalidCapability(1));
-    };
+/// The root and identifier of the address space in capability argument 0; whether it lives is to be asked ([`live`]).
+fn vspace_argument(args: &Args) -> Result<(PhysAddr, u16), Stop> {
+    args.cap_slot(0)?.packed().as_mapped_vspace().ok_or(Stop::InvalidCapability(1))
+}
+
+/// Refuses an address space whose identifier has gone, or names another now; `argument` is its place among the capabilities.
+fn live<M: Machine>(m: M, (base, asid): (PhysAddr, u16), argument: u64) -> Result<(), Stop> {
     match space::root_of(m.shared(), asid) {
-        Some(root) if root == base => Ok((base, asid)),
-        Some(_) => Err(Stop::InvalidCapability(1)),
+        Some(root) if root == base => Ok(()),
+        Some(_) => Err(Stop::InvalidCapability(argument)),
         None => Err(Stop::FailedLookup { source: false, failure: LookupFailure::InvalidRoot }),
     }
 }
@@ -48,9 +51,10 @@ fn invoke_frame<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
         label::PAGE_GET_ADDRESS => Ok(Outcome::Words([base.0, 0, 0, 0], 1)),
         label::PAGE_CLEAN | label::PAGE_INVALIDATE | label::PAGE_CLEAN_INVALIDATE | label::PAGE_UNIFY => {
             args.need(2, 0)?;
-            if mapping.is_none() {
-                return Err(Stop::IllegalOperation);
-            }
+            let Some(mapping) = mapping else { return Err(Stop::IllegalOperation) };
+            let Some(root) = space::root_of(m.shared(), mapping.asid) else {
+                return Err(Stop::FailedLookup { source: false, failure: LookupFailure::InvalidRoot });
+            };
             let (start, end) = (args.word(0), args.word(1));
             if end <= start {
                 return Err(Stop::InvalidArgument(1));
@@ -59,13 +63,48 @@ fn invoke_frame<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
             if start >= bytes || end > bytes {
                 return Err(Stop::InvalidArgument(0));
             }
-            if !device {
-                m.cache(cache_op(args.label), PhysAddr(base.0 + start), end - start);
+            // What the capability says of its mapping may be old.
+            let (entry, level) = space::walk(root, mapping.vaddr, 3);
+            if level != paging::frame_level(size) || paging::decode(entry.get(), level) != Entry::Leaf(base) {
+                return Err(Stop::InvalidCapability(0));
             }
-            Ok(Outcome::Done)
+            if args.label == label::PAGE_INVALIDATE && !paging::user_writes(entry.get()) {
+                return Err(Stop::IllegalOperation);
+            }
+            maintain(m, args, PhysAddr(base.0 + start), device)
         }
         _ => Err(Stop::IllegalOperation),
     }
+}
+
+/// Bytes between two looks for something more urgent.
+const PIECE: u64 = 32 << 10;
+
+/// Maintains the caches for the range that message registers 0 and 1 span, whose first byte is at `at`. A device's frame
+/// has no cache lines, and is not in the kernel's window: nothing is to be done.
+///
+/// If something more urgent waits half way, register 0 says how far it got: made again, the invocation goes on there.
+#[inline(never)]
+fn maintain<M: Machine>(m: M, args: &Args, at: PhysAddr, device: bool) -> Invoked {
+    if device {
+        return Ok(Outcome::Done);
+    }
+    let op = cache_op(args.label);
+    let (start, end) = (args.word(0), args.word(1));
+    let mut done = 0;
+    while start + done < end {
+        let bytes = PIECE.min(end - start - done);
+        m.cache(op, PhysAddr(at.0 + done), bytes);
+        done += bytes;
+        if start + done < end {
+            m.node().add_work(bytes);
+            if let Err(preempted) = preemption_point(m) {
+                args.set_word(0, start + done);
+                return Err(preempted.into());
+            }
+        }
+    }
+    Ok(Outcome::Done)
 }
 
 fn cache_op(label: u64) -> CacheOp {
@@ -83,7 +122,8 @@ fn map_frame<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
     args.need(3, 1)?;
     let (vaddr, mask, attributes) = (args.word(0), CapRights(args.word(1)), args.word(2));
     let allowed = rights.masked(mask);
-    let (root, asid) = vspace_argument(m, args)?;
+    let (root, asid) = vspace_argument(args)?;
+    live(m, (root, asid), 1)?;
     let bytes = 1u64 << size.bits();
     if !vaddr.is_multiple_of(bytes) {
         return Err(Stop::Alignment);
@@ -99,8 +139,8 @@ fn map_frame<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
         }
     }
     let level = paging::frame_level(size);
-    let (entry, found) = space::walk(root, vaddr, level);
-    if found != level || matches!(paging::decode(entry.get(), level), Entry::Table(_)) {
+    let (entry, found) = space::walk(root, vaddr, 3);
+    if found != level {
         return Err(missing(found));
     }
     let new = paging::user_entry(
@@ -111,6 +151,7 @@ fn map_frame<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
             write: allowed.write,
             execute: attributes & vm_attributes::EXECUTE_NEVER == 0 && !device,
             cacheable: attributes & vm_attributes::CACHEABLE != 0 && !device,
+            device,
         },
     );
     let mapping = Mapping { asid, vaddr };
@@ -146,10 +187,11 @@ fn invoke_table<M: Machine>(m: M, args: &Args, base: PhysAddr, mapping: Option<M
                 return Err(Stop::InvalidCapability(0));
             }
             let vaddr = args.word(0);
-            let (root, asid) = vspace_argument(m, args)?;
+            let (root, asid) = vspace_argument(args)?;
             if vaddr > paging::USER_TOP {
                 return Err(Stop::InvalidArgument(0));
             }
+            live(m, (root, asid), 1)?;
             let (entry, level) = space::walk(root, vaddr, 3);
             if level == 3 || paging::decode(entry.get(), level) != Entry::Invalid {
                 return Err(Stop::DeleteFirst);
@@ -176,19 +218,19 @@ fn invoke_vspace<M: Machine>(m: M, args: &Args, base: PhysAddr, asid: Option<u16
     if end > paging::USER_TOP {
         return Err(Stop::IllegalOperation);
     }
-    match asid.and_then(|asid| space::root_of(m.shared(), asid)) {
-        None => return Err(Stop::FailedLookup { source: false, failure: LookupFailure::InvalidRoot }),
-        Some(root) if root != base => return Err(Stop::InvalidCapability(0)),
-        Some(_) => {}
-    }
+    live(m, (base, asid.ok_or(Stop::InvalidCapability(0))?), 0)?;
     let (entry, level) = space::walk(base, start, 3);
-    let Entry::Leaf(frame) = paging::decode(entry.get(), level) else { return Ok(Outcome::Done) };
+    let descriptor = entry.get();
+    let Entry::Leaf(frame) = paging::decode(descriptor, level) else { return Ok(Outcome::Done) };
     let size = 1u64 << paging::shift(level);
     if start & !(size - 1) != (end - 1) & !(size - 1) {
-        return Err(Stop::Range { min: start, max: (start & !(size - 1)) + size });
+        return Err(Stop::Range { min: start, max: start | (size - 1) });
     }
-    m.cache(cache_op(args.label), PhysAddr(frame.0 + (start & (size - 1))), end - start);
-    Ok(Outcome::Done)
+    if args.label == label::VSPACE_INVALIDATE && !paging::user_writes(descriptor) {
+        return Err(Stop::IllegalOperation);
+    }
+    let device = descriptor & paging::OUTSIDE_WINDOW != 0;
+    maintain(m, args, PhysAddr(frame.0 + (start & (size - 1))), device)
 }
 
 fn make_pool<M: Machine>(m: M, args: &Args) -> Invoked {

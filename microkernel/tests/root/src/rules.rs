@@ -26,8 +26,35 @@ pub const ALL: &[(&str, Check)] = &[
     ("calls nest, and answers come back through every level", nested_calls),
     ("a called server of low priority waits for its turn", low_server),
     ("a deleted reply object ends the call and gives the context back", deleted_reply),
+    ("reports of faults are few and short", reports),
     ("what a round trip costs", round_trips),
 ];
+
+extern "C" fn dies(_: u64, _: u64) -> ! {
+    loop {
+        // SAFETY: an exception of this thread's own, each time that it is resumed.
+        unsafe { core::arch::asm!("brk #1") };
+    }
+}
+
+/// A fault without handler is a line on the UART: resumed again and again, it must neither flood it nor hold interrupts off.
+fn reports(t: &mut World) -> bool {
+    const FAULTS: usize = 40;
+    let thread = t.thread(255, dies, 0, 0);
+    stubs::yield_now();
+    let costs: [u64; FAULTS] = core::array::from_fn(|_| {
+        let resumed = w::invoke(thread.tcb, label::TCB_RESUME, &[], &[]);
+        let start = w::cycles();
+        stubs::yield_now();
+        if resumed.is_ok() { w::cycles() - start } else { u64::MAX }
+    });
+    let (least, most) = costs.iter().fold((u64::MAX, 0), |(l, m), c| (l.min(*c), m.max(*c)));
+    let printed = costs.iter().filter(|c| **c > 2 * least).count();
+    say!("root-test:   {FAULTS} faults: {least} to {most} cycles with switches; {printed} reported");
+    same!("few reports", printed <= 9, true);
+    same!("short ones", most < 8000, true);
+    true
+}
 
 /// Waits until something holds, for a second at most.
 fn eventually(t: &mut World, holds: impl Fn() -> bool) -> bool {

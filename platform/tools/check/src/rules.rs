@@ -108,6 +108,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("microkernel/sel4-sys", Abi),
     ("microkernel/objects", Objects),
     ("microkernel/fdt", Library),
+    ("microkernel/boot", Library),
     ("microkernel/kernel", Kernel),
     ("microkernel/tests/", RootTest),
     ("servers/layout", Library),

@@ -107,6 +107,8 @@ pub struct System {
     pub board: String,
     /// init prints what the machine says of itself.
     pub print_facts: bool,
+    /// The kernel's debug system calls stay.
+    pub debug_calls: bool,
     /// The least RAM of the board, MiB.
     pub memory_mib: u64,
     /// Where `[system]` stands.
@@ -136,9 +138,9 @@ pub const NUMBERS: &[(&str, u64, u64, Option<u64>, &str)] = &[
 pub const FLAGS: &[(&str, bool)] = &[
     ("trace", false),
     ("makes_threads", false),
-    ("ends_run", false),
     ("watches_restarts", false),
     ("reports_ready", true),
+    ("ends_run", false),
     ("motor_stop", false),
     ("motor_rearm", false),
     ("background", false),
@@ -311,8 +313,9 @@ impl Reader<'_> {
 pub fn read(raw: &Raw, errors: &mut Vec<Diagnostic>) -> Option<System> {
     let at = raw.at.clone()?;
     let mut r = Reader { who: "[system]".into(), keys: &raw.system, at: &at, errors };
-    r.unknown(&["name", "board", "memory_mib", "print_facts"]);
+    r.unknown(&["name", "board", "memory_mib", "print_facts", "debug_calls"]);
     let print_facts = r.flag("print_facts", false);
+    let debug_calls = r.flag("debug_calls", false);
     let name = r.text("name", "[system] name = \"main\"");
     let board = r.text("board", "board = \"qemu-aarch64\"");
     let memory = r.number(&("memory_mib", 16, 1 << 20, Some(1024), "MiB"));
@@ -339,6 +342,7 @@ pub fn read(raw: &Raw, errors: &mut Vec<Diagnostic>) -> Option<System> {
         name: name?.value,
         board: board?.value,
         print_facts,
+        debug_calls,
         memory_mib: memory?.value,
         at,
         servers,

@@ -52,6 +52,13 @@ fn capabilities(c: &Composed, s: &Server) -> Vec<Row> {
         row("own reply", "all", "answers"),
         row("init", "call", "requests to the supervisor; faults go there"),
     ];
+    if c.system.debug_calls {
+        rows.push(row(
+            "the kernel",
+            "debug system calls",
+            "**may stop the machine, print and name threads**",
+        ));
+    }
     if s.hosts_bpf() || s.scratch_kib > 0 || s.makes_threads {
         rows.push(row("own VSpace", "map", "maps frames that it holds or is handed"));
     }

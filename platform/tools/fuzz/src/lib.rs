@@ -9,6 +9,7 @@ mod program;
 
 pub use program::program;
 
+use axiom_boot::{chosen, memory};
 use axiom_bpf_object::Object;
 use axiom_fdt::{Fdt, Walk};
 use axiom_proto::{Error, bench, bpf, bpf_host, bundle, console, env, gpio, iio, rp1, supervisor, wire};
@@ -74,7 +75,7 @@ pub fn message(data: &[u8]) {
 pub fn tree(data: &[u8]) {
     let _ = axiom_fdt::stated_size(data);
     let Ok(tree) = Fdt::new(data) else { return };
-    let _ = (tree.bytes().len(), tree.used(), tree.len(), tree.is_empty());
+    let _ = (tree.bytes().len(), tree.used(), tree.size());
     let _ = tree.reservations().take(64).count();
     let mut path = String::new();
     // A damaged tree is an error of the walk.
@@ -91,6 +92,12 @@ pub fn tree(data: &[u8]) {
         Walk::On
     });
     let _ = (tree.at_path("/chosen").is_some(), tree.compatible(&["arm,gic-v3"]).is_some());
+    // What the kernel decides from it, and says when it refuses.
+    let said = |refusal: axiom_boot::Refusal| refusal.to_string();
+    let _ = (chosen::console(&tree), chosen::initrd(&tree).map_err(said));
+    if let Ok(mut ram) = memory::ram(&tree) {
+        let _ = memory::reserved(&tree, |start, end, _| ram.remove(start, end)).map_err(said);
+    }
 }
 
 /// A manifest: composed or refused.

@@ -15,19 +15,17 @@ pub fn init(base: usize) {
     UART.0.set(base);
 }
 
-/// Writes a byte; nothing before a UART is known.
-pub fn putc(byte: u8) {
+/// Writes a byte if the UART has room for it now; before a UART is known, every byte goes nowhere.
+pub fn offer(byte: u8) -> bool {
     let base = UART.0.get();
     if base == 0 {
-        return;
+        return true;
     }
-    // A UART that never drains must not stop the kernel: the byte is lost after a bounded wait.
-    for _ in 0..100_000 {
-        // SAFETY: `base` is the mapped register block of a PL011 (`init`).
-        if unsafe { ((base + FR) as *const u32).read_volatile() } & FR_TXFF == 0 {
-            break;
-        }
+    // SAFETY: `base` is the mapped register block of a PL011 (`init`); reading FR has no effect.
+    let room = unsafe { ((base + FR) as *const u32).read_volatile() } & FR_TXFF == 0;
+    if room {
+        // SAFETY: as above; writing DR sends a byte.
+        unsafe { ((base + DR) as *mut u32).write_volatile(u32::from(byte)) };
     }
-    // SAFETY: as above.
-    unsafe { ((base + DR) as *mut u32).write_volatile(u32::from(byte)) };
+    room
 }

@@ -108,10 +108,54 @@ pub fn zero(start: PhysAddr, size: u64) {
     }
 }
 
+/// Zeroes physical memory as [`zero`], and writes the zeroes back, so that also those see them who look past the caches.
+pub fn zero_for_user(start: PhysAddr, size: u64) {
+    const STEP: u64 = 256;
+    let lines_of_64 = read!("dczid_el0") & 0x1f == 4 && data_line() == 64;
+    if !lines_of_64 || !(start.0 | size).is_multiple_of(STEP) {
+        zero(start, size);
+        return cache(CacheOp::CleanInvalidate, start.kernel(), size as usize);
+    }
+    let at = start.kernel();
+    // SAFETY: the range is RAM that belongs to nobody (the caller is making an object of it), mapped normal; both instructions
+    // change nothing outside of it. The barrier waits until the lines have reached memory.
+    unsafe {
+        asm!(
+            "2:",
+            "dc zva, {a}",
+            "dc zva, {b}",
+            "dc zva, {c}",
+            "dc zva, {d}",
+            "dc civac, {a}",
+            "dc civac, {b}",
+            "dc civac, {c}",
+            "dc civac, {d}",
+            "add {a}, {a}, #256",
+            "add {b}, {b}, #256",
+            "add {c}, {c}, #256",
+            "add {d}, {d}, #256",
+            "cmp {a}, {end}",
+            "b.lo 2b",
+            "dsb sy",
+            a = inout(reg) at => _,
+            b = inout(reg) at + 64 => _,
+            c = inout(reg) at + 128 => _,
+            d = inout(reg) at + 192 => _,
+            end = in(reg) at + size as usize,
+            options(nostack)
+        )
+    };
+}
+
+/// Bytes of the smallest data cache line.
+fn data_line() -> usize {
+    4 << (read!("ctr_el0") >> 16 & 0xf)
+}
+
 /// Maintains the caches for a range of the kernel's window.
 pub fn cache(op: CacheOp, start: usize, size: usize) {
-    const LINE: usize = 64;
-    let mut at = start & !(LINE - 1);
+    let line = data_line();
+    let mut at = start & !(line - 1);
     let end = start + size;
     while at < end {
         // SAFETY: cache maintenance by address of mapped RAM; invalidation without write-back is only asked for by the
@@ -126,11 +170,11 @@ pub fn cache(op: CacheOp, start: usize, size: usize) {
                 CacheOp::Unify => asm!("dc cvau, {}", in(reg) at, options(nostack, preserves_flags)),
             }
         }
-        at += LINE;
+        at += line;
     }
-    // SAFETY: barriers; instruction cache invalidation of everything is always allowed.
+    // SAFETY: barriers, to whoever looks at memory; instruction cache invalidation of everything is always allowed.
     unsafe {
-        asm!("dsb ish", options(nostack, preserves_flags));
+        asm!("dsb sy", options(nostack, preserves_flags));
         if op == CacheOp::Unify {
             asm!("ic ialluis", "dsb ish", "isb", options(nostack, preserves_flags));
         }

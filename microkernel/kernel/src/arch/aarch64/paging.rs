@@ -132,12 +132,29 @@ fn next_table(entry: &Cell<u64>, image: u64) -> Option<&'static Table> {
     Some(table)
 }
 
+/// The last of the device pages is for a look at a register of a device that may not stay mapped.
+const PEEK: usize = ENTRIES - 1;
+
+/// Reads a 64-bit device register without keeping it mapped.
+pub fn peek_device(phys: u64) -> u64 {
+    let at = DEVICE_BASE + PEEK * 4096;
+    DEVICE_L3.0[PEEK].set((phys & !4095) | KERNEL_DEVICE);
+    publish();
+    // SAFETY: the page of the register was just mapped, as device memory; the callers' registers may always be read.
+    let value = unsafe { ((at + (phys & 4088) as usize) as *const u64).read_volatile() };
+    DEVICE_L3.0[PEEK].set(0);
+    // SAFETY: forgets a mapping that nothing uses any more.
+    unsafe { asm!("dsb ishst", "tlbi vmalle1", "dsb ish", "isb", options(nostack, preserves_flags)) };
+    value
+}
+
 /// Maps device registers for the kernel; the virtual address of `phys`. `None` when the pages are used up.
 pub fn map_device(phys: u64, size: u64) -> Option<usize> {
     let first = phys & !4095;
-    let pages = ((phys + size).next_multiple_of(4096) - first) / 4096;
+    let end = phys.checked_add(size).and_then(|end| end.checked_next_multiple_of(4096))?;
+    let pages = (end - first) / 4096;
     let used = DEVICES_USED.0.get();
-    if used + pages as usize > ENTRIES {
+    if pages > (PEEK - used) as u64 {
         return None;
     }
     for i in 0..pages as usize {

@@ -8,7 +8,7 @@ use super::stack::{PANIC_STACK, PANIC_STACK_SIZE, STACK, STACK_SIZE};
 use crate::machine::Core;
 use crate::node::node;
 use crate::panic;
-use crate::print::println;
+use crate::print::{self, println};
 use axiom_objects::arch::registers::FAULT_PC;
 use axiom_objects::entry;
 use axiom_objects::fast;
@@ -176,6 +176,7 @@ fn resume() -> ! {
 
 #[cold]
 fn wait() {
+    print::drain_idle();
     cpu::wait_for_interrupt();
     entry::interrupt(Core);
 }
@@ -218,13 +219,16 @@ extern "C" fn axiom_slow_system_call(number: i64) -> ! {
 #[unsafe(no_mangle)]
 extern "C" fn axiom_interrupt() -> ! {
     entry::interrupt(Core);
+    print::drain();
     leave()
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn axiom_serror(esr: u64, far: u64) -> ! {
     let tcb = node().current();
-    println!("axiom: asynchronous external abort, esr {esr:#x} far {far:#x}, in thread '{}'", tcb.name());
+    if print::may_report() {
+        println!("axiom: asynchronous external abort, esr {esr:#x} far {far:#x}, in thread '{}'", tcb.name());
+    }
     entry::user_fault(Core, Fault::UserException { number: esr, code: 0 });
     leave()
 }
@@ -234,14 +238,13 @@ mod class {
     pub const FPU: u64 = 0x07;
     pub const INSTRUCTION_ABORT: u64 = 0x20;
     pub const DATA_ABORT: u64 = 0x24;
-    pub const PC_ALIGNMENT: u64 = 0x22;
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn axiom_exception(esr: u64, far: u64) -> ! {
     match esr >> 26 & 0x3f {
         class::FPU => entry::fpu_trap(Core, Fault::UserException { number: esr, code: 0 }),
-        class::INSTRUCTION_ABORT | class::PC_ALIGNMENT => {
+        class::INSTRUCTION_ABORT => {
             let addr = node().current().regs.get(FAULT_PC);
             entry::user_fault(Core, Fault::Vm { addr, fsr: esr, instruction: true });
         }
@@ -253,6 +256,7 @@ extern "C" fn axiom_exception(esr: u64, far: u64) -> ! {
 
 #[unsafe(no_mangle)]
 extern "C" fn axiom_kernel_exception(esr: u64, far: u64, elr: u64, fp: u64, sp: u64, lr: u64) -> ! {
+    print::wait();
     println!("\naxiom: KERNEL FAULT: esr {esr:#x} far {far:#x} pc {elr:#x} lr {lr:#x} sp {sp:#x}");
     panic::backtrace(fp);
     panic::stop()

@@ -5,8 +5,8 @@ use core::cell::Cell;
 
 /// Entries of a table.
 pub const ENTRIES: usize = 512;
-/// First address that user space cannot map.
-pub const USER_TOP: u64 = 0x0000_ffff_ffff_f000;
+/// Last address of user space (libsel4's `seL4_UserTop`): half of what the lower tables could translate.
+pub const USER_TOP: u64 = 0x0000_7fff_ffff_ffff;
 /// A descriptor that is valid.
 pub const VALID: u64 = 1;
 /// A descriptor of a table, or of a page at the last level.
@@ -29,6 +29,8 @@ pub const NOT_GLOBAL: u64 = 1 << 11;
 pub const PXN: u64 = 1 << 53;
 /// User space does not execute it.
 pub const UXN: u64 = 1 << 54;
+/// A frame of a device: the kernel's window does not have it. The hardware leaves this bit to software.
+pub const OUTSIDE_WINDOW: u64 = 1 << 55;
 /// The address in a descriptor.
 pub const ADDRESS: u64 = 0x0000_ffff_ffff_f000;
 
@@ -73,6 +75,8 @@ pub struct UserAttributes {
     pub execute: bool,
     /// Normal memory; otherwise device.
     pub cacheable: bool,
+    /// The frame is a device's.
+    pub device: bool,
 }
 
 /// A descriptor for a user page (level 3) or block.
@@ -90,7 +94,15 @@ pub fn user_entry(frame: PhysAddr, level: u32, a: UserAttributes) -> u64 {
     if !a.execute {
         entry |= UXN;
     }
+    if a.device {
+        entry |= OUTSIDE_WINDOW;
+    }
     entry | if a.cacheable { NORMAL | INNER } else { DEVICE }
+}
+
+/// Whether user space may write through a descriptor of a leaf.
+pub const fn user_writes(descriptor: u64) -> bool {
+    descriptor & (USER | READ_ONLY) == USER
 }
 
 /// Bits of a virtual address below those that a level's index takes.

@@ -29,8 +29,9 @@ pub const SYSCALL: usize = 7;
 /// Register of the destination of a combined send.
 pub const NB_SEND_DEST: usize = 8;
 
-/// SPSR of a user thread: EL0, AArch64, interrupts open; only the condition flags are the user's.
-pub const USER_SPSR: u64 = 0;
+/// SPSR of a user thread: EL0, AArch64, interrupts open, fast interrupts (which the kernel does not use) masked as seL4 has
+/// it; only the condition flags are the user's.
+pub const USER_SPSR: u64 = 0x40;
 /// The SPSR bits that a user may set: N, Z, C, V.
 pub const USER_SPSR_MASK: u64 = 0xf000_0000;
 
@@ -63,8 +64,9 @@ pub const USER_CONTEXT_ORDER: [usize; sel4_sys::regs::USER_CONTEXT_WORDS] = [
     23, 24, 25, 26, 27, 28, TPIDR, TPIDRRO,
 ];
 
-/// Registers that an unknown-syscall fault message carries.
-pub const SYSCALL_FAULT_ORDER: [usize; 12] = [0, 1, 2, 3, 4, 5, 6, 7, FAULT_PC, SP, 30, SPSR];
+/// Registers that an unknown-syscall fault message carries. The word called LR is the exception link register: where the thread
+/// would go on. A reply's value for it does not last, since the thread restarts at the first.
+pub const SYSCALL_FAULT_ORDER: [usize; 12] = [0, 1, 2, 3, 4, 5, 6, 7, FAULT_PC, SP, PC, SPSR];
 /// Registers that a user-exception fault message carries.
 pub const EXCEPTION_FAULT_ORDER: [usize; 3] = [FAULT_PC, SP, SPSR];
 

@@ -11,7 +11,7 @@ const TOP: u64 = !(PAGE - 1);
 pub struct TooManyPieces;
 
 /// A set of page-aligned ranges, ascending and apart: start and end (exclusive), bytes.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Ranges {
     list: [(u64, u64); MAX_RANGES],
     count: usize,
