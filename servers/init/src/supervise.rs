@@ -356,7 +356,7 @@ impl Supervisor {
     /// Whether a death of this server, or a start, is told: lines go out at the highest priority, so not all of them are.
     fn is_told(&self, index: usize) -> bool {
         let hasty = self.lives[index].restarts.hasty;
-        hasty <= TOLD || hasty % 4 == 0
+        hasty <= TOLD || hasty.is_multiple_of(4)
     }
 
     /// A server faulted: says who, why and where; then the restart policy decides.
