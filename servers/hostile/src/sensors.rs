@@ -27,10 +27,8 @@ pub fn run(tries: &mut Tries) {
             ("ends the buffer", Request::Buffer { device, channels: 0, length: 0, watermark: 0 }),
         ];
         for (what, request) in requests {
-            let reply = call::<_, Reply>(server, INTERFACE, &request, &mut Buffer::new()).map(|r| match r {
-                Reply::Done | Reply::Scans { .. } => true,
-                _ => false,
-            });
+            let reply = call::<_, Reply>(server, INTERFACE, &request, &mut Buffer::new())
+                .map(|r| matches!(r, Reply::Done | Reply::Scans { .. }));
             tries.refused(&format!("{what} of device {device}"), reply == Ok(false));
         }
         let request = Request::Buffer { device, channels: 1, length: 1, watermark: 1 };
