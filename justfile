@@ -164,7 +164,7 @@ bench: build bench-kernel
 # The kernel's operations in instructions, from a plain root task: bench/results/kernel-icount.jsonl
 bench-kernel cpu="cortex-a53": kernel tools
     @{{ cargo }} server build -q --profile system -p axiom-root-test
-    @{{ bin }}/axiom-runner --quiet --icount --no-sensors --name bench-kernel --timeout 60 --cpu "{{ cpu }}" --bundle "{{ images }}/axiom-kernel-bench"
+    @{{ bin }}/axiom-runner --quiet --icount --no-sensors --root-task --name bench-kernel --timeout 60 --cpu "{{ cpu }}" --bundle "{{ images }}/axiom-kernel-bench"
     @mkdir -p bench/results && {{ bin }}/axiom-bench-report results "{{ out }}/logs/bench-kernel.log" bench/results/kernel-icount.jsonl "command=just bench-kernel {{ cpu }}" "commit=$(platform/tools/commit)" "cpu={{ cpu }}"
 
 # Fails if an instruction-exact figure is 2 % worse than the committed one in bench/results/, or missing
@@ -176,7 +176,7 @@ bench-check: build
     check() { # log, baseline, runner's options...
       {{ bin }}/axiom-runner --quiet --icount --name "$1" --timeout 600 "${@:3}" && {{ bin }}/axiom-bench-report guard "bench/results/$2.jsonl" "{{ out }}/logs/$1.log" || bad=1
     }
-    check check-kernel kernel-icount --no-sensors --cpu cortex-a53 --bundle {{ images }}/axiom-kernel-bench
+    check check-kernel kernel-icount --root-task --no-sensors --cpu cortex-a53 --bundle {{ images }}/axiom-kernel-bench
     check check-system qemu-aarch64-icount
     exit $bad
 

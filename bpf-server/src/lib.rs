@@ -6,12 +6,16 @@
 //! make frames, fill and hand over the maps, fill the code's frames through a mapping that is then removed for good, hand
 //! them over read-only, attach. Whatever fails on the way undoes what was done; an unload is one revocation.
 //!
+//! A program belongs to the client that loaded it; nobody else reads its maps, takes its place or ends it. One that the manifest pins
+//! is loaded here, belongs to whom the manifest names, and stays when that server is gone; others go with theirs.
+//!
 //! Memory that cannot be had is an answer, not the server's end: before a request is served there must be enough for its small
 //! parts ([`loader::FLOOR`] bytes), and everything whose size a client chooses is either asked for with `try_reserve` or checked
 //! against what is left first.
 #![cfg_attr(not(test), no_std)]
 extern crate alloc;
 
+pub mod buddy;
 mod failure;
 mod loader;
 mod place;
@@ -24,4 +28,4 @@ mod tests;
 pub use axiom_bpf_jit::Features;
 pub use loader::{Loader, Outcome};
 pub use platform::{Access, HostId, Platform, Stage, Token};
-pub use rights::Rights;
+pub use rights::{Client, Rights};

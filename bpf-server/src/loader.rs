@@ -21,13 +21,18 @@ use axiom_proto::bpf::{
     Request, Setting, Source, Stages,
 };
 use axiom_proto::bpf_host::{self, MAP_WINDOW};
+use axiom_proto::gpio::ProgramGrants;
 
 /// Code is compiled into a buffer of this size first; it grows for larger programs.
 const CODE_BUFFER: usize = 16 << 10;
-/// Clients that may have an upload or a verdict waiting.
-const CLIENTS: usize = 8;
+/// Programs of one client: a host has places for four times as many.
+pub const PROGRAMS_PER_CLIENT: usize = 8;
+/// Rates that one client may ask for: a timer each.
+pub const RATES_PER_CLIENT: usize = 2;
+/// Programs of one client on one attach point: others have room beside them.
+pub const PER_POINT: usize = 2;
 /// Bytes that uploads may hold, all clients together.
-const UPLOADS: usize = 2 * MAX_OBJECT;
+const UPLOADS: usize = 4 * MAX_OBJECT;
 /// Memory that must be there before a request is served: for names, sentences and everything else whose size no client
 /// chooses.
 pub(crate) const FLOOR: usize = 48 << 10;
@@ -40,6 +45,15 @@ pub struct Outcome<'a> {
     pub reply: Reply<'a>,
     /// Which program's memory, page of it, and rights.
     pub frame: Option<(ProgramId, u32, Access)>,
+}
+
+#[cold]
+fn no_share(point: &str, here: bool) -> Failure {
+    let text = match here {
+        true => format!("a client has at most {PER_POINT} programs at one attach point: '{point}' has them"),
+        false => format!("a client has at most {PROGRAMS_PER_CLIENT} programs: unload one first"),
+    };
+    fail(Refusal::Resources, text)
 }
 
 #[derive(Default)]
@@ -85,7 +99,7 @@ impl<P: Platform> Loader<P> {
             restarted: Vec::new(),
             programs: Vec::new(),
             next_id: 1,
-            clients: Vec::with_capacity(CLIENTS),
+            clients: Vec::new(),
             stages: Stages::default(),
             value: [0; MAX_VALUE],
             rights: Rights::default(),
@@ -95,6 +109,18 @@ impl<P: Platform> Loader<P> {
     /// What the manifest grants to programs; without it they may use no line, channel or motor.
     pub fn set_rights(&mut self, rights: Rights) {
         self.rights = rights;
+    }
+
+    /// For tests that change what the manifest says.
+    #[cfg(test)]
+    pub(crate) fn rights_mut(&mut self) -> &mut Rights {
+        &mut self.rights
+    }
+
+    /// For tests: no page or number of any host is taken.
+    #[cfg(test)]
+    pub(crate) fn windows_are_free(&self) -> bool {
+        self.windows.iter().all(Windows::is_free)
     }
 
     /// The system underneath.
@@ -123,24 +149,30 @@ impl<P: Platform> Loader<P> {
                 let wanted = Wanted { program, point, attach, replaces, settings };
                 self.load(badge, source, &wanted, arrived)
             }
-            Request::Attach { program } => self.attach(program).map(|()| Reply::Done),
-            Request::Detach { program } => self.detach(program).map(|()| Reply::Done),
-            Request::Unload { program } => self.unload(program).map(|()| Reply::Done),
+            Request::Attach { program } => {
+                self.owned(badge, program).and_then(|_| self.attach(program)).map(|()| Reply::Done)
+            }
+            Request::Detach { program } => {
+                self.owned(badge, program).and_then(|_| self.detach(program)).map(|()| Reply::Done)
+            }
+            Request::Unload { program } => {
+                self.owned(badge, program).and_then(|_| self.unload(program)).map(|()| Reply::Done)
+            }
             Request::List { after } => return Outcome { reply: self.list(after), frame: None },
             Request::Verdict { offset } => {
                 return Outcome { reply: Reply::Text(self.verdict(badge, offset as usize)), frame: None };
             }
-            Request::MapRead { program, map, key } => match self.map_read(program, map, key) {
+            Request::MapRead { program, map, key } => match self.map_read(badge, program, map, key) {
                 Ok(size) => return Outcome { reply: Reply::Value(&self.value[..size]), frame: None },
                 Err(f) => Err(f),
             },
             Request::MapFrame { program, map, page } => {
-                self.map_frame(program, map, page).map(|(reply, f)| {
+                self.map_frame(badge, program, map, page).map(|(reply, f)| {
                     frame = Some(f);
                     reply
                 })
             }
-            Request::Notify { program, map } => self.notify(program, map).map(|()| Reply::Done),
+            Request::Notify { program, map } => self.notify(badge, program, map).map(|()| Reply::Done),
             Request::Stages => Ok(Reply::Stages(self.stages)),
         };
         let reply = match result {
@@ -208,9 +240,7 @@ impl<P: Platform> Loader<P> {
         let index = match self.clients.iter().position(|c| c.badge == badge) {
             Some(index) => index,
             None => {
-                if self.clients.len() == CLIENTS {
-                    self.clients.remove(0);
-                }
+                // One for each badge that init gave out, so nobody's upload makes room for another's.
                 self.clients.push(Client { badge, ..Client::default() });
                 self.clients.len() - 1
             }
@@ -230,6 +260,15 @@ impl<P: Platform> Loader<P> {
             );
             return Err(fail(Refusal::BadRequest, text));
         }
+        let held: usize = self.clients.iter().map(|c| c.upload.len()).sum();
+        if held + bytes.len() > UPLOADS {
+            // Nobody's upload makes room for another's.
+            let text = format!(
+                "bpf-server keeps {UPLOADS} bytes of uploads, and {held} are under way: load what is there, or wait for others"
+            );
+            return Err(fail(Refusal::Resources, text));
+        }
+        let client = self.client(badge);
         if client.upload.capacity() - client.upload.len() < bytes.len() {
             // It grows by doubling, and is copied as it does.
             let grown = (2 * client.upload.capacity()).max(MAX_INLINE);
@@ -239,14 +278,6 @@ impl<P: Platform> Loader<P> {
             }
         }
         client.upload.extend_from_slice(bytes);
-        // Who uploads much and loads nothing gives way to who comes later.
-        while self.clients.iter().map(|c| c.upload.len()).sum::<usize>() > UPLOADS {
-            let oldest = self.clients.iter_mut().find(|c| c.badge != badge && !c.upload.is_empty());
-            match oldest {
-                Some(other) => other.upload = Vec::new(),
-                None => break,
-            }
-        }
         Ok(())
     }
 
@@ -270,10 +301,10 @@ impl<P: Platform> Loader<P> {
         let mut clock = StageClock { last: arrived, stages: Stages::default(), index: 0 };
         self.platform.trace(Stage::Begin, 0);
         match source {
-            Source::Inline(bytes) => self.load_bytes(bytes, None, wanted, &mut clock),
+            Source::Inline(bytes) => self.load_bytes(badge, bytes, None, wanted, &mut clock),
             Source::Uploaded => {
                 let bytes = core::mem::take(&mut self.client(badge).upload);
-                self.load_bytes(&bytes, None, wanted, &mut clock)
+                self.load_bytes(badge, &bytes, None, wanted, &mut clock)
             }
             Source::Blob(name) => {
                 let bytes = self.platform.blob(name).ok_or_else(|| {
@@ -282,13 +313,14 @@ impl<P: Platform> Loader<P> {
                         format!("no object '{name}' was given to bpf-server by the manifest"),
                     )
                 })?;
-                self.load_bytes(bytes, Some(name), wanted, &mut clock)
+                self.load_bytes(badge, bytes, Some(name), wanted, &mut clock)
             }
         }
     }
 
     fn load_bytes(
         &mut self,
+        owner: u64,
         bytes: &[u8],
         blob: Option<&str>,
         wanted: &Wanted<'_>,
@@ -317,7 +349,8 @@ impl<P: Platform> Loader<P> {
             count += 1;
         }
         let contents = Contents::new(&object, &settings[..count])?;
-        let replaced = self.replaced(wanted.replaces, host, point)?;
+        let replaced = self.replaced(owner, wanted.replaces, host, point)?;
+        self.has_room(owner, point, replaced.is_some())?;
         clock.lap(&self.platform);
         self.platform.trace(Stage::Parsed, program.insns.len() as u32);
 
@@ -330,9 +363,9 @@ impl<P: Platform> Loader<P> {
         };
         let proof = judged.verdict(&mut self.verifier)?;
         let lines = verdict::Source { object: &object, program: &program };
-        let who = Subject { object: blob, program: entry.name, point, lines: &lines };
-        self.rights.check(&who, &proof.own_calls).map_err(|text| fail(Refusal::NotGranted, text))?;
-        let grants = self.rights.of(blob, entry.name);
+        let who = Subject { client: owner, object: blob, program: entry.name, point, lines: &lines };
+        let grants =
+            self.rights.check(&who, &proof.own_calls).map_err(|text| fail(Refusal::NotGranted, text))?;
         clock.lap(&self.platform);
         self.platform.trace(Stage::Verified, proof.max_insns.min(u32::MAX as u64) as u32);
 
@@ -351,6 +384,9 @@ impl<P: Platform> Loader<P> {
             worst_case: proof.max_insns,
             memory: None,
             grants,
+            owner,
+            pinned: false,
+            held: 0,
         };
         let mut again = true;
         let zero_stack = proof.zero_stack;
@@ -392,11 +428,13 @@ impl<P: Platform> Loader<P> {
     /// The program to replace, if it is attached to the same point.
     fn replaced(
         &self,
+        owner: u64,
         id: Option<ProgramId>,
         host: HostId,
         point: &str,
     ) -> Result<Option<ProgramId>, Failure> {
         let Some(id) = id else { return Ok(None) };
+        self.owned(owner, id)?;
         match self.programs.iter().find(|p| p.id == id) {
             Some(p) if p.host == host && p.point == point && p.attached => Ok(Some(id)),
             Some(p) => Err(fail(
@@ -457,6 +495,15 @@ impl<P: Platform> Loader<P> {
         for map in &mut loaded.maps {
             map.first += pages;
         }
+        let (pages_of, most) = (self.pages_of(loaded.owner), self.platform.pages() / 2);
+        if pages_of + pages + map_pages > most {
+            let text = format!(
+                "no room for the program: it needs {} pages of memory, and its client has {pages_of} of the {most} that one may have",
+                pages + map_pages
+            );
+            return Err(fail(Refusal::Resources, text));
+        }
+        loaded.held = pages + map_pages;
         let mut memory = self.platform.allocate(pages + map_pages).ok_or_else(|| {
             let all = pages + map_pages;
             no_room(format!(
@@ -562,6 +609,89 @@ impl<P: Platform> Loader<P> {
         p.code_pages = 0;
     }
 
+    /// The program of this number, if it is the client's.
+    fn owned(&self, badge: u64, id: ProgramId) -> Result<usize, Failure> {
+        let index = self.find(id)?;
+        let program = &self.programs[index];
+        if program.owner == badge {
+            return Ok(index);
+        }
+        let pinned = if program.pinned { ", and the manifest pins it" } else { "" };
+        let text = format!("program {} belongs to '{}'{pinned}", id.0, self.rights.name(program.owner));
+        Err(fail(Refusal::NotOwner, text))
+    }
+
+    fn pages_of(&self, owner: u64) -> u32 {
+        self.programs.iter().filter(|p| p.owner == owner && !p.pinned).map(|p| p.held).sum()
+    }
+
+    /// Whether a client may have one more program at a point.
+    fn has_room(&self, owner: u64, point: &str, replaces: bool) -> Result<(), Failure> {
+        if replaces {
+            return Ok(());
+        }
+        let (mut programs, mut here) = (0, 0);
+        let (mut rates, mut count) = ([""; RATES_PER_CLIENT], 0);
+        for p in self.programs.iter().filter(|p| p.owner == owner && !p.pinned) {
+            programs += 1;
+            here += usize::from(p.point == point);
+            if p.point.starts_with("timer/") && !rates[..count].contains(&p.point.as_str()) {
+                rates[count] = &p.point;
+                count += 1;
+            }
+        }
+        if programs >= PROGRAMS_PER_CLIENT || here >= PER_POINT {
+            return Err(no_share(point, here >= PER_POINT));
+        }
+        if here == 0 && count == RATES_PER_CLIENT && point.starts_with("timer/") {
+            let text = format!(
+                "a client's programs run at no more than {RATES_PER_CLIENT} rates, and they do at {}",
+                rates.join(" and ")
+            );
+            return Err(fail(Refusal::Resources, text));
+        }
+        Ok(())
+    }
+
+    /// A client died, or was started anew: its programs go, but for those that the manifest pins, and so does its upload. Returns how
+    /// many programs went.
+    pub fn forget_client(&mut self, badge: u64) -> usize {
+        let gone = |p: &Loaded<P::Memory>| p.owner == badge && !p.pinned;
+        let ids: Vec<ProgramId> = self.programs.iter().filter(|p| gone(p)).map(|p| p.id).collect();
+        let count = ids.iter().filter(|id| self.unload(**id).is_ok()).count();
+        self.clients.retain(|c| c.badge != badge);
+        count
+    }
+
+    /// Loads what the manifest pins, each at its attach point. Returns each program's name with what went wrong, if something did.
+    pub fn load_pinned(&mut self) -> Vec<(String, Option<String>)> {
+        let pinned = |p: &ProgramGrants| {
+            Some((p.program.clone(), p.object.clone(), p.owner.clone(), p.pinned.clone()?))
+        };
+        let wanted: Vec<_> = self.rights.programs.iter().filter_map(pinned).collect();
+        let mut results = Vec::with_capacity(wanted.len());
+        for (program, object, owner, point) in wanted {
+            let owner = self.rights.badge(&owner).unwrap_or(0);
+            let request =
+                Wanted { program: &program, point: &point, attach: true, replaces: None, settings: &[] };
+            let result = self.load(owner, Source::Blob(&object), &request, (0, 0));
+            let loaded = match &result {
+                Ok(Reply::Loaded { program, .. }) => Some(*program),
+                _ => None,
+            };
+            if let Some(p) = self.programs.iter_mut().find(|p| Some(p.id) == loaded) {
+                p.pinned = true;
+            }
+            results.push((program, result.err().map(|failure| failure.text.into_owned())));
+        }
+        results
+    }
+
+    /// How many programs are loaded.
+    pub fn loaded(&self) -> usize {
+        self.programs.len()
+    }
+
     fn find(&self, id: ProgramId) -> Result<usize, Failure> {
         let found = self.programs.iter().position(|p| p.id == id);
         found.ok_or_else(|| fail(Refusal::NotFound, format!("there is no program {}", id.0)))
@@ -620,16 +750,16 @@ impl<P: Platform> Loader<P> {
         })
     }
 
-    fn map_of(&self, id: ProgramId, name: &str) -> Result<(usize, usize), Failure> {
-        let program = self.find(id)?;
+    fn map_of(&self, badge: u64, id: ProgramId, name: &str) -> Result<(usize, usize), Failure> {
+        let program = self.owned(badge, id)?;
         let map = self.programs[program].maps.iter().position(|m| m.name == name);
         let map =
             map.ok_or_else(|| fail(Refusal::NotFound, format!("program {} has no map '{name}'", id.0)))?;
         Ok((program, map))
     }
 
-    fn map_read(&mut self, id: ProgramId, name: &str, key: &[u8]) -> Result<usize, Failure> {
-        let (program, map) = self.map_of(id, name)?;
+    fn map_read(&mut self, badge: u64, id: ProgramId, name: &str, key: &[u8]) -> Result<usize, Failure> {
+        let (program, map) = self.map_of(badge, id, name)?;
         let map = &self.programs[program].maps[map];
         let bad = |text: &str| fail(Refusal::BadRequest, format!("map '{name}': {text}"));
         let size = map.def.value_size as usize;
@@ -651,9 +781,14 @@ impl<P: Platform> Loader<P> {
     }
 
     /// Gives the client's notification to the program's host, and keeps it for when that one is started anew.
-    fn notify(&mut self, id: ProgramId, name: &str) -> Result<(), Failure> {
-        let (program, map) = self.map_of(id, name)?;
-        let missing = || fail(Refusal::BadRequest, "no notification came with the request".into());
+    fn notify(&mut self, badge: u64, id: ProgramId, name: &str) -> Result<(), Failure> {
+        let (program, map) = self.map_of(badge, id, name)?;
+        let missing = || {
+            fail(
+                Refusal::BadRequest,
+                "no notification came with the request, or bpf-server has no room for it".into(),
+            )
+        };
         let token = self.platform.take_token().ok_or_else(missing)?;
         let program = &mut self.programs[program];
         let map = &mut program.maps[map];
@@ -671,11 +806,12 @@ impl<P: Platform> Loader<P> {
 
     fn map_frame(
         &mut self,
+        badge: u64,
         id: ProgramId,
         name: &str,
         page: u32,
     ) -> Result<(Reply<'static>, (ProgramId, u32, Access)), Failure> {
-        let (program, map) = self.map_of(id, name)?;
+        let (program, map) = self.map_of(badge, id, name)?;
         let map = &self.programs[program].maps[map];
         if page >= map.pages {
             return Err(fail(Refusal::BadRequest, format!("map '{name}' has {} pages", map.pages)));

@@ -69,6 +69,11 @@ impl Windows {
         w.slots.take(1); // number 0 is never a map
         w
     }
+    #[cfg(test)]
+    pub(crate) fn is_free(&self) -> bool {
+        let none = |taken: &[u64]| taken.iter().all(|w| *w == 0);
+        none(&self.code.taken) && none(&self.maps.taken) && self.slots.taken == Windows::new().slots.taken
+    }
     pub(crate) fn take_code(&mut self, pages: u32) -> Option<u32> {
         self.code.take(pages)
     }

@@ -46,6 +46,12 @@ pub(crate) struct Loaded<M> {
     pub(crate) worst_case: u64,
     pub(crate) memory: Option<M>,
     pub(crate) grants: Grants,
+    /// Whose it is: a badge, or 0 if the owner that the manifest names is no client.
+    pub(crate) owner: u64,
+    /// It stays when its owner is gone.
+    pub(crate) pinned: bool,
+    /// Pages of its memory.
+    pub(crate) held: u32,
 }
 
 impl<M> Loaded<M> {

@@ -40,6 +40,8 @@ pub trait Platform {
     fn host(&self, point: &str) -> Option<HostId>;
     /// How many hosts there are.
     fn hosts(&self) -> usize;
+    /// Pages of memory for programs and maps, of all together.
+    fn pages(&self) -> u32;
     /// Makes zeroed frames.
     fn allocate(&mut self, pages: u32) -> Option<Self::Memory>;
     /// Maps frames in a row in this server, read-write. Only for pages that are not mapped here yet.

@@ -1,7 +1,8 @@
 //! What the manifest grants to programs, and whether a program keeps to it.
 //!
-//! Rights belong to a program of an object of the bundle: its name and the object's. An object that a client sends has
-//! none, because its names are only what the client says. What a program does with constant numbers is checked here, before
+//! Rights belong to a program of an object of the bundle, its name and the object's, loaded by the server that the manifest names as
+//! its owner: with settings of anybody's choice they would be anybody's rights. An object that a client sends has none, because its
+//! names are only what the client says. Sensors belong to the clients that may start and stop them. What a program does with constant numbers is checked here, before
 //! anything of it is placed; numbers that are computed are checked by the helpers, with the same grants.
 
 use alloc::format;
@@ -10,6 +11,7 @@ use alloc::vec::Vec;
 use axiom_bpf_isa::{Lines, helper};
 use axiom_bpf_verifier::OwnCall;
 use axiom_proto::gpio::{Channel, Grants, Line, ProgramGrants};
+use axiom_proto::number;
 use core::fmt::Write;
 
 /// The rights of programs, and the chips' names.
@@ -21,11 +23,26 @@ pub struct Rights {
     pub gpio_chips: Vec<String>,
     /// PWM chips by number.
     pub pwm_chips: Vec<String>,
+    /// Who may ask.
+    pub clients: Vec<Client>,
+}
+
+/// A client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// Its badge.
+    pub badge: u64,
+    /// Its name in the manifest.
+    pub name: String,
+    /// Sensors whose samples its programs may see and drop.
+    pub sensors: Vec<String>,
 }
 
 /// A program, for a refusal.
 #[derive(Clone, Copy)]
 pub struct Subject<'a> {
+    /// Who loads it: a badge.
+    pub client: u64,
     /// The object of the bundle that it comes from; none if a client sent it.
     pub object: Option<&'a str>,
     /// Its name.
@@ -44,20 +61,37 @@ enum Use {
     Drive(Channel),
     Cut(Channel),
     Stop,
+    Sense(String),
     NoSuch(&'static str, u64, u64),
 }
 
 impl Rights {
-    /// What a program may do.
-    pub fn of(&self, object: Option<&str>, program: &str) -> Grants {
-        let found = |object| self.programs.iter().find(move |p| p.object == object && p.program == program);
-        object.and_then(found).map_or(Grants::NONE, |p| p.grants)
+    /// What the manifest says of a program.
+    pub fn entry(&self, object: Option<&str>, program: &str) -> Option<&ProgramGrants> {
+        self.programs.iter().find(|p| Some(p.object.as_str()) == object && p.program == program)
     }
 
-    /// Checks the attach point and every call whose numbers are constants; a refusal is the verdict's text.
-    pub fn check(&self, who: &Subject<'_>, calls: &[OwnCall]) -> Result<(), String> {
-        let grants = self.of(who.object, who.program);
-        if let Some(wrong) = self.point_use(who.point, &grants) {
+    /// A client's name.
+    pub fn name(&self, badge: u64) -> &str {
+        self.clients.iter().find(|c| c.badge == badge).map_or("?", |c| c.name.as_str())
+    }
+
+    /// The badge of a client's name.
+    pub fn badge(&self, name: &str) -> Option<u64> {
+        self.clients.iter().find(|c| c.name == name).map(|c| c.badge)
+    }
+
+    /// What a program may do when this client loads it: what the manifest grants, if the client is its owner.
+    pub fn of(&self, client: u64, object: Option<&str>, program: &str) -> Grants {
+        let entry = self.entry(object, program).filter(|p| self.badge(&p.owner) == Some(client));
+        entry.map_or(Grants::NONE, |p| p.grants)
+    }
+
+    /// Checks the attach point and every call whose numbers are constants, and says what the program may do; a refusal is the verdict's
+    /// text.
+    pub fn check(&self, who: &Subject<'_>, calls: &[OwnCall]) -> Result<Grants, String> {
+        let grants = self.of(who.client, who.object, who.program);
+        if let Some(wrong) = self.point_use(who, &grants) {
             return Err(self.refusal(who, &grants, &wrong, None));
         }
         for call in calls {
@@ -65,13 +99,20 @@ impl Rights {
                 return Err(self.refusal(who, &grants, &wrong, Some(call.insn as usize)));
             }
         }
-        Ok(())
+        Ok(grants)
     }
 
     /// Seeing a line's edges and cutting a channel's duty are rights too.
-    fn point_use(&self, point: &str, grants: &Grants) -> Option<Use> {
-        let mut parts = point.split('/');
-        let (kind, chip, number) = (parts.next()?, parts.next()?, parts.next()?.parse().ok()?);
+    fn point_use(&self, who: &Subject<'_>, grants: &Grants) -> Option<Use> {
+        let mut parts = who.point.split('/');
+        let (kind, chip) = (parts.next()?, parts.next()?);
+        if kind == "iio" {
+            let client = self.clients.iter().find(|c| c.badge == who.client);
+            let owns = client.is_some_and(|c| c.sensors.iter().any(|s| s == chip));
+            return (!owns).then(|| Use::Sense(chip.into()));
+        }
+        // A number in another spelling is refused by the hosting server, which has no such point.
+        let number = number(parts.next()?)?;
         let names = if kind == "pwm" { &self.pwm_chips } else { &self.gpio_chips };
         // A chip that nobody owns is refused by the hosting server, which knows what it has.
         let chip = names.iter().position(|n| n == chip)? as u8;
@@ -105,6 +146,7 @@ impl Rights {
             Use::Drive(c) => format!("bpf_pwm_set drives {}", self.channel(*c)),
             Use::Cut(c) => format!("it would decide on the duty of {}", self.channel(*c)),
             Use::Stop => String::from("bpf_motor_emergency_stop stops the motors"),
+            Use::Sense(sensor) => format!("it would see and drop the samples of {sensor}"),
             Use::NoSuch(call, chip, number) => format!("{call} has the numbers {chip} and {number}"),
         };
         let mut text =
@@ -112,6 +154,7 @@ impl Rights {
         if let Some(object) = who.object {
             let _ = write!(text, " of {object}");
         }
+        let _ = write!(text, ", loaded by '{}'", self.name(who.client));
         match at.and_then(|insn| Some((insn, who.lines.line(insn)?))) {
             Some((insn, l)) => {
                 let _ = write!(
@@ -140,8 +183,25 @@ impl Rights {
                 chip.map(|chip| format!("pwm = [{{ chip = \"{chip}\", channel = {} }}]", c.channel))
             }
             Use::Stop => Some("motor_stop = true".into()),
-            Use::NoSuch(..) => None,
+            Use::NoSuch(..) | Use::Sense(_) => None,
         };
+        if let Use::Sense(sensor) = wrong {
+            let name = self.name(who.client);
+            let _ = write!(
+                text,
+                "\nSuggestion: iio = [\"{sensor}\"] in [server.{name}] of the system's manifest"
+            );
+            return text;
+        }
+        let owner = self.entry(who.object, who.program).map(|p| p.owner.as_str());
+        if let Some(owner) = owner.filter(|owner| self.badge(owner) != Some(who.client)) {
+            let _ = write!(
+                text,
+                "\nSuggestion: its rights are those of '{owner}' to use (owner in [program.{}])",
+                who.program
+            );
+            return text;
+        }
         let _ = match (who.object, key) {
             (None, _) => write!(
                 text,
@@ -201,14 +261,24 @@ mod tests {
         grants.grant_line(Line { chip: 0, line: 6 }, true);
         grants.grant_channel(Channel { chip: 0, channel: 1 });
         Rights {
-            programs: Vec::from([ProgramGrants { program: "stop".into(), object: "stop.o".into(), grants }]),
+            programs: Vec::from([ProgramGrants {
+                program: "stop".into(),
+                object: "stop.o".into(),
+                grants,
+                owner: "demo".into(),
+                pinned: None,
+            }]),
             gpio_chips: Vec::from(["pl061".into()]),
             pwm_chips: Vec::from(["pwm".into()]),
+            clients: Vec::from([
+                Client { badge: 1, name: "demo".into(), sensors: Vec::from(["adxl345".into()]) },
+                Client { badge: 2, name: "other".into(), sensors: Vec::new() },
+            ]),
         }
     }
 
     fn subject<'a>(object: Option<&'a str>, point: &'a str) -> Subject<'a> {
-        Subject { object, program: "stop", point, lines: &Source }
+        Subject { client: 1, object, program: "stop", point, lines: &Source }
     }
 
     fn call(helper: u32, chip: u64, number: u64) -> OwnCall {
@@ -227,8 +297,8 @@ mod tests {
             call(helper::GPIO_SET, 1 << 32, 6),
             unknown,
         ];
-        assert_eq!(rights().check(&who, &calls), Ok(()));
-        assert_eq!(rights().check(&subject(Some("stop.o"), "pwm/pwm/1"), &[]), Ok(()));
+        assert!(rights().check(&who, &calls).is_ok_and(|g| g.may_get(Line { chip: 0, line: 5 })));
+        assert_eq!(rights().check(&subject(Some("stop.o"), "pwm/pwm/1"), &[]).map(drop), Ok(()));
     }
 
     #[test]
@@ -237,7 +307,7 @@ mod tests {
         let text = rights().check(&who, &[call(helper::GPIO_SET, 0, 17)]).unwrap_err();
         assert_eq!(
             text,
-            "Reason:     bpf_gpio_set drives line 17 of chip 'pl061', which the manifest does not grant to program 'stop' of stop.o\n\
+            "Reason:     bpf_gpio_set drives line 17 of chip 'pl061', which the manifest does not grant to program 'stop' of stop.o, loaded by 'demo'\n\
              At:         stop.c:27: bpf_gpio_set(0, 17, 0); (instruction 7)\n\
              Granted:    read line 5 of chip 'pl061', read and drive line 6 of chip 'pl061', drive channel 1 of chip 'pwm'\n\
              Suggestion: gpio = [{ chip = \"pl061\", line = 17, out = true }] in [program.stop] of the system's manifest"
@@ -276,6 +346,32 @@ mod tests {
             let text = rights().check(&subject(Some("stop.o"), point), call.as_slice()).unwrap_err();
             assert!(text.contains(reason) && text.contains(suggestion), "{text}");
         }
+    }
+
+    #[test]
+    fn the_rights_of_a_program_are_its_owners_to_use() {
+        let calls = [call(helper::GPIO_SET, 0, 6)];
+        let point = "gpio/pl061/5/rising";
+        assert_eq!(rights().check(&subject(Some("stop.o"), point), &calls).map(drop), Ok(()));
+        for (client, name) in [(2, "other"), (3, "?")] {
+            let who = Subject { client, ..subject(Some("stop.o"), point) };
+            let text = rights().check(&who, &calls).unwrap_err();
+            assert!(
+                text.contains(&format!("loaded by '{name}'")) && text.contains("those of 'demo' to use"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn samples_are_seen_and_dropped_by_programs_of_those_who_have_the_sensor() {
+        let at = |client, point: &'static str| Subject { client, ..subject(None, point) };
+        assert_eq!(rights().check(&at(1, "iio/adxl345/accel_x"), &[]).map(drop), Ok(()));
+        for who in [at(2, "iio/adxl345/accel_x"), at(1, "iio/lm75/temp"), at(3, "iio/adxl345/accel_x")] {
+            let text = rights().check(&who, &[]).unwrap_err();
+            assert!(text.contains("it would see and drop the samples of"), "{text}");
+        }
+        assert_eq!(rights().check(&at(2, "timer/100hz"), &[]).map(drop), Ok(()));
     }
 
     #[test]

@@ -1,17 +1,20 @@
 //! The loader's platform on Axiom.
 
 use crate::memory::Pool;
+use alloc::string::String;
 use alloc::vec::Vec;
-use axiom_bpf_server::{Access, HostId, Loader, Platform, Rights, Stage, Token};
+use axiom_bpf_server::{Access, Client, HostId, Loader, Platform, Rights, Stage, Token};
+use axiom_layout::Badge;
 use axiom_runtime::proto::Error;
 use axiom_runtime::proto::bpf::{self, Refusal, Reply as Answer};
 use axiom_runtime::proto::bpf_host;
 use axiom_runtime::proto::env::NOTIFIED;
-use axiom_runtime::proto::env::PEER_RESTARTED;
+use axiom_runtime::proto::env::{Host, PEER_RESTARTED};
+use axiom_runtime::proto::supervisor;
 use axiom_runtime::sel4::{CPtr, CapRights};
 use axiom_runtime::{
-    Buffer, CNode, Endpoint, Frame, Incoming, Pages, Reply, Runtime, Service, Slots, Trace, Untyped,
-    call_with_cap, code, info, serve, time, warn,
+    Buffer, CNode, Endpoint, Frame, Incoming, Pages, Probe, Reply, Runtime, Service, Slots, Trace, Untyped,
+    call, call_with_cap, code, count_refused, error, info, serve, time, warn,
 };
 
 axiom_runtime::entry!(main);
@@ -19,8 +22,6 @@ axiom_runtime::entry!(main);
 const PAGE: u64 = 4096;
 /// Events of the user class that a load leaves in the trace.
 const TRACE_LOAD: u16 = 0x1000;
-/// Kinds of attach point, in the order of host numbers.
-const KINDS: [&str; 3] = ["iio", "timer", "gpio"];
 
 /// Frames of one program, and the untyped memory that they are made of.
 pub struct Memory {
@@ -39,11 +40,10 @@ pub struct Memory {
 pub struct System {
     rt: Runtime,
     slots: Slots,
-    /// Rows of slots of unloaded programs: first, length.
-    rows: Vec<(CPtr, u32)>,
     pages: Pages,
     pool: Pool,
-    hosts: Vec<(&'static str, Endpoint)>,
+    hosts: &'static [Host],
+    probe: Option<Probe>,
     trace: Option<Trace>,
     /// Holds a capability with fewer rights while it is sent.
     lent: CPtr,
@@ -56,43 +56,70 @@ impl System {
         let env = rt.env();
         let mut slots = Slots::new(env);
         let lent = slots.take()?;
-        let mut hosts = Vec::new();
-        for kind in KINDS {
-            let channel = env.channels.iter().find(|c| c.name.starts_with(kind));
-            if let Some(c) = channel {
-                hosts.push((kind, Endpoint(CPtr(c.slot))));
-            }
-        }
         Some(System {
             rt,
             slots,
-            rows: Vec::new(),
             pages: Pages::new(env.scratch),
             pool: Pool::new(env),
-            hosts,
+            hosts: &env.hosts,
+            probe: rt.probe(),
             trace: rt.trace(),
             lent,
             spare: None,
         })
     }
 
-    fn row(&mut self, pages: u32) -> Option<CPtr> {
-        if let Some(at) = self.rows.iter().position(|r| r.1 == pages) {
-            return Some(self.rows.swap_remove(at).0);
+    fn endpoint(&self, host: HostId) -> Option<Endpoint> {
+        self.hosts.get(host.0).map(|h| Endpoint(CPtr(h.slot)))
+    }
+
+    /// After a restart: the hosts forget what an earlier life placed, then its memory is this one's.
+    fn reclaim(&mut self) {
+        for host in 0..self.hosts.len() {
+            let reset = self.call_host(HostId(host), &bpf_host::Request::Reset, None);
+            if reset != Some(bpf_host::Reply::Done) {
+                warn!("{} does not say that it has forgotten its programs: {reset:?}", self.hosts[host].name);
+            }
         }
-        self.slots.take_row(pages as u64)
+        let Some(init) = self.rt.channel("init") else { return };
+        let request = supervisor::Request::Reclaim;
+        let mut buffer = Buffer::new();
+        match call::<_, supervisor::Reply<'_>>(init, supervisor::INTERFACE, &request, &mut buffer) {
+            Ok(_) => {}
+            // Without memory every load is refused with a sentence.
+            Err(error) => warn!("init does not give this server its memory back: {error}"),
+        }
+    }
+
+    /// How often each client was started, or none for one that is down.
+    fn lives(&self, clients: &[(u64, u32)]) -> Vec<(u64, Option<u32>)> {
+        let Some(init) = self.rt.channel("init") else { return Vec::new() };
+        let life = |badge: u64| {
+            // A client's badge is its number among the servers.
+            let index = match Badge::from_word(badge) {
+                Some(Badge::Client(n)) => u32::from(n),
+                _ => return None,
+            };
+            let mut buffer = Buffer::new();
+            let request = supervisor::Request::Server { index };
+            match call(init, supervisor::INTERFACE, &request, &mut buffer) {
+                Ok(supervisor::Reply::Server(s)) if s.state != supervisor::State::Down => Some(s.restarts),
+                _ => None,
+            }
+        };
+        clients.iter().map(|c| (c.0, life(c.0))).collect()
     }
 
     fn make(&mut self, pages: u32) -> Option<Memory> {
         let bits = 12 + pages.next_power_of_two().trailing_zeros() as usize;
-        let frames = self.row(pages)?;
+        let frames = self.slots.take_row(pages.into())?;
         let Some(untyped) = self.pool.take(bits, &mut self.slots) else {
-            self.rows.push((frames, pages));
+            self.slots.give_row(frames, pages.into());
             return None;
         };
         if Untyped(untyped).frames(frames, pages as u64).is_err() {
-            self.rows.push((frames, pages));
-            self.pool.give(untyped, bits);
+            self.slots.give_row(frames, pages.into());
+            self.pool.give(untyped, bits, &mut self.slots);
             return None;
         }
         Some(Memory {
@@ -134,11 +161,11 @@ impl System {
             warn!("a program's memory could not be revoked; it stays taken");
             return;
         }
-        self.rows.push((memory.frames, memory.pages));
+        self.slots.give_row(memory.frames, memory.pages.into());
         if let Some((_, pages, row)) = memory.sealed {
-            self.rows.push((row, pages));
+            self.slots.give_row(row, pages.into());
         }
-        self.pool.give(memory.untyped, memory.bits);
+        self.pool.give(memory.untyped, memory.bits, &mut self.slots);
     }
 
     /// A capability for a frame with these rights; one with fewer rights than ours lies in the `lent` slot.
@@ -170,13 +197,15 @@ impl Platform for System {
 
     fn host(&self, point: &str) -> Option<HostId> {
         let kind = point.split('/').next()?;
-        // Channels belong to the server of lines.
-        let kind = if kind == "pwm" { "gpio" } else { kind };
-        self.hosts.iter().position(|h| h.0 == kind).map(HostId)
+        self.hosts.iter().position(|h| h.kinds.iter().any(|k| k == kind)).map(HostId)
     }
 
     fn hosts(&self) -> usize {
         self.hosts.len()
+    }
+
+    fn pages(&self) -> u32 {
+        self.pool.pages()
     }
 
     fn allocate(&mut self, pages: u32) -> Option<Memory> {
@@ -215,7 +244,7 @@ impl Platform for System {
     fn seal(&mut self, memory: &mut Memory, first: u32, pages: u32, bytes: usize) -> bool {
         // The code was mapped last.
         let Some((address, count)) = memory.mapped.pop() else { return false };
-        let Some(row) = self.row(pages) else { return false };
+        let Some(row) = self.slots.take_row(pages.into()) else { return false };
         // SAFETY: mapped here, page after page, until the deletions below.
         unsafe { code::publish(address as *const u8, bytes.min(count * PAGE as usize)) };
         let mut sealed = true;
@@ -242,7 +271,7 @@ impl Platform for System {
         request: &bpf_host::Request<'_>,
         frame: Option<(&mut Memory, u32, Access)>,
     ) -> Option<bpf_host::Reply> {
-        let endpoint = self.hosts.get(host.0)?.1;
+        let endpoint = self.endpoint(host)?;
         let cap = match frame {
             // Sealed code has read rights only: it goes as it is.
             Some((memory, page, Access::Read)) if memory.is_sealed(page) => Some(memory.frame(page).0),
@@ -254,6 +283,10 @@ impl Platform for System {
     }
 
     fn take_token(&mut self) -> Option<Token> {
+        if self.probe.is_some_and(|p| !p.is_notification(axiom_runtime::ipc::received())) {
+            count_refused();
+            return None;
+        }
         let kept = self.slots.take()?;
         if CNode::OWN.move_to(kept, axiom_runtime::ipc::received()).is_ok() {
             return Some(Token(kept.0));
@@ -273,7 +306,7 @@ impl Platform for System {
         request: &bpf_host::Request<'_>,
         token: Token,
     ) -> Option<bpf_host::Reply> {
-        let endpoint = self.hosts.get(host.0)?.1;
+        let endpoint = self.endpoint(host)?;
         let mut reply = Buffer::new();
         call_with_cap(endpoint, bpf_host::INTERFACE, request, Some(CPtr(token.0)), &mut reply)
             .ok()
@@ -307,6 +340,25 @@ impl Platform for System {
 
 struct Server {
     loader: Loader<System>,
+    /// Each client's badge, and how often it was started when that was asked last.
+    clients: Vec<(u64, u32)>,
+}
+
+impl Server {
+    /// Clients that died since the last time leave nothing here.
+    fn check_clients(&mut self) {
+        for (i, (badge, life)) in self.loader.platform().lives(&self.clients).into_iter().enumerate() {
+            if life == Some(self.clients[i].1) {
+                continue;
+            }
+            // One that is down stays so.
+            self.clients[i].1 = life.unwrap_or(u32::MAX);
+            let gone = self.loader.forget_client(badge);
+            if gone > 0 {
+                info!("{} is gone, and {gone} programs with it", self.loader.platform().rt.client(badge));
+            }
+        }
+    }
 }
 
 impl Service for Server {
@@ -336,7 +388,8 @@ impl Service for Server {
             return;
         }
         for (host, programs, failed) in self.loader.check_hosts() {
-            let name = self.loader.platform().hosts.get(host.0).map_or("?", |h| h.0);
+            let hosts = self.loader.platform().hosts;
+            let name = hosts.get(host.0).and_then(|h| h.kinds.first()).map_or("?", String::as_str);
             if failed == 0 {
                 info!("the {name} host was restarted: its {programs} programs run again");
             } else {
@@ -345,11 +398,15 @@ impl Service for Server {
                 );
             }
         }
+        self.check_clients();
     }
 }
 
 fn main(rt: Runtime) -> ! {
-    let Some(system) = System::new(rt) else { panic!("the manifest gives bpf-server no free slots") };
+    let Some(mut system) = System::new(rt) else { panic!("the manifest gives bpf-server no free slots") };
+    if rt.env().restarts > 0 {
+        system.reclaim();
+    }
     let features = axiom_bpf_server::Features { lse: rt.arg("lse") == Some("1") };
     let mut loader = Loader::new(system, features, rt.arg("interpret") == Some("1"));
     let env = rt.env();
@@ -357,9 +414,26 @@ fn main(rt: Runtime) -> ! {
         programs: env.programs.clone(),
         gpio_chips: env.gpio_chips.clone(),
         pwm_chips: env.pwm_chips.clone(),
+        clients: env
+            .clients
+            .iter()
+            .map(|c| Client { badge: c.badge, name: c.name.clone(), sensors: c.iio.clone() })
+            .collect(),
     });
     loader.check_hosts();
+    for (name, failed) in loader.load_pinned() {
+        match failed {
+            None => info!("{name} is in its place, where the manifest pins it"),
+            Some(why) => {
+                error!("{name} is pinned by the manifest, and could not be loaded:");
+                why.lines().for_each(|line| error!("| {line}"));
+            }
+        }
+    }
     loader.platform().prepare();
+    let clients = env.clients.iter().map(|c| (c.badge, 0)).collect();
+    let mut server = Server { loader, clients };
+    server.check_clients();
     rt.ready();
-    serve(&mut Server { loader })
+    serve(&mut server)
 }

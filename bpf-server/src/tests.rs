@@ -4,11 +4,14 @@
 mod memory;
 
 use super::*;
+use crate::loader::{PER_POINT, PROGRAMS_PER_CLIENT};
 use axiom_bpf_host::{Clock, Host, PointId, Server};
 use axiom_proto::bpf::{ProgramId, Refusal, Reply, Request, Setting, Source};
 use axiom_proto::bpf_host::{self, CODE_WINDOW, MAP_WINDOW};
 use axiom_proto::gpio::{Grants, ProgramGrants};
 use std::sync::{Mutex, MutexGuard};
+
+mod owners;
 
 const FILTER: &[u8] = include_bytes!("../object/tests/data/iio_filter.o");
 const CALLS: &[u8] = include_bytes!("../object/tests/data/calls.o");
@@ -115,6 +118,8 @@ impl Server for Peer {
     fn point_changed(&mut self, name: &str, _: PointId, programs: usize) {
         self.changes.push((name.into(), programs));
     }
+    fn close_point(&mut self, _: &str) {}
+    fn was_reset(&mut self, _: bool) {}
 }
 
 struct Fake {
@@ -205,6 +210,9 @@ impl Platform for Fake {
     }
     fn hosts(&self) -> usize {
         1
+    }
+    fn pages(&self) -> u32 {
+        POOL
     }
     fn allocate(&mut self, pages: u32) -> Option<Memory> {
         let n = pages as usize;
@@ -297,8 +305,18 @@ impl Platform for Fake {
     }
 }
 
+fn clients() -> Vec<Client> {
+    let sensors = ["adxl345", "lm75"].map(String::from).to_vec();
+    vec![
+        Client { badge: 1, name: "owner".into(), sensors },
+        Client { badge: 2, name: "other".into(), sensors: vec![] },
+    ]
+}
+
 fn loader() -> Loader<Fake> {
-    Loader::new(Fake::new(), Default::default(), true)
+    let mut l = Loader::new(Fake::new(), Default::default(), true);
+    l.set_rights(Rights { clients: clients(), ..Rights::default() });
+    l
 }
 
 fn load<'a>(source: Source<'a>) -> Request<'a> {
@@ -589,11 +607,44 @@ fn a_doorbell_is_kept_across_restarts_and_goes_with_its_program() {
 #[test]
 fn memory_that_is_used_up_is_refused() {
     let mut l = loader();
+    let sensors = vec!["adxl345".to_string(), "lm75".to_string()];
+    l.rights_mut().clients =
+        (1..=20).map(|badge| Client { badge, name: badge.to_string(), sensors: sensors.clone() }).collect();
+    // A program on each of two points, client after client.
+    let mut n = 0;
+    let (badge, why) = loop {
+        let badge = 20 - n as u64 / 2;
+        let mut request = load(Source::Inline(FILTER));
+        if let Request::Load { attach, point, .. } = &mut request {
+            *attach = false;
+            *point = ["iio/adxl345/accel_x", "iio/lm75/temp"][n % 2];
+        }
+        match l.handle(badge, &request, (0, 0)).reply {
+            Reply::Loaded { .. } => n += 1,
+            Reply::Refused(why) => break (badge, why),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(why, Refusal::Resources);
+    let Reply::Text(text) = l.handle(badge, &Request::Verdict { offset: 0 }, (0, 0)).reply else { panic!() };
+    assert_eq!(
+        text,
+        "no room for the program: bpf-server's memory for programs has no 6 pages (24 KiB) left for code and maps"
+    );
+    assert_eq!(n, POOL as usize / 6);
+}
+
+#[test]
+fn half_of_the_memory_is_all_that_one_client_gets() {
+    let mut l = loader();
+    let points: Vec<String> = (0..4).map(|n| format!("iio/s{n}/x")).collect();
+    l.rights_mut().clients[0].sensors = (0..4).map(|n| format!("s{n}")).collect();
     let mut n = 0;
     let why = loop {
         let mut request = load(Source::Inline(FILTER));
-        if let Request::Load { attach, .. } = &mut request {
+        if let Request::Load { attach, point, .. } = &mut request {
             *attach = false;
+            *point = &points[n / 2];
         }
         match l.handle(1, &request, (0, 0)).reply {
             Reply::Loaded { .. } => n += 1,
@@ -601,12 +652,10 @@ fn memory_that_is_used_up_is_refused() {
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!(why, Refusal::Resources);
-    assert_eq!(
-        verdict(&mut l),
-        "no room for the program: bpf-server's memory for programs has no 6 pages (24 KiB) left for code and maps"
-    );
-    assert_eq!(n, POOL as usize / 6);
+    assert_eq!((why, n), (Refusal::Resources, POOL as usize / 2 / 6));
+    let text = verdict(&mut l);
+    assert!(text.contains("its client has 30 of the 32 that one may have"), "{text}");
+    assert_eq!(l.platform().used(), 30, "what was refused is given back");
 }
 
 fn pin_rights() -> Rights {
@@ -617,7 +666,13 @@ fn pin_rights() -> Rights {
         set.iter().for_each(|l| grants.grant_line(line(*l), true));
         grants.grant_channel(axiom_proto::gpio::Channel { chip: 0, channel: 0 });
         grants.motor_stop = program == "limit_switch";
-        ProgramGrants { program: program.into(), object: format!("{program}.o"), grants }
+        ProgramGrants {
+            program: program.into(),
+            object: format!("{program}.o"),
+            grants,
+            owner: "owner".into(),
+            pinned: None,
+        }
     };
     Rights {
         programs: vec![
@@ -629,6 +684,7 @@ fn pin_rights() -> Rights {
         ],
         gpio_chips: vec!["pl061".into()],
         pwm_chips: vec!["soft-pwm".into()],
+        clients: clients(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Reading a captured log: every line between the markers is one JSON object, or the log is refused with
 //! the line's number. A report that lost a line on the serial port must not look like a report.
 use axiom_bench_metrics::histogram::{LAST, bucket};
-use axiom_bench_metrics::{BEGIN, END, FORMAT_VERSION};
+use axiom_bench_metrics::{BEGIN, END, FORMAT_VERSION, said};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -140,7 +140,7 @@ pub fn parse(text: &str) -> Result<Report, String> {
     for (index, line) in text.lines().enumerate() {
         let number = index + 1;
         // A measurement that makes the serial port interrupt sends zeros for it.
-        let line = line.trim_matches(|c: char| c.is_whitespace() || c == '\0');
+        let line = said(line.trim_matches(|c: char| c.is_whitespace() || c == '\0'));
         match state {
             State::Before if line == BEGIN => state = State::Inside,
             State::Before => {}
@@ -276,6 +276,17 @@ mod tests {
         let metric = report.get("a.b").unwrap();
         assert_eq!((metric.n, metric.min, metric.max), (3, 120.0, 9_000.5));
         assert_eq!(metric.buckets(), samples.map(|s| (bucket(s), 1)));
+    }
+
+    #[test]
+    fn only_the_benchmark_server_reports() {
+        let plain = log(&[METRIC]);
+        let named = |name: &str| plain.lines().map(|l| format!("{name}: {l}\n")).collect::<String>();
+        let (report, same) = (parse(&plain).unwrap(), parse(&named("bench")).unwrap());
+        assert_eq!((report.metrics.len(), same.metrics.len()), (1, 1));
+        assert!(parse(&named("other")).unwrap_err().contains("no line"));
+        // In front of the real one, it is not looked at.
+        assert_eq!(parse(&(named("other") + &named("bench"))).unwrap().metrics.len(), 1);
     }
 
     #[test]

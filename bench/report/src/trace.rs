@@ -59,7 +59,7 @@ pub fn parse(text: &str) -> Result<Trace, String> {
     let mut trace = Trace::default();
     let (mut inside, mut stated, mut ended) = (false, None, false);
     for (index, line) in text.lines().enumerate() {
-        let (number, line) = (index + 1, line.trim_end());
+        let (number, line) = (index + 1, axiom_bench_metrics::said(line.trim_end()));
         match (inside, line) {
             (false, BEGIN) if ended => {
                 return Err(format!("{number}: a second trace begins; give a log of one run"));

@@ -114,6 +114,8 @@ struct Point {
     name: String,
     chain: [u8; CHAIN],
     len: u8,
+    /// Opened for a program: it goes with the last one. Others are the server's own, and stay.
+    opened: bool,
 }
 
 /// How a program is run.
@@ -173,14 +175,29 @@ impl Host {
 
     /// Adds an attach point by the name that programs use (their section's).
     pub fn add_point(&mut self, name: &str) -> PointId {
-        let id = PointId(self.points.len() as u32);
-        self.points.push(Point { name: String::from(name), chain: [0; CHAIN], len: 0 });
-        id
+        self.new_point(name, false)
+    }
+
+    fn new_point(&mut self, name: &str, opened: bool) -> PointId {
+        let point = Point { name: String::from(name), chain: [0; CHAIN], len: 0, opened };
+        // A place that an opened point has left is taken again: nobody holds its number, since it has no program.
+        let free = self.points.iter().position(|p| p.name.is_empty());
+        match free {
+            Some(i) => self.points[i] = point,
+            None => self.points.push(point),
+        }
+        PointId(free.unwrap_or(self.points.len() - 1) as u32)
+    }
+
+    /// Attach points that have a name: for tests of what is left behind.
+    pub fn points(&self) -> usize {
+        self.points.iter().filter(|p| !p.name.is_empty()).count()
     }
 
     /// The point of a name.
     pub fn point(&self, name: &str) -> Option<PointId> {
-        self.points.iter().position(|p| p.name == name).map(|i| PointId(i as u32))
+        let found = self.points.iter().position(|p| p.name == name && !name.is_empty());
+        found.map(|i| PointId(i as u32))
     }
 
     /// How many programs are attached to a point.

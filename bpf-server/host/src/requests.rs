@@ -1,6 +1,7 @@
 //! bpf-server's requests, applied.
 
 use crate::{CHAIN, Code, Entry, Host, Identity, Name, PointId, Program};
+use alloc::vec::Vec;
 use axiom_bpf_interp::Insn;
 use axiom_bpf_isa::{MapDef, MapType};
 use axiom_bpf_maps::{Map, PAGE, bytes_needed};
@@ -34,6 +35,11 @@ pub trait Server {
     fn open_point(&mut self, name: &str) -> bool;
     /// Programs were attached to, or detached from, a point: so many are there now.
     fn point_changed(&mut self, name: &str, point: PointId, programs: usize);
+    /// A point that was opened has no program any more, and is forgotten.
+    fn close_point(&mut self, name: &str);
+    /// Whoever placed programs was started anew, and nothing of it is left. Among them was one that could stop the motors, if
+    /// `stops`.
+    fn was_reset(&mut self, stops: bool);
     /// First address of the code window.
     fn code_window(&self) -> usize {
         CODE_WINDOW
@@ -76,6 +82,10 @@ impl Host {
                 if server.keep_doorbell(slot) { Ok(Reply::Done) } else { Err(Refusal::BadFrame) }
             }
             Request::RemoveMap { slot } => self.remove_map(slot, server),
+            Request::Reset => {
+                self.reset(server);
+                Ok(Reply::Done)
+            }
             Request::Attach { program, page, pages, slots, point, name, replaces, grants } => {
                 check_pages(page, pages, CODE_PAGES)?;
                 if pages == 0 || slots as usize * size_of::<Insn>() > pages as usize * PAGE {
@@ -166,19 +176,23 @@ impl Host {
         if self.programs.iter().flatten().any(|p| p.id == id) {
             return Err(Refusal::BadNumber);
         }
-        let point = match self.point(name) {
-            Some(point) => point,
-            None if server.open_point(name) => self.add_point(name),
-            None => return Err(Refusal::NoSuchPoint),
-        };
-        let program = Program { id, point, code, runs: 0, accepted: 0, identity };
+        // Whatever could refuse it is looked at before a point is opened for it.
+        let known = self.point(name);
         if let Some(old) = replaces {
             // The same place in the chain: no event sees both or neither.
+            let point = known.ok_or(Refusal::NoSuchProgram)?;
             let place = self.programs.iter_mut().flatten().find(|p| p.id == old && p.point == point);
-            *place.ok_or(Refusal::NoSuchProgram)? = program;
+            *place.ok_or(Refusal::NoSuchProgram)? =
+                Program { id, point, code, runs: 0, accepted: 0, identity };
             return Ok(Reply::Done);
         }
         let Some(index) = self.programs.iter().position(Option::is_none) else { return Err(Refusal::Full) };
+        let point = match known {
+            Some(point) => point,
+            None if server.open_point(name) => self.new_point(name, true),
+            None => return Err(Refusal::NoSuchPoint),
+        };
+        let program = Program { id, point, code, runs: 0, accepted: 0, identity };
         let p = &mut self.points[point.0 as usize];
         if p.len as usize == CHAIN {
             return Err(Refusal::Full);
@@ -200,7 +214,31 @@ impl Host {
             p.len -= 1;
         }
         server.point_changed(&p.name, program.point, p.len as usize);
+        if p.len == 0 && p.opened {
+            server.close_point(&p.name);
+            p.name.clear();
+        }
         Ok(())
+    }
+
+    /// Forgets everything that was placed here.
+    fn reset(&mut self, server: &mut impl Server) {
+        let ids: Vec<ProgramId> = self.programs.iter().flatten().map(|p| p.id).collect();
+        let stops = self.programs.iter().flatten().any(|p| p.identity.grants.motor_stop);
+        for id in ids {
+            // Found a moment ago.
+            let _ = self.detach(id, server);
+        }
+        for slot in 0..MAP_SLOTS {
+            if let Some(place) = self.runtime.maps.get_mut(slot as usize) {
+                *place = None;
+            }
+            server.drop_doorbell(slot);
+        }
+        (0..CODE_PAGES).for_each(|page| server.drop_code(page));
+        (0..MAP_PAGES).for_each(|page| server.drop_data(page));
+        self.runtime.produced = 0;
+        server.was_reset(stops);
     }
 }
 

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use axiom_proto::Error;
 use axiom_proto::bpf_host::{CODE_PAGES, CODE_WINDOW, MAP_PAGES, MAP_SLOTS, MAP_WINDOW, Request};
 use axiom_runtime::sel4::CPtr;
-use axiom_runtime::{CNode, Frame, Incoming, Notification, Reply, Slots, ipc};
+use axiom_runtime::{CNode, Doorbell, Frame, Incoming, Probe, Reply, Runtime, Slots, count_refused, ipc};
 
 const PAGE: usize = 4096;
 
@@ -17,6 +17,12 @@ pub trait Points {
     fn open_point(&mut self, name: &str) -> bool;
     /// So many programs are attached to a point now.
     fn point_changed(&mut self, name: &str, point: PointId, programs: usize);
+    /// A point that was opened has no program any more, and is forgotten.
+    fn close_point(&mut self, name: &str);
+    /// Nothing of what was placed is left; among it was a program that could stop the motors, if `stops`.
+    fn was_reset(&mut self, stops: bool) {
+        let _ = stops;
+    }
 }
 
 /// The frames in the two windows.
@@ -25,27 +31,34 @@ pub struct Frames {
     code: Vec<Option<CPtr>>,
     data: Vec<Option<CPtr>>,
     doorbells: [Option<CPtr>; MAP_SLOTS as usize],
+    /// Badges of those who may place programs here.
+    loaders: Vec<u64>,
+    probe: Option<Probe>,
 }
 
 impl Frames {
     /// Empty windows; capabilities are kept in these slots.
-    pub fn new(slots: Slots) -> Frames {
+    pub fn new(rt: Runtime, slots: Slots) -> Frames {
+        let loaders = rt.env().clients.iter().filter(|c| c.loader).map(|c| c.badge).collect();
         Frames {
             slots,
+            loaders,
+            probe: rt.probe(),
             code: vec![None; CODE_PAGES as usize],
             data: vec![None; MAP_PAGES as usize],
             doorbells: [None; MAP_SLOTS as usize],
         }
     }
 
-    /// Keeps the capability that came with the message being served, for the server's own use.
-    pub fn keep_received(&mut self) -> Option<CPtr> {
-        self.keep(|_| true)
+    /// Keeps the notification that came with the message being served, for the server's own use. What is no notification is not kept.
+    pub fn keep_received(&mut self) -> Option<Doorbell> {
+        let probe = self.probe;
+        self.keep(|cap| probe.is_none_or(|p| p.is_notification(cap))).map(Doorbell)
     }
 
     /// Gives a kept capability up.
-    pub fn forget(&mut self, kept: CPtr) {
-        self.drop_frame(Some(kept));
+    pub fn forget(&mut self, kept: Doorbell) {
+        self.drop_frame(Some(kept.0));
     }
 
     /// Tells those who wait for the ring buffers of `produced` ([`Host::take_produced`]): to be called after an event's
@@ -57,13 +70,18 @@ impl Frames {
             let slot = left.trailing_zeros() as usize;
             left &= left - 1;
             if let Some(doorbell) = self.doorbells.get(slot).copied().flatten() {
-                Notification(doorbell).signal();
+                Doorbell(doorbell).ring();
             }
         }
     }
 
-    /// Answers a message of bpf-server.
+    /// Answers a message of whoever places programs. Others are told that this server has no such interface: code that came from
+    /// them would run here.
     pub fn serve(&mut self, host: &mut Host, points: &mut impl Points, message: &Incoming<'_>) -> Reply {
+        if !self.loaders.contains(&message.badge) {
+            count_refused();
+            return Reply::error(Error::NoSuchInterface);
+        }
         let request = match message.decode::<Request>() {
             Ok(request) => request,
             Err(error) => return Reply::error(error),
@@ -71,11 +89,6 @@ impl Frames {
         let mut server = Served { frames: self, points, has_frame: message.has_cap };
         let reply = host.handle(&request, &mut server);
         Reply::ok(&reply)
-    }
-
-    /// For servers whose message turns out to be none of theirs.
-    pub fn refuse() -> Reply {
-        Reply::error(Error::NoSuchInterface)
     }
 
     /// Keeps the capability that came with the message, if `accept` takes it; else it is deleted with the message.
@@ -134,12 +147,12 @@ impl<P: Points> Server for Served<'_, P> {
         if !core::mem::take(&mut self.has_frame) {
             return false;
         }
+        let Some(kept) = self.frames.keep_received() else { return false };
         self.drop_doorbell(slot);
-        let kept = self.frames.keep(|_| true);
         if let Some(place) = self.frames.doorbells.get_mut(slot as usize) {
-            *place = kept;
+            *place = Some(kept.0);
         }
-        kept.is_some()
+        true
     }
     fn drop_doorbell(&mut self, slot: u32) {
         let old = self.frames.doorbells.get_mut(slot as usize).and_then(Option::take);
@@ -161,5 +174,11 @@ impl<P: Points> Server for Served<'_, P> {
     }
     fn point_changed(&mut self, name: &str, point: PointId, programs: usize) {
         self.points.point_changed(name, point, programs);
+    }
+    fn close_point(&mut self, name: &str) {
+        self.points.close_point(name);
+    }
+    fn was_reset(&mut self, stops: bool) {
+        self.points.was_reset(stops);
     }
 }

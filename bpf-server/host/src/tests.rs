@@ -17,6 +17,8 @@ struct Fake {
     frame: bool,
     opened: usize,
     doorbells: u64,
+    closed: vec::Vec<std::string::String>,
+    resets: vec::Vec<bool>,
 }
 
 impl Fake {
@@ -26,7 +28,15 @@ impl Fake {
             let v = vec![0u64; (pages + 1) * PAGE / 8].leak();
             (v.as_mut_ptr() as usize).next_multiple_of(PAGE) as *mut u8
         };
-        Fake { code: memory(4), maps: memory(8), frame: false, opened: 0, doorbells: 0 }
+        Fake {
+            code: memory(4),
+            maps: memory(8),
+            frame: false,
+            opened: 0,
+            doorbells: 0,
+            closed: vec![],
+            resets: vec![],
+        }
     }
     fn write(&self, page: usize, program: &[Insn]) {
         for (i, insn) in program.iter().enumerate() {
@@ -66,6 +76,12 @@ impl Server for Fake {
         name.starts_with("timer/")
     }
     fn point_changed(&mut self, _: &str, _: PointId, _: usize) {}
+    fn close_point(&mut self, name: &str) {
+        self.closed.push(name.into());
+    }
+    fn was_reset(&mut self, stops: bool) {
+        self.resets.push(stops);
+    }
     fn code_window(&self) -> usize {
         self.code as usize
     }
@@ -477,4 +493,73 @@ fn helpers_for_pins_act_with_the_rights_of_the_program_that_runs() {
         ["set 0/5 true true", "set 0/5 true false", "get 0/5 false", "stop false"],
         "a duty over the range and a chip out of range get no further than the helper"
     );
+}
+
+fn attach_at(host: &mut Host, fake: &mut Fake, id: u32, point: &str, grants: Grants) -> Reply {
+    let program = ProgramId(id);
+    let request =
+        Request::Attach { program, page: 0, pages: 1, slots: 1, point, name: "stop", replaces: None, grants };
+    host.handle(&request, fake)
+}
+
+#[test]
+fn a_point_that_was_opened_goes_with_its_last_program_and_its_place_is_taken_again() {
+    let mut host = Host::new(Clock::new(1_000_000_000), log);
+    let mut fake = Fake::new();
+    fake.write(0, &[EXIT]);
+    let own = host.add_point("iio/x/y");
+    for id in 1..1000 {
+        let name = std::format!("timer/{id}hz");
+        assert_eq!(attach_at(&mut host, &mut fake, id, &name, Grants::NONE), Reply::Done);
+        assert_eq!(host.points(), 2);
+        assert_eq!(host.handle(&Request::Detach { program: ProgramId(id) }, &mut fake), Reply::Done);
+        assert_eq!(fake.closed.pop(), Some(name));
+    }
+    assert_eq!((host.points(), host.points.len()), (1, 2));
+    // The server's own points stay, and an empty name is nobody's.
+    assert_eq!(attach_at(&mut host, &mut fake, 1, "iio/x/y", Grants::NONE), Reply::Done);
+    assert_eq!(host.handle(&Request::Detach { program: ProgramId(1) }, &mut fake), Reply::Done);
+    assert_eq!((host.point("iio/x/y"), host.point(""), fake.closed.len()), (Some(own), None, 0));
+    // What is refused opens nothing.
+    let full =
+        |host: &mut Host, fake: &mut Fake, id: u32| attach_at(host, fake, id, "timer/1hz", Grants::NONE);
+    for id in 0..PROGRAMS {
+        assert_eq!(
+            attach_at(&mut host, &mut fake, id + 1, &std::format!("timer/{}hz", id / 4), Grants::NONE),
+            Reply::Done
+        );
+    }
+    let opened = fake.opened;
+    assert_eq!(full(&mut host, &mut fake, 99), Reply::Refused(Refusal::Full));
+    assert_eq!(
+        attach_at(&mut host, &mut fake, 99, "timer/77hz", Grants::NONE),
+        Reply::Refused(Refusal::Full)
+    );
+    assert_eq!((fake.opened, host.points()), (opened, 9));
+}
+
+#[test]
+fn after_a_reset_nothing_is_left_and_motors_that_a_program_could_stop_are_held() {
+    let mut host = Host::new(Clock::new(1_000_000_000), log);
+    let mut fake = Fake::new();
+    fake.write(0, &[EXIT]);
+    let mut stops = Grants::NONE;
+    stops.motor_stop = true;
+    for (grants, held) in [(Grants::NONE, false), (stops, true)] {
+        assert_eq!(attach_at(&mut host, &mut fake, 1, "timer/1hz", grants), Reply::Done);
+        let map =
+            Request::Map { slot: 1, map_type: 27, key_size: 0, value_size: 0, max_entries: 4096, page: 0 };
+        assert_eq!(host.handle(&map, &mut fake), Reply::Done);
+        fake.frame = true;
+        assert_eq!(host.handle(&Request::Doorbell { slot: 1 }, &mut fake), Reply::Done);
+        assert_eq!(host.handle(&Request::Reset, &mut fake), Reply::Done);
+        assert_eq!((host.points(), fake.doorbells, fake.resets.pop()), (0, 0, Some(held)));
+        assert_eq!(
+            host.handle(&Request::Stats { program: ProgramId(1) }, &mut fake),
+            Reply::Refused(Refusal::NoSuchProgram)
+        );
+        // Everything can be placed again.
+        assert_eq!(host.handle(&map, &mut fake), Reply::Done);
+        assert_eq!(host.handle(&Request::RemoveMap { slot: 1 }, &mut fake), Reply::Done);
+    }
 }

@@ -328,9 +328,14 @@ impl Board {
         if !by.motor_stop {
             return Err(Refusal::NotGranted);
         }
+        self.hold();
+        Ok(())
+    }
+
+    /// Stops all motors and holds them, because nobody watches over them any more.
+    pub fn hold(&mut self) {
         self.stop = Stop::Held;
         self.park();
-        Ok(())
     }
 
     /// Ends the emergency stop. The motors stay where they are.

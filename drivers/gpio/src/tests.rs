@@ -250,6 +250,10 @@ fn attach_points_are_lines_and_channels_that_are_there() {
         "gpio/pl061/8/rising",
         "gpio/pl061/300/rising",
         "gpio/pl061/-1/rising",
+        "gpio/pl061/02/rising",
+        "gpio/pl061/+2/rising",
+        "pwm/pwm/01",
+        "pwm/pwm/+1",
         "gpio/pl061/2/up",
         "gpio/pl061/2",
         "gpio/pl061/2/both/more",
@@ -277,6 +281,16 @@ fn attach_points_are_lines_and_channels_that_are_there() {
     assert_eq!(w.at_duty(SPEED), None);
     w.changed(&mut b, "pwm/pwm/1", 9, 1);
     assert_eq!((w.at_duty(SPEED), w.at_duty(FAN)), (Some(9), None));
+    // What is closed is gone, and its edges with it.
+    w.changed(&mut b, "gpio/pl061/2/rising", 7, 1);
+    let open = w.open_points();
+    for name in
+        ["gpio/pl061/2/rising", "gpio/pl061/2/falling", "gpio/pl061/0/both", "pwm/pwm/1", "pwm/soft/0"]
+    {
+        w.close(&mut b, name);
+    }
+    assert_eq!((open, w.open_points(), w.at_duty(SPEED)), (5, 0, None));
+    assert_eq!(chip.0.borrow().watched[2], None);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::{Board, Channel, Edges, Line};
 use alloc::string::String;
 use alloc::vec::Vec;
 use axiom_proto::gpio::{CHANNELS, LINES};
+use axiom_proto::number;
 
 /// Subscriptions of one client.
 pub const PER_CLIENT: usize = 8;
@@ -130,7 +131,7 @@ impl<P: Copy, N: Copy> Watchers<P, N> {
         let mut parts = name.strip_prefix("gpio/")?.split('/');
         let chip = parts.next()?;
         let chip = self.gpio_chips.iter().position(|c| c == chip)? as u8;
-        let line = parts.next()?.parse().ok().filter(|l| *l < LINES)?;
+        let line = number(parts.next()?).filter(|l| *l < LINES)?;
         let edges = match parts.next()? {
             "rising" => Edges::Rising,
             "falling" => Edges::Falling,
@@ -143,7 +144,7 @@ impl<P: Copy, N: Copy> Watchers<P, N> {
     fn channel_of(&self, name: &str) -> Option<Channel> {
         let (chip, channel) = name.strip_prefix("pwm/")?.split_once('/')?;
         let chip = self.pwm_chips.iter().position(|c| c == chip)? as u8;
-        Some(Channel { chip, channel: channel.parse().ok().filter(|c| *c < CHANNELS)? })
+        Some(Channel { chip, channel: number(channel).filter(|c| *c < CHANNELS)? })
     }
 
     /// Makes an attach point of this name, if there is such a line or channel.
@@ -161,6 +162,20 @@ impl<P: Copy, N: Copy> Watchers<P, N> {
             self.duties.push(DutyPoint { name: name.into(), channel, point: None });
         }
         there
+    }
+
+    /// A point without programs is forgotten.
+    pub fn close(&mut self, board: &mut Board, name: &str) {
+        self.duties.retain(|p| p.name != name);
+        if let Some(at) = self.edges.iter().position(|p| p.name == name) {
+            let line = self.edges.swap_remove(at).line;
+            self.watch(board, line);
+        }
+    }
+
+    /// Attach points that are open: for tests of what is left behind.
+    pub fn open_points(&self) -> usize {
+        self.edges.len() + self.duties.len()
     }
 
     /// So many programs are attached to a point now.

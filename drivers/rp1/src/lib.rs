@@ -16,5 +16,5 @@ mod tests;
 
 pub use fan::{Fan, Sources};
 pub use find::{Facts, Window, chip, find};
-pub use pins::switch;
+pub use pins::{header_lines, switch};
 pub use place::{Place, Span, place};

@@ -21,6 +21,11 @@ fn lines(peripheral: Peripheral) -> (&'static [u8], u32, u32) {
     }
 }
 
+/// The header's lines that a peripheral's owner gets switched to it.
+pub fn header_lines(peripheral: Peripheral) -> &'static [u8] {
+    lines(peripheral).0
+}
+
 /// Switches the peripheral's lines to it; which they are.
 pub fn switch<I: Io>(
     peripheral: Peripheral,

@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use axiom_bpf_host::system::{Frames, Points};
 use axiom_bpf_host::{Clock, Host, PointId};
-use axiom_runtime::proto::{Error, bpf_host};
+use axiom_runtime::proto::{Error, bpf_host, number};
 use axiom_runtime::{Incoming, Reply, Runtime, Service, Slots, Timer, info, serve, time, warn};
 
 axiom_runtime::entry!(main);
@@ -41,12 +41,10 @@ struct Rates {
 
 impl Points for Rates {
     fn open_point(&mut self, name: &str) -> bool {
-        let hz = name.strip_prefix("timer/").and_then(|r| r.strip_suffix("hz")).and_then(|n| n.parse().ok());
+        let hz = name.strip_prefix("timer/").and_then(|r| r.strip_suffix("hz")).and_then(number);
         let Some(hz) = hz.filter(|hz| (1..=MAX_HZ).contains(hz)) else { return false };
-        let Some((timer, bit)) = self.free.pop() else {
-            warn!("no timer is left for {name}: the manifest gives this server {}", self.rates.len());
-            return false;
-        };
+        // Who asks is told; a line each time would let a client fill the console.
+        let Some((timer, bit)) = self.free.pop() else { return false };
         let period = self.frequency / hz;
         let name = String::from(name);
         self.rates.push(Rate { name, hz, point: None, timer, bit, period, next: 0, armed: false });
@@ -66,6 +64,12 @@ impl Points for Rates {
             let _ = rate.timer.cancel();
             rate.armed = false;
         }
+    }
+
+    fn close_point(&mut self, name: &str) {
+        let Some(at) = self.rates.iter().position(|r| r.name == name) else { return };
+        let rate = self.rates.swap_remove(at);
+        self.free.push((rate.timer, rate.bit));
     }
 }
 
@@ -123,7 +127,7 @@ fn main(rt: Runtime) -> ! {
     let clock = Clock::new(frequency);
     let free = (0..rt.env().timers.len()).filter_map(|i| rt.timer(i)).collect();
     let rates = Rates { rates: Vec::new(), free, frequency };
-    let frames = Frames::new(Slots::new(rt.env()));
+    let frames = Frames::new(rt, Slots::new(rt.env()));
     let host = Host::new(clock, log);
     rt.ready();
     serve(&mut Server { host, frames, rates, clock, refill_at: 0 })

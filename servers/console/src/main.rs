@@ -8,7 +8,7 @@ mod uart;
 
 use alloc::vec::Vec;
 use axiom_proto::Error;
-use axiom_proto::console::{INTERFACE, Level, Reply, Request};
+use axiom_proto::console::{INTERFACE, Level, Reply, Request, printable};
 use axiom_runtime::{Incoming, Runtime, Service, serve};
 use uart::Uart;
 
@@ -29,8 +29,7 @@ fn main(rt: Runtime) -> ! {
     if rt.arg("facts").is_some()
         && let Some((whole, fraction)) = console.uart.as_ref().map(Uart::divisors)
     {
-        let text =
-            alloc::format!("console: facts: PL011, IBRD {whole}, FBRD {fraction}, as firmware set them");
+        let text = alloc::format!("facts: PL011, IBRD {whole}, FBRD {fraction}, as firmware set them");
         console.line(0, Level::Plain, &text);
     }
     serve(&mut console)
@@ -42,25 +41,22 @@ impl Console {
             self.lost += text.len() as u64;
             return;
         };
-        for byte in text.bytes() {
-            // Control characters of clients would let them draw over other clients' lines.
-            let byte = if byte < b' ' && byte != b'\t' { b'?' } else { byte };
-            self.lost += u64::from(!uart.put(byte));
+        for character in printable(text) {
+            self.lost += u64::from(!uart.put(character as u8));
         }
     }
 
     fn line(&mut self, badge: u64, level: Level, text: &str) {
         for line in text.split('\n') {
-            if level != Level::Plain {
-                let name = self.rt.client(badge);
-                self.put(name);
-                self.put(match level {
-                    Level::Error => ": ERROR: ",
-                    Level::Warn => ": warning: ",
-                    Level::Debug => ": debug: ",
-                    _ => ": ",
-                });
-            }
+            // Always: whose line it is must be seen, whatever it says.
+            let name = if badge == 0 { "console" } else { self.rt.client(badge) };
+            self.put(name);
+            self.put(match level {
+                Level::Error => ": ERROR: ",
+                Level::Warn => ": warning: ",
+                Level::Debug => ": debug: ",
+                Level::Info | Level::Plain => ": ",
+            });
             self.put(line);
             if let Some(uart) = &mut self.uart {
                 let ended = uart.put(b'\r') && uart.put(b'\n');

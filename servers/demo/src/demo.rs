@@ -2,7 +2,7 @@
 
 use crate::sensors;
 use axiom_bpf_client::{BpfServer, Failure, Loaded, ring};
-use axiom_runtime::proto::bpf::{ProgramId, Setting};
+use axiom_runtime::proto::bpf::{ProgramId, Refusal, Setting};
 use axiom_runtime::proto::{bench, env::slot, supervisor};
 use axiom_runtime::sel4::CPtr;
 use axiom_runtime::{Buffer, Endpoint, Notification, Pages, Runtime, Slots, Timer, call, plain, time};
@@ -219,11 +219,13 @@ impl Demo {
         }) {
             after = next;
         }
-        // Leave nothing behind: the benchmark starts from an empty system.
-        while let Some(id) = self.server.next(0, |p| p.id) {
-            if let Err(failure) = self.server.unload(id) {
-                self.unexpected("unload", &failure);
-                break;
+        // Leave nothing of its own behind: the benchmark starts from an empty system.
+        let mut after = 0;
+        while let Some(id) = self.server.next(after, |p| p.id) {
+            after = id.0;
+            match self.server.unload(id) {
+                Ok(()) | Err(Failure::Refused(Refusal::NotOwner)) => {}
+                Err(failure) => self.unexpected("unload", &failure),
             }
         }
     }

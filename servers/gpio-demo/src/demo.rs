@@ -183,6 +183,24 @@ impl Demo {
         }
     }
 
+    /// The program that bpf-server has loaded itself, because the manifest pins it.
+    fn pinned(&mut self, name: &str, point: &str) -> Option<ProgramId> {
+        let (mut after, mut found) = (0, None);
+        while let Some(next) = self.bpf.next(after, |p| {
+            if p.name == name && p.point == point && p.attached {
+                found = Some(p.id);
+            }
+            p.id.0
+        }) {
+            after = next;
+        }
+        match found {
+            Some(_) => plain!("{name}: in its place at {point}, where the manifest pins it"),
+            None => self.wrong("the manifest pins no such program there"),
+        }
+        found
+    }
+
     /// Loads what must be refused, and shows why it is.
     fn refused(&mut self, blob: &str, point: &str, settings: [Option<Setting<'_>>; 4]) {
         match self.bpf.load_at(blob, point, settings) {
@@ -283,9 +301,7 @@ impl Demo {
         let speed = Channel { chip: 0, channel: self.number("speed", 0) as u8 };
         plain!("");
         plain!("-- a motor, its limit switch, and a program that decides on its speed --");
-        let Some(stop) =
-            self.load("limit_switch.o", &format!("gpio/{}/{limit}/rising", self.chip), [None; 4])
-        else {
+        let Some(stop) = self.pinned("limit_switch", &format!("gpio/{}/{limit}/rising", self.chip)) else {
             return;
         };
         let pwm = self.rt.arg("pwm").unwrap_or("soft-pwm");
@@ -310,7 +326,7 @@ impl Demo {
             self.storm(led as u8);
         }
         plain!(">> the motor runs into its limit switch: line {limit} of {} high", self.chip);
-        let Some(seen) = self.wait_for(stop.id, 1) else { return };
+        let Some(seen) = self.wait_for(stop, 1) else { return };
         self.check("edge 1: the program has stopped the motors", seen.result == 0);
         self.latency(&seen);
         if self.rt.arg("crash") == Some("yes") {

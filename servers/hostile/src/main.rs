@@ -1,107 +1,140 @@
-//! A server that misbehaves, for the system tests: `args = { mode = "loop" }` never waits, at whatever priority the manifest
-//! gives it; `mode = "malformed"` sends every server it may call what is not a request, or not as long as it says, and asks for typed
-//! errors; `mode = "debug-calls"` makes one of the kernel's debugging system calls in each of its lives, then ends the run;
-//! `mode = "finish"` asks init to end the run without the right to.
+//! A server that misbehaves, for the system tests: `args = { mode = "..." }` names one attack, made with exactly the rights that
+//! the test's manifest gives, and nothing of this crate's own is trusted by anybody.
+//!
+//! Every try prints what came of it. A try that succeeds is a failure of the system and ends the run as one, where the manifest
+//! lets this server end runs; a mode whose end others must notice (`loop`, `crash`) only does what its name says.
 #![no_std]
 #![no_main]
 extern crate alloc;
 
+mod caps;
+mod host;
+mod malformed;
+mod programs;
+mod sensors;
+mod supervisor;
+
 use alloc::string::String;
-use axiom_proto::{Error, LABEL_ERROR, supervisor};
-use axiom_runtime::sel4::{CPtr, MessageInfo, stubs, syscall};
-use axiom_runtime::{Buffer, Endpoint, Runtime, call, plain};
+use axiom_runtime::{Buffer, Endpoint, Notification, Runtime, Slots, Timer, call, plain, proto, time};
 
 axiom_runtime::entry!(main);
 
 fn main(rt: Runtime) -> ! {
-    rt.ready();
-    match rt.arg("mode") {
-        Some("malformed") => malformed(rt),
-        Some("debug-calls") => debug_calls(rt),
-        Some("finish") => plain!("hostile: init answers {:?} to the end of the run", finish(rt, "hostile")),
-        _ => {}
+    let mode = rt.arg("mode");
+    if mode == Some("crash") {
+        // Not even ready: the next life begins at once.
+        // SAFETY: faults, on purpose.
+        unsafe { core::arch::asm!("brk #0xbad") };
     }
+    rt.ready();
+    let mut tries = Tries { rt, slots: Slots::new(rt.env()), failure: String::new(), made: 0 };
+    match mode {
+        Some("malformed") => malformed::run(&mut tries),
+        Some("host") => host::run(&mut tries),
+        Some("programs") => programs::others(&mut tries),
+        Some("rates") => programs::rates(&mut tries),
+        Some("sizes") => programs::sizes(&mut tries),
+        Some("spellings") => programs::spellings(&mut tries),
+        Some("victim") => programs::victim(&mut tries),
+        Some("reload") => programs::reload(&mut tries),
+        Some("down") => supervisor::down(&mut tries),
+        Some("debug-calls") => supervisor::debug_calls(&mut tries),
+        Some("sensors") => sensors::run(&mut tries),
+        Some("two-caps") => caps::two(&mut tries),
+        Some("endpoint") => caps::endpoint(&mut tries),
+        Some("finish") => supervisor::finish(&mut tries),
+        Some("forge") => supervisor::forge(&mut tries),
+        Some("idle") => idle(),
+        _ => spin(),
+    }
+    tries.end()
+}
+
+fn spin() -> ! {
     loop {
         core::hint::spin_loop();
     }
 }
 
-/// Messages whose first two bytes, the length of what follows, are not true, on every interface. Returns what was not
-/// answered with a typed error.
-fn lies(server: Endpoint) -> Option<String> {
-    /// Words of the message, and the length that it states.
-    const LIES: [(u64, u16); 7] = [(0, 0), (0, 100), (1, 7), (1, 0xffff), (4, 31), (119, 0xffff), (120, 959)];
-    for interface in 0x10..=0x60u64 {
-        for (words, stated) in LIES {
-            // Bytes of all ones: no variant has this number, no count is this large.
-            let first = u64::MAX << 16 | stated as u64;
-            let info = MessageInfo::new(interface, 0, 0, words);
-            let got = stubs::call(server.0, info, [first, u64::MAX, u64::MAX, u64::MAX]);
-            // An error of the protocol: two bytes of length, then the variant.
-            let typed = got.info.label() == LABEL_ERROR && got.mrs[0] as u16 == 1;
-            if !typed {
-                return Some(alloc::format!(
-                    "{words} words that state {stated} bytes on {interface:#x} were answered with label {:#x}",
-                    got.info.label()
-                ));
+fn idle() -> ! {
+    loop {
+        Notification(axiom_runtime::sel4::CPtr(proto::env::slot::NOTIFICATION)).wait();
+    }
+}
+
+/// The attempts of a mode, and what this server has to make them with.
+struct Tries {
+    rt: Runtime,
+    slots: Slots,
+    /// The first try that succeeded.
+    failure: String,
+    made: u32,
+}
+
+impl Tries {
+    /// A try: `refused` is whether it came to nothing, as it should.
+    fn refused(&mut self, what: &str, refused: bool) {
+        self.made += 1;
+        if refused {
+            plain!("  refused: {what}");
+        } else {
+            plain!("  ATTACK SUCCEEDED: {what}");
+            if self.failure.is_empty() {
+                self.failure = String::from(what);
             }
         }
     }
-    None
-}
 
-fn malformed(rt: Runtime) {
-    let mut failure = String::new();
-    for channel in &rt.env().channels {
-        let server = Endpoint(CPtr(channel.slot));
-        // A variant that no request has, an interface that nobody has, and text where a request should be.
-        for (interface, expected) in
-            [(0x10, None), (0x11, None), (0x20, None), (0x40, None), (0x50, None), (0x7777, Some(()))]
-        {
-            let nonsense = (0xeeu8, "not a request", [0xffu8; 32]);
-            let answer = call::<_, u8>(server, interface, &nonsense, &mut Buffer::new());
-            let typed = matches!(answer, Err(Error::NoSuchInterface | Error::Malformed));
-            if !typed || (expected.is_some() && answer != Err(Error::NoSuchInterface)) {
-                failure =
-                    alloc::format!("{} answered {answer:?} to nonsense on {interface:#x}", channel.name);
+    /// Something that must work for everybody.
+    fn works(&mut self, what: &str, works: bool) {
+        self.made += 1;
+        if !works {
+            plain!("  DOES NOT WORK: {what}");
+            if self.failure.is_empty() {
+                self.failure = String::from(what);
             }
         }
-        plain!("{}: nonsense is answered with typed errors", channel.name);
-        match lies(server) {
-            Some(lie) => failure = alloc::format!("{}: {lie}", channel.name),
-            None => plain!("{}: lies about lengths are answered with typed errors", channel.name),
+    }
+
+    fn channel(&self, name: &str) -> Option<Endpoint> {
+        self.rt.channel(name)
+    }
+
+    /// The timer that the manifest gives, if it gives one.
+    fn timer(&self) -> Option<Timer> {
+        self.rt.timer(0).map(|t| t.0)
+    }
+
+    /// Sleeps; without a timer, by looking at the clock.
+    fn sleep(&self, ms: u64) {
+        let until = time::ticks() + time::from_nanoseconds(ms * 1_000_000);
+        let armed = self.timer().is_some_and(|t| t.arm(until, 0).is_ok());
+        while time::ticks() < until {
+            if armed {
+                Notification(axiom_runtime::sel4::CPtr(proto::env::slot::NOTIFICATION)).wait();
+            } else {
+                core::hint::spin_loop();
+            }
         }
     }
-    // The run ends here: there is nobody to report a failure to.
-    let _ = finish(rt, &failure);
-}
 
-/// Asks init to end the run.
-fn finish(rt: Runtime, failure: &str) -> Result<(), Error> {
-    let init = rt.channel("init").ok_or(Error::NoSuchInterface)?;
-    let request = supervisor::Request::Finish { failure };
-    call::<_, supervisor::Reply<'_>>(init, supervisor::INTERFACE, &request, &mut Buffer::new()).map(drop)
-}
-
-/// A call that returns was served.
-fn debug_calls(rt: Runtime) {
-    const CALLS: [i64; 6] = [
-        syscall::DEBUG_PUT_CHAR,
-        syscall::DEBUG_DUMP_SCHEDULER,
-        syscall::DEBUG_HALT,
-        syscall::DEBUG_CAP_IDENTIFY,
-        syscall::DEBUG_SNAPSHOT,
-        syscall::DEBUG_NAME_THREAD,
-    ];
-    let life = rt.env().restarts as usize;
-    let failure = match CALLS.get(life) {
-        Some(number) => {
-            stubs::debug_call(*number, u64::from(b'!'));
-            alloc::format!("debugging call {number} came back")
+    /// Says how it went, and ends the run if that is this server's right.
+    fn end(self) -> ! {
+        plain!(
+            "hostile: {} tries, {}",
+            self.made,
+            if self.failure.is_empty() { "none succeeded" } else { "SOME SUCCEEDED" }
+        );
+        if let Some(init) = self.rt.channel("init") {
+            let request = proto::supervisor::Request::Finish { failure: &self.failure };
+            // Refused to those who may not end runs; else there is nobody left to report a failure to.
+            let _ = call::<_, proto::supervisor::Reply<'_>>(
+                init,
+                proto::supervisor::INTERFACE,
+                &request,
+                &mut Buffer::new(),
+            );
         }
-        None => String::new(),
-    };
-    plain!("hostile: {life} debugging calls were faults");
-    // As above.
-    let _ = finish(rt, &failure);
+        idle()
+    }
 }

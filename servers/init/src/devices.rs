@@ -8,7 +8,7 @@ use sel4_sys::cap::init;
 use sel4_sys::{CPtr, CapRights, Error};
 
 /// Where init looks at registers.
-const PROBE: u64 = 0x3000_0000;
+const PROBE: u64 = axiom_layout::address::INIT_PROBE;
 
 /// A device that was found.
 #[derive(Clone, Debug)]

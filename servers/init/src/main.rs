@@ -1,13 +1,14 @@
 //! The root task: reads the bundle, builds the servers that the manifest names with exactly what it grants, then watches
 //! over them. It is every server's fault handler; it restarts the crashed by their policy.
 //!
-//! init runs at the highest priority and only on requests, readiness signals and faults; it never calls a server, so no
-//! server can make it wait.
+//! init runs at the highest priority and only on requests, readiness signals, faults and restarts that are due; it never calls a
+//! server, so no server can make it wait. What a server sends is never printed, but for the verdict of one that may end the run.
 #![no_std]
 #![no_main]
 extern crate alloc;
 
 mod devices;
+mod down;
 mod memory;
 mod permanent;
 mod spawn;
@@ -92,13 +93,34 @@ fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
     finish("init panicked")
 }
 
+/// What makes a verdict this run's: whoever started the machine chose it, and only init knows it (`axiom.verdict=...` among the boot
+/// arguments). Every server can print to the serial port; none can print this.
+struct Token(core::cell::Cell<Option<&'static [u8]>>);
+// SAFETY: init has one thread.
+unsafe impl Sync for Token {}
+/// The device tree that it stands in.
+static TOKEN: Token = Token(core::cell::Cell::new(None));
+
+fn token() -> &'static str {
+    let fdt = TOKEN.0.get().and_then(|bytes| axiom_fdt::Fdt::new(bytes).ok());
+    let arguments = fdt.and_then(|fdt| fdt.at_path("/chosen")).and_then(|node| node.text("bootargs"));
+    let words = arguments.unwrap_or("").split_ascii_whitespace();
+    words.filter_map(|word| word.strip_prefix("axiom.verdict=")).next().unwrap_or("")
+}
+
 /// Ends the run with its verdict: empty is well.
 pub fn finish(failure: &str) -> ! {
-    // As for `say`.
+    let token = match token() {
+        "" => alloc::string::String::new(),
+        token => alloc::format!(" ({token})"),
+    };
+    // As for `say`. A new line first: whoever wrote last may not have ended its own.
     let _ = if failure.is_empty() {
-        Debug.write_str("axiom: run ended: ok\n")
+        Debug.write_fmt(format_args!("\naxiom: run ended: ok{token}\n"))
     } else {
-        Debug.write_fmt(format_args!("axiom: run ended: FAILED: {failure}\n"))
+        // Somebody else's words: one line of what can be printed.
+        let said: alloc::string::String = axiom_proto::console::printable(failure).collect();
+        Debug.write_fmt(format_args!("\naxiom: run ended: FAILED: {said}{token}\n"))
     };
     sys::power_off();
     loop {
@@ -170,6 +192,7 @@ extern "C" fn init_main(info: &'static BootInfo) -> ! {
         ALLOCATOR.0.borrow_mut().init(HEAP.0.get().cast(), HEAP_SIZE);
     }
     let extra = extra(info);
+    TOKEN.0.set(extra.fdt);
     if let Some(axiom) = &extra.axiom {
         sys::init_debug(sel4_sys::CPtr(axiom.debug_cap));
         sys::trace(sel4_sys::CPtr(axiom.trace_cap), event::BOOT_INIT, 0, Some(sel4_sys::cap::init::TCB));

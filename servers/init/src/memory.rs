@@ -1,6 +1,7 @@
 //! init's slots and memory: untyped capabilities handed to pools, objects made from pools, device frames by address.
 use crate::sys;
 use alloc::vec::Vec;
+use axiom_layout::Runs;
 use sel4_sys::bootinfo::BootInfo;
 use sel4_sys::object::{self as o, kind};
 use sel4_sys::{CPtr, Error};
@@ -21,9 +22,7 @@ pub struct Memory {
     ram: Vec<Untyped>,
     devices: Vec<Untyped>,
     device_frames: Vec<(u64, CPtr)>,
-    next_slot: u64,
-    end_slot: u64,
-    free_slots: Vec<u64>,
+    slots: Runs,
     /// Bytes taken from RAM.
     pub allocated: u64,
 }
@@ -35,9 +34,7 @@ impl Memory {
             ram: Vec::new(),
             devices: Vec::new(),
             device_frames: Vec::new(),
-            next_slot: info.empty.start,
-            end_slot: info.empty.end,
-            free_slots: Vec::new(),
+            slots: Runs::new(info.empty.start, info.empty.end),
             allocated: 0,
         };
         let count = (info.untyped.end - info.untyped.start) as usize;
@@ -53,26 +50,18 @@ impl Memory {
 
     /// An empty slot.
     pub fn slot(&mut self) -> Result<u64, Error> {
-        if let Some(slot) = self.free_slots.pop() {
-            return Ok(slot);
-        }
         self.slots(1)
     }
 
     /// Empty slots in a row.
     pub fn slots(&mut self, count: u64) -> Result<u64, Error> {
-        let first = self.next_slot;
-        if first + count > self.end_slot {
-            return Err(Error::NotEnoughMemory);
-        }
-        self.next_slot += count;
-        Ok(first)
+        self.slots.take(count).ok_or(Error::NotEnoughMemory)
     }
 
     /// Empties a slot and takes it back.
     pub fn release(&mut self, slot: CPtr) {
         if sys::delete(slot).is_ok() {
-            self.free_slots.push(slot.0);
+            self.slots.give(slot.0, 1);
         }
     }
 
@@ -182,7 +171,7 @@ impl Pool {
                 self.chunks.len() - 1
             }
         };
-        let first = if count == 1 { m.slot()? } else { m.slots(count)? };
+        let first = m.slots(count)?;
         let chunk = &mut self.chunks[index];
         sys::retype(chunk.cap, kind, bits, first, count)?;
         chunk.used = chunk.used.next_multiple_of(1 << size_bits) + size;

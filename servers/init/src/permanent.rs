@@ -4,8 +4,9 @@ use crate::memory::Memory;
 use crate::sys;
 use alloc::string::String;
 use alloc::vec::Vec;
+use axiom_layout::bits::{self, Bits};
 use axiom_proto::bundle::Server;
-use axiom_proto::env::{Interrupt, NOTIFIED, OWN_BITS};
+use axiom_proto::env::{Interrupt, NOTIFIED};
 use sel4_sys::object::{self as o, kind};
 use sel4_sys::{Badge, CPtr, CapRights, Error};
 
@@ -17,6 +18,10 @@ pub struct Permanent {
     pub notification: CPtr,
     /// Its reply object: init answers a waiting client through it.
     pub reply: CPtr,
+    /// Its scheduling context: what a life has used up of its budget, the next one does not have.
+    pub sc: CPtr,
+    /// For the server that places programs: its untyped memory, whose frames outlive it.
+    pub untyped: Option<CPtr>,
     /// Devices that were found, in the manifest's order.
     pub devices: Vec<Option<Found>>,
     /// Untyped memory behind bridges, in the order of devices.
@@ -25,26 +30,70 @@ pub struct Permanent {
     pub messages: Vec<Vec<CPtr>>,
     /// Interrupt handlers, flat in the order of devices; those of a bridge's pins follow its own.
     pub handlers: Vec<(CPtr, Interrupt)>,
+    /// Bits of its timers.
+    pub timer_bits: Vec<u8>,
+}
+
+const SC_BITS: u32 = 8;
+const EXTRA_REFILLS: u64 = 8;
+
+/// The size of a server's untyped memory.
+pub fn untyped_bits(server: &Server) -> Option<u32> {
+    (server.untyped_kib > 0).then(|| (u64::from(server.untyped_kib) * 1024).next_power_of_two().ilog2())
+}
+
+/// The pages of a device's registers: first and end.
+fn pages(device: &Found) -> (u64, u64) {
+    (device.phys & !4095, (device.phys + device.size.max(1)).next_multiple_of(4096))
+}
+
+/// The earlier server that has a page of this device, and the page.
+fn owner_of(device: &Found, earlier: &[Permanent]) -> Option<(usize, u64)> {
+    let own = pages(device);
+    let shared = |other: &Found| {
+        let page = pages(other).0.max(own.0);
+        (page < pages(other).1.min(own.1)).then_some(page)
+    };
+    let servers = earlier.iter().enumerate();
+    servers
+        .flat_map(|(i, p)| p.devices.iter().flatten().map(move |d| (i, d)))
+        .find_map(|(i, d)| Some((i, shared(d)?)))
 }
 
 /// Makes a server's permanent objects.
 pub fn make(
     memory: &mut Memory,
     fdt: Option<&axiom_fdt::Fdt<'_>>,
-    server: &Server,
+    servers: &[Server],
+    index: usize,
+    earlier: &[Permanent],
+    sched_control: CPtr,
+    loader: bool,
 ) -> Result<Permanent, Error> {
+    let server = &servers[index];
     let endpoint = memory.make(kind::ENDPOINT, 0, o::ENDPOINT_BITS as u32)?;
     let notification = memory.make(kind::NOTIFICATION, 0, o::NOTIFICATION_BITS as u32)?;
     let reply = memory.make(kind::REPLY, 0, o::REPLY_BITS as u32)?;
+    let sc = memory.make(kind::SCHED_CONTEXT, SC_BITS, SC_BITS)?;
+    sys::configure_sc(sched_control, sc, server.budget_us, server.period_us, EXTRA_REFILLS, index as u64)?;
+    let untyped = match untyped_bits(server).filter(|_| loader) {
+        Some(bits) => Some(memory.make(kind::UNTYPED, bits, bits)?),
+        None => None,
+    };
     let mut p = Permanent {
         endpoint,
         notification,
         reply,
+        sc,
+        untyped,
         devices: Vec::new(),
         windows: Vec::new(),
         messages: Vec::new(),
         handlers: Vec::new(),
+        timer_bits: Vec::new(),
     };
+    let mut hardware = Bits::of(bits::HARDWARE);
+    let mut bit = || hardware.take().ok_or(Error::RangeError);
     for request in &server.devices {
         let found = match fdt {
             Some(fdt) => devices::find(fdt, memory, request)?,
@@ -58,17 +107,18 @@ pub fn make(
                 request.virtio_id.map_or(String::new(), |id| alloc::format!(" and virtio id {id}"))
             );
         }
+        if let Some((other, page)) = found.as_ref().and_then(|f| owner_of(f, earlier)) {
+            crate::say!(
+                "'{}' and '{}' are given the same registers at {page:#x}: a device belongs to one server, with all that shares its \
+                 pages, whatever `compatible` it is asked for by",
+                servers[other].name,
+                server.name
+            );
+            return Err(Error::RangeError);
+        }
         if let Some(found) = found.as_ref().filter(|_| request.interrupts) {
             for (irq, edge) in found.interrupts.iter().chain(&found.pins) {
-                if p.handlers.len() + usize::from(server.timers) >= OWN_BITS.start.into() {
-                    crate::say!(
-                        "'{}' has more than {} interrupts and timers: its notification has no bit for another",
-                        server.name,
-                        OWN_BITS.start
-                    );
-                    return Err(Error::RangeError);
-                }
-                let bit = p.handlers.len() as u8;
+                let bit = bit()?;
                 let slot = memory.slot()?;
                 sys::irq_handler(*irq, *edge, slot)?;
                 let signal = CPtr(memory.slot()?);
@@ -92,6 +142,9 @@ pub fn make(
         }
         p.messages.push(messages);
         p.devices.push(found);
+    }
+    for _ in 0..server.timers {
+        p.timer_bits.push(bit()?);
     }
     Ok(p)
 }

@@ -1,13 +1,17 @@
 //! Building a server: its address space, capability space, memory and thread, from what the manifest grants.
 use crate::devices;
 use crate::memory::{Memory, Pool};
-use crate::permanent::Permanent;
+use crate::permanent::{self, Permanent};
 use crate::sys;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use axiom_layout::Badge as Who;
+use axiom_layout::address;
+use axiom_layout::bits::{self, Bits};
 use axiom_proto::bundle::{ADDRESS as PAYLOAD, Segment, Server};
 use axiom_proto::env::{
-    self, Blob, Channel, Client, Device, Dma, Env, Interrupt, NOTIFIED, Range, Signal, Timer, Window, slot,
+    self, Blob, Channel, Client, Device, Dma, Env, Host, Interrupt, NOTIFIED, Range, Signal, Timer, Window,
+    slot,
 };
 use axiom_proto::gpio::{Grants, Motor, ProgramGrants};
 use sel4_sys::bootinfo::BootInfo;
@@ -16,21 +20,10 @@ use sel4_sys::object::{self as o, kind, vm_attributes};
 use sel4_sys::{Badge, CNodeCapData, CPtr, CapRights, Error, ext};
 
 const CNODE_BITS: u32 = 10;
-const SC_BITS: u32 = 8;
-const EXTRA_REFILLS: u64 = 8;
 const GUARD: CNodeCapData = CNodeCapData::new(0, 64 - CNODE_BITS as u64);
 
-// A server's address space.
-const HEAP_AT: u64 = 0x0400_0000;
-const STACK_TOP: u64 = 0x0c00_0000;
-const BUFFER_AT: u64 = 0x0c10_0000;
-const DMA_AT: u64 = 0x0d00_0000;
-const DEVICES_AT: u64 = 0x0e00_0000;
-const TRACE_AT: u64 = 0x0f00_0000;
-const BLOBS_AT: u64 = 0x1800_0000;
-const SCRATCH_AT: u64 = 0x2000_0000;
 /// Where init fills a server's pages.
-const FILL_AT: u64 = 0x3100_0000;
+const FILL_AT: u64 = address::INIT_FILL;
 
 const NO_EXECUTE: u64 = vm_attributes::DEFAULT | vm_attributes::EXECUTE_NEVER;
 
@@ -59,9 +52,6 @@ pub struct Context<'a> {
     /// The kernel's debug system calls stay.
     pub debug_calls: bool,
 }
-
-/// Bit of a badge that says it is a fault.
-pub const FAULT_BADGE: u64 = 1 << 32;
 
 /// The slot of the first frame of the payload: the image's frames are in the order of addresses, init's own first.
 pub fn payload_frames(info: &BootInfo) -> u64 {
@@ -209,6 +199,15 @@ pub struct Running {
     pub shared_bytes: u64,
     /// Its thread.
     pub tcb: CPtr,
+    /// Its CNode, and the slot that its untyped memory comes to when it asks for it.
+    pub reclaim: Option<(CPtr, u64)>,
+}
+
+impl Running {
+    /// Puts untyped memory that is empty into the slot that waits for it.
+    pub fn give_untyped(cnode: CPtr, slot: u64, untyped: CPtr) -> Result<(), Error> {
+        sys::copy_to(cnode, slot, CNODE_BITS, untyped, CapRights::ALL)
+    }
 }
 
 /// Builds server `index` and starts it.
@@ -218,6 +217,7 @@ pub fn spawn(
     pool: &mut Pool,
     index: usize,
     restarts: u32,
+    last_life: bool,
 ) -> Result<Running, Error> {
     let server = &c.servers[index];
     let permanent = &c.permanent[index];
@@ -225,32 +225,32 @@ pub fn spawn(
     sys::assign_asid(vspace)?;
     let cnode = pool.make(memory, kind::CNODE, CNODE_BITS, CNODE_BITS + o::SLOT_BITS as u32, 1)?;
     let tcb = pool.make(memory, kind::TCB, 0, o::TCB_BITS as u32, 1)?;
-    let sc = pool.make(memory, kind::SCHED_CONTEXT, SC_BITS, SC_BITS, 1)?;
     let mut b = Build { memory, pool, vspace, cnode, next_named: slot::FIRST, shared_bytes: 0 };
 
     for s in &server.segments {
         b.segment(c, s)?;
     }
     let stack = u64::from(server.stack_kib) * 1024;
-    b.pages(STACK_TOP - stack, stack)?;
+    b.pages(address::STACK_TOP - stack, stack)?;
     let heap = u64::from(server.heap_kib) * 1024;
-    b.pages(HEAP_AT, heap)?;
-    let buffer = b.filled_page(BUFFER_AT, &[], CapRights::READ_WRITE)?;
-    if server.hosts_bpf {
+    b.pages(address::HEAP, heap)?;
+    let buffer = b.filled_page(address::IPC_BUFFER, &[], CapRights::READ_WRITE)?;
+    if server.hosts_bpf() {
         use axiom_proto::bpf_host as h;
         b.tables(h::CODE_WINDOW as u64, u64::from(h::CODE_PAGES) * 4096)?;
         b.tables(h::MAP_WINDOW as u64, u64::from(h::MAP_PAGES) * 4096)?;
     }
     let scratch = u64::from(server.scratch_kib) * 1024;
-    b.tables(SCRATCH_AT, scratch)?;
+    b.tables(address::SCRATCH, scratch)?;
 
     well_known(&mut b, c, server, permanent, tcb)?;
     let mut world = Env {
         name: server.name.clone(),
         index: index as u16,
         restarts,
+        last_life,
         cnode_bits: CNODE_BITS as u8,
-        scratch: Range { start: SCRATCH_AT, len: scratch },
+        scratch: Range { start: address::SCRATCH, len: scratch },
         counter_frequency: c.axiom.map_or(0, |a| a.counter_frequency),
         args: server.args.clone(),
         debug_calls: c.debug_calls,
@@ -259,9 +259,15 @@ pub fn spawn(
     channels(&mut b, c, index, &mut world)?;
     give_devices(&mut b, permanent, server, &mut world)?;
     give_chips(c, server, &mut world);
-    give_memory(&mut b, c, server, &mut world)?;
+    let reclaim = give_memory(&mut b, c, permanent, server, &mut world)?;
     give_trace(&mut b, c, server, &mut world)?;
-    world.ready = b.name(c.ready, CapRights::WRITE, Some(1 << (index % 62)))?;
+    world.ready = b.name(c.ready, CapRights::WRITE, Some(Who::ready(index as u16).word()))?;
+    let takes = server.hosts_bpf() || owns_chips(server) || has_bridge(server) || !world.hosts.is_empty();
+    if c.axiom.is_some() && takes {
+        // Tells notifications from what else clients may hand over.
+        let probe = b.pool.make(b.memory, ext::TIMER_TYPE, 0, ext::TIMER_BITS as u32, 1)?;
+        world.probe = b.name(probe, CapRights::ALL, None)?;
+    }
     world.free_slots = (b.next_named, 1 << CNODE_BITS);
     write_env(&mut b, &world, heap)?;
 
@@ -269,15 +275,14 @@ pub fn spawn(
     let memory = b.memory;
     let fault = CPtr(memory.slot()?);
     let rights = CapRights::WRITE.union(CapRights::GRANT_REPLY);
-    sys::mint(fault.0, c.endpoint, rights, Badge(FAULT_BADGE | index as u64))?;
+    sys::mint(fault.0, c.endpoint, rights, Badge(Who::Fault(index as u16).word()))?;
     pool.adopt(fault);
-    sys::configure(tcb, cnode, GUARD, vspace, BUFFER_AT, buffer)?;
-    sys::configure_sc(c.sched_control, sc, server.budget_us, server.period_us, EXTRA_REFILLS, index as u64)?;
-    sys::set_sched_params(tcb, server.priority, sc, fault)?;
+    sys::configure(tcb, cnode, GUARD, vspace, address::IPC_BUFFER, buffer)?;
+    sys::set_sched_params(tcb, server.priority, permanent.sc, fault)?;
     sys::bind_notification(tcb, permanent.notification)?;
     sys::name_thread(tcb, &server.name)?;
-    sys::start(tcb, server.entry, STACK_TOP, env::ADDRESS as u64)?;
-    Ok(Running { shared_bytes, tcb })
+    sys::start(tcb, server.entry, address::STACK_TOP, env::ADDRESS as u64)?;
+    Ok(Running { shared_bytes, tcb, reclaim: reclaim.map(|slot| (cnode, slot)) })
 }
 
 fn well_known(
@@ -291,7 +296,7 @@ fn well_known(
     b.place(slot::REPLY, permanent.reply, CapRights::ALL, None)?;
     b.place(slot::ENDPOINT, permanent.endpoint, CapRights::READ.union(CapRights::GRANT), None)?;
     b.place(slot::NOTIFICATION, permanent.notification, CapRights::READ_WRITE, None)?;
-    if server.hosts_bpf || server.scratch_kib > 0 || server.makes_threads {
+    if server.hosts_bpf() || server.scratch_kib > 0 || server.makes_threads {
         b.place(slot::VSPACE, b.vspace, CapRights::ALL, None)?;
     }
     if server.makes_threads {
@@ -302,7 +307,7 @@ fn well_known(
 }
 
 fn channels(b: &mut Build<'_>, c: &Context<'_>, index: usize, world: &mut Env) -> Result<(), Error> {
-    let badge = index as u64 + 1;
+    let badge = Who::Client(index as u16).word();
     let call = CapRights::WRITE.union(CapRights::GRANT).union(CapRights::GRANT_REPLY);
     let slot = b.name(c.endpoint, call, Some(badge))?;
     world.channels.push(Channel { name: "init".to_string(), slot });
@@ -311,15 +316,29 @@ fn channels(b: &mut Build<'_>, c: &Context<'_>, index: usize, world: &mut Env) -
         world.channels.push(Channel { name: c.servers[peer as usize].name.clone(), slot });
     }
     for &peer in &c.servers[index].signals {
-        let badge = NOTIFIED | 1 << (48 + index % 8);
+        // The signallers of a server have a bit each, by their order.
+        let before = c.servers[..index].iter().filter(|s| s.signals.contains(&peer)).count();
+        let bit = Bits::of(bits::SIGNALS).nth(before).ok_or(Error::RangeError)?;
+        let badge = NOTIFIED | 1 << bit;
         let slot = b.name(c.permanent[peer as usize].notification, CapRights::WRITE, Some(badge))?;
         world.signals.push(Signal { name: c.servers[peer as usize].name.clone(), slot });
+    }
+    for host in c.servers.iter().filter(|s| s.loader == Some(index as u16)) {
+        let Some(channel) = world.channels.iter().find(|k| k.name == host.name) else { continue };
+        world.hosts.push(Host { name: host.name.clone(), kinds: host.hosts.clone(), slot: channel.slot });
     }
     for (i, peer) in c.servers.iter().enumerate() {
         if peer.calls.contains(&(index as u16)) {
             let grants = if owns_chips(&c.servers[index]) { peer.grants } else { Grants::NONE };
             let rp1 = if has_bridge(&c.servers[index]) { peer.rp1 } else { Default::default() };
-            world.clients.push(Client { name: peer.name.clone(), badge: i as u64 + 1, grants, rp1 });
+            world.clients.push(Client {
+                name: peer.name.clone(),
+                badge: Who::Client(i as u16).word(),
+                grants,
+                rp1,
+                iio: peer.iio.clone(),
+                loader: c.servers[index].loader == Some(i as u16),
+            });
         }
     }
     Ok(())
@@ -355,7 +374,7 @@ fn give_devices(
     world: &mut Env,
 ) -> Result<(), Error> {
     let mut handlers = permanent.handlers.iter();
-    let mut at = DEVICES_AT;
+    let mut at = address::DEVICES;
     let behind = permanent.windows.iter().zip(&permanent.messages);
     for ((request, found), (blocks, handlers_of_messages)) in
         server.devices.iter().zip(&permanent.devices).zip(behind)
@@ -400,11 +419,8 @@ fn give_devices(
         world.devices.push(Device { name, registers, interrupts: given, windows, pins, messages });
         at += pages + 4096;
     }
-    // Timers take the bits behind the interrupts.
-    let first_bit = permanent.handlers.len() as u8;
-    for i in 0..server.timers {
+    for &bit in &permanent.timer_bits {
         let timer = b.pool.make(b.memory, ext::TIMER_TYPE, 0, ext::TIMER_BITS as u32, 1)?;
-        let bit = first_bit + i;
         let signal = CPtr(b.memory.slot()?);
         sys::mint(signal.0, permanent.notification, CapRights::WRITE, Badge(NOTIFIED | 1 << bit))?;
         sys::timer_bind(timer, signal)?;
@@ -415,13 +431,27 @@ fn give_devices(
     Ok(())
 }
 
-fn give_memory(b: &mut Build<'_>, c: &Context<'_>, server: &Server, world: &mut Env) -> Result<(), Error> {
-    if server.untyped_kib > 0 {
-        let bits = (u64::from(server.untyped_kib) * 1024).next_power_of_two().ilog2();
-        let untyped = b.pool.make(b.memory, kind::UNTYPED, bits, bits, 1)?;
+/// Memory for objects, for devices, and files. Returns the slot that untyped memory comes to later, if it does.
+fn give_memory(
+    b: &mut Build<'_>,
+    c: &Context<'_>,
+    permanent: &Permanent,
+    server: &Server,
+    world: &mut Env,
+) -> Result<Option<u64>, Error> {
+    let mut reclaim = None;
+    if let Some(bits) = permanent::untyped_bits(server) {
         let slot = b.next_named;
         b.next_named += 1;
-        b.place(slot, untyped, CapRights::ALL, None)?;
+        match permanent.untyped {
+            Some(untyped) if world.restarts == 0 => b.place(slot, untyped, CapRights::ALL, None)?,
+            // What an earlier life made of it is in use, until this one says that it is not.
+            Some(_) => reclaim = Some(slot),
+            None => {
+                let untyped = b.pool.make(b.memory, kind::UNTYPED, bits, bits, 1)?;
+                b.place(slot, untyped, CapRights::ALL, None)?;
+            }
+        }
         // The server's capability must be the only one that is used.
         world.untyped.push(env::Untyped { slot, bits: bits as u8 });
     }
@@ -429,11 +459,11 @@ fn give_memory(b: &mut Build<'_>, c: &Context<'_>, server: &Server, world: &mut 
         let pages = u64::from(server.dma_kib).div_ceil(4);
         let first = b.pool.make(b.memory, kind::SMALL_PAGE, 0, 12, pages)?;
         for i in 0..pages {
-            b.map(CPtr(first.0 + i), DMA_AT + i * 4096, CapRights::READ_WRITE, NO_EXECUTE)?;
+            b.map(CPtr(first.0 + i), address::DMA + i * 4096, CapRights::READ_WRITE, NO_EXECUTE)?;
         }
-        world.dma = Some(Dma { virt: DMA_AT, phys: sys::frame_address(first)?, len: pages * 4096 });
+        world.dma = Some(Dma { virt: address::DMA, phys: sys::frame_address(first)?, len: pages * 4096 });
     }
-    let mut at = BLOBS_AT;
+    let mut at = address::FILES;
     for blob in &server.blobs {
         let pages = blob.len.div_ceil(4096);
         for page in 0..pages {
@@ -442,7 +472,7 @@ fn give_memory(b: &mut Build<'_>, c: &Context<'_>, server: &Server, world: &mut 
         world.blobs.push(Blob { name: blob.name.clone(), bytes: Range { start: at, len: blob.len } });
         at += (pages + 1) * 4096;
     }
-    Ok(())
+    Ok(reclaim)
 }
 
 fn give_trace(b: &mut Build<'_>, c: &Context<'_>, server: &Server, world: &mut Env) -> Result<(), Error> {
@@ -451,9 +481,9 @@ fn give_trace(b: &mut Build<'_>, c: &Context<'_>, server: &Server, world: &mut E
         let copy = CPtr(b.memory.slot()?);
         sys::copy(copy.0, CPtr(axiom.trace_frames + i), CapRights::READ)?;
         b.pool.adopt(copy);
-        b.map(copy, TRACE_AT + i * 4096, CapRights::READ, NO_EXECUTE)?;
+        b.map(copy, address::TRACE + i * 4096, CapRights::READ, NO_EXECUTE)?;
     }
-    world.trace_ring = Range { start: TRACE_AT, len: axiom.trace_frame_count * 4096 };
+    world.trace_ring = Range { start: address::TRACE, len: axiom.trace_frame_count * 4096 };
     world.trace = b.name(CPtr(axiom.trace_cap), CapRights::ALL, None)?;
     world.memory = c.figures.clone();
     Ok(())
@@ -471,7 +501,7 @@ fn write_env(b: &mut Build<'_>, world: &Env, heap: u64) -> Result<(), Error> {
         return Err(Error::NotEnoughMemory);
     }
     let mut bytes = Vec::with_capacity(HEAD + body.len());
-    for word in [env::MAGIC, BUFFER_AT, HEAP_AT, heap, body.len() as u64] {
+    for word in [env::MAGIC, address::IPC_BUFFER, address::HEAP, heap, body.len() as u64] {
         bytes.extend_from_slice(&word.to_le_bytes());
     }
     bytes.extend_from_slice(&body);

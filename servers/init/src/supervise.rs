@@ -1,19 +1,21 @@
 //! Watching over the servers: readiness, requests, faults, restarts.
 use crate::memory::{Memory, Pool};
 use crate::permanent::{self, Permanent};
-use crate::spawn::{self, Context, FAULT_BADGE};
-use crate::{Extra, finish, say, sys};
+use crate::spawn::{self, Context, Running};
+use crate::{Extra, down, finish, say, sys};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use axiom_fdt::Fdt;
+use axiom_layout::Badge as Who;
+use axiom_layout::restarts::{Next, Restarts};
 use axiom_proto::bundle::{Restart, System};
+use axiom_proto::console::printable;
 use axiom_proto::env::{NOTIFIED, PEER_RESTARTED};
 use axiom_proto::supervisor::{self, Reply, Request, State};
 use axiom_proto::{LABEL_ERROR, LABEL_OK, wire};
-use core::fmt::{self, Write};
 use sel4_sys::bootinfo::BootInfo;
 use sel4_sys::cap::init;
-use sel4_sys::ext::{AxiomInfo, event};
+use sel4_sys::ext::{self, AxiomInfo, event};
 use sel4_sys::fault::{cap_fault, kind as fault, unknown_syscall, user_exception, vm_fault};
 use sel4_sys::object::{self as o, kind};
 use sel4_sys::stubs::{self, Received};
@@ -22,11 +24,41 @@ use sel4_sys::{Badge, CPtr, CapRights, Error, MessageInfo};
 struct Life {
     pool: Pool,
     state: State,
-    restarts: u32,
+    restarts: Restarts,
     shared_bytes: u64,
+    /// The counter at its start.
+    started: u64,
+    /// When it is started again, while it waits for that.
+    due: Option<u64>,
+    /// When its first life ends, if a test's manifest says so.
+    ends: Option<u64>,
+    /// Where its untyped memory goes when it asks for it.
+    reclaim: Option<(CPtr, u64)>,
     /// It said that it panicked.
     panicked: bool,
 }
+
+impl Life {
+    fn new() -> Life {
+        let (pool, restarts) = (Pool::default(), Restarts::default());
+        Life {
+            pool,
+            state: State::Starting,
+            restarts,
+            shared_bytes: 0,
+            started: 0,
+            due: None,
+            ends: None,
+            reclaim: None,
+            panicked: false,
+        }
+    }
+}
+
+/// Characters of a panic's text that are told.
+const PANIC_TEXT: usize = 160;
+/// Deaths in a row that are told in full; then every fourth.
+const TOLD: u32 = 8;
 
 /// The running system.
 pub struct Supervisor {
@@ -43,6 +75,8 @@ pub struct Supervisor {
     axiom: Option<AxiomInfo>,
     image_bytes: u64,
     all_ready: bool,
+    /// Wakes init when a restart is due; none on a kernel without timers, where restarts are immediate.
+    timer: Option<CPtr>,
     /// The device tree.
     fdt: Option<&'static [u8]>,
 }
@@ -62,10 +96,30 @@ impl Supervisor {
         if fdt.is_none() {
             say!("no device tree: servers run without devices");
         }
-        let mut permanent = Vec::new();
+        let timer = match extra.axiom {
+            Some(_) => {
+                let timer = memory.make(ext::TIMER_TYPE, 0, ext::TIMER_BITS as u32)?;
+                let signal = memory.slot()?;
+                sys::mint(signal, ready, CapRights::WRITE, Badge(Who::TIMER.word()))?;
+                sys::timer_bind(timer, CPtr(signal))?;
+                Some(timer)
+            }
+            None => None,
+        };
+        let sched_control = CPtr(info.schedcontrol.start);
+        let mut permanent: Vec<Permanent> = Vec::new();
         let mut watchers = Vec::new();
-        for server in &system.servers {
-            let p = permanent::make(&mut memory, fdt.as_ref(), server)?;
+        for (index, server) in system.servers.iter().enumerate() {
+            let loader = system.servers.iter().any(|s| s.loader == Some(index as u16));
+            let p = permanent::make(
+                &mut memory,
+                fdt.as_ref(),
+                &system.servers,
+                index,
+                &permanent,
+                sched_control,
+                loader,
+            )?;
             if server.watches_restarts {
                 let slot = memory.slot()?;
                 sys::mint(slot, p.notification, CapRights::WRITE, Badge(NOTIFIED | PEER_RESTARTED))?;
@@ -73,15 +127,8 @@ impl Supervisor {
             }
             permanent.push(p);
         }
-        let life = |_| Life {
-            pool: Pool::default(),
-            state: State::Starting,
-            restarts: 0,
-            shared_bytes: 0,
-            panicked: false,
-        };
         Ok(Supervisor {
-            lives: system.servers.iter().map(life).collect(),
+            lives: system.servers.iter().map(|_| Life::new()).collect(),
             system,
             memory,
             permanent,
@@ -89,11 +136,12 @@ impl Supervisor {
             endpoint,
             ready,
             reply,
-            sched_control: CPtr(info.schedcontrol.start),
+            sched_control,
             payload_frames: spawn::payload_frames(info),
             axiom: extra.axiom,
             image_bytes: (info.user_image_frames.end - info.user_image_frames.start) * 4096,
             all_ready: false,
+            timer,
             fdt: extra.fdt,
         })
     }
@@ -119,17 +167,24 @@ impl Supervisor {
             debug_calls: self.system.debug_calls,
         };
         let life = &mut self.lives[index];
-        match spawn::spawn(&context, &mut self.memory, &mut life.pool, index, life.restarts) {
+        life.due = None;
+        let (count, last) = (life.restarts.count, life.restarts.is_last());
+        match spawn::spawn(&context, &mut self.memory, &mut life.pool, index, count, last) {
             Ok(running) => {
                 life.state = State::Starting;
                 life.panicked = false;
                 life.shared_bytes = running.shared_bytes;
+                life.started = sys::ticks();
+                life.reclaim = running.reclaim;
+                let after = u64::from(self.system.servers[index].dies_after_ms) * 1000;
+                life.ends = (after > 0 && count == 0).then(|| life.started + ticks_of(self.axiom, after));
                 self.trace(event::BOOT_SPAWNED, index as u16, Some(running.tcb));
                 true
             }
             Err(error) => {
                 say!("cannot start '{}': {error:?}", self.system.servers[index].name);
-                life.state = State::Down;
+                life.pool.clear(&mut self.memory);
+                self.down(index);
                 false
             }
         }
@@ -143,6 +198,7 @@ impl Supervisor {
 
     /// Serves for ever.
     pub fn run(&mut self) -> ! {
+        self.start_due();
         let mut received = stubs::recv(self.endpoint, self.reply);
         loop {
             received = match self.handle(&received) {
@@ -153,21 +209,46 @@ impl Supervisor {
     }
 
     fn handle(&mut self, received: &Received) -> Option<Answer> {
-        let badge = received.badge.0;
-        if badge & FAULT_BADGE != 0 && badge & NOTIFIED == 0 {
-            self.faulted((badge & 0xffff) as usize, received);
-            return None;
-        }
-        if received.info.label() == u64::from(supervisor::INTERFACE) {
-            return Some(self.request(badge as usize, received));
-        }
-        if received.info.label() == 0 && received.info.length() == 0 {
-            for index in (0..self.lives.len()).filter(|i| badge >> (i % 62) & 1 != 0) {
-                self.became_ready(index);
+        match Who::from_word(received.badge.0)? {
+            Who::Fault(index) => {
+                self.faulted(index.into(), received);
+                None
             }
-            return None;
+            Who::Signal { ready, timer } => {
+                (0..self.lives.len()).filter(|i| ready >> i & 1 != 0).for_each(|i| self.became_ready(i));
+                if timer {
+                    self.start_due();
+                }
+                None
+            }
+            Who::Client(index) if received.info.label() == u64::from(supervisor::INTERFACE) => {
+                Some(self.request(index.into(), received))
+            }
+            Who::Client(_) => Some(encode(LABEL_ERROR, &axiom_proto::Error::NoSuchInterface)),
         }
-        Some(encode(LABEL_ERROR, &axiom_proto::Error::NoSuchInterface))
+    }
+
+    /// Starts those whose time has come, and sleeps until the next one's.
+    fn start_due(&mut self) {
+        let due = |life: &Life, now| life.due.is_some_and(|at| at <= now);
+        while let Some(index) = self.lives.iter().position(|life| due(life, sys::ticks())) {
+            self.start(index);
+        }
+        let ends = |life: &Life, now| life.ends.is_some_and(|at| at <= now);
+        while let Some(index) = self.lives.iter().position(|life| ends(life, sys::ticks())) {
+            self.died(index, "this test's manifest ends its first life");
+        }
+        let next = self.lives.iter().flat_map(|life| [life.due, life.ends]).flatten().min();
+        if let (Some(timer), Some(at)) = (self.timer, next)
+            && sys::timer_arm(timer, at).is_err()
+        {
+            say!("the timer for restarts cannot be armed: they are immediate");
+            let waiting: Vec<usize> =
+                (0..self.lives.len()).filter(|i| self.lives[*i].due.is_some()).collect();
+            for index in waiting {
+                self.start(index);
+            }
+        }
     }
 
     fn became_ready(&mut self, index: usize) {
@@ -176,12 +257,14 @@ impl Supervisor {
         }
         self.lives[index].state = State::Ready;
         self.trace(event::BOOT_READY, index as u16, None);
-        if self.lives[index].restarts > 0 {
+        if self.lives[index].restarts.count > 0 && self.is_told(index) {
             say!(
                 "'{}' is ready again (restart {})",
                 self.system.servers[index].name,
-                self.lives[index].restarts
+                self.lives[index].restarts.count
             );
+        }
+        if self.lives[index].restarts.count > 0 {
             self.watchers.iter().for_each(|w| stubs::signal(*w));
         }
         let waits = |(life, server): (&Life, &axiom_proto::bundle::Server)| {
@@ -198,23 +281,22 @@ impl Supervisor {
         }
     }
 
-    fn request(&mut self, badge: usize, received: &Received) -> Answer {
+    fn request(&mut self, caller: usize, received: &Received) -> Answer {
         let bytes = message_bytes(received);
-        let caller = badge.wrapping_sub(1);
         match wire::decode::<Request<'_>>(&bytes) {
             Err(error) => encode(LABEL_ERROR, &error),
-            Ok(Request::Ready) => {
-                if caller < self.lives.len() {
-                    self.became_ready(caller);
-                }
-                encode(LABEL_OK, &Reply::Done)
-            }
+            Ok(Request::Reclaim) => match self.reclaim(caller) {
+                Ok(()) => encode(LABEL_OK, &Reply::Done),
+                Err(_) => encode(LABEL_ERROR, &axiom_proto::Error::NotGranted),
+            },
             Ok(Request::Panicked { text }) => {
                 // Once: whoever asks again and again must not fill the log in init's name.
                 if let Some((life, server)) = self.lives.get_mut(caller).zip(self.system.servers.get(caller))
                     && !core::mem::replace(&mut life.panicked, true)
                 {
-                    say!("'{}' panicked: {}", server.name, Printable(text));
+                    // Lines of init's go out at the highest priority: a short one.
+                    let text: String = printable(text).take(PANIC_TEXT).collect();
+                    say!("'{}' panicked: {text}", server.name);
                 }
                 encode(LABEL_OK, &Reply::Done)
             }
@@ -225,9 +307,9 @@ impl Supervisor {
                     &Reply::Server(supervisor::Server {
                         name: &self.system.servers[index as usize].name,
                         state: life.state,
-                        restarts: life.restarts,
+                        restarts: life.restarts.count,
                         shared_bytes: life.shared_bytes,
-                        own_bytes: life.pool.bytes(),
+                        own_bytes: life.pool.bytes() + self.kept_bytes(index as usize),
                     }),
                 ),
             },
@@ -237,6 +319,12 @@ impl Supervisor {
                 _ => encode(LABEL_ERROR, &axiom_proto::Error::NotGranted),
             },
         }
+    }
+
+    /// Memory that outlives a server's restarts.
+    fn kept_bytes(&self, index: usize) -> u64 {
+        let bits = permanent::untyped_bits(&self.system.servers[index]);
+        bits.filter(|_| self.permanent[index].untyped.is_some()).map_or(0, |bits| 1 << bits)
     }
 
     fn figures(&self) -> supervisor::System {
@@ -254,38 +342,101 @@ impl Supervisor {
         }
     }
 
+    /// Empties the untyped memory of a server that has told those who used it, and gives it to this life.
+    fn reclaim(&mut self, caller: usize) -> Result<(), Error> {
+        let life = self.lives.get_mut(caller).ok_or(Error::RangeError)?;
+        let ((cnode, slot), untyped) =
+            life.reclaim.zip(self.permanent[caller].untyped).ok_or(Error::IllegalOperation)?;
+        sys::revoke(untyped)?;
+        Running::give_untyped(cnode, slot, untyped)?;
+        life.reclaim = None;
+        Ok(())
+    }
+
+    /// Whether a death of this server, or a start, is told: lines go out at the highest priority, so not all of them are.
+    fn is_told(&self, index: usize) -> bool {
+        let hasty = self.lives[index].restarts.hasty;
+        hasty <= TOLD || hasty.is_multiple_of(4)
+    }
+
     /// A server faulted: says who, why and where; then the restart policy decides.
     fn faulted(&mut self, index: usize, received: &Received) {
-        let Some(server) = self.system.servers.get(index) else { return };
-        say!("'{}' died: {}", server.name, describe(received));
-        let life = &mut self.lives[index];
-        life.state = State::Down;
-        let again = match server.restart {
-            Restart::Always => true,
-            Restart::Max(most) => life.restarts < most,
-            Restart::Never => false,
-        };
+        let why = describe(received);
+        if index < self.lives.len() {
+            self.died(index, &why);
+            self.start_due();
+        }
+    }
+
+    /// A server's life is over.
+    fn died(&mut self, index: usize, why: &str) {
+        let server = &self.system.servers[index];
         // The client that waits for an answer gets one.
         let (info, mrs) = encode(LABEL_ERROR, &axiom_proto::Error::PeerRestarted);
         stubs::nb_send(self.permanent[index].reply, info, mrs);
+        let most = match server.restart {
+            Restart::Always => None,
+            Restart::Max(most) => Some(most),
+            Restart::Never => Some(0),
+        };
+        let drives = !server.gpio_chips.is_empty() || !server.pwm_chips.is_empty();
+        let parks = drives && !self.system.motors.is_empty();
+        let life = &mut self.lives[index];
+        life.state = State::Starting;
+        life.ends = None;
         life.pool.clear(&mut self.memory);
-        if again {
-            life.restarts += 1;
+        let lived = sys::ticks().wrapping_sub(life.started);
+        let next = life.restarts.died(microseconds_of(self.axiom, lived), most, parks);
+        let told = self.is_told(index);
+        let name = &self.system.servers[index].name;
+        if told {
+            say!("'{name}' died: {why}");
+        }
+        let after_us = match next {
+            Next::Down => {
+                say!("'{name}' stays down: its restart policy is used up");
+                return self.down(index);
+            }
+            Next::Last { after_us } => {
+                say!("'{name}' has used up its restarts: once more, to park its outputs");
+                after_us
+            }
+            Next::Again { after_us } => after_us,
+        };
+        if after_us == 0 || self.timer.is_none() {
             say!("restarting '{}'", self.system.servers[index].name);
             self.start(index);
-        } else {
-            say!("'{}' stays down: its restart policy is used up", server.name);
+            return;
         }
+        if told {
+            say!("'{}' is started again in {} ms", self.system.servers[index].name, after_us / 1000);
+        }
+        self.lives[index].due = Some(sys::ticks() + ticks_of(self.axiom, after_us));
+    }
+
+    /// A server stays down: its callers are told from now on.
+    fn down(&mut self, index: usize) {
+        let life = &mut self.lives[index];
+        life.state = State::Down;
+        life.due = None;
+        let server = &self.system.servers[index];
+        if let Err(error) =
+            down::answer_for(&mut self.memory, &mut life.pool, &self.permanent[index], server.priority)
+        {
+            say!("nobody answers for '{}': {error:?}; whoever calls it waits", server.name);
+        }
+        self.watchers.iter().for_each(|w| stubs::signal(*w));
     }
 }
 
-/// Text of a server's, without the control characters that would draw over other lines.
-struct Printable<'a>(&'a str);
+fn ticks_of(axiom: Option<AxiomInfo>, microseconds: u64) -> u64 {
+    let frequency = axiom.map_or(0, |a| a.counter_frequency);
+    (u128::from(microseconds) * u128::from(frequency) / 1_000_000) as u64
+}
 
-impl fmt::Display for Printable<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|c| f.write_char(if c.is_control() { ' ' } else { c }))
-    }
+fn microseconds_of(axiom: Option<AxiomInfo>, ticks: u64) -> u64 {
+    let frequency = axiom.map_or(0, |a| a.counter_frequency).max(1);
+    (u128::from(ticks) * 1_000_000 / u128::from(frequency)) as u64
 }
 
 fn figures(axiom: Option<AxiomInfo>, allocated: u64) -> Vec<(String, u64)> {

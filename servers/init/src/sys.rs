@@ -178,6 +178,19 @@ pub fn timer_bind(timer: CPtr, ntfn: CPtr) -> Done {
     invoke(timer, sel4_sys::ext::TIMER_BIND, &[ntfn], &[]).map(drop)
 }
 
+/// Lets a timer expire once, at this tick of the counter.
+pub fn timer_arm(timer: CPtr, at: u64) -> Done {
+    invoke(timer, sel4_sys::ext::TIMER_ARM, &[], &[at, 0]).map(drop)
+}
+
+/// The counter that timers use.
+pub fn ticks() -> u64 {
+    let v: u64;
+    // SAFETY: reads a counter that the kernel exports; `isb` keeps it from being read early.
+    unsafe { core::arch::asm!("isb", "mrs {}, cntvct_el0", out(reg) v, options(nostack, preserves_flags)) };
+    v
+}
+
 /// Records a boot event, with the thread that it is about.
 pub fn trace(cap: CPtr, event: u16, arg0: u16, thread: Option<CPtr>) {
     // A kernel without trace points refuses; then there is nothing to record to.

@@ -104,7 +104,7 @@ pub enum Request<'a> {
         /// From here.
         offset: u32,
     },
-    /// A value of a program's map. Answered by [`Reply::Value`].
+    /// A value of a map of one of the client's programs. Answered by [`Reply::Value`].
     MapRead {
         /// Whose.
         program: ProgramId,
@@ -197,6 +197,8 @@ pub enum Refusal {
     NoSuchPoint,
     /// The manifest does not grant the program a line, channel or motor that it uses: see the verdict.
     NotGranted,
+    /// The program belongs to another client, or the manifest pins it.
+    NotOwner,
     /// The hosting server refused or is restarting.
     Host,
     /// The request itself makes no sense.

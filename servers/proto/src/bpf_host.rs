@@ -1,4 +1,5 @@
-//! What bpf-server asks of a server that runs programs on its events.
+//! What bpf-server asks of a server that runs programs on its events. Nobody else is answered on this interface: the manifest names
+//! who places programs (`loader`), and the hosting server knows its badge.
 //!
 //! A hosting server has a fixed window of address space: code pages at [`CODE_WINDOW`], map pages at [`MAP_WINDOW`].
 //! Each frame comes as a capability with a message; the server maps it itself, code read-and-execute, maps read-write or
@@ -103,6 +104,9 @@ pub enum Request<'a> {
         /// Which, from 0; [`Refusal::BadNumber`] behind the last.
         index: u32,
     },
+    /// Forgets all programs, maps and frames: the server that placed them was started anew. Motors that a program could stop are
+    /// stopped and held, since nobody stops them from now on.
+    Reset,
     /// How often a program ran.
     Stats {
         /// Which.
@@ -115,7 +119,7 @@ pub enum Request<'a> {
 pub enum Refusal {
     /// The page, slot or program number is out of range or in use.
     BadNumber,
-    /// No capability came along, or it could not be mapped.
+    /// No capability came along, or it could not be mapped, or is no notification where one should be.
     BadFrame,
     /// The map's shape is impossible.
     BadMap,

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// Where the payload's segment is mapped in init.
-pub const ADDRESS: usize = 0x1000_0000;
+pub const ADDRESS: usize = axiom_layout::address::PAYLOAD as usize;
 /// The payload's first bytes.
 pub const MAGIC: [u8; 16] = *b"AXIOM BUNDLE 1\n\0";
 
@@ -112,14 +112,20 @@ pub struct Server {
     pub trace: bool,
     /// Makes threads of its own: gets SchedControl.
     pub makes_threads: bool,
-    /// Has a window for BPF programs.
-    pub hosts_bpf: bool,
+    /// Runs BPF programs on attach points of these kinds: the first parts of their names.
+    pub hosts: Vec<String>,
+    /// Index of the server that places those programs.
+    pub loader: Option<u16>,
+    /// May end the run.
+    pub ends_run: bool,
+    /// For tests of what a crash costs others: init ends the server's first life after so many milliseconds; 0: it does not.
+    pub dies_after_ms: u32,
+    /// Sensors of servers that it calls which it may start, stop and read out.
+    pub iio: Vec<String>,
     /// Is told when a peer was restarted.
     pub watches_restarts: bool,
     /// What happens when it crashes.
     pub restart: Restart,
-    /// May end the run, by [`crate::supervisor::Request::Finish`].
-    pub ends_run: bool,
     /// init waits for it before it starts servers of lower priority.
     pub reports_ready: bool,
     /// Its files.
@@ -134,6 +140,13 @@ pub struct Server {
     pub grants: Grants,
     /// Peripherals of RP1 that it may open.
     pub rp1: crate::rp1::Grants,
+}
+
+impl Server {
+    /// Whether it has windows for programs.
+    pub fn hosts_bpf(&self) -> bool {
+        !self.hosts.is_empty()
+    }
 }
 
 /// A system.

@@ -18,8 +18,30 @@ pub enum Level {
     Info,
     /// Details.
     Debug,
-    /// Output as it is, without a server's name in front.
+    /// Output for people or tools, as it is.
     Plain,
+}
+
+/// A line as it is printed: what is not a printable ASCII character or a tab is `?`. Control characters, those from 0x80 to 0x9f among
+/// them, would let a client draw over other clients' lines, or take the terminal over.
+pub fn printable(line: &str) -> impl Iterator<Item = char> + '_ {
+    line.chars().map(|c| if c == '\t' || (' '..='~').contains(&c) { c } else { '?' })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::String;
+
+    #[test]
+    fn no_character_passes_that_moves_a_cursor() {
+        for c in (0..=0x10ffff).filter_map(char::from_u32) {
+            let mut utf8 = [0; 4];
+            let said: String = printable(c.encode_utf8(&mut utf8)).collect();
+            let visible = c == '\t' || c.is_ascii_graphic() || c == ' ';
+            assert_eq!(said, if visible { String::from(c) } else { "?".into() }, "{c:?}");
+        }
+    }
 }
 
 /// A request to the console.

@@ -9,13 +9,11 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// Where the page is.
-pub const ADDRESS: usize = 0x0fff_0000;
+pub const ADDRESS: usize = axiom_layout::address::ENVIRONMENT as usize;
 /// Pages of it at most.
 pub const MAX_PAGES: usize = 2;
 /// First word of the page.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"AXIOMENV");
-/// Servers are linked to start here.
-pub const CODE_BASE: usize = 0x20_0000;
 
 /// Well-known slots of a server's CNode. A capability pointer is the slot's number.
 #[allow(missing_docs)]
@@ -37,14 +35,7 @@ pub mod slot {
     pub const FIRST: u64 = 16;
 }
 
-/// Badges of notifications have this bit, badges of clients do not.
-pub const NOTIFIED: u64 = 1 << 63;
-/// Badge bit that says: a peer was restarted (of a server whose manifest says that it wants to know).
-pub const PEER_RESTARTED: u64 = 1 << 62;
-
-/// Bits of a bound notification's badge that a server may choose for notifications that it gives away (edges of a line, for
-/// example): interrupts and timers count from 0, signals of other servers from 48.
-pub const OWN_BITS: core::ops::Range<u8> = 32..48;
+pub use axiom_layout::bits::{Bits, NOTIFIED, OWN as OWN_BITS, PEER_RESTARTED};
 
 /// The page's start.
 #[derive(Clone, Copy, Debug, Default)]
@@ -91,6 +82,21 @@ pub struct Client {
     pub grants: Grants,
     /// What it may open of the chip behind this server's bridge.
     pub rp1: crate::rp1::Grants,
+    /// Sensors of this server that it may start, stop and read out.
+    pub iio: Vec<String>,
+    /// It may place programs in this server.
+    pub loader: bool,
+}
+
+/// A server that runs programs, for the one that places them.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Host {
+    /// Its name.
+    pub name: String,
+    /// The first parts of the attach points that it serves: `gpio`, `pwm`.
+    pub kinds: Vec<String>,
+    /// The endpoint.
+    pub slot: u64,
 }
 
 /// An interrupt of a device.
@@ -209,6 +215,13 @@ pub struct Env {
     pub blobs: Vec<Blob>,
     /// Whom it may signal.
     pub signals: Vec<Signal>,
+    /// Where it places programs.
+    pub hosts: Vec<Host>,
+    /// A timer that tells capabilities of notifications from others: only a notification can be bound to it. Or 0.
+    pub probe: u64,
+    /// This is the last life of the server: its restarts are used up, and another crash leaves it down. What drives outputs parks
+    /// them and drives nothing more.
+    pub last_life: bool,
     /// The Trace capability, or 0.
     pub trace: u64,
     /// The trace ring, mapped read-only, or nothing.

@@ -162,6 +162,10 @@ pub struct ProgramGrants {
     pub object: String,
     /// Its rights.
     pub grants: Grants,
+    /// The only server that may load it with these rights, and replace or remove it.
+    pub owner: String,
+    /// Its attach point, if it stays whatever becomes of its owner: bpf-server loads it at its own start.
+    pub pinned: Option<String>,
 }
 
 /// Outputs that drive a motor: what an emergency stop switches off and holds.
@@ -237,7 +241,7 @@ pub enum Refusal {
     Stopped,
     /// The line belongs to something else: a PWM channel made in software.
     Taken,
-    /// No capability came along, or there is no room for it: a client has at most eight subscriptions.
+    /// No notification came along, or there is no room for it: a client has at most eight subscriptions.
     NoCapability,
 }
 

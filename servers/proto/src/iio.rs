@@ -1,4 +1,7 @@
 //! Sensors, in the words of Linux's Industrial I/O: devices, channels, attributes.
+//!
+//! Every client may ask what there is and read values. Samples, buffers and doorbells of a device belong to the clients whom the
+//! manifest gives it; others are answered with [`Reply::NotGranted`].
 use serde::{Deserialize, Serialize};
 
 /// The interface's number.
@@ -181,4 +184,6 @@ pub enum Reply<'a> {
     NotFound,
     /// The device does not answer.
     Absent,
+    /// The manifest does not give the client this device (`iio = [...]`).
+    NotGranted,
 }

@@ -28,6 +28,14 @@ pub const LABEL_OK: u64 = 0;
 /// Label of a reply that carries an [`Error`].
 pub const LABEL_ERROR: u64 = 0xffff;
 
+/// A number in a name, in the one way to write it: decimal, without a sign or leading zeros. Otherwise `05` and `5` would be two names
+/// of one thing.
+pub fn number<T: core::str::FromStr>(text: &str) -> Option<T> {
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    let canonical = digits && (text == "0" || !text.starts_with('0'));
+    text.parse().ok().filter(|_| canonical)
+}
+
 /// What can go wrong with any request, whatever its interface.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Error {
@@ -41,8 +49,10 @@ pub enum Error {
     PeerRestarted,
     /// Not now: resources are used up.
     Busy,
-    /// The manifest does not grant it.
+    /// The manifest does not give the client the right to ask this.
     NotGranted,
+    /// The server died as often as its restart policy allows, and stays down.
+    PeerDown,
 }
 
 impl fmt::Display for Error {
@@ -53,9 +63,26 @@ impl fmt::Display for Error {
             Error::TooLarge => "the answer does not fit a message",
             Error::PeerRestarted => "the server crashed while it had the request and is started again",
             Error::Busy => "the server's resources are used up",
-            Error::NotGranted => "the manifest does not grant this to this client",
+            Error::NotGranted => "the manifest does not give the client the right to ask this",
+            Error::PeerDown => "the server is down, and its restarts are used up",
         })
     }
 }
 
 impl core::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn a_number_has_one_spelling() {
+        for n in 0..=255u8 {
+            assert_eq!(number::<u8>(&n.to_string()), Some(n));
+        }
+        for text in ["", "00", "05", "+5", "-0", " 5", "5 ", "256", "0x5", "\u{665}"] {
+            assert_eq!(number::<u8>(text), None, "{text:?}");
+        }
+    }
+}

@@ -1,4 +1,6 @@
-//! init as the servers see it: readiness, the state of the system, the end of the run.
+//! init as the servers see it: the state of the system, memory that outlives a crash, the end of the run.
+//!
+//! A server says that it is ready by a signal, and dies by a fault: neither is a request.
 use serde::{Deserialize, Serialize};
 
 /// The interface's number.
@@ -10,8 +12,6 @@ const _: () = assert!(MAX_TEXT + 16 < crate::wire::MAX_BYTES);
 /// A request to init.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Request<'a> {
-    /// The server is ready to serve.
-    Ready,
     /// The server panicked; it will not go on after this call. init says it, once in a server's life.
     Panicked {
         /// Where and why.
@@ -24,7 +24,10 @@ pub enum Request<'a> {
     },
     /// Figures of the kernel and the boot. Answered by [`Reply::System`].
     System,
-    /// Ends the run; only for servers whose manifest says `ends_run = true`.
+    /// Empties the caller's untyped memory and gives it to this life: for the server that places programs, whose frames outlive it
+    /// until its next life has told the servers that run them.
+    Reclaim,
+    /// Ends the run. Only for servers whose manifest says so; [`crate::Error::NotGranted`] to others.
     Finish {
         /// Empty: all is well; else why not.
         failure: &'a str,

@@ -74,8 +74,42 @@ fn done(result: Result<[u64; 4], Error>) -> Done {
     result.map(|_| ())
 }
 
+/// What a client gave to be told by. It never waits, whatever the capability is: an endpoint without a receiver drops the message,
+/// and what is neither refuses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Doorbell(pub CPtr);
+
+impl Doorbell {
+    /// Rings it.
+    #[inline]
+    pub fn ring(self) {
+        stubs::nb_send(self.0, MessageInfo::new(0, 0, 0, 0), [0; 4]);
+    }
+}
+
+/// Tells notifications from other capabilities: a timer can be bound to a notification that may be signalled, and to nothing else. The
+/// timer is never armed.
+#[derive(Clone, Copy, Debug)]
+pub struct Probe(Timer);
+
+impl Probe {
+    /// With the timer that init gave for this.
+    pub fn new(timer: Timer) -> Probe {
+        Probe(timer)
+    }
+
+    /// Whether this is a notification with the right to signal it.
+    pub fn is_notification(self, cap: CPtr) -> bool {
+        let bound = self.0.bind(Notification(cap)).is_ok();
+        // Nothing is kept of it; an unbound timer has nothing to unbind, which is as good.
+        let _ = self.0.unbind();
+        bound
+    }
+}
+
 impl Notification {
-    /// Signals it.
+    /// Signals it. Only for notifications of this server's own or init's making; what a client gave is a [`Doorbell`].
     #[inline]
     pub fn signal(self) {
         stubs::signal(self.0);
@@ -287,6 +321,10 @@ impl Timer {
     /// Binds the notification that it signals.
     pub fn bind(self, n: Notification) -> Done {
         done(invoke(self.0, ext::TIMER_BIND, &[], &[n.0]))
+    }
+    /// Ends that.
+    pub fn unbind(self) -> Done {
+        done(invoke(self.0, ext::TIMER_UNBIND, &[], &[]))
     }
     /// Starts it: first deadline (ticks, absolute), period in ticks or 0.
     pub fn arm(self, first: u64, period: u64) -> Done {

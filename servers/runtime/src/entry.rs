@@ -86,6 +86,12 @@ impl Runtime {
         self.env.timers.get(index).map(|t| (crate::Timer(CPtr(t.slot)), 1 << t.bit))
     }
 
+    /// What tells notifications from other capabilities.
+    pub fn probe(&self) -> Option<crate::cap::Probe> {
+        let timer = crate::Timer(CPtr(self.env.probe));
+        (self.env.probe != 0).then(|| crate::cap::Probe::new(timer))
+    }
+
     /// The Trace capability, if granted.
     pub fn trace(&self) -> Option<crate::Trace> {
         (self.env.trace != 0).then_some(crate::Trace(CPtr(self.env.trace)))

@@ -84,9 +84,12 @@ pub fn take_received(slots: &mut Slots) -> Option<CPtr> {
     Some(taken)
 }
 
-pub(crate) fn set_cap(index: usize, cap: CPtr) {
-    // SAFETY: the buffer is ours; index < 3 at all callers.
-    unsafe { (*buffer()).caps_or_badges[index] = cap.0 };
+/// Puts a capability into the next message, as its `index`-th; there is room for three, and the message says how many it has.
+pub fn set_cap(index: usize, cap: CPtr) {
+    // SAFETY: the buffer is ours.
+    if let Some(place) = unsafe { (*buffer()).caps_or_badges.get_mut(index) } {
+        *place = cap.0;
+    }
 }
 
 /// Room for a message. Nothing is cleared beforehand: what can be read of it is what was put in.

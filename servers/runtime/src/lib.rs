@@ -19,13 +19,16 @@ mod serve;
 pub mod time;
 
 pub use axiom_proto as proto;
-pub use cap::{CNode, Endpoint, Frame, IrqHandler, Notification, PageTable, Timer, Trace, Untyped, VSpace};
+pub use cap::{
+    CNode, Doorbell, Endpoint, Frame, IrqHandler, Notification, PageTable, Probe, Timer, Trace, Untyped,
+    VSpace,
+};
 pub use entry::{Runtime, start};
 pub use heap::{has as heap_has, init as heap_init, used as heap_used};
 pub use ipc::{Buffer, call, call_with_cap};
 pub use pages::{Pages, Slots};
 pub use sel4_sys as sel4;
-pub use serve::{Incoming, Reply, Service, malformed_count, serve};
+pub use serve::{Incoming, Reply, Service, count_refused, malformed_count, refused_count, serve};
 
 /// Defines the program's entry: `entry!(main)` with `fn main(rt: axiom_runtime::Runtime) -> !`.
 #[macro_export]

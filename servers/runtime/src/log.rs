@@ -69,10 +69,8 @@ pub fn print(level: Level, args: fmt::Arguments<'_>) {
     }
     // Whoever has no console is not heard, unless the manifest leaves the debug calls to the servers.
     let Some(env) = env().filter(|e| e.debug_calls) else { return };
-    if level != Level::Plain {
-        debug(&env.name);
-        debug(": ");
-    }
+    debug(&env.name);
+    debug(": ");
     debug(text);
     debug("\n");
 }
@@ -135,7 +133,7 @@ macro_rules! warn {
 macro_rules! error {
     ($($arg:tt)*) => { $crate::log::print($crate::log::Level::Error, format_args!($($arg)*)) };
 }
-/// Prints a line without the server's name.
+/// Prints a line for people or tools, without a word on its importance.
 #[macro_export]
 macro_rules! plain {
     ($($arg:tt)*) => { $crate::log::print($crate::log::Level::Plain, format_args!($($arg)*)) };

@@ -2,43 +2,36 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+use axiom_layout::Runs;
 use axiom_proto::env::{Env, Range};
 use sel4_sys::CPtr;
 
 /// Bytes of a page.
 pub const PAGE: u64 = 4096;
 
-/// Free slots of this server's CNode.
-pub struct Slots {
-    next: u64,
-    end: u64,
-    free: Vec<u64>,
-}
+/// Free slots of this server's CNode: rows that are given back merge, so that rows of any length are found again.
+pub struct Slots(Runs);
 
 impl Slots {
     /// Those that the environment names.
     pub fn new(env: &Env) -> Slots {
-        Slots { next: env.free_slots.0, end: env.free_slots.1, free: Vec::new() }
+        Slots(Runs::new(env.free_slots.0, env.free_slots.1))
     }
     /// One slot.
     pub fn take(&mut self) -> Option<CPtr> {
-        if let Some(slot) = self.free.pop() {
-            return Some(CPtr(slot));
-        }
         self.take_row(1)
     }
-    /// Slots in a row. They are given back one by one.
+    /// Slots in a row.
     pub fn take_row(&mut self, count: u64) -> Option<CPtr> {
-        if self.end - self.next < count {
-            return None;
-        }
-        let first = self.next;
-        self.next += count;
-        Some(CPtr(first))
+        self.0.take(count).map(CPtr)
     }
     /// Gives a slot back; it must be empty.
     pub fn give(&mut self, slot: CPtr) {
-        self.free.push(slot.0);
+        self.give_row(slot, 1);
+    }
+    /// Gives slots in a row back; they must be empty.
+    pub fn give_row(&mut self, first: CPtr, count: u64) {
+        self.0.give(first.0, count);
     }
 }
 

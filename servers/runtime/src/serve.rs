@@ -8,10 +8,22 @@ use sel4_sys::{CPtr, MessageInfo, stubs};
 use serde::{Deserialize, Serialize};
 
 static MALFORMED: AtomicU64 = AtomicU64::new(0);
+static REFUSED: AtomicU64 = AtomicU64::new(0);
 
 /// Requests that could not be understood, since the start.
 pub fn malformed_count() -> u64 {
     MALFORMED.load(Ordering::Relaxed)
+}
+
+/// Requests that were not this client's to make, since the start.
+pub fn refused_count() -> u64 {
+    REFUSED.load(Ordering::Relaxed)
+}
+
+/// Counts a request that was not this client's to make.
+#[cold]
+pub fn count_refused() {
+    REFUSED.store(refused_count() + 1, Ordering::Relaxed);
 }
 
 /// A request.
@@ -20,7 +32,8 @@ pub struct Incoming<'a> {
     pub badge: u64,
     /// Which interface.
     pub interface: u16,
-    /// A capability came along, in the receive slot; it is deleted after the request unless it was moved.
+    /// One capability came along, in the receive slot; it is deleted after the request unless it was moved. What else arrives, two
+    /// at once or one that was unwrapped, is no capability for a handler, and is deleted too.
     pub has_cap: bool,
     /// The counter when the request arrived, in ticks and cycles.
     pub arrived: (u64, u64),
@@ -105,7 +118,8 @@ pub fn serve(service: &mut impl Service) -> ! {
         let arrived = (crate::time::ticks(), crate::time::cycles());
         let length = got.info.length();
         buffer.take(got.mrs, length);
-        let has_cap = got.info.extra_caps() > 0;
+        let arrived_caps = got.info.extra_caps();
+        let has_cap = arrived_caps == 1 && got.info.caps_unwrapped() == 0;
         let message = Incoming {
             badge: got.badge.0,
             interface: got.info.label() as u16,
@@ -113,15 +127,16 @@ pub fn serve(service: &mut impl Service) -> ! {
             arrived,
             payload: buffer.bytes(),
         };
-        if has_cap && got.info.caps_unwrapped() == 0 {
-            answer = Some(with_received(service, &message));
+        // Also what an earlier message left: a full slot would make this server deaf to capabilities.
+        answer = Some(if arrived_caps > 0 || ipc::is_received() {
+            with_received(service, &message)
         } else {
-            answer = Some(service.request(&message));
-        }
+            service.request(&message)
+        });
     }
 }
 
-/// A request with a capability: if it is still in the receive slot afterwards, it is deleted, before the answer is made
+/// A request with something in the receive slot: if it is still in the receive slot afterwards, it is deleted, before the answer is made
 /// final (deleting is a system call, so the answer is kept aside meanwhile).
 fn with_received(service: &mut impl Service, message: &Incoming<'_>) -> Reply {
     ipc::set_received(true);

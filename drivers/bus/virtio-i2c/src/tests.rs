@@ -159,6 +159,16 @@ fn a_stuck_bus_times_out_and_works_again_when_it_is_free() {
 }
 
 #[test]
+fn a_device_that_interrupts_without_getting_on_times_out() {
+    let (mut bus, device) = bus();
+    device.0.borrow_mut().stuck = true;
+    // Its interrupt is up all the time; the waiter says when the time is over.
+    device.0.borrow_mut().regs.insert(reg::INTERRUPT_STATUS, 1);
+    assert_eq!(bus.write(0x53, &[1, 2]), Err(Error::Timeout));
+    assert!(device.0.borrow().regs[&reg::INTERRUPT_ACK] == 1);
+}
+
+#[test]
 fn what_is_too_long_is_refused() {
     let (mut bus, device) = bus();
     assert_eq!(bus.write(0x53, &[0; DATA_BYTES + 1]), Err(Error::TooLong));

@@ -11,7 +11,7 @@ use axiom_pl061::Pl061;
 use axiom_rp1_client::Served;
 use axiom_rp1_gpio::{Pull, Rp1Gpio};
 use axiom_rp1_pwm::{CLOCK_HZ, Rp1Pwm};
-use axiom_runtime::proto::env::{Device, OWN_BITS};
+use axiom_runtime::proto::env::{Bits, Device, OWN_BITS};
 use axiom_runtime::sel4::CPtr;
 use axiom_runtime::{IrqHandler, Pages, Runtime, Slots, Timer, info, time, warn};
 use bcm2712_pac::Block;
@@ -74,6 +74,8 @@ pub struct Found {
     pub irqs: Vec<Irq>,
     /// The timer of the channel made in software.
     pub soft: Option<SoftTimer>,
+    /// Bits that this server gives away.
+    own: Bits,
 }
 
 /// Opens all chips, and parks the motors. What there is to say is said afterwards: the console may be slow.
@@ -81,7 +83,7 @@ pub fn open(rt: Runtime, slots: &mut Slots) -> Found {
     let env = rt.env();
     let again = env.restarts > 0;
     let board = Board::new(env.motors.clone(), if again { Stop::Held } else { Stop::Clear });
-    let mut found = Found { board, irqs: Vec::new(), soft: None };
+    let mut found = Found { board, irqs: Vec::new(), soft: None, own: Bits::of(OWN_BITS) };
     let mut pages = Pages::new(env.scratch);
     // PWM first: its channels stand still before a line is led to them.
     let mut open_pwm = |name: &String| if name == "rp1-pwm0" { rp1_pwm(rt, slots, &mut pages) } else { None };
@@ -121,7 +123,9 @@ fn report(rt: Runtime, board: &Board, again: bool) {
             _ => warn!("{name}: not there; its channels are refused"),
         }
     }
-    if again && !env.motors.is_empty() {
+    if env.last_life {
+        warn!("the last life of this server: the motors stand, and nobody can rearm them");
+    } else if again && !env.motors.is_empty() {
         warn!(
             "started again: the motors are held until somebody rearms them, for nobody knows whether they were"
         );
@@ -221,7 +225,10 @@ fn rp1_gpio(
             warn!("rp1_pulls: there is no line {line}");
         }
     }
-    let bit = OWN_BITS.start + number;
+    let Some(bit) = found.own.take() else {
+        warn!("no bit is left for the interrupt of RP1's lines");
+        return None;
+    };
     match axiom_rp1_client::interrupt(rt, slots, "gpio", bit) {
         Ok(served) => found.irqs.push(Irq { chip: number, bit: 1 << bit, again: Again::Served(served) }),
         Err(failure) => warn!("RP1's lines have no interrupt, so that no edge is seen: {failure}"),

@@ -7,17 +7,17 @@ use alloc::vec;
 use alloc::vec::Vec;
 use axiom_bpf_host::system::{Frames, Points};
 use axiom_bpf_host::{Clock, Host, PointId};
-use axiom_gpio::{Board, Edges, FULL_DUTY, Grants, Line, Stop, Storm, Watchers};
+use axiom_gpio::{Board, Edges, FULL_DUTY, Grants, Line, PER_CLIENT, Stop, Storm, Watchers};
 use axiom_runtime::proto::gpio::{self, LINES, Refusal, Reply as Answer, Request};
 use axiom_runtime::proto::{Error, bpf_host};
-use axiom_runtime::sel4::{CPtr, MessageInfo, stubs};
-use axiom_runtime::{CNode, Incoming, Reply, Runtime, Service, Slots, Timer, info, ipc, serve, time, warn};
+use axiom_runtime::sel4::CPtr;
+use axiom_runtime::{
+    CNode, Doorbell, Incoming, Probe, Reply, Runtime, Service, Slots, Timer, count_refused, info, ipc, serve,
+    time, warn,
+};
 use core::cell::RefCell;
 
 axiom_runtime::entry!(main);
-
-/// Subscriptions of all clients together.
-const SUBSCRIPTIONS: u64 = 32;
 
 /// More edges than this, of all lines together, in a window are a storm: they would use up the server's time.
 const STORM_EDGES: u32 = 200;
@@ -53,7 +53,8 @@ struct Server {
     host: Host,
     frames: Frames,
     hands: Rc<RefCell<Hands>>,
-    watchers: Watchers<PointId, CPtr>,
+    watchers: Watchers<PointId, Doorbell>,
+    probe: Option<Probe>,
     /// Slots for notifications of clients.
     free: Vec<CPtr>,
     irqs: Vec<Irq>,
@@ -108,8 +109,7 @@ impl Server {
             count[line.line as usize] += 1;
         }
         for notification in self.watchers.told(line, rising) {
-            // Never waits: a client may have given something that is no notification.
-            stubs::nb_send(notification, MessageInfo::new(0, 0, 0, 0), [0; 4]);
+            notification.ring();
         }
         self.frames.ring(self.host.take_produced());
         if self.storm.edge(line, timestamp) {
@@ -199,13 +199,17 @@ impl Server {
         if !message.has_cap || !self.watchers.has_room(message.badge, line) {
             return Err(Refusal::NoCapability);
         }
+        if self.probe.is_some_and(|p| !p.is_notification(ipc::received())) {
+            count_refused();
+            return Err(Refusal::NoCapability);
+        }
         let to = self.free.pop().ok_or(Refusal::NoCapability)?;
         if CNode::OWN.move_to(to, ipc::received()).is_err() {
             self.free.push(to);
             return Err(Refusal::NoCapability);
         }
-        if let Some(old) = self.watchers.subscribe(board, message.badge, line, edges, to) {
-            self.give_back(old);
+        if let Some(old) = self.watchers.subscribe(board, message.badge, line, edges, Doorbell(to)) {
+            self.give_back(old.0);
         }
         Ok(())
     }
@@ -249,12 +253,14 @@ impl Server {
             }
             Request::Unsubscribe(line) => {
                 if let Some(old) = self.watchers.unsubscribe(board, message.badge, line) {
-                    self.give_back(old);
+                    self.give_back(old.0);
                 }
             }
             Request::GetDuty(channel) => return Ok(Answer::Channel { duty: board.duty(&by, channel)? }),
             Request::SetDuty { channel, duty } => board.request_duty(&by, channel, duty)?,
             Request::Stop => board.emergency_stop(&by)?,
+            // The life in which outputs are parked lets nobody drive them.
+            Request::Rearm if env.last_life => return Err(Refusal::Stopped),
             Request::Rearm => {
                 board.rearm(&by)?;
                 info!("{} has rearmed the motors", self.rt.client(message.badge));
@@ -270,7 +276,7 @@ impl Server {
 
 /// The attach points, with the board that they are on.
 struct Attached<'a> {
-    watchers: &'a mut Watchers<PointId, CPtr>,
+    watchers: &'a mut Watchers<PointId, Doorbell>,
     board: &'a mut Board,
 }
 
@@ -281,12 +287,24 @@ impl Points for Attached<'_> {
     fn point_changed(&mut self, name: &str, point: PointId, programs: usize) {
         self.watchers.changed(self.board, name, point, programs);
     }
+    fn close_point(&mut self, name: &str) {
+        self.watchers.close(self.board, name);
+    }
+    fn was_reset(&mut self, stops: bool) {
+        // Nobody stops the motors from here on until programs are placed again.
+        if stops {
+            self.board.hold();
+            warn!(
+                "the programs are gone, among them one that stops the motors: they are held until somebody rearms them"
+            );
+        }
+    }
 }
 
 impl Service for Server {
     fn request(&mut self, message: &Incoming<'_>) -> Reply {
         match message.interface {
-            bpf_host::INTERFACE => {
+            bpf_host::INTERFACE if !self.rt.env().last_life => {
                 let hands = self.hands.clone();
                 let board = &mut hands.borrow_mut().board;
                 let mut points = Attached { watchers: &mut self.watchers, board };
@@ -336,7 +354,7 @@ fn log(text: &str) {
 fn main(rt: Runtime) -> ! {
     let env = rt.env();
     let mut slots = Slots::new(env);
-    let free = (0..SUBSCRIPTIONS).map_while(|_| slots.take()).collect();
+    let free = (0..env.clients.len() * PER_CLIENT).map_while(|_| slots.take()).collect();
     let found = chips::open(rt, &mut slots);
     let hands = Rc::new(RefCell::new(Hands { board: found.board, deciding: false }));
     let clock = Clock::new(time::frequency());
@@ -345,9 +363,10 @@ fn main(rt: Runtime) -> ! {
     let mut server = Server {
         rt,
         host,
-        frames: Frames::new(slots),
+        frames: Frames::new(rt, slots),
         hands,
         watchers: Watchers::new(env.gpio_chips.clone(), env.pwm_chips.clone()),
+        probe: rt.probe(),
         free,
         irqs: found.irqs,
         // The last timer, if it is not the software PWM's.

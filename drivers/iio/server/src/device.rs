@@ -8,8 +8,7 @@ use alloc::vec::Vec;
 use axiom_bpf_host::{Clock, Host, PointId};
 use axiom_iio::{Buffer, CHANNELS, DelayNs, Event, Fault, Health, Scan, Sensor, Stamps, Step, Store};
 use axiom_runtime::proto::iio::Counts;
-use axiom_runtime::sel4::CPtr;
-use axiom_runtime::{Notification, Timer, info, time, warn};
+use axiom_runtime::{Doorbell, Timer, info, time, warn};
 
 /// How long an absent chip is left alone.
 const LOOK_AGAIN_NS: u64 = 500_000_000;
@@ -85,7 +84,7 @@ pub struct Device {
     /// What was accepted.
     pub buffer: Box<Buffer>,
     /// Who is told of the watermark.
-    pub doorbell: Option<CPtr>,
+    pub doorbell: Option<Doorbell>,
     /// Samples per second that were asked for; 0: stopped.
     hz: u32,
     /// Samples per thousand seconds that come.
@@ -398,7 +397,7 @@ impl Device {
 
     fn tell(&self, told: bool) {
         if let Some(doorbell) = self.doorbell.filter(|_| told) {
-            Notification(doorbell).signal();
+            doorbell.ring();
         }
     }
 

@@ -1,6 +1,6 @@
 //! A chip's interrupt line, at a pin of another server: it signals this server's notification at each edge.
 
-use axiom_runtime::proto::env::{NOTIFIED, OWN_BITS, slot};
+use axiom_runtime::proto::env::{Bits, NOTIFIED, slot};
 use axiom_runtime::proto::gpio::{Edges, INTERFACE, Line, Reply, Request};
 use axiom_runtime::sel4::{CPtr, CapRights};
 use axiom_runtime::{Buffer, CNode, Endpoint, Runtime, Slots, call, call_with_cap, warn};
@@ -14,8 +14,8 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// The line that the manifest's argument `NAME_int1 = "CHIP/LINE"` names, if there is one; `index` is the device's.
-    pub fn open(rt: Runtime, name: &str, index: u32, slots: &mut Slots) -> Option<Interrupt> {
+    /// The line that the manifest's argument `NAME_int1 = "CHIP/LINE"` names, if there is one.
+    pub fn open(rt: Runtime, name: &str, own: &mut Bits, slots: &mut Slots) -> Option<Interrupt> {
         let place = rt.arg(&alloc::format!("{name}_int1"))?;
         let found = (|| {
             let server = rt
@@ -24,7 +24,7 @@ impl Interrupt {
             let (chip, line) = place.split_once('/').ok_or("it must read CHIP/LINE")?;
             let line = line.parse().map_err(|_| "the line must be a number")?;
             let chip = chip_number(server, chip).ok_or("gpio-server has no such chip")?;
-            let badge = OWN_BITS.start + u8::try_from(index).map_err(|_| "too many devices")?;
+            let badge = own.take().ok_or("no bit of its notification is left")?;
             let doorbell = slots.take().ok_or("no free slot for its notification")?;
             CNode::OWN
                 .mint(doorbell, CPtr(slot::NOTIFICATION), CapRights::WRITE, NOTIFIED | 1 << badge)

@@ -8,9 +8,10 @@ use alloc::vec::Vec;
 use axiom_bpf_host::system::{Frames, Points};
 use axiom_bpf_host::{Clock, Host, PointId};
 use axiom_iio::Decimal;
+use axiom_runtime::proto::env::{Bits, OWN_BITS};
 use axiom_runtime::proto::iio::{INTERFACE, MAX_SCANS, Reply as Answer, Request};
 use axiom_runtime::proto::{Error, bpf_host};
-use axiom_runtime::{Incoming, Reply, Runtime, Service, Slots, info, serve, time, warn};
+use axiom_runtime::{Incoming, Reply, Runtime, Service, Slots, count_refused, info, serve, time, warn};
 
 axiom_runtime::entry!(main);
 
@@ -22,9 +23,11 @@ impl Points for Fixed {
         false
     }
     fn point_changed(&mut self, _: &str, _: PointId, _: usize) {}
+    fn close_point(&mut self, _: &str) {}
 }
 
 struct Server {
+    rt: Runtime,
     bus: Option<Bus>,
     devices: Vec<Device>,
     host: Host,
@@ -81,8 +84,30 @@ impl Server {
         Answer::Done
     }
 
-    fn iio<'b>(&mut self, request: &Request<'_>, has_cap: bool, scans: &'b mut [u8]) -> Answer<'b> {
+    /// Whether the manifest gives a device to the client with this badge.
+    fn owns(&self, badge: u64, device: u32) -> bool {
+        let Some(d) = self.devices.get(device as usize) else { return true };
+        let clients = &self.rt.env().clients;
+        clients.iter().any(|c| c.badge == badge && c.iio.iter().any(|name| name == d.sensor.name()))
+    }
+
+    fn iio<'b>(
+        &mut self,
+        badge: u64,
+        request: &Request<'_>,
+        has_cap: bool,
+        scans: &'b mut [u8],
+    ) -> Answer<'b> {
         match *request {
+            Request::Sample { device, .. }
+            | Request::DataReady { device, .. }
+            | Request::Buffer { device, .. }
+            | Request::ReadScans { device }
+                if !self.owns(badge, device) =>
+            {
+                count_refused();
+                Answer::NotGranted
+            }
             Request::Device { device } => match self.devices.get(device as usize) {
                 Some(d) => Answer::Device {
                     name: d.sensor.name(),
@@ -176,7 +201,7 @@ impl Service for Server {
             INTERFACE => {
                 let mut scans = [0; MAX_SCANS];
                 let answer = match message.decode::<Request>() {
-                    Ok(request) => self.iio(&request, message.has_cap, &mut scans),
+                    Ok(request) => self.iio(message.badge, &request, message.has_cap, &mut scans),
                     Err(error) => return Reply::error(error),
                 };
                 // The bus may have been used: triggers that came meanwhile are served before the answer is written.
@@ -203,11 +228,21 @@ fn main(rt: Runtime) -> ! {
     let clock = Clock::new(time::frequency());
     let mut host = Host::new(clock, log);
     let mut slots = Slots::new(rt.env());
-    let mut bus = bus::open(rt, &mut slots);
+    let mut own = Bits::of(OWN_BITS);
+    let mut bus = bus::open(rt, &mut slots, &mut own);
     let mut devices = Vec::new();
-    for (i, sensor) in sensors::wanted(rt.arg("sensors")).into_iter().enumerate() {
-        let Some(timer) = rt.timer(i + 1) else { panic!("the manifest gives this server too few timers") };
-        let interrupt = Interrupt::open(rt, sensor.name(), i as u32, &mut slots);
+    for sensor in sensors::wanted(rt.arg("sensors")) {
+        let i = devices.len();
+        // The first timer is the bus's.
+        let Some(timer) = rt.timer(i + 1) else {
+            warn!(
+                "{}: left out: the manifest gives this server {} timers, one for the bus",
+                sensor.name(),
+                i + 1
+            );
+            continue;
+        };
+        let interrupt = Interrupt::open(rt, sensor.name(), &mut own, &mut slots);
         let mut device = Device::new(i as u32, sensor, timer, interrupt, &mut host);
         if let Some(bus) = &mut bus {
             device.probe(bus);
@@ -230,7 +265,7 @@ fn main(rt: Runtime) -> ! {
         }
     }
     let crash_at = rt.arg_number("crash_at_sample").filter(|_| rt.env().restarts == 0);
-    let frames = Frames::new(slots);
+    let frames = Frames::new(rt, slots);
     rt.ready();
-    serve(&mut Server { bus, devices, host, frames, clock, refill_at: 0, crash_at })
+    serve(&mut Server { rt, bus, devices, host, frames, clock, refill_at: 0, crash_at })
 }

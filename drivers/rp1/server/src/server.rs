@@ -11,8 +11,8 @@ use axiom_runtime::proto::rp1::{
 use axiom_runtime::sel4::object::vm_attributes;
 use axiom_runtime::sel4::{CPtr, CapRights};
 use axiom_runtime::{
-    CNode, Frame, Incoming, IrqHandler, Notification, Pages, Reply, Runtime, Service, Slots, VSpace, info,
-    ipc, serve, warn,
+    CNode, Doorbell, Frame, Incoming, IrqHandler, Pages, Reply, Runtime, Service, Slots, VSpace, info, ipc,
+    serve, warn,
 };
 use bcm2712_pac::rp1::gpio::{IoBank, Pads};
 use bcm2712_pac::rp1::sysinfo::{CHIP_ID, SysInfo};
@@ -34,8 +34,8 @@ const MIP_BYTES: u64 = 0xc0;
 /// Who waits for a source.
 struct Waiter {
     source: Source,
-    /// What is signalled.
-    signal: Notification,
+    /// What is signalled: the client's.
+    signal: Doorbell,
     /// What the client signals when it has served the source: this server's notification, with a bit for each waiter.
     served: CPtr,
     /// That bit.
@@ -111,7 +111,7 @@ impl Server {
         if self.line.is_none() {
             return Err(Refusal::NoInterrupt);
         }
-        if !has_cap {
+        if !has_cap || self.rt.probe().is_some_and(|p| !p.is_notification(ipc::received())) {
             return Err(Refusal::NoCapability);
         }
         let known = self.waiters.iter().position(|w| w.source == source);
@@ -131,7 +131,7 @@ impl Server {
                 CNode::OWN
                     .mint(served, CPtr(slot::NOTIFICATION), CapRights::WRITE, NOTIFIED | 1 << bit)
                     .map_err(|_| Refusal::Full)?;
-                self.waiters.push(Waiter { source, signal: Notification(signal), served, bit });
+                self.waiters.push(Waiter { source, signal: Doorbell(signal), served, bit });
                 self.waiters.len() - 1
             }
         };
@@ -153,7 +153,7 @@ impl Server {
         }
         let raised = chip.fan.raised();
         for waiter in self.waiters.iter().filter(|w| raised.has(w.source)) {
-            waiter.signal.signal();
+            waiter.signal.ring();
         }
         self.in_vain = if raised.0 == 0 { self.in_vain + 1 } else { 0 };
         if self.in_vain < STORM {

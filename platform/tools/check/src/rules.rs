@@ -36,7 +36,8 @@ impl Layer {
     /// What a crate of this layer may use, from the workspace.
     fn may_use(self) -> &'static [Layer] {
         match self {
-            Abi | Proto => &[],
+            Abi => &[],
+            Proto => &[Library],
             Objects => &[Abi],
             Kernel => &[Abi, Objects, Library],
             RootTest => &[Abi, Library, RootTest],
@@ -110,6 +111,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("microkernel/boot", Library),
     ("microkernel/kernel", Kernel),
     ("microkernel/tests/", RootTest),
+    ("servers/layout", Library),
     ("servers/proto", Proto),
     ("servers/runtime", Runtime),
     ("servers/", Server),

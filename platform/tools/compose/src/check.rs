@@ -1,12 +1,9 @@
 //! The rules that join servers: who calls whom, who owns what, whether it all fits.
 use crate::diagnostic::{At, Diagnostic, nearest};
 use crate::model::{Server, System};
+use axiom_layout::address::ARENA_KIB;
+use axiom_layout::bits;
 use std::collections::BTreeMap;
-
-/// First address behind a server's image.
-pub const HEAP_AT: u64 = 0x0400_0000;
-/// Room for heap and stack together, KiB: from the heap's start to the stack's top, less a guard.
-pub const ARENA_KIB: u64 = 128 * 1024 - 1024;
 
 /// Checks everything that needs no file.
 pub fn check(system: &System, errors: &mut Vec<Diagnostic>) {
@@ -15,7 +12,9 @@ pub fn check(system: &System, errors: &mut Vec<Diagnostic>) {
         channels(server, &by_name, errors);
         time(server, errors);
         room(server, errors);
+        bits_of(server, errors);
     }
+    hosting(system, &by_name, errors);
     cycles(system, &by_name, errors);
     utilisation(system, errors);
     background(system, errors);
@@ -114,6 +113,97 @@ fn time(server: &Server, errors: &mut Vec<Diagnostic>) {
             "a server runs at most its budget in every period",
             format!("budget_us = {period}"),
         ));
+    }
+}
+
+/// Whether the sources of a server's notification have a bit each.
+fn bits_of(server: &Server, errors: &mut Vec<Diagnostic>) {
+    let with = server.devices.iter().filter(|d| d.value.interrupts);
+    let bridges = with.clone().filter(|d| d.value.ranges).count();
+    let timers = server.number("timers");
+    let (devices, room) = (with.count(), bits::HARDWARE.len());
+    let need = bits::hardware(devices, bridges, timers as usize);
+    if need > room {
+        errors.push(Diagnostic::new(
+            server.number_at("timers"),
+            format!("server '{}' has {timers} timers and {devices} devices with interrupts: {need} bits", server.name),
+            format!(
+                "timers and interrupts share {room} bits of the server's notification: a timer takes one, a device with interrupts \
+                 {0}, a bridge {0} more",
+                bits::INTERRUPTS_PER_DEVICE
+            ),
+            match (timers as usize).checked_sub(need - room) {
+                Some(fits) => format!("timers = {fits}"),
+                None => "interrupts = false for devices that raise none".into(),
+            },
+        ));
+    }
+}
+
+/// Who runs programs, for whom, and who signals whom.
+fn hosting(system: &System, by_name: &BTreeMap<&str, &Server>, errors: &mut Vec<Diagnostic>) {
+    let mut served: BTreeMap<&str, (&str, &At)> = BTreeMap::new();
+    for server in &system.servers {
+        let who = &server.name;
+        let Some(first) = server.hosts.first() else {
+            if let Some(loader) = &server.loader {
+                errors.push(Diagnostic::new(
+                    &loader.at,
+                    format!("server '{who}' has a loader, but runs no programs"),
+                    "loader names who places programs in a server with hosts",
+                    "hosts = [\"timer\"], or leave loader out",
+                ));
+            }
+            continue;
+        };
+        for kind in &server.hosts {
+            if let Some((other, at)) = served.insert(&kind.value, (who, &kind.at)) {
+                errors.push(Diagnostic::new(
+                    &kind.at,
+                    format!("server '{who}' runs programs on '{}/...', which '{other}' does", kind.value),
+                    format!("attach points of a kind belong to one server (first given at {at})"),
+                    format!("leave '{}' out of one of them", kind.value),
+                ));
+            }
+        }
+        match server.loader.as_ref().map(|l| (l, by_name.get(l.value.as_str()))) {
+            Some((_, Some(loader))) if loader.calls.iter().any(|c| c.value == *who) => {}
+            Some((name, Some(_))) => errors.push(Diagnostic::new(
+                &name.at,
+                format!("server '{who}' takes programs from '{}', which does not call it", name.value),
+                "no right without a use",
+                format!("add \"{who}\" to calls of [server.{}]", name.value),
+            )),
+            Some((name, None)) => errors.push(Diagnostic::new(
+                &name.at,
+                format!(
+                    "server '{who}' takes programs from '{0}', which no [server.{0}] describes",
+                    name.value
+                ),
+                "loader names a server of this system",
+                nearest(&name.value, by_name.keys().copied().filter(|k| k != who)),
+            )),
+            None => errors.push(Diagnostic::new(
+                &first.at,
+                format!("server '{who}' runs programs, but nobody may place them"),
+                "loader names the only server whose programs it runs: their code runs inside it",
+                "loader = \"bpf-server\"",
+            )),
+        }
+    }
+    for server in &system.servers {
+        let from = system.servers.iter().filter(|s| s.signals.iter().any(|p| p.value == server.name));
+        if let Some(extra) = from.clone().nth(bits::SIGNALS.len()) {
+            errors.push(Diagnostic::new(
+                &extra.at,
+                format!("server '{}' is signalled by {} servers", server.name, from.count()),
+                format!(
+                    "a server is signalled by at most {} others, each with a bit of its own",
+                    bits::SIGNALS.len()
+                ),
+                "take signals together in one server",
+            ));
+        }
     }
 }
 

@@ -14,8 +14,8 @@ pub mod pins;
 pub mod report;
 pub mod source;
 
+use axiom_layout::address;
 use axiom_proto::bundle as wire;
-use axiom_proto::env;
 use axiom_proto::gpio::Grants;
 use diagnostic::{At, Diagnostic, nearest};
 use std::path::{Path, PathBuf};
@@ -44,9 +44,7 @@ pub struct Composed {
 }
 
 /// init's own window: its image, below the payload.
-const INIT_WINDOW: std::ops::Range<u64> = 0x40_0000..wire::ADDRESS as u64;
-/// Files of one server: as much address space as init has for them.
-const BLOB_WINDOW: u64 = 0x0800_0000;
+const INIT_WINDOW: std::ops::Range<u64> = address::INIT..address::PAYLOAD;
 
 fn find(name: &str, folders: &[PathBuf]) -> Result<Vec<u8>, String> {
     for folder in folders {
@@ -113,7 +111,7 @@ pub fn compose(options: &Options) -> Result<Composed, Vec<Diagnostic>> {
     let mut images = Vec::new();
     for server in &system.servers {
         let who = format!("server '{}'", server.name);
-        let window = env::CODE_BASE as u64..check::HEAP_AT;
+        let window = address::CODE..address::HEAP;
         images.push(load_image(&who, &server.image.value, &server.image.at, options, window, &mut errors));
     }
     let mut files: Vec<(String, Vec<u8>)> = Vec::new();
@@ -144,9 +142,9 @@ pub fn compose(options: &Options) -> Result<Composed, Vec<Diagnostic>> {
                     }
                 };
         }
-        if total > BLOB_WINDOW {
+        if total > address::FILES_BYTES {
             let what = format!("server '{}': its files take {total} bytes", server.name);
-            let rule = format!("a server's files fit a window of {BLOB_WINDOW} bytes");
+            let rule = format!("a server's files fit a window of {} bytes", address::FILES_BYTES);
             errors.push(Diagnostic::new(&server.blobs[0].at, what, rule, "fewer or smaller files"));
         }
     }
@@ -163,8 +161,15 @@ pub fn compose(options: &Options) -> Result<Composed, Vec<Diagnostic>> {
 
 /// Room for the description: enough for 62 servers with dozens of files each.
 fn description_room(servers: &[wire::Server]) -> usize {
-    let words: usize =
-        servers.iter().map(|s| 512 + 48 * s.blobs.len() + 64 * s.args.len() + 64 * s.devices.len()).sum();
+    let words: usize = servers
+        .iter()
+        .map(|s| {
+            512 + 48 * s.blobs.len()
+                + 64 * s.args.len()
+                + 64 * s.devices.len()
+                + 32 * (s.iio.len() + s.hosts.len())
+        })
+        .sum();
     let words = words + 4096; // rights of programs, motors
     words.next_multiple_of(4096)
 }
@@ -222,7 +227,7 @@ fn write(
         motors: rights.motors.clone(),
     };
     let payload = bundle::payload(&described, &blobs).ok_or("the description of the servers is too long")?;
-    if payload.len() > 512 << 20 {
+    if payload.len() as u64 > address::PAYLOAD_BYTES {
         return Err(format!("the payload has {} bytes", payload.len()));
     }
     Ok(Composed { elf: bundle::elf(init, &payload), payload_bytes: payload.len(), system: described })
@@ -249,7 +254,10 @@ fn describe(s: &model::Server, index: &dyn Fn(&str) -> Option<u16>, rights: &pin
         scratch_kib: s.number("scratch_kib") as u32,
         trace: s.flag("trace"),
         makes_threads: s.flag("makes_threads"),
-        hosts_bpf: s.flag("hosts_bpf"),
+        hosts: names(&s.hosts),
+        loader: s.loader.as_ref().and_then(|l| index(&l.value)),
+        dies_after_ms: s.number("dies_after_ms") as u32,
+        iio: names(&s.iio),
         watches_restarts: s.flag("watches_restarts"),
         restart: s.restart,
         ends_run: s.flag("ends_run"),

@@ -2,6 +2,8 @@
 use crate::diagnostic::{At, Diagnostic, nearest};
 use crate::pins::{self, Motor, Program, Wishes};
 use crate::source::{Located, Raw, RawServer};
+use axiom_layout::MAX_SERVERS;
+use axiom_layout::settings::Kind;
 use axiom_proto::bundle::Restart;
 use std::collections::BTreeMap;
 use toml_edit::{InlineTable, Value};
@@ -71,6 +73,12 @@ pub struct Server {
     pub wishes: Wishes,
     /// Peripherals of RP1 that it opens.
     pub rp1: Vec<Placed<String>>,
+    /// Kinds of attach points on which it runs programs.
+    pub hosts: Vec<Placed<String>>,
+    /// Who places those programs.
+    pub loader: Option<Placed<String>>,
+    /// Sensors that it may start, stop and read out.
+    pub iio: Vec<Placed<String>>,
 }
 
 impl Server {
@@ -124,12 +132,12 @@ pub const NUMBERS: &[(&str, u64, u64, Option<u64>, &str)] = &[
     ("untyped_kib", 0, 65_536, Some(0), "KiB"),
     ("dma_kib", 0, 16_384, Some(0), "KiB"),
     ("scratch_kib", 0, 262_144, Some(0), "KiB"),
+    ("dies_after_ms", 0, 60_000, Some(0), "ms"),
 ];
 /// key, default.
 pub const FLAGS: &[(&str, bool)] = &[
     ("trace", false),
     ("makes_threads", false),
-    ("hosts_bpf", false),
     ("watches_restarts", false),
     ("reports_ready", true),
     ("ends_run", false),
@@ -154,6 +162,9 @@ const OTHERS: &[&str] = &[
     "gpio",
     "pwm",
     "rp1",
+    "hosts",
+    "loader",
+    "iio",
 ];
 const DEVICE_KEYS: &[&str] =
     &["name", "compatible", "virtio_id", "instance", "interrupts", "ranges", "messages", "optional"];
@@ -315,7 +326,7 @@ pub fn read(raw: &Raw, errors: &mut Vec<Diagnostic>) -> Option<System> {
             "a system has 1 to 62 servers",
             "[server.console]",
         ));
-    } else if let Some(extra) = raw.servers.get(62) {
+    } else if let Some(extra) = raw.servers.get(MAX_SERVERS) {
         let what = format!("server '{}' is number {}", extra.name, raw.servers.len());
         errors.push(Diagnostic::new(
             &extra.at,
@@ -373,9 +384,12 @@ fn server(raw: &RawServer, errors: &mut Vec<Diagnostic>) -> Option<Server> {
     });
     let (gpio_chips, pwm_chips) = (r.texts("gpio_chips"), r.texts("pwm_chips"));
     let wishes = pins::wishes(&mut r);
-    let rp1 = r.texts("rp1");
+    let (rp1, hosts, iio) = (r.texts("rp1"), r.texts("hosts"), r.texts("iio"));
+    let loader =
+        if raw.keys.contains_key("loader") { r.text("loader", "loader = \"bpf-server\"") } else { None };
     let devices = devices(&mut r);
     let restart = restart(&mut r);
+    settings(&mut r, raw, image.as_ref());
     let args = raw.args.iter().map(|(key, found)| (key.clone(), plain(&found.value))).collect();
     if !whole {
         return None;
@@ -397,7 +411,42 @@ fn server(raw: &RawServer, errors: &mut Vec<Diagnostic>) -> Option<Server> {
         pwm_chips,
         wishes,
         rp1,
+        hosts,
+        loader,
+        iio,
     })
+}
+
+/// Whether a server of this workspace knows its settings, and can use their values.
+fn settings(r: &mut Reader<'_>, raw: &RawServer, image: Option<&Placed<String>>) {
+    let Some(known) = image.and_then(|i| axiom_layout::settings::of(&i.value)) else { return };
+    for (key, found) in &raw.args {
+        let value = plain(&found.value);
+        let Some(kind) = axiom_layout::settings::find(known, key) else {
+            let what = format!("{}: its program has no setting '{key}'", r.who);
+            let keys = known.iter().map(|s| s.0);
+            let rule = match known {
+                [] => "this program has no settings".into(),
+                _ => format!("its settings are {}", keys.clone().collect::<Vec<_>>().join(", ")),
+            };
+            r.errors.push(Diagnostic::new(&found.at, what, rule, nearest(key, keys)));
+            continue;
+        };
+        if !kind.fits(&value) {
+            let what = format!("{}: the setting {key} = {}", r.who, show(&found.value));
+            let (rule, advice) = match kind {
+                Kind::Text => (format!("{key} is a text"), format!("{key} = \"...\"")),
+                Kind::OneOf(list) => {
+                    (format!("{key} is one of {}", list.join(", ")), nearest(&value, list.iter().copied()))
+                }
+                Kind::Number(least, most) => {
+                    (format!("{key} is a whole number, {least} to {most}"), format!("{key} = {least}"))
+                }
+                Kind::Signed => (format!("{key} is a whole number"), format!("{key} = 0")),
+            };
+            r.errors.push(Diagnostic::new(&found.at, what, rule, advice));
+        }
+    }
 }
 
 fn mend(name: &str) -> String {

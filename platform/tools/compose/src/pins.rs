@@ -47,6 +47,10 @@ pub struct Program {
     pub object: Placed<String>,
     /// What it may do.
     pub wishes: Wishes,
+    /// Who alone may load it with these rights, and replace or remove it.
+    pub owner: Placed<String>,
+    /// It stays, at this attach point.
+    pub pinned: Option<Placed<String>>,
 }
 
 /// A motor.
@@ -128,10 +132,25 @@ pub(crate) fn wishes(r: &mut Reader<'_>) -> Wishes {
 /// Reads `[program.<name>]`.
 pub(crate) fn program(raw: &RawServer, errors: &mut Vec<Diagnostic>) -> Option<Program> {
     let mut r = Reader { who: format!("program '{}'", raw.name), keys: &raw.keys, at: &raw.at, errors };
-    r.unknown(&["object", "gpio", "pwm", "motor_stop"]);
+    r.unknown(&["object", "gpio", "pwm", "motor_stop", "owner", "pinned_at"]);
     let object = r.text("object", &format!("object = \"{}.o\"", raw.name));
+    let owner = r.text(
+        "owner",
+        "owner = \"demo\": the server that alone may load it with these rights, and remove it",
+    );
+    let pinned = match raw.keys.contains_key("pinned_at") {
+        true => r.text("pinned_at", "pinned_at = \"gpio/pl061/4/rising\""),
+        false => None,
+    };
     let wishes = wishes(&mut r);
-    Some(Program { name: raw.name.clone(), at: raw.at.clone(), object: object?, wishes })
+    Some(Program {
+        name: raw.name.clone(),
+        at: raw.at.clone(),
+        object: object?,
+        wishes,
+        owner: owner?,
+        pinned,
+    })
 }
 
 /// Reads `[motor.<name>]`.
@@ -261,11 +280,14 @@ pub fn resolve(system: &System, errors: &mut Vec<Diagnostic>) -> Rights {
             ));
         }
         let who = format!("program '{}'", program.name);
+        owner_of(system, program, r.errors);
         let grants = r.grants(&who, &program.wishes);
         rights.programs.push(gpio::ProgramGrants {
             program: program.name.clone(),
             object: object.clone(),
             grants,
+            owner: program.owner.value.clone(),
+            pinned: program.pinned.as_ref().map(|p| p.value.clone()),
         });
     }
     one_motor(system, r.errors);
@@ -276,6 +298,38 @@ pub fn resolve(system: &System, errors: &mut Vec<Diagnostic>) -> Rights {
         rights.motors.push(gpio::Motor { name: motor.name.clone(), gpio, pwm });
     }
     rights
+}
+
+/// Whoever may load a program calls the server that has its object.
+fn owner_of(system: &System, program: &Program, errors: &mut Vec<Diagnostic>) {
+    let owner = &program.owner;
+    let loads = |s: &Server| s.blobs.iter().any(|b| b.value == program.object.value);
+    let Some(server) = system.servers.iter().find(|s| s.name == owner.value) else {
+        errors.push(Diagnostic::new(
+            &owner.at,
+            format!(
+                "program '{0}': owner = \"{1}\", which no [server.{1}] describes",
+                program.name, owner.value
+            ),
+            "a program belongs to a server of this system",
+            nearest(&owner.value, system.servers.iter().map(|s| s.name.as_str())),
+        ));
+        return;
+    };
+    let mut loaders = system.servers.iter().filter(|s| loads(s)).peekable();
+    let calls = |s: &Server| s.name == server.name || server.calls.iter().any(|c| c.value == s.name);
+    // An object that nobody has is another mistake.
+    if loaders.peek().is_some() && !loaders.any(calls) {
+        errors.push(Diagnostic::new(
+            &owner.at,
+            format!(
+                "program '{}': its owner '{}' calls no server that has {}",
+                program.name, owner.value, program.object.value
+            ),
+            "a program's owner is a client of the server that loads it",
+            format!("add that server to calls of [server.{}]", owner.value),
+        ));
+    }
 }
 
 /// An output belongs to one motor: two could ask for different levels.

@@ -1,7 +1,7 @@
 //! Who may reach what: every object, capability, mapping and interrupt of every server, as Markdown and as JSON.
 use crate::Composed;
 use axiom_proto::bundle::{Restart, Server};
-use axiom_proto::gpio::{Grants, Motor};
+use axiom_proto::gpio::{Grants, Line, Motor};
 use axiom_proto::{bpf_host, env};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -52,9 +52,6 @@ fn capabilities(c: &Composed, s: &Server) -> Vec<Row> {
         row("own reply", "all", "answers"),
         row("init", "call", "requests to the supervisor; faults go there"),
     ];
-    if s.ends_run {
-        rows.push(row("init", "end the run", "**may stop the machine**"));
-    }
     if c.system.debug_calls {
         rows.push(row(
             "the kernel",
@@ -62,7 +59,7 @@ fn capabilities(c: &Composed, s: &Server) -> Vec<Row> {
             "**may stop the machine, print and name threads**",
         ));
     }
-    if s.hosts_bpf || s.scratch_kib > 0 || s.makes_threads {
+    if s.hosts_bpf() || s.scratch_kib > 0 || s.makes_threads {
         rows.push(row("own VSpace", "map", "maps frames that it holds or is handed"));
     }
     if s.makes_threads {
@@ -105,6 +102,15 @@ fn capabilities(c: &Composed, s: &Server) -> Vec<Row> {
         let names: Vec<&str> = s.rp1.iter().map(|p| p.name()).collect();
         rows.push(row(format!("RP1: {}", names.join(", ")), "map, interrupt", "asked for by message"));
     }
+    if s.ends_run {
+        rows.push(row("the run", "end", "**says whether it was a success**"));
+    }
+    if s.dies_after_ms > 0 {
+        rows.push(row("its first life", "-", format!("**ends after {} ms, for a test**", s.dies_after_ms)));
+    }
+    if !s.iio.is_empty() {
+        rows.push(row(format!("sensors {}", s.iio.join(", ")), "start, stop, read out", "by message"));
+    }
     if s.trace {
         rows.push(row("trace", "emit, set mask", "**sees the kernel's events**"));
     }
@@ -112,7 +118,11 @@ fn capabilities(c: &Composed, s: &Server) -> Vec<Row> {
     rows
 }
 
-fn mappings(s: &Server) -> Vec<Row> {
+fn loader(c: &Composed, s: &Server) -> String {
+    s.loader.and_then(|i| c.system.servers.get(i as usize)).map_or("nobody".into(), |l| l.name.clone())
+}
+
+fn mappings(c: &Composed, s: &Server) -> Vec<Row> {
     let range = |from: u64, bytes: u64| format!("`{from:#x}`..`{:#x}`", from + bytes);
     let mut rows: Vec<Row> = Vec::new();
     for g in &s.segments {
@@ -134,7 +144,11 @@ fn mappings(s: &Server) -> Vec<Row> {
         rows.push(row(
             format!("device {}", d.name),
             "rw- device",
-            format!("`{}` instance {}{id}", d.compatible, d.instance),
+            format!(
+                "`{}` instance {}{id}; whole pages: what else has registers in them comes along, and init starts nothing if it is \
+                 another server's",
+                d.compatible, d.instance
+            ),
         ));
     }
     if s.dma_kib > 0 {
@@ -150,13 +164,13 @@ fn mappings(s: &Server) -> Vec<Row> {
     if s.scratch_kib > 0 {
         rows.push(row("scratch", "as it maps", format!("{} KiB of addresses", s.scratch_kib)));
     }
-    if s.hosts_bpf {
+    if s.hosts_bpf() {
         let code = u64::from(bpf_host::CODE_PAGES) * 4096;
         let maps = u64::from(bpf_host::MAP_PAGES) * 4096;
         rows.push(row(
             range(bpf_host::CODE_WINDOW as u64, code),
             "r-x",
-            "BPF code from its clients; never writable here",
+            format!("BPF code from {}, and nobody else; never writable here", loader(c, s)),
         ));
         rows.push(row(range(bpf_host::MAP_WINDOW as u64, maps), "rw- or r--", "BPF maps"));
     }
@@ -208,7 +222,7 @@ pub fn markdown(c: &Composed) -> String {
         for (title, head, rows) in [
             ("Objects", "object | number | for", objects(s)),
             ("Capabilities", "to | rights | why", capabilities(c, s)),
-            ("Mappings", "where | rights | what", mappings(s)),
+            ("Mappings", "where | rights | what", mappings(c, s)),
         ] {
             let _ = writeln!(out, "### {title}\n\n| {head} |\n|---|---|---|");
             for Row(a, b, c) in rows {
@@ -239,7 +253,11 @@ fn rights(c: &Composed) -> Vec<Row> {
     let servers =
         servers.map(|s| row(format!("server {}", s.name), &s.grants.words(gpio, pwm), "by message"));
     let programs = c.system.programs.iter().map(|p| {
-        row(format!("program {} of {}", p.program, p.object), &p.grants.words(gpio, pwm), "by helper")
+        let how = match &p.pinned {
+            Some(at) => format!("by helper at {at}, always; only {} may replace or remove it", p.owner),
+            None => format!("by helper, where {} has loaded it", p.owner),
+        };
+        row(format!("program {} of {}", p.program, p.object), &p.grants.words(gpio, pwm), how)
     });
     servers.chain(programs).collect()
 }
@@ -258,9 +276,62 @@ fn motors(c: &Composed) -> Vec<Row> {
     c.system.motors.iter().map(motor).collect()
 }
 
+/// Who can make hardware read and write memory, whatever it may touch itself: there is no IOMMU.
+fn reach(c: &Composed) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for s in &c.system.servers {
+        for d in &s.devices {
+            if d.ranges {
+                rows.push(row(
+                    format!("server {}", s.name),
+                    "**all memory**",
+                    format!("by what lies behind {}", d.name),
+                ));
+            } else if s.dma_kib > 0 {
+                rows.push(row(
+                    format!("server {}", s.name),
+                    "**all memory**",
+                    format!("by {}, whose addresses it writes", d.name),
+                ));
+            }
+        }
+        for p in s.rp1.iter().filter(|p| p.name().starts_with("dma")) {
+            rows.push(row(format!("server {}", s.name), "**all memory**", format!("by RP1's {}", p.name())));
+        }
+    }
+    rows
+}
+
+/// Lines of RP1 that a peripheral's owner gets switched to it, and that somebody else has a right to besides.
+fn contested(c: &Composed) -> Vec<Row> {
+    let Some((gpio, _)) = chips(c) else { return Vec::new() };
+    let Some(chip) = gpio.iter().position(|name| name == "rp1") else { return Vec::new() };
+    let servers = c.system.servers.iter().map(|s| (format!("server {}", s.name), &s.grants));
+    let programs =
+        c.system.programs.iter().map(|p| (format!("program {} of {}", p.program, p.object), &p.grants));
+    let all: Vec<(String, &Grants)> = servers.chain(programs).collect();
+    let mut rows = Vec::new();
+    for s in &c.system.servers {
+        for peripheral in s.rp1.iter() {
+            for &line in axiom_rp1::header_lines(peripheral) {
+                let at = Line { chip: chip as u8, line };
+                for (who, grants) in all.iter().filter(|(_, g)| g.may_get(at)) {
+                    let rights = if grants.may_set(at) { "read and drive" } else { "read" };
+                    let opens =
+                        format!("{} opens {}, which is switched to the same pin", s.name, peripheral.name());
+                    rows.push(row(format!("line {line} of rp1"), &format!("{who}: {rights}"), opens));
+                }
+            }
+        }
+    }
+    rows
+}
+
 fn outputs(c: &Composed) -> String {
     let mut out = String::new();
     for (title, head, rows) in [
+        ("Pins with two masters", "pin | right | and", contested(c)),
+        ("Memory by DMA (no IOMMU checks it)", "who | reaches | how", reach(c)),
         ("Lines and PWM channels", "who | rights | how", rights(c)),
         ("What an emergency stop holds", "motor | stands with | for how long", motors(c)),
     ] {
@@ -292,11 +363,12 @@ pub fn json(c: &Composed) -> String {
                 "restart": restart(s), "calls": names(&s.calls), "signals": names(&s.signals),
                 "objects": rows(objects(s), ["object", "number", "for"]),
                 "capabilities": rows(capabilities(c, s), ["to", "rights", "why"]),
-                "mappings": rows(mappings(s), ["where", "rights", "what"]),
+                "mappings": rows(mappings(c, s), ["where", "rights", "what"]),
             })
         })
         .collect();
     let whole = json!({"system": c.system.name, "board": c.system.board, "payload_bytes": c.payload_bytes, "servers": servers,
-        "outputs": rows(rights(c), ["who", "rights", "how"]), "motors": rows(motors(c), ["motor", "stands with", "for how long"])});
+        "outputs": rows(rights(c), ["who", "rights", "how"]), "dma": rows(reach(c), ["who", "reaches", "how"]),
+        "contested": rows(contested(c), ["pin", "right", "and"]), "motors": rows(motors(c), ["motor", "stands with", "for how long"])});
     format!("{whole:#}\n")
 }

@@ -47,6 +47,9 @@ impl World {
         let mut cut = good.clone();
         cut.truncate(good.len() - 4);
         for (name, bytes) in [
+            ("axiom-iio-server", good.clone()),
+            ("axiom-rp1-server", good.clone()),
+            ("axiom-timer-server", good.clone()),
             ("good", good),
             ("truncated", cut),
             ("text-file", b"#!/bin/sh\n".to_vec()),
@@ -202,6 +205,8 @@ gpio = [{ chip = "second", line = 7, out = true }]
 motor_rearm = true
 [program.blink]
 object = "iio_filter.o"
+owner = "demo"
+pinned_at = "gpio/first/3/rising"
 gpio = [{ chip = "first", line = 3 }]
 pwm = [{ chip = "pwm", channel = 1 }]
 motor_stop = true
@@ -220,7 +225,7 @@ pwm = [{ chip = "pwm", channel = 1 }]
     let report = axiom_compose::report::markdown(&composed);
     for expected in [
         "| server demo | read and drive line 7 of chip 'second', rearm the motors | by message |",
-        "| program blink of iio_filter.o | read line 3 of chip 'first', drive channel 1 of chip 'pwm', stop the motors | by helper |",
+        "| program blink of iio_filter.o | read line 3 of chip 'first', drive channel 1 of chip 'pwm', stop the motors | by helper at gpio/first/3/rising, always; only demo may replace or remove it |",
         "| motor belt | line 7 of second at 1, channel 1 of pwm at 0 | until it is rearmed |",
     ] {
         assert!(report.contains(expected), "{report}");
@@ -234,6 +239,44 @@ pwm = [{ chip = "pwm", channel = 1 }]
         changed.system.servers[1].args,
         [("mode".to_owned(), "fast".to_owned()), ("rate".to_owned(), "1".to_owned())]
     );
+}
+
+#[test]
+fn the_report_says_who_reaches_all_memory_and_which_pins_have_two_masters() {
+    let world = World::new("reach");
+    let manifest = world.0.join("system.toml");
+    let server = |name: &str, priority: u8, more: &str| {
+        format!(
+            "[server.{name}]\nimage = \"good\"\npriority = {priority}\nbudget_us = 100\nperiod_us = 10000\n{more}\n"
+        )
+    };
+    let text = "[system]\nname = \"x\"\nboard = \"y\"\n".to_owned()
+        + &server("bridge", 90, "devices = [{ name = \"pcie\", compatible = \"a,pcie\", ranges = true }]")
+        + &server("lines", 80, "gpio_chips = [\"rp1\"]\nrp1 = [\"gpio\"]\ncalls = [\"bridge\"]")
+        + &server(
+            "bus",
+            70,
+            "rp1 = [\"i2c1\"]\ncalls = [\"bridge\"]\ndma_kib = 4\ndevices = [{ name = \"net\", compatible = \"a,net\" }]",
+        )
+        + &server(
+            "user",
+            60,
+            "gpio = [{ chip = \"rp1\", line = 3, out = true }, { chip = \"rp1\", line = 4 }]\ncalls = [\"lines\"]\nends_run = true",
+        );
+    std::fs::write(&manifest, text).unwrap();
+    let composed = compose(&world.options(manifest)).unwrap_or_else(|e| panic!("{}", e[0]));
+    let report = axiom_compose::report::markdown(&composed);
+    for expected in [
+        "| server bridge | **all memory** | by what lies behind pcie |",
+        "| server bus | **all memory** | by net, whose addresses it writes |",
+        "| line 3 of rp1 | server user: read and drive | bus opens i2c1, which is switched to the same pin |",
+        "| the run | end | **says whether it was a success** |",
+    ] {
+        assert!(report.contains(expected), "{expected}\n{report}");
+    }
+    assert!(!report.contains("| line 4 of rp1 |"), "{report}");
+    let json = axiom_compose::report::json(&composed);
+    assert!(json.contains("\"dma\"") && json.contains("\"contested\""));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `axiom-runner`: one run of Axiom in QEMU, from the sensor simulator's start to the verdict.
 //!
-//! The console is streamed and logged; the verdict line (`axiom: run ended: ok`, or `FAILED: why`) and the texts that
+//! The console is streamed and logged; the verdict line (`axiom: run ended: ok`, or `FAILED: why`, with the word that only init was
+//! told) and the texts that
 //! `--expect` and `--forbid` name decide the exit status. Whatever happens, no child is left: they are ended on every
 //! way out, and the kernel ends them if this process is killed.
 use std::fs::File;
@@ -59,7 +60,7 @@ impl Drop for Scratch {
 }
 
 fn main() -> ExitCode {
-    let options = match options::parse(std::env::args().skip(1)) {
+    let mut options = match options::parse(std::env::args().skip(1)) {
         Ok(Some(options)) => options,
         Ok(None) => {
             println!("{}", options::HELP);
@@ -70,6 +71,15 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if !options.root_task && !options.no_verdict && !options.probe {
+        options.token = match options::random_token() {
+            Ok(token) => Some(token),
+            Err(message) => {
+                eprintln!("axiom-runner: {message}");
+                return ExitCode::from(2);
+            }
+        };
+    }
     let (message, code) = match run(&options) {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Stop::Start(why)) => (why, 2),

@@ -54,6 +54,10 @@ pub struct Options {
     pub forbid: Vec<String>,
     /// The run need not end with a verdict: it ends when everything expected came.
     pub no_verdict: bool,
+    /// The bundle is one root task, for which nobody else can speak: its verdict needs no token.
+    pub root_task: bool,
+    /// What makes a verdict this run's: init gets it with the boot arguments, and nobody else.
+    pub token: Option<String>,
     /// The verdict must be a failure that contains this.
     pub expect_failure: Option<String>,
     /// Stay after the verdict.
@@ -95,6 +99,8 @@ impl Default for Options {
             expect: vec![],
             forbid: vec![],
             no_verdict: false,
+            root_task: false,
+            token: None,
             expect_failure: None,
             linger: false,
             quiet: false,
@@ -130,6 +136,8 @@ axiom-runner [OPTIONS] [-- QEMU-ARGUMENTS...]   runs Axiom in QEMU; the exit sta
   --forbid TEXT        must not be printed
   --expect-failure TEXT  the verdict must be FAILED with this reason
   --no-verdict         the run ends when all expected texts came (for foreign root tasks)
+  --root-task          the bundle is one root task and no system: its verdict is believed as it stands. Else init gets a random word with
+                       the boot arguments and puts it behind the verdict, so that no server can end a run by printing one
   --sensors FILE       the sensor simulator; default: axiom-sensor-sim beside this program
   --sensor-arg ARG     an argument for it (repeatable)
   --sensor-interrupt LINE  the pin that the accelerometer's INT1 is wired to: a qtest line without its level, for example
@@ -236,6 +244,7 @@ fn apply(o: &mut Options, args: Vec<String>, nested: Nested) -> Result<(), Strin
             "--expect" => o.expect.push(value()?),
             "--forbid" => o.forbid.push(value()?),
             "--no-verdict" => o.no_verdict = true,
+            "--root-task" => o.root_task = true,
             "--expect-failure" => o.expect_failure = Some(value()?),
             "--linger" => o.linger = true,
             "--quiet" => o.quiet = true,
@@ -274,6 +283,15 @@ fn file(o: &mut Options, path: &str, kind: Nested) -> Result<(), String> {
         }
     }
     apply(o, args, kind).map_err(|e| format!("{path}: {e}"))
+}
+
+/// A word that no server can guess.
+pub fn random_token() -> Result<String, String> {
+    use std::io::Read;
+    let mut bytes = [0; 16];
+    let read = std::fs::File::open("/dev/urandom").and_then(|mut f| f.read_exact(&mut bytes));
+    read.map_err(|e| format!("/dev/urandom: {e}: a run's verdict needs a random word"))?;
+    Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
 }
 
 /// QEMU's arguments; `socket` is the simulator's.
@@ -319,6 +337,9 @@ pub fn qemu_arguments(o: &Options, socket: Option<&std::path::Path>) -> Vec<Stri
     args.extend(["-kernel".into(), o.kernel.display().to_string()]);
     if let Some(bundle) = &o.bundle {
         args.extend(["-initrd".into(), bundle.display().to_string()]);
+    }
+    if let Some(token) = &o.token {
+        args.extend(["-append".into(), format!("axiom.verdict={token}")]);
     }
     if o.icount {
         args.extend(["-icount".into(), "shift=0".into()]);

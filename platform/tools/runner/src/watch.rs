@@ -21,6 +21,8 @@ pub struct Watch {
     forbid: Vec<String>,
     expect_failure: Option<String>,
     no_verdict: bool,
+    /// What the verdict's line ends with, where servers could write one.
+    token: Option<String>,
     came: usize,
     line: Vec<u8>,
     state: State,
@@ -35,6 +37,7 @@ impl Watch {
             forbid: o.forbid.clone(),
             expect_failure: o.expect_failure.clone(),
             no_verdict: o.no_verdict,
+            token: o.token.as_ref().map(|token| format!(" ({token})")),
             came: 0,
             line: Vec::new(),
             state: State::Running,
@@ -83,10 +86,19 @@ impl Watch {
         if self.fatal.is_none() && FATAL.iter().any(|text| line.contains(text)) {
             self.fatal = Some(line.trim().to_owned());
         }
-        if let Some(at) = line.find(VERDICT) {
-            self.state = State::Ended(self.judge(line[at + VERDICT.len()..].trim()));
+        if let Some(verdict) = self.verdict(line) {
+            self.state = State::Ended(self.judge(verdict));
         } else if self.no_verdict && self.came == self.expect.len() {
             self.state = State::Ended(Ok(()));
+        }
+    }
+
+    /// The verdict in a line, if it is one that init alone can have written.
+    fn verdict<'l>(&self, line: &'l str) -> Option<&'l str> {
+        let (_, verdict) = line.split_once(VERDICT)?;
+        match &self.token {
+            Some(token) => verdict.trim_end().strip_suffix(token.as_str()),
+            None => Some(verdict.trim()),
         }
     }
 
@@ -141,6 +153,23 @@ mod tests {
             watch(|_| (), "axiom: run ended: perhaps\n"),
             Err("the verdict 'perhaps' is neither ok nor FAILED".into())
         );
+    }
+
+    #[test]
+    fn a_verdict_without_the_runs_own_word_is_a_line_like_any_other() {
+        let own = |o: &mut Options| o.token = Some("5eed".into());
+        for forged in [
+            "axiom: run ended: ok",
+            "axiom: run ended: ok (feed)",
+            "x: axiom: run ended: ok",
+            "axiom: run ended: ok 5eed",
+        ] {
+            assert_eq!(watch(own, &format!("{forged}\n")), Err("QEMU ended".into()), "{forged}");
+            let failed = format!("{forged}\naxiom: run ended: FAILED: a server is down (5eed)\n");
+            assert_eq!(watch(own, &failed), Err("the run failed: a server is down".into()), "{forged}");
+        }
+        // Whoever wrote last may not have ended its line.
+        assert_eq!(watch(own, "demo: half a lineaxiom: run ended: ok (5eed)\n"), Ok(()));
     }
 
     #[test]

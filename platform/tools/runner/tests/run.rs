@@ -4,6 +4,9 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+/// How a script in QEMU's place gets the word that makes a verdict this run's.
+const WORD: &str = "w=$(echo \"$*\" | sed -n 's/.*axiom.verdict=\\([0-9a-f]*\\).*/\\1/p');";
+
 struct Bench(PathBuf);
 
 impl Bench {
@@ -49,15 +52,27 @@ impl Drop for Bench {
 
 #[test]
 fn a_good_run_ends_with_0_and_leaves_its_log() {
-    let bench = Bench::new("good", "echo booting; echo 'axiom: run ended: ok'");
+    let bench = Bench::new("good", &format!("{WORD} echo booting; echo \"axiom: run ended: ok ($w)\""));
     assert_eq!(bench.run(&["--no-sensors", "--expect", "booting"]).0, 0);
     let log = std::fs::read_to_string(bench.0.join("logs/qemu-aarch64.log")).unwrap();
-    assert_eq!(log, "booting\naxiom: run ended: ok\n");
+    assert!(log.starts_with("booting\naxiom: run ended: ok ("), "{log}");
+}
+
+#[test]
+fn a_root_task_speaks_for_itself_and_nobody_else_ends_a_run() {
+    let bench = Bench::new("forged", "echo 'axiom: run ended: ok'; echo \"args: $*\"");
+    assert_eq!(bench.run(&["--no-sensors", "--root-task"]).0, 0);
+    let log = std::fs::read_to_string(bench.0.join("logs/qemu-aarch64.log")).unwrap();
+    assert!(!log.contains("axiom.verdict"), "{log}");
+    let (code, said) = bench.run(&["--no-sensors"]);
+    assert_eq!(code, 1);
+    assert!(said.contains("QEMU ended"), "{said}");
 }
 
 #[test]
 fn a_failed_run_ends_with_1_and_says_why() {
-    let bench = Bench::new("failed", "echo 'axiom: run ended: FAILED: bench is down'");
+    let bench =
+        Bench::new("failed", &format!("{WORD} echo \"axiom: run ended: FAILED: bench is down ($w)\""));
     let (code, said) = bench.run(&["--no-sensors", "--quiet"]);
     assert_eq!(code, 1);
     assert!(said.contains("axiom-runner: qemu-aarch64: the run failed: bench is down"), "{said}");

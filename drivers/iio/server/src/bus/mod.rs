@@ -3,7 +3,7 @@
 mod waiter;
 
 use axiom_dw_i2c::{DwI2c, Speed};
-use axiom_runtime::proto::env::OWN_BITS;
+use axiom_runtime::proto::env::Bits;
 use axiom_runtime::proto::rp1::Refusal;
 use axiom_runtime::sel4::CPtr;
 use axiom_runtime::{IrqHandler, Pages, Runtime, Slots, info, warn};
@@ -18,8 +18,6 @@ use waiter::{Acknowledge, Waiter};
 const VIRTIO_PATIENCE_NS: u64 = 1_000_000_000;
 /// A controller is as fast as its clock: 256 bytes at 100 kHz take 25 ms, and a chip may stretch the clock.
 const DW_PATIENCE_NS: u64 = 100_000_000;
-/// The bit of this server's notification for RP1's interrupt; chips' lines count from the other end.
-const RP1_BIT: u8 = OWN_BITS.end - 1;
 /// Fast mode, which every sensor here can do.
 const DEFAULT_HZ: u64 = 400_000;
 
@@ -91,9 +89,9 @@ impl Bus {
 
 /// Opens the bus that the manifest gives this server: the argument `rp1_i2c = "i2c1"` names a controller of RP1; without it, it is
 /// the device `i2c`.
-pub fn open(rt: Runtime, slots: &mut Slots) -> Option<Bus> {
+pub fn open(rt: Runtime, slots: &mut Slots, own: &mut Bits) -> Option<Bus> {
     match rt.arg("rp1_i2c") {
-        Some(name) => rp1(rt, slots, name),
+        Some(name) => rp1(rt, slots, own.take()?, name),
         None => virtio(rt),
     }
 }
@@ -122,7 +120,8 @@ fn virtio(rt: Runtime) -> Option<Bus> {
     VirtioI2c::new(registers, dma, waiter).inspect_err(|error| warn!("{error}")).ok().map(Bus::Virtio)
 }
 
-fn rp1(rt: Runtime, slots: &mut Slots, name: &str) -> Option<Bus> {
+/// `bit` is this server's notification's, for the interrupt.
+fn rp1(rt: Runtime, slots: &mut Slots, bit: u8, name: &str) -> Option<Bus> {
     let hz = rt.arg_number("i2c_hz").unwrap_or(DEFAULT_HZ);
     let (Some(speed), Some(timer)) = (Speed::at_most(hz), rt.timer(0)) else {
         warn!("{name}: i2c_hz = {hz} is below 100000, or the manifest gives this server no timer");
@@ -136,7 +135,7 @@ fn rp1(rt: Runtime, slots: &mut Slots, name: &str) -> Option<Bus> {
             return None;
         }
     };
-    let acknowledge = match axiom_rp1_client::interrupt(rt, slots, name, RP1_BIT) {
+    let acknowledge = match axiom_rp1_client::interrupt(rt, slots, name, bit) {
         Ok(served) => Acknowledge::Rp1(served),
         Err(failure) => {
             if failure != axiom_rp1_client::Failure::Refused(Refusal::NoInterrupt) {
@@ -146,7 +145,7 @@ fn rp1(rt: Runtime, slots: &mut Slots, name: &str) -> Option<Bus> {
             Acknowledge::Nobody
         }
     };
-    let waiter = Waiter::new(acknowledge, RP1_BIT, timer, DW_PATIENCE_NS);
+    let waiter = Waiter::new(acknowledge, bit, timer, DW_PATIENCE_NS);
     // SAFETY: the peripheral's page was mapped as device memory for this server alone, and stays.
     let registers = unsafe { bcm2712_pac::Mmio::new(NonNull::new(registers.start as *mut u32)?) };
     match DwI2c::new(registers, waiter, CLK_SYS_HZ, speed) {

@@ -1,10 +1,10 @@
 //! Waiting for an adapter.
 
+use axiom_bus::{Wait, woken};
 use axiom_rp1_client::Served;
 use axiom_runtime::proto::env::{NOTIFIED, slot};
 use axiom_runtime::sel4::CPtr;
 use axiom_runtime::{IrqHandler, Notification, Timer, time};
-use axiom_virtio_i2c::Wait;
 
 /// Whom to tell that the interrupt was handled.
 pub enum Acknowledge {
@@ -62,13 +62,12 @@ impl Wait for Waiter {
         loop {
             let bits = Notification(CPtr(slot::NOTIFICATION)).wait() & !NOTIFIED;
             self.pending |= bits & !self.own_bits();
-            if bits & self.interrupt != 0 {
-                return true;
-            }
-            // A timeout signal may be left over from an earlier transaction: the clock decides.
-            if bits & self.timeout != 0 && time::ticks() >= self.deadline {
-                self.handled();
-                return false;
+            let (interrupt, timer) = (bits & self.interrupt != 0, bits & self.timeout != 0);
+            if let Some(in_time) = woken(interrupt, timer, time::ticks(), self.deadline) {
+                if !in_time {
+                    self.handled();
+                }
+                return in_time;
             }
         }
     }

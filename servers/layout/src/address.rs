@@ -1,0 +1,43 @@
+//! Address spaces: a server's from low to high, then init's own.
+
+/// Servers are linked to start here; their image ends before [`HEAP`].
+pub const CODE: u64 = 0x20_0000;
+/// A server's heap.
+pub const HEAP: u64 = 0x0400_0000;
+/// The end of a server's stack, which grows down towards its heap.
+pub const STACK_TOP: u64 = 0x0c00_0000;
+/// Room for heap and stack together, KiB: less a guard between them.
+pub const ARENA_KIB: u64 = (STACK_TOP - HEAP) / 1024 - 1024;
+/// A server's IPC buffer.
+pub const IPC_BUFFER: u64 = 0x0c10_0000;
+/// Memory for a server's devices.
+pub const DMA: u64 = 0x0d00_0000;
+/// Registers of a server's devices, a free page between any two of them.
+pub const DEVICES: u64 = 0x0e00_0000;
+/// The trace ring.
+pub const TRACE: u64 = 0x0f00_0000;
+/// What init tells a server at its start.
+pub const ENVIRONMENT: u64 = 0x0fff_0000;
+/// A server's files, a free page between any two of them.
+pub const FILES: u64 = 0x1800_0000;
+/// Bytes for a server's files, with those pages.
+pub const FILES_BYTES: u64 = SCRATCH - FILES;
+/// Addresses that a server maps itself.
+pub const SCRATCH: u64 = 0x2000_0000;
+
+/// init's image: from here to the payload.
+pub const INIT: u64 = 0x40_0000;
+/// The bundle's payload, in init.
+pub const PAYLOAD: u64 = 0x1000_0000;
+/// Most bytes of a payload.
+pub const PAYLOAD_BYTES: u64 = INIT_PROBE - PAYLOAD;
+/// Where init looks at registers.
+pub const INIT_PROBE: u64 = 0x3000_0000;
+/// Where init fills a server's pages.
+pub const INIT_FILL: u64 = 0x3100_0000;
+
+const _: () = assert!(CODE < HEAP && HEAP < STACK_TOP && STACK_TOP < IPC_BUFFER && IPC_BUFFER < DMA);
+const _: () = assert!(
+    DMA < DEVICES && DEVICES < TRACE && TRACE < ENVIRONMENT && ENVIRONMENT < FILES && FILES < SCRATCH
+);
+const _: () = assert!(INIT < PAYLOAD && PAYLOAD < INIT_PROBE && INIT_PROBE < INIT_FILL);

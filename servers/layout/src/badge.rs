@@ -1,0 +1,100 @@
+//! Who speaks to init.
+
+/// Servers of a system: each has a bit of init's notification for its readiness.
+pub const MAX_SERVERS: usize = 62;
+
+/// Set in badges of notifications, never in those of endpoints: a message and a signal cannot be taken for each other.
+const SIGNAL: u64 = 1 << 63;
+/// Set in badges of faults.
+const FAULT: u64 = 1 << 32;
+/// The bit of init's notification that its own timer sets.
+const TIMER: u64 = 1 << MAX_SERVERS;
+
+/// A badge of init's endpoint or notification. Servers' endpoints have those of clients only.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Badge {
+    /// A request of server number n.
+    Client(u16),
+    /// A fault of server number n.
+    Fault(u16),
+    /// A signal: servers that are ready, a bit each, and whether init's timer has expired.
+    Signal {
+        /// Servers, a bit each.
+        ready: u64,
+        /// init's timer.
+        timer: bool,
+    },
+}
+
+impl Badge {
+    /// The badge with which server number n says that it is ready.
+    pub const fn ready(server: u16) -> Badge {
+        Badge::Signal { ready: 1 << server, timer: false }
+    }
+
+    /// The badge of init's timer.
+    pub const TIMER: Badge = Badge::Signal { ready: 0, timer: true };
+
+    /// As the kernel keeps it.
+    pub const fn word(self) -> u64 {
+        match self {
+            Badge::Client(n) => n as u64 + 1,
+            Badge::Fault(n) => FAULT | n as u64,
+            Badge::Signal { ready, timer } => SIGNAL | ready & (TIMER - 1) | if timer { TIMER } else { 0 },
+        }
+    }
+
+    /// From the kernel's word; nothing that [`Badge::word`] cannot make is taken for a badge.
+    pub const fn from_word(word: u64) -> Option<Badge> {
+        if word & SIGNAL != 0 {
+            return Some(Badge::Signal { ready: word & (TIMER - 1), timer: word & TIMER != 0 });
+        }
+        if word & FAULT != 0 {
+            let n = word & !FAULT;
+            return if n < MAX_SERVERS as u64 { Some(Badge::Fault(n as u16)) } else { None };
+        }
+        if word >= 1 && word <= MAX_SERVERS as u64 { Some(Badge::Client(word as u16 - 1)) } else { None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+    use std::vec::Vec;
+
+    #[test]
+    fn every_badge_is_itself_again_and_no_two_share_a_word() {
+        let servers = 0..MAX_SERVERS as u16;
+        let all: Vec<Badge> = servers
+            .flat_map(|n| [Badge::Client(n), Badge::Fault(n), Badge::ready(n)])
+            .chain([Badge::TIMER])
+            .collect();
+        let mut seen = BTreeMap::new();
+        for badge in all {
+            assert_eq!(Badge::from_word(badge.word()), Some(badge));
+            assert_eq!(seen.insert(badge.word(), badge), None, "{badge:?}");
+        }
+    }
+
+    #[test]
+    fn signals_that_came_together_are_told_apart() {
+        for a in 0..MAX_SERVERS as u16 {
+            for b in 0..MAX_SERVERS as u16 {
+                // The kernel ors badges of signals.
+                let both = Badge::ready(a).word() | Badge::ready(b).word() | Badge::TIMER.word();
+                assert_eq!(
+                    Badge::from_word(both),
+                    Some(Badge::Signal { ready: 1 << a | 1 << b, timer: true })
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_nobody_has_is_nobody() {
+        for word in [0, MAX_SERVERS as u64 + 1, FAULT | MAX_SERVERS as u64, FAULT << 1, u64::MAX >> 1] {
+            assert_eq!(Badge::from_word(word), None, "{word:#x}");
+        }
+    }
+}
