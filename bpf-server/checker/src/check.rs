@@ -257,7 +257,10 @@ impl Checker<'_> {
         self.state(h, p)?;
         let loops = Loops { ghosts: &self.ghosts, lines: &self.m.lines };
         let from = if from == Which::Now { &mut self.now } else { &mut self.other };
-        self.edges.check(loops, from, self.spent, p.slot, &self.there)
+        self.edges.check(loops, from, self.spent, p.slot, &self.there)?;
+        let known = 10 + from.frames.iter().map(|f| f.slots.len()).sum::<usize>();
+        let (ghosts, names) = (from.ghosts.len(), self.edges.names());
+        self.pay((ghosts * known + names * names / 2) as u64 / 16)
     }
 
     /// One instruction; false if execution does not go on behind it.

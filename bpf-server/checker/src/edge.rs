@@ -39,6 +39,11 @@ impl Loops<'_> {
 }
 
 impl Edges {
+    /// How many equalities the last edge had.
+    pub fn names(&self) -> usize {
+        self.names.len() + self.elements.len()
+    }
+
     /// A run that comes from `now`, `spent` instructions behind where it was stated, to slot `to` finds there what `there`
     /// states.
     pub fn check(

@@ -100,7 +100,7 @@ impl Machine<'_> {
                 }
             },
             Kind::Value if span.exact() => {
-                Value::number(self.constant_at(v.at, span.low, size, signed).unwrap_or(any))
+                Value::number(self.constant_at(&v, span.low, size, signed).unwrap_or(any))
             }
             _ => Value::number(any),
         };
@@ -131,11 +131,13 @@ impl Machine<'_> {
     }
 
     /// A constant of `.rodata`.
-    fn constant_at(&self, map: u32, offset: i64, size: i64, signed: bool) -> Option<Number> {
-        if !self.env.maps.get(map as usize)?.read_only {
+    fn constant_at(&self, v: &Value, offset: i64, size: i64, signed: bool) -> Option<Number> {
+        let map = self.env.maps.get(v.at as usize)?;
+        // The contents that are known are those of the first element.
+        if !map.read_only || v.of != 0 && map.max_entries != 1 {
             return None;
         }
-        let bytes = (*self.env.contents.get(map as usize)?)?;
+        let bytes = (*self.env.contents.get(v.at as usize)?)?;
         let bytes = bytes.get(offset as usize..(offset + size) as usize)?;
         let n = Number::of(bytes.iter().rev().fold(0, |v, b| v << 8 | *b as u64));
         Some(if signed { n.sext(size as u32 * 8) } else { n })

@@ -178,12 +178,14 @@ impl Frame {
 
     /// What is known of a slot.
     pub fn get(&self, slot: u16) -> Option<&Value> {
-        self.slots.iter().find(|s| s.0 == slot).map(|s| &s.1)
+        let k = self.slots.binary_search_by_key(&slot, |s| s.0).ok()?;
+        Some(&self.slots[k].1)
     }
 
     /// The same, to narrow it.
     pub fn get_mut(&mut self, slot: u16) -> Option<&mut Value> {
-        self.slots.iter_mut().find(|s| s.0 == slot).map(|s| &mut s.1)
+        let k = self.slots.binary_search_by_key(&slot, |s| s.0).ok()?;
+        Some(&mut self.slots[k].1)
     }
 
     /// The bytes may be read as numbers: `Some(false)` if only because the frame was zeroed.

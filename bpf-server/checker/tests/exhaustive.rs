@@ -75,7 +75,7 @@ fn simple<const W: u32, const H: u32>() -> Vec<(Num<W, H>, Set)> {
     let mut all: Vec<Num<W, H>> = rings::<W>().into_iter().map(|r64| Num { r64, ..top }).collect();
     all.extend(rings::<H>().into_iter().map(|r32| Num { r32, ..top }));
     all.extend(patterns::<W>().into_iter().map(|bits| Num { bits, ..top }));
-    all.into_iter().filter_map(|mut n| n.reduce().then(|| (n, of(&n)))).collect()
+    all.into_iter().filter_map(|mut n| if n.reduce() { Some((n, of(&n))) } else { None }).collect()
 }
 
 fn sign(v: u64, b: u32) -> i128 {

@@ -641,14 +641,13 @@ impl Prover<'_> {
         let mut left = vec![0u64; count];
         // What is needed behind each loop.
         let mut tail: Vec<Option<u64>> = vec![None; c.function.loops.len()];
+        let mut edge = c.edges.len();
         for &b in order.iter().rev() {
             let at = (b - first) as usize;
             let mut need = 0u64;
-            for k in 0..c.edges.len() {
-                let (from, to) = c.edges[k];
-                if from != b {
-                    continue;
-                }
+            // Edges stand in the order of the blocks from which they come.
+            while let Some(&(_, to)) = edge.checked_sub(1).and_then(|k| c.edges.get(k)).filter(|e| e.0 == b) {
+                edge -= 1;
                 let t = (to - first) as usize;
                 let there = if rank(to) <= rank(b) {
                     // The end of a pass: as good as leaving the loop, the rest is the ghost counter's.
@@ -700,10 +699,13 @@ impl Prover<'_> {
         if let Some(n) = tail[l as usize] {
             return n;
         }
-        let body = &c.function.loops[l as usize].body;
+        // The blocks of a loop stand together.
+        let body = &c.function.loops[l as usize];
+        let rank = |b: &u32| self.graph.blocks[*b as usize].rank;
+        let inside = |b: &u32| (rank(b).wrapping_sub(rank(&body.head)) as usize) < body.body.len();
         let mut most = 0;
         for (from, to) in &c.edges {
-            if !body.contains(from) || body.contains(to) {
+            if !inside(from) || inside(to) {
                 continue;
             }
             let (f, t) = (&self.graph.blocks[*from as usize], &self.graph.blocks[*to as usize]);

@@ -39,7 +39,7 @@ impl Layer {
             Abi | Proto => &[],
             Objects => &[Abi],
             Kernel => &[Abi, Objects, Library],
-            RootTest => &[Abi, Library],
+            RootTest => &[Abi, Library, RootTest],
             Library => &[Library],
             ServiceLibrary => &[Library, ServiceLibrary, Proto],
             Runtime => &[Abi, Proto, Library],
@@ -61,7 +61,7 @@ impl Layer {
                 "the kernel meets user space only in sel4-sys: it uses sel4-sys, objects and pure libraries"
             }
             RootTest => {
-                "a test root task sees the kernel's interface (sel4-sys) and pure libraries, no runtime"
+                "a test root task sees the kernel's interface (sel4-sys), pure libraries and other test root tasks, no runtime"
             }
             Proto => "proto is message types: it knows neither the kernel nor the runtime",
             Library => {
