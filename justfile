@@ -10,7 +10,7 @@ out := "target/axiom"
 rpi5_manifest := env("AXIOM_RPI5_MANIFEST", "platform/rpi5/system.toml")
 rpi5_image := out / "rpi5/axiom-rpi5.img"
 tool_packages := "-p axiom-compose -p axiom-runner -p axiom-check -p axiom-bench-report -p axiom-sensor-sim -p axiom-rpi5"
-server_packages := "-p axiom-init -p axiom-console -p axiom-timer-server -p axiom-gpio-server -p axiom-rp1-server -p axiom-spi-selftest -p axiom-watchdog-server -p axiom-iio-server -p axiom-bpf-server -p axiom-bench -p axiom-demo -p axiom-gpio-demo -p axiom-hostile -p axiom-root-test"
+server_packages := "-p axiom-init -p axiom-console -p axiom-timer-server -p axiom-gpio-server -p axiom-rp1-server -p axiom-spi-selftest -p axiom-watchdog-server -p axiom-iio-server -p axiom-bpf-server -p axiom-bench -p axiom-demo -p axiom-gpio-demo -p axiom-hostile -p axiom-root-test -p axiom-kernel-fuzz"
 
 # List the recipes
 [private]
@@ -114,6 +114,10 @@ mutants crate *flags:
     @mkdir -p {{ out }}/mutants
     @env -u CARGO_TARGET_DIR cargo mutants -p "{{ crate }}" --no-shuffle --timeout 60 -o "{{ out }}/mutants/{{ crate }}" "${@:2}"
 
+# Fuzz the kernel's system calls for MINUTES, from SEED; release and checked kernel in turn. Ends with calls, coverage and what failed
+fuzz-kernel minutes seed=`date +%Y%m%d%H%M`: tools
+    @platform/tools/fuzz-kernel {{ bin }} {{ images }} --minutes "{{ minutes }}" --seed "{{ seed }}"
+
 # Format, lints and directions of dependencies
 lint: check-deps
     @echo "lint: format"
@@ -122,6 +126,7 @@ lint: check-deps
     @{{ cargo }} host clippy -q --all-targets -- -D warnings
     @echo "lint: kernel"
     @{{ cargo }} kernel clippy -q -p axiom-kernel -- -D warnings
+    @{{ cargo }} kernel clippy -q -p axiom-kernel --features checked -- -D warnings
     @echo "lint: servers"
     @{{ cargo }} server clippy -q {{ server_packages }} -- -D warnings
 
@@ -220,6 +225,10 @@ docs:
 # Remove everything that was built
 clean:
     rm -rf target/axiom && {{ cargo }} host clean -q
+
+# Deletion in small worlds to the last state, with a preemption at every point (`just test-host` does a part); names choose some
+search-kernel *worlds:
+    @AXIOM_SEARCH_ALL=1 {{ cargo }} host test -q --release -p axiom-objects --test deletion -- --nocapture --test-threads 1 "$@"
 
 # The kernel's objects under Miri, where a nightly toolchain with it is installed (rustup component add miri --toolchain nightly)
 miri:

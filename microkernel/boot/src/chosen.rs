@@ -50,6 +50,7 @@ pub struct Console {
 }
 
 /// The PL011 that `stdout-path` names, or else the first that is enabled and has an address; none if there is no such.
+#[inline(never)]
 pub fn console(fdt: &Fdt<'_>) -> Option<Console> {
     let usable = |node: &Node<'_>| {
         let (base, size) = node.reg(0).filter(|_| node.is_enabled() && node.is_compatible(PL011))?;
@@ -76,6 +77,7 @@ pub fn console(fdt: &Fdt<'_>) -> Option<Console> {
 }
 
 /// First byte of the initial RAM disk, and the byte behind its last.
+#[inline(never)]
 pub fn initrd(fdt: &Fdt<'_>) -> Result<(u64, u64), Refusal> {
     let chosen = fdt.at_path("/chosen");
     let value = |name| chosen.as_ref().and_then(|c| c.prop(name));

@@ -9,13 +9,15 @@ const PAGE: u64 = 4096;
 /// Bytes of a program header.
 const HEADER: u64 = 56;
 const MAX_HEADERS: u16 = 64;
+/// Most loadable segments.
+pub const MAX_SEGMENTS: usize = 16;
 /// Most bytes of a segment.
 const MAX_SEGMENT: u64 = 1 << 32;
 /// Gaps between segments up to this size are filled, so that frame capabilities are in the order of addresses.
 const FILLED_GAP: u64 = 1 << 20;
 
 /// A loadable segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Segment {
     /// Number of its program header.
     pub number: u16,
@@ -63,6 +65,8 @@ pub enum Error {
     HeaderCount(u16),
     /// Program headers from there to beyond the end of the file of that many bytes.
     HeadersOutside(u64, u64),
+    /// More loadable segments than are kept.
+    TooManySegments,
     /// Nothing to load.
     NothingToLoad,
     /// Needs a dynamic loader.
@@ -112,6 +116,7 @@ impl Display for Error {
                 f,
                 "is damaged or cut short: its program headers at {at:#x} reach beyond its end at {file:#x}"
             ),
+            Error::TooManySegments => write!(f, "has more than {MAX_SEGMENTS} loadable segments"),
             Error::NothingToLoad => f.write_str("has no loadable segment with memory"),
             Error::Dynamic(n) => {
                 write!(f, "needs a dynamic loader (program header {n}): link it with -static -no-pie")
@@ -155,8 +160,8 @@ impl Display for Error {
 pub struct Elf<'a> {
     file: &'a [u8],
     entry: u64,
-    headers: u64,
-    count: u16,
+    segments: [Segment; MAX_SEGMENTS],
+    count: usize,
 }
 
 fn bytes<const N: usize>(file: &[u8], at: u64) -> Option<[u8; N]> {
@@ -238,38 +243,40 @@ impl<'a> Elf<'a> {
         if kind != EXECUTABLE {
             return Err(Error::Kind(kind));
         }
-        let elf = Elf {
-            file,
-            entry: long(header, 24).ok_or(short)?,
-            headers: long(header, 32).ok_or(short)?,
-            count: half(header, 56).ok_or(short)?,
-        };
+        let (headers, count) = (long(header, 32).ok_or(short)?, half(header, 56).ok_or(short)?);
         let size = half(header, 54).ok_or(short)?;
-        if elf.count == 0 || elf.count > MAX_HEADERS {
-            return Err(Error::HeaderCount(elf.count));
+        if count == 0 || count > MAX_HEADERS {
+            return Err(Error::HeaderCount(count));
         }
         if u64::from(size) != HEADER {
             return Err(Error::HeaderSize(size));
         }
-        let end = elf.headers.checked_add(u64::from(elf.count) * HEADER);
-        if end.is_none_or(|end| end > length) {
-            return Err(Error::HeadersOutside(elf.headers, length));
+        let entry = long(header, 24).ok_or(short)?;
+        let mut elf = Elf { file, entry, segments: [Segment::default(); MAX_SEGMENTS], count: 0 };
+        for number in 0..count {
+            let at = headers.checked_add(u64::from(number) * HEADER);
+            let header = at.and_then(|at| Header::read(file, at));
+            elf.add(number, &header.ok_or(Error::HeadersOutside(headers, length))?, top)?;
         }
-        elf.check(top)?;
+        elf.check()?;
         Ok(elf)
     }
 
-    fn check(&self, top: u64) -> Result<(), Error> {
+    /// Takes a program header, if it is a segment's.
+    fn add(&mut self, number: u16, header: &Header, top: u64) -> Result<(), Error> {
         const INTERPRETER: u32 = 3;
-        for number in 0..self.count {
-            let Some(header) = self.header(number) else { continue };
-            if header.kind == INTERPRETER {
-                return Err(Error::Dynamic(number));
-            }
-            if let Some(segment) = header.segment(number) {
-                check_segment(&segment, header.align, self.file.len() as u64, top)?;
-            }
+        if header.kind == INTERPRETER {
+            return Err(Error::Dynamic(number));
         }
+        if let Some(segment) = header.segment(number) {
+            check_segment(&segment, header.align, self.file.len() as u64, top)?;
+            *self.segments.get_mut(self.count).ok_or(Error::TooManySegments)? = segment;
+            self.count += 1;
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), Error> {
         for s in self.segments() {
             // Two ranges share a byte exactly if one of them starts in the other.
             let other =
@@ -282,15 +289,11 @@ impl<'a> Elf<'a> {
         if self.segments().next().is_none() {
             return Err(Error::NothingToLoad);
         }
-        let runs = |s: Segment| s.execute && s.vaddr <= self.entry && self.entry < s.end();
+        let runs = |s: &Segment| s.execute && s.vaddr <= self.entry && self.entry < s.end();
         if !self.entry.is_multiple_of(4) || !self.segments().any(runs) {
             return Err(Error::Entry(self.entry));
         }
         Ok(())
-    }
-
-    fn header(&self, number: u16) -> Option<Header> {
-        Header::read(self.file, self.headers.checked_add(u64::from(number) * HEADER)?)
     }
 
     /// Address of the first instruction.
@@ -299,8 +302,8 @@ impl<'a> Elf<'a> {
     }
 
     /// The loadable segments that have memory.
-    pub fn segments(&self) -> impl Iterator<Item = Segment> + '_ {
-        (0..self.count).filter_map(|n| self.header(n)?.segment(n))
+    pub fn segments(&self) -> impl Iterator<Item = &Segment> {
+        self.segments[..self.count].iter()
     }
 
     /// First page of the image, and the page behind its last.

@@ -30,6 +30,7 @@ pub fn registers(
 }
 
 /// The pages of RAM.
+#[inline(never)]
 pub fn ram(fdt: &Fdt<'_>) -> Result<Ranges, Refusal> {
     let mut ram = Ranges::new();
     each(fdt, |node| {

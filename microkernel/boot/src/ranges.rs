@@ -166,6 +166,7 @@ mod tests {
                 let marked: Vec<bool> =
                     (0..0x48).map(|p| set.contain(p * PAGE, (p + 1) * PAGE)).collect();
                 prop_assert_eq!(&marked[..], &pages[..]);
+                prop_assert!(set.as_slice().iter().all(|r| r.0 < r.1));
                 prop_assert!(set.as_slice().windows(2).all(|w| w[0].1 < w[1].0));
             }
         }

@@ -136,6 +136,12 @@ impl<'a> Fdt<'a> {
 
     /// Calls `visit` for every node, parents first, until it says stop.
     pub fn walk(&self, mut visit: impl FnMut(&Node<'a>) -> Walk) -> Result<(), Bad> {
+        self.walk_with(&mut visit)
+    }
+
+    /// One for all: a copy for each closure would be larger than all the rest.
+    #[inline(never)]
+    fn walk_with(&self, visit: &mut dyn FnMut(&Node<'a>) -> Walk) -> Result<(), Bad> {
         // One node is changed in place from visit to visit: copying it would cost more than all the rest.
         let mut node = Node {
             name: "",

@@ -62,7 +62,7 @@ fn dump_scheduler() {
         tcb.name(),
         tcb.priority.get(),
         n.highest_ready(),
-        if n.release.get().head.is_some() { "yes" } else { "no" }
+        if n.release.first().is_some() { "yes" } else { "no" }
     );
 }
 

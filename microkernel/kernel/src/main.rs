@@ -15,6 +15,7 @@
 
 mod arch;
 mod boot;
+mod checked;
 mod debug;
 mod drivers;
 mod machine;

@@ -18,7 +18,7 @@ fn panic(info: &PanicInfo<'_>) -> ! {
 
 /// Prints the return addresses of the frame chain, as far as it stays on the kernel's stack, and the current thread.
 pub fn backtrace(frame: u64) {
-    let base = core::ptr::from_ref(&STACK) as u64;
+    let base = STACK.base() as u64;
     let mut at = frame;
     for _ in 0..32 {
         if !(base..base + STACK_SIZE as u64 - 16).contains(&at) || !at.is_multiple_of(8) {

@@ -2,9 +2,9 @@
 //!
 //! Word 0 always has the kind in bits 63..59. Objects are named by physical address: 47 bits are enough for every machine
 //! that an untyped can describe. The packing is private; the rest of the kernel matches on [`Cap`].
-use crate::object::{Endpoint, Notification, Packed, Reply, SchedContext, Slot, Tcb};
+use crate::object::{Endpoint, KIND_SHIFT, Notification, Packed, Reply, SchedContext, Slot, Tcb, Timer};
 use crate::ptr::{PhysAddr, Ptr};
-use crate::timer::Timer;
+use crate::zombie::Zombie;
 use sel4_sys::{Badge, CapRights};
 
 /// Size of a frame.
@@ -131,26 +131,10 @@ pub enum Cap {
     },
     Trace,
     Debug,
-    /// The last capability of a slot-holding object that is being destroyed: `left` slots remain to be emptied.
-    Zombie {
-        base: PhysAddr,
-        bits: u32,
-        left: u64,
-        parent: Option<ParentSlot>,
-    },
+    /// The last capability of an object that is being taken apart.
+    Zombie(Zombie),
 }
 
-/// Where the enclosing zombie waits while an inner one is destroyed: in the inner object's last slot but `0` or `1`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum ParentSlot {
-    /// The last slot.
-    Last = 0,
-    /// The last but one, because the last holds the inner zombie itself.
-    LastButOne = 1,
-}
-
-const KIND_SHIFT: u32 = 59;
 const PA_MASK: u64 = (1 << 47) - 1;
 const PAGE_MASK: u64 = (1 << 36) - 1;
 
@@ -174,8 +158,8 @@ mod kind {
     pub const ASID_POOL: u64 = 16;
     pub const TIMER: u64 = 17;
     pub const TRACE: u64 = 18;
-    pub const ZOMBIE: u64 = 19;
     pub const DEBUG: u64 = 20;
+    pub const ZOMBIE: u64 = crate::zombie::KIND;
 }
 
 const fn word(kind: u64, rest: u64) -> u64 {
@@ -288,16 +272,7 @@ impl Packed {
             kind::TIMER => Cap::Timer { timer: object(w) },
             kind::TRACE => Cap::Trace,
             kind::DEBUG => Cap::Debug,
-            kind::ZOMBIE => Cap::Zombie {
-                base: pa,
-                bits: (w >> 47 & 63) as u32,
-                left: v & (u64::MAX >> 2),
-                parent: match v >> 62 {
-                    0 => None,
-                    1 => Some(ParentSlot::Last),
-                    _ => Some(ParentSlot::LastButOne),
-                },
-            },
+            kind::ZOMBIE => Cap::Zombie(Zombie::from_packed(self)),
             _ => Cap::Null,
         }
     }
@@ -358,14 +333,7 @@ impl Cap {
             Cap::Timer { timer } => Packed(at(kind::TIMER, timer, 0), 0),
             Cap::Trace => Packed(word(kind::TRACE, 0), 0),
             Cap::Debug => Packed(word(kind::DEBUG, 0), 0),
-            Cap::Zombie { base, bits, left, parent } => {
-                let parent = match parent {
-                    None => 0,
-                    Some(ParentSlot::Last) => 1,
-                    Some(ParentSlot::LastButOne) => 2,
-                };
-                Packed(word(kind::ZOMBIE, u64::from(bits) << 47 | base.0), parent << 62 | left)
-            }
+            Cap::Zombie(zombie) => zombie.packed(),
         }
     }
 
@@ -385,7 +353,7 @@ impl Cap {
                 (base.0, 12)
             }
             Cap::Timer { timer } => (timer.phys().0, sel4_sys::ext::TIMER_BITS as u32),
-            Cap::Zombie { base, bits, .. } => (base.0, bits),
+            Cap::Zombie(zombie) => zombie.region(),
             _ => return None,
         })
     }
@@ -455,7 +423,6 @@ mod tests {
             Cap::PageTable { base: PhysAddr(0x5000), mapping: Some(Mapping { asid: 1, vaddr: 1 << 39 }) },
             Cap::VSpace { base: PhysAddr(0x5000), asid: Some(3) },
             Cap::AsidPool { base: PhysAddr(0x9000), first_asid: 0xfe00 },
-            Cap::Zombie { base: PhysAddr(0x40), bits: 9, left: 16, parent: Some(ParentSlot::LastButOne) },
             Cap::SchedControl { core: 3 },
             Cap::Trace,
             Cap::Debug,

@@ -1,131 +1,64 @@
-//! Deleting and revoking capabilities, and taking objects apart when their last capability goes.
+//! Deleting and revoking capabilities: taking apart, in small steps, whatever loses its last capability.
 //!
-//! # Long deletions
-//! An object that holds slots (a CNode, a TCB) can hold the last capability to another such object, to any depth. Deleting
-//! must neither recurse nor lose its place when it is preempted. So the last capability to such an object becomes a
-//! *zombie* that counts the slots left to empty. When a slot to empty holds the last capability to an inner object, the inner one
-//! becomes a zombie too and *takes the place* of the outer one, which waits in the inner object's last slot (what was there moves
-//! to the slot that the inner one left: pointer reversal). When the inner one is empty, the outer one comes back. Every step moves a
-//! constant number of capabilities and leaves a state from which the same invocation, made again, goes on.
-use crate::cap::{Cap, ParentSlot};
-use crate::fpu;
+//! An object that holds slots (a CNode, a TCB) can hold the last capability to another such object, to any depth and in
+//! rings. Deletion neither recurses nor searches: all that it has to remember is in the capabilities themselves, so it can be
+//! preempted after any step, given up for good, met by another deletion half way, and made again.
+//!
+//! # How
+//! The last capability to an object that holds slots becomes a *zombie* ([`crate::zombie`]) that counts the slots left. The
+//! slot that the deletion is about holds the *root*. Its object's slots are emptied from the last to the first. When such a slot
+//! holds a zombie of another object, that one *goes home*: it is exchanged with slot 0 of its own object, joins the
+//! root's ring, and what was in slot 0 is what is emptied next. When the root's own object is empty, the members of its
+//! ring are emptied in the same way, where they are, and go; their finds join the same ring. The root goes last. A root that
+//! another deletion left behind joins with its whole ring. A revocation that meets a member takes it out of its ring: it is
+//! a root from then on, and what is left of the other ring remains the other deletion's.
+//!
+//! # Why it is sound
+//! *Cover.* A zombie covers its object until it is removed, and it is removed only when no slot of the object but its own
+//! is occupied. A zombie is in its object's own memory, or in a slot of another object that some capability or zombie
+//! covers: it goes home before that one is empty, and once at home nothing moves it. So the memory of every
+//! occupied slot, and with it every link of the derivation tree and of a ring, is covered after every step, and an untyped
+//! without children in the tree has nothing in its memory that anything refers to.
+//!
+//! *Nobody gets in.* No capability leads into a zombie's object: slots that were emptied stay empty, and capabilities that
+//! going home exchanges are exchanged between slots that nobody reaches.
+//!
+//! *Termination.* Every step lowers, in lexicographic order, (1) the capabilities that are not zombies, (2) the zombies
+//! outside their own object, (3) slots left + zombies + waiting threads, over the whole machine and whatever other
+//! deletions are half done; so two of them cannot undo each other's work. A zombie goes home at most once, and is a member of a
+//! ring at most once. For a target below which there are `S` slots in `K` objects and for whose endpoints and notifications
+//! `W` threads wait, a deletion takes at most `2 S + 3 K + W + 2` steps, that is at most `4 S + W + 2`.
+//!
+//! *Done means done.* The root goes when its ring is empty. So a deletion that reports success has emptied all that it found,
+//! except what the revocation of another untyped has taken over meanwhile. What an abandoned deletion leaves
+//! is a zombie below the untyped whose memory it is, where the next revocation finds it. A revocation that takes its own
+//! capability along ends there.
+//!
+//! *Constant time.* A step moves one capability, or takes one object out of what refers to it, or releases one thread: an
+//! endpoint or notification with waiting threads is a zombie too, until the last of them is released.
+use crate::cap::Cap;
+use crate::finalise::{finalise, remains, signalled_slot};
 use crate::machine::Machine;
-use crate::object::{Slot, TCB_SLOTS, Tcb, ThreadState};
+use crate::object::Slot;
 use crate::preempt::{Preempted, preemption_point};
-use crate::ptr::{PhysAddr, Ptr};
-use crate::sched;
+use crate::ptr::Ptr;
 use crate::slot;
-use crate::space;
-use crate::thread;
 use crate::waiting;
+use crate::zombie::{self, Remains, Zombie};
 
 /// Empties a slot. What the capability designated is taken apart if it was the last one.
 pub fn delete<M: Machine>(m: M, target: Ptr<Slot>) -> Result<(), Preempted> {
-    let mut at = target;
-    loop {
-        if at.is_empty() {
-            if at == target {
-                return Ok(());
-            }
-            at = target;
-            continue;
-        }
-        match at.cap() {
-            Cap::Zombie { .. } => {
-                if let Some(other) = reduce(m, at) {
-                    at = other;
-                }
-            }
-            cap => delete_plain(m, at, cap),
-        }
+    match target.cap() {
+        Cap::Null => return Ok(()),
+        Cap::Zombie(found) if found.is_member() => zombie::leave(target),
+        _ => {}
+    }
+    let mut root = target;
+    while let Some(at) = step(m, root) {
+        root = at;
         preemption_point(m)?;
     }
-}
-
-/// Deletes a capability that is no zombie: it goes, or becomes a zombie.
-fn delete_plain<M: Machine>(m: M, at: Ptr<Slot>, cap: Cap) {
-    let is_final = slot::is_final(at);
-    finalise(m, &cap, is_final);
-    match cap.slots_inside().filter(|_| is_final) {
-        Some((base, count)) => {
-            let bits = if matches!(cap, Cap::Tcb { .. }) { TCB_ZOMBIE_BITS } else { count.ilog2() + 5 };
-            at.update(Cap::Zombie { base: base.phys(), bits, left: count, parent: None });
-        }
-        None => {
-            slot::remove(at);
-            if let Cap::IrqHandler { irq } = cap
-                && is_final
-            {
-                m.mask(irq);
-                m.shared().irq_active(irq).set(false);
-            }
-        }
-    }
-}
-
-/// A zombie of this size stands for a TCB's slots; no CNode is that small.
-const TCB_ZOMBIE_BITS: u32 = 5;
-
-fn slot_count(bits: u32) -> u64 {
-    if bits == TCB_ZOMBIE_BITS { TCB_SLOTS as u64 } else { 1 << (bits - 5) }
-}
-
-fn slot_at(base: PhysAddr, index: u64) -> Ptr<Slot> {
-    // SAFETY: the zombie stands for an array of slots at `base` with more than `index` entries, and is the last
-    // capability to it, so the memory is not anything else.
-    unsafe { Ptr::new(base.kernel() + index as usize * size_of::<Slot>()) }
-}
-
-fn parent_index(bits: u32, parent: ParentSlot) -> u64 {
-    slot_count(bits) - 1 - parent as u64
-}
-
-/// One step of emptying a zombie. Another slot is returned when that one has to be deleted first.
-fn reduce<M: Machine>(m: M, at: Ptr<Slot>) -> Option<Ptr<Slot>> {
-    let Cap::Zombie { base, bits, left, parent } = at.cap() else { return None };
-    if left == 0 {
-        let outer = parent.map(|p| slot_at(base, parent_index(bits, p)));
-        slot::remove(at);
-        if let Some(outer) = outer
-            && matches!(outer.cap(), Cap::Zombie { .. })
-        {
-            slot::move_to(outer.cap(), outer, at);
-        }
-        return None;
-    }
-    let index = left - 1;
-    let victim = slot_at(base, index);
-    let waits_here = parent.is_some_and(|p| parent_index(bits, p) == index);
-    if victim == at || waits_here || victim.is_empty() {
-        at.update(Cap::Zombie { base, bits, left: index, parent });
-        return None;
-    }
-    match victim.cap() {
-        Cap::Zombie { parent: Some(_), .. } => Some(victim),
-        Cap::Zombie { .. } => {
-            descend(at, victim);
-            None
-        }
-        cap => {
-            delete_plain(m, victim, cap);
-            None
-        }
-    }
-}
-
-/// The inner zombie in `victim` takes the outer one's place in `at`; the outer one waits inside the inner object.
-fn descend(at: Ptr<Slot>, victim: Ptr<Slot>) {
-    let Cap::Zombie { base, bits, left, .. } = victim.cap() else { return };
-    let last = slot_count(bits) - 1;
-    let parent = if slot_at(base, last) == at { ParentSlot::LastButOne } else { ParentSlot::Last };
-    let waiting = slot_at(base, parent_index(bits, parent));
-    slot::swap(at.cap(), at, victim.cap(), victim);
-    if waiting.is_empty() {
-        slot::move_to(victim.cap(), victim, waiting);
-    } else {
-        slot::swap(victim.cap(), victim, waiting.cap(), waiting);
-    }
-    at.update(Cap::Zombie { base, bits, left, parent: Some(parent) });
+    Ok(())
 }
 
 /// Deletes all capabilities that were derived from this one.
@@ -137,79 +70,95 @@ pub fn revoke<M: Machine>(m: M, target: Ptr<Slot>) -> Result<(), Preempted> {
     Ok(())
 }
 
-/// Takes an object out of everything that refers to it.
-fn finalise<M: Machine>(m: M, cap: &Cap, is_final: bool) {
-    let n = m.node();
-    match *cap {
-        // Mappings belong to the capability, not to the object.
-        Cap::Frame { base, size, mapping: Some(mapping), .. } => space::unmap_frame(m, base, size, mapping),
-        _ if !is_final => {}
-        Cap::Endpoint { ep, .. } => waiting::cancel_endpoint(n, ep),
-        Cap::Notification { ntfn, .. } => {
-            if let Some(sc) = ntfn.sc.get() {
-                sched::unbind_ntfn(sc);
-            }
-            waiting::unbind(ntfn);
-            waiting::cancel_notification(n, ntfn);
+/// One step of the deletion of what is in `root`: where the root is afterwards, if it still is.
+fn step<M: Machine>(m: M, root: Ptr<Slot>) -> Option<Ptr<Slot>> {
+    let own = match root.cap() {
+        Cap::Zombie(own) if own.holds_slots() => own,
+        other => {
+            delete_or_release(m, root, other);
+            return (!root.is_empty()).then_some(root);
         }
-        Cap::Reply { reply, .. } => {
-            if let Some(tcb) = reply.tcb.get() {
-                match tcb.state.get() {
-                    ThreadState::BlockedOnReply => waiting::answer(n, reply, tcb),
-                    _ => waiting::cancel(n, tcb),
-                }
-            }
+    };
+    if own.left() > 0 {
+        return Some(empty_next(m, root, root, own));
+    }
+    let at = zombie::next(root);
+    match at.cap() {
+        Cap::Zombie(member) if at != root && member.left() > 0 => Some(empty_next(m, root, at, member)),
+        _ => {
+            zombie::leave(at);
+            slot::remove(at);
+            (at != root).then_some(root)
         }
-        Cap::Tcb { tcb } => finalise_tcb(m, tcb),
-        Cap::SchedContext { sc, .. } => {
-            if let Some(yielder) = sc.yield_from.get() {
-                thread::complete_yield(n, yielder);
-            }
-            sched::unbind_tcb(n, sc);
-            sched::unbind_ntfn(sc);
-            if let Some(reply) = sc.reply.take() {
-                reply.sc.set(None);
-            }
-            sc.refill_max.set(0);
-            if n.current_sc.get() == Some(sc) {
-                n.current_sc.set(None);
-            }
-        }
-        Cap::PageTable { base, mapping: Some(mapping) } => space::unmap_table(m, base, mapping),
-        Cap::VSpace { base, asid: Some(asid) } => space::delete_asid(m, asid, base),
-        Cap::AsidPool { base, first_asid } => space::delete_pool(m, first_asid, base),
-        Cap::IrqHandler { irq } => {
-            if let Some(s) = m.shared().irq_slot(irq) {
-                delete_simple(m, s);
-            }
-        }
-        Cap::Timer { timer } => {
-            n.timers.remove(timer);
-            delete_simple(m, timer.slot());
-        }
-        _ => {}
     }
 }
 
-fn finalise_tcb<M: Machine>(m: M, tcb: Ptr<Tcb>) {
-    let n = m.node();
-    if let Some(ntfn) = tcb.bound_ntfn.get() {
-        waiting::unbind(ntfn);
+/// One step of emptying the object of the zombie in `at`, on behalf of the root: where the root is afterwards.
+fn empty_next<M: Machine>(m: M, root: Ptr<Slot>, at: Ptr<Slot>, own: Zombie) -> Ptr<Slot> {
+    let victim = own.slot(own.left() - 1);
+    if victim == at || victim.is_empty() {
+        own.with_left(own.left() - 1).store(at);
+        return root;
     }
-    if let Some(sc) = tcb.sc.get() {
-        if let Some(yielder) = sc.yield_from.get() {
-            thread::complete_yield(n, yielder);
+    match victim.cap() {
+        Cap::Zombie(found) if found.holds_slots() => go_home(root, victim, found),
+        other => {
+            delete_or_release(m, victim, other);
+            root
         }
-        sched::unbind_tcb(n, sc);
     }
-    thread::suspend(n, tcb);
-    fpu::discard(m, tcb);
 }
 
-/// Empties a slot that holds a notification capability or nothing.
-pub fn delete_simple<M: Machine>(m: M, at: Ptr<Slot>) {
-    if !at.is_empty() {
-        finalise(m, &at.cap(), slot::is_final(at));
+/// The zombie in `victim` goes to slot 0 of its own object and joins the root's ring, unless it is the root. What was there takes
+/// its place. Where the root is afterwards: it may have been either of the two.
+fn go_home(root: Ptr<Slot>, victim: Ptr<Slot>, found: Zombie) -> Ptr<Slot> {
+    let home = found.slot(0);
+    if home.is_empty() {
+        slot::move_to(victim.cap(), victim, home);
+    } else {
+        slot::swap(victim.cap(), victim, home.cap(), home);
+    }
+    if victim == root {
+        return home;
+    }
+    let root = if home == root { victim } else { root };
+    zombie::join(root, home);
+    root
+}
+
+/// Deletes a capability that is no zombie of slots: it goes, or becomes a zombie, or one of those who wait is released.
+fn delete_or_release<M: Machine>(m: M, at: Ptr<Slot>, cap: Cap) {
+    if let Cap::Zombie(queue) = cap {
+        let released = match queue.remains() {
+            Remains::Endpoint(ep) => waiting::release_first(m.node(), ep),
+            Remains::Notification(ntfn) => waiting::release_first_notified(m.node(), ntfn),
+            Remains::CNode { .. } | Remains::Tcb => false,
+        };
+        if !released {
+            slot::remove(at);
+        }
+        return;
+    }
+    let is_final = slot::is_final(at);
+    finalise(m, &cap, is_final);
+    if !is_final {
         slot::remove(at);
+    } else if let Some(new) = remains(&cap) {
+        new.store(at);
+    } else {
+        let signalled = signalled_slot(m, &cap).filter(|inner| !inner.is_empty());
+        slot::remove(at);
+        if let Some(inner) = signalled {
+            // The object's own notification takes its place, and goes as any other: perhaps with a long queue.
+            slot::move_to(inner.cap(), inner, at);
+            if Zombie::in_slot(&at).is_none() {
+                delete_or_release(m, at, at.cap());
+            }
+        }
     }
+}
+
+/// Whether emptying the slot can take more than one step. A TCB's root slots are not replaced in passing then.
+pub fn is_long(at: Ptr<Slot>) -> bool {
+    matches!(at.cap(), Cap::CNode { .. } | Cap::Tcb { .. } | Cap::Zombie(_)) && slot::is_final(at)
 }

@@ -1,6 +1,7 @@
 //! Kernel entry from user space: system calls, faults and interrupts, each ending in the scheduler.
 use crate::arch::registers::{CAP, NB_SEND_DEST, REPLY, TPIDR};
 use crate::cspace;
+use crate::expiry;
 use crate::fault;
 use crate::fpu;
 use crate::interrupt;
@@ -27,11 +28,6 @@ pub fn system_call<M: Machine>(m: M, number: i64) {
     let n = m.node();
     let tcb = n.current();
     sched::update_timestamp(m);
-    // Calls that only read or print do not ask for budget.
-    if !(syscall::YIELD..=syscall::CALL).contains(&number) {
-        other_call(m, tcb, number);
-        return leave(m);
-    }
     if has_budget(m) {
         match number {
             syscall::CALL => invoke::invoke(m, tcb.regs.get(CAP), CALL),
@@ -53,7 +49,8 @@ pub fn system_call<M: Machine>(m: M, number: i64) {
                 invoke::invoke(m, tcb.regs.get(REPLY), FIRST_PHASE);
                 receive_if_able(m, tcb, true, false);
             }
-            _ => thread::yield_now(n),
+            syscall::YIELD => thread::yield_now(n),
+            _ => other_call(m, tcb, number),
         }
     }
     leave(m);
@@ -121,7 +118,7 @@ fn other_call<M: Machine>(m: M, tcb: Ptr<Tcb>, number: i64) {
     if number == syscall::SET_TLS_BASE {
         tcb.regs.set(TPIDR, tcb.regs.get(CAP));
         m.set_thread_pointer(tcb.regs.get(CAP));
-    } else if !m.debug_call(tcb, number) && has_budget(m) {
+    } else if !m.debug_call(tcb, number) {
         fault::handle(m, tcb, Fault::UnknownSyscall { number: number as u64 });
     }
 }
@@ -153,10 +150,7 @@ pub fn interrupt<M: Machine>(m: M) {
     sched::update_timestamp(m);
     // Whatever the interrupt decides, the interrupted thread goes on with budget or waits for its refill.
     fault::deliver(m, sched::check_budget(n));
-    while let Some(irq) = m.acknowledge() {
-        interrupt::handle(m, irq);
-        m.complete(irq);
-    }
+    interrupt::handle_pending(m);
     leave(m);
 }
 
@@ -170,8 +164,28 @@ pub fn fpu_trap<M: Machine>(m: M, refused: Fault) {
 /// Chooses the thread to return to: every way out of the kernel passes here. But for two, which do not put a thread in or out of a
 /// queue of ready threads without a look at its budget: the short ways ([`crate::fast`]), which do what this would, and the FPU's
 /// trap, which goes back to where it came from.
+///
+/// Afterwards the current thread may run, and its context's head refill is there and holds the smallest budget; or it is the idle thread,
+/// and nobody else can run. Nothing that was used is left uncharged but what the current context used since it was last looked
+/// at. No account is due that comes before the thread.
 #[inline(always)]
 pub fn leave<M: Machine>(m: M) {
-    sched::schedule(m);
-    thread::activate(m.node());
+    let n = m.node();
+    let mut served = false;
+    loop {
+        if n.release.first().is_some() {
+            sched::awaken(n);
+        }
+        if !n.accounts.is_any_due() {
+            if sched::schedule(m, served) {
+                break;
+            }
+        } else if expiry::serve(m, served) {
+            served = true;
+        } else if sched::schedule(m, served) && sched::next_account(n).is_none() {
+            // The choice may have put somebody else before an account than its turn was compared with: hence the second look.
+            break;
+        }
+    }
+    thread::activate(n);
 }

@@ -27,14 +27,13 @@ use crate::machine::{CacheOp, Machine};
 use crate::message;
 use crate::node::{Action, Node, Shared};
 use crate::object::{
-    Endpoint, Fault, Notification, Reply, SchedContext, Slot, TCB_BUFFER, TCB_CSPACE, Tcb, ThreadState,
+    Endpoint, Fault, Notification, Reply, SchedContext, Slot, TCB_BUFFER, TCB_CSPACE, Tcb, ThreadState, Timer,
 };
 use crate::ptr::{PhysAddr, Ptr};
 use crate::sched;
 use crate::slot;
 use crate::thread;
 use crate::time::Ticks;
-use crate::timer::Timer;
 use core::cell::{Cell, RefCell};
 use core::fmt;
 use core::mem::MaybeUninit;
@@ -147,6 +146,8 @@ pub struct FakeWorld {
     oracle: RefCell<Option<Oracle>>,
     points: Cell<u64>,
     preempting: Cell<bool>,
+    /// How long a look at the clock takes: the kernel's own time.
+    cost: Cell<Ticks>,
 }
 
 impl Default for FakeWorld {
@@ -223,6 +224,7 @@ impl FakeWorld {
             oracle: RefCell::default(),
             points: Cell::new(0),
             preempting: Cell::new(false),
+            cost: Cell::new(0),
         };
         world.node.empty_space.set(u64::MAX >> 1);
         world
@@ -297,6 +299,7 @@ impl FakeWorld {
         tcb.state.set(ThreadState::Running);
         tcb.sc.set(Some(sc));
         sc.tcb.set(Some(tcb));
+        sched::account_moved(&self.node, sc);
         self.node.enqueue(tcb, false);
         sched::reschedule(&self.node);
         tcb
@@ -413,8 +416,7 @@ impl FakeWorld {
     pub fn interrupt(&self) {
         let n = self.node;
         n.current().regs.set(FAULT_PC, n.current().regs.get(PC));
-        let due = self.registers.borrow().deadline <= self.now();
-        if due {
+        if self.deadline() <= self.time() {
             self.raise(TIMER_IRQ);
         }
         entry::interrupt(self);
@@ -428,6 +430,16 @@ impl FakeWorld {
     /// Moves the clock on.
     pub fn advance(&self, ticks: Ticks) {
         self.registers.borrow_mut().now += ticks;
+    }
+
+    /// Each look at the clock takes this long from now on: so does what the kernel does between two.
+    pub fn kernel_takes(&self, ticks: Ticks) {
+        self.cost.set(ticks);
+    }
+
+    /// The time, for whoever only watches.
+    pub fn time(&self) -> Ticks {
+        self.registers.borrow().now
     }
 
     /// When the CPU timer fires.
@@ -515,7 +527,9 @@ impl Machine for &FakeWorld {
         &self.shared
     }
     fn now(&self) -> Ticks {
-        self.registers.borrow().now
+        let mut registers = self.registers.borrow_mut();
+        registers.now += self.cost.get();
+        registers.now
     }
     fn set_deadline(&self, deadline: Ticks) {
         self.log(Hardware::Deadline(deadline));
@@ -659,7 +673,7 @@ mod tests {
         let left = (16..24).filter(|i| !world.slot(space, *i).is_empty()).count();
         assert!(left > 0 && left < 8, "{left} of 8 are left");
         // The more important thread runs meanwhile; then the call is made again, by itself.
-        assert_eq!(world.node.current(), second);
+        world.run(second);
         assert_eq!(first.regs.get(FAULT_PC), pc);
         world.preempt_never();
         world.run(first);

@@ -15,7 +15,6 @@ use crate::object::{
     Endpoint, EndpointState, Fault, Notification, NotificationState, Reply, SchedContext, Tcb, ThreadState,
 };
 use crate::ptr::Ptr;
-use crate::queue::Ep;
 use crate::sched;
 use crate::trace::class;
 use crate::waiting;
@@ -59,7 +58,7 @@ pub fn call<M: Machine>(m: M, tcb: Ptr<Tcb>) -> bool {
     if !runs_next(n, server) || own.is_some_and(|own| !changes_to(m, sc, server, own)) {
         return false;
     }
-    ep.set_queue(queue.remove::<Ep>(server), EndpointState::Receive);
+    ep.set_queue(queue.without_head(server), EndpointState::Receive);
     copy(m, tcb, info, badge, server);
     server.reply.set(None);
     reply.tcb.set(Some(tcb));
@@ -112,7 +111,7 @@ pub fn reply_recv<M: Machine>(m: M, tcb: Ptr<Tcb>) -> bool {
     match own {
         None if reply.sc.get() == Some(sc) => {}
         // A call without a lent context is on no stack.
-        Some(own) if reply.is_alone() && sched::is_usable(n, own) && changes_to(m, sc, client, own) => {}
+        Some(own) if reply.is_alone() && changes_to(m, sc, client, own) => {}
         _ => return false,
     }
     copy(m, tcb, info, 0, client);
@@ -145,7 +144,7 @@ fn wait_again(server: Ptr<Tcb>, ep: Ptr<Endpoint>, rights: CapRights, reply: Ptr
     server.blocked_ep.set(Some(ep));
     server.can_grant.set(rights.contains(CapRights::GRANT));
     server.state.set(ThreadState::BlockedOnReceive);
-    ep.set_queue(ep.queue().insert_by_priority::<Ep>(server), EndpointState::Receive);
+    ep.set_queue(ep.queue().insert_by_priority(server), EndpointState::Receive);
 }
 
 /// `Send`: a signal, or a message to a receiver that takes the core.
@@ -206,7 +205,7 @@ fn deliver<M: Machine>(m: M, tcb: Ptr<Tcb>, ep: Ptr<Endpoint>, info: MessageInfo
     if !takes_core(m, tcb, receiver) {
         return false;
     }
-    ep.set_queue(queue.remove::<Ep>(receiver), EndpointState::Receive);
+    ep.set_queue(queue.without_head(receiver), EndpointState::Receive);
     copy(m, tcb, info, badge, receiver);
     if let Some(reply) = receiver.reply.take() {
         reply.tcb.set(None);
@@ -265,7 +264,8 @@ fn charged_context(n: &Node, tcb: Ptr<Tcb>) -> Option<Ptr<SchedContext>> {
     tcb.sc.get().filter(|sc| n.current_sc.get() == Some(*sc))
 }
 
-/// Whether the core may change from the context `from`, which has budget left, to `own` of `to`, which waits for nothing.
+/// Whether the core may change from the context `from`, which has budget left, to `own` of `to`, which waits for nothing: so its
+/// refill is there.
 #[inline(always)]
 fn changes_to<M: Machine>(m: M, from: Ptr<SchedContext>, to: Ptr<Tcb>, own: Ptr<SchedContext>) -> bool {
     let n = m.node();
@@ -276,10 +276,11 @@ fn changes_to<M: Machine>(m: M, from: Ptr<SchedContext>, to: Ptr<Tcb>, own: Ptr<
         && from.is_sufficient(n.consumed.get(), n.min_budget.get())
 }
 
-/// Whether no ready thread is more important than `tcb` will be.
+/// Whether no ready thread is more important than `tcb` will be, and no timer of its priority or above is due.
 #[inline(always)]
 fn runs_next(n: &Node, tcb: Ptr<Tcb>) -> bool {
-    n.highest_ready().is_none_or(|ready| tcb.priority.get() >= ready)
+    let priority = tcb.priority.get();
+    n.highest_ready().is_none_or(|ready| priority > ready || (priority == ready && !n.accounts.is_due(ready)))
 }
 
 #[inline(always)]

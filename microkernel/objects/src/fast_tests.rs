@@ -204,7 +204,9 @@ impl Scene {
             out.push(format!("context {c:?}: {links:?} {refills:?} consumed {}", c.consumed.get()));
         }
         let ready: Vec<_> = (0..=255).map(|p| threads(n.ready(p))).filter(|q| !q.is_empty()).collect();
-        out.push(format!("ready {ready:?}; release {:?}", threads(n.release.get())));
+        let mut release: Vec<_> = self.threads.iter().filter(|t| t.in_release_queue.get()).collect();
+        release.sort_by_key(|t| t.release_at.get());
+        out.push(format!("ready {ready:?}; release {release:?}, first {:?}", n.release.first()));
         // Time that is not charged yet may wait in the counter or in the node.
         let uncharged = m.now() - n.now.get() + n.consumed.get();
         out.push(format!("runs {:?} on {:?}, {uncharged} not charged", n.current(), n.current_sc.get()));
@@ -259,8 +261,8 @@ impl Scene {
         let n = m.node();
         let used = n.consumed.get() + (m.now() - n.now.get());
         let has_budget = tcb.sc.get().is_some_and(|sc| sc.is_sufficient(used, n.min_budget.get()));
-        let released = n.release.get().head.and_then(|t| t.sc.get());
-        let timer_is_near = !has_budget || released.is_some_and(|sc| sc.is_ready(m.now(), n.slack.get()));
+        let released = n.release.first().map(|t| t.release_at.get().0);
+        let timer_is_near = !has_budget || released.is_some_and(|time| time <= m.now() + n.slack.get());
         m.trap(tcb);
         let (before, seen) = (m.snapshot(), self.observe());
         m.take_log();

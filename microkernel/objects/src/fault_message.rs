@@ -109,6 +109,9 @@ pub fn take_reply(faulted: Ptr<Tcb>, handler: Ptr<Tcb>) -> bool {
         Fault::Timeout { .. } => {
             let mut registers = USER_CONTEXT_ORDER;
             registers[0] = FAULT_PC;
+            if tag.length() > 0 {
+                faulted.cancelling.take();
+            }
             apply(&registers[..layout::timeout::REPLY_LENGTH]);
             tag.label() == 0
         }

@@ -6,8 +6,18 @@ use crate::trace::class;
 use sel4_sys::CapRights;
 use sel4_sys::ext::event;
 
+/// Handles the interrupts that wait: each line at most once, because it is masked until its handler acknowledges it.
+#[inline(always)]
+pub fn handle_pending<M: Machine>(m: M) {
+    while let Some(irq) = m.acknowledge() {
+        handle(m, irq);
+        m.complete(irq);
+    }
+}
+
 /// Handles one acknowledged interrupt.
-pub fn handle<M: Machine>(m: M, irq: u32) {
+#[inline(always)]
+fn handle<M: Machine>(m: M, irq: u32) {
     let n = m.node();
     record(m, class::IRQ, event::IRQ_ENTRY, irq as u16, 0);
     if irq == n.timer_irq.get() {
@@ -27,19 +37,12 @@ pub fn handle<M: Machine>(m: M, irq: u32) {
     record(m, class::IRQ, event::IRQ_EXIT, irq as u16, 0);
 }
 
-/// The CPU timer fired: for a budget, a refill or a Timer object. Whatever is due is done; then the next deadline is set.
+/// The CPU timer fired: for a budget, a refill or a Timer object. What is due is noted, and done on the way out, by priority; then the
+/// next deadline is set.
 fn timer_tick<M: Machine>(m: M) {
     let n = m.node();
     // The line is level-triggered: it falls only when the deadline that raised it is gone.
     sched::disarm(m);
     n.reprogram.set(true);
-    // Bounded by the timers that are due: an expired periodic timer's next deadline lies in the future.
-    while let Some(timer) = n.timers.expire_one(n.now.get()) {
-        record(m, class::TIMER, event::TIMER, 0, timer.addr() as u32);
-        if let Some((ntfn, badge, rights)) = timer.slot().packed().as_notification()
-            && rights.contains(CapRights::WRITE)
-        {
-            notify::signal(m, ntfn, badge);
-        }
-    }
+    sched::mark_due(n);
 }

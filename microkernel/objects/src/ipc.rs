@@ -6,7 +6,6 @@ use crate::node::Node;
 use crate::notify;
 use crate::object::{Endpoint, EndpointState, Fault, Reply, TCB_TIMEOUT, Tcb, ThreadState};
 use crate::ptr::Ptr;
-use crate::queue::Ep;
 use crate::sched::{self, set_state, switch_if_higher};
 use crate::transfer::transfer;
 use crate::waiting;
@@ -40,7 +39,7 @@ pub fn send<M: Machine>(m: M, tcb: Ptr<Tcb>, ep: Ptr<Endpoint>, options: SendOpt
     }
     let queue = ep.queue();
     let Some(dest) = queue.head else { return };
-    ep.set_queue(queue.remove::<Ep>(dest), EndpointState::Receive);
+    ep.set_queue(queue.without_head(dest), EndpointState::Receive);
     transfer(m, tcb, Some(ep), options.badge, options.can_grant, dest);
     let reply = dest.reply.get();
     if let Some(reply) = reply {
@@ -58,6 +57,7 @@ pub fn send<M: Machine>(m: M, tcb: Ptr<Tcb>, ep: Ptr<Endpoint>, options: SendOpt
         && dest.sc.get().is_none()
         && let Some(sc) = tcb.sc.get()
     {
+        sc.given.set(true);
         sched::donate(n, sc, dest);
     }
     set_state(n, dest, ThreadState::Running);
@@ -68,10 +68,11 @@ fn block_sender(n: &Node, tcb: Ptr<Tcb>, ep: Ptr<Endpoint>, options: SendOptions
     set_state(n, tcb, ThreadState::BlockedOnSend);
     tcb.blocked_ep.set(Some(ep));
     tcb.sender_badge.set(options.badge);
+    tcb.sender_order.set(n.next_order());
     tcb.can_grant.set(options.can_grant);
     tcb.can_grant_reply.set(options.can_grant_reply);
     tcb.is_call.set(options.call);
-    ep.set_queue(ep.queue().insert_by_priority::<Ep>(tcb), EndpointState::Send);
+    ep.set_queue(ep.queue().insert_by_priority(tcb), EndpointState::Send);
 }
 
 /// Receives through `ep` into `tcb`'s registers, with `reply` to answer callers.
@@ -108,7 +109,7 @@ pub fn receive<M: Machine>(
             if let Some(reply) = reply {
                 reply.tcb.set(Some(tcb));
             }
-            ep.set_queue(ep.queue().insert_by_priority::<Ep>(tcb), EndpointState::Receive);
+            ep.set_queue(ep.queue().insert_by_priority(tcb), EndpointState::Receive);
         } else {
             tcb.regs.set(CAP, 0);
         }
@@ -116,7 +117,8 @@ pub fn receive<M: Machine>(
     }
     let queue = ep.queue();
     let Some(sender) = queue.head else { return };
-    ep.set_queue(queue.remove::<Ep>(sender), EndpointState::Send);
+    n.walk.passes(sender);
+    ep.set_queue(queue.without_head(sender), EndpointState::Send);
     transfer(m, sender, Some(ep), sender.sender_badge.get(), sender.can_grant.get(), tcb);
     sched::unblock_sporadic(n, sender);
     let fault = sender.fault.get();

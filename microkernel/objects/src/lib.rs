@@ -10,9 +10,10 @@
 //!
 //! | files | what |
 //! |---|---|
-//! | `ptr`, `time`, `output`, `arch/*/{registers,context}` | addresses, ticks, text on its way to a UART, an architecture's thread context |
+//! | `ptr`, `time`, `output`, `heap`, `arch/*/{registers,context}` | addresses, ticks, text on its way to a UART, an architecture's thread context |
 //! | `object` | layouts of all objects, slots, queues' ends |
-//! | `timer`, `queue`, `refill`, `cap`, `arch/*/paging` | one kind of object each |
+//! | `timer`, `queue`, `refill`, `zombie`, `cap`, `arch/*/paging` | one kind of object each |
+//! | `account` | timers by the context that pays for them |
 //! | `slot`, `cspace`, `message`, `trace` | derivation tree, lookup, message registers, trace ring |
 //! | `derive`, `node` | what a copy of a capability is; all state of a core |
 //! | `machine` | what the rules need from a machine |
@@ -22,7 +23,9 @@
 //! | `notify`, `thread`, `transfer` | signals; suspend, restart, priority, yield; the message itself |
 //! | `ipc` | send, receive, call, reply |
 //! | `fault`, `interrupt` | faults and interrupts become messages and signals |
-//! | `preempt`, `delete` | long work that asks whether to stop; taking objects apart |
+//! | `expiry` | timers that are due |
+//! | `finalise` | taking an object out of all that refers to it |
+//! | `preempt`, `delete` | long work that asks whether to stop; deleting and revoking |
 //! | `invoke/args`, `invoke/*`, `invoke` | invocations: arguments, one file per kind of object, the dispatch |
 //! | `fast`, `entry` | the short ways; system calls, faults, interrupts, each ending in [`entry::leave`] |
 //!
@@ -35,12 +38,16 @@
 #![no_std]
 #![cfg_attr(not(test), forbid(clippy::unwrap_used))]
 
+pub mod account;
 pub mod arch;
 pub mod cap;
 pub mod cspace;
 pub mod delete;
 pub mod derive;
 pub mod entry;
+pub mod expiry;
+#[cfg(test)]
+mod expiry_tests;
 #[cfg(not(target_os = "none"))]
 pub mod fake;
 pub mod fast;
@@ -48,8 +55,11 @@ pub mod fast;
 mod fast_tests;
 pub mod fault;
 pub mod fault_message;
+pub mod finalise;
 pub mod fpu;
+pub mod heap;
 pub mod interrupt;
+pub mod invariants;
 pub mod invoke;
 pub mod ipc;
 pub mod machine;
@@ -67,10 +77,13 @@ pub mod slot;
 pub mod space;
 pub mod thread;
 pub mod time;
+#[cfg(test)]
+mod time_tests;
 pub mod timer;
 pub mod trace;
 pub mod transfer;
 pub mod waiting;
+pub mod zombie;
 
 pub use cap::Cap;
 pub use object::{SchedContext, Slot, Tcb};

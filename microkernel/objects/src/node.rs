@@ -3,11 +3,12 @@
 //!
 //! Everything that is per core is in one structure, [`Node`]; nothing else in the rules is a static. The kernel runs on one core
 //! with interrupts masked, so cells are never used from two places at once.
+use crate::account::{Accounts, Emptied};
+use crate::heap::Heap;
 use crate::object::{Ends, Link, SchedContext, Slot, Tcb, ThreadState};
 use crate::ptr::Ptr;
 use crate::queue::Sched;
 use crate::time::{self, KERNEL_WCET_US, MIN_BUDGET_US, NEVER, Ticks};
-use crate::timer::TimerHeap;
 use crate::trace::Trace;
 use core::cell::Cell;
 use sel4_sys::object::ASID_POOLS;
@@ -56,10 +57,14 @@ pub struct Node {
     pub fpu_owner: Link<Tcb>,
     /// Recorded events.
     pub trace: Trace,
-    /// Armed timers.
-    pub timers: TimerHeap,
-    /// Threads that wait for their refill, by time.
-    pub release: Cell<Ends>,
+    /// Scheduling contexts that pay for armed timers.
+    pub accounts: Accounts,
+    /// Threads whose context waits for its refill, by time.
+    pub release: Heap<Tcb>,
+    /// How many came into the release queue.
+    pub released: Cell<u64>,
+    /// How many turns ended.
+    pub turns: Cell<u64>,
     ready: [Cell<Ends>; PRIORITIES],
     ready_words: Cell<u64>,
     ready_bits: [Cell<u64>; PRIORITIES / 64],
@@ -70,6 +75,9 @@ pub struct Node {
     pub timer_irq: Cell<u32>,
     /// How far a long zeroing got.
     pub zeroing: Zeroing,
+    /// How far a long cancellation of badged sends got.
+    pub walk: Walk,
+    order: Cell<u64>,
     idle: Ptr<Tcb>,
 }
 
@@ -108,6 +116,55 @@ impl Zeroing {
     #[inline]
     pub fn reached(&self, at: u64) {
         self.done.set(at);
+    }
+}
+
+/// How far the walk along an endpoint's senders got when it was preempted. There is one per core: another cancellation
+/// takes it over, and then this one walks from the head again, past those that it has seen.
+#[derive(Default)]
+pub struct Walk {
+    /// The cancellation: its `until`, which no other has; 0 for none.
+    owner: Cell<u64>,
+    /// The sender to look at next.
+    at: Link<Tcb>,
+}
+
+impl Walk {
+    /// Nobody walks.
+    pub const fn new() -> Walk {
+        Walk { owner: Cell::new(0), at: Cell::new(None) }
+    }
+
+    /// Where the cancellation `until` goes on: at `head`, unless it was the last to walk.
+    pub fn resume(&self, until: u64, head: Option<Ptr<Tcb>>) -> Option<Ptr<Tcb>> {
+        if self.owner.replace(until) != until {
+            self.at.set(head);
+        }
+        self.at.get()
+    }
+
+    /// The walk got to here.
+    pub fn reached(&self, at: Option<Ptr<Tcb>>) {
+        self.at.set(at);
+    }
+
+    /// The sender to look at next.
+    pub fn at(&self) -> Option<Ptr<Tcb>> {
+        self.at.get()
+    }
+
+    /// A thread is about to leave a queue of senders: the walk goes on behind it.
+    #[inline(always)]
+    pub fn passes(&self, tcb: Ptr<Tcb>) {
+        if self.at.get() == Some(tcb) {
+            self.at.set(tcb.ep_next.get());
+        }
+    }
+
+    /// Whoever walks begins again at the head: a sender may have gone from before the place to behind it, or back.
+    pub fn forget(&self) {
+        self.owner.set(0);
+        self.at.set(None);
     }
 }
 
@@ -170,8 +227,10 @@ impl Node {
             empty_space: Cell::new(0),
             fpu_owner: Cell::new(None),
             trace: Trace::new(),
-            timers: TimerHeap::new(),
-            release: Cell::new(Ends { head: None, tail: None }),
+            accounts: Accounts::new(),
+            release: Heap::new(),
+            released: Cell::new(0),
+            turns: Cell::new(0),
             ready: [const { Cell::new(Ends { head: None, tail: None }) }; PRIORITIES],
             ready_words: Cell::new(0),
             ready_bits: [const { Cell::new(0) }; PRIORITIES / 64],
@@ -179,6 +238,8 @@ impl Node {
             frequency: Cell::new(0),
             timer_irq: Cell::new(0),
             zeroing: Zeroing::new(),
+            walk: Walk::new(),
+            order: Cell::new(0),
             idle,
         }
     }
@@ -234,9 +295,43 @@ impl Node {
         let ends = queue.get();
         let at = if at_head { ends.head } else { None };
         queue.set(ends.insert_before::<Sched>(tcb, at));
+        self.mark(priority);
+    }
+
+    /// Somebody is ready at this priority: a thread, or an account that is due.
+    #[inline]
+    fn mark(&self, priority: usize) {
         let word = priority / 64;
         self.ready_bits[word].set(self.ready_bits[word].get() | 1 << (priority % 64));
         self.ready_words.set(self.ready_words.get() | 1 << word);
+    }
+
+    /// No thread is ready at this priority, or no account is due, any more.
+    #[inline]
+    fn unmark(&self, priority: usize) {
+        if self.ready[priority].get().head.is_some() || self.accounts.is_due(priority as u8) {
+            return;
+        }
+        let word = priority / 64;
+        let bits = self.ready_bits[word].get() & !(1 << (priority % 64));
+        self.ready_bits[word].set(bits);
+        if bits == 0 {
+            self.ready_words.set(self.ready_words.get() & !(1 << word));
+        }
+    }
+
+    /// An account that is nowhere waits to be served, at a priority.
+    pub fn make_due(&self, sc: Ptr<SchedContext>, priority: u8) {
+        self.accounts.make_due(sc, priority);
+        self.mark(priority as usize);
+    }
+
+    /// Hears of a priority at which no account is due any more.
+    #[inline]
+    pub fn emptied(&self, emptied: Emptied) {
+        if let Emptied(Some(priority)) = emptied {
+            self.unmark(priority as usize);
+        }
     }
 
     /// Takes a thread out of its ready queue, if it is in it.
@@ -250,12 +345,7 @@ impl Node {
         let ends = queue.get().remove::<Sched>(tcb);
         queue.set(ends);
         if ends.head.is_none() {
-            let word = priority / 64;
-            let bits = self.ready_bits[word].get() & !(1 << (priority % 64));
-            self.ready_bits[word].set(bits);
-            if bits == 0 {
-                self.ready_words.set(self.ready_words.get() & !(1 << word));
-            }
+            self.unmark(priority);
         }
     }
 
@@ -264,7 +354,7 @@ impl Node {
         self.ready[priority as usize].get()
     }
 
-    /// The highest priority that has a ready thread.
+    /// The highest priority at which a thread is ready or an account is due.
     #[inline(always)]
     pub fn highest_ready(&self) -> Option<u8> {
         let words = self.ready_words.get();
@@ -276,10 +366,10 @@ impl Node {
         Some((word * 64 + bit) as u8)
     }
 
-    /// The first ready thread of the highest priority.
+    /// The first ready thread of a priority.
     #[inline]
-    pub fn first_ready(&self) -> Option<Ptr<Tcb>> {
-        self.ready[self.highest_ready()? as usize].get().head
+    pub fn first_ready(&self, priority: u8) -> Option<Ptr<Tcb>> {
+        self.ready[priority as usize].get().head
     }
 
     /// Counts work on so many bytes of memory: after 32 KiB of them the next unit of work asks.
@@ -287,6 +377,14 @@ impl Node {
     pub fn add_work(&self, bytes: u64) {
         const BYTES_OF_A_UNIT: u64 = 320;
         self.work.set(self.work.get().saturating_add((bytes / BYTES_OF_A_UNIT) as u32));
+    }
+
+    /// A number above all before.
+    #[inline]
+    pub fn next_order(&self) -> u64 {
+        let order = self.order.get() + 1;
+        self.order.set(order);
+        order
     }
 
     /// Every hundredth unit of long work asks whether something more urgent waits.

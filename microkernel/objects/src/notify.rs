@@ -4,7 +4,6 @@ use crate::machine::{Machine, record};
 use crate::node::Node;
 use crate::object::{Notification, NotificationState, Tcb, ThreadState};
 use crate::ptr::Ptr;
-use crate::queue::Ep;
 use crate::sched::{self, set_state, switch_if_higher};
 use crate::trace::class;
 use crate::waiting::{self, queue, set_queue, take_waiter};
@@ -60,7 +59,7 @@ pub fn wait(n: &Node, tcb: Ptr<Tcb>, ntfn: Ptr<Notification>, blocking: bool) {
     set_state(n, tcb, ThreadState::BlockedOnNotification);
     tcb.blocked_ntfn.set(Some(ntfn));
     maybe_return_sc(n, ntfn, tcb);
-    set_queue(ntfn, queue(ntfn).insert_by_priority::<Ep>(tcb));
+    set_queue(ntfn, queue(ntfn).insert_by_priority(tcb));
 }
 
 /// Takes the stored signal, if there is one.
@@ -86,7 +85,6 @@ fn maybe_lend_sc(n: &Node, ntfn: Ptr<Notification>, tcb: Ptr<Tcb>) {
         if n.current_sc.get() != Some(sc) {
             sched::unblock(n, sc);
         }
-        sched::resume_sc(n, sc);
     }
 }
 

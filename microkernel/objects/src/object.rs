@@ -1,6 +1,7 @@
 //! The objects: layouts and sizes. All-zero memory is the initial state of each.
 use crate::arch::context::FpuState;
 use crate::arch::registers::Registers;
+use crate::heap::{Heap, Links, Member};
 use crate::ptr::Ptr;
 use crate::time::Ticks;
 use core::cell::Cell;
@@ -13,6 +14,9 @@ pub type Link<T> = Cell<Option<Ptr<T>>>;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Packed(pub u64, pub u64);
+
+/// Word 0 of every capability has the kind from this bit on.
+pub(crate) const KIND_SHIFT: u32 = 59;
 
 /// A slot: 32 bytes, a capability and its place in the derivation tree ([`crate::slot`]). All-zero is an empty slot.
 #[repr(C, align(32))]
@@ -103,6 +107,17 @@ pub enum LookupFailure {
     },
 }
 
+/// A cancellation of badged sends that was preempted: which one, and the order of the last senders that it is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cancelling {
+    /// Address of the endpoint.
+    pub endpoint: usize,
+    /// Badge; 0 when nothing is being cancelled.
+    pub badge: u64,
+    /// Who began to wait later is left alone.
+    pub until: u64,
+}
+
 /// The fault of a thread that waits for its handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -149,7 +164,7 @@ pub struct Tcb {
     pub flags: Cell<u64>,
     /// In a ready queue.
     pub in_ready_queue: Cell<bool>,
-    /// In the release queue.
+    /// In the release queue: its context waits for its refill, whatever the thread does.
     pub in_release_queue: Cell<bool>,
     /// Blocked sender: its capability had the grant right. Blocked receiver: its receive capability had it.
     pub can_grant: Cell<bool>,
@@ -163,6 +178,10 @@ pub struct Tcb {
     pub blocked_ntfn: Link<Notification>,
     /// Blocked sender: the badge of its capability.
     pub sender_badge: Cell<u64>,
+    /// Blocked sender: when it began to wait, in [`crate::node::Node::next_order`]'s order.
+    pub sender_order: Cell<u64>,
+    /// The cancellation of badged sends that its interrupted invocation goes on with.
+    pub cancelling: Cell<Cancelling>,
     /// The reply object that it receives with, or that keeps it waiting.
     pub reply: Link<Reply>,
     /// The notification whose signals end its receiving.
@@ -175,16 +194,34 @@ pub struct Tcb {
     pub fault: Cell<Fault>,
     /// Address of its IPC buffer in its own space; 0 for none.
     pub ipc_buffer: Cell<u64>,
-    /// Ready or release queue.
+    /// Ready queue.
     pub sched_prev: Link<Tcb>,
-    /// Ready or release queue.
+    /// Ready queue.
     pub sched_next: Link<Tcb>,
+    /// Release queue.
+    pub(crate) release: Links<Tcb>,
+    /// Release queue: when the refill comes, and how many had come into the queue before.
+    pub(crate) release_at: Cell<(Ticks, u64)>,
     /// Endpoint or notification queue.
     pub ep_prev: Link<Tcb>,
     /// Endpoint or notification queue.
     pub ep_next: Link<Tcb>,
+    /// Endpoint or notification queue: at either end of a run of equal priority, the other end.
+    pub ep_run: Link<Tcb>,
     /// Diagnostic name, NUL padded.
     pub name: [Cell<u8>; 32],
+}
+
+impl Member for Tcb {
+    #[inline(always)]
+    fn links(&self) -> &Links<Tcb> {
+        &self.release
+    }
+    /// First come, first served among equal times.
+    #[inline(always)]
+    fn before(&self, other: &Tcb) -> bool {
+        self.release_at.get() < other.release_at.get()
+    }
 }
 
 impl Tcb {
@@ -378,9 +415,63 @@ pub struct SchedContext {
     pub count: Cell<u32>,
     /// Sporadic server rules also while blocked.
     pub sporadic: Cell<bool>,
-    /// Core.
-    pub core: Cell<u8>,
+    /// A thread passed it on with a message, without a way back: whoever has it now was not given it by a holder of its capability.
+    pub given: Cell<bool>,
+    /// Where its timers wait.
+    pub place: Cell<Place>,
+    /// The priority at which its timers are served ([`crate::sched::account_moved`]).
+    pub served_at: Cell<u8>,
+    /// The timers that it pays for.
+    pub timers: Timers,
+    /// When its last turn ended, in turns of the core.
+    pub turn: Cell<u64>,
     pub(crate) refills: [Cell<Refill>; 2],
+}
+
+/// Where the timers that a scheduling context pays for are ([`crate::account`]).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Place {
+    /// In no heap of the node: it has no timers, or is being served.
+    #[default]
+    Nowhere = 0,
+    /// Its time has not come.
+    Waiting,
+    /// It waits to be served, at its `served_at`.
+    Due,
+}
+
+/// The timers that a scheduling context pays for ([`crate::account`]).
+#[repr(C)]
+#[derive(Default)]
+pub struct Timers {
+    /// The earliest.
+    pub(crate) first: Link<Timer>,
+    /// The others, by deadline.
+    pub(crate) rest: Heap<Timer>,
+}
+
+/// A Timer object: 128 bytes ([`crate::timer`]).
+#[repr(C)]
+pub struct Timer {
+    pub(crate) slot: Slot,
+    /// The next deadline.
+    pub deadline: Cell<Ticks>,
+    /// Period, or 0 for one shot.
+    pub period: Cell<Ticks>,
+    /// Expirations since the last read.
+    pub expirations: Cell<u64>,
+    /// Deadlines that were missed whole since the last read.
+    pub overruns: Cell<u64>,
+    /// The last deadline that expired.
+    pub last_deadline: Cell<Ticks>,
+    /// The counter as whoever served it saw it.
+    pub last_seen: Cell<Ticks>,
+    pub(crate) links: Links<Timer>,
+    /// What the heap that it is in goes by.
+    pub(crate) key: Cell<u64>,
+    /// Who pays: known of an account's first timer, and of the root of the heap of the others.
+    pub(crate) account: Link<SchedContext>,
 }
 
 const _: () = {
@@ -391,4 +482,5 @@ const _: () = {
     assert!(size_of::<Notification>() <= 1 << o::NOTIFICATION_BITS);
     assert!(size_of::<Reply>() == 1 << o::REPLY_BITS);
     assert!(size_of::<SchedContext>() <= 1 << o::MIN_SCHED_CONTEXT_BITS);
+    assert!(size_of::<Timer>() <= 1 << sel4_sys::ext::TIMER_BITS);
 };

@@ -11,7 +11,9 @@ pub struct Preempted;
 pub fn preemption_point<M: Machine>(m: M) -> Result<(), Preempted> {
     if m.looks_up() {
         sched::update_timestamp(m);
-        if m.interrupt_pending() || !fault::deliver(m, sched::check_budget(m.node())) {
+        // Both are looked at: with an interrupt pending the budget may be spent too, and its thread may not go on.
+        let has_budget = fault::deliver(m, sched::check_budget(m.node()));
+        if !has_budget || m.interrupt_pending() {
             return Err(Preempted);
         }
     }

@@ -93,3 +93,16 @@ impl<T> fmt::Debug for Ptr<T> {
         write!(f, "{:p}", self.0)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    extern crate std;
+    use super::Ptr;
+
+    /// A zeroed object that stays for ever.
+    pub(crate) fn leak<T>() -> Ptr<T> {
+        let layout = std::alloc::Layout::new::<T>();
+        // SAFETY: the layout is not empty; all-zero bytes are valid for every kernel object; the allocation is leaked.
+        unsafe { Ptr::new(std::alloc::alloc_zeroed(layout).expose_provenance()) }
+    }
+}

@@ -3,9 +3,17 @@
 //! A context's budget is a queue of refills, each usable from its time on. Using time takes it from the head and schedules the
 //! same amount one period after the head's time, so that no window of a period ever grants more than the budget. A round-robin
 //! context (period 0) has two refills that pass one amount to and fro.
+//!
+//! # Invariant
+//! Of a context that is configured: the refills add up to the budget; each begins when the one before it could be used up, or later;
+//! the head holds at least the smallest budget. A walk over them is bounded by [`MAX_REFILLS`].
 use crate::object::{Refill, SchedContext};
 use crate::time::Ticks;
 use core::cell::Cell;
+
+/// Refills that a context keeps at most, however many its object has room for: what unblocking, or an overrun, may walk over. Who
+/// asks for more gets them joined, never early.
+pub const MAX_REFILLS: u32 = 64;
 
 impl SchedContext {
     /// How many refills fit into an object of 2^`bits` bytes.
@@ -77,17 +85,23 @@ impl SchedContext {
         amount >= usage && amount - usage >= min_budget
     }
 
-    /// All the budget: the sum of its refills.
-    pub fn total(&self) -> Ticks {
-        (0..self.count.get()).map(|i| self.refill(self.index(i)).get().amount).sum()
+    /// The refills, in order.
+    pub fn refills(&self) -> impl Iterator<Item = Refill> + '_ {
+        (0..self.count.get()).map(|i| self.refill(self.index(i)).get())
     }
 
-    /// Starts with a full budget, usable from `now` on. `period` 0 is round robin.
+    /// All the budget: the sum of its refills.
+    pub fn total(&self) -> Ticks {
+        self.refills().map(|refill| refill.amount).sum()
+    }
+
+    /// Starts with a full budget, usable from `now` on. `period` 0 is round robin. The budget is at least the smallest, and
+    /// below the period.
     pub fn configure(&self, max_refills: u32, budget: Ticks, period: Ticks, now: Ticks) {
         self.period.set(period);
         self.head.set(0);
         self.count.set(1);
-        self.refill_max.set(max_refills);
+        self.refill_max.set(max_refills.min(MAX_REFILLS));
         self.set_head(Refill { time: now, amount: budget });
         if period == 0 {
             self.push(Refill { time: now, amount: 0 });
@@ -95,24 +109,17 @@ impl SchedContext {
     }
 
     /// Gives a running context new parameters without granting more than the new budget in a period.
-    pub fn reconfigure(&self, max_refills: u32, budget: Ticks, period: Ticks, now: Ticks, slack: Ticks) {
-        if period == 0 || self.count.get() == 0 {
-            return self.configure(max_refills, budget, period, now);
+    pub fn reconfigure(&self, max_refills: u32, budget: Ticks, period: Ticks, now: Ticks, min_budget: Ticks) {
+        let head = self.head_refill();
+        self.configure(max_refills, budget, period, now);
+        if period == 0 {
+            return;
         }
-        let mut head = self.head_refill();
-        self.period.set(period);
-        self.head.set(0);
-        self.count.set(1);
-        self.refill_max.set(max_refills);
-        if head.time <= now.saturating_add(slack) {
-            head.time = now;
-        }
-        if head.amount >= budget {
-            self.set_head(Refill { time: head.time, amount: budget });
-        } else {
-            self.set_head(head);
-            let rest = Refill { time: head.time + period, amount: budget - head.amount };
-            self.schedule(rest, 0);
+        let head = Refill { time: head.time.max(now), amount: head.amount.min(budget) };
+        self.set_head(head);
+        if head.amount < budget {
+            let rest = Refill { time: head.time.saturating_add(period), amount: budget - head.amount };
+            self.schedule(rest, min_budget);
         }
     }
 
@@ -135,12 +142,57 @@ impl SchedContext {
         }
     }
 
-    /// Takes `usage` from the budget.
-    pub fn charge(&self, usage: Ticks, min_budget: Ticks) {
-        if self.is_round_robin() {
-            return self.charge_round_robin(usage);
+    /// Takes `usage` from the budget. Whether that ends the turn: the head did not hold that much and a minimum. A round-robin
+    /// context then has its whole budget again, for its next turn.
+    #[must_use = "a thread whose turn has ended does not go on"]
+    #[inline(always)]
+    pub fn charge(&self, usage: Ticks, min_budget: Ticks) -> bool {
+        let ended = !self.is_sufficient(usage, min_budget);
+        if ended {
+            self.end_turn(usage, min_budget);
+        } else {
+            self.use_part(usage, min_budget);
         }
-        let mut usage = usage;
+        ended
+    }
+
+    /// Takes `usage` from the head, which holds more.
+    fn use_part(&self, usage: Ticks, min_budget: Ticks) {
+        if usage == 0 {
+            return;
+        }
+        let head = self.head_refill();
+        let left = head.amount - usage;
+        if self.is_round_robin() {
+            let tail = self.tail();
+            self.set_head(Refill { amount: left, ..head });
+            tail.set(Refill { amount: tail.get().amount + usage, ..head });
+        } else {
+            self.set_head(Refill { time: head.time + usage, amount: left });
+            let used = Refill { time: head.time.saturating_add(self.period.get()), amount: usage };
+            self.schedule(used, min_budget);
+        }
+    }
+
+    /// Takes more than the head can give: from the refills behind it, as if they had been used in time.
+    #[cold]
+    fn end_turn(&self, usage: Ticks, min_budget: Ticks) {
+        if self.is_round_robin() {
+            let head = self.head_refill();
+            self.set_head(Refill { amount: self.total(), ..head });
+            self.tail().set(Refill { amount: 0, ..head });
+            return;
+        }
+        // Whole budgets are whole periods.
+        let total = self.total();
+        let rounds = usage.checked_div(total).unwrap_or(0);
+        for i in 0..if rounds > 0 { self.count.get() } else { 0 } {
+            let refill = self.refill(self.index(i));
+            let Refill { time, amount } = refill.get();
+            refill
+                .set(Refill { time: time.saturating_add(rounds.saturating_mul(self.period.get())), amount });
+        }
+        let mut usage = usage - rounds * total;
         while self.head_refill().amount <= usage {
             let head = self.head_refill();
             usage -= head.amount;
@@ -151,33 +203,9 @@ impl SchedContext {
                 self.pop();
                 self.schedule(later, min_budget);
             }
-            if head.amount == 0 {
-                break;
-            }
         }
-        if usage > 0 && self.head_refill().amount > usage {
-            let head = self.head_refill();
-            self.set_head(Refill { time: head.time + usage, amount: head.amount - usage });
-            let used = Refill { time: head.time.saturating_add(self.period.get()), amount: usage };
-            self.schedule(used, min_budget);
-        }
+        self.use_part(usage, min_budget);
         self.join_small_heads(min_budget);
-    }
-
-    fn charge_round_robin(&self, usage: Ticks) {
-        let head = self.head_refill();
-        let tail = self.tail().get();
-        let used = usage.min(head.amount);
-        self.set_head(Refill { amount: head.amount - used, ..head });
-        self.tail().set(Refill { amount: tail.amount + used, ..tail });
-    }
-
-    /// The end of a round-robin turn: the whole budget is there again.
-    pub fn restart_round_robin(&self) {
-        let total = self.total();
-        let head = self.head_refill();
-        self.set_head(Refill { amount: total, ..head });
-        self.tail().set(Refill { amount: 0, ..head });
     }
 
     /// A head too small to enter the kernel with is joined to the next.
@@ -192,22 +220,23 @@ impl SchedContext {
         }
     }
 
-    /// The context becomes usable again at `now`: refills that lie in the past start now and are joined where they overlap.
+    /// The context becomes usable again at `now`: refills that lie in the past start now and are joined where they overlap. One that
+    /// may be used a little too early keeps its time.
     pub fn unblock(&self, now: Ticks, slack: Ticks) {
         if self.is_round_robin() || !self.is_ready(now, slack) {
             return;
         }
         let head = self.head_refill();
-        self.set_head(Refill { time: now, ..head });
+        let mut head = Refill { time: head.time.max(now), ..head };
         while self.count.get() > 1 {
             let next = self.refill(self.index(1)).get();
-            let head = self.head_refill();
-            if next.time > now.saturating_add(head.amount) {
+            if next.time > head.time.saturating_add(head.amount) {
                 break;
             }
             self.pop();
-            self.set_head(Refill { time: now, amount: head.amount + next.amount });
+            head.amount += next.amount;
         }
+        self.set_head(head);
     }
 }
 
@@ -216,7 +245,8 @@ mod tests {
     extern crate std;
     use super::*;
     use crate::ptr::Ptr;
-    use proptest::prelude::*;
+    use std::collections::HashSet;
+    use std::vec::Vec;
 
     fn context(bits: u32) -> Ptr<SchedContext> {
         let layout = std::alloc::Layout::from_size_align(1 << bits, 128).unwrap();
@@ -224,11 +254,30 @@ mod tests {
         unsafe { Ptr::new(std::alloc::alloc_zeroed(layout).expose_provenance()) }
     }
 
+    fn refills(sc: Ptr<SchedContext>) -> Vec<Refill> {
+        sc.refills().collect()
+    }
+
+    /// The module's invariant.
+    fn check(sc: Ptr<SchedContext>, budget: Ticks, min: Ticks) {
+        let refills = refills(sc);
+        assert_eq!(refills.iter().map(|r| r.amount).sum::<Ticks>(), budget, "the sum of {refills:?}");
+        assert!(refills[0].amount >= min, "a small head: {refills:?}");
+        assert!(refills.len() <= sc.refill_max.get().max(2) as usize);
+        if sc.is_round_robin() {
+            assert_eq!(refills.len(), 2);
+            return;
+        }
+        for pair in refills.windows(2) {
+            assert!(pair[0].time + pair[0].amount <= pair[1].time, "overlap or disorder: {refills:?}");
+        }
+    }
+
     #[test]
     fn a_full_budget_comes_back_one_period_later() {
         let sc = context(8);
         sc.configure(10, 100, 1000, 50);
-        sc.charge(100, 10);
+        assert!(sc.charge(100, 10));
         assert_eq!(sc.head_refill(), Refill { time: 1050, amount: 100 });
     }
 
@@ -236,34 +285,291 @@ mod tests {
     fn a_part_that_was_used_comes_back_on_its_own() {
         let sc = context(8);
         sc.configure(10, 100, 1000, 0);
-        sc.charge(40, 10);
+        assert!(!sc.charge(40, 10));
         assert_eq!(sc.head_refill(), Refill { time: 40, amount: 60 });
-        sc.charge(60, 10);
+        assert!(sc.charge(60, 10));
         assert_eq!(sc.head_refill(), Refill { time: 1000, amount: 100 });
     }
 
-    proptest! {
-        /// The sum of refills is the budget, whatever is used and whenever it blocks; refills are in order.
-        #[test]
-        fn budget_is_conserved(max in 2u32..10, steps in prop::collection::vec((1u64..200, 0u64..3000), 1..60)) {
+    #[test]
+    fn a_small_part_takes_from_the_last_what_both_can_do_with() {
+        let sc = context(8);
+        sc.configure(10, 20, 1000, 0);
+        assert!(!sc.charge(5, 10));
+        assert_eq!(refills(sc), [Refill { time: 5, amount: 10 }, Refill { time: 995, amount: 10 }]);
+        sc.configure(10, 19, 1000, 0);
+        assert!(!sc.charge(5, 10));
+        assert_eq!(refills(sc), [Refill { time: 5, amount: 14 }, Refill { time: 1000, amount: 5 }]);
+    }
+
+    #[test]
+    fn a_head_too_small_waits_for_the_next_refill() {
+        let sc = context(8);
+        sc.configure(10, 100, 1000, 0);
+        assert!(!sc.charge(40, 10));
+        // 5 of the 60 are left: they are had with the 40, which they delay nothing, at the end of the period.
+        assert!(sc.charge(55, 10));
+        assert_eq!(refills(sc), [Refill { time: 995, amount: 100 }]);
+    }
+
+    #[test]
+    fn an_overrun_of_many_budgets_costs_as_many_periods() {
+        let sc = context(8);
+        sc.configure(10, 100, 1000, 0);
+        assert!(!sc.charge(40, 10));
+        assert!(sc.charge(1_000_000_060, 10));
+        check(sc, 100, 10);
+        assert_eq!(sc.head_refill().time, 10_000_000 * 1000 + 1000);
+    }
+
+    #[test]
+    fn more_refills_than_a_walk_may_have_are_joined() {
+        let sc = context(13);
+        sc.configure(500, 10_000, 1_000_000, 0);
+        let mut now = 0;
+        for _ in 0..400 {
+            sc.unblock(now, 0);
+            assert!(!sc.charge(10, 10));
+            now += 1000;
+            check(sc, 10_000, 10);
+        }
+        assert_eq!(sc.count.get(), MAX_REFILLS);
+    }
+
+    #[test]
+    fn a_round_robin_turn_ends_when_less_than_the_minimum_is_left_and_begins_whole() {
+        let sc = context(8);
+        sc.configure(2, 100, 0, 0);
+        assert!(!sc.charge(90, 10));
+        assert_eq!(refills(sc).iter().map(|r| r.amount).collect::<Vec<_>>(), [10, 90]);
+        sc.unblock(5000, 0);
+        assert_eq!(sc.head_refill().amount, 10);
+        assert!(sc.charge(1, 10));
+        assert_eq!(refills(sc).iter().map(|r| r.amount).collect::<Vec<_>>(), [100, 0]);
+        // An overrun is not carried into the next turn.
+        assert!(sc.charge(250, 10));
+        assert_eq!(sc.head_refill().amount, 100);
+        check(sc, 100, 10);
+    }
+
+    #[test]
+    fn new_parameters_do_not_bring_time_back() {
+        let used = |sc: Ptr<SchedContext>| {
+            sc.configure(10, 100, 1000, 0);
+            assert!(!sc.charge(70, 10));
+        };
+        let sc = context(8);
+        used(sc);
+        sc.reconfigure(10, 100, 1000, 80, 10);
+        assert_eq!(refills(sc), [Refill { time: 80, amount: 30 }, Refill { time: 1080, amount: 70 }]);
+        used(sc);
+        sc.reconfigure(10, 20, 500, 80, 10);
+        assert_eq!(refills(sc), [Refill { time: 80, amount: 20 }]);
+        used(sc);
+        // The rest, too small to run on its own, takes from the head.
+        sc.reconfigure(10, 33, 500, 80, 10);
+        assert_eq!(refills(sc), [Refill { time: 80, amount: 23 }, Refill { time: 573, amount: 10 }]);
+        // Before its time it stays so.
+        assert!(sc.charge(33, 10));
+        let waits = sc.head_refill().time;
+        sc.reconfigure(10, 33, 600, 100, 10);
+        assert_eq!(sc.head_refill().time, waits);
+        // From and to round robin.
+        sc.reconfigure(2, 50, 0, 200, 10);
+        check(sc, 50, 10);
+        assert!(!sc.charge(30, 10));
+        sc.reconfigure(10, 100, 1000, 300, 10);
+        assert_eq!(refills(sc), [Refill { time: 300, amount: 20 }, Refill { time: 1300, amount: 80 }]);
+    }
+
+    #[test]
+    fn a_refill_that_is_used_a_little_early_keeps_its_time() {
+        let sc = context(8);
+        sc.configure(10, 100, 1000, 0);
+        assert!(sc.charge(100, 10));
+        sc.unblock(995, 4);
+        assert_eq!(sc.head_refill().time, 1000);
+        sc.unblock(996, 4);
+        assert_eq!(sc.head_refill().time, 1000);
+        sc.unblock(1003, 4);
+        assert_eq!(sc.head_refill().time, 1003);
+    }
+
+    // ---- the whole of small worlds ----
+
+    /// A context and what was used of it, as far as it matters: times are relative to now.
+    #[derive(Clone, PartialEq, Eq, Hash)]
+    struct State {
+        refills: Vec<(i64, Ticks)>,
+        /// Bit `i`: the tick that ended `i` before now was used.
+        used: u32,
+        /// The last step was a run that went on to now, and whose turn goes on.
+        running: bool,
+    }
+
+    /// A context of which every history is tried.
+    #[derive(Clone, Copy)]
+    struct Small {
+        budget: Ticks,
+        period: Ticks,
+        max: u32,
+        slack: Ticks,
+    }
+    const MIN: Ticks = 2;
+    const NOW: Ticks = 1000;
+
+    impl Small {
+        fn load(self, sc: Ptr<SchedContext>, state: &State) {
+            sc.configure(self.max, self.budget, self.period, NOW);
+            sc.count.set(state.refills.len() as u32);
+            for (i, (time, amount)) in state.refills.iter().enumerate() {
+                let time = NOW.checked_add_signed(*time).unwrap();
+                sc.refill(i as u32).set(Refill { time, amount: *amount });
+            }
+        }
+        fn store(sc: Ptr<SchedContext>, now: Ticks, used: u32, running: bool) -> State {
+            // How long ago a refill became usable does not matter: unblocking makes it now.
+            let relative = |r: Refill| ((r.time as i64 - now as i64).max(-32), r.amount);
+            State { refills: refills(sc).into_iter().map(relative).collect(), used, running }
+        }
+
+        /// An independent judge, which knows the rule and not the refills: in no window of a period is more used than the budget. A
+        /// refill may be used early by the slack, so windows are shorter by that.
+        fn judge(self, used: u32) {
+            let window = self.period - self.slack;
+            for start in 0..=32 - window {
+                let in_window = (used >> start) & ((1u32 << window) - 1);
+                assert!(u64::from(in_window.count_ones()) <= self.budget, "{used:b}");
+            }
+        }
+
+        fn explore(self, overruns: bool) -> usize {
             let sc = context(8);
-            let (budget, period, min) = (100u64, 1000u64, 10u64);
-            sc.configure(max, budget, period, 0);
-            let mut now = 0u64;
-            for (usage, pause) in steps {
-                now += pause;
-                now = now.max(sc.head_refill().time);
-                sc.unblock(now, 0);
-                let usage = usage.min(sc.head_refill().amount);
-                sc.charge(usage, min);
-                now += usage;
-                prop_assert_eq!(sc.total(), budget);
-                prop_assert!(sc.count.get() <= max);
-                let times: std::vec::Vec<_> = (0..sc.count.get()).map(|i| sc.refill(sc.index(i)).get()).collect();
-                for pair in times.windows(2) {
-                    prop_assert!(pair[0].time + pair[0].amount <= pair[1].time, "{:?}", times);
+            sc.configure(self.max, self.budget, self.period, NOW);
+            let start = Small::store(sc, NOW, 0, false);
+            let mut seen = HashSet::from([start.clone()]);
+            let mut todo = std::vec![start];
+            let most = if overruns { 2 * self.budget + 3 } else { 0 };
+            while let Some(from) = todo.pop() {
+                let mut reach = |to: State| {
+                    if seen.insert(to.clone()) {
+                        todo.push(to);
+                    }
+                };
+                // Time passes.
+                self.load(sc, &from);
+                reach(Small::store(sc, NOW + 1, from.used << 1, false));
+                // The thread runs, after it was chosen, or on and on.
+                for (chosen, usage) in
+                    [true, false].into_iter().flat_map(|c| (1..=self.budget.max(most)).map(move |u| (c, u)))
+                {
+                    self.load(sc, &from);
+                    if !(sc.is_ready(NOW, self.slack) && sc.is_sufficient(0, MIN))
+                        || !(chosen || from.running)
+                    {
+                        continue;
+                    }
+                    if chosen {
+                        sc.unblock(NOW, self.slack);
+                        check(sc, self.budget, MIN);
+                    }
+                    if usage > sc.head_refill().amount && !overruns {
+                        continue;
+                    }
+                    let ended = sc.charge(usage, MIN);
+                    check(sc, self.budget, MIN);
+                    let used = if overruns { 0 } else { from.used << usage | ((1 << usage) - 1) };
+                    if !overruns {
+                        self.judge(used);
+                        // Nothing is lost either: all of the budget is there a period from now.
+                        assert!(
+                            refills(sc).iter().all(|r| r.time <= NOW + usage + self.period),
+                            "{:?}",
+                            refills(sc)
+                        );
+                    }
+                    reach(Small::store(sc, NOW + usage, used & ((1 << (self.period - 1)) - 1), !ended));
+                }
+            }
+            seen.len()
+        }
+    }
+
+    /// Every history, without end, of contexts with budgets of 2 to 5 ticks in periods of up to 9, and 2 to 4 refills: the smallest
+    /// budget is 2 ticks.
+    #[test]
+    fn no_window_of_a_period_grants_more_than_the_budget() {
+        let mut states = 0;
+        for budget in 2..=5 {
+            for period in budget + 1..=9 {
+                for max in 2..=4 {
+                    for slack in 0..=1 {
+                        states += Small { budget, period, max, slack }.explore(false);
+                    }
                 }
             }
         }
+        std::println!("{states} states");
+        assert!(states > 10_000);
+    }
+
+    /// The same with runs that go on too long, by up to two budgets: the refills stay well formed, whatever the debt.
+    #[test]
+    fn an_overrun_leaves_the_refills_well_formed() {
+        let mut states = 0;
+        for (budget, period, max) in [(2, 3, 2), (3, 5, 2), (4, 6, 3), (5, 9, 4), (4, 9, 2)] {
+            states += Small { budget, period, max, slack: 0 }.explore(true);
+        }
+        std::println!("{states} states");
+        assert!(states > 1000);
+    }
+
+    /// Histories in which the parameters change at any time, to periodic and to round robin: what could be used before the change
+    /// is what can be used after it at most, unless the context was round robin.
+    #[test]
+    fn parameters_may_change_at_any_time() {
+        const KINDS: [Small; 4] = [
+            Small { budget: 5, period: 9, max: 3, slack: 0 },
+            Small { budget: 2, period: 3, max: 2, slack: 0 },
+            Small { budget: 4, period: 8, max: 2, slack: 0 },
+            Small { budget: 4, period: 0, max: 2, slack: 0 },
+        ];
+        let sc = context(8);
+        KINDS[0].load(sc, &State { refills: std::vec![(0, 5)], used: 0, running: false });
+        let start = (0, Small::store(sc, NOW, 0, false));
+        let mut seen = HashSet::from([start.clone()]);
+        let mut todo = std::vec![start];
+        while let Some((kind, from)) = todo.pop() {
+            let small = KINDS[kind];
+            let mut reach = |to: (usize, State)| {
+                if seen.insert(to.clone()) {
+                    todo.push(to);
+                }
+            };
+            small.load(sc, &from);
+            reach((kind, Small::store(sc, NOW + 1, 0, false)));
+            for usage in 1..=5 {
+                small.load(sc, &from);
+                if sc.is_ready(NOW, 0) && sc.is_sufficient(0, MIN) {
+                    sc.unblock(NOW, 0);
+                    let _ = sc.charge(usage.min(sc.head_refill().amount), MIN);
+                    check(sc, small.budget, MIN);
+                    reach((kind, Small::store(sc, NOW + usage, 0, false)));
+                }
+            }
+            for (to, new) in KINDS.iter().enumerate() {
+                small.load(sc, &from);
+                let before = sc.head_refill();
+                sc.reconfigure(new.max, new.budget, new.period, NOW, MIN);
+                check(sc, new.budget, MIN);
+                let now: Ticks = refills(sc).iter().filter(|r| r.time <= NOW).map(|r| r.amount).sum();
+                if new.period > 0 {
+                    assert!(now <= before.amount && sc.head_refill().time >= before.time.max(NOW));
+                }
+                reach((to, Small::store(sc, NOW, 0, false)));
+            }
+        }
+        std::println!("{} states", seen.len());
+        assert!(seen.len() > 500);
     }
 }

@@ -1,10 +1,15 @@
 //! Scheduling: 256 fixed priorities, budgets that are charged and refilled, and the timer that enforces both.
+//!
+//! # Invariant
+//! A thread with a configured scheduling context is in the release queue exactly if that context waits for its refill,
+//! whatever the thread does: so nobody who finds a thread that is not there has to look at its refills. A ready queue holds runnable
+//! threads with a usable context. Whoever takes time from a context, or gives it to a thread, calls [`settle`]; and the
+//! way out ([`schedule`]) looks at what it leaves with.
 use crate::fpu;
 use crate::machine::{Machine, record};
 use crate::node::{Action, Node};
-use crate::object::{SchedContext, TCB_TIMEOUT, Tcb, ThreadState};
+use crate::object::{Place, SchedContext, TCB_TIMEOUT, Tcb, ThreadState};
 use crate::ptr::Ptr;
-use crate::queue::Sched;
 use crate::space;
 use crate::time::{NEVER, Ticks};
 use crate::trace::class;
@@ -39,35 +44,20 @@ pub fn check_budget(n: &Node) -> Budget {
     match n.current_sc.get() {
         None => Budget::Left,
         Some(sc) if sc.is_sufficient(n.consumed.get(), n.min_budget.get()) => Budget::Left,
-        Some(_) => spend(n),
+        Some(sc) => spend(n, sc),
     }
 }
 
-fn spend(n: &Node) -> Budget {
-    charge(n, n.consumed.get());
+#[cold]
+fn spend(n: &Node, sc: Ptr<SchedContext>) -> Budget {
     let tcb = n.current();
-    if !tcb.is_schedulable() {
-        return Budget::Spent { timeout: None };
+    let hears = tcb.is_schedulable() && tcb.sc.get() == Some(sc) && !sc.is_round_robin();
+    let timeout = (hears && has_timeout_handler(tcb)).then_some(tcb);
+    charge(n, sc, n.consumed.take());
+    if timeout.is_some() {
+        n.dequeue(tcb);
     }
-    let is_round_robin = tcb.sc.get().is_some_and(|sc| sc.is_round_robin());
-    let timeout = (!is_round_robin && has_timeout_handler(tcb)).then_some(tcb);
-    if timeout.is_none() {
-        requeue(n, tcb);
-    }
-    reschedule(n);
-    n.reprogram.set(true);
     Budget::Spent { timeout }
-}
-
-/// Charges the current context and ends its thread's turn, without a timeout.
-pub fn charge_current(n: &Node, amount: Ticks) {
-    charge(n, amount);
-    let tcb = n.current();
-    if tcb.is_schedulable() {
-        requeue(n, tcb);
-        reschedule(n);
-        n.reprogram.set(true);
-    }
 }
 
 /// Whether a timeout fault of the thread would reach somebody.
@@ -75,24 +65,41 @@ pub fn has_timeout_handler(tcb: Ptr<Tcb>) -> bool {
     tcb.slot(TCB_TIMEOUT).packed().as_endpoint().is_some()
 }
 
-/// A thread whose turn ended is ready behind its equals, or waits for its refill.
-fn requeue(n: &Node, tcb: Ptr<Tcb>) {
-    match tcb.sc.get() {
-        Some(sc) if is_usable(n, sc) => n.enqueue(tcb, false),
-        Some(sc) => postpone(n, sc),
-        None => {}
+/// Takes time from a context. If that ends its turn, its thread is behind its equals, or waits for its refill.
+pub fn charge(n: &Node, sc: Ptr<SchedContext>, amount: Ticks) {
+    sc.consumed.set(sc.consumed.get() + amount);
+    if sc.charge(amount, n.min_budget.get()) {
+        end_turn(n, sc);
     }
 }
 
-fn charge(n: &Node, amount: Ticks) {
-    if let Some(sc) = n.current_sc.get() {
-        sc.charge(amount, n.min_budget.get());
-        if sc.is_round_robin() {
-            sc.restart_round_robin();
-        }
-        sc.consumed.set(sc.consumed.get() + amount);
+/// Ends a context's turn: its budget was taken already.
+#[cold]
+pub fn end_turn(n: &Node, sc: Ptr<SchedContext>) {
+    n.turns.set(n.turns.get() + 1);
+    sc.turn.set(n.turns.get());
+    n.reprogram.set(true);
+    if sc.place.get() == Place::Due {
+        // Its place there goes by its turn.
+        n.emptied(n.accounts.leave(sc));
+        n.make_due(sc, served_at(sc));
     }
-    n.consumed.set(0);
+    let Some(tcb) = sc.tcb.get() else { return };
+    if tcb == n.current() || n.action.get() == Action::SwitchTo(tcb) {
+        reschedule(n);
+    }
+    n.dequeue(tcb);
+    settle(n, sc);
+    if tcb.is_schedulable() {
+        n.enqueue(tcb, false);
+    }
+}
+
+/// The thread of a context that cannot be used now waits for its refill.
+pub fn settle(n: &Node, sc: Ptr<SchedContext>) {
+    if sc.is_active() && !is_usable(n, sc) {
+        postpone(n, sc);
+    }
 }
 
 /// Whether a context can run now.
@@ -105,16 +112,16 @@ pub fn is_released(n: &Node, sc: Ptr<SchedContext>) -> bool {
     sc.is_active() && is_usable(n, sc)
 }
 
-/// Accounts the time of the current context without ending its turn.
-fn commit_time(n: &Node) {
-    if let Some(sc) = n.current_sc.get()
+/// Accounts the time that was used since the current context was last charged.
+#[inline]
+pub fn commit_time(n: &Node) {
+    let used = n.consumed.take();
+    if used > 0
+        && let Some(sc) = n.current_sc.get()
         && sc.is_active()
-        && n.consumed.get() > 0
     {
-        sc.charge(n.consumed.get(), n.min_budget.get());
-        sc.consumed.set(sc.consumed.get() + n.consumed.get());
+        charge(n, sc, used);
     }
-    n.consumed.set(0);
 }
 
 /// A context becomes usable again: refills of the past start now.
@@ -135,55 +142,157 @@ pub fn unblock_sporadic(n: &Node, tcb: Ptr<Tcb>) {
 }
 
 /// Puts the context's thread into the release queue, until its head refill's time.
+#[cold]
 pub fn postpone(n: &Node, sc: Ptr<SchedContext>) {
     let Some(tcb) = sc.tcb.get() else { return };
     n.dequeue(tcb);
     if tcb.in_release_queue.replace(true) {
         return;
     }
-    let time = sc.head_refill().time;
-    let queue = n.release.get();
-    let mut at = queue.head;
-    while let Some(other) = at.filter(|o| release_time(*o) <= time) {
-        at = other.sched_next.get();
-    }
-    if at == queue.head {
+    n.released.set(n.released.get() + 1);
+    tcb.release_at.set((sc.head_refill().time, n.released.get()));
+    n.release.insert(tcb);
+    if n.release.first() == Some(tcb) {
         n.reprogram.set(true);
     }
-    n.release.set(queue.insert_before::<Sched>(tcb, at));
-}
-
-fn release_time(tcb: Ptr<Tcb>) -> Ticks {
-    tcb.sc.get().map_or(0, |sc| sc.head_refill().time)
+    if tcb == n.current() {
+        reschedule(n);
+    }
 }
 
 /// Takes a thread out of the release queue, if it is in it.
 pub fn release_remove(n: &Node, tcb: Ptr<Tcb>) {
     if tcb.in_release_queue.replace(false) {
-        if n.release.get().head == Some(tcb) {
-            n.reprogram.set(true);
-        }
-        n.release.set(n.release.get().remove::<Sched>(tcb));
+        n.release.remove(tcb);
     }
 }
 
-/// Threads whose refill has come are ready.
-fn awaken(n: &Node) {
-    while let Some(tcb) = n.release.get().head {
-        let Some(sc) = tcb.sc.get() else { break };
-        if !sc.is_ready(n.now.get(), n.slack.get()) {
-            break;
-        }
+/// Threads that are released in one pass. The rest follows at once, in a timer interrupt of its own: nobody waits for more than
+/// these.
+const PASS: u32 = 16;
+
+/// Threads whose refill has come are ready, if they have something to do.
+#[inline(never)]
+pub fn awaken(n: &Node) {
+    for _ in 0..PASS {
+        let due = |tcb: &Ptr<Tcb>| tcb.release_at.get().0 <= n.now.get().saturating_add(n.slack.get());
+        let Some(tcb) = n.release.first().filter(due) else { return };
+        n.reprogram.set(true);
         release_remove(n, tcb);
-        if sc.is_sufficient(0, n.min_budget.get()) {
+        let Some(sc) = tcb.sc.get() else { continue };
+        settle(n, sc);
+        if tcb.is_schedulable() {
             switch_if_higher(n, tcb);
-        } else {
-            postpone(n, sc);
-            break;
         }
+    }
+}
+
+// ---- accounts: the contexts that pay for timers ----
+
+/// The thread that a context is bound to, if it has it: not while it is on loan, by a call, a notification or for good.
+fn home(sc: Ptr<SchedContext>) -> Option<Ptr<Tcb>> {
+    let is_lent = sc.reply.get().is_some() || sc.given.get() || sc.ntfn.get().is_some();
+    sc.tcb.get().filter(|_| !is_lent)
+}
+
+/// The priority at which an account is served: that of the thread that the context is bound to. Who borrows it does not lift it: a
+/// client's timers would come before everybody below its server.
+fn served_at(sc: Ptr<SchedContext>) -> u8 {
+    home(sc).map_or(sc.served_at.get(), |tcb| tcb.priority.get())
+}
+
+/// Accounts whose time has come are due; those without budget go on waiting for their refill. As many as in one pass; the rest
+/// follows at once, in a timer interrupt of its own.
+#[inline]
+pub fn mark_due(n: &Node) {
+    for _ in 0..PASS {
+        let Some(sc) = n.accounts.pop(n.now.get()) else { return };
+        n.reprogram.set(true);
+        if n.accounts.is_any_due() {
+            place_later(n, sc);
+        } else {
+            n.accounts.hold(sc);
+        }
+    }
+}
+
+#[inline(never)]
+fn place_later(n: &Node, sc: Ptr<SchedContext>) {
+    place(n, sc);
+}
+
+/// Puts an account that is nowhere where it belongs: among those that are due, or those that wait for a deadline or a refill.
+#[inline(always)]
+pub fn place(n: &Node, sc: Ptr<SchedContext>) {
+    let is_due = sc.timers.deadline().is_some_and(|deadline| deadline <= n.now.get());
+    if !is_due {
+        n.accounts.wait(sc, 0);
+        n.reprogram.set(true);
+    } else if is_usable(n, sc) {
+        n.make_due(sc, served_at(sc));
+    } else {
+        n.accounts.wait(sc, sc.head_refill().time);
         n.reprogram.set(true);
     }
 }
+
+/// Takes the account, if any, whose turn comes before that of whoever would run otherwise.
+#[inline(always)]
+pub fn take_account(n: &Node) -> Option<Ptr<SchedContext>> {
+    if let Some(sc) = n.accounts.take_held() {
+        let priority = served_at(sc);
+        let above = |tcb: Ptr<Tcb>| !tcb.is_schedulable() || tcb.priority.get() < priority;
+        if matches!(n.action.get(), Action::Resume | Action::ChooseNew)
+            && n.highest_ready().is_none_or(|ready| ready < priority)
+            && above(n.current())
+        {
+            return Some(sc);
+        }
+        n.make_due(sc, priority);
+    }
+    take_next(n)
+}
+
+#[inline(never)]
+fn take_next(n: &Node) -> Option<Ptr<SchedContext>> {
+    let sc = next_account(n)?;
+    n.emptied(n.accounts.leave(sc));
+    Some(sc)
+}
+
+/// The account in the heaps whose turn comes before that of whoever would run otherwise.
+pub fn next_account(n: &Node) -> Option<Ptr<SchedContext>> {
+    let priority = n.highest_ready()?;
+    let sc = n.accounts.due(priority)?;
+    let candidate = match n.action.get() {
+        Action::SwitchTo(tcb) => Some(tcb),
+        _ => None,
+    };
+    let comes_first = |tcb: Ptr<Tcb>| {
+        let turn = tcb.sc.get().map_or(0, |own| own.turn.get());
+        tcb.is_schedulable()
+            && (tcb.priority.get() > priority || (tcb.priority.get() == priority && turn < sc.turn.get()))
+    };
+    let rivals = [candidate, Some(n.current()), n.first_ready(priority)];
+    if rivals.into_iter().flatten().any(comes_first) { None } else { Some(sc) }
+}
+
+/// A context was bound to a thread, or the thread's priority changed: its timers are served at the priority of now.
+pub fn account_moved(n: &Node, sc: Ptr<SchedContext>) {
+    serve_at(n, sc, served_at(sc));
+}
+
+/// An account is served at this priority from now on.
+pub fn serve_at(n: &Node, sc: Ptr<SchedContext>, priority: u8) {
+    if sc.place.get() != Place::Due {
+        sc.served_at.set(priority);
+    } else if sc.served_at.get() != priority {
+        n.emptied(n.accounts.leave(sc));
+        n.make_due(sc, priority);
+    }
+}
+
+// ---- who runs ----
 
 /// Sets a thread's state; the current one must be replaced if it can no longer run.
 #[inline(always)]
@@ -220,20 +329,36 @@ pub fn switch_if_higher(n: &Node, tcb: Ptr<Tcb>) {
     }
 }
 
-/// Chooses who runs and prepares to leave the kernel: contexts charged, timer set.
+/// Chooses who runs and prepares to leave the kernel: contexts charged, timer set. False if the chosen thread cannot run on its
+/// context after all: it waits for its refill now, and somebody else has to be chosen. If timers were `served`, the time until here is
+/// that of the context that paid for the last one, unless the chosen thread runs on it anyway.
 #[inline(always)]
-pub fn schedule<M: Machine>(m: M) {
+#[must_use = "the chosen thread may not be able to run"]
+pub fn schedule<M: Machine>(m: M, served: bool) -> bool {
     let n = m.node();
-    if n.release.get().head.is_some() {
-        awaken(n);
-    }
     if n.action.get() != Action::Resume {
         choose(m);
         n.action.set(Action::Resume);
     }
     if n.reprogram.get() || n.current_sc.get() != n.current().sc.get() {
-        switch_context(m);
+        return change_context(m, served);
     }
+    true
+}
+
+#[inline(never)]
+fn change_context<M: Machine>(m: M, served: bool) -> bool {
+    let n = m.node();
+    if served && n.current_sc.get() != n.current().sc.get() {
+        update_timestamp(m);
+    }
+    enter_context(m);
+    if let Some(sc) = n.current_sc.get()
+        && !is_usable(n, sc)
+    {
+        settle(n, sc);
+    }
+    n.action.get() == Action::Resume
 }
 
 fn choose<M: Machine>(m: M) {
@@ -260,10 +385,8 @@ fn choose<M: Machine>(m: M) {
     } else if was_ready {
         n.enqueue(current, true);
     }
-    match n.first_ready() {
-        Some(tcb) => switch_to(m, tcb),
-        None => switch_to(m, n.idle()),
-    }
+    let first = n.highest_ready().and_then(|priority| n.first_ready(priority));
+    switch_to(m, first.unwrap_or(n.idle()));
 }
 
 fn switch_to<M: Machine>(m: M, tcb: Ptr<Tcb>) {
@@ -291,9 +414,24 @@ pub fn disarm<M: Machine>(m: M) {
     m.set_deadline(NEVER);
 }
 
+/// Time goes to a context from now on, which begins to be used.
+#[inline(always)]
+pub fn take_over(n: &Node, sc: Ptr<SchedContext>) {
+    let is_running = sc.tcb.get().is_some_and(|tcb| tcb.is_runnable());
+    if !sc.sporadic.get() || !is_running {
+        sc.unblock(n.now.get(), n.slack.get());
+    }
+    n.current_sc.set(Some(sc));
+}
+
 /// Time goes to the context that used it, from now on it goes to the chosen thread's, and the timer is set for that one.
 #[inline(never)]
 pub fn switch_context<M: Machine>(m: M) {
+    enter_context(m);
+}
+
+#[inline(always)]
+fn enter_context<M: Machine>(m: M) {
     let n = m.node();
     let sc = n.current().sc.get();
     if n.current_sc.get() != sc
@@ -316,11 +454,11 @@ fn set_next_interrupt<M: Machine>(m: M) {
     if let Some(sc) = n.current_sc.get() {
         next = n.now.get().saturating_add(sc.head_refill().amount);
     }
-    if let Some(tcb) = n.release.get().head {
-        next = next.min(release_time(tcb));
+    if let Some(tcb) = n.release.first() {
+        next = next.min(tcb.release_at.get().0);
     }
-    if let Some(timer) = n.timers.first() {
-        next = next.min(timer.deadline.get());
+    if let Some(time) = n.accounts.next() {
+        next = next.min(time);
     }
     if next < n.armed.get() {
         n.armed.set(next);
@@ -337,6 +475,8 @@ pub fn donate(n: &Node, sc: Ptr<SchedContext>, to: Ptr<Tcb>) {
     }
     sc.tcb.set(Some(to));
     to.sc.set(Some(sc));
+    settle(n, sc);
+    account_moved(n, sc);
 }
 
 fn take_sc(n: &Node, from: Ptr<Tcb>) {
@@ -349,22 +489,14 @@ fn take_sc(n: &Node, from: Ptr<Tcb>) {
     }
 }
 
-/// A thread got a usable context: it waits for its refill, or is ready.
-pub fn resume_sc(n: &Node, sc: Ptr<SchedContext>) {
-    if let Some(tcb) = sc.tcb.get()
-        && tcb.is_schedulable()
-        && !is_usable(n, sc)
-    {
-        postpone(n, sc);
-    }
-}
-
 /// Binds a thread to a context.
 pub fn bind_tcb(n: &Node, sc: Ptr<SchedContext>, tcb: Ptr<Tcb>) {
     tcb.sc.set(Some(sc));
     sc.tcb.set(Some(tcb));
+    sc.given.set(false);
     unblock_sporadic(n, tcb);
-    resume_sc(n, sc);
+    settle(n, sc);
+    account_moved(n, sc);
     if tcb.is_schedulable() {
         n.enqueue(tcb, true);
         reschedule(n);

@@ -6,6 +6,7 @@
 use crate::cap::Cap;
 use crate::object::{Packed, Slot};
 use crate::ptr::Ptr;
+use crate::zombie;
 use sel4_sys::Badge;
 
 const REVOCABLE: usize = 1;
@@ -119,6 +120,11 @@ fn link_after(cap: Cap, flags: usize, src: Ptr<Slot>, dest: Ptr<Slot>) {
 
 /// Moves `cap` (what `src` holds, perhaps with another badge or guard) to the empty slot `dest`, with its place in the tree.
 pub fn move_to(cap: Cap, src: Ptr<Slot>, dest: Ptr<Slot>) {
+    relocate(cap, src, dest);
+    zombie::moved(src, dest);
+}
+
+fn relocate(cap: Cap, src: Ptr<Slot>, dest: Ptr<Slot>) {
     dest.cap.set(cap.pack());
     dest.prev.set(src.prev.get());
     dest.next.set(src.next.get());
@@ -132,6 +138,7 @@ pub fn move_to(cap: Cap, src: Ptr<Slot>, dest: Ptr<Slot>) {
 }
 
 /// Exchanges two slots' capabilities and their places in the tree. `cap_a` goes to `b` and `cap_b` to `a`.
+/// Two zombies must be of different rings.
 pub fn swap(cap_a: Cap, a: Ptr<Slot>, cap_b: Cap, b: Ptr<Slot>) {
     if a == b {
         return;
@@ -140,9 +147,11 @@ pub fn swap(cap_a: Cap, a: Ptr<Slot>, cap_b: Cap, b: Ptr<Slot>) {
     let spare = Slot::new();
     // SAFETY: `spare` outlives the two moves in which it is linked: the third takes it out of the list again.
     let spare = unsafe { Ptr::new((&raw const spare).expose_provenance()) };
-    move_to(cap_a, a, spare);
-    move_to(cap_b, b, a);
-    move_to(cap_a, spare, b);
+    relocate(cap_a, a, spare);
+    relocate(cap_b, b, a);
+    relocate(cap_a, spare, b);
+    zombie::moved(a, b);
+    zombie::moved(b, a);
 }
 
 /// Takes the slot out of the tree and empties it.
@@ -166,25 +175,11 @@ fn clear(slot: Ptr<Slot>) {
     slot.next.set(0);
 }
 
-/// Whether no other capability designates the same object.
+/// Whether no other capability designates the same object. A zombie is always the last.
 pub fn is_final(slot: Ptr<Slot>) -> bool {
     let cap = slot.cap();
-    let same = |other: Option<Ptr<Slot>>| {
-        other.is_some_and(|o| {
-            let other = o.cap();
-            cap.same_object(&other) || zombie_of(&cap, &other)
-        })
-    };
+    let same = |other: Option<Ptr<Slot>>| other.is_some_and(|o| cap.same_object(&o.cap()));
     !same(slot.prev.get()) && !same(slot.next())
-}
-
-/// A zombie stands for the object it empties.
-fn zombie_of(a: &Cap, b: &Cap) -> bool {
-    matches!(a, Cap::Zombie { .. }) != matches!(b, Cap::Zombie { .. })
-        && !matches!(a, Cap::Untyped { .. })
-        && !matches!(b, Cap::Untyped { .. })
-        && a.region().is_some()
-        && a.region().map(|r| r.0) == b.region().map(|r| r.0)
 }
 
 /// The first descendant, if there is one.

@@ -24,26 +24,27 @@ pub fn activate(n: &Node) {
 /// Gives the rest of the budget up.
 pub fn yield_now(n: &Node) {
     let Some(sc) = n.current_sc.get() else { return };
-    let consumed = sc.consumed.get() + n.consumed.get();
-    sched::charge_current(n, sc.head_refill().amount);
-    sc.consumed.set(consumed);
+    sc.consumed.set(sc.consumed.get() + n.consumed.take());
+    // What was used is part of the head, which goes whole: that ends the turn.
+    let _ = sc.charge(sc.head_refill().amount, n.min_budget.get());
+    sched::end_turn(n, sc);
 }
 
 /// Changes a thread's priority and its place in the queues.
 pub fn set_priority(n: &Node, tcb: Ptr<Tcb>, priority: u8) {
     match tcb.state.get() {
         ThreadState::BlockedOnReceive | ThreadState::BlockedOnSend => {
-            tcb.priority.set(priority);
             if let Some(ep) = tcb.blocked_ep.get() {
                 let state = ep.state();
+                n.walk.forget();
                 let queue = ep.queue().remove::<Ep>(tcb);
-                ep.set_queue(queue.insert_by_priority::<Ep>(tcb), state);
+                tcb.priority.set(priority);
+                ep.set_queue(queue.insert_by_priority(tcb), state);
             }
         }
         ThreadState::BlockedOnNotification => {
-            tcb.priority.set(priority);
             if let Some(ntfn) = tcb.blocked_ntfn.get() {
-                waiting::reorder(ntfn, tcb);
+                waiting::reorder(ntfn, tcb, priority);
             }
         }
         _ => {
@@ -58,6 +59,9 @@ pub fn set_priority(n: &Node, tcb: Ptr<Tcb>, priority: u8) {
                 }
             }
         }
+    }
+    if let Some(sc) = tcb.sc.get() {
+        sched::account_moved(n, sc);
     }
 }
 
@@ -86,7 +90,6 @@ pub fn suspend(n: &Node, tcb: Ptr<Tcb>) {
     }
     set_state(n, tcb, ThreadState::Inactive);
     n.dequeue(tcb);
-    sched::release_remove(n, tcb);
     cancel_yield(tcb);
 }
 
@@ -99,9 +102,6 @@ pub fn restart(n: &Node, tcb: Ptr<Tcb>) {
     waiting::cancel(n, tcb);
     set_state(n, tcb, ThreadState::Restart);
     sched::unblock_sporadic(n, tcb);
-    if let Some(sc) = tcb.sc.get() {
-        sched::resume_sc(n, sc);
-    }
     if tcb.is_schedulable() {
         switch_if_higher(n, tcb);
     }

@@ -1,7 +1,9 @@
 //! Trace points: a ring of 16-byte records in frames that user space maps read-only.
 use crate::ptr::Ptr;
 use core::cell::Cell;
-use sel4_sys::ext::{TRACE_BOOT_RECORDS, TRACE_MAGIC, TRACE_RING_RECORDS, TraceRecord};
+use sel4_sys::ext::{
+    TRACE_BOOT_RECORDS, TRACE_MAGIC, TRACE_RING_RECORDS, TRACE_STRETCHES, TraceRecord, stretch,
+};
 
 /// Classes; the bit of a class in the mask is its number.
 pub mod class {
@@ -39,7 +41,7 @@ pub struct Ring {
     boot_count: Cell<u64>,
     reserved2: [Cell<u64>; 23],
     boot: [Cell<TraceRecord>; TRACE_BOOT_RECORDS],
-    fill: [u8; 4096 - 256 - TRACE_BOOT_RECORDS * 16],
+    stretches: [Cell<u64>; TRACE_STRETCHES],
     ring: [Cell<TraceRecord>; TRACE_RING_RECORDS],
 }
 
@@ -95,6 +97,15 @@ impl Trace {
         if class_of(event) == class::BOOT && (kept as usize) < TRACE_BOOT_RECORDS {
             ring.boot[kept as usize].set(record);
             ring.boot_count.set(kept + 1);
+        }
+    }
+
+    /// Notes the instructions of a stretch with interrupts off, by what it was for ([`stretch`]): a checked kernel does.
+    pub fn note_stretch(&self, cause: usize, instructions: u64) {
+        let Some(ring) = self.ring.get() else { return };
+        ring.stretches[stretch::MEASURED].set(1);
+        if let Some(longest) = ring.stretches.get(cause) {
+            longest.set(longest.get().max(instructions));
         }
     }
 

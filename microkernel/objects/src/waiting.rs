@@ -1,7 +1,8 @@
 //! Leaving what a thread waits in: an endpoint's queue, a notification's, a reply object's stack.
 use crate::node::Node;
 use crate::object::{
-    Endpoint, EndpointState, Ends, Fault, Notification, NotificationState, Reply, Tcb, ThreadState,
+    Cancelling, Endpoint, EndpointState, Ends, Fault, Notification, NotificationState, Reply, Tcb,
+    ThreadState,
 };
 use crate::ptr::Ptr;
 use crate::queue::Ep;
@@ -57,7 +58,7 @@ pub fn cancel(n: &Node, tcb: Ptr<Tcb>) {
     match tcb.state.get() {
         ThreadState::BlockedOnSend | ThreadState::BlockedOnReceive => {
             if let Some(ep) = tcb.blocked_ep.take() {
-                ep.set_queue(ep.queue().remove::<Ep>(tcb), ep.state());
+                leave_endpoint(n, ep, tcb);
             }
             if tcb.state.get() == ThreadState::BlockedOnReceive
                 && let Some(reply) = tcb.reply.get()
@@ -77,30 +78,45 @@ pub fn cancel(n: &Node, tcb: Ptr<Tcb>) {
     }
 }
 
-/// An endpoint goes away: those who waited restart (and fail), faulted senders stay stopped.
-pub fn cancel_endpoint(n: &Node, ep: Ptr<Endpoint>) {
-    while let Some(tcb) = ep.queue().head {
-        let state = ep.state();
-        ep.set_queue(ep.queue().remove::<Ep>(tcb), state);
-        restart_cancelled(n, tcb);
-    }
+/// The endpoint goes away: the first who waits restarts (and fails), or stays stopped if it sends a fault. False if nobody waits.
+pub fn release_first(n: &Node, ep: Ptr<Endpoint>) -> bool {
+    let Some(tcb) = ep.queue().head else { return false };
+    leave_endpoint(n, ep, tcb);
+    restart_cancelled(n, tcb);
     sched::reschedule(n);
+    true
 }
 
-/// Senders with this badge restart (and fail).
-pub fn cancel_badged(n: &Node, ep: Ptr<Endpoint>, badge: u64) {
-    if ep.state() != EndpointState::Send {
-        return;
+/// A thread leaves the queue of the endpoint that it waits for; its state is the caller's business.
+#[inline]
+pub fn leave_endpoint(n: &Node, ep: Ptr<Endpoint>, tcb: Ptr<Tcb>) {
+    n.walk.passes(tcb);
+    ep.set_queue(ep.queue().remove::<Ep>(tcb), ep.state());
+}
+
+/// The cancellation of badged sends that begins now, or goes on if it is the one that was interrupted.
+pub fn cancellation(n: &Node, interrupted: Cancelling, ep: Ptr<Endpoint>, badge: u64) -> Cancelling {
+    if interrupted.badge == badge && interrupted.endpoint == ep.addr() {
+        return interrupted;
     }
-    let mut at = ep.queue().head;
-    while let Some(tcb) = at {
-        at = tcb.ep_next.get();
-        if tcb.sender_badge.get() == badge {
-            ep.set_queue(ep.queue().remove::<Ep>(tcb), EndpointState::Send);
-            restart_cancelled(n, tcb);
-        }
+    Cancelling { endpoint: ep.addr(), badge, until: n.next_order() }
+}
+
+/// One step of a cancellation: the next sender with this badge that waited before it began restarts (and fails). False at the
+/// end of the queue.
+pub fn cancel_next_badged(n: &Node, ep: Ptr<Endpoint>, which: Cancelling) -> bool {
+    let head = if ep.state() == EndpointState::Send { ep.queue().head } else { None };
+    let Some(tcb) = n.walk.resume(which.until, head) else {
+        n.walk.forget();
+        return false;
+    };
+    n.walk.reached(tcb.ep_next.get());
+    if tcb.sender_badge.get() == which.badge && tcb.sender_order.get() < which.until {
+        ep.set_queue(ep.queue().remove::<Ep>(tcb), EndpointState::Send);
+        restart_cancelled(n, tcb);
+        sched::reschedule(n);
     }
-    sched::reschedule(n);
+    true
 }
 
 fn restart_cancelled(n: &Node, tcb: Ptr<Tcb>) {
@@ -133,10 +149,10 @@ pub fn set_queue(ntfn: Ptr<Notification>, ends: Ends) {
     ntfn.state.set(if ends.head.is_some() { NotificationState::Waiting } else { NotificationState::Idle });
 }
 
-/// Takes a thread out of those that wait; its state is the caller's business.
+/// Takes the first thread out of those that wait; its state is the caller's business.
 #[inline(always)]
 pub fn take_waiter(ntfn: Ptr<Notification>, tcb: Ptr<Tcb>) {
-    set_queue(ntfn, queue(ntfn).remove::<Ep>(tcb));
+    set_queue(ntfn, queue(ntfn).without_head(tcb));
     tcb.blocked_ntfn.set(None);
 }
 
@@ -148,20 +164,21 @@ fn leave_notification(n: &Node, tcb: Ptr<Tcb>) {
 }
 
 /// Puts a waiting thread where its new priority belongs.
-pub fn reorder(ntfn: Ptr<Notification>, tcb: Ptr<Tcb>) {
-    set_queue(ntfn, queue(ntfn).remove::<Ep>(tcb).insert_by_priority::<Ep>(tcb));
+pub fn reorder(ntfn: Ptr<Notification>, tcb: Ptr<Tcb>, priority: u8) {
+    let others = queue(ntfn).remove::<Ep>(tcb);
+    tcb.priority.set(priority);
+    set_queue(ntfn, others.insert_by_priority(tcb));
 }
 
-/// The notification goes away: those who waited restart (and fail).
-pub fn cancel_notification(n: &Node, ntfn: Ptr<Notification>) {
-    while let Some(tcb) = ntfn.head.get() {
-        set_queue(ntfn, queue(ntfn).remove::<Ep>(tcb));
-        tcb.blocked_ntfn.set(None);
-        set_state(n, tcb, ThreadState::Restart);
-        sched::unblock_sporadic(n, tcb);
-        switch_if_higher(n, tcb);
-    }
+/// The notification goes away: the first who waits restarts (and fails). False if nobody waits.
+pub fn release_first_notified(n: &Node, ntfn: Ptr<Notification>) -> bool {
+    let Some(tcb) = ntfn.head.get() else { return false };
+    take_waiter(ntfn, tcb);
+    set_state(n, tcb, ThreadState::Restart);
+    sched::unblock_sporadic(n, tcb);
+    switch_if_higher(n, tcb);
     sched::reschedule(n);
+    true
 }
 
 /// Takes notification and bound thread apart.

@@ -7,13 +7,14 @@
 //! |---|---|---|
 //! | [`TIMER_BIND`] | extra capability 0: the notification to signal, with its badge | |
 //! | [`TIMER_UNBIND`] | | |
-//! | [`TIMER_ARM`] | MR0 first deadline, ticks, absolute; MR1 period in ticks, or 0 for one shot | |
+//! | [`TIMER_ARM`] | MR0 first deadline, ticks, absolute; MR1 period in ticks, or 0 for one shot; extra capability 0, if any: the scheduling context that pays, else the caller's | |
 //! | [`TIMER_CANCEL`] | | |
-//! | [`TIMER_READ`] | | MR0 expirations and MR1 overruns since the last read; MR2 the last deadline that expired; MR3 the counter as the timer interrupt's entry saw it |
+//! | [`TIMER_READ`] | | MR0 expirations and MR1 overruns since the last read; MR2 the last deadline that expired; MR3 the counter as whoever served it saw it |
 //!
 //! Ticks are those of the counter that user space reads (CNTVCT_EL0). The next deadline of a periodic timer is the previous
 //! deadline plus the period, never "now plus the period": a timer does not drift. Deadlines that were missed whole are
-//! counted as overruns and skipped.
+//! counted as overruns and skipped. Expiries are served at the priority and on the budget of whose context pays: without budget they
+//! come late.
 //!
 //! # Trace
 //! The Trace capability answers [`TRACE_SET_MASK`] (MR0), [`TRACE_EMIT`] (MR0 event, MR1 arg0, MR2 arg1; with a TCB as extra
@@ -130,6 +131,40 @@ pub const TRACE_BOOT_RECORDS: usize = 200;
 /// Records in the ring behind the header page.
 pub const TRACE_RING_RECORDS: usize = 512;
 
+/// Words of [`TraceHeader::stretches`].
+pub const TRACE_STRETCHES: usize = (4096 - 256 - 16 * TRACE_BOOT_RECORDS) / 8;
+
+/// What a stretch with interrupts off was for: indices of [`TraceHeader::stretches`]. Invocations stand at their labels.
+pub mod stretch {
+    use super::{TIMER_BIND, TIMER_READ, TRACE_INFO, TRACE_SET_MASK};
+
+    /// Timer invocations, in the order of their labels; Trace's follow.
+    pub const TIMER: usize = 58;
+    const TRACE: usize = TIMER + (TIMER_READ - TIMER_BIND) as usize + 1;
+    /// Calls with any other label: messages.
+    pub const MESSAGE: usize = TRACE + (TRACE_INFO - TRACE_SET_MASK) as usize + 1;
+    /// The other system calls.
+    pub const OTHER_CALL: usize = MESSAGE + 1;
+    /// Interrupts.
+    pub const INTERRUPT: usize = MESSAGE + 2;
+    /// Faults.
+    pub const FAULT: usize = MESSAGE + 3;
+    /// 1 if the kernel measures at all.
+    pub const MEASURED: usize = super::TRACE_STRETCHES - 1;
+
+    const _: () = assert!(FAULT < MEASURED);
+
+    /// The index of a label.
+    pub const fn of_label(label: u64) -> usize {
+        match label {
+            1..=57 => label as usize,
+            TIMER_BIND..=TIMER_READ => TIMER + (label - TIMER_BIND) as usize,
+            TRACE_SET_MASK..=TRACE_INFO => TRACE + (label - TRACE_SET_MASK) as usize,
+            _ => MESSAGE,
+        }
+    }
+}
+
 /// The first page of a trace ring. The ring's records follow in the next pages.
 #[repr(C)]
 pub struct TraceHeader {
@@ -153,6 +188,8 @@ pub struct TraceHeader {
     pub reserved2: [u64; 23],
     /// Records of the boot class, which the ring never overwrites.
     pub boot: [TraceRecord; TRACE_BOOT_RECORDS],
+    /// A checked kernel's longest stretches with interrupts off, instructions, by [`stretch`]; zero in any other.
+    pub stretches: [u64; TRACE_STRETCHES],
 }
 
 /// Trace event numbers. The class is the high byte.
@@ -207,7 +244,7 @@ mod tests {
     fn the_header_is_what_readers_expect() {
         assert_eq!(core::mem::offset_of!(TraceHeader, boot_count), 64);
         assert_eq!(core::mem::offset_of!(TraceHeader, boot), 256);
-        assert!(size_of::<TraceHeader>() <= 4096);
+        assert_eq!(size_of::<TraceHeader>(), 4096);
         assert_eq!(size_of::<TraceRecord>(), 16);
     }
 }

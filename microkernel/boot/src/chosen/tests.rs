@@ -52,6 +52,14 @@ fn a_fall_back_says_why_and_what() {
 }
 
 #[test]
+fn names_are_printable_and_have_a_limit() {
+    assert_eq!(Name::text("/a b\n\u{e9}c").to_string(), "/a b???c");
+    assert_eq!(format!("{:?}", Name::text("/a")), "\"/a\"");
+    let long = "x".repeat(Name::LENGTH + 9);
+    assert_eq!(Name::text(&long).to_string(), long[..Name::LENGTH]);
+}
+
+#[test]
 fn without_any_uart_there_is_no_console() {
     let blob = Builder::default().begin("").begin("chosen").text("stdout-path", "/a").end().end().blob();
     assert_eq!(console(&Fdt::new(&blob).unwrap()), None);

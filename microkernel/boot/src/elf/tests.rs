@@ -215,6 +215,15 @@ fn a_wrong_segment_is_told_as_what_is_wrong() {
     assert_eq!(refused(&[Ph { kind: 6, ..TEXT }]), Error::NothingToLoad);
     assert_eq!(refused(&[Ph { mem_size: 0, file_size: 0, ..TEXT }]), Error::NothingToLoad);
     assert_eq!(refused(&[TEXT, Ph { kind: 3, ..TEXT }]), Error::Dynamic(1));
+    let many = |count: u64| -> Vec<Ph> {
+        let empty = Ph { file_size: 0, mem_size: 1, ..TEXT };
+        [TEXT].into_iter().chain((1..count).map(|i| Ph { vaddr: 0x80_0000 + i, ..empty })).collect()
+    };
+    assert!(Elf::new(&file(0x40_0000, &many(16), 0x3000), TOP).is_ok());
+    assert_eq!(refused(&many(17)), Error::TooManySegments);
+    // What is not loaded does not count.
+    let notes: Vec<Ph> = many(16).into_iter().chain([Ph { kind: 4, ..TEXT }; 48]).collect();
+    assert!(Elf::new(&file(0x40_0000, &notes, 0x3000), TOP).is_ok());
     for (offset, file_size) in [(0x2f01, 0x100), (u64::MAX, 0x100), (u64::MAX - 0xff, 0x100)] {
         let bytes = Error::Bytes(1, offset, file_size, 0x3000);
         assert_eq!(refused(&[TEXT, Ph { offset, file_size, align: 1, ..DATA }]), bytes);
@@ -278,6 +287,7 @@ fn each_refusal_is_a_sentence() {
         (Error::HeaderCount(0), "has no program headers"),
         (Error::HeaderCount(65), "has 65 program headers; the kernel reads up to 64"),
         (Error::HeadersOutside(1, 2), "its program headers at 0x1 reach beyond its end at 0x2"),
+        (Error::TooManySegments, "has more than 16 loadable segments"),
         (Error::NothingToLoad, "no loadable segment"),
         (Error::Dynamic(1), "needs a dynamic loader (program header 1)"),
         (Error::Bytes(1, 2, 3, 4), "segment 1 has 0x3 bytes at 0x2, and the file ends at 0x4"),
@@ -404,8 +414,8 @@ fn border() -> impl Strategy<Value = u64> {
 
 /// What holds of every file that is not refused.
 fn promises(bytes: &[u8], elf: &Elf<'_>) -> Result<(), TestCaseError> {
-    let segments: Vec<Segment> = elf.segments().collect();
-    prop_assert!(!segments.is_empty() && segments.len() <= usize::from(MAX_HEADERS));
+    let segments: Vec<Segment> = elf.segments().copied().collect();
+    prop_assert!(!segments.is_empty() && segments.len() <= MAX_SEGMENTS);
     for (i, s) in segments.iter().enumerate() {
         prop_assert!(s.mem_size > 0 && s.file_size <= s.mem_size && s.mem_size <= MAX_SEGMENT);
         prop_assert!(s.vaddr.checked_add(s.mem_size).is_some_and(|end| end <= TOP));

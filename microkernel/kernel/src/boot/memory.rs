@@ -4,6 +4,10 @@ use axiom_boot::{Ranges, Refusal, memory};
 use axiom_fdt::Fdt;
 use axiom_objects::PhysAddr;
 
+/// The kernel's window is one table of the second level, so RAM lies below 2^39; half-deleted objects are linked by addresses of
+/// `ADDRESS_BITS` bits, which must be enough for that.
+const _: () = assert!(axiom_objects::zombie::ADDRESS_BITS >= 39);
+
 /// The machine's RAM.
 pub struct Memory {
     ram: Ranges,

@@ -25,11 +25,12 @@ pub use found::Entry;
 
 /// Boots: afterwards the root task is the current thread.
 pub fn start(entry: Entry) {
+    arch::stack::guard();
     // SAFETY: the ring is zeroed memory of this image, a valid `Ring`, used by nothing else.
     node().trace.start(unsafe { Ptr::new((&raw const RING).expose_provenance()) }, arch::timer::frequency());
     node().trace.record_at(entry.counter, event::BOOT_ENTRY, 0, 0);
     record(Core, class::BOOT, event::BOOT_MMU, 0, 0);
-    if let Err(reason) = boot(entry) {
+    if let Err(reason) = find_machine(entry).and_then(|fdt| boot(entry, fdt)) {
         println!("axiom: boot stopped: {reason}");
         arch::cpu::power_off();
     }
@@ -37,12 +38,18 @@ pub fn start(entry: Entry) {
     record(Core, class::BOOT, event::BOOT_ROOT_START, 0, 0);
 }
 
-fn boot(entry: Entry) -> Result<(), Fatal> {
-    let Entry { dtb, image, .. } = entry;
-    let fdt = device_tree(dtb)?;
-    find_console(&fdt, image);
+/// The device tree, and what has to be known first: where lines go, and how the machine is turned off.
+fn find_machine(entry: Entry) -> Result<Fdt<'static>, Fatal> {
+    let fdt = device_tree(entry.dtb)?;
+    find_console(&fdt, entry.image);
     find_firmware(&fdt);
     record(Core, class::BOOT, event::BOOT_DTB, 0, 0);
+    Ok(fdt)
+}
+
+#[inline(never)]
+fn boot(entry: Entry, fdt: Fdt<'static>) -> Result<(), Fatal> {
+    let Entry { dtb, image, .. } = entry;
     let sizes = image_sizes();
     let image = (image, image + sizes.iter().sum::<u64>());
     let initrd = chosen::initrd(&fdt)?;
@@ -77,6 +84,7 @@ fn boot(entry: Entry) -> Result<(), Fatal> {
     root::create(&machine, &mut memory)
 }
 
+#[inline(never)]
 fn device_tree(dtb: u64) -> Result<Fdt<'static>, Fatal> {
     const BAD: Fatal = Refusal::Rule(
         "no usable device tree at the address in x0; start the kernel by the arm64 Linux boot protocol",
@@ -96,6 +104,7 @@ fn device_tree(dtb: u64) -> Result<Fdt<'static>, Fatal> {
 }
 
 /// The console is the PL011 that `/chosen/stdout-path` names, or else the first in the tree, which its first line says.
+#[inline(never)]
 fn find_console(fdt: &Fdt<'_>, image: u64) {
     let Some(console) = chosen::console(fdt) else { return };
     if let Some(base) = paging::map_boot_device(console.base, console.size.min(4096), image) {
@@ -106,6 +115,7 @@ fn find_console(fdt: &Fdt<'_>, image: u64) {
     }
 }
 
+#[inline(never)]
 fn find_firmware(fdt: &Fdt<'_>) {
     use arch::cpu::Conduit;
     let psci = fdt.compatible(&["arm,psci-1.0", "arm,psci-0.2"]);
@@ -116,6 +126,7 @@ fn find_firmware(fdt: &Fdt<'_>) {
     });
 }
 
+#[inline(never)]
 fn interrupt_controller(fdt: &Fdt<'_>) -> Result<[(u64, u64); CONTROLLER_BLOCKS], Fatal> {
     const NONE: Fatal = Refusal::Rule(
         "no interrupt controller: the device tree has no enabled node compatible with arm,gic-400, arm,cortex-a15-gic or arm,gic-v3",
@@ -171,6 +182,7 @@ fn redistributor(node: &Node<'_>) -> Result<u64, Fatal> {
 }
 
 /// The virtual timer is the third interrupt of the timer node (secure, non-secure, virtual, hypervisor).
+#[inline(never)]
 fn timer(fdt: &Fdt<'_>) {
     const USUAL: u32 = 27;
     let node = fdt.compatible(&["arm,armv8-timer"]);

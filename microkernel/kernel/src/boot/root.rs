@@ -142,28 +142,19 @@ pub fn create(machine: &Machine<'_>, memory: &mut Memory) -> Result<(), Fatal> {
     b.put(init::ASID_POOL.0, Cap::AsidPool { base: pool, first_asid: 0 });
     b.put(init::DOMAIN.0, Cap::Domain);
 
-    let mut list = [UntypedDesc::default(); MAX_UNTYPEDS];
-    let untyped = provide_untypeds(&mut b, machine, &mut list)?;
     // SAFETY: the frame was just allocated and zeroed; a BootInfo fits into a page (asserted in sel4-sys) and any bytes are valid.
     let info: &mut BootInfo = unsafe { &mut *core::ptr::with_exposed_provenance_mut(info_frame.kernel()) };
-    *info = BootInfo {
-        extra_len: extra_bytes,
-        node_id: 0,
-        num_nodes: 1,
-        num_io_pt_levels: 0,
-        ipc_buffer,
-        empty: SlotRegion { start: b.next, end: 1 << CNODE_BITS },
-        shared_frames: SlotRegion::default(),
-        user_image_frames: frames,
-        user_image_paging: paging,
-        io_space_caps: SlotRegion::default(),
-        extra_bi_pages: extra_pages,
-        init_thread_cnode_size_bits: CNODE_BITS.into(),
-        init_thread_domain: 0,
-        schedcontrol: sched_control,
-        untyped,
-        untyped_list: list,
-    };
+    // Written field by field where it lies: it is half as large as the stack. What is not written stays zero.
+    info.untyped = provide_untypeds(&mut b, machine, &mut info.untyped_list)?;
+    info.extra_len = extra_bytes;
+    info.num_nodes = 1;
+    info.ipc_buffer = ipc_buffer;
+    info.empty = SlotRegion { start: b.next, end: 1 << CNODE_BITS };
+    info.user_image_frames = frames;
+    info.user_image_paging = paging;
+    info.extra_bi_pages = extra_pages;
+    info.init_thread_cnode_size_bits = CNODE_BITS.into();
+    info.schedcontrol = sched_control;
     record(Core, class::BOOT, event::BOOT_ROOT_OBJECTS, 0, 0);
     tcb.regs.set(r::CAP, boot_info);
     tcb.regs.set(r::PC, elf.entry());
@@ -349,6 +340,7 @@ fn threads(b: &mut Builder<'_>, cnode: PhysAddr, ipc_buffer: u64) -> Result<Ptr<
     sc.configure(2, node().us_to_ticks(BUDGET_US), 0, node().now.get());
     sc.tcb.set(Some(tcb));
     tcb.sc.set(Some(sc));
+    sched::account_moved(node(), sc);
     Ok(tcb)
 }
 

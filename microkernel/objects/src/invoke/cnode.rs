@@ -4,8 +4,8 @@ use crate::cap::Cap;
 use crate::delete;
 use crate::derive::{derive, mask_rights, with_data};
 use crate::machine::Machine;
-use crate::node::Node;
 use crate::object::{LookupFailure, Slot};
+use crate::preempt::preemption_point;
 use crate::ptr::Ptr;
 use crate::slot;
 use crate::waiting;
@@ -13,7 +13,6 @@ use sel4_sys::{CapRights, label};
 
 /// Invokes a CNode capability.
 pub fn invoke<M: Machine>(m: M, args: &Args) -> Invoked {
-    let n = m.node();
     if !(label::CNODE_REVOKE..=label::CNODE_ROTATE).contains(&args.label) {
         return Err(Stop::IllegalOperation);
     }
@@ -25,7 +24,7 @@ pub fn invoke<M: Machine>(m: M, args: &Args) -> Invoked {
         }
         label::CNODE_REVOKE => delete::revoke(m, dest).map(|()| Outcome::Done).map_err(Stop::from),
         label::CNODE_DELETE => delete::delete(m, dest).map(|()| Outcome::Done).map_err(Stop::from),
-        label::CNODE_CANCEL_BADGED_SENDS => cancel_badged(n, dest),
+        label::CNODE_CANCEL_BADGED_SENDS => cancel_badged(m, args, dest),
         _ => rotate(args, dest),
     }
 }
@@ -107,12 +106,15 @@ fn rotate(args: &Args, dest: Ptr<Slot>) -> Invoked {
     Ok(Outcome::Done)
 }
 
-fn cancel_badged(n: &Node, dest: Ptr<Slot>) -> Invoked {
+fn cancel_badged<M: Machine>(m: M, args: &Args, dest: Ptr<Slot>) -> Invoked {
     let all = CapRights::READ_WRITE.union(CapRights::GRANT).union(CapRights::GRANT_REPLY);
     match dest.cap() {
         Cap::Endpoint { ep, badge, rights } if rights.contains(all) => {
             if badge.0 != 0 {
-                waiting::cancel_badged(n, ep, badge.0);
+                let cancelling = waiting::cancellation(m.node(), args.tcb.cancelling.take(), ep, badge.0);
+                while waiting::cancel_next_badged(m.node(), ep, cancelling) {
+                    preemption_point(m).inspect_err(|_| args.tcb.cancelling.set(cancelling))?;
+                }
             }
             Ok(Outcome::Done)
         }

@@ -42,10 +42,10 @@ pub fn invoke_handler<M: Machine>(m: M, args: &Args, irq: u32) -> Invoked {
         label::IRQ_ACK => m.unmask(irq),
         label::IRQ_SET_HANDLER => {
             let (src, cap) = signal_argument(args, 0)?;
-            delete::delete_simple(m, own);
+            delete::delete(m, own)?;
             slot::insert(cap, src, own);
         }
-        label::IRQ_CLEAR_HANDLER => delete::delete_simple(m, own),
+        label::IRQ_CLEAR_HANDLER => delete::delete(m, own)?,
         _ => return Err(Stop::IllegalOperation),
     }
     Ok(Outcome::Done)

@@ -1,9 +1,10 @@
 //! What memory shows to its new owner, and cache maintenance: in which pieces, of what, and across preemptions.
 extern crate std;
+use crate::arch::registers::{FAULT_PC, PC};
 use crate::cap::{Cap, FrameSize, VmRights};
 use crate::fake::{FakeWorld, Hardware, Message};
 use crate::machine::{CacheOp, Machine};
-use crate::object::Tcb;
+use crate::object::{Tcb, ThreadState};
 use crate::ptr::{PhysAddr, Ptr};
 use sel4_sys::label;
 use sel4_sys::object::{kind, vm_attributes};
@@ -104,6 +105,41 @@ fn frames_are_zeroed_past_the_caches_and_kernel_objects_need_not_be() {
     assert_eq!(zeroed(kind::UNTYPED, 12, 29, 1), (0, 0));
 }
 
+/// However often it is preempted: the objects are made once each, in their slots and next to each other.
+#[test]
+fn a_preempted_retype_goes_on_behind_what_it_made() {
+    for (kind, bits, size, every) in [
+        (kind::SMALL_PAGE, 0, 4096, 1),
+        (kind::SMALL_PAGE, 0, 4096, 3),
+        (kind::ENDPOINT, 0, 16, 1),
+        (kind::UNTYPED, 14, 1 << 14, 2),
+    ] {
+        let (world, tcb) = world();
+        let mut looks = 0u32;
+        world.preempt_when(move || {
+            looks += 1;
+            looks.is_multiple_of(every)
+        });
+        let words = [kind, bits, 0, 0, 12, 50];
+        world.set_message(
+            tcb,
+            UNTYPED,
+            Message { label: label::UNTYPED_RETYPE, words: &words, caps: &[CNODE] },
+        );
+        let calls = until_done(&world, tcb);
+        assert!(calls > 1, "{kind}: {calls} calls");
+        let cnode = tcb.slot(crate::object::TCB_CSPACE).cap();
+        let base = world.slot(cnode, UNTYPED).cap().region().unwrap().0;
+        for i in 0..50 {
+            let region = world.slot(cnode, 12 + i).cap().region().unwrap();
+            assert_eq!((region.0, 1 << region.1), (base + i * size, size), "object {i} of kind {kind}");
+        }
+        assert!(world.slot(cnode, 11).is_empty() && world.slot(cnode, 62).is_empty());
+        let Cap::Untyped { free, .. } = world.slot(cnode, UNTYPED).cap() else { panic!("no untyped") };
+        assert_eq!(free, 50 * size);
+    }
+}
+
 /// Issue 9: half a megabyte was zeroed between two looks.
 #[test]
 fn zeroing_looks_up_every_few_pages() {
@@ -145,6 +181,19 @@ fn both_ways_to_maintain_a_frame_do_the_same_and_leave_devices_alone() {
     }
 }
 
+/// Makes the call that is in the thread's registers until it is done; how often.
+fn until_done(world: &FakeWorld, tcb: Ptr<Tcb>) -> u32 {
+    for calls in 1..1000 {
+        world.system_call(tcb, CALL);
+        if tcb.state.get() == ThreadState::Running && tcb.regs.get(PC) != tcb.regs.get(FAULT_PC) {
+            assert_eq!(world.answer(tcb).label, 0);
+            return calls;
+        }
+        assert!(world.run(tcb));
+    }
+    panic!("it never ends");
+}
+
 /// Issue 9: up to 1 GiB went without a look.
 #[test]
 fn long_maintenance_goes_on_where_it_was_preempted() {
@@ -160,19 +209,7 @@ fn long_maintenance_goes_on_where_it_was_preempted() {
         });
         let words = [start + 0x123, start + LARGE - 7];
         world.set_message(tcb, cptr, Message { label: name, words: &words, caps: &[] });
-        let mut calls = 0;
-        loop {
-            world.system_call(tcb, CALL);
-            calls += 1;
-            assert!(calls < 100, "it never ends");
-            if world.answer(tcb).label == 0
-                && tcb.state.get() == crate::object::ThreadState::Running
-                && tcb.regs.get(crate::arch::registers::PC) != tcb.regs.get(crate::arch::registers::FAULT_PC)
-            {
-                break;
-            }
-            assert!(world.run(tcb));
-        }
+        let calls = until_done(&world, tcb);
         assert!(calls > 10, "{calls} calls");
         let ranges = maintained(&world, CacheOp::CleanInvalidate);
         assert!(ranges.iter().all(|r| r.1 - r.0 <= 32 << 10));

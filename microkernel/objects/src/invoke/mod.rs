@@ -11,7 +11,7 @@ use crate::notify;
 use crate::object::{Fault, LookupFailure, Slot, Tcb, ThreadState};
 use crate::ptr::Ptr;
 use crate::sched::set_state;
-use sel4_sys::{CapRights, Error, MessageInfo};
+use sel4_sys::{CapRights, Error, MessageInfo, label};
 
 #[cfg(test)]
 mod abi_tests;
@@ -126,6 +126,10 @@ fn invoke_object<M: Machine>(
         return;
     }
     let args = Args::new(tcb, info, slot, caps);
+    if args.label != label::CNODE_CANCEL_BADGED_SENDS {
+        // Whatever was interrupted before is not made again.
+        tcb.cancelling.take();
+    }
     set_state(n, tcb, ThreadState::Restart);
     match dispatch(m, &args, cap) {
         Ok(outcome) => {
@@ -154,6 +158,7 @@ fn invoke_object<M: Machine>(
     }
 }
 
+#[inline(always)]
 fn dispatch<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
     let n = m.node();
     match cap {
@@ -173,11 +178,9 @@ fn dispatch<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
         | Cap::VSpace { .. }
         | Cap::AsidControl
         | Cap::AsidPool { .. } => vspace::invoke(m, args, cap),
-        Cap::Endpoint { .. }
-        | Cap::Notification { .. }
-        | Cap::Reply { .. }
-        | Cap::Null
-        | Cap::Zombie { .. } => Err(Stop::InvalidCapability(0)),
+        Cap::Endpoint { .. } | Cap::Notification { .. } | Cap::Reply { .. } | Cap::Null | Cap::Zombie(_) => {
+            Err(Stop::InvalidCapability(0))
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 use super::args::{Args, Invoked, Outcome, Stop};
 use crate::cap::Cap;
 use crate::node::Node;
-use crate::object::SchedContext;
+use crate::object::{Place, SchedContext};
 use crate::ptr::Ptr;
 use crate::sched;
 use crate::thread;
@@ -81,7 +81,6 @@ fn yield_to(n: &Node, sc: Ptr<SchedContext>) -> Invoked {
     if let Some(yielder) = sc.yield_from.get() {
         thread::complete_yield(n, yielder);
     }
-    sched::resume_sc(n, sc);
     if target.is_schedulable() {
         n.dequeue(target);
         if target.priority.get() >= current.priority.get() {
@@ -136,26 +135,29 @@ fn configure(
     sc.badge.set(badge);
     sc.sporadic.set(sporadic);
     let tcb = sc.tcb.get();
+    if n.current_sc.get() == Some(sc) {
+        // What was used so far is charged to the old parameters.
+        sched::commit_time(n);
+    }
     if let Some(tcb) = tcb {
         sched::release_remove(n, tcb);
         n.dequeue(tcb);
-        if n.current_sc.get() == Some(sc) {
-            // What was used so far is charged to the old parameters.
-            sched::charge_current(n, n.consumed.get());
-            n.dequeue(tcb);
-            sched::release_remove(n, tcb);
-        }
     }
-    let (budget_ticks, slack) = (n.us_to_ticks(budget), n.slack.get());
+    let budget_ticks = n.us_to_ticks(budget);
     let (period_ticks, refills) = if budget == period { (0, 2) } else { (n.us_to_ticks(period), refills) };
     if sc.is_active() && tcb.is_some_and(|t| t.is_runnable()) {
-        sc.reconfigure(refills, budget_ticks, period_ticks, n.now.get(), slack);
+        sc.reconfigure(refills, budget_ticks, period_ticks, n.now.get(), n.min_budget.get());
     } else {
         sc.configure(refills, budget_ticks, period_ticks, n.now.get());
     }
     n.reprogram.set(true);
+    if sc.place.get() == Place::Waiting {
+        // Timers that waited for a refill may not have to any more.
+        n.emptied(n.accounts.leave(sc));
+        n.accounts.wait(sc, 0);
+    }
     if let Some(tcb) = tcb {
-        sched::resume_sc(n, sc);
+        sched::settle(n, sc);
         if tcb == n.current() {
             sched::reschedule(n);
         } else if tcb.is_schedulable() {

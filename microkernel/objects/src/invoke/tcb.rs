@@ -118,6 +118,8 @@ fn write_registers<M: Machine>(m: M, args: &Args, tcb: Ptr<Tcb>) -> Invoked {
         tcb.regs.set(register, value);
     }
     tcb.regs.set(PC, tcb.regs.get(FAULT_PC));
+    // It does something else from now on than the invocation that it was interrupted in.
+    tcb.cancelling.take();
     if flags & 1 != 0 {
         thread::restart(m.node(), tcb);
     }
@@ -144,6 +146,7 @@ fn copy_registers<M: Machine>(m: M, args: &Args, tcb: Ptr<Tcb>) -> Invoked {
         copy(&USER_CONTEXT_ORDER[..FRAME_REGISTERS]);
         tcb.regs.set(PC, source.regs.get(FAULT_PC));
         tcb.regs.set(FAULT_PC, source.regs.get(FAULT_PC));
+        tcb.cancelling.take();
     }
     if flags & 8 != 0 {
         copy(&USER_CONTEXT_ORDER[FRAME_REGISTERS..]);
@@ -290,12 +293,8 @@ fn set_buffer<M: Machine>(
 /// Refuses to put new spaces where the old ones are the last capabilities to objects that hold slots: taking those apart may
 /// take long, and the thread would be without a space meanwhile.
 fn refuse_long_deletion(tcb: Ptr<Tcb>) -> Result<(), Stop> {
-    let long = |index| {
-        let slot: Ptr<Slot> = tcb.slot(index);
-        let holds_slots = matches!(slot.cap(), Cap::CNode { .. } | Cap::Tcb { .. } | Cap::Zombie { .. });
-        holds_slots && slot::is_final(slot)
-    };
-    if long(TCB_CSPACE) || long(TCB_VSPACE) { Err(Stop::IllegalOperation) } else { Ok(()) }
+    let long = delete::is_long(tcb.slot(TCB_CSPACE)) || delete::is_long(tcb.slot(TCB_VSPACE));
+    if long { Err(Stop::IllegalOperation) } else { Ok(()) }
 }
 
 fn configure<M: Machine>(m: M, args: &Args, tcb: Ptr<Tcb>) -> Invoked {

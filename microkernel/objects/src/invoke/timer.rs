@@ -3,10 +3,12 @@ use super::args::{Args, Invoked, Outcome, Stop, signal_argument};
 use crate::cap::Cap;
 use crate::delete;
 use crate::machine::{Machine, record};
+use crate::node::Node;
+use crate::object::{SchedContext, Timer};
 use crate::ptr::Ptr;
+use crate::sched;
 use crate::slot;
 use crate::time::MIN_BUDGET_US;
-use crate::timer::Timer;
 use crate::trace::class_of;
 use sel4_sys::ext;
 
@@ -16,10 +18,10 @@ pub fn invoke_timer<M: Machine>(m: M, args: &Args, timer: Ptr<Timer>) -> Invoked
     match args.label {
         ext::TIMER_BIND => {
             let (src, cap) = signal_argument(args, 0)?;
-            delete::delete_simple(m, timer.slot());
+            delete::delete(m, timer.slot())?;
             slot::insert(cap, src, timer.slot());
         }
-        ext::TIMER_UNBIND => delete::delete_simple(m, timer.slot()),
+        ext::TIMER_UNBIND => delete::delete(m, timer.slot())?,
         ext::TIMER_ARM => {
             args.need(2, 0)?;
             // A shorter period would leave no time between two interrupts: its holder could stop the machine.
@@ -27,16 +29,11 @@ pub fn invoke_timer<M: Machine>(m: M, args: &Args, timer: Ptr<Timer>) -> Invoked
             if (1..shortest).contains(&args.word(1)) {
                 return Err(Stop::Range { min: shortest, max: u64::MAX });
             }
-            n.timers.remove(timer);
-            timer.deadline.set(args.word(0));
-            timer.period.set(args.word(1));
-            n.timers.insert(timer);
+            let sc = payer(n, args)?;
+            n.emptied(n.accounts.arm(timer, sc, args.word(0), args.word(1)));
             n.reprogram.set(true);
         }
-        ext::TIMER_CANCEL => {
-            n.timers.remove(timer);
-            n.reprogram.set(true);
-        }
+        ext::TIMER_CANCEL => n.emptied(n.accounts.disarm(timer)),
         ext::TIMER_READ => {
             let words = [
                 timer.expirations.replace(0),
@@ -49,6 +46,22 @@ pub fn invoke_timer<M: Machine>(m: M, args: &Args, timer: Ptr<Timer>) -> Invoked
         _ => return Err(Stop::IllegalOperation),
     }
     Ok(Outcome::Done)
+}
+
+/// Who pays for a timer's expiries: the context in capability argument 0, or the one that the calling thread runs on. One that is nobody's,
+/// or that a notification lends, is served at the priority of whoever arms a timer at its cost.
+fn payer(n: &Node, args: &Args) -> Result<Ptr<SchedContext>, Stop> {
+    let sc = match args.cap_slot(0).map(|slot| slot.cap()) {
+        Ok(Cap::SchedContext { sc, .. }) if sc.is_active() => sc,
+        Ok(Cap::SchedContext { .. }) => return Err(Stop::IllegalOperation),
+        Ok(_) => return Err(Stop::InvalidCapability(1)),
+        Err(_) => args.tcb.sc.get().ok_or(Stop::IllegalOperation)?,
+    };
+    let is_on_loan = sc.reply.get().is_some() || sc.given.get();
+    if sc.tcb.get().is_none_or(|tcb| tcb == n.current()) && !is_on_loan {
+        sched::serve_at(n, sc, n.current().priority.get());
+    }
+    Ok(sc)
 }
 
 /// Invokes the Trace capability.

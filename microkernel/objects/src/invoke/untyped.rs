@@ -19,6 +19,7 @@ struct Request {
 }
 
 /// Invokes an untyped capability.
+#[inline(never)]
 pub fn invoke<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
     if args.label != label::UNTYPED_RETYPE {
         return Err(Stop::IllegalOperation);
@@ -36,21 +37,46 @@ pub fn invoke<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
         return Err(Stop::InvalidArgument(1));
     }
     let start = free.next_multiple_of(1 << request.bits);
-    let size = request.slots << request.bits;
+    let count = if request.slots == 1 { 1 } else { at_once(request.bits, request.slots) };
+    let size = count << request.bits;
     if device || request.kind == kind::UNTYPED {
         m.node().zeroing.forget();
     } else {
         zero(m, request.kind, PhysAddr(base.0 + start), size)?;
     }
     args.slot.update(Cap::Untyped { base, bits, device, free: start + size });
-    for i in 0..request.slots {
+    for i in 0..count {
         let at = PhysAddr(base.0 + start + (i << request.bits));
         // SAFETY: the destination slots lie in one CNode (`decode` checked the window), and were found empty.
         let dest: Ptr<Slot> = unsafe { Ptr::new(request.first.addr() + i as usize * size_of::<Slot>()) };
         slot::insert_new(make(m, request.kind, request.bits, at, device), args.slot, dest);
     }
-    record(m, class::RETYPE, ext::event::RETYPE, request.kind as u16, request.slots as u32);
-    Ok(Outcome::Done)
+    record(m, class::RETYPE, ext::event::RETYPE, request.kind as u16, count as u32);
+    if count == request.slots {
+        return Ok(Outcome::Done);
+    }
+    ask_for_the_rest(args, count)
+}
+
+/// How many of so many objects are made at once: interrupts wait meanwhile.
+#[cold]
+#[inline(never)]
+fn at_once(bits: u32, slots: u64) -> u64 {
+    const OBJECTS: u64 = 16;
+    const BYTES: u64 = 32 << 10;
+    (BYTES >> bits).clamp(1, OBJECTS).min(slots)
+}
+
+/// From now on the thread's message asks for what is left when `made` more objects are there; the thread makes the call again.
+#[cold]
+#[inline(never)]
+fn ask_for_the_rest(args: &Args, made: u64) -> Invoked {
+    /// Words of the message: the first destination slot in its node, and how many.
+    const OFFSET: usize = 4;
+    const WINDOW: usize = 5;
+    args.set_word(OFFSET, args.word(OFFSET) + made);
+    args.set_word(WINDOW, args.word(WINDOW) - made);
+    Err(Stop::Preempted)
 }
 
 fn decode(args: &Args, _device: bool) -> Result<Request, Stop> {
@@ -158,11 +184,18 @@ const CHUNK: u64 = 4096;
 
 /// Zeroes the memory of new objects; of frames also past the caches, because their owners may map them without.
 fn zero<M: Machine>(m: M, kind: u64, start: PhysAddr, size: u64) -> Result<(), Stop> {
-    let is_frame = matches!(kind, kind::SMALL_PAGE | kind::LARGE_PAGE | kind::HUGE_PAGE);
+    if size < CHUNK {
+        // Less than a frame.
+        m.node().zeroing.forget();
+        m.zero(start, size);
+        return Ok(());
+    }
+    const FRAMES: u64 = 1 << kind::SMALL_PAGE | 1 << kind::LARGE_PAGE | 1 << kind::HUGE_PAGE;
+    let is_frame = 1 << (kind & 63) & FRAMES != 0;
     let clear = |at, bytes| if is_frame { m.zero_for_user(at, bytes) } else { m.zero(at, bytes) };
     let end = start.0 + size;
     let progress = &m.node().zeroing;
-    if size <= CHUNK {
+    if size == CHUNK {
         progress.forget();
         clear(start, size);
         return Ok(());

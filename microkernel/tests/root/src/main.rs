@@ -4,10 +4,12 @@
 
 mod checks;
 mod copies;
+mod lifetime;
 // What every server links; no runtime else.
 #[path = "../../../../servers/runtime/src/mem.rs"]
 mod mem;
 mod rules;
+mod time;
 
 use axiom_root_test::{end, say, world};
 use sel4_sys::BootInfo;
@@ -33,11 +35,12 @@ extern "C" fn root_main(info: &'static BootInfo) -> ! {
     }
     let mut world = world::World::new(info);
     let mut failed = 0;
-    for (name, check) in checks::ALL.iter().chain(rules::ALL).chain(copies::ALL) {
+    let all = checks::ALL.iter().chain(rules::ALL).chain(copies::ALL).chain(time::ALL).chain(lifetime::ALL);
+    for (name, check) in all.clone() {
         let passed = check(&mut world);
         say!("root-test: {} {name}", if passed { "ok    " } else { "FAILED" });
         failed += u32::from(!passed);
     }
-    say!("root-test: {} checks, {failed} failed", checks::ALL.len() + rules::ALL.len() + copies::ALL.len());
+    say!("root-test: {} checks, {failed} failed", all.count());
     if failed == 0 { end(None) } else { end(Some(format_args!("{failed} kernel checks"))) }
 }

@@ -121,7 +121,7 @@ pub struct World {
 }
 
 /// The extensions' chunk behind BootInfo.
-fn extensions(info: &BootInfo) -> Option<AxiomInfo> {
+pub fn extensions(info: &BootInfo) -> Option<AxiomInfo> {
     let start = core::ptr::from_ref(info) as usize + 4096;
     let mut at = 0;
     while at + size_of::<Header>() <= info.extra_len as usize {

@@ -40,7 +40,7 @@ impl Layer {
             Proto => &[Library],
             Objects => &[Abi],
             Kernel => &[Abi, Objects, Library],
-            RootTest => &[Abi, Library],
+            RootTest => &[Abi, Library, RootTest],
             Library => &[Library],
             ServiceLibrary => &[Library, ServiceLibrary, Proto],
             Runtime => &[Abi, Proto, Library],
@@ -62,7 +62,7 @@ impl Layer {
                 "the kernel meets user space only in sel4-sys: it uses sel4-sys, objects and pure libraries"
             }
             RootTest => {
-                "a test root task sees the kernel's interface (sel4-sys) and pure libraries, no runtime"
+                "a test root task sees the kernel's interface (sel4-sys), pure libraries and other test root tasks, no runtime"
             }
             Proto => "proto is message types: it knows neither the kernel nor the runtime",
             Library => {

@@ -236,7 +236,7 @@ _start:
     block_text_hi = const paging::KERNEL_TEXT >> 48,
     node = sym crate::node::NODE,
     stack = sym super::stack::STACK,
-    stack_size = const super::stack::STACK_SIZE,
+    stack_size = const super::stack::GUARD_SIZE + super::stack::STACK_SIZE,
 );
 
 #[unsafe(no_mangle)]

@@ -37,6 +37,12 @@ pub fn identity() -> (u64, u64) {
     (read!("midr_el1"), read!("mpidr_el1"))
 }
 
+/// Cycles of the PMU; instructions where the emulator counts those.
+#[cfg(feature = "checked")]
+pub fn cycles() -> u64 {
+    read!("pmccntr_el0")
+}
+
 /// How the firmware is called.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Conduit {

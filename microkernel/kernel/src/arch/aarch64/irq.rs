@@ -58,8 +58,9 @@ pub fn set_trigger(irq: u32, edge: bool) {
     with((), |g| g.set_trigger(irq, edge));
 }
 
-/// Whether an interrupt waits to be taken.
+/// Whether an interrupt waits to be taken: asked at preemption points.
 #[inline(always)]
 pub fn is_pending() -> bool {
+    crate::checked::split();
     read!("isr_el1") & 1 << 7 != 0
 }

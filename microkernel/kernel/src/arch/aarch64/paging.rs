@@ -132,6 +132,13 @@ fn next_table(entry: &Cell<u64>, image: u64) -> Option<&'static Table> {
     Some(table)
 }
 
+/// Takes a page of the image out of the kernel's map.
+pub fn unmap_image_page(at: usize) {
+    IMAGE_L3.0[(at - IMAGE_BASE) / 4096].set(0);
+    // SAFETY: forgets a mapping that nothing may use.
+    unsafe { asm!("dsb ishst", "tlbi vmalle1", "dsb ish", "isb", options(nostack, preserves_flags)) };
+}
+
 /// The last of the device pages is for a look at a register of a device that may not stay mapped.
 const PEEK: usize = ENTRIES - 1;
 

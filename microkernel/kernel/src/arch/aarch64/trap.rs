@@ -4,7 +4,8 @@
 //! into it. Then the kernel's one stack is taken, a Rust function decides, and the register file that it returns is
 //! loaded. Exceptions in the kernel itself are bugs: they end in a report with registers and a backtrace.
 use super::cpu;
-use super::stack::{PANIC_STACK, PANIC_STACK_SIZE, STACK, STACK_SIZE};
+use super::stack::{GUARD_SIZE, PANIC_STACK, PANIC_STACK_SIZE, STACK, STACK_SIZE};
+use crate::checked;
 use crate::machine::Core;
 use crate::node::node;
 use crate::panic;
@@ -151,9 +152,9 @@ axiom_kernel_fault:
     bl axiom_kernel_exception
     "#,
     stack = sym STACK,
-    stack_size = const STACK_SIZE,
+    stack_size = const GUARD_SIZE + STACK_SIZE,
     panic_stack = sym PANIC_STACK,
-    panic_stack_size = const PANIC_STACK_SIZE,
+    panic_stack_size = const GUARD_SIZE + PANIC_STACK_SIZE,
 );
 
 /// Leaves the kernel: to the current thread, once there is one that is not idle. The stack is given up with all that is on
@@ -169,6 +170,7 @@ pub fn leave() -> ! {
 /// [`leave`] when the current thread is known not to be idle.
 #[inline(always)]
 fn resume() -> ! {
+    checked::leave();
     let registers = node().current().regs.address();
     // SAFETY: the register file of a live thread; nothing on the stack is used again.
     unsafe { core::arch::asm!("b axiom_return", in("x0") registers, options(noreturn)) }
@@ -177,12 +179,15 @@ fn resume() -> ! {
 #[cold]
 fn wait() {
     print::drain_idle();
+    checked::leave();
     cpu::wait_for_interrupt();
+    checked::enter_interrupt();
     entry::interrupt(Core);
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn axiom_call() -> ! {
+    checked::enter_call(syscall::CALL);
     if fast::call(Core, node().current()) {
         resume()
     }
@@ -191,6 +196,7 @@ extern "C" fn axiom_call() -> ! {
 
 #[unsafe(no_mangle)]
 extern "C" fn axiom_reply_recv() -> ! {
+    checked::enter_call(syscall::REPLY_RECV);
     if fast::reply_recv(Core, node().current()) {
         resume()
     }
@@ -199,6 +205,7 @@ extern "C" fn axiom_reply_recv() -> ! {
 
 #[unsafe(no_mangle)]
 extern "C" fn axiom_system_call(number: i64) -> ! {
+    checked::enter_call(number);
     let done = match number {
         syscall::SEND => fast::send(Core, node().current()),
         syscall::NB_WAIT => fast::poll(node().current()),
@@ -218,6 +225,7 @@ extern "C" fn axiom_slow_system_call(number: i64) -> ! {
 
 #[unsafe(no_mangle)]
 extern "C" fn axiom_interrupt() -> ! {
+    checked::enter_interrupt();
     entry::interrupt(Core);
     print::drain();
     leave()
@@ -225,6 +233,7 @@ extern "C" fn axiom_interrupt() -> ! {
 
 #[unsafe(no_mangle)]
 extern "C" fn axiom_serror(esr: u64, far: u64) -> ! {
+    checked::enter_fault();
     let tcb = node().current();
     if print::may_report() {
         println!("axiom: asynchronous external abort, esr {esr:#x} far {far:#x}, in thread '{}'", tcb.name());
@@ -242,6 +251,7 @@ mod class {
 
 #[unsafe(no_mangle)]
 extern "C" fn axiom_exception(esr: u64, far: u64) -> ! {
+    checked::enter_fault();
     match esr >> 26 & 0x3f {
         class::FPU => entry::fpu_trap(Core, Fault::UserException { number: esr, code: 0 }),
         class::INSTRUCTION_ABORT => {
