@@ -251,6 +251,18 @@ fn relocations_fit_their_instructions() {
     // A wide load that is cut off is the verifier's to refuse, unless it has a relocation.
     assert_eq!(with(&[END[0], lddw(0, 0, 0)[0]], &[]).read().unwrap().len(), 2);
     assert!(with(&[END[0], lddw(0, 0, 0)[0]], &[(8, 1, 2)]).refusal().contains("points into the middle"));
+    for (kind, what) in [
+        (1, "a map"),
+        (2, "a value of a map"),
+        (3, "a variable of a kernel"),
+        (4, "a function"),
+        (5, "a map by its index"),
+        (6, "a value of a map by its index"),
+        (7, "something unknown"),
+    ] {
+        let text = with(&[&lddw(kind, 0, 0)[..], &END].concat(), &[]).refusal();
+        assert!(text.contains(&format!("loads the address of {what} (a 64-bit")), "{text}");
+    }
     for kind in 1..=15 {
         let text = with(&[&lddw(kind, 0, 0)[..], &END].concat(), &[]).refusal();
         assert!(text.contains(&format!("(a 64-bit load of kind {kind}) without a relocation")), "{text}");

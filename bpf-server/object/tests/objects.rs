@@ -64,6 +64,12 @@ fn functions_are_linked_behind_their_caller() {
                 callees.push(object.function(&program, target).unwrap());
             }
         }
+        // Each function's lines come from its own section.
+        for start in program.functions() {
+            let name = object.function(&program, start).unwrap();
+            let line = object.line(&program, start).unwrap();
+            assert!(line.text.contains(&format!("{name}(")), "{name}: {line:?}");
+        }
         callees.sort();
         callees.dedup();
         assert_eq!(callees, ["leaf", "shared"]);
