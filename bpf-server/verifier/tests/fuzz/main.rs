@@ -77,7 +77,7 @@ fn accepted_programs_do_what_their_proofs_state() {
     let mut seed = first;
     while match minutes {
         Some(_) => Instant::now() < end,
-        None => seed < first + 30_000,
+        None => seed < first + 12_000,
     } {
         let kind = only.unwrap_or(seed as usize % KINDS.len());
         let mut r = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
