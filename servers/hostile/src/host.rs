@@ -65,6 +65,7 @@ pub fn run(tries: &mut Tries) {
                 pages: 1,
                 slots: 0,
                 point,
+                name: "hostile",
                 replaces: None,
                 grants: everything(),
             };
