@@ -84,6 +84,8 @@ pub mod timer;
 pub mod trace;
 pub mod transfer;
 pub mod waiting;
+#[cfg(test)]
+mod worlds;
 pub mod zombie;
 
 pub use cap::Cap;
