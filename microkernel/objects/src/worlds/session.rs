@@ -141,6 +141,8 @@ fn capabilities(acts: &mut Vec<Act>) {
             copy(here(S + 8), Place(S + 5, 0, 2)),
             copy(here(S + 8), Place(EP, 0, 2)),
             copy(Place(EP, 0, 2), here(EP)),
+            mutate(S + 8, NTFN, 5),
+            mutate(S + 8, EP, 5),
             mutate(S + 8, S + 6, 0),
             mutate(S + 6, S + 8, 0x1 << 6 | 62),
             mutate(S + 6, S + 8, 0x1 << 6 | 63),
@@ -706,6 +708,11 @@ fn messages(acts: &mut Vec<Act>) {
     acts.push(Act::Tick(500));
     acts.push(Act::Call(0, Call { reply: REPLY_2, ..send(syscall::REPLY_RECV, EP, &[], &[]) }, None));
     acts.push(Act::Tick(3000));
+    acts.push(Act::Call(
+        0,
+        Call { reply: REPLY_2, ..send(syscall::REPLY_RECV, EP, &[0x4000, 0x5000, 0x6000, 1], &[]) },
+        None,
+    ));
     acts.push(Act::Tick(20000));
     // A passive server on its caller's context, and what is left when parts go.
     by(

@@ -303,7 +303,7 @@ fn transcript() -> String {
     scene.world.take_log();
     for (number, step) in acts.iter().enumerate() {
         let line = act(&mut scene, step, number < alone);
-        let line = format!("{number}. {}\n", placed(&scene, &line));
+        let line = format!("{}\n", placed(&scene, &line));
         let after = told(&scene);
         out.push_str(&line);
         // What the caller has in its registers and its buffer is its answer.
