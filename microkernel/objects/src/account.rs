@@ -36,10 +36,10 @@ pub struct Emptied(pub Option<u8>);
 
 /// A core's accounts that have armed timers.
 pub struct Accounts {
-    waiting: Heap<Timer>,
-    due: [Heap<Timer>; PRIORITIES],
+    pub(crate) waiting: Heap<Timer>,
+    pub(crate) due: [Heap<Timer>; PRIORITIES],
     /// How many are due, with the one in hand.
-    due_count: Cell<u32>,
+    pub(crate) due_count: Cell<u32>,
     /// One that is due while no other is: mostly it is served at once, and does not have to go through the heaps.
     hand: Link<SchedContext>,
 }

@@ -132,6 +132,12 @@ pub struct Snapshot {
     registers: Registers,
 }
 
+/// A word of a state that was taken from zeroed memory.
+fn word(word: &MaybeUninit<u64>) -> u64 {
+    // SAFETY: the memory was zeroed, and what was written since has bits on every machine that this runs on (not under Miri).
+    unsafe { word.assume_init() }
+}
+
 /// Who decides at preemption points.
 type Oracle = Box<dyn FnMut() -> bool>;
 
@@ -146,8 +152,17 @@ pub struct FakeWorld {
     oracle: RefCell<Option<Oracle>>,
     points: Cell<u64>,
     preempting: Cell<bool>,
+    late: Cell<Option<Late>>,
     /// How long a look at the clock takes: the kernel's own time.
     cost: Cell<Ticks>,
+}
+
+/// Time that passes inside of a call, up to one of its preemption points.
+#[derive(Clone, Copy)]
+struct Late {
+    at: u64,
+    ticks: Ticks,
+    pending: bool,
 }
 
 impl Default for FakeWorld {
@@ -224,6 +239,7 @@ impl FakeWorld {
             oracle: RefCell::default(),
             points: Cell::new(0),
             preempting: Cell::new(false),
+            late: Cell::new(None),
             cost: Cell::new(0),
         };
         world.node.empty_space.set(u64::MAX >> 1);
@@ -310,8 +326,8 @@ impl FakeWorld {
         let tcb: Ptr<Tcb> = self.object(o::TCB_BITS);
         tcb.priority.set(priority);
         tcb.mcp.set(priority);
-        slot::insert_root(cspace, tcb.slot(TCB_CSPACE));
-        slot::insert_root(self.frame(), tcb.slot(TCB_BUFFER));
+        self.original(cspace, tcb.slot(TCB_CSPACE));
+        self.original(self.frame(), tcb.slot(TCB_BUFFER));
         tcb
     }
 
@@ -327,8 +343,23 @@ impl FakeWorld {
     pub fn put(&self, cnode: Cap, index: u64, cap: Cap) -> Ptr<Slot> {
         let slot = self.slot(cnode, index);
         assert!(slot.is_empty(), "slot {index} is taken");
-        slot::insert_root(cap, slot);
+        self.original(cap, slot);
         slot
+    }
+
+    /// Puts a capability without a parent into an empty slot.
+    pub fn original(&self, cap: Cap, slot: Ptr<Slot>) {
+        slot::insert_original(self.shared.anchor(), cap, slot);
+    }
+
+    /// The memory: its first address, and its bytes.
+    pub fn extent(&self) -> (u64, u64) {
+        (self.block.base.expose_provenance() as u64, self.block.layout.size() as u64)
+    }
+
+    /// The running thread.
+    pub fn current(&self) -> Ptr<Tcb> {
+        self.node.current()
     }
 
     // ---- steps ----
@@ -447,11 +478,26 @@ impl FakeWorld {
         self.registers.borrow().deadline
     }
 
+    /// Sets the clock, and moves the deadline along; for states that differ only by when they were.
+    pub fn set_clock(&self, now: Ticks, shift: impl Fn(Ticks) -> Ticks) {
+        let mut registers = self.registers.borrow_mut();
+        registers.now = now;
+        if registers.deadline != crate::time::NEVER {
+            registers.deadline = shift(registers.deadline);
+        }
+    }
+
+    /// The CPU timer does not fire until it is set again.
+    pub fn forget_deadline(&self) {
+        self.registers.borrow_mut().deadline = crate::time::NEVER;
+    }
+
     // ---- preemption points ----
 
     /// At each preemption point from now on `oracle` says whether something more urgent waits.
     pub fn preempt_when(&self, oracle: impl FnMut() -> bool + 'static) {
         *self.oracle.borrow_mut() = Some(Box::new(oracle));
+        self.late.set(None);
     }
 
     /// Preempts once, at the `nth` preemption point from now (0 is the next).
@@ -463,6 +509,12 @@ impl FakeWorld {
             left = left.wrapping_sub(1);
             now
         });
+    }
+
+    /// At the `nth` preemption point from now (0 is the next) so much time has passed, and an interrupt waits or not.
+    pub fn late_at(&self, nth: u64, ticks: Ticks, pending: bool) {
+        self.preempt_when(|| false);
+        self.late.set(Some(Late { at: self.points.get() + nth + 1, ticks, pending }));
     }
 
     /// Nothing preempts: as the machine does it, by counting and by raised interrupts.
@@ -490,6 +542,59 @@ impl FakeWorld {
         // SAFETY: both are that long and apart; no reference into the block is in use but to cells.
         unsafe { core::ptr::copy_nonoverlapping(state.memory.as_ptr(), self.block.base, state.memory.len()) };
         *self.registers.borrow_mut() = state.registers.clone();
+    }
+
+    /// How the state differs from `start`: pairs of a place and what is there. Few words, however large the world.
+    pub fn difference(&self, start: &Snapshot) -> Box<[(u32, u64)]> {
+        let (now, then) = (self.registers.borrow(), &start.registers);
+        let lines = |r: &Registers| r.pending.iter().fold(0u64, |lines, irq| lines | 1 << irq);
+        let kept = |r: &Registers| [r.now, r.deadline, r.thread_pointer, r.fpu, lines(r), r.masked];
+        let words = self.block.words();
+        // SAFETY: both have that many words and were allocated zeroed; nothing changes them meanwhile. Not for Miri: see `word`.
+        let (own, other) = unsafe {
+            let own = core::slice::from_raw_parts(self.block.base.cast_const().cast::<u64>(), words);
+            (own, core::slice::from_raw_parts(start.memory.as_ptr().cast::<u64>(), words))
+        };
+        let mut differences = Vec::new();
+        // Mostly nothing differs: a chunk at a time.
+        for (chunk, (a, b)) in own.chunks(64).zip(other.chunks(64)).enumerate().filter(|(_, (a, b))| a != b) {
+            let pairs = a.iter().zip(b).enumerate().filter(|(_, (a, b))| a != b);
+            differences.extend(pairs.map(|(i, (a, _))| ((64 * chunk + i) as u32, *a)));
+        }
+        for (i, (own, other)) in kept(&now).into_iter().zip(kept(then)).enumerate() {
+            if own != other {
+                differences.push(((words + i) as u32, own));
+            }
+        }
+        differences.into_boxed_slice()
+    }
+
+    /// Puts the state back that differs so from `start`; `current` is how the state differs from it now, at most.
+    pub fn put_back(&self, start: &Snapshot, current: &[(u32, u64)], difference: &[(u32, u64)]) {
+        for (i, _) in current.iter().filter(|(i, _)| (*i as usize) < self.block.words()) {
+            self.word(*i as usize).set(word(&start.memory[*i as usize]));
+        }
+        let mut registers = start.registers.clone();
+        for (i, value) in difference {
+            match (*i as usize).checked_sub(self.block.words()) {
+                None => self.word(*i as usize).set(*value),
+                Some(0) => registers.now = *value,
+                Some(1) => registers.deadline = *value,
+                Some(2) => registers.thread_pointer = *value,
+                Some(3) => registers.fpu = *value,
+                Some(4) => registers.pending = (0..64).filter(|irq| value >> irq & 1 != 0).collect(),
+                _ => registers.masked = *value,
+            }
+        }
+        *self.registers.borrow_mut() = registers;
+    }
+
+    /// A word of the memory, for whoever compares states bit by bit. Not for Miri: an object's padding has no value.
+    #[inline(always)]
+    fn word(&self, index: usize) -> &Cell<u64> {
+        debug_assert!(index < self.block.words());
+        // SAFETY: inside the block, which was allocated zeroed and lives as long as `self`; only cells refer to it.
+        unsafe { &*self.block.base.add(index).cast::<Cell<u64>>() }
     }
 
     /// Whether hardware calls are recorded; a long search turns it off.
@@ -565,6 +670,11 @@ impl Machine for &FakeWorld {
     fn looks_up(&self) -> bool {
         self.points.set(self.points.get() + 1);
         self.preempting.set(false);
+        if let Some(late) = self.late.get().filter(|late| late.at == self.points.get()) {
+            self.advance(late.ticks);
+            self.preempting.set(late.pending);
+            return true;
+        }
         match self.oracle.borrow_mut().as_mut() {
             None => self.node.work_done(),
             Some(oracle) => {

@@ -14,7 +14,6 @@ use crate::object::{
     ThreadState,
 };
 use crate::ptr::Ptr;
-use crate::slot;
 use crate::thread;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -126,8 +125,8 @@ impl Scene {
         }
         if begin.handlers {
             let handler = Cap::Endpoint { ep: self.endpoints[1], badge: Badge(77), rights: CapRights::ALL };
-            slot::insert_root(handler, tcb.slot(TCB_FAULT));
-            slot::insert_root(handler, tcb.slot(TCB_TIMEOUT));
+            world.original(handler, tcb.slot(TCB_FAULT));
+            world.original(handler, tcb.slot(TCB_TIMEOUT));
         }
         if begin.bound && self.notifications[0].bound.get().is_none() {
             self.notifications[0].bound.set(Some(tcb));

@@ -25,6 +25,18 @@ impl<T> Links<T> {
     pub fn is_inside(&self) -> bool {
         self.inside.get()
     }
+    pub(crate) fn left(&self) -> Option<Ptr<T>> {
+        self.left.get()
+    }
+    pub(crate) fn right(&self) -> Option<Ptr<T>> {
+        self.right.get()
+    }
+    pub(crate) fn parent(&self) -> Option<Ptr<T>> {
+        self.parent.get()
+    }
+    pub(crate) fn rank(&self) -> u8 {
+        self.rank.get()
+    }
 }
 
 /// What a heap is made of.

@@ -27,6 +27,7 @@
 //! | `finalise` | taking an object out of all that refers to it |
 //! | `preempt`, `delete` | long work that asks whether to stop; deleting and revoking |
 //! | `invoke/args`, `invoke/*`, `invoke` | invocations: arguments, one file per kind of object, the dispatch |
+//! | `invariants` | what holds whenever the kernel leaves, over the whole state |
 //! | `fast`, `entry` | the short ways; system calls, faults, interrupts, each ending in [`entry::leave`] |
 //!
 //! # How objects are shared
@@ -83,6 +84,8 @@ pub mod timer;
 pub mod trace;
 pub mod transfer;
 pub mod waiting;
+#[cfg(test)]
+mod worlds;
 pub mod zombie;
 
 pub use cap::Cap;

@@ -65,9 +65,9 @@ pub struct Node {
     pub released: Cell<u64>,
     /// How many turns ended.
     pub turns: Cell<u64>,
-    ready: [Cell<Ends>; PRIORITIES],
-    ready_words: Cell<u64>,
-    ready_bits: [Cell<u64>; PRIORITIES / 64],
+    pub(crate) ready: [Cell<Ends>; PRIORITIES],
+    pub(crate) ready_words: Cell<u64>,
+    pub(crate) ready_bits: [Cell<u64>; PRIORITIES / 64],
     work: Cell<u32>,
     /// Frequency of the counter, Hz.
     frequency: Cell<u64>,
@@ -171,8 +171,9 @@ impl Walk {
 /// What all cores share: the notification of each interrupt, and whether a handler was issued; pools of address space
 /// identifiers.
 pub struct Shared {
+    anchor: Slot,
     irq_slots: [Slot; MAX_IRQS],
-    irq_active: [Cell<bool>; MAX_IRQS],
+    pub(crate) irq_active: [Cell<bool>; MAX_IRQS],
     /// Physical addresses of the identifier pools, 0 for none.
     pub asid_pools: [Cell<u64>; ASID_POOLS],
 }
@@ -188,10 +189,17 @@ impl Shared {
     /// No interrupts, no pools.
     pub const fn new() -> Shared {
         Shared {
+            anchor: Slot::new(),
             irq_slots: [const { Slot::new() }; MAX_IRQS],
             irq_active: [const { Cell::new(false) }; MAX_IRQS],
             asid_pools: [const { Cell::new(0) }; ASID_POOLS],
         }
+    }
+
+    /// The empty slot with which the derivation list begins: all capabilities of the machine stand behind it.
+    pub fn anchor(&self) -> Ptr<Slot> {
+        // SAFETY: as in `irq_slot`.
+        unsafe { Ptr::new((&raw const self.anchor).expose_provenance()) }
     }
 
     /// The slot with the notification of an interrupt.

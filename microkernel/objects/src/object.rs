@@ -151,7 +151,7 @@ pub struct Tcb {
     pub regs: Registers,
     /// User FPU registers, when they are not in the FPU.
     pub fpu: FpuState,
-    slots: [Slot; TCB_SLOTS],
+    pub(crate) slots: [Slot; TCB_SLOTS],
     /// What the thread is doing.
     pub state: Cell<ThreadState>,
     /// Priority.

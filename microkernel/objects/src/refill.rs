@@ -41,6 +41,18 @@ impl SchedContext {
         self.refill(self.head.get()).get()
     }
 
+    /// The refill at a position from the head.
+    pub(crate) fn refill_at(&self, position: u32) -> Refill {
+        self.refill(self.index(position)).get()
+    }
+
+    /// Moves the refill at a position in time.
+    #[cfg(test)]
+    pub(crate) fn move_refill(&self, position: u32, to: impl Fn(Ticks) -> Ticks) {
+        let refill = self.refill(self.index(position));
+        refill.set(Refill { time: to(refill.get().time), ..refill.get() });
+    }
+
     fn set_head(&self, refill: Refill) {
         self.refill(self.head.get()).set(refill);
     }

@@ -32,7 +32,7 @@ impl Slot {
         self.cap.set(cap.pack());
     }
 
-    fn next(&self) -> Option<Ptr<Slot>> {
+    pub(crate) fn next(&self) -> Option<Ptr<Slot>> {
         let address = self.next.get() & !FLAGS;
         // SAFETY: a non-zero link was made from a `Ptr<Slot>` by `set_next`; a slot leaves the list before its memory goes.
         (address != 0).then(|| unsafe { Ptr::new(address) })
@@ -105,6 +105,32 @@ pub fn insert_root(cap: Cap, dest: Ptr<Slot>) {
     dest.cap.set(cap.pack());
     dest.prev.set(None);
     dest.next.set(REVOCABLE | FIRST_BADGED);
+}
+
+/// Puts a capability without a parent into the list that begins with the empty slot `anchor` ([`crate::node::Shared`]): `near` is the
+/// anchor, or any slot of the list. Memory stands in the list from the highest address down, as a new object stands before its
+/// older siblings; so no two neighbours overlap only if no two capabilities do.
+pub fn insert_original(near: Ptr<Slot>, cap: Cap, dest: Ptr<Slot>) {
+    let flags = REVOCABLE | FIRST_BADGED;
+    let base = |slot: Ptr<Slot>| slot.cap().region().map(|(base, _)| base);
+    let Some((own, _)) = cap.region() else {
+        let first = core::iter::successors(Some(near), |at| at.prev.get()).last();
+        return link_after(cap, flags, first.unwrap_or(near), dest);
+    };
+    let mut after = near;
+    while base(after).is_none_or(|at| at < own)
+        && let Some(prev) = after.prev.get()
+    {
+        after = prev;
+    }
+    let mut at = after.next();
+    while let Some(slot) = at.filter(|at| base(*at).is_none_or(|at| at >= own)) {
+        if base(slot).is_some() {
+            after = slot;
+        }
+        at = slot.next();
+    }
+    link_after(cap, flags, after, dest);
 }
 
 fn link_after(cap: Cap, flags: usize, src: Ptr<Slot>, dest: Ptr<Slot>) {
@@ -221,6 +247,31 @@ mod tests {
         remove(s[3]);
         remove(s[2]);
         assert_eq!(first_child(s[0]), None);
+    }
+
+    /// Whatever the order in which boot makes them, capabilities stand from the highest memory down, and copies together.
+    #[test]
+    fn original_capabilities_stand_in_the_order_of_memory() {
+        let (anchor, s) = (slots(1)[0], slots(6));
+        let caps = [
+            table(0x5000),
+            Cap::IrqControl,
+            table(0x9000),
+            table(0x1000),
+            table(0x5000),
+            untyped(0x20000, 16),
+        ];
+        for (i, cap) in caps.iter().enumerate() {
+            let near = if i == 0 { anchor } else { s[i - 1] };
+            insert_original(near, *cap, s[i]);
+        }
+        let listed = std::iter::successors(anchor.next(), |at| at.next());
+        let listed: Vec<Cap> = listed.map(|at| at.cap()).collect();
+        assert_eq!(listed.len(), 6);
+        let memory: Vec<Cap> = listed.into_iter().filter(|cap| cap.region().is_some()).collect();
+        assert_eq!(memory, [caps[5], caps[2], caps[0], caps[4], caps[3]]);
+        assert!(!is_final(s[0]) && !is_final(s[4]) && is_final(s[2]));
+        assert_eq!(first_child(s[5]), None);
     }
 
     #[test]

@@ -31,6 +31,8 @@ struct Builder<'a> {
     cnode: PhysAddr,
     root: PhysAddr,
     next: u64,
+    /// The slot that was filled last: the next is mostly its neighbour in the derivation list.
+    near: Ptr<Slot>,
 }
 
 impl Builder<'_> {
@@ -39,8 +41,10 @@ impl Builder<'_> {
         unsafe { Ptr::new(self.cnode.kernel() + index as usize * size_of::<Slot>()) }
     }
 
-    fn put(&self, index: u64, cap: Cap) {
-        slot::insert_root(cap, self.slot(index));
+    fn put(&mut self, index: u64, cap: Cap) {
+        let slot = self.slot(index);
+        slot::insert_original(self.near, cap, slot);
+        self.near = slot;
     }
 
     /// Puts a capability into the next slot.
@@ -107,7 +111,8 @@ pub fn create(machine: &Machine<'_>, memory: &mut Memory) -> Result<(), Fatal> {
     node().empty_space.set(arch::paging::empty_root(machine.image.0).0);
     shared().asid_pools[0].set(pool.0);
     space::assign(shared(), ASID, root);
-    let mut b = Builder { memory, cnode, root, next: init::COUNT };
+    let near = shared().anchor();
+    let mut b = Builder { memory, cnode, root, next: init::COUNT, near };
 
     let (_, last) = elf.bounds();
     let extra_bytes = extra_size(machine);
