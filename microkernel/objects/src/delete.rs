@@ -70,8 +70,14 @@ pub fn revoke<M: Machine>(m: M, target: Ptr<Slot>) -> Result<(), Preempted> {
     Ok(())
 }
 
+/// What a step is in units of work, at most 200 instructions ...
+const STEP: u32 = 3;
+/// ... and what taking an object apart or moving a capability adds, about 1,000: interrupts wait for four of them.
+const HEAVY: u32 = 20;
+
 /// One step of the deletion of what is in `root`: where the root is afterwards, if it still is.
 fn step<M: Machine>(m: M, root: Ptr<Slot>) -> Option<Ptr<Slot>> {
+    m.node().add_units(STEP);
     let own = match root.cap() {
         Cap::Zombie(own) if own.holds_slots() => own,
         other => {
@@ -101,7 +107,10 @@ fn empty_next<M: Machine>(m: M, root: Ptr<Slot>, at: Ptr<Slot>, own: Zombie) -> 
         return root;
     }
     match victim.cap() {
-        Cap::Zombie(found) if found.holds_slots() => go_home(root, victim, found),
+        Cap::Zombie(found) if found.holds_slots() => {
+            m.node().add_units(HEAVY);
+            go_home(root, victim, found)
+        }
         other => {
             delete_or_release(m, victim, other);
             root
@@ -128,6 +137,7 @@ fn go_home(root: Ptr<Slot>, victim: Ptr<Slot>, found: Zombie) -> Ptr<Slot> {
 
 /// Deletes a capability that is no zombie of slots: it goes, or becomes a zombie, or one of those who wait is released.
 fn delete_or_release<M: Machine>(m: M, at: Ptr<Slot>, cap: Cap) {
+    m.node().add_units(HEAVY);
     if let Cap::Zombie(queue) = cap {
         let released = match queue.remains() {
             Remains::Endpoint(ep) => waiting::release_first(m.node(), ep),

@@ -379,6 +379,12 @@ impl Node {
         self.work.set(self.work.get().saturating_add((bytes / BYTES_OF_A_UNIT) as u32));
     }
 
+    /// Counts work that is as much as so many units, besides the one that its preemption point counts.
+    #[inline(always)]
+    pub fn add_units(&self, units: u32) {
+        self.work.set(self.work.get() + units);
+    }
+
     /// A number above all before.
     #[inline]
     pub fn next_order(&self) -> u64 {
@@ -387,7 +393,7 @@ impl Node {
         order
     }
 
-    /// Every hundredth unit of long work asks whether something more urgent waits.
+    /// Every hundredth unit of long work asks whether something more urgent waits. A unit is up to 50 instructions.
     #[inline]
     pub fn work_done(&self) -> bool {
         let work = self.work.get() + 1;

@@ -79,6 +79,18 @@ impl<const N: usize> Output<N> {
         }
     }
 
+    /// Puts bytes behind the others, or counts as lost what finds no room.
+    pub fn put_all(&self, bytes: &[u8]) {
+        let at = (self.first.get() + self.count.get()) % N;
+        match self.bytes.get(at..at + bytes.len()) {
+            Some(room) if self.lost.get() == 0 && bytes.len() <= N - self.count.get() => {
+                room.iter().zip(bytes).for_each(|(to, from)| to.set(*from));
+                self.count.set(self.count.get() + bytes.len());
+            }
+            _ => bytes.iter().for_each(|byte| self.put(*byte)),
+        }
+    }
+
     #[cold]
     fn put_behind_loss(&self, byte: u8) {
         self.tell_loss();

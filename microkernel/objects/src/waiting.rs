@@ -110,6 +110,8 @@ pub fn cancel_next_badged(n: &Node, ep: Ptr<Endpoint>, which: Cancelling) -> boo
         n.walk.forget();
         return false;
     };
+    // What one sender costs, in units of work.
+    n.add_units(if tcb.sender_badge.get() == which.badge { 8 } else { 1 });
     n.walk.reached(tcb.ep_next.get());
     if tcb.sender_badge.get() == which.badge && tcb.sender_order.get() < which.until {
         ep.set_queue(ep.queue().remove::<Ep>(tcb), EndpointState::Send);

@@ -49,13 +49,22 @@ pub struct Arena {
     pub shadow: [[AtomicU8; SLOTS]; 2],
     /// Features that this run leaves out.
     pub without: AtomicU64,
-    /// What a worker found in memory that the kernel gave it as new: where in the page, with [`FOUND`] added; the page's
+}
+
+/// A page that only the predator's address space can write: any thread can be thrown into the predator's code, and what it
+/// finds in a page that others share means nothing.
+#[repr(C, align(4096))]
+pub struct Finding {
+    /// What the predator found in memory that the kernel gave it as new: where in the page, with [`FOUND`] added; the page's
     /// address; the word.
     pub found: [AtomicU64; 3],
 }
 
-/// Tells a finding from what a stray write leaves.
+/// Tells a finding from none.
 pub const FOUND: u64 = 0x1357_0000_0000_0000;
+
+/// The one finding, which ends the run.
+pub static FINDING: Finding = Finding { found: [const { AtomicU64::new(0) }; 3] };
 
 /// The one arena.
 pub static ARENA: Arena = Arena {
@@ -71,7 +80,6 @@ pub static ARENA: Arena = Arena {
     numbers: [const { AtomicU32::new(0) }; 40],
     shadow: [const { [const { AtomicU8::new(0) }; SLOTS] }; 2],
     without: AtomicU64::new(0),
-    found: [const { AtomicU64::new(0) }; 3],
 };
 
 impl State {

@@ -3,7 +3,7 @@
 //! What the workers cannot touch is made once: address spaces for most of them, and what the supervisor and the watchdog
 //! need. All else comes from [`Supervisor::memory`], and a world ends by revoking that: the revocation has to end in time, and
 //! afterwards all of the memory has to be there again.
-use crate::arena::{self, ARENA, FOUND, RADIX, SLOTS, STATES, WORKERS};
+use crate::arena::{self, ARENA, FINDING, FOUND, RADIX, SLOTS, STATES, WORKERS};
 use crate::calls::BUFFERS;
 use crate::objects::PLAYGROUND;
 use crate::options::Options;
@@ -21,6 +21,8 @@ use sel4_sys::{BootInfo, CNodeCapData, CPtr, ext, label};
 const WORLD_BITS: u64 = 21;
 /// Address spaces that outlive worlds.
 const SPACES: usize = 6;
+/// The one that only the predator runs in.
+const PREDATORS_SPACE: usize = 0;
 /// The first worker that only has what is in its world: the supervisor cannot start it again.
 const MORTAL: usize = 6;
 /// Endpoints for faults and messages.
@@ -120,7 +122,7 @@ impl<'a> Supervisor<'a> {
                 s.must("map a table", table, label::PAGE_TABLE_MAP, &[vspace], &[at, 3]);
             }
             let copies = s.t.slots(s.image.1 - s.image.0);
-            s.map_image(vspace, copies);
+            s.map_image(vspace, copies, i == PREDATORS_SPACE);
             s.spaces[i] = vspace;
         }
         // IRQControl exists once: it lives where workers can invoke it and not delete it.
@@ -208,9 +210,11 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// The image's pages in another address space: the arena can be written there, all else only read.
-    fn map_image(&mut self, vspace: u64, copies: u64) {
+    /// The image's pages in another address space: the arena can be written there, and by the predator the finding, all else only
+    /// read.
+    fn map_image(&mut self, vspace: u64, copies: u64, predators: bool) {
         let (from, to) = arena::range();
+        let finding = (&raw const FINDING) as u64;
         let base = (&raw const __executable_start) as u64 & !4095;
         for i in 0..self.image.1 - self.image.0 {
             let at = base + (i << 12);
@@ -222,7 +226,8 @@ impl<'a> Supervisor<'a> {
                 &[init::CNODE.0],
                 &[copy, 64, self.image.0 + i, 64, 15],
             );
-            let (rights, attributes) = if (from..to).contains(&at) { (3, 7) } else { (2, 3) };
+            let writable = (from..to).contains(&at) || predators && at == finding;
+            let (rights, attributes) = if writable { (3, 7) } else { (2, 3) };
             self.must("map the image", CPtr(copy), label::PAGE_MAP, &[vspace], &[at, rights, attributes]);
         }
     }
@@ -333,7 +338,7 @@ impl<'a> Supervisor<'a> {
         }
         let copies = self.next;
         self.next += self.image.1 - self.image.0;
-        self.map_image(vspace, copies);
+        self.map_image(vspace, copies, false);
         vspace
     }
 
@@ -347,7 +352,7 @@ impl<'a> Supervisor<'a> {
         let vspace = if i >= MORTAL + 2 {
             mortal_space
         } else {
-            self.spaces[if i == 0 { 0 } else { 1 + i % (SPACES - 1) }]
+            self.spaces[if i == 0 { PREDATORS_SPACE } else { 1 + i % (SPACES - 1) }]
         };
         let at = BUFFERS + ((i as u64) << 12);
         self.must("map a buffer", CPtr(frame), label::PAGE_MAP, &[vspace], &[at, 3, 7]);
@@ -402,11 +407,12 @@ impl<'a> Supervisor<'a> {
         for (slot, cap) in caps {
             self.copy_to(own, slot, cap);
         }
-        for (cap, noted) in [(context, k::CONTEXT), (frame, k::FRAME), (ntfn, k::NOTIFICATION)] {
+        for (cap, noted) in [(context, k::CONTEXT), (ntfn, k::NOTIFICATION)] {
             fill.put(self, cap, noted, false);
         }
-        // Nobody reaches the predator, so that it can be believed.
+        // Nobody reaches the predator, nor the buffer with its arguments, so that it can be believed.
         if role(i) != worker::PREDATOR {
+            fill.put(self, frame, k::FRAME, false);
             fill.put(self, tcb, k::TCB, false);
             fill.put(self, vspace, k::VSPACE, false);
         }
@@ -493,7 +499,7 @@ impl<'a> Supervisor<'a> {
         let ticks = 20 + self.below(100);
         for _ in 0..ticks {
             self.t.sleep_us(500);
-            let [found, page, word] = core::array::from_fn(|i| ARENA.found[i].load(Relaxed));
+            let [found, page, word] = core::array::from_fn(|i| FINDING.found[i].load(Relaxed));
             if (FOUND..FOUND + 4096).contains(&found) {
                 fail(format_args!(
                     "a worker got memory that is not zero: {word:#x} at {:#x}",

@@ -1,7 +1,7 @@
 //! What workers do: one random thing after the other, until somebody stops them.
 //!
 //! A worker starts at [`entry`] with its state's number, whatever happened to it before: the state's random numbers go on.
-use crate::arena::{ARENA, FOUND, STATES, State};
+use crate::arena::{ARENA, FINDING, FOUND, STATES, State};
 use crate::calls::{self, Call, invoke, perform, repeat};
 use crate::objects::{self, PLAYGROUND, copy_into, delete, make, revoke, write_hostile};
 use crate::slots::{Shared, kind, pointer, private, top};
@@ -334,9 +334,9 @@ fn look_at_new(page: u64, address: u64) {
         // SAFETY: the page was just mapped for this; if somebody took it away, the worker faults, which is part of the test.
         let word = unsafe { at.read_volatile() };
         if word != 0 {
-            ARENA.found[1].store(address, Relaxed);
-            ARENA.found[2].store(word, Relaxed);
-            ARENA.found[0].store(FOUND + 8 * i as u64, Relaxed);
+            FINDING.found[1].store(address, Relaxed);
+            FINDING.found[2].store(word, Relaxed);
+            FINDING.found[0].store(FOUND + 8 * i as u64, Relaxed);
             return;
         }
     }
