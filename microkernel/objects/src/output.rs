@@ -297,13 +297,18 @@ mod tests {
         /// However writing and draining take turns: what comes out is what went in but for stretches that a line in their place
         /// counts, and the counts are true.
         #[test]
-        fn nothing_is_lost_without_a_word(steps in prop::collection::vec((0usize..120, 0usize..120), 1..60)) {
+        fn nothing_is_lost_without_a_word(
+            steps in prop::collection::vec((0usize..120, 0usize..120, any::<bool>()), 1..60),
+        ) {
             let out = Output::<160>::new();
             let (mut text, mut put) = (Vec::new(), 0u64);
-            for (write, read) in steps {
-                for _ in 0..write {
-                    out.put(if put % 2 == 0 { b'#' } else { b'%' });
-                    put += 1;
+            for (write, read, whole) in steps {
+                let bytes: Vec<_> = (put..).take(write).map(|i| if i % 2 == 0 { b'#' } else { b'%' }).collect();
+                put += write as u64;
+                if whole {
+                    out.put_all(&bytes);
+                } else {
+                    bytes.iter().for_each(|byte| out.put(*byte));
                 }
                 let mut left = read;
                 out.drain(200, 0, |byte| {

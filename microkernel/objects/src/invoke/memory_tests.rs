@@ -158,6 +158,26 @@ fn zeroing_looks_up_every_few_pages() {
     assert!((1..=9 * 4096).contains(&zeroed), "{zeroed} bytes were zeroed before it looked");
 }
 
+/// Found by the fuzzer: a hundred objects were taken apart between two looks.
+#[test]
+fn deletion_looks_up_every_few_objects() {
+    for kind in [kind::ENDPOINT, kind::TCB, kind::SCHED_CONTEXT] {
+        let (world, tcb) = world();
+        (0..5).for_each(|i| retype(&world, tcb, kind, 8, 12 + 10 * i, 10));
+        let space = tcb.slot(crate::object::TCB_CSPACE).cap();
+        let left = || (12..62).filter(|i| !world.slot(space, *i).is_empty()).count();
+        assert_eq!(left(), 50);
+        world.raise(40);
+        world.set_message(
+            tcb,
+            CNODE,
+            Message { label: label::CNODE_REVOKE, words: &[UNTYPED, 64], caps: &[] },
+        );
+        world.system_call(tcb, CALL);
+        assert!((46..50).contains(&left()), "{} objects were taken apart before it looked", 50 - left());
+    }
+}
+
 #[test]
 fn both_ways_to_maintain_a_frame_do_the_same_and_leave_devices_alone() {
     let (world, tcb) = world();
