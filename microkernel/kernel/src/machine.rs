@@ -1,6 +1,5 @@
 //! The core that this kernel runs on, as the rules see it.
 use crate::arch::{cpu, fpu, irq, timer, translation};
-use crate::checked;
 use crate::debug;
 use crate::node;
 use crate::print;
@@ -56,7 +55,6 @@ impl Machine for Core {
     }
     #[inline(always)]
     fn interrupt_pending(&self) -> bool {
-        checked::split();
         irq::is_pending()
     }
     fn zero(&self, start: PhysAddr, bytes: u64) {

@@ -22,3 +22,4 @@ mod machine;
 mod node;
 mod panic;
 mod print;
+mod stretch;

@@ -25,6 +25,9 @@ pub fn answer(n: &Node, reply: Ptr<Reply>, caller: Ptr<Tcb>) {
         }
         if caller.sc.get().is_none() {
             sched::donate(n, sc, caller);
+        } else {
+            // It stays with who has it, on loan for good.
+            sc.given.set(true);
         }
     } else {
         if let Some(next) = next {
@@ -38,10 +41,11 @@ pub fn answer(n: &Node, reply: Ptr<Reply>, caller: Ptr<Tcb>) {
     set_state(n, caller, ThreadState::Inactive);
 }
 
-/// A waiting caller goes away: its stack is cut here, and the scheduling context stays where it is.
+/// A waiting caller goes away: its stack is cut here, and the scheduling context stays where it is, on loan for good.
 fn remove_caller(reply: Ptr<Reply>, caller: Ptr<Tcb>) {
     if let Some(sc) = reply.sc.take() {
         sc.reply.set(None);
+        sc.given.set(true);
     }
     if let Some(next) = reply.next.take() {
         next.prev.set(None);

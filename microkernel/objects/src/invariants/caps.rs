@@ -1,5 +1,5 @@
 //! The derivation list: links, order, completeness, cover.
-use super::{Broken, Caps, LONGEST, address, holds, slot_at, slots_inside};
+use super::rules::{Broken, Caps, LONGEST, address, holds, slot_at, slots_inside};
 use crate::cap::Cap;
 use crate::machine::Machine;
 use crate::node::MAX_IRQS;

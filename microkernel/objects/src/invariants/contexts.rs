@@ -1,5 +1,5 @@
 //! Scheduling contexts: what they are bound to, and their refills.
-use super::{Broken, Caps, holds, notification};
+use super::rules::{Broken, Caps, holds, notification};
 use crate::cap::Cap;
 use crate::object::{SchedContext, Tcb};
 use crate::ptr::Ptr;

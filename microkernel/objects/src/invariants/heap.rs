@@ -1,5 +1,5 @@
 //! Leftist heaps: order, parents, ranks.
-use super::{Broken, LONGEST, holds};
+use super::rules::{Broken, LONGEST, holds};
 use crate::heap::{Links, Member};
 use crate::ptr::Ptr;
 

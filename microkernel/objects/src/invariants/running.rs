@@ -1,5 +1,6 @@
 //! Who runs, who is ready, who waits for time.
-use super::{Broken, Caps, LONGEST, heap, holds};
+use super::heap;
+use super::rules::{Broken, Caps, LONGEST, holds};
 use crate::cap::Cap;
 use crate::machine::Machine;
 use crate::node::Node;

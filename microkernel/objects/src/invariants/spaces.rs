@@ -1,5 +1,5 @@
 //! Address spaces: identifiers, their pools, and the entries of tables.
-use super::{Broken, Caps, address, holds};
+use super::rules::{Broken, Caps, address, holds};
 use crate::arch::paging::{self, Entry};
 use crate::cap::{Cap, Mapping};
 use crate::machine::Machine;

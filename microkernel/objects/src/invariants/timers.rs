@@ -1,5 +1,6 @@
 //! Armed timers, and the accounts that pay for them.
-use super::{Broken, Caps, heap, holds};
+use super::heap;
+use super::rules::{Broken, Caps, holds};
 use crate::cap::Cap;
 use crate::machine::Machine;
 use crate::object::{Place, SchedContext, Timer};

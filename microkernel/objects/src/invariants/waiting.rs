@@ -1,6 +1,6 @@
 //! Endpoints, notifications, reply objects, and who waits in them.
-use super::{Broken, Caps, LONGEST, holds};
-use super::{endpoint as endpoint_cap, notification as notification_cap};
+use super::rules::{Broken, Caps, LONGEST, holds};
+use super::rules::{endpoint as endpoint_cap, notification as notification_cap};
 use crate::cap::Cap;
 use crate::machine::Machine;
 use crate::object::{

@@ -2,7 +2,6 @@
 //! interrupts between threads.
 extern crate std;
 use super::scene::*;
-use super::transcript::Act;
 use crate::cap::Cap;
 use crate::derive::mask_rights;
 use crate::object::Fault;
@@ -10,6 +9,31 @@ use crate::slot;
 use sel4_sys::object::kind;
 use sel4_sys::{Badge, CapRights, ext, label, syscall};
 use std::vec::Vec;
+
+/// What happens next in the session.
+#[derive(Clone, Debug)]
+pub enum Act {
+    /// A thread makes a call; it is preempted at this point, if it gets there.
+    Call(usize, Call, Option<u64>),
+    /// A thread goes on with the call that it has to make again.
+    Again(usize),
+    /// A thread faults.
+    Fault(usize, Fault),
+    /// An interrupt, after so many ticks.
+    Interrupt(u32, u64),
+    /// The timer's, if it is due after so many ticks.
+    Tick(u64),
+}
+
+impl Act {
+    /// Who acts, if a thread does.
+    pub fn thread(&self) -> Option<usize> {
+        match self {
+            Act::Call(i, ..) | Act::Again(i) | Act::Fault(i, _) => Some(*i),
+            Act::Interrupt(..) | Act::Tick(_) => None,
+        }
+    }
+}
 
 const A: u64 = 2;
 const A_SC: u64 = 3;

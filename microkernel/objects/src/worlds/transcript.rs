@@ -3,42 +3,18 @@
 //! `AXIOM_ACCEPT_TRANSCRIPT=1 cargo test -p axiom-objects transcript` writes the file anew.
 extern crate std;
 use super::scene::*;
-use super::session::script;
+use super::session::{Act, script};
 use crate::arch::paging::{self, Entry};
 use crate::arch::registers;
 use crate::cap::Cap;
 use crate::machine::Machine;
 use crate::message;
-use crate::object::{Ends, Fault, TCB_SLOTS, Tcb, ThreadState};
+use crate::object::{Ends, TCB_SLOTS, Tcb, ThreadState};
 use crate::ptr::{PhysAddr, Ptr};
 use crate::{entry, slot, space, thread};
 use std::format;
 use std::string::String;
 use std::vec::Vec;
-
-/// What happens next in the session.
-#[derive(Clone, Debug)]
-pub enum Act {
-    /// A thread makes a call; it is preempted at this point, if it gets there.
-    Call(usize, Call, Option<u64>),
-    /// A thread goes on with the call that it has to make again.
-    Again(usize),
-    /// A thread faults.
-    Fault(usize, Fault),
-    /// An interrupt, after so many ticks.
-    Interrupt(u32, u64),
-    /// The timer's, if it is due after so many ticks.
-    Tick(u64),
-}
-
-impl Act {
-    fn thread(&self) -> Option<usize> {
-        match self {
-            Act::Call(i, ..) | Act::Again(i) | Act::Fault(i, _) => Some(*i),
-            Act::Interrupt(..) | Act::Tick(_) => None,
-        }
-    }
-}
 
 /// Writes addresses as places in the world's memory.
 fn placed(scene: &Scene, text: &str) -> String {

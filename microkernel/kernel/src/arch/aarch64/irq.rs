@@ -61,6 +61,6 @@ pub fn set_trigger(irq: u32, edge: bool) {
 /// Whether an interrupt waits to be taken: asked at preemption points.
 #[inline(always)]
 pub fn is_pending() -> bool {
-    crate::checked::split();
+    crate::stretch::split();
     read!("isr_el1") & 1 << 7 != 0
 }

@@ -10,6 +10,7 @@ use crate::machine::Core;
 use crate::node::node;
 use crate::panic;
 use crate::print::{self, println};
+use crate::stretch;
 use axiom_objects::arch::registers::FAULT_PC;
 use axiom_objects::entry;
 use axiom_objects::fast;
@@ -181,13 +182,13 @@ fn wait() {
     print::drain_idle();
     checked::leave();
     cpu::wait_for_interrupt();
-    checked::enter_interrupt();
+    stretch::enter_interrupt();
     entry::interrupt(Core);
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn axiom_call() -> ! {
-    checked::enter_call(syscall::CALL);
+    stretch::enter_call(syscall::CALL);
     if fast::call(Core, node().current()) {
         resume()
     }
@@ -196,7 +197,7 @@ extern "C" fn axiom_call() -> ! {
 
 #[unsafe(no_mangle)]
 extern "C" fn axiom_reply_recv() -> ! {
-    checked::enter_call(syscall::REPLY_RECV);
+    stretch::enter_call(syscall::REPLY_RECV);
     if fast::reply_recv(Core, node().current()) {
         resume()
     }
@@ -205,7 +206,7 @@ extern "C" fn axiom_reply_recv() -> ! {
 
 #[unsafe(no_mangle)]
 extern "C" fn axiom_system_call(number: i64) -> ! {
-    checked::enter_call(number);
+    stretch::enter_call(number);
     let done = match number {
         syscall::SEND => fast::send(Core, node().current()),
         syscall::NB_WAIT => fast::poll(node().current()),
@@ -225,7 +226,7 @@ extern "C" fn axiom_slow_system_call(number: i64) -> ! {
 
 #[unsafe(no_mangle)]
 extern "C" fn axiom_interrupt() -> ! {
-    checked::enter_interrupt();
+    stretch::enter_interrupt();
     entry::interrupt(Core);
     print::drain();
     leave()
@@ -233,7 +234,7 @@ extern "C" fn axiom_interrupt() -> ! {
 
 #[unsafe(no_mangle)]
 extern "C" fn axiom_serror(esr: u64, far: u64) -> ! {
-    checked::enter_fault();
+    stretch::enter_fault();
     let tcb = node().current();
     if print::may_report() {
         println!("axiom: asynchronous external abort, esr {esr:#x} far {far:#x}, in thread '{}'", tcb.name());
@@ -251,7 +252,7 @@ mod class {
 
 #[unsafe(no_mangle)]
 extern "C" fn axiom_exception(esr: u64, far: u64) -> ! {
-    checked::enter_fault();
+    stretch::enter_fault();
     match esr >> 26 & 0x3f {
         class::FPU => entry::fpu_trap(Core, Fault::UserException { number: esr, code: 0 }),
         class::INSTRUCTION_ABORT => {
