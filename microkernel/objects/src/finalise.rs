@@ -21,7 +21,7 @@ pub fn finalise<M: Machine>(m: M, cap: &Cap, is_final: bool) {
         _ if !is_final => {}
         Cap::Notification { ntfn, .. } => {
             if let Some(sc) = ntfn.sc.get() {
-                sched::unbind_ntfn(sc);
+                sched::unbind_ntfn(n, sc);
             }
             waiting::unbind(ntfn);
         }
@@ -39,7 +39,7 @@ pub fn finalise<M: Machine>(m: M, cap: &Cap, is_final: bool) {
                 thread::complete_yield(n, yielder);
             }
             sched::unbind_tcb(n, sc);
-            sched::unbind_ntfn(sc);
+            sched::unbind_ntfn(n, sc);
             if let Some(reply) = sc.reply.take() {
                 reply.sc.set(None);
             }

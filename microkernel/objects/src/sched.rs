@@ -374,14 +374,16 @@ fn choose<M: Machine>(m: M) {
         let beats_current = !was_ready || priority > current.priority.get();
         let beats_ready =
             n.highest_ready().is_none_or(|ready| priority > ready || (priority == ready && !was_ready));
+        // The thread that runs already goes on before its equals, not before those who were found meanwhile and are above it.
+        let goes_on = tcb == current && n.highest_ready().is_none_or(|ready| priority >= ready);
         if was_ready && current != tcb {
             n.enqueue(current, true);
         }
-        if tcb == current || (beats_current && beats_ready) {
+        if goes_on || (beats_current && beats_ready) {
             return switch_to(m, tcb);
         }
         // Before its equals, but behind the thread that it would have interrupted.
-        n.enqueue(tcb, !(was_ready && priority == current.priority.get()));
+        n.enqueue(tcb, tcb == current || !(was_ready && priority == current.priority.get()));
     } else if was_ready {
         n.enqueue(current, true);
     }
@@ -510,9 +512,10 @@ pub fn unbind_tcb(n: &Node, sc: Ptr<SchedContext>) {
     sc.tcb.set(None);
 }
 
-/// Takes the context from its notification.
-pub fn unbind_ntfn(sc: Ptr<SchedContext>) {
+/// Takes the context from its notification. From now on its thread, if it has one, was bound to it.
+pub fn unbind_ntfn(n: &Node, sc: Ptr<SchedContext>) {
     if let Some(ntfn) = sc.ntfn.take() {
         ntfn.sc.set(None);
+        account_moved(n, sc);
     }
 }

@@ -462,3 +462,27 @@ proptest! {
         steps.iter().for_each(|s| scene.run(s));
     }
 }
+
+/// The running thread's refill is there again in the pass that has woken two others: the highest of all three runs.
+#[test]
+fn who_runs_already_is_compared_with_those_found_meanwhile() {
+    let scene = Scene::new(PERIODS);
+    scene.world.kernel_takes(3);
+    scene.exact.set(false);
+    let steps = [
+        Step::Configure { sc: 0, budget: 27, period: 35, sporadic: false },
+        Step::Arm { timer: 4, delay: 2, period: 41, payer: Some(2) },
+        Step::Wait(1),
+        Step::Arm { timer: 2, delay: 34, period: 0, payer: None },
+        Step::Pause(13),
+        Step::Wait(0),
+        Step::Pause(15),
+        Step::Poll(0),
+        Step::Arm { timer: 1, delay: 0, period: 0, payer: Some(2) },
+        Step::Pause(14),
+        Step::Call(0),
+        Step::Pause(0),
+        Step::Pause(511),
+    ];
+    steps.iter().for_each(|s| scene.run(s));
+}

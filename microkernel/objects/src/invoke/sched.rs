@@ -19,7 +19,7 @@ pub fn invoke_context(n: &Node, args: &Args, sc: Ptr<SchedContext>) -> Invoked {
                 return Err(Stop::IllegalOperation);
             }
             sched::unbind_tcb(n, sc);
-            sched::unbind_ntfn(sc);
+            sched::unbind_ntfn(n, sc);
             if let Some(reply) = sc.reply.take() {
                 reply.sc.set(None);
             }
@@ -64,7 +64,7 @@ fn unbind_object(n: &Node, args: &Args, sc: Ptr<SchedContext>) -> Invoked {
             Ok(Outcome::Done)
         }
         Cap::Notification { ntfn, .. } if sc.ntfn.get() == Some(ntfn) => {
-            sched::unbind_ntfn(sc);
+            sched::unbind_ntfn(n, sc);
             Ok(Outcome::Done)
         }
         Cap::Tcb { .. } | Cap::Notification { .. } => Err(Stop::IllegalOperation),
