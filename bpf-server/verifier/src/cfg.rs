@@ -7,6 +7,7 @@
 use crate::report::Reason;
 use alloc::vec;
 use alloc::vec::Vec;
+pub use axiom_bpf_checker::shape::{is_conditional, is_jump, target};
 use axiom_bpf_isa::{Insn, opcode::*, pseudo};
 
 /// No block, no instruction.
@@ -74,22 +75,6 @@ pub struct Graph {
 const SECOND: u8 = 1; // second half of a wide load
 const LEADER: u8 = 2;
 const ENTRY: u8 = 4; // of a function
-
-/// Where a jump goes.
-pub fn target(at: usize, insn: Insn) -> i64 {
-    at as i64 + 1 + if insn.op == JA32 { insn.imm as i64 } else { insn.off as i64 }
-}
-
-/// A jump, conditional or not, but no call and no exit.
-#[inline]
-pub fn is_jump(op: u8) -> bool {
-    matches!(op & 7, CLASS_JMP | CLASS_JMP32) && !matches!(op & 0xf0, 0x80 | 0x90)
-}
-
-#[inline]
-pub fn is_conditional(op: u8) -> bool {
-    is_jump(op) && op & 0xf0 != 0
-}
 
 /// How most instructions are checked, by opcode: which fields must be zero and whether the destination may be r10.
 const SHAPES: [Shape; 256] = shapes();

@@ -21,7 +21,7 @@ pub struct Extent {
 
 /// A fault and the way to it.
 #[derive(Debug)]
-#[allow(dead_code)]
+#[expect(dead_code, reason = "a test that fails prints it with `Debug`")]
 pub struct Found {
     pub what: String,
     pub way: Vec<String>,
