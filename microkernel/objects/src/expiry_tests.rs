@@ -6,6 +6,7 @@ use crate::fake::{BUDGET, FakeWorld, Message};
 use crate::ipc;
 use crate::machine::Machine;
 use crate::object::{Notification, SchedContext, Tcb, ThreadState, Timer};
+use crate::owner;
 use crate::ptr::Ptr;
 use crate::sched;
 use crate::slot;
@@ -53,7 +54,6 @@ impl Scene {
     fn arm(&self, timer: Ptr<Timer>, sc: Ptr<SchedContext>, delay: Ticks, period: Ticks) {
         let m = &self.world;
         let n = m.node();
-        sched::account_moved(n, sc);
         n.emptied(n.accounts.arm(timer, sc, self.world.time() + delay, period));
         n.reprogram.set(true);
     }
@@ -180,14 +180,12 @@ fn a_context_that_is_lent_pays_for_the_timer_that_wakes_its_borrower() {
     let world = &scene.world;
     let n = world.node();
     let (ntfn, sc) = (world.notification(), world.context(BUDGET, 0));
-    ntfn.sc.set(Some(sc));
-    sc.ntfn.set(Some(ntfn));
+    owner::bind_ntfn(sc, ntfn);
     world.put(scene.space, 2, signal(ntfn, 0));
     let timer = world.timer();
     slot::insert_root(signal(ntfn, 8), timer.slot());
     // It is at work on the lent context, arms a timer at its cost, and waits: the context goes back.
     let borrower = world.passive_thread(11, scene.space);
-    sc.served_at.set(11);
     sched::bind_tcb(n, sc, borrower);
     thread::restart(n, borrower);
     world.interrupt();

@@ -315,7 +315,7 @@ impl FakeWorld {
         tcb.state.set(ThreadState::Running);
         tcb.sc.set(Some(sc));
         sc.tcb.set(Some(tcb));
-        sched::account_moved(&self.node, sc);
+        sched::own(&self.node, sc, tcb);
         self.node.enqueue(tcb, false);
         sched::reschedule(&self.node);
         tcb

@@ -13,6 +13,7 @@ use crate::object::{
     Endpoint, Ends, Notification, NotificationState, Reply, SchedContext, TCB_FAULT, TCB_TIMEOUT, Tcb,
     ThreadState,
 };
+use crate::owner;
 use crate::ptr::Ptr;
 use crate::thread;
 use proptest::prelude::*;
@@ -35,6 +36,8 @@ struct Begin {
     /// Notification 0 is bound to it, if it is the first that wants that.
     bound: bool,
     handlers: bool,
+    /// Its context pays for a timer that is due after so long.
+    timer: Option<u64>,
 }
 
 /// A system call of a thread, with pointers at random.
@@ -50,6 +53,8 @@ struct Step {
     pause: u64,
     /// A thread that goes on before.
     revive: Option<usize>,
+    /// A thread that has another priority before.
+    priority: Option<(usize, u8)>,
 }
 
 /// A few threads that know the same endpoints, notifications and reply objects.
@@ -102,8 +107,7 @@ impl Scene {
         }
         if lends {
             let sc = scene.world.context(3000, 0);
-            sc.ntfn.set(Some(scene.notifications[1]));
-            scene.notifications[1].sc.set(Some(sc));
+            owner::bind_ntfn(sc, scene.notifications[1]);
             scene.contexts.push(sc);
         }
         scene
@@ -122,6 +126,11 @@ impl Scene {
             sc.configure(4, budget, begin.period, 0);
             sc.sporadic.set(begin.sporadic);
             self.contexts.push(sc);
+            if let Some(delay) = begin.timer {
+                let n = world.node();
+                n.emptied(n.accounts.arm(world.timer(), sc, world.now() + delay, 0));
+                n.reprogram.set(true);
+            }
         }
         if begin.handlers {
             let handler = Cap::Endpoint { ep: self.endpoints[1], badge: Badge(77), rights: CapRights::ALL };
@@ -199,8 +208,10 @@ impl Scene {
         }
         for c in &self.contexts {
             let refills = (c.head_refill(), c.count.get(), c.total());
-            let links = (c.tcb.get(), c.reply.get(), c.ntfn.get());
+            let links = (c.tcb.get(), c.reply.get(), c.ntfn());
             out.push(format!("context {c:?}: {links:?} {refills:?} consumed {}", c.consumed.get()));
+            let timers = (c.place.get(), c.served_at.get(), c.timers.deadline());
+            out.push(format!("context {c:?}: of {:?}, timers {timers:?}", c.thread()));
         }
         let ready: Vec<_> = (0..=255).map(|p| threads(n.ready(p))).filter(|q| !q.is_empty()).collect();
         let mut release: Vec<_> = self.threads.iter().filter(|t| t.in_release_queue.get()).collect();
@@ -238,6 +249,10 @@ impl Scene {
         }
         if let Some(i) = step.revive {
             self.revive(i);
+        }
+        if let Some((i, priority)) = step.priority {
+            thread::set_priority(m.node(), self.threads[i % self.threads.len()], priority);
+            entry::leave(m);
         }
         let Some(tcb) = self.chosen(step.thread) else { return Ok(false) };
         m.run(tcb);
@@ -294,14 +309,17 @@ fn threads(queue: Ends) -> Vec<Ptr<Tcb>> {
 
 fn begin() -> impl Strategy<Value = Begin> {
     let (period, rare) = (prop_oneof![3 => Just(0u64), 1 => Just(8000u64)], any::<u8>());
-    (8u8..11, prop::bool::weighted(0.4), period, rare).prop_map(|(priority, passive, period, rare)| Begin {
+    let timer = prop_oneof![2 => Just(None), 1 => (0u64..2000).prop_map(Some)];
+    let begin = |(priority, passive, period, rare, timer): (u8, bool, u64, u8, Option<u64>)| Begin {
         priority,
         passive,
         period,
         sporadic: rare & 7 == 0,
         bound: rare & 24 == 0,
         handlers: rare & 96 == 0,
-    })
+        timer,
+    };
+    (8u8..11, prop::bool::weighted(0.4), period, rare, timer).prop_map(begin)
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -316,8 +334,10 @@ fn step() -> impl Strategy<Value = Step> {
     let object = prop_oneof![9 => 1u64..10, 1 => 0u64..32];
     let pause = prop_oneof![4 => Just(0u64), 2 => 0u64..100, 1 => 0u64..4000];
     let revive = prop_oneof![1 => Just(None), 1 => (0usize..5).prop_map(Some)];
-    (0usize..10, number, object, reply, words, cap, pause, revive).prop_map(
-        |(thread, number, object, reply, words, cap, pause, revive)| Step {
+    let priority = prop_oneof![6 => Just(None), 1 => (0usize..5, 8u8..11).prop_map(Some)];
+    (0usize..10, number, object, reply, words, cap, pause, (revive, priority)).prop_map(
+        |(thread, number, object, reply, words, cap, pause, (revive, priority))| Step {
+            priority,
             thread,
             number,
             object,

@@ -4,6 +4,7 @@ use crate::cap::Cap;
 use crate::fpu;
 use crate::machine::Machine;
 use crate::object::{Slot, Tcb, ThreadState};
+use crate::owner;
 use crate::ptr::Ptr;
 use crate::sched;
 use crate::space;
@@ -21,7 +22,7 @@ pub fn finalise<M: Machine>(m: M, cap: &Cap, is_final: bool) {
         _ if !is_final => {}
         Cap::Notification { ntfn, .. } => {
             if let Some(sc) = ntfn.sc.get() {
-                sched::unbind_ntfn(n, sc);
+                owner::unbind_ntfn(sc);
             }
             waiting::unbind(ntfn);
         }
@@ -39,7 +40,8 @@ pub fn finalise<M: Machine>(m: M, cap: &Cap, is_final: bool) {
                 thread::complete_yield(n, yielder);
             }
             sched::unbind_tcb(n, sc);
-            sched::unbind_ntfn(n, sc);
+            owner::unbind_thread(sc);
+            owner::unbind_ntfn(sc);
             if let Some(reply) = sc.reply.take() {
                 reply.sc.set(None);
             }
@@ -71,6 +73,9 @@ fn finalise_tcb<M: Machine>(m: M, tcb: Ptr<Tcb>) {
             thread::complete_yield(n, yielder);
         }
         sched::unbind_tcb(n, sc);
+    }
+    if let Some(sc) = tcb.owned_sc.get() {
+        owner::unbind_thread(sc);
     }
     thread::suspend(n, tcb);
     fpu::discard(m, tcb);

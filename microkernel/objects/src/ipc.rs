@@ -57,7 +57,6 @@ pub fn send<M: Machine>(m: M, tcb: Ptr<Tcb>, ep: Ptr<Endpoint>, options: SendOpt
         && dest.sc.get().is_none()
         && let Some(sc) = tcb.sc.get()
     {
-        sc.given.set(true);
         sched::donate(n, sc, dest);
     }
     set_state(n, dest, ThreadState::Running);

@@ -69,6 +69,7 @@ pub mod node;
 pub mod notify;
 pub mod object;
 pub mod output;
+pub mod owner;
 pub mod preempt;
 pub mod ptr;
 pub mod queue;

@@ -188,6 +188,10 @@ pub struct Tcb {
     pub bound_ntfn: Link<Notification>,
     /// The scheduling context that it runs on.
     pub sc: Link<SchedContext>,
+    /// The scheduling context that is bound to it, whoever runs on that ([`crate::owner`]).
+    pub(crate) owned_sc: Link<SchedContext>,
+    /// The notification that lends that one as well.
+    pub(crate) owned_ntfn: Link<Notification>,
     /// The scheduling context it yielded to.
     pub yield_to: Link<SchedContext>,
     /// Why it waits for its fault handler.
@@ -401,8 +405,8 @@ pub struct SchedContext {
     pub tcb: Link<Tcb>,
     /// Head of the call stack.
     pub reply: Link<Reply>,
-    /// The notification that lends it.
-    pub ntfn: Link<Notification>,
+    /// Whose it is ([`crate::owner`]).
+    pub(crate) owner: Cell<usize>,
     /// The thread that yielded to it.
     pub yield_from: Link<Tcb>,
     /// Badge of timeout faults.
@@ -415,11 +419,9 @@ pub struct SchedContext {
     pub count: Cell<u32>,
     /// Sporadic server rules also while blocked.
     pub sporadic: Cell<bool>,
-    /// A thread passed it on with a message, without a way back: whoever has it now was not given it by a holder of its capability.
-    pub given: Cell<bool>,
     /// Where its timers wait.
     pub place: Cell<Place>,
-    /// The priority at which its timers are served ([`crate::sched::account_moved`]).
+    /// The priority at which its timers are served: that of the thread that it is bound to, if it is ([`crate::sched::own`]).
     pub served_at: Cell<u8>,
     /// The timers that it pays for.
     pub timers: Timers,

@@ -9,6 +9,7 @@ use crate::fpu;
 use crate::machine::{Machine, record};
 use crate::node::{Action, Node};
 use crate::object::{Place, SchedContext, TCB_TIMEOUT, Tcb, ThreadState};
+use crate::owner;
 use crate::ptr::Ptr;
 use crate::space;
 use crate::time::{NEVER, Ticks};
@@ -82,7 +83,7 @@ pub fn end_turn(n: &Node, sc: Ptr<SchedContext>) {
     if sc.place.get() == Place::Due {
         // Its place there goes by its turn.
         n.emptied(n.accounts.leave(sc));
-        n.make_due(sc, served_at(sc));
+        n.make_due(sc, sc.served_at.get());
     }
     let Some(tcb) = sc.tcb.get() else { return };
     if tcb == n.current() || n.action.get() == Action::SwitchTo(tcb) {
@@ -189,18 +190,6 @@ pub fn awaken(n: &Node) {
 
 // ---- accounts: the contexts that pay for timers ----
 
-/// The thread that a context is bound to, if it has it: not while it is on loan, by a call, a notification or for good.
-fn home(sc: Ptr<SchedContext>) -> Option<Ptr<Tcb>> {
-    let is_lent = sc.reply.get().is_some() || sc.given.get() || sc.ntfn.get().is_some();
-    sc.tcb.get().filter(|_| !is_lent)
-}
-
-/// The priority at which an account is served: that of the thread that the context is bound to. Who borrows it does not lift it: a
-/// client's timers would come before everybody below its server.
-fn served_at(sc: Ptr<SchedContext>) -> u8 {
-    home(sc).map_or(sc.served_at.get(), |tcb| tcb.priority.get())
-}
-
 /// Accounts whose time has come are due; those without budget go on waiting for their refill. As many as in one pass; the rest
 /// follows at once, in a timer interrupt of its own.
 #[inline]
@@ -229,7 +218,7 @@ pub fn place(n: &Node, sc: Ptr<SchedContext>) {
         n.accounts.wait(sc, 0);
         n.reprogram.set(true);
     } else if is_usable(n, sc) {
-        n.make_due(sc, served_at(sc));
+        n.make_due(sc, sc.served_at.get());
     } else {
         n.accounts.wait(sc, sc.head_refill().time);
         n.reprogram.set(true);
@@ -240,7 +229,7 @@ pub fn place(n: &Node, sc: Ptr<SchedContext>) {
 #[inline(always)]
 pub fn take_account(n: &Node) -> Option<Ptr<SchedContext>> {
     if let Some(sc) = n.accounts.take_held() {
-        let priority = served_at(sc);
+        let priority = sc.served_at.get();
         let above = |tcb: Ptr<Tcb>| !tcb.is_schedulable() || tcb.priority.get() < priority;
         if matches!(n.action.get(), Action::Resume | Action::ChooseNew)
             && n.highest_ready().is_none_or(|ready| ready < priority)
@@ -277,9 +266,11 @@ pub fn next_account(n: &Node) -> Option<Ptr<SchedContext>> {
     if rivals.into_iter().flatten().any(comes_first) { None } else { Some(sc) }
 }
 
-/// A context was bound to a thread, or the thread's priority changed: its timers are served at the priority of now.
-pub fn account_moved(n: &Node, sc: Ptr<SchedContext>) {
-    serve_at(n, sc, served_at(sc));
+/// A context is this thread's from now on, and its timers are served at the thread's priority. Who borrows the context does not lift
+/// them: a client's timers would come before everybody below its server.
+pub fn own(n: &Node, sc: Ptr<SchedContext>, tcb: Ptr<Tcb>) {
+    owner::bind_thread(sc, tcb);
+    serve_at(n, sc, tcb.priority.get());
 }
 
 /// An account is served at this priority from now on.
@@ -478,7 +469,6 @@ pub fn donate(n: &Node, sc: Ptr<SchedContext>, to: Ptr<Tcb>) {
     sc.tcb.set(Some(to));
     to.sc.set(Some(sc));
     settle(n, sc);
-    account_moved(n, sc);
 }
 
 fn take_sc(n: &Node, from: Ptr<Tcb>) {
@@ -495,27 +485,21 @@ fn take_sc(n: &Node, from: Ptr<Tcb>) {
 pub fn bind_tcb(n: &Node, sc: Ptr<SchedContext>, tcb: Ptr<Tcb>) {
     tcb.sc.set(Some(sc));
     sc.tcb.set(Some(tcb));
-    sc.given.set(false);
+    own(n, sc, tcb);
     unblock_sporadic(n, tcb);
     settle(n, sc);
-    account_moved(n, sc);
     if tcb.is_schedulable() {
         n.enqueue(tcb, true);
         reschedule(n);
     }
 }
 
-/// Takes the context from its thread.
+/// Takes the context from the thread that runs on it. If that is the one that it is bound to, it is nobody's.
 pub fn unbind_tcb(n: &Node, sc: Ptr<SchedContext>) {
     let Some(tcb) = sc.tcb.get() else { return };
     take_sc(n, tcb);
     sc.tcb.set(None);
-}
-
-/// Takes the context from its notification. From now on its thread, if it has one, was bound to it.
-pub fn unbind_ntfn(n: &Node, sc: Ptr<SchedContext>) {
-    if let Some(ntfn) = sc.ntfn.take() {
-        ntfn.sc.set(None);
-        account_moved(n, sc);
+    if sc.thread() == Some(tcb) {
+        owner::unbind_thread(sc);
     }
 }

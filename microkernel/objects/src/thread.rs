@@ -60,8 +60,8 @@ pub fn set_priority(n: &Node, tcb: Ptr<Tcb>, priority: u8) {
             }
         }
     }
-    if let Some(sc) = tcb.sc.get() {
-        sched::account_moved(n, sc);
+    if let Some(sc) = tcb.owned_sc.get() {
+        sched::serve_at(n, sc, priority);
     }
 }
 

@@ -46,8 +46,6 @@ struct Scene {
     idle: Cell<Ticks>,
     /// Whether the sums of times used are all there: nobody read and cleared one, and no context was deleted.
     exact: Cell<bool>,
-    /// Whether all priorities are as they were.
-    priorities: Cell<bool>,
     steps: Cell<u64>,
 }
 
@@ -103,8 +101,7 @@ impl Scene {
         let timers: Vec<_> = (0..TIMERS).map(|_| world.timer()).collect();
         let notifications: Vec<_> = (0..2).map(|_| world.notification()).collect();
         let endpoint = world.endpoint();
-        contexts[4].ntfn.set(Some(notifications[1]));
-        notifications[1].sc.set(Some(contexts[4]));
+        crate::owner::bind_ntfn(contexts[4], notifications[1]);
         let put = |at: u64, i: usize, cap| {
             world.put(space, at + i as u64, cap);
         };
@@ -127,9 +124,8 @@ impl Scene {
         let budgets = periods.iter().map(|(budget, _)| *budget).chain([100]).collect();
         world.interrupt();
         let (idle, exact, steps) = (Cell::new(0), Cell::new(true), Cell::new(0));
-        let priorities = Cell::new(true);
         let budgets = RefCell::new(budgets);
-        let scene = Scene { world, threads, contexts, budgets, idle, exact, priorities, steps };
+        let scene = Scene { world, threads, contexts, budgets, idle, exact, steps };
         scene.check();
         scene
     }
@@ -225,7 +221,6 @@ impl Scene {
                 invoke(context(sc), label::SCHED_CONTEXT_YIELD_TO, &[], &[]);
             }
             Step::Priority(i, priority) => {
-                self.priorities.set(false);
                 invoke(thread(i), label::TCB_SET_PRIORITY, &[priority], &[thread(3)]);
             }
             Step::Suspend(i) => invoke(thread(i), label::TCB_SUSPEND, &[], &[]),
@@ -315,14 +310,7 @@ impl Scene {
                 }
                 (Place::Due, Some(_)) => {
                     assert!(n.accounts.due(sc.served_at.get()).is_some());
-                    let home = |t: &Ptr<Tcb>| t.sc.get() == Some(*sc) && sc.reply.get().is_none();
-                    // A priority that changed while the context was on loan is heard of when it is due the next time.
-                    if self.priorities.get()
-                        && let Some(t) = self
-                            .threads
-                            .iter()
-                            .find(|t| home(t) && !sc.given.get() && sc.ntfn.get().is_none())
-                    {
+                    if let Some(t) = sc.thread() {
                         assert_eq!(
                             sc.served_at.get(),
                             t.priority.get(),
@@ -410,7 +398,6 @@ fn every_short_history() {
             scene.budgets.replace(budgets.clone());
             scene.idle.set(idle);
             scene.exact.set(exact);
-            scene.priorities.set(true);
             for at in 0..depth {
                 let step = &steps[(history / (steps.len() as u64).pow(at)) as usize % steps.len()];
                 scene.run(&Step::Pause(pauses[at as usize]));

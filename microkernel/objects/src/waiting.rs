@@ -14,7 +14,8 @@ pub fn unlink(reply: Ptr<Reply>, tcb: Ptr<Tcb>) {
     tcb.reply.set(None);
 }
 
-/// Takes an answered call off its stack; at the head the scheduling context goes back to the caller.
+/// Takes an answered call off its stack; at the head the scheduling context goes back to the caller, or stays where it is if the
+/// caller has another by now.
 pub fn answer(n: &Node, reply: Ptr<Reply>, caller: Ptr<Tcb>) {
     let (prev, next) = (reply.prev.take(), reply.next.take());
     if let Some(sc) = reply.sc.take() {
@@ -25,9 +26,6 @@ pub fn answer(n: &Node, reply: Ptr<Reply>, caller: Ptr<Tcb>) {
         }
         if caller.sc.get().is_none() {
             sched::donate(n, sc, caller);
-        } else {
-            // It stays with who has it, on loan for good.
-            sc.given.set(true);
         }
     } else {
         if let Some(next) = next {
@@ -41,11 +39,10 @@ pub fn answer(n: &Node, reply: Ptr<Reply>, caller: Ptr<Tcb>) {
     set_state(n, caller, ThreadState::Inactive);
 }
 
-/// A waiting caller goes away: its stack is cut here, and the scheduling context stays where it is, on loan for good.
+/// A waiting caller goes away: its stack is cut here, and the scheduling context does not come back to whoever called before.
 fn remove_caller(reply: Ptr<Reply>, caller: Ptr<Tcb>) {
     if let Some(sc) = reply.sc.take() {
         sc.reply.set(None);
-        sc.given.set(true);
     }
     if let Some(next) = reply.next.take() {
         next.prev.set(None);

@@ -345,7 +345,7 @@ fn threads(b: &mut Builder<'_>, cnode: PhysAddr, ipc_buffer: u64) -> Result<Ptr<
     sc.configure(2, node().us_to_ticks(BUDGET_US), 0, node().now.get());
     sc.tcb.set(Some(tcb));
     tcb.sc.set(Some(sc));
-    sched::account_moved(node(), sc);
+    sched::own(node(), sc, tcb);
     Ok(tcb)
 }
 

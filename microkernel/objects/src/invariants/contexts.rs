@@ -28,7 +28,20 @@ fn bindings(caps: Caps, sc: Ptr<SchedContext>) -> Result<(), Broken> {
         holds(reply.sc.get() == Some(sc), "a context and its newest call name each other", at)?;
         caps.requires(Cap::Reply { reply, can_grant: false }, "a context's newest call is alive", at)?;
     }
-    if let Some(ntfn) = sc.ntfn.get() {
+    if let Some(tcb) = sc.thread() {
+        caps.requires(Cap::Tcb { tcb }, "the thread that a context is bound to is alive", at)?;
+        holds(
+            tcb.owned_sc.get() == Some(sc),
+            "a context and the thread that it is bound to name each other",
+            at,
+        )?;
+        holds(
+            sc.served_at.get() == tcb.priority.get(),
+            "a context's timers are served at the priority of the thread that it is bound to",
+            at,
+        )?;
+    }
+    if let Some(ntfn) = sc.ntfn() {
         holds(ntfn.sc.get() == Some(sc), "notification and the context that it lends name each other", at)?;
         caps.requires(notification(ntfn), "a context's notification is alive", at)?;
     }
@@ -44,6 +57,17 @@ fn thread(caps: Caps, tcb: Ptr<Tcb>) -> Result<(), Broken> {
     if let Some(sc) = tcb.sc.get() {
         holds(sc.tcb.get() == Some(tcb), "a thread and its scheduling context name each other", at)?;
         caps.requires(Cap::SchedContext { sc, bits: 0 }, "a thread's context is alive", at)?;
+    }
+    match tcb.owned_sc.get() {
+        Some(sc) => {
+            caps.requires(Cap::SchedContext { sc, bits: 0 }, "the context that a thread owns is alive", at)?;
+            let mutual = sc.thread() == Some(tcb);
+            holds(mutual, "a context and the thread that it is bound to name each other", at)?;
+        }
+        None => {
+            let names = tcb.owned_ntfn.get().is_some();
+            holds(!names, "a thread without a context of its own names no notification that lends it", at)?;
+        }
     }
     if let Some(sc) = tcb.yield_to.get() {
         holds(sc.yield_from.get() == Some(tcb), "who yielded and the context name each other", at)?;

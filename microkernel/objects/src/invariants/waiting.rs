@@ -103,7 +103,7 @@ fn notification(caps: Caps, ntfn: Ptr<Notification>) -> Result<usize, Broken> {
         caps.requires(Cap::Tcb { tcb }, "a bound thread is alive", at)?;
     }
     if let Some(sc) = ntfn.sc.get() {
-        holds(sc.ntfn.get() == Some(ntfn), "notification and the context that it lends name each other", at)?;
+        holds(sc.ntfn() == Some(ntfn), "notification and the context that it lends name each other", at)?;
         caps.requires(Cap::SchedContext { sc, bits: 0 }, "a lent context is alive", at)?;
     }
     Ok(count)

@@ -3,6 +3,7 @@ use super::args::{Args, Invoked, Outcome, Stop};
 use crate::cap::Cap;
 use crate::node::Node;
 use crate::object::{Place, SchedContext};
+use crate::owner;
 use crate::ptr::Ptr;
 use crate::sched;
 use crate::thread;
@@ -19,7 +20,8 @@ pub fn invoke_context(n: &Node, args: &Args, sc: Ptr<SchedContext>) -> Invoked {
                 return Err(Stop::IllegalOperation);
             }
             sched::unbind_tcb(n, sc);
-            sched::unbind_ntfn(n, sc);
+            owner::unbind_thread(sc);
+            owner::unbind_ntfn(sc);
             if let Some(reply) = sc.reply.take() {
                 reply.sc.set(None);
             }
@@ -45,11 +47,10 @@ fn bind(n: &Node, args: &Args, sc: Ptr<SchedContext>) -> Invoked {
             sched::bind_tcb(n, sc, tcb);
         }
         Cap::Notification { ntfn, .. } => {
-            if sc.ntfn.get().is_some() || ntfn.sc.get().is_some() {
+            if sc.ntfn().is_some() || ntfn.sc.get().is_some() {
                 return Err(Stop::IllegalOperation);
             }
-            ntfn.sc.set(Some(sc));
-            sc.ntfn.set(Some(ntfn));
+            owner::bind_ntfn(sc, ntfn);
         }
         _ => return Err(Stop::InvalidCapability(1)),
     }
@@ -63,8 +64,8 @@ fn unbind_object(n: &Node, args: &Args, sc: Ptr<SchedContext>) -> Invoked {
             sched::unbind_tcb(n, sc);
             Ok(Outcome::Done)
         }
-        Cap::Notification { ntfn, .. } if sc.ntfn.get() == Some(ntfn) => {
-            sched::unbind_ntfn(n, sc);
+        Cap::Notification { ntfn, .. } if sc.ntfn() == Some(ntfn) => {
+            owner::unbind_ntfn(sc);
             Ok(Outcome::Done)
         }
         Cap::Tcb { .. } | Cap::Notification { .. } => Err(Stop::IllegalOperation),

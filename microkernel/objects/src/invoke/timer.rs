@@ -48,8 +48,8 @@ pub fn invoke_timer<M: Machine>(m: M, args: &Args, timer: Ptr<Timer>) -> Invoked
     Ok(Outcome::Done)
 }
 
-/// Who pays for a timer's expiries: the context in capability argument 0, or the one that the calling thread runs on. One that is nobody's,
-/// or that a notification lends, is served at the priority of whoever arms a timer at its cost.
+/// Who pays for a timer's expiries: the context in capability argument 0, or the one that the calling thread runs on. One that is bound to
+/// no thread is served at the priority of whoever arms a timer at its cost, but for who borrows it by a call.
 fn payer(n: &Node, args: &Args) -> Result<Ptr<SchedContext>, Stop> {
     let sc = match args.cap_slot(0).map(|slot| slot.cap()) {
         Ok(Cap::SchedContext { sc, .. }) if sc.is_active() => sc,
@@ -57,8 +57,8 @@ fn payer(n: &Node, args: &Args) -> Result<Ptr<SchedContext>, Stop> {
         Ok(_) => return Err(Stop::InvalidCapability(1)),
         Err(_) => args.tcb.sc.get().ok_or(Stop::IllegalOperation)?,
     };
-    let is_on_loan = sc.reply.get().is_some() || sc.given.get();
-    if sc.tcb.get().is_none_or(|tcb| tcb == n.current()) && !is_on_loan {
+    let is_free = sc.tcb.get().is_none_or(|tcb| tcb == n.current()) && sc.reply.get().is_none();
+    if is_free && sc.thread().is_none() {
         sched::serve_at(n, sc, n.current().priority.get());
     }
     Ok(sc)

@@ -72,6 +72,8 @@ fn long_runs() {
     run("signals", small::signals_scene(), all);
     run("turns and periods", scheduling::turns_and_periods_scene(), scheduling::budgets_are_kept);
     run("timers", scheduling::timers_scene(), all);
+    let kept = scheduling::timers_come_at_their_threads_priority;
+    run("accounts on loan", scheduling::accounts_on_loan_scene(), kept);
     for sporadic in [false, true] {
         let scene = scheduling::contexts_that_change_scene(sporadic);
         run("contexts that change", scene, scheduling::budgets_are_kept);

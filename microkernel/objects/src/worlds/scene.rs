@@ -179,6 +179,7 @@ impl Scene {
             tcb.state.set(ThreadState::Running);
             tcb.sc.set(Some(sc));
             sc.tcb.set(Some(tcb));
+            crate::sched::own(self.m().node(), sc, tcb);
             self.m().node().enqueue(tcb, false);
         }
         self.threads.push(tcb);
@@ -406,10 +407,13 @@ impl Scene {
             return Ok(());
         }
         let Some(before) = before else { return Ok(()) };
+        // The short way leaves the time that was used to whoever asks for it next.
+        crate::sched::update_timestamp(self.m());
         self.tidy();
         let short = self.state();
         self.load(&before);
         self.world.ordinary_system_call(tcb, number);
+        crate::sched::update_timestamp(self.m());
         self.tidy();
         if self.state() == short {
             return Ok(());
@@ -475,8 +479,6 @@ impl Scene {
         };
         let turns: Vec<u64> = self.contexts.iter().map(|sc| sc.turn.get()).collect();
         for sc in &self.contexts {
-            // Where timers are served, of which there are none here.
-            sc.served_at.set(0);
             sc.turn.set(rank(&mut turns.clone(), sc.turn.get()));
         }
         n.turns.set(self.contexts.len() as u64 + 1);

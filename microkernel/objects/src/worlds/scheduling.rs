@@ -4,7 +4,7 @@ extern crate std;
 use super::explore;
 use super::scene::*;
 use crate::cap::Cap;
-use crate::object::SchedContext;
+use crate::object::{Place, SchedContext};
 use crate::ptr::Ptr;
 use sel4_sys::{Badge, CapRights, ext, label, syscall};
 use std::format;
@@ -143,4 +143,65 @@ pub fn timers_scene() -> Scene {
 #[cfg_attr(miri, ignore = "states are told bit by bit, and padding has no bits there")]
 fn timers() {
     explore("timers", &timers_scene(), |_| Ok(()));
+}
+
+/// A context with a due timer goes from hand to hand: calls to two passive servers above its thread, answers, stacks that are cut
+/// anywhere, other priorities meanwhile.
+pub fn accounts_on_loan_scene() -> Scene {
+    const TIMER: u64 = 12;
+    const SECOND: u64 = 13;
+    const REPLIES: [u64; 2] = [14, 15];
+    const SERVERS: [u64; 2] = [6, 7];
+    let mut scene = Scene::new();
+    scene.any_next = false;
+    scene.keeps_clock = true;
+    scene.thread(10, Some((5000, 0)), A.0, A.1);
+    scene.threads[0].mcp.set(12);
+    for server in SERVERS {
+        scene.thread(11, None, server, 0);
+    }
+    let world = &scene.world;
+    for slot in [ENDPOINT, SECOND] {
+        let ep = world.endpoint();
+        world.put(scene.space, slot, Cap::Endpoint { ep, badge: Badge(0), rights: CapRights::ALL });
+    }
+    for slot in REPLIES {
+        world.put(scene.space, slot, Cap::Reply { reply: world.reply(), can_grant: true });
+    }
+    world.put(scene.space, TIMER, Cap::Timer { timer: world.timer() });
+    scene.waits(1, ENDPOINT, REPLIES[0]);
+    scene.waits(2, SECOND, REPLIES[1]);
+    scene.menu = Vec::from([
+        invocation(TIMER, ext::TIMER_ARM, &[1, 0], &[A.1]),
+        plain(syscall::CALL, ENDPOINT),
+        plain(syscall::CALL, SECOND),
+        Call { reply: REPLIES[0], ..plain(syscall::REPLY_RECV, ENDPOINT) },
+        Call { reply: REPLIES[1], ..plain(syscall::REPLY_RECV, SECOND) },
+        plain(syscall::SEND, REPLIES[0]),
+        invocation(A.0, label::TCB_SUSPEND, &[], &[]),
+        invocation(A.0, label::TCB_RESUME, &[], &[]),
+        invocation(A.0, label::TCB_SET_PRIORITY, &[12], &[A.0]),
+        invocation(A.0, label::TCB_SET_PRIORITY, &[9], &[A.0]),
+        invocation(SERVERS[0], label::TCB_SUSPEND, &[], &[]),
+    ]);
+    scene.begin();
+    scene
+}
+
+/// Nobody of that world binds the context anew: it stays the first thread's, whoever runs on it.
+pub fn timers_come_at_their_threads_priority(scene: &Scene) -> Result<(), String> {
+    let (sc, tcb) = (scene.contexts[0], scene.threads[0]);
+    if sc.place.get() != Place::Due || sc.served_at.get() == tcb.priority.get() {
+        return Ok(());
+    }
+    let (served, own) = (sc.served_at.get(), tcb.priority.get());
+    Err(format!(
+        "timers are served at priority {served}; their context is bound to a thread of priority {own}"
+    ))
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "states are told bit by bit, and padding has no bits there")]
+fn accounts_on_loan() {
+    explore("accounts on loan", &accounts_on_loan_scene(), timers_come_at_their_threads_priority);
 }

@@ -97,7 +97,7 @@ fn told(scene: &Scene) -> Vec<String> {
                 out.push(format!(
                     "{sc:?} of {:?} ntfn {:?} reply {:?} yield {:?} badge {} period {} max {} sporadic {} consumed {} {refills:?}",
                     sc.tcb.get(),
-                    sc.ntfn.get(),
+                    sc.ntfn(),
                     sc.reply.get(),
                     sc.yield_from.get(),
                     sc.badge.get(),
