@@ -94,7 +94,8 @@ pub fn may_report() -> bool {
         return false;
     };
     if skipped > 0 {
-        println!("axiom: {skipped} more reports of threads were left out");
+        // The UART gets what waits once, with the report itself: interrupts wait for both.
+        write(format_args!("axiom: {skipped} more reports of threads were left out"));
     }
     true
 }
@@ -122,9 +123,18 @@ impl Write for Uart {
     }
 }
 
+/// Writes a line to the buffer.
+fn write(args: fmt::Arguments<'_>) {
+    // The buffer takes or counts every byte; a formatting error comes from a Display implementation, and ours return none.
+    let _ = Uart.write_fmt(args);
+    STATE.out.put_all(b"\r\n");
+    if STATE.waits.get() {
+        flush();
+    }
+}
+
 /// Writes a line. Use the macro.
 pub fn line(args: fmt::Arguments<'_>) {
-    // The buffer takes or counts every byte; a formatting error comes from a Display implementation, and ours return none.
-    let _ = Uart.write_fmt(args).and_then(|()| Uart.write_str("\n"));
+    write(args);
     drain();
 }

@@ -5,7 +5,7 @@ use crate::heap::{Heap, Links, Member};
 use crate::ptr::Ptr;
 use crate::time::Ticks;
 use core::cell::Cell;
-use core::fmt::{self, Write};
+use core::fmt;
 
 /// An optional link to another object.
 pub type Link<T> = Cell<Option<Ptr<T>>>;
@@ -269,10 +269,14 @@ pub struct Name<'a>(&'a Tcb);
 
 impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = [0; 32];
+        let mut length = 0;
         for byte in self.0.name.iter().map(Cell::get).take_while(|b| *b != 0) {
-            f.write_char(if byte.is_ascii_graphic() { byte as char } else { '?' })?;
+            text[length] = if byte.is_ascii_graphic() { byte } else { b'?' };
+            length += 1;
         }
-        Ok(())
+        // In one piece: interrupts wait for it.
+        f.write_str(core::str::from_utf8(&text[..length]).map_err(|_| fmt::Error)?)
     }
 }
 

@@ -81,14 +81,16 @@ impl<const N: usize> Output<N> {
 
     /// Puts bytes behind the others, or counts as lost what finds no room.
     pub fn put_all(&self, bytes: &[u8]) {
-        let at = (self.first.get() + self.count.get()) % N;
-        match self.bytes.get(at..at + bytes.len()) {
-            Some(room) if self.lost.get() == 0 && bytes.len() <= N - self.count.get() => {
-                room.iter().zip(bytes).for_each(|(to, from)| to.set(*from));
-                self.count.set(self.count.get() + bytes.len());
-            }
-            _ => bytes.iter().for_each(|byte| self.put(*byte)),
+        if self.lost.get() > 0 || bytes.len() > N - self.count.get() {
+            return bytes.iter().for_each(|byte| self.put(*byte));
         }
+        // Up to the ring's end, and on from its beginning.
+        let at = (self.first.get() + self.count.get()) % N;
+        let (before, behind) = bytes.split_at(bytes.len().min(N - at));
+        for (room, bytes) in [(&self.bytes[at..], before), (&self.bytes[..], behind)] {
+            room.iter().zip(bytes).for_each(|(to, from)| to.set(*from));
+        }
+        self.count.set(self.count.get() + bytes.len());
     }
 
     #[cold]

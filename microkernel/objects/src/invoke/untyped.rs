@@ -62,9 +62,10 @@ pub fn invoke<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
 #[cold]
 #[inline(never)]
 fn at_once(bits: u32, slots: u64) -> u64 {
-    const OBJECTS: u64 = 16;
-    const BYTES: u64 = 32 << 10;
-    (BYTES >> bits).clamp(1, OBJECTS).min(slots)
+    /// What is done between two looks, in bytes that are zeroed; making an object is as much work as zeroing these.
+    const WORK: u64 = 64 << 10;
+    const OBJECT: u64 = 4000;
+    (WORK / (OBJECT + (1 << bits))).max(1).min(slots)
 }
 
 /// From now on the thread's message asks for what is left when `made` more objects are there; the thread makes the call again.

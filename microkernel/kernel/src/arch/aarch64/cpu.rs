@@ -99,8 +99,25 @@ pub fn zero(start: PhysAddr, size: u64) {
     if read!("dczid_el0") & 0x1f == 4 && (start.0 | size) & 63 == 0 {
         let mut at = address;
         let end = address + size as usize;
-        while at < end {
+        while at + 256 <= end {
             // SAFETY: the range is RAM that belongs to nobody (the caller is making an object of it), mapped normal.
+            unsafe {
+                asm!(
+                    "dc zva, {at}",
+                    "add {at}, {at}, #64",
+                    "dc zva, {at}",
+                    "add {at}, {at}, #64",
+                    "dc zva, {at}",
+                    "add {at}, {at}, #64",
+                    "dc zva, {at}",
+                    "add {at}, {at}, #64",
+                    at = inout(reg) at,
+                    options(nostack, preserves_flags)
+                )
+            };
+        }
+        while at < end {
+            // SAFETY: as above.
             unsafe { asm!("dc zva, {}", in(reg) at, options(nostack, preserves_flags)) };
             at += 64;
         }
