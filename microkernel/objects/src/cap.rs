@@ -44,10 +44,9 @@ impl VmRights {
     pub const READ_WRITE: VmRights = VmRights { read: true, write: true };
     /// The rights that remain after masking with `rights`.
     pub fn masked(self, rights: CapRights) -> VmRights {
-        VmRights {
-            read: self.read && rights.contains(CapRights::READ),
-            write: self.write && rights.contains(CapRights::WRITE),
-        }
+        // Nothing can be mapped to be written only: without reading there is no access.
+        let read = self.read && rights.contains(CapRights::READ);
+        VmRights { read, write: read && self.write && rights.contains(CapRights::WRITE) }
     }
 }
 

@@ -50,12 +50,13 @@ pub fn lookup_slot(tcb: Ptr<Tcb>, cptr: u64) -> Result<Ptr<Slot>, LookupFailure>
     resolve_packed(tcb.slot(TCB_CSPACE).packed(), cptr, WORD_BITS).map(|(slot, _)| slot)
 }
 
-/// The capability that a thread's pointer names, packed, with its slot; an empty slot is a failure.
+/// The capability that a thread's pointer names, packed, with its slot; an empty slot is a failure, and told with no bits left however
+/// early it was met.
 #[inline(always)]
 pub fn lookup(tcb: Ptr<Tcb>, cptr: u64) -> Result<(Ptr<Slot>, Packed), LookupFailure> {
-    let (slot, bits_left) = resolve_packed(tcb.slot(TCB_CSPACE).packed(), cptr, WORD_BITS)?;
+    let (slot, _) = resolve_packed(tcb.slot(TCB_CSPACE).packed(), cptr, WORD_BITS)?;
     let cap = slot.packed();
-    if cap.is_null() { Err(LookupFailure::Missing { bits_left }) } else { Ok((slot, cap)) }
+    if cap.is_null() { Err(LookupFailure::Missing { bits_left: 0 }) } else { Ok((slot, cap)) }
 }
 
 /// The capability that a thread's pointer names; an empty slot is a failure.

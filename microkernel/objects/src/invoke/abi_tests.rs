@@ -22,6 +22,7 @@ const SC: u64 = 6;
 const CONTROL: u64 = 7;
 const IRQ_CONTROL: u64 = 8;
 const EP: u64 = 9;
+const DOMAIN: u64 = 11;
 /// Always empty.
 const EMPTY: u64 = 10;
 const TABLES: u64 = 12;
@@ -54,6 +55,7 @@ impl Root {
         put(SC, Cap::SchedContext { sc: world.context(1000, 10_000), bits: 8 });
         put(CONTROL, Cap::SchedControl { core: 0 });
         put(IRQ_CONTROL, Cap::IrqControl);
+        put(DOMAIN, Cap::Domain);
         put(EP, Cap::Endpoint { ep: world.endpoint(), badge: Badge(0), rights: CapRights::ALL });
         let pool = world.allocate(12);
         (&world).shared().asid_pools[0].set(pool.0);
@@ -296,4 +298,92 @@ fn a_capability_argument_that_leads_nowhere_comes_before_an_empty_slot() {
     assert_eq!(root.tcb.state.get(), ThreadState::Inactive, "a fault without a handler");
     let root = Root::new();
     root.refused(EMPTY, label::TCB_SUSPEND, &[], &[EP], Error::InvalidCapability, &[0]);
+}
+
+#[test]
+fn a_frame_that_may_not_be_read_may_not_be_written() {
+    let root = Root::new();
+    root.mapped();
+    let (read, write) = (2, 1);
+    // As the mask of a mapping, and as that of a copy.
+    root.succeeds(FRAME, label::PAGE_MAP, &[AT, write, 3], &[VSPACE]);
+    root.refused(FRAME, label::PAGE_INVALIDATE, &[0, 64], &[], Error::IllegalOperation, &[]);
+    root.succeeds(CNODE, label::CNODE_COPY, &[FREE, 64, FRAME, 64, write], &[CNODE]);
+    let rights = |slot| match root.world.slot(root.cnode, slot).cap() {
+        Cap::Frame { rights, .. } => (rights.read, rights.write),
+        cap => panic!("{cap:?} is no frame"),
+    };
+    assert_eq!((rights(FRAME), rights(FREE)), ((true, true), (false, false)));
+    root.succeeds(CNODE, label::CNODE_COPY, &[FREE + 1, 64, FRAME, 64, read], &[CNODE]);
+    assert_eq!(rights(FREE + 1), (true, false));
+    root.succeeds(FRAME, label::PAGE_MAP, &[AT, read | write, 3], &[VSPACE]);
+    root.succeeds(FRAME, label::PAGE_INVALIDATE, &[0, 64], &[]);
+}
+
+#[test]
+fn receiving_from_an_empty_slot_leaves_no_bits_however_early_it_was_met() {
+    for (cptr, reply) in [(EMPTY << 56, 0), (EMPTY, 0), (EP, EMPTY << 56), (EP, EMPTY)] {
+        // The slots are those of the first six bits: behind them, bits are left.
+        let root = Root::new();
+        let early = cptr > 63 || reply > 63;
+        if early {
+            let wide = Cap::CNode { base: PhysAddr(0), radix: 6, guard: 0, guard_size: 2 };
+            let Cap::CNode { base, .. } = root.cnode else { panic!("a CNode") };
+            let Cap::CNode { radix, guard, guard_size, .. } = wide else { panic!("a CNode") };
+            root.tcb.slot(TCB_CSPACE).update(Cap::CNode { base, radix, guard, guard_size });
+        }
+        let cptr = if early && cptr == EP { EP << 56 } else { cptr };
+        let handler = root.world.endpoint();
+        let cap = Cap::Endpoint { ep: handler, badge: Badge(0), rights: CapRights::ALL };
+        root.world.original(cap, root.tcb.slot(TCB_FAULT));
+        root.world.set_message(root.tcb, cptr, Message::default());
+        root.tcb.regs.set(crate::arch::registers::REPLY, reply);
+        root.world.system_call(root.tcb, sel4_sys::syscall::RECV);
+        let Fault::Cap { addr, in_recv_phase, failure } = root.tcb.fault.get() else {
+            panic!("{cptr:#x} {reply:#x}: {:?}", root.tcb.fault.get());
+        };
+        let named = if cptr & 0x3f == EP || cptr >> 56 == EP { reply } else { cptr };
+        assert_eq!((addr, in_recv_phase), (named, true));
+        assert_eq!(failure, crate::object::LookupFailure::Missing { bits_left: 0 }, "{cptr:#x} {reply:#x}");
+    }
+}
+
+#[test]
+fn registers_that_nobody_waits_for_are_not_written_into_the_message() {
+    let root = Root::new();
+    root.other.regs.set(FAULT_PC, 0x7777);
+    let words = [0, 3, 11, 12];
+    let read = Message { label: label::TCB_READ_REGISTERS, words: &words, caps: &[] };
+    for number in [sel4_sys::syscall::SEND, sel4_sys::syscall::NB_SEND] {
+        root.world.set_message(root.tcb, TCB, read);
+        root.world.system_call(root.tcb, number);
+        let kept: [u64; 4] = core::array::from_fn(|i| root.tcb.regs.get(crate::arch::registers::MR0 + i));
+        assert_eq!(kept, words);
+    }
+    assert_eq!(root.call(TCB, label::TCB_READ_REGISTERS, &words, &[]).1[0], 0x7777);
+}
+
+#[test]
+fn the_domain_schedule_has_one_entry_of_one_domain() {
+    let root = Root::new();
+    let configure = label::DOMAIN_SCHEDULE_CONFIGURE;
+    let longest = u64::MAX >> 8;
+    root.succeeds(DOMAIN, configure, &[0, 0, 1], &[]);
+    root.succeeds(DOMAIN, configure, &[0, 0, longest], &[]);
+    root.refused(DOMAIN, configure, &[0, 0], &[], Error::TruncatedMessage, &[]);
+    root.refused(DOMAIN, configure, &[1, 1, 0], &[], Error::RangeError, &[0, 0]);
+    root.refused(DOMAIN, configure, &[0, 1, 0], &[], Error::RangeError, &[0, 0]);
+    root.refused(DOMAIN, configure, &[0, 0, longest + 1], &[], Error::InvalidArgument, &[2]);
+    root.refused(DOMAIN, configure, &[0, 0, 0], &[], Error::InvalidArgument, &[2]);
+    let start = label::DOMAIN_SCHEDULE_SET_START;
+    root.succeeds(DOMAIN, start, &[0], &[]);
+    assert_eq!((&root.world).node().current(), root.tcb);
+    root.refused(DOMAIN, start, &[], &[], Error::TruncatedMessage, &[]);
+    root.refused(DOMAIN, start, &[1], &[], Error::InvalidArgument, &[0]);
+    root.refused(DOMAIN, start, &[2], &[], Error::RangeError, &[0, 1]);
+    root.refused(DOMAIN, label::DOMAIN_SET, &[1], &[], Error::InvalidArgument, &[0]);
+    root.refused(DOMAIN, label::DOMAIN_SET, &[0], &[], Error::TruncatedMessage, &[]);
+    root.refused(DOMAIN, label::DOMAIN_SET, &[0], &[EP], Error::InvalidArgument, &[1]);
+    root.succeeds(DOMAIN, label::DOMAIN_SET, &[0], &[TCB]);
+    root.refused(DOMAIN, label::DOMAIN_SET - 1, &[0], &[TCB], Error::IllegalOperation, &[]);
 }

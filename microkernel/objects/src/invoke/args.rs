@@ -64,6 +64,8 @@ pub struct Args {
     pub label: u64,
     /// The slot of the invoked capability.
     pub slot: Ptr<Slot>,
+    /// The thread waits for an answer.
+    pub call: bool,
     length: usize,
     buffer: Option<Buffer>,
     caps: CapSlots,
@@ -74,10 +76,10 @@ pub type CapSlots = [Option<Ptr<Slot>>; 3];
 
 impl Args {
     /// The arguments in the message that `info` describes.
-    pub fn new(tcb: Ptr<Tcb>, info: MessageInfo, slot: Ptr<Slot>, caps: CapSlots) -> Args {
+    pub fn new(tcb: Ptr<Tcb>, info: MessageInfo, slot: Ptr<Slot>, caps: CapSlots, call: bool) -> Args {
         let buffer = message::buffer(tcb, false);
         let most = if buffer.is_some() { MAX_LENGTH } else { FAST_REGISTERS };
-        Args { tcb, label: info.label(), slot, length: info.length().min(most), buffer, caps }
+        Args { tcb, label: info.label(), slot, call, length: info.length().min(most), buffer, caps }
     }
 
     /// Argument word `index`; the caller checked [`Args::need`].
@@ -109,9 +111,9 @@ impl Args {
         self.caps[index].ok_or(Stop::Truncated)
     }
 
-    /// Writes an answer word.
+    /// Writes an answer word, for who waits for one; whether it is there.
     pub fn answer(&self, index: usize, value: u64) -> bool {
-        message::set_mr(self.tcb, message::buffer(self.tcb, true), index, value)
+        self.call && message::set_mr(self.tcb, message::buffer(self.tcb, true), index, value)
     }
 }
 

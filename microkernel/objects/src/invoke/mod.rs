@@ -125,7 +125,7 @@ fn invoke_object<M: Machine>(
     {
         return;
     }
-    let args = Args::new(tcb, info, slot, caps);
+    let args = Args::new(tcb, info, slot, caps, mode.call);
     if args.label != label::CNODE_CANCEL_BADGED_SENDS {
         // Whatever was interrupted before is not made again.
         tcb.cancelling.take();
@@ -167,7 +167,7 @@ fn dispatch<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
         Cap::Tcb { tcb } => tcb::invoke(m, args, tcb),
         Cap::SchedContext { sc, .. } => sched::invoke_context(n, args, sc),
         Cap::SchedControl { .. } => sched::invoke_control(n, args),
-        Cap::Domain => sched::invoke_domain(args),
+        Cap::Domain => sched::invoke_domain(n, args),
         Cap::IrqControl => irq::invoke_control(m, args),
         Cap::IrqHandler { irq } => irq::invoke_handler(m, args, irq),
         Cap::Timer { timer } => timer::invoke_timer(m, args, timer),

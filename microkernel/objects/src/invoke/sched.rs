@@ -167,11 +167,46 @@ fn configure(
     }
 }
 
-/// Invokes the domain capability. There is one domain.
-pub fn invoke_domain(args: &Args) -> Invoked {
-    if args.label != label::DOMAIN_SET {
-        return Err(Stop::IllegalOperation);
+/// Entries of the domain schedule: domain 0 for ever, and the end.
+const SCHEDULE: u64 = 2;
+/// The longest that an entry can last.
+const MAX_DURATION: u64 = u64::MAX >> 8;
+
+/// Invokes the domain capability. There is one domain, which a schedule can only choose again.
+pub fn invoke_domain(n: &Node, args: &Args) -> Invoked {
+    match args.label {
+        label::DOMAIN_SET => set_domain(args),
+        label::DOMAIN_SCHEDULE_CONFIGURE => {
+            args.need(3, 0)?;
+            let (index, domain, duration) = (args.word(0), args.word(1), args.word(2));
+            if index > SCHEDULE - 2 {
+                return Err(Stop::Range { min: 0, max: SCHEDULE - 2 });
+            }
+            if domain > 0 {
+                return Err(Stop::Range { min: 0, max: 0 });
+            }
+            // The schedule begins with this entry, so it is not the end.
+            if duration > MAX_DURATION || duration == 0 {
+                return Err(Stop::InvalidArgument(2));
+            }
+            Ok(Outcome::Done)
+        }
+        label::DOMAIN_SCHEDULE_SET_START => {
+            args.need(1, 0)?;
+            match args.word(0) {
+                0 => {
+                    sched::reschedule(n);
+                    Ok(Outcome::Done)
+                }
+                index if index < SCHEDULE => Err(Stop::InvalidArgument(0)),
+                _ => Err(Stop::Range { min: 0, max: SCHEDULE - 1 }),
+            }
+        }
+        _ => Err(Stop::IllegalOperation),
     }
+}
+
+fn set_domain(args: &Args) -> Invoked {
     args.need(1, 0)?;
     if args.word(0) != 0 {
         return Err(Stop::InvalidArgument(0));
