@@ -21,6 +21,8 @@ mod debug;
 mod irq;
 #[cfg(test)]
 mod memory_tests;
+#[cfg(test)]
+mod new_memory_tests;
 mod sched;
 mod tcb;
 mod timer;
