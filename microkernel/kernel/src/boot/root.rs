@@ -69,8 +69,9 @@ impl Builder<'_> {
         while at < end {
             while !space::boot_has_table(self.root, at) {
                 let table = self.memory.allocate(o::PAGE_TABLE_BITS as u32)?;
-                let vaddr = space::boot_map_table(self.root, at, table);
-                self.provide(Cap::PageTable { base: table, mapping: Some(Mapping { asid: ASID, vaddr }) })?;
+                let (vaddr, kind) = space::boot_map_table(self.root, at, table);
+                let mapping = Some(Mapping { asid: ASID, vaddr });
+                self.provide(Cap::PageTable { base: table, mapping, kind })?;
             }
             at = (at & !((1 << 21) - 1)) + (1 << 21);
         }
@@ -78,12 +79,7 @@ impl Builder<'_> {
     }
 
     fn map(&self, vaddr: u64, frame: PhysAddr, write: bool, execute: bool) {
-        space::boot_map(
-            self.root,
-            vaddr,
-            frame,
-            UserAttributes { read: true, write, execute, cacheable: true, device: false },
-        );
+        space::boot_map(self.root, vaddr, frame, UserAttributes::ram(write, execute));
     }
 }
 
@@ -335,7 +331,7 @@ fn threads(b: &mut Builder<'_>, cnode: PhysAddr, ipc_buffer: u64) -> Result<Ptr<
     let buffer = b.slot(init::IPC_BUFFER.0);
     slot::insert(buffer.cap(), buffer, tcb.slot(TCB_BUFFER));
     tcb.ipc_buffer.set(ipc_buffer);
-    tcb.regs.set(r::SPSR, r::USER_SPSR);
+    tcb.regs.set(r::STATUS, r::USER_STATUS);
     tcb.priority.set(o::MAX_PRIORITY as u8);
     tcb.mcp.set(o::MAX_PRIORITY as u8);
     for (cell, byte) in tcb.name.iter().zip(b"rootserver") {

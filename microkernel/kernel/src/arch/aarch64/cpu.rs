@@ -1,5 +1,5 @@
 //! Instructions that have no Rust name: counters, cache maintenance, the way to firmware.
-use axiom_objects::arch::registers::{Registers, TPIDR, TPIDRRO};
+use axiom_objects::arch::registers::{Registers, TLS, TPIDRRO};
 use axiom_objects::machine::CacheOp;
 use axiom_objects::ptr::PhysAddr;
 use core::arch::asm;
@@ -196,10 +196,10 @@ pub fn set_tls(value: u64) {
 /// The thread pointers of `from` go to its registers as far as a user can write them, those of `to` into the machine.
 #[inline(always)]
 pub fn switch_thread_pointers(from: &Registers, to: &Registers) {
-    from.set(TPIDR, read!("tpidr_el0"));
+    from.set(TLS, read!("tpidr_el0"));
     // SAFETY: the registers are the user's own.
     unsafe {
-        write!("tpidr_el0", to.get(TPIDR));
+        write!("tpidr_el0", to.get(TLS));
         write!("tpidrro_el0", to.get(TPIDRRO));
     }
 }

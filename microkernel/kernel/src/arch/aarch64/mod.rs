@@ -5,6 +5,7 @@ pub mod cpu;
 pub mod fpu;
 pub mod irq;
 pub mod paging;
+pub mod port;
 pub mod stack;
 pub mod timer;
 pub mod translation;
