@@ -15,5 +15,5 @@ pub mod ranges;
 mod refusal;
 
 pub use elf::Elf;
-pub use ranges::Ranges;
+pub use ranges::{Ranges, TooManyPieces};
 pub use refusal::{Name, Refusal};

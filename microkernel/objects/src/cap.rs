@@ -2,8 +2,8 @@
 //!
 //! Word 0 always has the kind in bits 63..59. Objects are named by physical address: 47 bits are enough for every machine
 //! that an untyped can describe. The packing is private; the rest of the kernel matches on [`Cap`].
-use crate::arch::paging::TableKind;
 use crate::arch::ports::Ports;
+use crate::arch::tables::TableKind;
 use crate::object::{Endpoint, KIND_SHIFT, Notification, Packed, Reply, SchedContext, Slot, Tcb, Timer};
 use crate::ptr::{PhysAddr, Ptr};
 use crate::zombie::Zombie;

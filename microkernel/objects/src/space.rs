@@ -2,7 +2,8 @@
 //!
 //! An identifier names a root as long as its pool holds it. Capabilities remember identifiers, not roots: what was mapped into an
 //! address space that is gone is found to be gone.
-use crate::arch::paging::{self, Entry, Table, TableKind, UserAttributes};
+use crate::arch::paging::{self, Entry, Table, UserAttributes};
+use crate::arch::tables::TableKind;
 use crate::cap::{FrameSize, Mapping};
 use crate::machine::Machine;
 use crate::node::Shared;

@@ -14,7 +14,7 @@ use axiom_objects::object::{TCB_BUFFER, TCB_CSPACE, TCB_VSPACE, ThreadState};
 use axiom_objects::trace::{self, class};
 use axiom_objects::{Cap, PhysAddr, Ptr, SchedContext, Slot, Tcb, slot};
 use axiom_objects::{entry, sched, space};
-use sel4_sys::bootinfo::{BootInfo, HEADER_FDT, Header, MAX_UNTYPEDS, SlotRegion, UntypedDesc};
+use sel4_sys::bootinfo::{BootInfo, Header, MAX_UNTYPEDS, SlotRegion, UntypedDesc};
 use sel4_sys::cap::init;
 use sel4_sys::ext::{self, AxiomInfo, event};
 use sel4_sys::object as o;
@@ -84,12 +84,12 @@ impl Builder<'_> {
 }
 
 /// Creates the root task and makes it the current thread.
-pub fn create(machine: &Machine<'_>, memory: &mut Memory) -> Result<(), Fatal> {
+pub fn create(machine: &Machine, memory: &mut Memory) -> Result<(), Fatal> {
     let (start, end) = machine.initrd;
     if !memory.mapped().contain(start, end) {
         return Err(Refusal::Rule(
-            "the initial RAM disk does not lie in RAM that may be mapped: it is outside of the memory nodes, or \
-             /reserved-memory marks a part of it no-map; load it elsewhere",
+            "the initial RAM disk does not lie in RAM that may be mapped: it is outside of what the firmware describes, or \
+             a part of it is reserved (/reserved-memory, no-map); load it elsewhere",
         ));
     }
     // SAFETY: the range is RAM in the window, reserved since the memory map was made; nothing writes to it while this
@@ -204,7 +204,7 @@ fn load(b: &mut Builder<'_>, elf: &Elf<'_>, file_phys: u64) -> Result<(), Fatal>
     Ok(())
 }
 
-fn provide_trace(b: &mut Builder<'_>, machine: &Machine<'_>) -> Result<AxiomInfo, Fatal> {
+fn provide_trace(b: &mut Builder<'_>, machine: &Machine) -> Result<AxiomInfo, Fatal> {
     let trace_cap = b.provide(Cap::Trace)?;
     let debug_cap = b.provide(Cap::Debug)?;
     let trace_frames = b.next;
@@ -229,7 +229,7 @@ fn provide_trace(b: &mut Builder<'_>, machine: &Machine<'_>) -> Result<AxiomInfo
         entry_counter: machine.entry.counter,
         ram_bytes: b.memory.ram().iter().map(|r| r.1 - r.0).sum(),
         image_address: machine.entry.image,
-        fdt_address: machine.entry.dtb,
+        fdt_address: machine.entry.description,
         entry_level: machine.entry.level,
         midr,
         mpidr,
@@ -239,21 +239,14 @@ fn provide_trace(b: &mut Builder<'_>, machine: &Machine<'_>) -> Result<AxiomInfo
     })
 }
 
-/// Bytes of the device tree that mean something: emulators pad theirs a lot.
-fn fdt_used(machine: &Machine<'_>) -> u64 {
-    machine.fdt.used() as u64
-}
-
-fn extra_size(machine: &Machine<'_>) -> u64 {
-    let header = size_of::<Header>() as u64;
-    let fdt = (header + fdt_used(machine)).next_multiple_of(8);
-    fdt + header + size_of::<AxiomInfo>() as u64
+fn extra_size(machine: &Machine) -> u64 {
+    machine.firmware.chunks_size() + (size_of::<Header>() + size_of::<AxiomInfo>()) as u64
 }
 
 /// Writes the extra BootInfo chunks into frames of their own.
 fn provide_extra(
     b: &mut Builder<'_>,
-    machine: &Machine<'_>,
+    machine: &Machine,
     vaddr: u64,
     bytes: u64,
     mut axiom: AxiomInfo,
@@ -262,7 +255,7 @@ fn provide_extra(
     let start = b.next;
     let mut frames = [PhysAddr(0); 64];
     if pages as usize > frames.len() {
-        return Err(Refusal::Rule("the device tree is larger than 256 KiB"));
+        return Err(Refusal::Rule("what describes the machine is larger than 256 KiB"));
     }
     for (i, frame) in frames.iter_mut().enumerate().take(pages as usize) {
         *frame = b.memory.allocate(12)?;
@@ -280,15 +273,7 @@ fn provide_extra(
             at += 1;
         }
     };
-    let used = fdt_used(machine);
-    let fdt_len = (size_of::<Header>() as u64 + used).next_multiple_of(8);
-    write(&HEADER_FDT.to_le_bytes());
-    write(&fdt_len.to_le_bytes());
-    let blob = machine.fdt.bytes();
-    write(&blob[..4]);
-    write(&(used as u32).to_be_bytes());
-    write(&blob[8..used as usize]);
-    write(&[0; 8][..(fdt_len - 16 - used) as usize]);
+    machine.firmware.write_chunks(&mut write);
     write(&ext::BOOTINFO_AXIOM.to_le_bytes());
     write(&((size_of::<Header>() + size_of::<AxiomInfo>()) as u64).to_le_bytes());
     let words = [
@@ -357,7 +342,7 @@ fn launch(tcb: Ptr<Tcb>) {
 
 fn provide_untypeds(
     b: &mut Builder<'_>,
-    machine: &Machine<'_>,
+    machine: &Machine,
     list: &mut [UntypedDesc; MAX_UNTYPEDS],
 ) -> Result<SlotRegion, Fatal> {
     let start = b.next;

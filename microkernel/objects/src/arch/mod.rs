@@ -2,7 +2,7 @@
 //! are I/O ports. Plain data, so all of it runs on the host, which takes the first architecture's, or x86-64's with
 //! `--cfg axiom_arch="x86_64"`.
 //!
-//! Every architecture has the same files with the same names: `context`, `interrupts`, `paging`, `ports`, `registers`. What they do to
+//! Every architecture has the same files with the same names: `context`, `interrupts`, `paging`, `ports`, `registers`, `tables`. What they do to
 //! invocations is in `invoke/arch`.
 #[cfg(not(any(axiom_arch = "x86_64", all(target_arch = "x86_64", target_os = "none"))))]
 mod aarch64;

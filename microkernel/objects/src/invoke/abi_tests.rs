@@ -1,8 +1,9 @@
 //! Answers by which a root task could tell this kernel from seL4 16: codes, words and their order, each once.
 extern crate std;
 use crate::arch::interrupts::Route;
-use crate::arch::paging::{TableKind, USER_TOP};
+use crate::arch::paging::USER_TOP;
 use crate::arch::registers::{FAULT_PC, PC, STATUS, SYSCALL_FAULT_ORDER, USER_STATUS};
+use crate::arch::tables::TableKind;
 use crate::cap::{Cap, FrameSize, VmRights};
 use crate::fake::{FakeWorld, Hardware, Message};
 use crate::machine::Machine;

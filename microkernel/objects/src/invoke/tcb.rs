@@ -64,7 +64,7 @@ pub fn invoke<M: Machine>(m: M, args: &Args, tcb: Ptr<Tcb>) -> Invoked {
         },
         label::TCB_SET_TLS_BASE => {
             args.need(1, 0)?;
-            tcb.regs.set(TLS, args.word(0));
+            tcb.regs.set(TLS, sanitise(TLS, args.word(0)));
             load_thread_pointer(m, tcb);
             Ok(Outcome::Done)
         }

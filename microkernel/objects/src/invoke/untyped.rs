@@ -1,7 +1,7 @@
 //! `Untyped_Retype`.
 use super::args::{Args, Invoked, Outcome, Stop, ensure_empty, target_slot};
-use crate::arch::paging::TableKind;
 use crate::arch::registers::{STATUS, USER_STATUS};
+use crate::arch::tables::TableKind;
 use crate::cap::{Cap, FrameSize, VmRights};
 use crate::machine::{Machine, record};
 use crate::object::{LookupFailure, Slot, Tcb};

@@ -1,7 +1,8 @@
 //! Invocations of the address space kinds: frames, page tables, VSpaces, identifiers.
 use super::arch;
-use super::args::{Args, Invoked, Outcome, Stop, ensure_empty, target_slot};
-use crate::arch::paging::{self, Entry, TableKind, UserAttributes};
+use super::args::{Args, Invoked, Outcome, Stop, ensure_empty, live, target_slot};
+use crate::arch::paging::{self, Entry, UserAttributes};
+use crate::arch::tables::TableKind;
 use crate::cap::{Cap, Mapping};
 use crate::machine::Machine;
 use crate::object::LookupFailure;
@@ -26,15 +27,6 @@ pub fn invoke<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
 /// The root and identifier of the address space in capability argument 0; whether it lives is to be asked ([`live`]).
 fn vspace_argument(args: &Args) -> Result<(PhysAddr, u16), Stop> {
     args.cap_slot(0)?.packed().as_mapped_vspace().ok_or(Stop::InvalidCapability(1))
-}
-
-/// Refuses an address space whose identifier has gone, or names another now; `argument` is its place among the capabilities.
-pub(super) fn live<M: Machine>(m: M, (base, asid): (PhysAddr, u16), argument: u64) -> Result<(), Stop> {
-    match space::root_of(m.shared(), asid) {
-        Some(root) if root == base => Ok(()),
-        Some(_) => Err(Stop::InvalidCapability(argument)),
-        None => Err(Stop::FailedLookup { source: false, failure: LookupFailure::InvalidRoot }),
-    }
 }
 
 fn invoke_frame<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
@@ -94,11 +86,6 @@ fn map_frame<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
 fn reachable<M: Machine>(m: M, space: (PhysAddr, u16), vaddr: u64, bytes: u64) -> Result<(), Stop> {
     live(m, space, 1)?;
     if vaddr.is_multiple_of(bytes) { Ok(()) } else { Err(Stop::Alignment) }
-}
-
-/// The table at this level lacks another below it.
-pub(super) fn missing(level: u32) -> Stop {
-    Stop::FailedLookup { source: false, failure: LookupFailure::Missing { bits_left: paging::shift(level) } }
 }
 
 fn invoke_table<M: Machine>(

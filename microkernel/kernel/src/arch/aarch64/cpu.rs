@@ -32,6 +32,15 @@ pub fn own_data() -> usize {
     address
 }
 
+/// The frame pointer: the chain of frames begins there.
+#[inline(always)]
+pub fn frame_pointer() -> u64 {
+    let frame: u64;
+    // SAFETY: reads the frame pointer.
+    unsafe { asm!("mov {}, x29", out(reg) frame, options(nomem, nostack)) };
+    frame
+}
+
 /// The core's model and its place: MIDR, MPIDR.
 pub fn identity() -> (u64, u64) {
     (read!("midr_el1"), read!("mpidr_el1"))

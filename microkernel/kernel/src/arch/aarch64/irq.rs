@@ -1,6 +1,6 @@
 //! The interrupt controller that the device tree names.
+use super::controller::Gic;
 use super::cpu::read;
-use crate::drivers::gic::Gic;
 use axiom_objects::arch::interrupts::Route;
 use core::cell::Cell;
 

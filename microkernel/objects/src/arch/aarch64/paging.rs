@@ -2,7 +2,7 @@
 use crate::cap::{FrameSize, VmRights};
 use crate::ptr::{PhysAddr, Ptr};
 use core::cell::Cell;
-use sel4_sys::object::{kind, vm_attributes};
+use sel4_sys::object::vm_attributes;
 
 /// Entries of a table.
 pub const ENTRIES: usize = 512;
@@ -40,35 +40,6 @@ pub type Table = [Cell<u64>; ENTRIES];
 
 /// Whether the checks of a mapping that exists come before those of the address space that it is to be in.
 pub const MAPPING_FIRST: bool = false;
-
-/// Which level a table is made for: any below the root.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TableKind;
-
-impl TableKind {
-    /// The last level's.
-    pub const LAST: TableKind = TableKind;
-
-    /// The table that is an object of this type.
-    pub const fn of_object(object: u64) -> Option<TableKind> {
-        if object == kind::PAGE_TABLE { Some(TableKind) } else { None }
-    }
-
-    /// The table whose place is in an entry of this level.
-    pub const fn below(_: u32) -> TableKind {
-        TableKind
-    }
-
-    /// In two bits.
-    pub const fn bits(self) -> u64 {
-        0
-    }
-
-    /// From two bits.
-    pub const fn from_bits(_: u64) -> TableKind {
-        TableKind
-    }
-}
 
 /// What all roots share: nothing, since the kernel's half has a root of its own.
 pub struct KernelHalf;

@@ -1,8 +1,8 @@
 //! Address spaces: one kind of table for all levels, and maintenance of the caches.
-use crate::arch::paging::{self, Entry, TableKind};
+use crate::arch::paging::{self, Entry};
+use crate::arch::tables::TableKind;
 use crate::cap::Cap;
-use crate::invoke::args::{Args, Invoked, Outcome, Stop};
-use crate::invoke::vspace::{live, missing};
+use crate::invoke::args::{Args, Invoked, Outcome, Stop, live, missing};
 use crate::machine::{CacheOp, Machine};
 use crate::object::LookupFailure;
 use crate::preempt::preemption_point;

@@ -4,8 +4,8 @@ use crate::invoke::args::{Args, Stop, target_slot};
 use crate::machine::Machine;
 use crate::object::Slot;
 use crate::ptr::Ptr;
-use sel4_sys::label;
 use sel4_sys::arch::object::USER_VECTORS;
+use sel4_sys::label;
 
 /// The handler that is asked for.
 pub struct Wanted {

@@ -1,8 +1,8 @@
 //! Address spaces: a kind of table for each level. Caches need no maintenance.
-use crate::arch::paging::{self, Entry, TableKind};
+use crate::arch::paging::{self, Entry};
+use crate::arch::tables::TableKind;
 use crate::cap::Cap;
-use crate::invoke::args::{Args, Invoked, Stop};
-use crate::invoke::vspace::missing;
+use crate::invoke::args::{Args, Invoked, Stop, missing};
 use crate::machine::Machine;
 use crate::ptr::{PhysAddr, Ptr};
 use crate::space as spaces;
