@@ -11,6 +11,7 @@ pub mod chosen;
 pub mod elf;
 pub mod gic;
 pub mod memory;
+pub mod pc;
 pub mod ranges;
 mod refusal;
 

@@ -1,10 +1,7 @@
 //! What boot finds out, and what its parts share: the machine's description, the image's place and sizes.
+pub use crate::arch::firmware::Fatal;
 use crate::arch::firmware::{CONTROLLER_BLOCKS, Entry, Firmware};
-use axiom_boot::Refusal;
 use axiom_objects::trace;
-
-/// Why boot cannot go on.
-pub type Fatal = Refusal;
 
 /// What boot found out about the machine.
 pub struct Machine {

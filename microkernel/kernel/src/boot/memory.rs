@@ -1,7 +1,7 @@
 //! RAM: what the firmware describes, minus what is in use, and a boot allocator over the rest.
 use super::found::Fatal;
 use crate::arch::firmware::Firmware;
-use axiom_boot::{Ranges, Refusal};
+use axiom_boot::Ranges;
 use axiom_objects::PhysAddr;
 
 /// The kernel's window is one table of the second level, so RAM lies below 2^39; half-deleted objects are linked by addresses of
@@ -94,6 +94,6 @@ impl Memory {
                 return Ok(PhysAddr(at));
             }
         }
-        Err(Refusal::Rule("there is too little RAM for the root task"))
+        Err(Fatal::rule("there is too little RAM for the root task"))
     }
 }

@@ -7,7 +7,6 @@ use crate::arch::{self, paging};
 use crate::machine::Core;
 use crate::node::node;
 use crate::print::{self, println};
-use axiom_boot::Refusal;
 use axiom_objects::Ptr;
 use axiom_objects::machine::record;
 use axiom_objects::trace::class;
@@ -57,7 +56,7 @@ fn boot(entry: Entry, firmware: Firmware) -> Result<(), Fatal> {
     let mapped = *memory.mapped();
     let table = || memory.allocate_table();
     if !paging::build_window(mapped.as_slice(), image.0, image.0 + sizes[0] + sizes[1], table) {
-        return Err(Refusal::Rule("the RAM of this machine is too scattered, or lies above 512 GiB"));
+        return Err(Fatal::rule("the RAM of this machine is too scattered, or lies above 512 GiB"));
     }
     record(Core, class::BOOT, event::BOOT_MEMORY, 0, 0);
     let kernel_devices = firmware.interrupts()?;

@@ -5,7 +5,7 @@ use crate::arch;
 use crate::machine::Core;
 use crate::node::{node, shared};
 use crate::print::println;
-use axiom_boot::{Elf, Ranges, Refusal};
+use axiom_boot::{Elf, Ranges};
 use axiom_objects::arch::paging::{USER_TOP, UserAttributes};
 use axiom_objects::arch::registers as r;
 use axiom_objects::cap::{FrameSize, Mapping, VmRights};
@@ -51,7 +51,7 @@ impl Builder<'_> {
     fn provide(&mut self, cap: Cap) -> Result<u64, Fatal> {
         let index = self.next;
         if index >= 1 << CNODE_BITS {
-            return Err(Refusal::Rule("the root task's image has more pages than its CNode has slots"));
+            return Err(Fatal::rule("the root task's image has more pages than its CNode has slots"));
         }
         self.put(index, cap);
         self.next += 1;
@@ -87,7 +87,7 @@ impl Builder<'_> {
 pub fn create(machine: &Machine, memory: &mut Memory) -> Result<(), Fatal> {
     let (start, end) = machine.initrd;
     if !memory.mapped().contain(start, end) {
-        return Err(Refusal::Rule(
+        return Err(Fatal::rule(
             "the initial RAM disk does not lie in RAM that may be mapped: it is outside of what the firmware describes, or \
              a part of it is reserved (/reserved-memory, no-map); load it elsewhere",
         ));
@@ -100,7 +100,7 @@ pub fn create(machine: &Machine, memory: &mut Memory) -> Result<(), Fatal> {
             (end - start) as usize,
         )
     };
-    let elf = Elf::new(file, USER_TOP - BEHIND_IMAGE)?;
+    let elf = Elf::new(file, arch::cpu::ARCHITECTURE, USER_TOP - BEHIND_IMAGE)?;
     let cnode = memory.allocate(CNODE_BITS + o::SLOT_BITS as u32)?;
     let root = memory.allocate(o::VSPACE_BITS as u32)?;
     let pool = memory.allocate(o::ASID_POOL_BITS as u32)?;
@@ -255,7 +255,7 @@ fn provide_extra(
     let start = b.next;
     let mut frames = [PhysAddr(0); 64];
     if pages as usize > frames.len() {
-        return Err(Refusal::Rule("what describes the machine is larger than 256 KiB"));
+        return Err(Fatal::rule("what describes the machine is larger than 256 KiB"));
     }
     for (i, frame) in frames.iter_mut().enumerate().take(pages as usize) {
         *frame = b.memory.allocate(12)?;

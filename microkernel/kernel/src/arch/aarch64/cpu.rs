@@ -32,6 +32,9 @@ pub fn own_data() -> usize {
     address
 }
 
+/// What a root task is built for.
+pub const ARCHITECTURE: axiom_boot::elf::Architecture = axiom_boot::elf::AARCH64;
+
 /// The frame pointer: the chain of frames begins there.
 #[inline(always)]
 pub fn frame_pointer() -> u64 {

@@ -9,7 +9,7 @@ use axiom_objects::PhysAddr;
 use sel4_sys::bootinfo::{HEADER_FDT, Header};
 
 /// Why boot cannot go on.
-type Fatal = Refusal;
+pub type Fatal = Refusal;
 
 /// Most blocks of registers that an interrupt controller may have.
 pub const CONTROLLER_BLOCKS: usize = 16;
