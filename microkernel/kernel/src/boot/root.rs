@@ -103,6 +103,7 @@ pub fn create(machine: &Machine, memory: &mut Memory) -> Result<(), Fatal> {
     let elf = Elf::new(file, arch::cpu::ARCHITECTURE, USER_TOP - BEHIND_IMAGE)?;
     let cnode = memory.allocate(CNODE_BITS + o::SLOT_BITS as u32)?;
     let root = memory.allocate(o::VSPACE_BITS as u32)?;
+    shared().kernel_half.put(root);
     let pool = memory.allocate(o::ASID_POOL_BITS as u32)?;
     node().empty_space.set(arch::paging::empty_root(machine.image.0).0);
     shared().asid_pools[0].set(pool.0);
@@ -139,6 +140,9 @@ pub fn create(machine: &Machine, memory: &mut Memory) -> Result<(), Fatal> {
     b.put(init::VSPACE.0, Cap::VSpace { base: root, asid: Some(ASID) });
     let tcb = threads(&mut b, cnode, ipc_buffer)?;
     b.put(init::IRQ_CONTROL.0, Cap::IrqControl);
+    if let Some(ports) = arch::port::all() {
+        b.put(init::IO_PORT_CONTROL.0, Cap::Ports(ports));
+    }
     b.put(init::ASID_CONTROL.0, Cap::AsidControl);
     b.put(init::ASID_POOL.0, Cap::AsidPool { base: pool, first_asid: 0 });
     b.put(init::DOMAIN.0, Cap::Domain);
