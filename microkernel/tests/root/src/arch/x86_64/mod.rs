@@ -50,12 +50,20 @@ pub fn learn(info: Option<&AxiomInfo>) {
     FREQUENCY.store(info.map_or(1, |info| info.counter_frequency), Relaxed);
 }
 
-/// The base of FS. Only processors with the instruction run this task.
+/// The user's word of a buffer, bytes from its start.
+const USER_WORD: usize = 8 * 121;
+
+/// The base of FS, which is this thread's buffer or 8 bytes on. Not every processor has an instruction that reads it, but every
+/// buffer holds its own address.
 pub fn thread_pointer() -> u64 {
-    let value: u64;
-    // SAFETY: reading the base has no effect; without the instruction it is a fault, which ends the run with a line.
-    unsafe { asm!("rdfsbase {}", out(reg) value, options(nomem, nostack, preserves_flags)) };
-    value
+    let (here, before): (u64, u64);
+    // SAFETY: every thread here has its buffer at the base of FS, or 8 bytes below; both words are in it.
+    unsafe {
+        asm!("mov {}, fs:[{n}]", "mov {}, fs:[{n} - 8]", out(reg) here, out(reg) before, n = const USER_WORD,
+            options(nostack, preserves_flags, readonly));
+    }
+    // A capability pointer, which stands behind the user's word, is no address of a page.
+    if here.is_multiple_of(1024) && here >= 1 << 20 { here } else { before + 8 }
 }
 
 /// Sets it.
@@ -69,7 +77,7 @@ pub fn buffer() -> u64 {
     let value: u64;
     // SAFETY: every thread here has its buffer at the base of FS, and the word holds its address (`world::set_buffer`).
     unsafe {
-        asm!("mov {}, fs:[{}]", out(reg) value, const 8 * 121, options(nostack, preserves_flags, readonly))
+        asm!("mov {}, fs:[{}]", out(reg) value, const USER_WORD, options(nostack, preserves_flags, readonly))
     };
     value
 }
