@@ -5,8 +5,7 @@
 mod checks;
 mod copies;
 mod lifetime;
-// What every server links; no runtime else.
-#[path = "../../../../servers/runtime/src/mem.rs"]
+#[path = "arch/mem.rs"]
 mod mem;
 mod rules;
 mod time;
