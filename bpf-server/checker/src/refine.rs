@@ -23,6 +23,7 @@ pub fn compare<const B: u32>(op: u8, x: u64, y: u64) -> bool {
 }
 
 /// The operands of a comparison that came out as `holds`; `None` if it cannot.
+#[inline(always)]
 pub fn refine<const W: u32, const H: u32>(
     op: u8,
     a: Num<W, H>,
@@ -30,106 +31,98 @@ pub fn refine<const W: u32, const H: u32>(
     wide: bool,
     holds: bool,
 ) -> Option<(Num<W, H>, Num<W, H>)> {
-    let (mut a, mut b) = (a, b);
-    if op == 0x40 {
-        let Some(mask) = b.constant().map(|m| if wide { m } else { m & Ring::<H>::MASK }) else {
-            return Some((a, b));
-        };
-        if holds {
-            if mask.is_power_of_two() {
-                if (a.bits.value | a.bits.unknown) & mask == 0 {
-                    return None;
-                }
-                a.bits.value |= mask;
-                a.bits.unknown &= !mask;
-            } else if (a.bits.value | a.bits.unknown) & mask == 0 {
-                return None;
-            }
-        } else {
-            if a.bits.value & mask != 0 {
-                return None;
-            }
-            a.bits.unknown &= !mask;
-        }
-        return a.reduce().then_some((a, b));
-    }
-    let op = if holds {
-        op
-    } else {
-        match op {
-            0x10 => 0x50,
-            0x50 => 0x10,
-            0x20 => 0xb0,
-            0xb0 => 0x20,
-            0x30 => 0xa0,
-            0xa0 => 0x30,
-            0x60 => 0xd0,
-            0xd0 => 0x60,
-            0x70 => 0xc0,
-            _ => 0x70,
-        }
+    // Everything but equality and a test of bits is one of four, perhaps with the operands exchanged. What does not hold is
+    // the opposite, exchanged: a >= b, where a < b does not hold.
+    let (greater, signed, strict) = match op {
+        0x10 | 0x50 => return if holds == (op == 0x10) { equal(a, b, wide) } else { differ(a, b, wide) },
+        0x40 => return test(a, b, wide, holds),
+        0x20 => (true, false, true),
+        0x30 => (true, false, false),
+        0x60 => (true, true, true),
+        0x70 => (true, true, false),
+        0xa0 => (false, false, true),
+        0xb0 => (false, false, false),
+        0xc0 => (false, true, true),
+        _ => (false, true, false),
     };
+    let (exchange, strict) = (greater == holds, strict == holds);
+    let (mut x, mut y) = if exchange { (b, a) } else { (a, b) };
     if wide {
-        (a.r64, b.r64) = cut(op, a.r64, b.r64)?;
-        if op == 0x10 {
-            let m = a.meet(b)?;
-            return Some((m, m));
-        }
+        (x.r64, y.r64) = less(x.r64, y.r64, signed, strict)?;
     } else {
-        (a.r32, b.r32) = cut(op, a.r32, b.r32)?;
+        (x.r32, y.r32) = less(x.r32, y.r32, signed, strict)?;
+    }
+    let possible = x.reduce() && y.reduce();
+    possible.then_some(if exchange { (y, x) } else { (x, y) })
+}
+
+/// Both are the same, or their low halves are.
+fn equal<const W: u32, const H: u32>(
+    mut a: Num<W, H>,
+    mut b: Num<W, H>,
+    wide: bool,
+) -> Option<(Num<W, H>, Num<W, H>)> {
+    if wide {
+        let m = a.meet(b)?;
+        return Some((m, m));
+    }
+    a.r32 = a.r32.meet(b.r32)?;
+    b.r32 = a.r32;
+    (a.reduce() && b.reduce()).then_some((a, b))
+}
+
+/// They, or their low halves, differ.
+fn differ<const W: u32, const H: u32>(
+    mut a: Num<W, H>,
+    mut b: Num<W, H>,
+    wide: bool,
+) -> Option<(Num<W, H>, Num<W, H>)> {
+    fn apart<const B: u32>(a: Ring<B>, b: Ring<B>) -> Option<(Ring<B>, Ring<B>)> {
+        let without = |r: Ring<B>, v: Option<u64>| v.map_or(Some(r), |v| r.without(v));
+        without(a, b.constant()).zip(without(b, a.constant()))
+    }
+    if wide {
+        (a.r64, b.r64) = apart(a.r64, b.r64)?;
+    } else {
+        (a.r32, b.r32) = apart(a.r32, b.r32)?;
     }
     (a.reduce() && b.reduce()).then_some((a, b))
 }
 
-/// The parts of two intervals for which a comparison holds.
-fn cut<const B: u32>(op: u8, a: Ring<B>, b: Ring<B>) -> Option<(Ring<B>, Ring<B>)> {
-    let top = Ring::<B>::MASK;
-    let sign = 1u64 << (B - 1);
-    Some(match op {
-        0x10 => {
-            let m = a.meet(b)?;
-            (m, m)
-        }
-        0x50 => {
-            let x = match b.constant() {
-                Some(v) => a.without(v)?,
-                None => a,
-            };
-            let y = match a.constant() {
-                Some(v) => b.without(v)?,
-                None => b,
-            };
-            (x, y)
-        }
-        0x20 | 0x30 | 0x60 | 0x70 => {
-            let mirrored = match op {
-                0x20 => 0xa0,
-                0x30 => 0xb0,
-                0x60 => 0xc0,
-                _ => 0xd0,
-            };
-            let (y, x) = cut(mirrored, b, a)?;
-            (x, y)
-        }
-        0xa0 | 0xb0 => {
-            let strict = u64::from(op == 0xa0);
-            let most = b.unsigned().1.checked_sub(strict)?;
-            let least = a.unsigned().0;
-            if strict == 1 && least == top {
-                return None;
-            }
-            (a.meet(Ring::new(0, most))?, b.meet(Ring::new(least + strict, top))?)
-        }
-        _ => {
-            let strict = i64::from(op == 0xc0);
-            let most = b.signed().1;
-            let least = a.signed().0;
-            let (min, max) = Ring::<B>::TOP.signed();
-            if strict == 1 && (most == min || least == max) {
-                return None;
-            }
-            let (most, least) = ((most - strict) as u64, (least + strict) as u64);
-            (a.meet(Ring::new(sign, most))?, b.meet(Ring::new(least, sign - 1))?)
-        }
-    })
+/// Some bit of `b` is set in `a`, or none is.
+fn test<const W: u32, const H: u32>(
+    mut a: Num<W, H>,
+    b: Num<W, H>,
+    wide: bool,
+    holds: bool,
+) -> Option<(Num<W, H>, Num<W, H>)> {
+    let Some(mask) = b.constant().map(|m| if wide { m } else { m & Ring::<H>::MASK }) else {
+        return Some((a, b));
+    };
+    let impossible =
+        if holds { (a.bits.value | a.bits.unknown) & mask == 0 } else { a.bits.value & mask != 0 };
+    if impossible {
+        return None;
+    }
+    if !holds {
+        a.bits.unknown &= !mask;
+    } else if mask.is_power_of_two() {
+        a.bits.value |= mask;
+        a.bits.unknown &= !mask;
+    }
+    a.reduce().then_some((a, b))
+}
+
+/// The parts of two intervals of which the first is less, or not greater, than the second.
+#[inline]
+fn less<const B: u32>(a: Ring<B>, b: Ring<B>, signed: bool, strict: bool) -> Option<(Ring<B>, Ring<B>)> {
+    // Signed numbers are ordered as unsigned ones with the other sign.
+    let base = if signed { 1u64 << (B - 1) } else { 0 };
+    let at = |v: u64| v.wrapping_sub(base) & Ring::<B>::MASK;
+    let ends = |r: Ring<B>| if at(r.lo) <= at(r.hi) { (at(r.lo), at(r.hi)) } else { (0, Ring::<B>::MASK) };
+    let (least, most) = (ends(a).0, ends(b).1);
+    let below = most.checked_sub(u64::from(strict))?;
+    let above = least.checked_add(u64::from(strict)).filter(|v| *v <= Ring::<B>::MASK)?;
+    let from = |lo: u64, hi: u64| Ring::new(base.wrapping_add(lo), base.wrapping_add(hi));
+    Some((a.meet(from(0, below))?, b.meet(from(above, Ring::<B>::MASK))?))
 }

@@ -1,6 +1,8 @@
 //! What is known at one point of a program: registers, stack frames, ghost counters, records held.
 
 use crate::Number;
+use crate::fault::Why;
+use crate::registers::{REGISTERS, Registers};
 use alloc::vec::Vec;
 
 /// Bytes of stack of one function.
@@ -9,6 +11,8 @@ pub const FRAME: i64 = 512;
 pub const DEPTH: usize = 8;
 /// Ring buffer records that a program may hold at once.
 pub const RECORDS: usize = 4;
+/// Stack slots of which a state says something, all frames together.
+pub const SLOTS: usize = 128;
 
 /// What a register or a stack slot holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -120,6 +124,37 @@ impl Value {
     /// Without what relates it to others.
     pub fn alone(self) -> Value {
         Value { id: 0, delta: 0, half: false, root: 0, moved: Moved::default(), ..self }
+    }
+
+    /// Keeps what holds of `o`, too. Names are the same on all ways that lead to one place, so what has one name in both
+    /// is equal in both; what has different ones is called equal to nothing.
+    pub(crate) fn join(&mut self, o: &Value) {
+        if self.kind == Kind::Nothing {
+            return;
+        }
+        if (self.kind, self.at, self.of) != (o.kind, o.at, o.of) {
+            *self = Value::NOTHING;
+            return;
+        }
+        if self.num != o.num {
+            self.num = self.num.join(o.num);
+        }
+        self.null |= o.null;
+        if (self.id, self.delta) == (o.id, o.delta) {
+            self.half |= o.half;
+        } else {
+            (self.id, self.delta, self.half) = (0, 0, false);
+        }
+        if self.root != o.root {
+            self.root = 0;
+        }
+        let (m, n) = (&mut self.moved, &o.moved);
+        if m.line != n.line {
+            *m = Moved::default();
+        } else if m.line != 0 {
+            m.half |= n.half;
+            (m.lo, m.hi, m.rise) = (m.lo.min(n.lo), m.hi.max(n.hi), m.rise.max(n.rise));
+        }
     }
 }
 
@@ -252,8 +287,8 @@ pub struct Gap {
 /// Everything at one point of one function.
 #[derive(PartialEq, Eq, Debug)]
 pub struct State {
-    /// r0 to r9; r10 is the current frame's top and never changes.
-    pub regs: [Value; 10],
+    /// The registers.
+    pub regs: Registers,
     /// The frames of the callers, and last the current function's.
     pub frames: Vec<Frame>,
     /// Differences between registers, sorted.
@@ -273,7 +308,7 @@ impl Clone for State {
         s
     }
     fn clone_from(&mut self, o: &State) {
-        self.regs = o.regs;
+        self.regs.clone_from(&o.regs);
         self.frames.clone_from(&o.frames);
         self.gaps.clone_from(&o.gaps);
         self.ghosts.clone_from(&o.ghosts);
@@ -284,24 +319,99 @@ impl Clone for State {
 impl State {
     /// Nothing is known; the frames are fresh.
     pub fn new(depth: usize) -> State {
-        let mut frames = Vec::with_capacity(depth + 1);
-        frames.resize(depth + 1, Frame::FRESH);
-        State {
-            regs: [Value::NOTHING; 10],
-            frames,
+        let mut s = State {
+            regs: Registers::NOTHING,
+            frames: Vec::new(),
             gaps: Vec::new(),
             ghosts: Vec::new(),
             held: [0; RECORDS],
             budget: 0,
+        };
+        s.nest(depth + 1);
+        s
+    }
+
+    /// From now on there are `frames` frames: fresh ones are added, the innermost go.
+    pub fn nest(&mut self, frames: usize) {
+        self.frames.resize(frames, Frame::FRESH);
+        self.regs[10] = Value::pointer(Kind::Stack, frames.saturating_sub(1) as u32);
+    }
+
+    /// A register.
+    #[inline]
+    pub fn reg(&self, r: u8) -> &Value {
+        self.regs.get(r as usize).unwrap_or(&Value::NOTHING)
+    }
+
+    /// A register, which must hold something.
+    #[inline]
+    pub fn read(&self, r: u8) -> Result<&Value, Why> {
+        let v = self.reg(r);
+        if v.kind == Kind::Nothing { Err(Why::Unusable { register: r }) } else { Ok(v) }
+    }
+
+    /// A register, which must hold a number.
+    #[inline]
+    pub fn number(&self, r: u8) -> Result<&Value, Why> {
+        let v = self.read(r)?;
+        if v.kind == Kind::Number { Ok(v) } else { Err(Why::NotANumber { register: r }) }
+    }
+
+    /// Writes a register.
+    #[inline]
+    pub fn write(&mut self, r: u8, v: Value) {
+        if let Some(place) = self.regs.change(r) {
+            *place = v;
         }
     }
 
-    /// Register `r`, r10 included, of the function at nesting `depth`.
-    pub fn reg(&self, r: u8) -> Value {
-        match self.regs.get(r as usize) {
-            Some(v) => *v,
-            None => Value::pointer(Kind::Stack, self.frames.len().saturating_sub(1) as u32),
+    /// A frame.
+    pub fn frame(&mut self, frame: u32) -> Result<&mut Frame, Why> {
+        self.frames.get_mut(frame as usize).ok_or(Why::OutOfBounds)
+    }
+
+    /// A store at a known place of a frame. Of more than [`SLOTS`] slots nothing is remembered.
+    pub fn store(&mut self, frame: u32, from: usize, len: usize, value: Option<Value>) -> Result<(), Why> {
+        self.frame(frame)?.store(from, len, value);
+        if self.slots() > SLOTS {
+            self.frame(frame)?.slots.retain(|s| Some(s.0) != slot(from, len));
         }
+        Ok(())
+    }
+
+    /// Slots of which something is known.
+    pub fn slots(&self) -> usize {
+        self.frames.iter().map(|f| f.slots.len()).sum()
+    }
+
+    /// Keeps what holds of `o`, too.
+    pub fn join(&mut self, o: &State) -> Result<(), Why> {
+        if self.held != o.held || self.frames.len() != o.frames.len() {
+            return Err(Why::Held);
+        }
+        self.regs.join(&o.regs);
+        for (f, o) in self.frames.iter_mut().zip(&o.frames) {
+            f.written.iter_mut().zip(&o.written).for_each(|(a, b)| *a &= b);
+            f.clean.iter_mut().zip(&o.clean).for_each(|(a, b)| *a &= b);
+            f.slots.retain_mut(|(slot, v)| {
+                v.join(o.get(*slot).unwrap_or(&Value::NOTHING));
+                v.kind != Kind::Nothing
+            });
+        }
+        self.gaps.retain_mut(|g| {
+            let other = o.gaps.iter().find(|h| (h.of, h.from) == (g.of, g.from));
+            g.value.join(other.map_or(&Value::NOTHING, |h| &h.value));
+            g.value.kind != Kind::Nothing
+        });
+        self.ghosts.retain_mut(|(g, most)| match o.ghost(*g) {
+            Some(other) => {
+                *most = (*most).max(other);
+                true
+            }
+            None => false,
+        });
+        self.budget = self.budget.min(o.budget);
+        Ok(())
     }
 
     /// The greatest value of a ghost counter that is in use here.
@@ -353,8 +463,10 @@ impl State {
     pub fn kill_records(&mut self) {
         let held = self.held;
         let dead = |v: &Value| v.kind == Kind::Record && !held.contains(&(v.at + 1));
-        for r in self.regs.iter_mut().filter(|r| dead(r)) {
-            *r = Value::NOTHING;
+        for r in 0..REGISTERS {
+            if dead(&self.regs[r]) {
+                self.regs[r] = Value::NOTHING;
+            }
         }
         for f in &mut self.frames {
             while let Some(s) = f.slots.iter().find(|s| dead(&s.1)).map(|s| s.0) {

@@ -20,7 +20,9 @@ fn lines() -> [Line; 4] {
 
 fn check(now: &State, spent: u64, to: u32, there: &State) -> Result<(), Why> {
     let lines = lines();
-    Edges::default().check(Loops { ghosts: &GHOSTS, lines: &lines }, &mut now.clone(), spent, to, there)
+    let mut now = now.clone();
+    now.budget = now.budget.checked_sub(spent).ok_or(Why::Budget)?;
+    Edges::default().check(Loops { ghosts: &GHOSTS, lines: &lines }, &mut now, to, there)
 }
 
 fn number(lo: u64, hi: u64) -> Value {
