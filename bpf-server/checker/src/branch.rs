@@ -26,10 +26,9 @@ impl Machine<'_> {
             if let (Some(x), Some(y)) = (a.num.constant(), b.num.constant()) {
                 return Ok(taken == if wide { compare::<64>(op, x, y) } else { compare::<32>(op, x, y) });
             }
-            return Ok(match refine(op, a.num, b.num, wide, taken) {
-                Some((x, y)) => narrow(s, i.dst(), x) && (!register || narrow(s, i.src(), y)),
-                None => false,
-            });
+            let (mut x, mut y) = (a.num, b.num);
+            let possible = refine(op, &mut x, &mut y, wide, taken);
+            return Ok(possible && narrow(s, i.dst(), x) && (!register || narrow(s, i.src(), y)));
         }
         if !wide {
             return Ok(true);
@@ -51,12 +50,13 @@ impl Machine<'_> {
                 let base = if a.kind == Kind::Stack { FRAME as u64 } else { 0 };
                 let moved = |n: Number, by: u64| n.add(Number::of(by), true);
                 let (a, b, back) = (a.num, b.num, base.wrapping_neg());
-                return Ok(match refine(op, moved(a, base), moved(b, base), true, taken) {
-                    Some((x, y)) => match (a.meet(moved(x, back)), b.meet(moved(y, back))) {
-                        (Some(x), Some(y)) => narrow(s, i.dst(), x) && (!register || narrow(s, i.src(), y)),
-                        _ => false,
-                    },
-                    None => false,
+                let (mut x, mut y) = (moved(a, base), moved(b, base));
+                if !refine(op, &mut x, &mut y, true, taken) {
+                    return Ok(false);
+                }
+                return Ok(match (a.meet(moved(x, back)), b.meet(moved(y, back))) {
+                    (Some(x), Some(y)) => narrow(s, i.dst(), x) && (!register || narrow(s, i.src(), y)),
+                    _ => false,
                 });
             }
         }
@@ -116,10 +116,13 @@ fn learn_null(s: &mut State, register: u8, is_null: bool) {
 /// Narrows a register to a part of what it was, and everything that equals it but for a constant; false if nothing is left.
 fn narrow(s: &mut State, register: u8, num: Number) -> bool {
     let Some(r) = s.regs.change(register) else { return false };
-    r.num = num;
     if r.id == 0 && r.root == 0 {
+        r.num = num;
         return true;
     }
+    // What equals it may have told more of it already.
+    let Some(num) = r.num.meet(num) else { return false };
+    r.num = num;
     let r = *r;
     let mut possible = true;
     // r = v * v <= most, so v <= sqrt(most).

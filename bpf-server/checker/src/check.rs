@@ -331,7 +331,7 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
     #[inline]
     fn instruction(&mut self, h: &Header, at: usize, i: Insn) -> Result<bool, Why> {
         if !matches!(i.op & 7, CLASS_JMP | CLASS_JMP32) {
-            self.m.step(at, &mut self.now)?;
+            self.m.step(at, i, &mut self.now)?;
             return Ok(true);
         }
         if shape::is_local_call(i) {
@@ -342,7 +342,7 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
             return Ok(false);
         }
         if !shape::is_jump(i.op) {
-            self.m.step(at, &mut self.now)?;
+            self.m.step(at, i, &mut self.now)?;
             return Ok(true);
         }
         let to = shape::target(at, i) as u32;

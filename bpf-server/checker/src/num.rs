@@ -93,6 +93,10 @@ impl<const W: u32, const H: u32> Num<W, H> {
             *self = Num::of(v);
             return true;
         }
+        let whole = self.r64.lo <= self.r64.hi && self.r32.lo <= self.r32.hi;
+        if whole && self.r64.hi <= Ring::<H>::MASK {
+            return self.reduce_low();
+        }
         // Bits to intervals.
         let (low, high) = (self.bits.value, self.bits.value | self.bits.unknown);
         let within = low <= self.r64.lo && self.r64.lo <= self.r64.hi && self.r64.hi <= high;
@@ -170,6 +174,33 @@ impl<const W: u32, const H: u32> Num<W, H> {
                 Some(b) => self.bits = b,
                 None => return false,
             }
+        }
+        true
+    }
+
+    /// The same, of numbers without a high half whose low half is known by an interval in one piece.
+    fn reduce_low(&mut self) -> bool {
+        let (low, high) = (self.bits.value, self.bits.value | self.bits.unknown);
+        let (mut lo, mut hi) = (low.max(self.r64.lo).max(self.r32.lo), high.min(self.r64.hi).min(self.r32.hi));
+        if lo > hi {
+            return false;
+        }
+        // Ends that the known low bits exclude.
+        let step = (1u64 << self.bits.unknown.trailing_zeros()) - 1;
+        lo += low.wrapping_sub(lo) & step;
+        hi = hi.wrapping_sub(hi.wrapping_sub(low) & step);
+        if lo > hi {
+            return false;
+        }
+        // Bits that both ends have in common, from the highest on.
+        let Some(bits) = self.bits.meet(Bits::cut(lo, u64::MAX.checked_shr((lo ^ hi).leading_zeros()).unwrap_or(0)))
+        else {
+            return false;
+        };
+        *self = Num { r64: Ring::<W>::new(lo, hi), r32: Ring::<H>::new(lo, hi), bits };
+        if bits.unknown == 0 {
+            *self = Num::of(bits.value);
+            return lo <= bits.value && bits.value <= hi;
         }
         true
     }

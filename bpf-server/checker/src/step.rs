@@ -79,22 +79,21 @@ impl<'a> Machine<'a> {
         s.regs.change(r).map_or(Err(Why::Shape), |v| self.copy(v))
     }
 
-    /// Executes one instruction.
+    /// Executes `i`, the instruction in slot `at`.
     #[inline]
-    pub fn step(&mut self, at: usize, s: &mut State) -> Result<(), Why> {
-        let i = self.insns[at];
-        let arithmetic = matches!(i.op & 7, CLASS_ALU | CLASS_ALU64);
-        if arithmetic && s.gaps.is_empty() && plain(i, s) { Ok(()) } else { self.whole(at, i, s) }
+    pub fn step(&mut self, at: usize, i: Insn, s: &mut State) -> Result<(), Why> {
+        if !s.gaps.is_empty() {
+            return self.between_gaps(at, i, s);
+        }
+        if plain(i, s) { Ok(()) } else { self.one(at, i, s) }
     }
 
-    /// Executes one instruction, with everything that is known beside the numbers.
     #[inline(never)]
-    fn whole(&mut self, at: usize, i: Insn, s: &mut State) -> Result<(), Why> {
-        if s.gaps.is_empty() {
-            return self.one(at, i, s);
-        }
+    fn between_gaps(&mut self, at: usize, i: Insn, s: &mut State) -> Result<(), Why> {
         let (old, by) = (*s.reg(i.dst()), if i.op & 7 >= CLASS_ALU { self.operand(s, i).ok() } else { None });
-        self.one(at, i, s)?;
+        if !plain(i, s) {
+            self.one(at, i, s)?;
+        }
         self.follow(i, old, by, s);
         Ok(())
     }
@@ -135,6 +134,7 @@ impl<'a> Machine<'a> {
         });
     }
 
+    #[inline(never)]
     fn one(&mut self, at: usize, i: Insn, s: &mut State) -> Result<(), Why> {
         match i.op & 7 {
             CLASS_ALU | CLASS_ALU64 => self.alu(i, s),
@@ -186,7 +186,7 @@ impl<'a> Machine<'a> {
             return Ok(());
         }
         if op == 0xb0 {
-            return self.mov(i, s, wide, register);
+            return self.mov(i, s, wide);
         }
         let a = *s.read(i.dst())?;
         let b = if op == 0x80 { a } else { self.operand(s, i)? };
@@ -224,11 +224,8 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn mov(&mut self, i: Insn, s: &mut State, wide: bool, register: bool) -> Result<(), Why> {
-        let v = if !register {
-            let v = i.imm as i64 as u64;
-            Value::number(Number::of(if wide { v } else { v as u32 as u64 }))
-        } else if i.off == 0 && wide {
+    fn mov(&mut self, i: Insn, s: &mut State, wide: bool) -> Result<(), Why> {
+        let v = if i.off == 0 && wide {
             self.copy_of(s, i.src())?
         } else {
             let v = s.number(i.src())?.num;
@@ -358,11 +355,30 @@ pub(crate) fn immediate(i: Insn) -> Value {
 /// Arithmetic on numbers that nothing else is known of, in place. Does nothing, and says so, where more is to be done.
 fn plain(i: Insn, s: &mut State) -> bool {
     let (op, wide) = (i.op & 0xf0, i.op & 7 == CLASS_ALU64);
-    // Moves, and what swaps bytes, or has no second operand.
-    if matches!(op, 0x80 | 0xb0 | 0xd0) {
+    if !wide && i.op & 7 != CLASS_ALU {
         return false;
     }
     let (d, register) = (i.dst(), i.op & 8 != 0);
+    match op {
+        // What swaps bytes, or has no second operand.
+        0x80 | 0xd0 => return false,
+        // A move of what has a name, or is a constant, to another register.
+        0xb0 if register && wide && i.off == 0 => {
+            let v = *s.reg(i.src());
+            let known = v.id != 0 || v.constant().is_some();
+            if known {
+                s.write(d, v);
+            }
+            return known;
+        }
+        0xb0 if !register => {
+            let v = i.imm as i64 as u64;
+            s.write(d, Value::number(Number::of(if wide { v } else { v as u32 as u64 })));
+            return true;
+        }
+        0xb0 => return false,
+        _ => {}
+    }
     let same = register && i.src() == d;
     // Sums keep names, and squares remember roots.
     let named = op <= 0x10 || op == 0x20 && same;

@@ -6,7 +6,7 @@
 use axiom_bpf_checker::alu::{lengths, result, swap};
 use axiom_bpf_checker::bits::Bits;
 use axiom_bpf_checker::num::Num;
-use axiom_bpf_checker::refine::{compare, refine};
+use axiom_bpf_checker::refine::{self, compare};
 use axiom_bpf_checker::ring::Ring;
 use std::collections::HashSet;
 
@@ -250,7 +250,9 @@ fn branches<const W: u32, const H: u32>(left: &[(Num<W, H>, Set)], right: &[(Num
                                 .fold(0, |s, v| s | 1 << v)
                         };
                         let (need_x, need_y): (Set, Set) = (keep(*xs, &of_x, *ys), keep(*ys, &of_y, *xs));
-                        match refine(op, *a, *c, wide, outcome) {
+                        let (mut x, mut y) = (*a, *c);
+                        let possible = refine::refine(op, &mut x, &mut y, wide, outcome);
+                        match possible.then_some((x, y)) {
                             None => assert_eq!(need_x | need_y, 0, "{op:#x} {outcome} of {a:?}, {c:?}"),
                             Some((p, q)) => {
                                 assert_eq!(need_x & !of(&p), 0, "{op:#x} {outcome} of {a:?}, {c:?}: {p:?}");

@@ -109,7 +109,8 @@ proptest! {
         // Behind it, 0 is returned; two further, 1.
         let then = [Insn::new(0xb7, 0, 0, 0, 0), Insn::new(0x05, 0, 0, 1, 0), Insn::new(0xb7, 0, 0, 0, 1)];
         let holds = interpret(x, y, insn, &then) == 1;
-        let r = refine(op, a, b, wide, holds);
+        let (mut c, mut d) = (a, b);
+        let r = refine(op, &mut c, &mut d, wide, holds).then_some((c, d));
         prop_assert!(r.is_some_and(|(p, q)| p.contains(x) && q.contains(y)), "{op:#x} {holds}: {a:?}, {b:?} give {r:?}");
     }
 

@@ -304,7 +304,7 @@ impl Prover<'_> {
                         break;
                     }
                 } else if i.op != EXIT && !shape::is_jump(i.op) {
-                    self.m.step(k, &mut s)?;
+                    self.m.step(k, i, &mut s)?;
                 }
                 k += if i.op == LDDW { 2 } else { 1 };
             }

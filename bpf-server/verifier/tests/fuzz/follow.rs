@@ -137,7 +137,7 @@ pub fn run(
         }
         let wrong = |w| format!("at {at}: the checker's rules refuse: {w}");
         match did {
-            Did::Next => m.step(at, &mut top.state).map_err(wrong)?,
+            Did::Next => m.step(at, i, &mut top.state).map_err(wrong)?,
             Did::Branch(taken) => {
                 if !m.branch(i, &mut top.state, taken).map_err(wrong)? {
                     return Err(format!("at {at}: a branch goes where it was thought never to go ({taken})"));
