@@ -62,8 +62,7 @@ impl Machine<'_> {
                     self.readable(s, r, most as i64)?;
                 }
                 Arg::ConstSize => {
-                    let size =
-                        s.number(r)?.constant().and_then(|n| u32::try_from(n).ok()).ok_or(wrong)?;
+                    let size = s.number(r)?.constant().and_then(|n| u32::try_from(n).ok()).ok_or(wrong)?;
                     if size == 0 || size > map.ok_or(wrong)?.1.max_entries {
                         return Err(wrong);
                     }
@@ -78,8 +77,8 @@ impl Machine<'_> {
                 }
             }
         }
-        s.regs[..6].fill(Value::NOTHING);
-        s.regs[0] = match p.returns {
+        s.regs.lose(0..6);
+        let result = match p.returns {
             Returns::Nothing => Value::NOTHING,
             Returns::Number => Value::number(Number::TOP),
             Returns::Number32 => Value::number(Number::of_width(32)),
@@ -99,6 +98,7 @@ impl Machine<'_> {
                 Value { null: true, of: reserve, id, ..Value::pointer(Kind::Record, site) }
             }
         };
+        s.write(0, result);
         Ok(())
     }
 

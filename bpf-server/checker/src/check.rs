@@ -6,7 +6,7 @@ use crate::fault::{Fault, Why};
 use crate::proof::{Ghost, MAGIC, MAX_CONTEXTS, MAX_GHOSTS, MAX_LINES, Place, Reader};
 use crate::shape;
 use crate::state::{DEPTH, Frame, Kind, State, Value};
-use crate::step::Machine;
+use crate::step::{Machine, on_numbers};
 use crate::{Accepted, Env};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -25,7 +25,9 @@ struct Context {
 }
 
 /// The parts of a context in the proof.
-struct Header {
+struct Header<'a> {
+    /// A bit for each slot of the program: nobody needs to know what arithmetic there results in, or a comparison tells.
+    unneeded: &'a [u8],
     worst: u64,
     entry: usize,
     exit: Option<usize>,
@@ -33,6 +35,18 @@ struct Header {
     places: usize,
     states: usize,
     end: usize,
+}
+
+impl Header<'_> {
+    /// Of a program in which nothing is stated.
+    fn straight(unneeded: &[u8], worst: u64) -> Header<'_> {
+        Header { unneeded, worst, entry: 0, exit: None, table: 0, places: 0, states: 0, end: 0 }
+    }
+
+    #[inline]
+    fn unneeded(&self, at: usize) -> bool {
+        self.unneeded.get(at / 8).is_some_and(|byte| byte >> (at % 8) & 1 == 1)
+    }
 }
 
 struct Checker<'a, F> {
@@ -60,8 +74,8 @@ struct Checker<'a, F> {
     observe: F,
 }
 
-/// Checks a proof; only what this returns may be loaded. Of a program that neither loops nor calls functions of its own, no
-/// bytes at all are a proof: then there is nothing that the checker does not see itself.
+/// Checks a proof; only what this returns may be loaded. Of a program that neither loops nor calls functions of its own, a proof
+/// states nothing: there is nothing that the checker does not see itself. Such a proof may be no bytes at all.
 pub fn check(insns: &[Insn], proof: &[u8], env: &Env) -> Result<Accepted, Fault> {
     observe(insns, proof, env, |_, _, _| {})
 }
@@ -102,13 +116,21 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
         let limits = &self.m.env.limits;
         // What holds before the first instruction, whatever the proof states.
         self.now.regs[1] = Value::pointer(Kind::Ctx, 0);
-        let (worst, used) = if self.proof.is_empty() {
-            let none = Header { worst: limits.instructions, entry: 0, exit: None, table: 0, places: 0, states: 0, end: 0 };
+        let mut r = Reader::new(self.proof, 0);
+        if !self.proof.is_empty() && r.take(MAGIC.len())? != MAGIC {
+            return Err(Why::Version);
+        }
+        let contexts = if self.proof.is_empty() { 0 } else { r.up_to(MAX_CONTEXTS)? };
+        let (worst, used) = if contexts == 0 {
+            let none = Header::straight(r.rest(), limits.instructions);
+            if !none.unneeded.is_empty() && none.unneeded.len() != self.m.insns.len().div_ceil(8) {
+                return Err(Why::Format);
+            }
             self.now.budget = none.worst;
             let end = starts.get(1).map_or(self.m.insns.len(), |s| *s as usize);
             (self.walk(&none, 0, 0, end)?, self.m.used)
         } else {
-            let main = self.contexts(starts)?;
+            let main = self.contexts(&mut r, contexts, starts)?;
             let (worst, entry, used) = (main.worst, main.entry, main.used);
             self.at = 0;
             let mut before = State::new(0);
@@ -137,13 +159,9 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
     }
 
     /// Checks the contexts of the proof, and returns the last one: the entry's.
-    fn contexts(&mut self, starts: &[u32]) -> Result<&Context, Why> {
-        let mut r = Reader::new(self.proof, 0);
-        if r.take(MAGIC.len())? != MAGIC {
-            return Err(Why::Version);
-        }
-        for _ in 0..r.up_to(MAX_CONTEXTS)? {
-            self.context(&mut r, starts)?;
+    fn contexts(&mut self, r: &mut Reader, contexts: u64, starts: &[u32]) -> Result<&Context, Why> {
+        for _ in 0..contexts {
+            self.context(r, starts)?;
         }
         let main = self.contexts.last().ok_or(Why::Format)?;
         if (main.start, main.depth) != (0, 0) || r.at != self.proof.len() {
@@ -166,7 +184,7 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
         if self.work > self.m.env.limits.work { Err(Why::TooComplex) } else { Ok(()) }
     }
 
-    fn header(&mut self, r: &mut Reader) -> Result<Header, Why> {
+    fn header(&mut self, r: &mut Reader) -> Result<Header<'static>, Why> {
         self.cached = 0;
         self.ghosts.clear();
         self.m.lines.clear();
@@ -196,7 +214,7 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
         let length = r.up_to(u32::MAX as u64)? as usize;
         let states = r.at;
         r.take(length)?;
-        Ok(Header { worst, entry, exit, table, places, states, end: r.at })
+        Ok(Header { unneeded: &[], worst, entry, exit, table, places, states, end: r.at })
     }
 
     /// What the proof states at a slot, if it states something. The same answer whenever it is asked.
@@ -330,8 +348,13 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
     /// One instruction; false if execution does not go on behind it.
     #[inline]
     fn instruction(&mut self, h: &Header, at: usize, i: Insn) -> Result<bool, Why> {
+        let unneeded = h.unneeded(at) && on_numbers(i, &self.now) && self.now.gaps.is_empty();
         if !matches!(i.op & 7, CLASS_JMP | CLASS_JMP32) {
-            self.m.step(at, i, &mut self.now)?;
+            if unneeded && matches!(i.op & 7, CLASS_ALU | CLASS_ALU64) {
+                self.now.regs.forget(i.dst());
+            } else {
+                self.m.step(at, i, &mut self.now)?;
+            }
             return Ok(true);
         }
         if shape::is_local_call(i) {
@@ -353,10 +376,10 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
         }
         self.now.regs.seal(&mut self.seals);
         self.other.clone_from(&self.now);
-        if self.m.branch(i, &mut self.other, true)? {
+        if unneeded || self.m.branch(i, &mut self.other, true)? {
             self.jump(h, at, to)?;
         }
-        self.m.branch(i, &mut self.now, false)
+        Ok(unneeded || self.m.branch(i, &mut self.now, false)?)
     }
 
     /// The end of a function.
@@ -417,10 +440,10 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
 /// given no address of a frame, and finds none in any, leaves all as they are.
 pub fn enter(s: &mut State) -> bool {
     let frame = |v: &Value| v.kind == Kind::Stack;
-    let shared =
-        s.regs[1..6].iter().any(frame) || s.frames.iter().flat_map(|f| &f.slots).any(|s| frame(&s.1));
-    s.regs[0] = Value::NOTHING;
-    s.regs[6..10].fill(Value::NOTHING);
+    let shared = s.regs.iter().take(6).skip(1).any(frame)
+        || s.frames.iter().flat_map(|f| &f.slots).any(|s| frame(&s.1));
+    s.regs.lose(0..1);
+    s.regs.lose(6..10);
     s.ghosts.clear();
     s.gaps.clear();
     s.budget = 0;
@@ -455,9 +478,9 @@ pub fn come_back(m: &mut Machine, s: &mut State, exit: &mut State, shared: bool)
         }
     });
     wrong?;
-    s.regs[..6].fill(Value::NOTHING);
+    s.regs.lose(0..6);
     s.gaps.retain(|g| g.of > 5 && g.from > 5);
-    s.regs[0] = exit.regs[0];
+    s.regs.write(0, exit.regs[0]);
     s.held = exit.held;
     if shared {
         s.frames.clone_from(&exit.frames);
@@ -469,7 +492,7 @@ pub fn come_back(m: &mut Machine, s: &mut State, exit: &mut State, shared: bool)
 
 /// From a function's state at an exit to what it leaves: r0, and the frames of its callers.
 pub fn leave(s: &mut State) -> Result<(), Why> {
-    s.regs[1..].fill(Value::NOTHING);
+    s.regs.lose(1..10);
     s.gaps.clear();
     let (depth, mut outlives) = (s.frames.len() - 1, false);
     s.nest(depth);

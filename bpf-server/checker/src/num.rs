@@ -181,7 +181,8 @@ impl<const W: u32, const H: u32> Num<W, H> {
     /// The same, of numbers without a high half whose low half is known by an interval in one piece.
     fn reduce_low(&mut self) -> bool {
         let (low, high) = (self.bits.value, self.bits.value | self.bits.unknown);
-        let (mut lo, mut hi) = (low.max(self.r64.lo).max(self.r32.lo), high.min(self.r64.hi).min(self.r32.hi));
+        let (mut lo, mut hi) =
+            (low.max(self.r64.lo).max(self.r32.lo), high.min(self.r64.hi).min(self.r32.hi));
         if lo > hi {
             return false;
         }
@@ -193,7 +194,8 @@ impl<const W: u32, const H: u32> Num<W, H> {
             return false;
         }
         // Bits that both ends have in common, from the highest on.
-        let Some(bits) = self.bits.meet(Bits::cut(lo, u64::MAX.checked_shr((lo ^ hi).leading_zeros()).unwrap_or(0)))
+        let Some(bits) =
+            self.bits.meet(Bits::cut(lo, u64::MAX.checked_shr((lo ^ hi).leading_zeros()).unwrap_or(0)))
         else {
             return false;
         };

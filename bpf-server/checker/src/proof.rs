@@ -238,8 +238,8 @@ impl Writer {
             self.number(*most);
         }
         let present = |v: &Value| v.kind != Kind::Nothing;
-        self.number(s.regs[..10].iter().enumerate().fold(0, |b, (k, v)| b | u64::from(present(v)) << k));
-        for v in s.regs[..10].iter().filter(|v| present(v)) {
+        self.number(s.regs.iter().take(10).enumerate().fold(0, |b, (k, v)| b | u64::from(present(v)) << k));
+        for v in s.regs.iter().take(10).filter(|v| present(v)) {
             self.value(v);
         }
         self.number(s.frames.len() as u64);
@@ -277,6 +277,13 @@ impl<'a> Reader<'a> {
         let taken = self.bytes.get(self.at..end).ok_or(Why::Format)?;
         self.at = end;
         Ok(taken)
+    }
+
+    /// All that is left.
+    pub fn rest(&mut self) -> &'a [u8] {
+        let rest = &self.bytes[self.at..];
+        self.at = self.bytes.len();
+        rest
     }
 
     #[inline]
@@ -422,8 +429,9 @@ impl<'a> Reader<'a> {
             s.ghosts.push((g, most));
         }
         let present = self.up_to(0x3ff)?;
-        for (r, v) in s.regs[..10].iter_mut().enumerate() {
-            *v = if present >> r & 1 == 1 { self.value()? } else { Value::NOTHING };
+        s.regs.lose(0..10);
+        for r in (0..10).filter(|r| present >> r & 1 == 1) {
+            s.write(r, self.value()?);
         }
         let depth = self.up_to(DEPTH as u64)? as usize;
         s.nest(depth);

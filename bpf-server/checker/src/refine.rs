@@ -115,7 +115,11 @@ fn less<const B: u32>(a: &mut Ring<B>, b: &mut Ring<B>, signed: bool, strict: bo
     let (most, least) = (most - strict, least + strict);
     let ring = |lo: u64, hi: u64| Ring::new(base.wrapping_add(lo), base.wrapping_add(hi));
     let x = if !a_whole { a.meet(ring(0, most)) } else { (a_lo <= most).then(|| ring(a_lo, a_hi.min(most))) };
-    let y = if !b_whole { b.meet(ring(least, top)) } else { (least <= b_hi).then(|| ring(b_lo.max(least), b_hi)) };
+    let y = if !b_whole {
+        b.meet(ring(least, top))
+    } else {
+        (least <= b_hi).then(|| ring(b_lo.max(least), b_hi))
+    };
     let (Some(x), Some(y)) = (x, y) else { return false };
     (*a, *b) = (x, y);
     true

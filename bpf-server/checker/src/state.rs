@@ -2,7 +2,7 @@
 
 use crate::Number;
 use crate::fault::Why;
-use crate::registers::{REGISTERS, Registers};
+use crate::registers::Registers;
 use alloc::vec::Vec;
 
 /// Bytes of stack of one function.
@@ -81,6 +81,9 @@ pub struct Value {
 impl Value {
     /// Nothing that may be used.
     pub const NOTHING: Value = Value { kind: Kind::Nothing, ..Value::number(Number::TOP) };
+
+    /// Any number.
+    pub const ANY: Value = Value::number(Number::TOP);
 
     /// A number.
     pub const fn number(num: Number) -> Value {
@@ -334,13 +337,13 @@ impl State {
     /// From now on there are `frames` frames: fresh ones are added, the innermost go.
     pub fn nest(&mut self, frames: usize) {
         self.frames.resize(frames, Frame::FRESH);
-        self.regs[10] = Value::pointer(Kind::Stack, frames.saturating_sub(1) as u32);
+        self.regs.write(10, Value::pointer(Kind::Stack, frames.saturating_sub(1) as u32));
     }
 
     /// A register.
     #[inline]
     pub fn reg(&self, r: u8) -> &Value {
-        self.regs.get(r as usize).unwrap_or(&Value::NOTHING)
+        self.regs.get(r)
     }
 
     /// A register, which must hold something.
@@ -360,9 +363,7 @@ impl State {
     /// Writes a register.
     #[inline]
     pub fn write(&mut self, r: u8, v: Value) {
-        if let Some(place) = self.regs.change(r) {
-            *place = v;
-        }
+        self.regs.write(r, v);
     }
 
     /// A frame.
@@ -424,15 +425,15 @@ impl State {
         if let Some(g) = self.gaps.iter().find(|g| (g.of, g.from) == (of, from)) {
             return Some(g.value);
         }
-        let (a, b) = (self.regs.get(of as usize)?, self.regs.get(from as usize)?);
+        let (a, b) = (self.regs.get(of), self.regs.get(from));
         let numbers = a.kind == Kind::Number && b.kind == Kind::Number;
         let near = !a.null && !b.null && a.same_memory(b);
         (numbers || near).then(|| Value::number(a.num.sub(b.num, true)))
     }
 
-    /// Applies `f` to each register, slot and gap.
+    /// Applies `f` to each slot and gap, and each register of which more is known than that it holds a number, or nothing.
     pub fn each(&mut self, mut f: impl FnMut(&mut Value)) {
-        self.regs.iter_mut().for_each(&mut f);
+        self.regs.each(&mut f);
         self.frames.iter_mut().flat_map(|f| &mut f.slots).for_each(|s| f(&mut s.1));
         self.gaps.iter_mut().for_each(|g| f(&mut g.value));
     }
@@ -463,11 +464,11 @@ impl State {
     pub fn kill_records(&mut self) {
         let held = self.held;
         let dead = |v: &Value| v.kind == Kind::Record && !held.contains(&(v.at + 1));
-        for r in 0..REGISTERS {
-            if dead(&self.regs[r]) {
-                self.regs[r] = Value::NOTHING;
+        self.regs.each(|v| {
+            if dead(v) {
+                *v = Value::NOTHING;
             }
-        }
+        });
         for f in &mut self.frames {
             while let Some(s) = f.slots.iter().find(|s| dead(&s.1)).map(|s| s.0) {
                 f.forget_slot(s);

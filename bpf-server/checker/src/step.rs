@@ -352,6 +352,15 @@ pub(crate) fn immediate(i: Insn) -> Value {
     Value::number(Number::of(i.imm as i64 as u64))
 }
 
+/// The operands of arithmetic or of a comparison are numbers.
+#[inline]
+pub(crate) fn on_numbers(i: Insn, s: &State) -> bool {
+    let number = |r: u8| s.regs.is_any(r) || s.reg(r).kind == Kind::Number;
+    let jump = matches!(i.op & 7, CLASS_JMP | CLASS_JMP32);
+    let (op, alone) = (i.op & 0xf0, !jump && matches!(i.op & 0xf0, 0x80 | 0xd0));
+    (number(i.dst()) || op == 0xb0 && !jump) && (i.op & 8 == 0 || alone || number(i.src()))
+}
+
 /// Arithmetic on numbers that nothing else is known of, in place. Does nothing, and says so, where more is to be done.
 fn plain(i: Insn, s: &mut State) -> bool {
     let (op, wide) = (i.op & 0xf0, i.op & 7 == CLASS_ALU64);
@@ -380,6 +389,14 @@ fn plain(i: Insn, s: &mut State) -> bool {
         _ => {}
     }
     let same = register && i.src() == d;
+    if wide
+        && matches!(op, 0x00 | 0x10 | 0xa0)
+        && s.regs.is_any(d)
+        && !same
+        && (!register || s.regs.is_any(i.src()))
+    {
+        return true;
+    }
     // Sums keep names, and squares remember roots.
     let named = op <= 0x10 || op == 0x20 && same;
     let alone = |v: &Value| v.kind == Kind::Number && v.moved.line == 0 && !(named && v.id != 0);
@@ -397,6 +414,10 @@ fn plain(i: Insn, s: &mut State) -> bool {
         }
         alu::result(op, i.off, wide, false, &a.num, &Number::of(i.imm as i64 as u64))
     };
+    if num == Number::TOP {
+        s.regs.forget(d);
+        return true;
+    }
     let Some(a) = s.regs.change(d) else { return false };
     (a.num, a.id, a.root) = (num, 0, 0);
     (a.delta, a.half) = (0, false);

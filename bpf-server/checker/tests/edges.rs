@@ -44,8 +44,8 @@ fn pair(now: Value, there: Value) -> (State, State) {
 
 fn pairs(now: &[Value], there: &[Value]) -> (State, State) {
     let (mut a, mut b) = (State::new(0), State::new(0));
-    a.regs[..now.len()].copy_from_slice(now);
-    b.regs[..there.len()].copy_from_slice(there);
+    (0..).zip(now).for_each(|(r, v)| a.write(r, *v));
+    (0..).zip(there).for_each(|(r, v)| b.write(r, *v));
     a.budget = 100;
     (a, b)
 }

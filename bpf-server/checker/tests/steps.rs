@@ -162,7 +162,7 @@ fn what_moves_and_what_is_equal_stays_true() {
         s.gaps.push(Gap { of: 0, from: 1, value: Value::number(r.known(apart)) });
         m.step(0, insn, &mut s).expect("numbers");
         let now = interpret(known[0].0, known[1].0, insn);
-        for (v, is) in s.regs[..2].iter().zip(now) {
+        for (v, is) in s.regs.iter().zip(now) {
             let told = format!("{insn:?} on {known:#x?} with i = {i} and {all:?}: {v:?} is said of {is:#x}");
             assert!(v.num.contains(is), "{told}");
             if let Some(l) = (v.moved.line as usize).checked_sub(1).map(|k| &all[k]) {

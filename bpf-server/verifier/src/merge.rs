@@ -82,8 +82,8 @@ pub fn join(a: &State, b: &State) -> Option<State> {
     }
     let mut j = Join::default();
     let mut s = a.clone();
-    for (r, (x, y)) in s.regs.iter_mut().zip(a.regs.iter().zip(b.regs.iter())) {
-        *r = j.value(x, y);
+    for (r, (x, y)) in (0..).zip(a.regs.iter().zip(b.regs.iter())) {
+        s.write(r, j.value(x, y));
     }
     for (f, (x, y)) in s.frames.iter_mut().zip(a.frames.iter().zip(&b.frames)) {
         for w in 0..8 {
@@ -118,10 +118,8 @@ pub fn join(a: &State, b: &State) -> Option<State> {
 /// As the proof can say it: names counted from 1, none for what equals nothing else, what is known reduced, dead registers
 /// dropped.
 pub fn canonical(s: &mut State, live: u16) {
-    for (r, v) in s.regs[..10].iter_mut().enumerate() {
-        if live >> r & 1 == 0 {
-            *v = Value::NOTHING;
-        }
+    for r in (0..10).filter(|r| live >> r & 1 == 0) {
+        s.regs.lose(r..r + 1);
     }
     s.gaps.retain(|g| live >> g.of & live >> g.from & 1 == 1);
     let mut room = SLOTS;

@@ -1,7 +1,7 @@
 //! Every operation on what is known of numbers, against the numbers themselves.
 use crate::branch::compare;
-use crate::num::{Num, Thresholds, widen};
 use crate::num::refine;
+use crate::num::{Num, Thresholds, widen};
 use std::vec::Vec;
 use std::{panic, vec};
 

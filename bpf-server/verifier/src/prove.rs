@@ -20,7 +20,9 @@ use axiom_bpf_checker::proof::{
     Form, Ghost, Line, MAGIC, MAX_CONTEXTS, MAX_GAPS, MAX_GHOSTS, MAX_LINES, MAX_PASSES, Place, Writer,
 };
 use axiom_bpf_checker::state::{Gap, Kind, Mask, Moved, State, Value};
-use axiom_bpf_checker::{Accepted, Env, Fault, Machine, Number, Why, alu, check, come_back, enter, leave, shape};
+use axiom_bpf_checker::{
+    Accepted, Env, Fault, Machine, Number, Why, alu, check, come_back, enter, leave, shape,
+};
 use axiom_bpf_isa::{Insn, opcode::*};
 
 /// Bytes of memory that one step may take.
@@ -120,12 +122,7 @@ fn settle(loops: Loops, s: &mut State) {
 
 /// Writes a proof of a program, and has it checked. What the checker joins itself, as all ways lead there from before, needs
 /// no statement, unless more is known of it than the checker finds: so it is tried first to state only the rest.
-pub fn prove(
-    insns: &[Insn],
-    env: &Env,
-    graph: &Graph,
-    hints: &[Hint],
-) -> Result<(Vec<u8>, Accepted), Fault> {
+pub fn prove(insns: &[Insn], env: &Env, graph: &Graph, hints: &[Hint]) -> Result<(Vec<u8>, Accepted), Fault> {
     prove_with(insns, env, graph, hints, false).or_else(|_| prove_with(insns, env, graph, hints, true))
 }
 
@@ -542,8 +539,8 @@ impl Prover<'_> {
             };
             v.moved = Moved { line: lines.len() as u16, half, lo, hi, rise: 0 };
         };
-        for (r, v) in s.regs[..10].iter_mut().enumerate() {
-            one(r as u32, v, Some(&hint.state.regs[r]));
+        for (r, known) in hint.state.regs.iter().enumerate() {
+            one(r as u32, &mut s.regs[r], Some(known));
         }
         for (d, f) in s.frames.iter_mut().enumerate() {
             let known = hint.state.frame(d);
@@ -643,7 +640,7 @@ impl Prover<'_> {
             Why::NotImplied { place } => {
                 let find = |s: &State| {
                     if place < 16 {
-                        s.regs.get(place as usize).copied()
+                        Some(*s.reg(place as u8))
                     } else {
                         let (d, k) = ((place - 16) / 256, (place - 16) % 256);
                         s.frames.get(d as usize)?.get(k as u16).copied()
