@@ -1,8 +1,9 @@
 //! What jumps bring to places ahead of which the proof states nothing: joined, until the walk comes there.
 
 use crate::fault::Why;
-use crate::state::{SLOTS, State};
+use crate::state::{Frame, SLOTS, State};
 use alloc::boxed::Box;
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 /// Places that may wait at once.
@@ -13,6 +14,7 @@ pub struct Ahead {
     /// The slot of each, and what is known there; those from `used` on are buffers.
     waiting: Vec<(u32, Box<State>)>,
     used: usize,
+    none: Rc<Vec<Frame>>,
     /// The first place that waits; none is [`NOWHERE`].
     pub next: u32,
 }
@@ -23,7 +25,7 @@ pub const NOWHERE: u32 = u32::MAX;
 impl Ahead {
     /// Nothing waits.
     pub fn new() -> Ahead {
-        Ahead { waiting: Vec::new(), used: 0, next: NOWHERE }
+        Ahead { waiting: Vec::new(), used: 0, none: Rc::default(), next: NOWHERE }
     }
 
     /// A run comes from here to `slot` with `s`, which is left with anything.
@@ -54,6 +56,8 @@ impl Ahead {
             waiting[k].1.join(s)?;
         }
         core::mem::swap(&mut waiting[k].1, s);
+        // A buffer holds on to no frames.
+        waiting[k].1.frames.clone_from(&self.none);
         self.used -= 1;
         self.waiting.swap(k, self.used);
         self.next = self.waiting[..self.used].iter().map(|w| w.0).min().unwrap_or(NOWHERE);

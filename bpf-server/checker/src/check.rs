@@ -6,7 +6,7 @@ use crate::fault::{Fault, Why};
 use crate::proof::{Ghost, MAGIC, MAX_CONTEXTS, MAX_GHOSTS, MAX_LINES, Place, Reader};
 use crate::shape;
 use crate::state::{DEPTH, Frame, Kind, State, Value};
-use crate::step::{Machine, on_numbers};
+use crate::step::{Machine, forget, on_numbers};
 use crate::{Accepted, Env};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -260,18 +260,19 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
         let (mut met, mut at) = (0, start);
         let place = |met| Place::get(self.proof, h.table, met).filter(|_| met < h.places);
         let mut next = place(0);
-        let mut stop = next.map_or(NOWHERE, |p| p.slot);
+        let mut slot = next.map_or(NOWHERE, |p| p.slot);
+        let mut stop = slot;
         while at < end {
             self.at = at;
             // Ways meet here.
-            if at as u32 == stop.min(self.ahead.next) {
+            if at as u32 == stop {
                 match next.filter(|p| p.slot as usize == at) {
-                    Some(_) if stop == self.ahead.next => return Err(Why::Format),
+                    Some(_) if slot == self.ahead.next => return Err(Why::Format),
                     Some(p) => {
                         self.begin(h, p, live)?;
                         met += 1;
                         next = place(met);
-                        stop = next.map_or(NOWHERE, |p| p.slot);
+                        slot = next.map_or(NOWHERE, |p| p.slot);
                     }
                     None => self.ahead.arrive(&mut self.now, live)?,
                 }
@@ -279,12 +280,16 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
                 if self.now.frames.len() != depth as usize + 1 {
                     return Err(Why::Format);
                 }
+                stop = slot.min(self.ahead.next);
                 (self.observe)(self.contexts.len(), at, &self.now);
             }
             let i = self.m.insns[at];
             if live {
                 self.spend(1)?;
-                live = self.instruction(h, at, i)?;
+                if !(h.unneeded(at) && forget(i, &mut self.now)) {
+                    live = self.instruction(h, at, i)?;
+                    stop = slot.min(self.ahead.next);
+                }
             }
             at += shape::width(i);
         }
@@ -348,13 +353,8 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
     /// One instruction; false if execution does not go on behind it.
     #[inline]
     fn instruction(&mut self, h: &Header, at: usize, i: Insn) -> Result<bool, Why> {
-        let unneeded = h.unneeded(at) && on_numbers(i, &self.now) && self.now.gaps.is_empty();
         if !matches!(i.op & 7, CLASS_JMP | CLASS_JMP32) {
-            if unneeded && matches!(i.op & 7, CLASS_ALU | CLASS_ALU64) {
-                self.now.regs.forget(i.dst());
-            } else {
-                self.m.step(at, i, &mut self.now)?;
-            }
+            self.m.step(at, i, &mut self.now)?;
             return Ok(true);
         }
         if shape::is_local_call(i) {
@@ -374,6 +374,7 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
             self.jump(h, at, to)?;
             return Ok(false);
         }
+        let unneeded = h.unneeded(at) && on_numbers(i, &self.now) && self.now.gaps.is_empty();
         self.now.regs.seal(&mut self.seals);
         self.other.clone_from(&self.now);
         if unneeded || self.m.branch(i, &mut self.other, true)? {
@@ -448,7 +449,7 @@ pub fn enter(s: &mut State) -> bool {
     s.gaps.clear();
     s.budget = 0;
     if !shared {
-        s.frames.fill(Frame::UNKNOWN);
+        s.frames_mut().fill(Frame::UNKNOWN);
     }
     s.each(|v| *v = v.alone());
     s.nest(s.frames.len() + 1);

@@ -56,7 +56,7 @@ impl Edges {
         if now.frames.len() != there.frames.len() {
             return Err(Why::WrongContext);
         }
-        for (d, (a, b)) in (0u32..).zip(now.frames.iter().zip(&there.frames)) {
+        for (d, (a, b)) in (0u32..).zip(now.frames.iter().zip(there.frames.iter())) {
             for w in 0..8 {
                 if b.written[w] & !a.written[w] != 0 || b.clean[w] & !a.clean[w] != 0 {
                     return Err(Why::Frame);

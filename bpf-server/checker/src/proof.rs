@@ -243,7 +243,7 @@ impl Writer {
             self.value(v);
         }
         self.number(s.frames.len() as u64);
-        for f in &s.frames {
+        for f in s.frames.iter() {
             self.frame(f);
         }
         self.number(s.gaps.len() as u64);
@@ -436,7 +436,7 @@ impl<'a> Reader<'a> {
         let depth = self.up_to(DEPTH as u64)? as usize;
         s.nest(depth);
         let mut room = SLOTS as u64;
-        for f in &mut s.frames {
+        for f in s.frames_mut() {
             self.frame(f, &mut room)?;
         }
         s.gaps.clear();

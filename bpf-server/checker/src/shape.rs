@@ -44,8 +44,10 @@ pub fn is_local_call(i: Insn) -> bool {
 /// What an instruction must look like.
 #[derive(Clone, Copy)]
 struct Form {
-    /// Bits of the instruction word that are zero.
-    zero: u64,
+    /// Bits of `imm` that are zero: all or none.
+    imm: i32,
+    /// The same of `off`.
+    off: i16,
     /// The greatest number in `dst`.
     dst: u8,
     /// The greatest number in `src`.
@@ -76,10 +78,6 @@ enum Rule {
     Atomic,
 }
 
-/// The fields `off` and `imm` of an instruction word.
-const OFF: u64 = 0xffff << 16;
-const IMM: u64 = 0xffff_ffff << 32;
-
 /// The form of each opcode.
 static FORMS: [Form; 256] = {
     let mut t = [form(0); 256];
@@ -92,39 +90,40 @@ static FORMS: [Form; 256] = {
 };
 
 const fn form(op: u8) -> Form {
-    const fn new(zero: u64, dst: u8, src: u8, rule: Rule) -> Form {
-        Form { zero, dst, src, rule }
+    /// With something in `off` and `imm`, where these are true.
+    const fn new(off: bool, imm: bool, dst: u8, src: u8, rule: Rule) -> Form {
+        Form { imm: if imm { 0 } else { -1 }, off: if off { 0 } else { -1 }, dst, src, rule }
     }
     use Rule::*;
-    let unknown = new(0, 0, 0, Unknown);
+    let unknown = new(false, false, 0, 0, Unknown);
     // The second operand: a register, or the immediate.
     let register = op & 8 != 0;
-    let (src, rest) = if register { (10, IMM) } else { (0, 0) };
+    let (src, imm) = if register { (10, false) } else { (0, true) };
     match op & 7 {
         CLASS_ALU | CLASS_ALU64 => match op & 0xf0 {
-            0x30 | 0x90 => new(rest, 9, src, Signed),
-            0x80 if !register => new(OFF | IMM, 9, 0, Plain),
-            0xb0 if register => new(IMM, 9, 10, Extend),
-            0xd0 if op != 0xdf => new(OFF, 9, 0, Swap),
+            0x30 | 0x90 => new(true, imm, 9, src, Signed),
+            0x80 if !register => new(false, false, 9, 0, Plain),
+            0xb0 if register => new(true, false, 9, 10, Extend),
+            0xd0 if op != 0xdf => new(false, true, 9, 0, Swap),
             0x80 | 0xd0 | 0xe0 | 0xf0 => unknown,
-            _ => new(OFF | rest, 9, src, Plain),
+            _ => new(false, imm, 9, src, Plain),
         },
         CLASS_JMP | CLASS_JMP32 => match op {
-            JA => new(IMM, 0, 0, Jump),
-            JA32 => new(OFF, 0, 0, Jump),
-            CALL => new(OFF, 0, pseudo::LOCAL_CALL, Call),
-            CALLX => new(OFF | IMM, 9, 0, Plain),
-            EXIT => new(OFF | IMM, 0, 0, Plain),
+            JA => new(true, false, 0, 0, Jump),
+            JA32 => new(false, true, 0, 0, Jump),
+            CALL => new(false, true, 0, pseudo::LOCAL_CALL, Call),
+            CALLX => new(false, false, 9, 0, Plain),
+            EXIT => new(false, false, 0, 0, Plain),
             _ => match op & 0xf0 {
                 0x00 | 0x80 | 0x90 | 0xe0 | 0xf0 => unknown,
-                _ => new(rest, 10, src, Jump),
+                _ => new(true, imm, 10, src, Jump),
             },
         },
-        CLASS_LD if op == LDDW => new(OFF, 9, pseudo::MAP_VALUE, Wide),
-        CLASS_LDX if op & 0xe0 == 0x60 || matches!(op, 0x81 | 0x89 | 0x91) => new(IMM, 9, 10, Plain),
-        CLASS_ST if op & 0xe0 == 0x60 => new(0, 10, 0, Plain),
-        CLASS_STX if op & 0xe0 == 0x60 => new(IMM, 10, 10, Plain),
-        CLASS_STX if matches!(op, 0xc3 | 0xdb) => new(0, 10, 9, Atomic),
+        CLASS_LD if op == LDDW => new(false, true, 9, pseudo::MAP_VALUE, Wide),
+        CLASS_LDX if op & 0xe0 == 0x60 || matches!(op, 0x81 | 0x89 | 0x91) => new(true, false, 9, 10, Plain),
+        CLASS_ST if op & 0xe0 == 0x60 => new(true, true, 10, 0, Plain),
+        CLASS_STX if op & 0xe0 == 0x60 => new(true, false, 10, 10, Plain),
+        CLASS_STX if matches!(op, 0xc3 | 0xdb) => new(true, true, 10, 9, Atomic),
         _ => unknown,
     }
 }
@@ -141,7 +140,7 @@ pub fn functions(insns: &[Insn]) -> Result<Vec<u32>, Fault> {
     let (mut at, mut last) = (0, 0);
     while let Some(&i) = insns.get(at) {
         let form = &FORMS[i.op as usize];
-        let word = (i.off as u16 as u64) << 16 | (i.imm as u32 as u64) << 32;
+        let zero = (i.off & form.off) as i32 | i.imm & form.imm;
         let fits = match form.rule {
             Rule::Plain => true,
             Rule::Unknown => false,
@@ -164,7 +163,7 @@ pub fn functions(insns: &[Insn]) -> Result<Vec<u32>, Fault> {
                 matches!(i.imm, 0x00 | 0x01 | 0x40 | 0x41 | 0x50 | 0x51 | 0xa0 | 0xa1 | 0xe1 | 0xf1)
             }
         };
-        if !fits || word & form.zero != 0 || i.dst() > form.dst || i.src() > form.src {
+        if !fits || zero != 0 || i.dst() > form.dst || i.src() > form.src {
             return Err(wrong(at));
         }
         last = at;

@@ -3,6 +3,7 @@
 use crate::Number;
 use crate::fault::Why;
 use crate::registers::Registers;
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 /// Bytes of stack of one function.
@@ -293,7 +294,7 @@ pub struct State {
     /// The registers.
     pub regs: Registers,
     /// The frames of the callers, and last the current function's.
-    pub frames: Vec<Frame>,
+    pub frames: Rc<Vec<Frame>>,
     /// Differences between registers, sorted.
     pub gaps: Vec<Gap>,
     /// The ghost counters of the loops around this point, sorted, each with the greatest value that it may have.
@@ -313,8 +314,10 @@ impl Clone for State {
     fn clone_from(&mut self, o: &State) {
         self.regs.clone_from(&o.regs);
         self.frames.clone_from(&o.frames);
-        self.gaps.clone_from(&o.gaps);
-        self.ghosts.clone_from(&o.ghosts);
+        if self.gaps.len() + o.gaps.len() + self.ghosts.len() + o.ghosts.len() > 0 {
+            self.gaps.clone_from(&o.gaps);
+            self.ghosts.clone_from(&o.ghosts);
+        }
         (self.held, self.budget) = (o.held, o.budget);
     }
 }
@@ -324,7 +327,7 @@ impl State {
     pub fn new(depth: usize) -> State {
         let mut s = State {
             regs: Registers::NOTHING,
-            frames: Vec::new(),
+            frames: Rc::default(),
             gaps: Vec::new(),
             ghosts: Vec::new(),
             held: [0; RECORDS],
@@ -336,7 +339,7 @@ impl State {
 
     /// From now on there are `frames` frames: fresh ones are added, the innermost go.
     pub fn nest(&mut self, frames: usize) {
-        self.frames.resize(frames, Frame::FRESH);
+        self.frames_mut().resize(frames, Frame::FRESH);
         self.regs.write(10, Value::pointer(Kind::Stack, frames.saturating_sub(1) as u32));
     }
 
@@ -366,9 +369,14 @@ impl State {
         self.regs.write(r, v);
     }
 
-    /// A frame.
+    /// The frames, to be changed: states share them until one does.
+    pub fn frames_mut(&mut self) -> &mut Vec<Frame> {
+        Rc::make_mut(&mut self.frames)
+    }
+
+    /// A frame, to be changed.
     pub fn frame(&mut self, frame: u32) -> Result<&mut Frame, Why> {
-        self.frames.get_mut(frame as usize).ok_or(Why::OutOfBounds)
+        self.frames_mut().get_mut(frame as usize).ok_or(Why::OutOfBounds)
     }
 
     /// A store at a known place of a frame. Of more than [`SLOTS`] slots nothing is remembered.
@@ -391,13 +399,19 @@ impl State {
             return Err(Why::Held);
         }
         self.regs.join(&o.regs);
-        for (f, o) in self.frames.iter_mut().zip(&o.frames) {
+        let same = Rc::ptr_eq(&self.frames, &o.frames);
+        let frames = if same { &mut [] } else { &mut self.frames_mut()[..] };
+        for (f, o) in frames.iter_mut().zip(o.frames.iter()) {
             f.written.iter_mut().zip(&o.written).for_each(|(a, b)| *a &= b);
             f.clean.iter_mut().zip(&o.clean).for_each(|(a, b)| *a &= b);
             f.slots.retain_mut(|(slot, v)| {
                 v.join(o.get(*slot).unwrap_or(&Value::NOTHING));
                 v.kind != Kind::Nothing
             });
+        }
+        if self.gaps.len() + self.ghosts.len() == 0 {
+            self.budget = self.budget.min(o.budget);
+            return Ok(());
         }
         self.gaps.retain_mut(|g| {
             let other = o.gaps.iter().find(|h| (h.of, h.from) == (g.of, g.from));
@@ -434,7 +448,9 @@ impl State {
     /// Applies `f` to each slot and gap, and each register of which more is known than that it holds a number, or nothing.
     pub fn each(&mut self, mut f: impl FnMut(&mut Value)) {
         self.regs.each(&mut f);
-        self.frames.iter_mut().flat_map(|f| &mut f.slots).for_each(|s| f(&mut s.1));
+        if self.slots() > 0 {
+            self.frames_mut().iter_mut().flat_map(|f| &mut f.slots).for_each(|s| f(&mut s.1));
+        }
         self.gaps.iter_mut().for_each(|g| f(&mut g.value));
     }
 
@@ -469,7 +485,7 @@ impl State {
                 *v = Value::NOTHING;
             }
         });
-        for f in &mut self.frames {
+        for f in self.frames_mut() {
             while let Some(s) = f.slots.iter().find(|s| dead(&s.1)).map(|s| s.0) {
                 f.forget_slot(s);
             }

@@ -353,12 +353,28 @@ pub(crate) fn immediate(i: Insn) -> Value {
 }
 
 /// The operands of arithmetic or of a comparison are numbers.
-#[inline]
 pub(crate) fn on_numbers(i: Insn, s: &State) -> bool {
-    let number = |r: u8| s.regs.is_any(r) || s.reg(r).kind == Kind::Number;
+    let number = |r: u8| s.reg(r).kind == Kind::Number;
     let jump = matches!(i.op & 7, CLASS_JMP | CLASS_JMP32);
-    let (op, alone) = (i.op & 0xf0, !jump && matches!(i.op & 0xf0, 0x80 | 0xd0));
-    (number(i.dst()) || op == 0xb0 && !jump) && (i.op & 8 == 0 || alone || number(i.src()))
+    let (op, register) = (i.op & 0xf0, i.op & 8 != 0 && (jump || i.op & 0xf0 != 0xd0));
+    (number(i.dst()) || op == 0xb0 && !jump) && (!register || number(i.src()))
+}
+
+/// Arithmetic of which nobody needs to know what it results in: some number. Does nothing, and says so, where it is something
+/// else, or results in no number.
+#[inline]
+pub(crate) fn forget(i: Insn, s: &mut State) -> bool {
+    if !matches!(i.op & 7, CLASS_ALU | CLASS_ALU64) || !s.gaps.is_empty() {
+        return false;
+    }
+    if s.regs.is_any(i.dst()) && (i.op & 8 == 0 || s.regs.is_any(i.src())) {
+        return true;
+    }
+    let numbers = on_numbers(i, s);
+    if numbers {
+        s.regs.forget(i.dst());
+    }
+    numbers
 }
 
 /// Arithmetic on numbers that nothing else is known of, in place. Does nothing, and says so, where more is to be done.

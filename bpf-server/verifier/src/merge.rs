@@ -85,7 +85,7 @@ pub fn join(a: &State, b: &State) -> Option<State> {
     for (r, (x, y)) in (0..).zip(a.regs.iter().zip(b.regs.iter())) {
         s.write(r, j.value(x, y));
     }
-    for (f, (x, y)) in s.frames.iter_mut().zip(a.frames.iter().zip(&b.frames)) {
+    for (f, (x, y)) in s.frames_mut().iter_mut().zip(a.frames.iter().zip(b.frames.iter())) {
         for w in 0..8 {
             f.written[w] = x.written[w] & y.written[w];
             f.clean[w] = x.clean[w] & y.clean[w];
@@ -123,7 +123,7 @@ pub fn canonical(s: &mut State, live: u16) {
     }
     s.gaps.retain(|g| live >> g.of & live >> g.from & 1 == 1);
     let mut room = SLOTS;
-    for f in &mut s.frames {
+    for f in s.frames_mut() {
         f.slots.retain(|(_, v)| v.is_pointer() || v.num != Number::TOP || v.id != 0 || v.moved.line != 0);
         while f.slots.len() > room {
             let last = f.slots[f.slots.len() - 1].0;

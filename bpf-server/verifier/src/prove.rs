@@ -542,7 +542,7 @@ impl Prover<'_> {
         for (r, known) in hint.state.regs.iter().enumerate() {
             one(r as u32, &mut s.regs[r], Some(known));
         }
-        for (d, f) in s.frames.iter_mut().enumerate() {
+        for (d, f) in s.frames_mut().iter_mut().enumerate() {
             let known = hint.state.frame(d);
             for (slot, v) in &mut f.slots {
                 let place = 16 + 256 * d as u32 + *slot as u32;
@@ -669,7 +669,7 @@ impl Prover<'_> {
             }
             Why::Frame => {
                 guess.masks.resize(s.frames.len(), ([u64::MAX; 8], [u64::MAX; 8]));
-                for (m, f) in guess.masks.iter_mut().zip(&s.frames) {
+                for (m, f) in guess.masks.iter_mut().zip(s.frames.iter()) {
                     for w in 0..8 {
                         m.0[w] &= f.written[w];
                         m.1[w] &= f.clean[w];
