@@ -8,20 +8,35 @@ use crate::ring::Ring;
 
 /// The result of operation `op` (the high nibble of the opcode) with offset `off` on `W` bits, or on the low `H`, if not
 /// `wide`. Moves with `off` bits sign-extend; divisions with `off` 1 are signed. `same`: both operands are one register.
-/// `None` if there is no such operation.
-#[inline]
+/// Of what is no such operation, nothing is known.
+#[inline(always)]
 pub fn result<const W: u32, const H: u32>(
     op: u8,
     off: i16,
     wide: bool,
     same: bool,
-    a: Num<W, H>,
-    b: Num<W, H>,
-) -> Option<Num<W, H>> {
-    Some(match op {
-        0x00 => a.add(b, wide),
+    a: &Num<W, H>,
+    b: &Num<W, H>,
+) -> Num<W, H> {
+    match op {
+        0x00 => a.add(*b, wide),
+        0x10 if !same => a.sub(*b, wide),
+        _ => rarer(op, off, wide, same, a, b),
+    }
+}
+
+#[inline(never)]
+fn rarer<const W: u32, const H: u32>(
+    op: u8,
+    off: i16,
+    wide: bool,
+    same: bool,
+    a: &Num<W, H>,
+    b: &Num<W, H>,
+) -> Num<W, H> {
+    let (a, b) = (*a, *b);
+    match op {
         0x10 | 0xa0 if same => Num::of(0),
-        0x10 => a.sub(b, wide),
         0x20 => a.mul(b, wide),
         0x30 => a.div(b, off == 1, false, wide),
         0x40 => a.or(b, wide),
@@ -36,8 +51,8 @@ pub fn result<const W: u32, const H: u32>(
         0xb0 if wide => b.sext(off as u32),
         0xb0 => b.sext(off as u32).zext32(),
         0xc0 => a.ashr(count(b, wide), wide),
-        _ => return None,
-    })
+        _ => Num::TOP,
+    }
 }
 
 /// Least and greatest count of a shift: only the count's low bits matter.

@@ -4,7 +4,7 @@ use crate::Number;
 use crate::fault::Why;
 use crate::refine::{compare, refine};
 use crate::state::{FRAME, Kind, State, Value};
-use crate::step::Machine;
+use crate::step::{Machine, immediate};
 use axiom_bpf_isa::{Insn, opcode::*};
 
 impl Machine<'_> {
@@ -12,21 +12,23 @@ impl Machine<'_> {
     /// that way.
     pub fn branch(&self, i: Insn, s: &mut State, taken: bool) -> Result<bool, Why> {
         let (wide, register, op) = (i.op & 7 == CLASS_JMP, i.op & 8 != 0, i.op & 0xf0);
-        let (a, b) = (self.read(s, i.dst())?, self.operand(s, i)?);
+        let (a, immediate) = (s.read(i.dst())?, immediate(i));
+        let b = if register { s.read(i.src())? } else { &immediate };
         if register && matches!(op, 0x10 | 0x50) && !s.gaps.is_empty() {
             let small = |v: &Value| v.num.r64.unsigned().1 <= u32::MAX as u64;
-            if !apart(s, i, taken == (op == 0x10), wide, small(&a) && small(&b)) {
+            let small = small(a) && small(b);
+            if !apart(s, i, taken == (op == 0x10), wide, small) {
                 return Ok(false);
             }
         }
+        let (a, b) = (s.reg(i.dst()), if register { s.reg(i.src()) } else { &immediate });
         if a.kind == Kind::Number && b.kind == Kind::Number {
             if let (Some(x), Some(y)) = (a.num.constant(), b.num.constant()) {
                 return Ok(taken == if wide { compare::<64>(op, x, y) } else { compare::<32>(op, x, y) });
             }
-            return Ok(match refine(op, a.num, b.num, wide, taken) {
-                Some((x, y)) => narrow(s, i.dst(), x) && (!register || narrow(s, i.src(), y)),
-                None => false,
-            });
+            let (mut x, mut y) = (a.num, b.num);
+            let possible = refine(op, &mut x, &mut y, wide, taken);
+            return Ok(possible && narrow(s, i.dst(), x) && (!register || narrow(s, i.src(), y)));
         }
         if !wide {
             return Ok(true);
@@ -39,21 +41,22 @@ impl Machine<'_> {
                 return Ok(true);
             }
             // Memory does not begin at 0.
-            return Ok(!(is_null && self.inside(&a).is_some()));
+            return Ok(!(is_null && self.inside(a).is_some()));
         }
         // Positions in the same memory: offsets order as addresses do, unsigned, if both are inside.
-        if !a.null && !b.null && a.same_memory(&b) && matches!(op, 0x10 | 0x20 | 0x30 | 0x50 | 0xa0 | 0xb0) {
-            let inside = self.inside(&a).is_some() && self.inside(&b).is_some();
+        if !a.null && !b.null && a.same_memory(b) && matches!(op, 0x10 | 0x20 | 0x30 | 0x50 | 0xa0 | 0xb0) {
+            let inside = self.inside(a).is_some() && self.inside(b).is_some();
             if equality || inside {
                 let base = if a.kind == Kind::Stack { FRAME as u64 } else { 0 };
                 let moved = |n: Number, by: u64| n.add(Number::of(by), true);
-                let back = base.wrapping_neg();
-                return Ok(match refine(op, moved(a.num, base), moved(b.num, base), true, taken) {
-                    Some((x, y)) => {
-                        narrow(s, i.dst(), moved(x, back))
-                            && (!register || narrow(s, i.src(), moved(y, back)))
-                    }
-                    None => false,
+                let (a, b, back) = (a.num, b.num, base.wrapping_neg());
+                let (mut x, mut y) = (moved(a, base), moved(b, base));
+                if !refine(op, &mut x, &mut y, true, taken) {
+                    return Ok(false);
+                }
+                return Ok(match (a.meet(moved(x, back)), b.meet(moved(y, back))) {
+                    (Some(x), Some(y)) => narrow(s, i.dst(), x) && (!register || narrow(s, i.src(), y)),
+                    _ => false,
                 });
             }
         }
@@ -87,7 +90,7 @@ fn apart(s: &mut State, i: Insn, equal: bool, wide: bool, small: bool) -> bool {
 
 /// All that is the same address turns out to be 0, or not.
 fn learn_null(s: &mut State, register: u8, is_null: bool) {
-    let r = s.reg(register);
+    let r = *s.reg(register);
     let learn = |v: &mut Value| {
         if is_null {
             *v = Value::number(Number::of(0));
@@ -95,7 +98,7 @@ fn learn_null(s: &mut State, register: u8, is_null: bool) {
             v.null = false;
         }
     };
-    if let Some(v) = s.regs.get_mut(register as usize) {
+    if let Some(v) = s.regs.change(register) {
         learn(v);
     }
     if r.id != 0 {
@@ -110,22 +113,20 @@ fn learn_null(s: &mut State, register: u8, is_null: bool) {
     }
 }
 
-/// Narrows a register, and everything that equals it but for a constant; false if nothing is left.
+/// Narrows a register to a part of what it was, and everything that equals it but for a constant; false if nothing is left.
 fn narrow(s: &mut State, register: u8, num: Number) -> bool {
-    // r10 does not change, and of it nothing new can be learned.
-    let Some(r) = s.regs.get_mut(register as usize) else { return true };
-    let Some(num) = r.num.meet(num) else { return false };
-    let old = core::mem::replace(&mut r.num, num);
-    let r = *r;
-    if old == num {
+    let Some(r) = s.regs.change(register) else { return false };
+    if r.id == 0 && r.root == 0 {
+        r.num = num;
         return true;
     }
+    // What equals it may have told more of it already.
+    let Some(num) = r.num.meet(num) else { return false };
+    r.num = num;
+    let r = *r;
     let mut possible = true;
     // r = v * v <= most, so v <= sqrt(most).
     let root = Number::between(0, num.r64.unsigned().1.isqrt());
-    if r.id == 0 && r.root == 0 {
-        return true;
-    }
     s.each(|v| {
         if v.id == 0 {
             return;

@@ -27,9 +27,9 @@ impl Machine<'_> {
             let wrong = Why::Argument { register: r };
             match arg {
                 Arg::None | Arg::Size => {}
-                Arg::Number => drop(self.number(s, r)?),
+                Arg::Number => drop(s.number(r)?),
                 Arg::Map => {
-                    let v = self.read(s, r)?;
+                    let v = s.read(r)?;
                     let def =
                         self.env.maps.get(v.at as usize).filter(|_| v.kind == Kind::Map).ok_or(wrong)?;
                     if !p.maps.contains(&def.map_type) || v.num.constant() != Some(0) {
@@ -51,26 +51,25 @@ impl Machine<'_> {
                     };
                     printed = Some(count);
                     if (r as usize) < 3 + count {
-                        self.number(s, r)?;
+                        s.number(r)?;
                     }
                 }
                 Arg::Memory => {
-                    let most = self.number(s, r + 1)?.num.r64.unsigned().1;
+                    let most = s.number(r + 1)?.num.r64.unsigned().1;
                     if most > i32::MAX as u64 {
                         return Err(Why::Argument { register: r + 1 });
                     }
                     self.readable(s, r, most as i64)?;
                 }
                 Arg::ConstSize => {
-                    let size =
-                        self.number(s, r)?.constant().and_then(|n| u32::try_from(n).ok()).ok_or(wrong)?;
+                    let size = s.number(r)?.constant().and_then(|n| u32::try_from(n).ok()).ok_or(wrong)?;
                     if size == 0 || size > map.ok_or(wrong)?.1.max_entries {
                         return Err(wrong);
                     }
                     reserve = size;
                 }
                 Arg::Reservation => {
-                    let v = self.read(s, r)?;
+                    let v = *s.read(r)?;
                     if v.kind != Kind::Record || v.null || v.num.constant() != Some(0) || !s.holds(v.at) {
                         return Err(wrong);
                     }
@@ -78,8 +77,8 @@ impl Machine<'_> {
                 }
             }
         }
-        s.regs[..6].fill(Value::NOTHING);
-        s.regs[0] = match p.returns {
+        s.regs.lose(0..6);
+        let result = match p.returns {
             Returns::Nothing => Value::NOTHING,
             Returns::Number => Value::number(Number::TOP),
             Returns::Number32 => Value::number(Number::of_width(32)),
@@ -99,6 +98,7 @@ impl Machine<'_> {
                 Value { null: true, of: reserve, id, ..Value::pointer(Kind::Record, site) }
             }
         };
+        s.write(0, result);
         Ok(())
     }
 
@@ -125,7 +125,7 @@ impl Machine<'_> {
         let (v, span) = self.access(s, register, 0, size, true)?;
         if v.kind == Kind::Stack {
             let (from, len) = span.bytes();
-            let f = s.frames.get_mut(v.at as usize).ok_or(Why::OutOfBounds)?;
+            let f = s.frame(v.at)?;
             if span.exact() { f.store(from, len, None) } else { f.store_within(from, len) }
         }
         Ok(())
@@ -133,7 +133,7 @@ impl Machine<'_> {
 
     /// An argument that points to `size` readable bytes.
     fn readable(&mut self, s: &State, register: u8, size: i64) -> Result<(), Why> {
-        let v = self.read(s, register)?;
+        let v = s.read(register)?;
         if size == 0 && v.is_pointer() && !v.null && v.kind != Kind::Map {
             return Ok(());
         }

@@ -1,12 +1,14 @@
-//! The walk over a program, context by context, place by place.
+//! The walk over a program, context by context, instruction by instruction.
 
+use crate::ahead::{Ahead, NOWHERE};
 use crate::edge::{Edges, Loops};
 use crate::fault::{Fault, Why};
 use crate::proof::{Ghost, MAGIC, MAX_CONTEXTS, MAX_GHOSTS, MAX_LINES, Place, Reader};
 use crate::shape;
 use crate::state::{DEPTH, Frame, Kind, State, Value};
-use crate::step::Machine;
+use crate::step::{Machine, forget, on_numbers};
 use crate::{Accepted, Env};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use axiom_bpf_isa::{Insn, opcode::*};
 
@@ -15,48 +17,76 @@ struct Context {
     start: u32,
     depth: u32,
     /// Where its states at entry and exit are in the proof.
-    entry: u32,
-    exit: Option<u32>,
+    entry: usize,
+    exit: Option<usize>,
     /// Instructions in the worst case.
     worst: u64,
     used: [u16; DEPTH],
 }
 
 /// The parts of a context in the proof.
-struct Header {
+struct Header<'a> {
+    /// A bit for each slot of the program: nobody needs to know what arithmetic there results in, or a comparison tells.
+    unneeded: &'a [u8],
     worst: u64,
     entry: usize,
     exit: Option<usize>,
     table: usize,
     places: usize,
-    calls: usize,
-    number_of_calls: u64,
     states: usize,
     end: usize,
 }
 
-struct Checker<'a> {
+impl Header<'_> {
+    /// Of a program in which nothing is stated.
+    fn straight(unneeded: &[u8], worst: u64) -> Header<'_> {
+        Header { unneeded, worst, entry: 0, exit: None, table: 0, places: 0, states: 0, end: 0 }
+    }
+
+    #[inline]
+    fn unneeded(&self, at: usize) -> bool {
+        self.unneeded.get(at / 8).is_some_and(|byte| byte >> (at % 8) & 1 == 1)
+    }
+}
+
+struct Checker<'a, F> {
     m: Machine<'a>,
     proof: &'a [u8],
     edges: Edges,
     ghosts: Vec<Ghost>,
     contexts: Vec<Context>,
     /// What is known at the instruction at hand, and buffers.
-    now: State,
-    there: State,
-    other: State,
-    /// Instructions since the last place where something was stated.
-    spent: u64,
+    now: Box<State>,
+    there: Box<State>,
+    other: Box<State>,
+    ahead: Ahead,
     work: u64,
+    /// The last seal of a register.
+    seals: u64,
     /// Which state of the proof `there` is; 0 = none.
     cached: usize,
     /// Calls of the context that were not met yet: how many, and where they are in the proof.
     calls: (u64, usize),
+    /// The least that was left of the budget where a function of the context's ended.
+    left: Option<u64>,
     at: usize,
+    /// Is told what is known at each place where ways meet: the context's number, the slot, the state.
+    observe: F,
 }
 
-/// Checks a proof; only what this returns may be loaded.
+/// Checks a proof; only what this returns may be loaded. Of a program that neither loops nor calls functions of its own, a proof
+/// states nothing: there is nothing that the checker does not see itself. Such a proof may be no bytes at all.
 pub fn check(insns: &[Insn], proof: &[u8], env: &Env) -> Result<Accepted, Fault> {
+    observe(insns, proof, env, |_, _, _| {})
+}
+
+/// [`check`], for tests: `f` is told what is known wherever ways meet, by the context's number and the slot.
+pub fn observe(
+    insns: &[Insn],
+    proof: &[u8],
+    env: &Env,
+    f: impl FnMut(usize, usize, &State),
+) -> Result<Accepted, Fault> {
     let starts = shape::functions(insns)?;
     let mut c = Checker {
         m: Machine::new(insns, env),
@@ -64,44 +94,53 @@ pub fn check(insns: &[Insn], proof: &[u8], env: &Env) -> Result<Accepted, Fault>
         edges: Edges::default(),
         ghosts: Vec::new(),
         contexts: Vec::new(),
-        now: State::new(0),
-        there: State::new(0),
-        other: State::new(0),
-        spent: 0,
-        cached: 0,
+        now: Box::new(State::new(0)),
+        there: Box::new(State::new(0)),
+        other: Box::new(State::new(0)),
+        ahead: Ahead::new(),
         work: 0,
+        seals: 0,
+        cached: 0,
         calls: (0, 0),
+        left: None,
         at: 0,
+        observe: f,
     };
     let result = c.program(&starts);
     let at = c.at;
     result.map_err(|why| Fault { at, why })
 }
 
-impl Checker<'_> {
+impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
     fn program(&mut self, starts: &[u32]) -> Result<Accepted, Why> {
+        let limits = &self.m.env.limits;
+        // What holds before the first instruction, whatever the proof states.
+        self.now.regs[1] = Value::pointer(Kind::Ctx, 0);
         let mut r = Reader::new(self.proof, 0);
-        if r.take(MAGIC.len())? != MAGIC {
+        if !self.proof.is_empty() && r.take(MAGIC.len())? != MAGIC {
             return Err(Why::Version);
         }
-        for _ in 0..r.up_to(MAX_CONTEXTS)? {
-            self.context(&mut r, starts)?;
-        }
-        let main = self.contexts.last().ok_or(Why::Format)?;
-        if (main.start, main.depth) != (0, 0) || r.at != self.proof.len() {
-            return Err(Why::Format);
-        }
-        let (worst, entry, used) = (main.worst, main.entry, main.used);
-        // What holds before the first instruction, whatever the proof states.
-        self.at = 0;
-        let mut before = State::new(0);
-        before.regs[1] = Value::pointer(Kind::Ctx, 0);
-        before.budget = worst;
-        self.decode(entry as usize)?;
-        self.there.budget = worst;
-        let none = Loops { ghosts: &[], lines: &[] };
-        self.edges.check(none, &mut before, 0, 0, &self.there)?;
-        let limits = &self.m.env.limits;
+        let contexts = if self.proof.is_empty() { 0 } else { r.up_to(MAX_CONTEXTS)? };
+        let (worst, used) = if contexts == 0 {
+            let none = Header::straight(r.rest(), limits.instructions);
+            if !none.unneeded.is_empty() && none.unneeded.len() != self.m.insns.len().div_ceil(8) {
+                return Err(Why::Format);
+            }
+            self.now.budget = none.worst;
+            let end = starts.get(1).map_or(self.m.insns.len(), |s| *s as usize);
+            (self.walk(&none, 0, 0, end)?, self.m.used)
+        } else {
+            let main = self.contexts(&mut r, contexts, starts)?;
+            let (worst, entry, used) = (main.worst, main.entry, main.used);
+            self.at = 0;
+            let mut before = State::new(0);
+            before.regs[1] = Value::pointer(Kind::Ctx, 0);
+            self.decode(entry)?;
+            self.there.budget = 0;
+            let none = Loops { ghosts: &[], lines: &[] };
+            self.edges.check(none, &mut before, 0, &self.there)?;
+            (worst, used)
+        };
         if worst > limits.instructions {
             return Err(Why::TooExpensive { count: worst });
         }
@@ -119,6 +158,18 @@ impl Checker<'_> {
         })
     }
 
+    /// Checks the contexts of the proof, and returns the last one: the entry's.
+    fn contexts(&mut self, r: &mut Reader, contexts: u64, starts: &[u32]) -> Result<&Context, Why> {
+        for _ in 0..contexts {
+            self.context(r, starts)?;
+        }
+        let main = self.contexts.last().ok_or(Why::Format)?;
+        if (main.start, main.depth) != (0, 0) || r.at != self.proof.len() {
+            return Err(Why::Format);
+        }
+        Ok(main)
+    }
+
     /// Puts the state at a byte of the proof into `there`.
     fn decode(&mut self, at: usize) -> Result<(), Why> {
         let mut r = Reader::new(self.proof, at);
@@ -133,7 +184,7 @@ impl Checker<'_> {
         if self.work > self.m.env.limits.work { Err(Why::TooComplex) } else { Ok(()) }
     }
 
-    fn header(&mut self, r: &mut Reader) -> Result<Header, Why> {
+    fn header(&mut self, r: &mut Reader) -> Result<Header<'static>, Why> {
         self.cached = 0;
         self.ghosts.clear();
         self.m.lines.clear();
@@ -155,7 +206,7 @@ impl Checker<'_> {
         let table = r.at;
         r.take(places * Place::SIZE)?;
         let number_of_calls = r.up_to(shape::MAX_SLOTS as u64)?;
-        let calls = r.at;
+        self.calls = (number_of_calls, r.at);
         for _ in 0..number_of_calls {
             r.number()?;
             r.number()?;
@@ -163,21 +214,21 @@ impl Checker<'_> {
         let length = r.up_to(u32::MAX as u64)? as usize;
         let states = r.at;
         r.take(length)?;
-        Ok(Header { worst, entry, exit, table, places, calls, number_of_calls, states, end: r.at })
+        Ok(Header { unneeded: &[], worst, entry, exit, table, places, states, end: r.at })
     }
 
-    /// What the proof states at a slot. The same answer whenever it is asked.
-    fn stated(&self, h: &Header, slot: u32) -> Result<Place, Why> {
+    /// What the proof states at a slot, if it states something. The same answer whenever it is asked.
+    fn stated(&self, h: &Header, slot: u32) -> Option<Place> {
         let (mut low, mut high) = (0, h.places);
         while low < high {
             let middle = low + (high - low) / 2;
             match Place::get(self.proof, h.table, middle) {
-                Some(p) if p.slot == slot => return Ok(p),
+                Some(p) if p.slot == slot => return Some(p),
                 Some(p) if p.slot < slot => low = middle + 1,
                 _ => high = middle,
             }
         }
-        Err(Why::NothingStated)
+        None
     }
 
     fn context(&mut self, r: &mut Reader, starts: &[u32]) -> Result<(), Why> {
@@ -188,55 +239,83 @@ impl Checker<'_> {
         let end = starts.get(function + 1).map_or(self.m.insns.len(), |s| *s as usize);
         let h = self.header(r)?;
         self.m.used = [0; DEPTH];
-        self.calls = (h.number_of_calls, h.calls);
         self.decode(h.entry)?;
         core::mem::swap(&mut self.now, &mut self.there);
-        let worst = h.worst;
-        self.now.budget = worst;
+        self.now.budget = h.worst;
         if self.now.frames.len() != depth as usize + 1 || !self.now.ghosts.is_empty() || lines(&mut self.now)
         {
             return Err(Why::Format);
         }
-        let mut live = true;
-        self.spent = 0;
-        let (mut next, mut at) = (0, start as usize);
-        let mut place = Place::get(self.proof, h.table, 0).filter(|_| h.places > 0);
-        while at < end {
-            self.at = at;
-            if let Some(p) = place.filter(|p| p.slot as usize == at) {
-                if live {
-                    self.edge(&h, Which::Now, p)?;
-                } else {
-                    self.state(&h, p)?;
-                }
-                core::mem::swap(&mut self.now, &mut self.there);
-                self.cached = 0;
-                if self.now.frames.len() != depth as usize + 1 {
-                    return Err(Why::Format);
-                }
-                (live, self.spent) = (true, 0);
-                next += 1;
-                place = Place::get(self.proof, h.table, next).filter(|_| next < h.places);
-            }
-            let i = self.m.insns[at];
-            if live {
-                self.pay(1)?;
-                self.spend(1)?;
-                live = self.instruction(&h, at, i)?;
-            }
-            at += if i.op == LDDW { 2 } else { 1 };
-        }
-        if live || next != h.places {
-            return Err(if live { Why::FallsOff } else { Why::Format });
-        }
+        let worst = self.walk(&h, depth, start as usize, end)?;
         r.at = h.end;
-        let (entry, exit) = (h.entry as u32, h.exit.map(|e| e as u32));
-        self.contexts.push(Context { start, depth, entry, exit, worst, used: self.m.used });
+        self.contexts.push(Context { start, depth, entry: h.entry, exit: h.exit, worst, used: self.m.used });
         Ok(())
     }
 
+    /// Goes through a function's instructions, from what is known in `now`; the most of them that a call executes.
+    fn walk(&mut self, h: &Header, depth: u32, start: usize, end: usize) -> Result<u64, Why> {
+        self.pay((end - start) as u64)?;
+        self.left = None;
+        let mut live = true;
+        let (mut met, mut at) = (0, start);
+        let place = |met| Place::get(self.proof, h.table, met).filter(|_| met < h.places);
+        let mut next = place(0);
+        let mut slot = next.map_or(NOWHERE, |p| p.slot);
+        let mut stop = slot;
+        while at < end {
+            self.at = at;
+            // Ways meet here.
+            if at as u32 == stop {
+                match next.filter(|p| p.slot as usize == at) {
+                    Some(_) if slot == self.ahead.next => return Err(Why::Format),
+                    Some(p) => {
+                        self.begin(h, p, live)?;
+                        met += 1;
+                        next = place(met);
+                        slot = next.map_or(NOWHERE, |p| p.slot);
+                    }
+                    None => self.ahead.arrive(&mut self.now, live)?,
+                }
+                live = true;
+                if self.now.frames.len() != depth as usize + 1 {
+                    return Err(Why::Format);
+                }
+                stop = slot.min(self.ahead.next);
+                (self.observe)(self.contexts.len(), at, &self.now);
+            }
+            let i = self.m.insns[at];
+            if live {
+                self.spend(1)?;
+                if !(h.unneeded(at) && forget(i, &mut self.now)) {
+                    live = self.instruction(h, at, i)?;
+                    stop = slot.min(self.ahead.next);
+                }
+            }
+            at += shape::width(i);
+        }
+        if live || met != h.places || self.ahead.next != NOWHERE {
+            return Err(if live { Why::FallsOff } else { Why::Format });
+        }
+        // What is left wherever the function ends is never used.
+        h.worst.checked_sub(self.left.unwrap_or(0)).ok_or(Why::Budget)
+    }
+
+    /// From a stated place on, what is stated there is what is known; `live`: the walk comes there, too.
+    fn begin(&mut self, h: &Header, p: Place, live: bool) -> Result<(), Why> {
+        if live {
+            core::mem::swap(&mut self.now, &mut self.other);
+            self.edge(h, p)?;
+        } else {
+            self.state(h, p)?;
+        }
+        core::mem::swap(&mut self.now, &mut self.there);
+        self.cached = 0;
+        Ok(())
+    }
+
+    #[inline]
     fn spend(&mut self, instructions: u64) -> Result<(), Why> {
-        self.spent = self.spent.checked_add(instructions).ok_or(Why::Budget)?;
+        self.now.budget = self.now.budget.checked_sub(instructions).ok_or(Why::Budget)?;
         Ok(())
     }
 
@@ -252,19 +331,32 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// Checks an edge to a place.
-    fn edge(&mut self, h: &Header, from: Which, p: Place) -> Result<(), Why> {
+    /// Checks an edge from `other` to a place.
+    fn edge(&mut self, h: &Header, p: Place) -> Result<(), Why> {
         self.state(h, p)?;
         let loops = Loops { ghosts: &self.ghosts, lines: &self.m.lines };
-        let from = if from == Which::Now { &mut self.now } else { &mut self.other };
-        self.edges.check(loops, from, self.spent, p.slot, &self.there)?;
-        let known = 10 + from.frames.iter().map(|f| f.slots.len()).sum::<usize>();
-        let (ghosts, names) = (from.ghosts.len(), self.edges.names());
+        self.edges.check(loops, &mut self.other, p.slot, &self.there)?;
+        let known = 10 + self.other.slots();
+        let (ghosts, names) = (self.other.ghosts.len(), self.edges.names());
         self.pay((ghosts * known + names * names / 2) as u64 / 16)
     }
 
+    /// A jump with what is known in `other`.
+    fn jump(&mut self, h: &Header, at: usize, to: u32) -> Result<(), Why> {
+        match self.stated(h, to) {
+            Some(p) => self.edge(h, p),
+            None if to as usize <= at => Err(Why::NothingStated),
+            None => self.ahead.send(to, &mut self.other),
+        }
+    }
+
     /// One instruction; false if execution does not go on behind it.
+    #[inline]
     fn instruction(&mut self, h: &Header, at: usize, i: Insn) -> Result<bool, Why> {
+        if !matches!(i.op & 7, CLASS_JMP | CLASS_JMP32) {
+            self.m.step(at, i, &mut self.now)?;
+            return Ok(true);
+        }
         if shape::is_local_call(i) {
             return self.call(at, i);
         }
@@ -273,49 +365,31 @@ impl Checker<'_> {
             return Ok(false);
         }
         if !shape::is_jump(i.op) {
-            self.m.step(at, &mut self.now)?;
+            self.m.step(at, i, &mut self.now)?;
             return Ok(true);
         }
         let to = shape::target(at, i) as u32;
         if !shape::is_conditional(i.op) {
-            self.edge(h, Which::Now, self.stated(h, to)?)?;
+            core::mem::swap(&mut self.now, &mut self.other);
+            self.jump(h, at, to)?;
             return Ok(false);
         }
-        // Where what the branch tells concerns its operands alone, they are all that has to be put back.
-        let alone = |r: u8| self.now.regs.get(r as usize).is_none_or(|v| v.id == 0 && v.root == 0 && !v.null);
-        let register = i.op & 8 != 0;
-        if !alone(i.dst())
-            || register && !alone(i.src())
-            || !self.now.gaps.is_empty()
-            || !self.now.ghosts.is_empty()
-        {
-            self.other.clone_from(&self.now);
-            if self.m.branch(i, &mut self.other, true)? {
-                self.edge(h, Which::Other, self.stated(h, to)?)?;
-            }
-        } else {
-            let (a, b) = (self.now.reg(i.dst()), self.now.reg(i.src()));
-            if self.m.branch(i, &mut self.now, true)? {
-                self.edge(h, Which::Now, self.stated(h, to)?)?;
-            }
-            for (r, v) in [(i.src(), b), (i.dst(), a)] {
-                if let Some(place) = self.now.regs.get_mut(r as usize).filter(|_| register || r == i.dst()) {
-                    *place = v;
-                }
-            }
+        let unneeded = h.unneeded(at) && on_numbers(i, &self.now) && self.now.gaps.is_empty();
+        self.now.regs.seal(&mut self.seals);
+        self.other.clone_from(&self.now);
+        if unneeded || self.m.branch(i, &mut self.other, true)? {
+            self.jump(h, at, to)?;
         }
-        self.m.branch(i, &mut self.now, false)
+        Ok(unneeded || self.m.branch(i, &mut self.now, false)?)
     }
 
     /// The end of a function.
     fn leave(&mut self, h: &Header) -> Result<(), Why> {
-        let depth = self.now.frames.len() - 1;
-        if depth == 0 {
-            self.m.number(&self.now, 0)?;
-            if self.now.held.iter().any(|h| *h != 0) {
-                return Err(Why::StillHeld);
-            }
-            return if self.now.budget < self.spent { Err(Why::Budget) } else { Ok(()) };
+        let budget = self.now.budget;
+        self.left = Some(self.left.map_or(budget, |left| left.min(budget)));
+        if self.now.frames.len() == 1 {
+            self.now.number(0)?;
+            return if self.now.held.iter().any(|h| *h != 0) { Err(Why::StillHeld) } else { Ok(()) };
         }
         leave(&mut self.now)?;
         self.decode(h.exit.ok_or(Why::WrongContext)?)?;
@@ -324,7 +398,7 @@ impl Checker<'_> {
         }
         self.there.budget = 0;
         let loops = Loops { ghosts: &self.ghosts, lines: &self.m.lines };
-        self.edges.check(loops, &mut self.now, self.spent, u32::MAX, &self.there)
+        self.edges.check(loops, &mut self.now, u32::MAX, &self.there)
     }
 
     /// A call of a function: what is known implies what its context wants, and becomes what its context leaves.
@@ -342,19 +416,19 @@ impl Checker<'_> {
         if (c.start, c.depth as usize) != (to, depth) {
             return Err(Why::WrongContext);
         }
-        let (entry, exit, worst) = (c.entry as usize, c.exit, c.worst);
+        let (entry, exit, worst) = (c.entry, c.exit, c.worst);
         for (mine, its) in self.m.used.iter_mut().zip(c.used) {
             *mine = (*mine).max(its);
         }
         self.spend(worst)?;
         self.other.clone_from(&self.now);
-        let shared = enter(&mut self.other, worst);
+        let shared = enter(&mut self.other);
         self.decode(entry)?;
-        self.there.budget = worst;
+        self.there.budget = 0;
         let none = Loops { ghosts: &[], lines: &[] };
-        self.edges.check(none, &mut self.other, 0, to, &self.there)?;
+        self.edges.check(none, &mut self.other, to, &self.there)?;
         let Some(exit) = exit else { return Ok(false) };
-        self.decode(exit as usize)?;
+        self.decode(exit)?;
         if self.there.frames.len() != depth {
             return Err(Why::WrongContext);
         }
@@ -365,20 +439,20 @@ impl Checker<'_> {
 
 /// From a caller's state at a call to its function's at the entry. Tells whether they share frames: a function that is
 /// given no address of a frame, and finds none in any, leaves all as they are.
-pub fn enter(s: &mut State, budget: u64) -> bool {
+pub fn enter(s: &mut State) -> bool {
     let frame = |v: &Value| v.kind == Kind::Stack;
-    let shared =
-        s.regs[1..6].iter().any(frame) || s.frames.iter().flat_map(|f| &f.slots).any(|s| frame(&s.1));
-    s.regs[0] = Value::NOTHING;
-    s.regs[6..].fill(Value::NOTHING);
+    let shared = s.regs.iter().take(6).skip(1).any(frame)
+        || s.frames.iter().flat_map(|f| &f.slots).any(|s| frame(&s.1));
+    s.regs.lose(0..1);
+    s.regs.lose(6..10);
     s.ghosts.clear();
     s.gaps.clear();
-    s.budget = budget;
+    s.budget = 0;
     if !shared {
-        s.frames.fill(Frame::UNKNOWN);
+        s.frames_mut().fill(Frame::UNKNOWN);
     }
     s.each(|v| *v = v.alone());
-    s.frames.push(Frame::FRESH);
+    s.nest(s.frames.len() + 1);
     shared
 }
 
@@ -405,9 +479,9 @@ pub fn come_back(m: &mut Machine, s: &mut State, exit: &mut State, shared: bool)
         }
     });
     wrong?;
-    s.regs[..6].fill(Value::NOTHING);
+    s.regs.lose(0..6);
     s.gaps.retain(|g| g.of > 5 && g.from > 5);
-    s.regs[0] = exit.regs[0];
+    s.regs.write(0, exit.regs[0]);
     s.held = exit.held;
     if shared {
         s.frames.clone_from(&exit.frames);
@@ -419,18 +493,12 @@ pub fn come_back(m: &mut Machine, s: &mut State, exit: &mut State, shared: bool)
 
 /// From a function's state at an exit to what it leaves: r0, and the frames of its callers.
 pub fn leave(s: &mut State) -> Result<(), Why> {
-    s.regs[1..].fill(Value::NOTHING);
+    s.regs.lose(1..10);
     s.gaps.clear();
-    s.frames.pop();
-    let (depth, mut outlives) = (s.frames.len(), false);
+    let (depth, mut outlives) = (s.frames.len() - 1, false);
+    s.nest(depth);
     s.each(|v| outlives |= v.kind == Kind::Stack && v.at as usize >= depth);
     if outlives { Err(Why::Outlives) } else { Ok(()) }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Which {
-    Now,
-    Other,
 }
 
 /// Something in it moves along a line.

@@ -44,27 +44,19 @@ impl Edges {
         self.names.len() + self.elements.len()
     }
 
-    /// A run that comes from `now`, `spent` instructions behind where it was stated, to slot `to` finds there what `there`
-    /// states.
-    pub fn check(
-        &mut self,
-        loops: Loops,
-        now: &mut State,
-        spent: u64,
-        to: u32,
-        there: &State,
-    ) -> Result<(), Why> {
+    /// A run that comes from `now` to slot `to` finds there what `there` states.
+    pub fn check(&mut self, loops: Loops, now: &mut State, to: u32, there: &State) -> Result<(), Why> {
         self.names.clear();
         self.elements.clear();
         count(loops, now);
-        budget(loops, now, spent, to, there)?;
-        for (r, (v, t)) in (0..).zip(now.regs.iter().zip(&there.regs)) {
+        budget(loops, now, to, there)?;
+        for (r, (v, t)) in (0..10).zip(now.regs.iter().zip(there.regs.iter())) {
             self.implies(loops, now, v, to, there, t).ok_or(Why::NotImplied { place: r })?;
         }
         if now.frames.len() != there.frames.len() {
             return Err(Why::WrongContext);
         }
-        for (d, (a, b)) in (0u32..).zip(now.frames.iter().zip(&there.frames)) {
+        for (d, (a, b)) in (0u32..).zip(now.frames.iter().zip(there.frames.iter())) {
             for w in 0..8 {
                 if b.written[w] & !a.written[w] != 0 || b.clean[w] & !a.clean[w] != 0 {
                     return Err(Why::Frame);
@@ -153,23 +145,9 @@ impl Edges {
     }
 }
 
-/// Puts into the numbers of `now` what follows from how they move.
-pub fn settle(loops: Loops, now: &mut State) {
-    if now.ghosts.is_empty() {
-        return;
-    }
-    count(loops, now);
-    let mut s = core::mem::replace(now, State::new(0));
-    let ghosts = core::mem::take(&mut s.ghosts);
-    now.ghosts = ghosts;
-    s.each(|v| v.num = told(loops, now, v));
-    s.ghosts = core::mem::take(&mut now.ghosts);
-    *now = s;
-}
-
-/// Every way from one stated place to the next pays for its instructions out of what the place may spend.
-fn budget(loops: Loops, now: &State, spent: u64, to: u32, there: &State) -> Result<(), Why> {
-    let (mut have, mut need) = (now.budget as u128, spent as u128 + there.budget as u128);
+/// What may still be spent suffices for what the place may spend.
+fn budget(loops: Loops, now: &State, to: u32, there: &State) -> Result<(), Why> {
+    let (mut have, mut need) = (now.budget as u128, there.budget as u128);
     for (g, most) in &there.ghosts {
         let ghost = loops.ghosts.get(*g as usize).ok_or(Why::Format)?;
         let wrong = Why::Ghost { ghost: *g };
@@ -200,7 +178,7 @@ fn reach(l: &Line, v: &Value, most: u64) -> (i128, i128) {
 }
 
 /// Lowers the ghost counters to what the values allow that move with them.
-fn count(loops: Loops, now: &mut State) {
+pub fn count(loops: Loops, now: &mut State) {
     for k in 0..now.ghosts.len() {
         let (g, mut most) = now.ghosts[k];
         let mut see = |v: &Value| {
@@ -261,7 +239,7 @@ fn passes<const B: u32>(l: &Line, v: &Value, here: Ring<B>, start: Ring<B>, most
 }
 
 /// What is known of a number, with what follows from how it moves.
-fn told(loops: Loops, now: &State, v: &Value) -> Number {
+pub fn told(loops: Loops, now: &State, v: &Value) -> Number {
     let Some(l) = loops.line(v) else { return v.num };
     let Some(most) = now.ghost(l.ghost) else { return v.num };
     let (least, greatest) = reach(l, v, most);

@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 extern crate alloc;
 
+mod ahead;
 pub mod alu;
 pub mod bits;
 mod branch;
@@ -29,12 +30,13 @@ mod memory;
 pub mod num;
 pub mod proof;
 pub mod refine;
+pub mod registers;
 pub mod ring;
 pub mod shape;
 pub mod state;
 pub mod step;
 
-pub use check::{check, come_back, enter, leave};
+pub use check::{check, come_back, enter, leave, observe};
 pub use fault::{Fault, Why};
 pub use num::Num;
 pub use step::Machine;

@@ -57,7 +57,7 @@ impl Machine<'_> {
         size: i64,
         write: bool,
     ) -> Result<(Value, Span), Why> {
-        let v = self.read(s, register)?;
+        let v = *s.read(register)?;
         let (end, writable) = self.memory(&v).ok_or(Why::NotAnAddress { register })?;
         if v.null {
             return Err(Why::MaybeNull { register });
@@ -91,7 +91,7 @@ impl Machine<'_> {
         let bits = size as u32 * 8;
         let any = if signed { Number::signed_width(bits) } else { Number::of_width(bits) };
         let (v, span) = self.access(s, i.src(), i.off as i64, size, false)?;
-        s.regs[i.dst() as usize] = match v.kind {
+        let v = match v.kind {
             Kind::Stack => match self.load_slot(s, v.at, &span, signed)? {
                 Some(v) => v,
                 None => {
@@ -104,6 +104,7 @@ impl Machine<'_> {
             }
             _ => Value::number(any),
         };
+        s.write(i.dst(), v);
         Ok(())
     }
 
@@ -116,7 +117,7 @@ impl Machine<'_> {
         signed: bool,
     ) -> Result<Option<Value>, Why> {
         let (from, len) = span.bytes();
-        let f = s.frames.get_mut(frame as usize).ok_or(Why::OutOfBounds)?;
+        let f = s.frame(frame)?;
         if !span.exact() {
             return Ok(None);
         }
@@ -156,7 +157,7 @@ impl Machine<'_> {
             return Ok(());
         }
         if !span.exact() {
-            s.frames.get_mut(p.at as usize).ok_or(Why::OutOfBounds)?.store_within(from, len);
+            s.frame(p.at)?.store_within(from, len);
             return Ok(());
         }
         let mut value = value;
@@ -167,15 +168,14 @@ impl Machine<'_> {
             value = self.low_half(value);
         }
         let known = (size >= 4).then_some(value);
-        s.frames.get_mut(p.at as usize).ok_or(Why::OutOfBounds)?.store(from, len, known);
-        Ok(())
+        s.store(p.at, from, len, known)
     }
 
     pub(crate) fn atomic(&mut self, i: Insn, s: &mut State) -> Result<(), Why> {
         let size = size_of(i.op);
-        self.number(s, i.src())?;
+        s.number(i.src())?;
         if i.imm == 0xf1 {
-            self.number(s, 0)?;
+            s.number(0)?;
         }
         let (p, span) = self.access(s, i.dst(), i.off as i64, size, true)?;
         let place = p.num.add(Number::of(i.off as i64 as u64), true);
@@ -185,13 +185,12 @@ impl Machine<'_> {
         if p.kind == Kind::Stack {
             self.read_stack(s, p.at, &span)?;
             let (from, len) = span.bytes();
-            let f = s.frames.get_mut(p.at as usize).ok_or(Why::OutOfBounds)?;
+            let f = s.frame(p.at)?;
             if span.exact() { f.store(from, len, None) } else { f.store_within(from, len) }
         }
         if i.imm & 1 != 0 {
             let to = if i.imm == 0xf1 { 0 } else { i.src() };
-            *s.regs.get_mut(to as usize).ok_or(Why::Shape)? =
-                Value::number(Number::of_width(size as u32 * 8));
+            s.write(to, Value::number(Number::of_width(size as u32 * 8)));
         }
         Ok(())
     }

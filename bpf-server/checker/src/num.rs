@@ -67,8 +67,11 @@ impl<const W: u32, const H: u32> Num<W, H> {
     /// Lets each part tighten the others; false if they contradict each other, so that no number is left.
     #[inline]
     pub fn reduce(&mut self) -> bool {
-        // Nothing is known: the common case in code that computes.
-        if self.bits.unknown == Ring::<W>::MASK && self.r64.is_top() && self.r32.is_top() {
+        // The common case: the intervals reach from where all unknown bits are clear to where all are set. They have nothing
+        // to tell each other then.
+        let (low, high) = (self.bits.value, self.bits.value | self.bits.unknown);
+        let halves = (low & Ring::<H>::MASK, high & Ring::<H>::MASK);
+        if (self.r64.lo, self.r64.hi) == (low, high) && (self.r32.lo, self.r32.hi) == halves {
             return true;
         }
         self.reduce_known()
@@ -90,17 +93,23 @@ impl<const W: u32, const H: u32> Num<W, H> {
             *self = Num::of(v);
             return true;
         }
+        let whole = self.r64.lo <= self.r64.hi && self.r32.lo <= self.r32.hi;
+        if whole && self.r64.hi <= Ring::<H>::MASK {
+            return self.reduce_low();
+        }
         // Bits to intervals.
-        let low = self.bits.value;
-        let high = self.bits.value | self.bits.unknown;
-        if low != 0 || high != Ring::<W>::MASK {
+        let (low, high) = (self.bits.value, self.bits.value | self.bits.unknown);
+        let within = low <= self.r64.lo && self.r64.lo <= self.r64.hi && self.r64.hi <= high;
+        if !within {
             match self.r64.meet(Ring::<W>::new(low, high)) {
                 Some(m) => self.r64 = m,
                 None => return false,
             }
         }
         // 64 to 32.
-        if self.r64.span() <= Ring::<H>::MASK {
+        if self.r64.span() <= Ring::<H>::MASK && self.r32.is_top() {
+            self.r32 = Ring::<H>::new(self.r64.lo, self.r64.hi);
+        } else if self.r64.span() <= Ring::<H>::MASK {
             match self.r32.meet(Ring::<H>::new(self.r64.lo, self.r64.hi)) {
                 Some(m) => self.r32 = m,
                 None => return false,
@@ -110,7 +119,8 @@ impl<const W: u32, const H: u32> Num<W, H> {
         if self.r64.lo <= self.r64.hi && self.r64.lo >> H == self.r64.hi >> H && !self.r32.is_top() {
             let base = self.r64.lo >> H << H;
             let (a, b) = self.r32.unsigned();
-            match self.r64.meet(Ring::<W>::new(base | a, base | b)) {
+            let same = (base | a, base | b) == (self.r64.lo, self.r64.hi);
+            match if same { Some(self.r64) } else { self.r64.meet(Ring::<W>::new(base | a, base | b)) } {
                 Some(m) => self.r64 = m,
                 None => return false,
             }
@@ -164,6 +174,35 @@ impl<const W: u32, const H: u32> Num<W, H> {
                 Some(b) => self.bits = b,
                 None => return false,
             }
+        }
+        true
+    }
+
+    /// The same, of numbers without a high half whose low half is known by an interval in one piece.
+    fn reduce_low(&mut self) -> bool {
+        let (low, high) = (self.bits.value, self.bits.value | self.bits.unknown);
+        let (mut lo, mut hi) =
+            (low.max(self.r64.lo).max(self.r32.lo), high.min(self.r64.hi).min(self.r32.hi));
+        if lo > hi {
+            return false;
+        }
+        // Ends that the known low bits exclude.
+        let step = (1u64 << self.bits.unknown.trailing_zeros()) - 1;
+        lo += low.wrapping_sub(lo) & step;
+        hi = hi.wrapping_sub(hi.wrapping_sub(low) & step);
+        if lo > hi {
+            return false;
+        }
+        // Bits that both ends have in common, from the highest on.
+        let Some(bits) =
+            self.bits.meet(Bits::cut(lo, u64::MAX.checked_shr((lo ^ hi).leading_zeros()).unwrap_or(0)))
+        else {
+            return false;
+        };
+        *self = Num { r64: Ring::<W>::new(lo, hi), r32: Ring::<H>::new(lo, hi), bits };
+        if bits.unknown == 0 {
+            *self = Num::of(bits.value);
+            return lo <= bits.value && bits.value <= hi;
         }
         true
     }

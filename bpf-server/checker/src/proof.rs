@@ -14,14 +14,14 @@ use crate::Number;
 use crate::bits::Bits;
 use crate::fault::Why;
 use crate::ring::Ring;
-use crate::state::{DEPTH, Frame, Gap, Kind, Moved, State, Value};
+use crate::state::{DEPTH, Frame, Gap, Kind, Moved, SLOTS, State, Value};
 use alloc::vec::Vec;
 use axiom_bpf_isa::Insn;
 
 /// The section of an object that holds the proof of its program.
 pub const SECTION: &str = ".axiom.proof";
 /// First bytes of a proof: its name and version.
-pub const MAGIC: [u8; 5] = *b"AxPf\x01";
+pub const MAGIC: [u8; 5] = *b"AxPf\x02";
 /// Contexts of a proof.
 pub const MAX_CONTEXTS: u64 = 512;
 /// Ghost counters, and lines, of a context.
@@ -32,8 +32,6 @@ pub const MAX_LINES: u64 = 256;
 pub const MAX_GAPS: u64 = 8;
 /// How much a line can curve.
 pub const MAX_CURVE: u64 = 1 << 32;
-/// Stack slots of which a state says something, all frames together.
-pub const MAX_SLOTS: u64 = 128;
 /// Passes of a loop that a ghost counter can count.
 pub const MAX_PASSES: u64 = 1 << 32;
 
@@ -240,12 +238,12 @@ impl Writer {
             self.number(*most);
         }
         let present = |v: &Value| v.kind != Kind::Nothing;
-        self.number(s.regs.iter().enumerate().fold(0, |b, (k, v)| b | u64::from(present(v)) << k));
-        for v in s.regs.iter().filter(|v| present(v)) {
+        self.number(s.regs.iter().take(10).enumerate().fold(0, |b, (k, v)| b | u64::from(present(v)) << k));
+        for v in s.regs.iter().take(10).filter(|v| present(v)) {
             self.value(v);
         }
         self.number(s.frames.len() as u64);
-        for f in &s.frames {
+        for f in s.frames.iter() {
             self.frame(f);
         }
         self.number(s.gaps.len() as u64);
@@ -279,6 +277,13 @@ impl<'a> Reader<'a> {
         let taken = self.bytes.get(self.at..end).ok_or(Why::Format)?;
         self.at = end;
         Ok(taken)
+    }
+
+    /// All that is left.
+    pub fn rest(&mut self) -> &'a [u8] {
+        let rest = &self.bytes[self.at..];
+        self.at = self.bytes.len();
+        rest
     }
 
     #[inline]
@@ -424,13 +429,14 @@ impl<'a> Reader<'a> {
             s.ghosts.push((g, most));
         }
         let present = self.up_to(0x3ff)?;
-        for (r, v) in s.regs.iter_mut().enumerate() {
-            *v = if present >> r & 1 == 1 { self.value()? } else { Value::NOTHING };
+        s.regs.lose(0..10);
+        for r in (0..10).filter(|r| present >> r & 1 == 1) {
+            s.write(r, self.value()?);
         }
         let depth = self.up_to(DEPTH as u64)? as usize;
-        s.frames.resize(depth, Frame::FRESH);
-        let mut room = MAX_SLOTS;
-        for f in &mut s.frames {
+        s.nest(depth);
+        let mut room = SLOTS as u64;
+        for f in s.frames_mut() {
             self.frame(f, &mut room)?;
         }
         s.gaps.clear();

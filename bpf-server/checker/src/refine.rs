@@ -22,114 +22,105 @@ pub fn compare<const B: u32>(op: u8, x: u64, y: u64) -> bool {
     }
 }
 
-/// The operands of a comparison that came out as `holds`; `None` if it cannot.
+/// Narrows the operands of a comparison that came out as `holds`; false if it cannot.
 pub fn refine<const W: u32, const H: u32>(
     op: u8,
-    a: Num<W, H>,
-    b: Num<W, H>,
+    a: &mut Num<W, H>,
+    b: &mut Num<W, H>,
     wide: bool,
     holds: bool,
-) -> Option<(Num<W, H>, Num<W, H>)> {
-    let (mut a, mut b) = (a, b);
-    if op == 0x40 {
-        let Some(mask) = b.constant().map(|m| if wide { m } else { m & Ring::<H>::MASK }) else {
-            return Some((a, b));
-        };
-        if holds {
-            if mask.is_power_of_two() {
-                if (a.bits.value | a.bits.unknown) & mask == 0 {
-                    return None;
-                }
-                a.bits.value |= mask;
-                a.bits.unknown &= !mask;
-            } else if (a.bits.value | a.bits.unknown) & mask == 0 {
-                return None;
-            }
-        } else {
-            if a.bits.value & mask != 0 {
-                return None;
-            }
-            a.bits.unknown &= !mask;
-        }
-        return a.reduce().then_some((a, b));
-    }
-    let op = if holds {
-        op
-    } else {
-        match op {
-            0x10 => 0x50,
-            0x50 => 0x10,
-            0x20 => 0xb0,
-            0xb0 => 0x20,
-            0x30 => 0xa0,
-            0xa0 => 0x30,
-            0x60 => 0xd0,
-            0xd0 => 0x60,
-            0x70 => 0xc0,
-            _ => 0x70,
-        }
+) -> bool {
+    // Everything but equality and a test of bits is one of four, perhaps with the operands exchanged. What does not hold is
+    // the opposite, exchanged: a >= b, where a < b does not hold.
+    let (greater, signed, strict) = match op {
+        0x10 | 0x50 if holds == (op == 0x10) => return equal(a, b, wide),
+        0x10 | 0x50 => return differ(a, b, wide),
+        0x40 => return test(a, b, wide, holds),
+        0x20 => (true, false, true),
+        0x30 => (true, false, false),
+        0x60 => (true, true, true),
+        0x70 => (true, true, false),
+        0xa0 => (false, false, true),
+        0xb0 => (false, false, false),
+        0xc0 => (false, true, true),
+        _ => (false, true, false),
     };
-    if wide {
-        (a.r64, b.r64) = cut(op, a.r64, b.r64)?;
-        if op == 0x10 {
-            let m = a.meet(b)?;
-            return Some((m, m));
-        }
+    let strict = strict == holds;
+    let (x, y) = if greater == holds { (b, a) } else { (a, b) };
+    let possible = if wide {
+        less(&mut x.r64, &mut y.r64, signed, strict)
     } else {
-        (a.r32, b.r32) = cut(op, a.r32, b.r32)?;
-    }
-    (a.reduce() && b.reduce()).then_some((a, b))
+        less(&mut x.r32, &mut y.r32, signed, strict)
+    };
+    possible && x.reduce() && y.reduce()
 }
 
-/// The parts of two intervals for which a comparison holds.
-fn cut<const B: u32>(op: u8, a: Ring<B>, b: Ring<B>) -> Option<(Ring<B>, Ring<B>)> {
-    let top = Ring::<B>::MASK;
-    let sign = 1u64 << (B - 1);
-    Some(match op {
-        0x10 => {
-            let m = a.meet(b)?;
-            (m, m)
-        }
-        0x50 => {
-            let x = match b.constant() {
-                Some(v) => a.without(v)?,
-                None => a,
-            };
-            let y = match a.constant() {
-                Some(v) => b.without(v)?,
-                None => b,
-            };
-            (x, y)
-        }
-        0x20 | 0x30 | 0x60 | 0x70 => {
-            let mirrored = match op {
-                0x20 => 0xa0,
-                0x30 => 0xb0,
-                0x60 => 0xc0,
-                _ => 0xd0,
-            };
-            let (y, x) = cut(mirrored, b, a)?;
-            (x, y)
-        }
-        0xa0 | 0xb0 => {
-            let strict = u64::from(op == 0xa0);
-            let most = b.unsigned().1.checked_sub(strict)?;
-            let least = a.unsigned().0;
-            if strict == 1 && least == top {
-                return None;
-            }
-            (a.meet(Ring::new(0, most))?, b.meet(Ring::new(least + strict, top))?)
-        }
-        _ => {
-            let strict = i64::from(op == 0xc0);
-            let most = b.signed().1;
-            let least = a.signed().0;
-            let (min, max) = Ring::<B>::TOP.signed();
-            if strict == 1 && (most == min || least == max) {
-                return None;
-            }
-            let (most, least) = ((most - strict) as u64, (least + strict) as u64);
-            (a.meet(Ring::new(sign, most))?, b.meet(Ring::new(least, sign - 1))?)
-        }
-    })
+/// Both are the same, or their low halves are.
+fn equal<const W: u32, const H: u32>(a: &mut Num<W, H>, b: &mut Num<W, H>, wide: bool) -> bool {
+    if wide {
+        let Some(m) = a.meet(*b) else { return false };
+        (*a, *b) = (m, m);
+        return true;
+    }
+    let Some(m) = a.r32.meet(b.r32) else { return false };
+    (a.r32, b.r32) = (m, m);
+    a.reduce() && b.reduce()
+}
+
+/// They, or their low halves, differ.
+fn differ<const W: u32, const H: u32>(a: &mut Num<W, H>, b: &mut Num<W, H>, wide: bool) -> bool {
+    fn apart<const B: u32>(a: &mut Ring<B>, b: &mut Ring<B>) -> bool {
+        let without = |r: Ring<B>, v: Option<u64>| v.map_or(Some(r), |v| r.without(v));
+        let (Some(x), Some(y)) = (without(*a, b.constant()), without(*b, a.constant())) else { return false };
+        (*a, *b) = (x, y);
+        true
+    }
+    let possible = if wide { apart(&mut a.r64, &mut b.r64) } else { apart(&mut a.r32, &mut b.r32) };
+    possible && a.reduce() && b.reduce()
+}
+
+/// Some bit of `b` is set in `a`, or none is.
+fn test<const W: u32, const H: u32>(a: &mut Num<W, H>, b: &Num<W, H>, wide: bool, holds: bool) -> bool {
+    let Some(mask) = b.constant().map(|m| if wide { m } else { m & Ring::<H>::MASK }) else {
+        return true;
+    };
+    let impossible =
+        if holds { (a.bits.value | a.bits.unknown) & mask == 0 } else { a.bits.value & mask != 0 };
+    if impossible {
+        return false;
+    }
+    if !holds {
+        a.bits.unknown &= !mask;
+    } else if mask.is_power_of_two() {
+        a.bits.value |= mask;
+        a.bits.unknown &= !mask;
+    }
+    a.reduce()
+}
+
+/// Cuts two intervals to where the first is less, or not greater, than the second.
+fn less<const B: u32>(a: &mut Ring<B>, b: &mut Ring<B>, signed: bool, strict: bool) -> bool {
+    let (top, strict) = (Ring::<B>::MASK, u64::from(strict));
+    // Signed numbers are ordered as unsigned ones that are counted from the least of them.
+    let base = if signed { 1u64 << (B - 1) } else { 0 };
+    let ends = |r: &Ring<B>| {
+        let (lo, hi) = (r.lo.wrapping_sub(base) & top, r.hi.wrapping_sub(base) & top);
+        (lo, hi, lo <= hi)
+    };
+    let ((a_lo, a_hi, a_whole), (b_lo, b_hi, b_whole)) = (ends(a), ends(b));
+    let (least, most) = (if a_whole { a_lo } else { 0 }, if b_whole { b_hi } else { top });
+    if most < strict || top - least < strict {
+        return false;
+    }
+    let (most, least) = (most - strict, least + strict);
+    let ring = |lo: u64, hi: u64| Ring::new(base.wrapping_add(lo), base.wrapping_add(hi));
+    let x = if !a_whole { a.meet(ring(0, most)) } else { (a_lo <= most).then(|| ring(a_lo, a_hi.min(most))) };
+    let y = if !b_whole {
+        b.meet(ring(least, top))
+    } else {
+        (least <= b_hi).then(|| ring(b_lo.max(least), b_hi))
+    };
+    let (Some(x), Some(y)) = (x, y) else { return false };
+    (*a, *b) = (x, y);
+    true
 }

@@ -29,59 +29,102 @@ pub fn is_conditional(op: u8) -> bool {
     is_jump(op) && op & 0xf0 != 0
 }
 
+/// Slots of an instruction.
+#[inline]
+pub fn width(i: Insn) -> usize {
+    if i.op == LDDW { 2 } else { 1 }
+}
+
 /// A call of a function of the program.
 #[inline]
 pub fn is_local_call(i: Insn) -> bool {
     i.op == CALL && i.src() == pseudo::LOCAL_CALL
 }
 
-/// A slot is an instruction; `next` follows it.
-fn well_formed(i: Insn, next: Option<&Insn>) -> bool {
-    let (d, s, register) = (i.dst(), i.src(), i.op & 8 != 0);
-    let operand = if register { s <= 10 && i.imm == 0 } else { s == 0 };
-    match i.op & 7 {
-        CLASS_ALU | CLASS_ALU64 => {
-            let wide = i.op & 7 == CLASS_ALU64;
-            d < 10
-                && match i.op & 0xf0 {
-                    0x80 => !register && s == 0 && i.off == 0 && i.imm == 0,
-                    0xd0 => !(wide && register) && s == 0 && i.off == 0 && matches!(i.imm, 16 | 32 | 64),
-                    0xb0 if register => operand && (matches!(i.off, 0 | 8 | 16) || i.off == 32 && wide),
-                    0x30 | 0x90 => operand && matches!(i.off, 0 | 1),
-                    0xe0 | 0xf0 => false,
-                    _ => operand && i.off == 0,
-                }
-        }
-        CLASS_JMP | CLASS_JMP32 => match i.op {
-            JA => d == 0 && s == 0 && i.imm == 0,
-            JA32 => d == 0 && s == 0 && i.off == 0,
-            CALL => d == 0 && i.off == 0 && matches!(s, 0 | pseudo::LOCAL_CALL),
-            CALLX => d < 10 && s == 0 && i.off == 0 && i.imm == 0,
-            EXIT => d == 0 && s == 0 && i.off == 0 && i.imm == 0,
-            op => d <= 10 && operand && !matches!(op & 0xf0, 0x00 | 0x80 | 0x90 | 0xe0 | 0xf0),
+/// What an instruction must look like.
+#[derive(Clone, Copy)]
+struct Form {
+    /// Bits of `imm` that are zero: all or none.
+    imm: i32,
+    /// The same of `off`.
+    off: i16,
+    /// The greatest number in `dst`.
+    dst: u8,
+    /// The greatest number in `src`.
+    src: u8,
+    /// What else is to be looked at.
+    rule: Rule,
+}
+
+#[derive(Clone, Copy)]
+enum Rule {
+    /// Nothing else.
+    Plain,
+    /// There is no such instruction.
+    Unknown,
+    /// It leads to an instruction of its function.
+    Jump,
+    /// A helper, or a function.
+    Call,
+    /// Two slots.
+    Wide,
+    /// 1 in `off` makes it signed.
+    Signed,
+    /// `off` is how many bits are extended.
+    Extend,
+    /// `imm` is how many bits are swapped.
+    Swap,
+    /// `imm` is the operation.
+    Atomic,
+}
+
+/// The form of each opcode.
+static FORMS: [Form; 256] = {
+    let mut t = [form(0); 256];
+    let mut op = 0;
+    while op < 256 {
+        t[op] = form(op as u8);
+        op += 1;
+    }
+    t
+};
+
+const fn form(op: u8) -> Form {
+    /// With something in `off` and `imm`, where these are true.
+    const fn new(off: bool, imm: bool, dst: u8, src: u8, rule: Rule) -> Form {
+        Form { imm: if imm { 0 } else { -1 }, off: if off { 0 } else { -1 }, dst, src, rule }
+    }
+    use Rule::*;
+    let unknown = new(false, false, 0, 0, Unknown);
+    // The second operand: a register, or the immediate.
+    let register = op & 8 != 0;
+    let (src, imm) = if register { (10, false) } else { (0, true) };
+    match op & 7 {
+        CLASS_ALU | CLASS_ALU64 => match op & 0xf0 {
+            0x30 | 0x90 => new(true, imm, 9, src, Signed),
+            0x80 if !register => new(false, false, 9, 0, Plain),
+            0xb0 if register => new(true, false, 9, 10, Extend),
+            0xd0 if op != 0xdf => new(false, true, 9, 0, Swap),
+            0x80 | 0xd0 | 0xe0 | 0xf0 => unknown,
+            _ => new(false, imm, 9, src, Plain),
         },
-        CLASS_LD => {
-            i.op == LDDW
-                && d < 10
-                && i.off == 0
-                && next.is_some_and(|n| {
-                    n.op == 0 && n.regs == 0 && n.off == 0 && (s != pseudo::MAP || n.imm == 0)
-                })
-                && matches!(s, pseudo::IMM64 | pseudo::MAP | pseudo::MAP_VALUE)
-        }
-        CLASS_LDX => {
-            d < 10 && s <= 10 && i.imm == 0 && matches!(i.op, 0x61 | 0x69 | 0x71 | 0x79 | 0x81 | 0x89 | 0x91)
-        }
-        CLASS_ST => d <= 10 && s == 0 && matches!(i.op, 0x62 | 0x6a | 0x72 | 0x7a),
-        _ => match i.op {
-            0x63 | 0x6b | 0x73 | 0x7b => d <= 10 && s <= 10 && i.imm == 0,
-            0xc3 | 0xdb => {
-                let known =
-                    matches!(i.imm, 0x00 | 0x01 | 0x40 | 0x41 | 0x50 | 0x51 | 0xa0 | 0xa1 | 0xe1 | 0xf1);
-                d <= 10 && s < 10 && known
-            }
-            _ => false,
+        CLASS_JMP | CLASS_JMP32 => match op {
+            JA => new(true, false, 0, 0, Jump),
+            JA32 => new(false, true, 0, 0, Jump),
+            CALL => new(false, true, 0, pseudo::LOCAL_CALL, Call),
+            CALLX => new(false, false, 9, 0, Plain),
+            EXIT => new(false, false, 0, 0, Plain),
+            _ => match op & 0xf0 {
+                0x00 | 0x80 | 0x90 | 0xe0 | 0xf0 => unknown,
+                _ => new(true, imm, 10, src, Jump),
+            },
         },
+        CLASS_LD if op == LDDW => new(false, true, 9, pseudo::MAP_VALUE, Wide),
+        CLASS_LDX if op & 0xe0 == 0x60 || matches!(op, 0x81 | 0x89 | 0x91) => new(true, false, 9, 10, Plain),
+        CLASS_ST if op & 0xe0 == 0x60 => new(true, true, 10, 0, Plain),
+        CLASS_STX if op & 0xe0 == 0x60 => new(true, false, 10, 10, Plain),
+        CLASS_STX if matches!(op, 0xc3 | 0xdb) => new(true, true, 10, 9, Atomic),
+        _ => unknown,
     }
 }
 
@@ -94,48 +137,59 @@ pub fn functions(insns: &[Insn]) -> Result<Vec<u32>, Fault> {
     // A jump or call leads to an instruction: no second half of a wide load has an opcode.
     let leads = |to: i64| usize::try_from(to).ok().and_then(|t| insns.get(t)).is_some_and(|i| i.op != 0);
     let mut starts = Vec::from([0u32]);
-    each(insns, |at, i| {
-        if !well_formed(i, insns.get(at + 1)) {
+    let (mut at, mut last) = (0, 0);
+    while let Some(&i) = insns.get(at) {
+        let form = &FORMS[i.op as usize];
+        let zero = (i.off & form.off) as i32 | i.imm & form.imm;
+        let fits = match form.rule {
+            Rule::Plain => true,
+            Rule::Unknown => false,
+            Rule::Jump => leads(target(at, i)),
+            Rule::Call if i.src() != pseudo::LOCAL_CALL => true,
+            Rule::Call => {
+                let to = at as i64 + 1 + i.imm as i64;
+                if let Err(place) = starts.binary_search(&(to as u32)) {
+                    starts.insert(place, to as u32);
+                }
+                leads(to) && starts.len() <= MAX_FUNCTIONS
+            }
+            Rule::Wide => insns.get(at + 1).is_some_and(|n| {
+                n.op == 0 && n.regs == 0 && n.off == 0 && (i.src() != pseudo::MAP || n.imm == 0)
+            }),
+            Rule::Signed => matches!(i.off, 0 | 1),
+            Rule::Extend => matches!(i.off, 0 | 8 | 16) || i.off == 32 && i.op & 7 == CLASS_ALU64,
+            Rule::Swap => matches!(i.imm, 16 | 32 | 64),
+            Rule::Atomic => {
+                matches!(i.imm, 0x00 | 0x01 | 0x40 | 0x41 | 0x50 | 0x51 | 0xa0 | 0xa1 | 0xe1 | 0xf1)
+            }
+        };
+        if !fits || zero != 0 || i.dst() > form.dst || i.src() > form.src {
             return Err(wrong(at));
         }
-        if is_local_call(i) {
-            let to = at as i64 + 1 + i.imm as i64;
-            if !leads(to) || starts.len() >= MAX_FUNCTIONS {
-                return Err(wrong(at));
-            }
-            if let Err(place) = starts.binary_search(&(to as u32)) {
-                starts.insert(place, to as u32);
-            }
-        }
-        Ok(())
-    })?;
-    let mut f = 0;
-    each(insns, |at, i| {
-        if starts.get(f + 1).is_some_and(|s| *s as usize == at) {
-            f += 1;
-        }
+        last = at;
+        at += width(i);
+    }
+    if starts.len() == 1 {
+        return ends(insns, last).map(|()| starts);
+    }
+    for (f, &start) in starts.iter().enumerate() {
         let end = starts.get(f + 1).map_or(insns.len(), |s| *s as usize);
-        let last = at + if i.op == LDDW { 2 } else { 1 } == end;
-        if is_jump(i.op) {
-            let to = target(at, i);
-            if !leads(to) || to < starts[f] as i64 || to >= end as i64 {
+        let (mut at, mut last) = (start as usize, start as usize);
+        while at < end {
+            let i = insns[at];
+            if is_jump(i.op) && !(start as i64..end as i64).contains(&target(at, i)) {
                 return Err(wrong(at));
             }
+            last = at;
+            at += width(i);
         }
-        if last && !matches!(i.op, EXIT | JA | JA32) {
-            return Err(Fault { at, why: Why::FallsOff });
-        }
-        Ok(())
-    })?;
+        ends(insns, last)?;
+    }
     Ok(starts)
 }
 
-/// Calls `f` for each instruction.
-fn each(insns: &[Insn], mut f: impl FnMut(usize, Insn) -> Result<(), Fault>) -> Result<(), Fault> {
-    let mut at = 0;
-    while let Some(&i) = insns.get(at) {
-        f(at, i)?;
-        at += if i.op == LDDW { 2 } else { 1 };
-    }
-    Ok(())
+/// The last instruction of a function lets nothing run on behind it.
+fn ends(insns: &[Insn], last: usize) -> Result<(), Fault> {
+    let stays = matches!(insns[last].op, EXIT | JA | JA32);
+    if stays { Ok(()) } else { Err(Fault { at: last, why: Why::FallsOff }) }
 }

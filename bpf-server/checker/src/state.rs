@@ -1,6 +1,9 @@
 //! What is known at one point of a program: registers, stack frames, ghost counters, records held.
 
 use crate::Number;
+use crate::fault::Why;
+use crate::registers::Registers;
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 /// Bytes of stack of one function.
@@ -9,6 +12,8 @@ pub const FRAME: i64 = 512;
 pub const DEPTH: usize = 8;
 /// Ring buffer records that a program may hold at once.
 pub const RECORDS: usize = 4;
+/// Stack slots of which a state says something, all frames together.
+pub const SLOTS: usize = 128;
 
 /// What a register or a stack slot holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -78,6 +83,9 @@ impl Value {
     /// Nothing that may be used.
     pub const NOTHING: Value = Value { kind: Kind::Nothing, ..Value::number(Number::TOP) };
 
+    /// Any number.
+    pub const ANY: Value = Value::number(Number::TOP);
+
     /// A number.
     pub const fn number(num: Number) -> Value {
         Value {
@@ -120,6 +128,37 @@ impl Value {
     /// Without what relates it to others.
     pub fn alone(self) -> Value {
         Value { id: 0, delta: 0, half: false, root: 0, moved: Moved::default(), ..self }
+    }
+
+    /// Keeps what holds of `o`, too. Names are the same on all ways that lead to one place, so what has one name in both
+    /// is equal in both; what has different ones is called equal to nothing.
+    pub(crate) fn join(&mut self, o: &Value) {
+        if self.kind == Kind::Nothing {
+            return;
+        }
+        if (self.kind, self.at, self.of) != (o.kind, o.at, o.of) {
+            *self = Value::NOTHING;
+            return;
+        }
+        if self.num != o.num {
+            self.num = self.num.join(o.num);
+        }
+        self.null |= o.null;
+        if (self.id, self.delta) == (o.id, o.delta) {
+            self.half |= o.half;
+        } else {
+            (self.id, self.delta, self.half) = (0, 0, false);
+        }
+        if self.root != o.root {
+            self.root = 0;
+        }
+        let (m, n) = (&mut self.moved, &o.moved);
+        if m.line != n.line {
+            *m = Moved::default();
+        } else if m.line != 0 {
+            m.half |= n.half;
+            (m.lo, m.hi, m.rise) = (m.lo.min(n.lo), m.hi.max(n.hi), m.rise.max(n.rise));
+        }
     }
 }
 
@@ -252,10 +291,10 @@ pub struct Gap {
 /// Everything at one point of one function.
 #[derive(PartialEq, Eq, Debug)]
 pub struct State {
-    /// r0 to r9; r10 is the current frame's top and never changes.
-    pub regs: [Value; 10],
+    /// The registers.
+    pub regs: Registers,
     /// The frames of the callers, and last the current function's.
-    pub frames: Vec<Frame>,
+    pub frames: Rc<Vec<Frame>>,
     /// Differences between registers, sorted.
     pub gaps: Vec<Gap>,
     /// The ghost counters of the loops around this point, sorted, each with the greatest value that it may have.
@@ -273,10 +312,12 @@ impl Clone for State {
         s
     }
     fn clone_from(&mut self, o: &State) {
-        self.regs = o.regs;
+        self.regs.clone_from(&o.regs);
         self.frames.clone_from(&o.frames);
-        self.gaps.clone_from(&o.gaps);
-        self.ghosts.clone_from(&o.ghosts);
+        if self.gaps.len() + o.gaps.len() + self.ghosts.len() + o.ghosts.len() > 0 {
+            self.gaps.clone_from(&o.gaps);
+            self.ghosts.clone_from(&o.ghosts);
+        }
         (self.held, self.budget) = (o.held, o.budget);
     }
 }
@@ -284,24 +325,108 @@ impl Clone for State {
 impl State {
     /// Nothing is known; the frames are fresh.
     pub fn new(depth: usize) -> State {
-        let mut frames = Vec::with_capacity(depth + 1);
-        frames.resize(depth + 1, Frame::FRESH);
-        State {
-            regs: [Value::NOTHING; 10],
-            frames,
+        let mut s = State {
+            regs: Registers::NOTHING,
+            frames: Rc::default(),
             gaps: Vec::new(),
             ghosts: Vec::new(),
             held: [0; RECORDS],
             budget: 0,
-        }
+        };
+        s.nest(depth + 1);
+        s
     }
 
-    /// Register `r`, r10 included, of the function at nesting `depth`.
-    pub fn reg(&self, r: u8) -> Value {
-        match self.regs.get(r as usize) {
-            Some(v) => *v,
-            None => Value::pointer(Kind::Stack, self.frames.len().saturating_sub(1) as u32),
+    /// From now on there are `frames` frames: fresh ones are added, the innermost go.
+    pub fn nest(&mut self, frames: usize) {
+        self.frames_mut().resize(frames, Frame::FRESH);
+        self.regs.write(10, Value::pointer(Kind::Stack, frames.saturating_sub(1) as u32));
+    }
+
+    /// A register.
+    #[inline]
+    pub fn reg(&self, r: u8) -> &Value {
+        self.regs.get(r)
+    }
+
+    /// A register, which must hold something.
+    #[inline]
+    pub fn read(&self, r: u8) -> Result<&Value, Why> {
+        let v = self.reg(r);
+        if v.kind == Kind::Nothing { Err(Why::Unusable { register: r }) } else { Ok(v) }
+    }
+
+    /// A register, which must hold a number.
+    #[inline]
+    pub fn number(&self, r: u8) -> Result<&Value, Why> {
+        let v = self.read(r)?;
+        if v.kind == Kind::Number { Ok(v) } else { Err(Why::NotANumber { register: r }) }
+    }
+
+    /// Writes a register.
+    #[inline]
+    pub fn write(&mut self, r: u8, v: Value) {
+        self.regs.write(r, v);
+    }
+
+    /// The frames, to be changed: states share them until one does.
+    pub fn frames_mut(&mut self) -> &mut Vec<Frame> {
+        Rc::make_mut(&mut self.frames)
+    }
+
+    /// A frame, to be changed.
+    pub fn frame(&mut self, frame: u32) -> Result<&mut Frame, Why> {
+        self.frames_mut().get_mut(frame as usize).ok_or(Why::OutOfBounds)
+    }
+
+    /// A store at a known place of a frame. Of more than [`SLOTS`] slots nothing is remembered.
+    pub fn store(&mut self, frame: u32, from: usize, len: usize, value: Option<Value>) -> Result<(), Why> {
+        self.frame(frame)?.store(from, len, value);
+        if self.slots() > SLOTS {
+            self.frame(frame)?.slots.retain(|s| Some(s.0) != slot(from, len));
         }
+        Ok(())
+    }
+
+    /// Slots of which something is known.
+    pub fn slots(&self) -> usize {
+        self.frames.iter().map(|f| f.slots.len()).sum()
+    }
+
+    /// Keeps what holds of `o`, too.
+    pub fn join(&mut self, o: &State) -> Result<(), Why> {
+        if self.held != o.held || self.frames.len() != o.frames.len() {
+            return Err(Why::Held);
+        }
+        self.regs.join(&o.regs);
+        let same = Rc::ptr_eq(&self.frames, &o.frames);
+        let frames = if same { &mut [] } else { &mut self.frames_mut()[..] };
+        for (f, o) in frames.iter_mut().zip(o.frames.iter()) {
+            f.written.iter_mut().zip(&o.written).for_each(|(a, b)| *a &= b);
+            f.clean.iter_mut().zip(&o.clean).for_each(|(a, b)| *a &= b);
+            f.slots.retain_mut(|(slot, v)| {
+                v.join(o.get(*slot).unwrap_or(&Value::NOTHING));
+                v.kind != Kind::Nothing
+            });
+        }
+        if self.gaps.len() + self.ghosts.len() == 0 {
+            self.budget = self.budget.min(o.budget);
+            return Ok(());
+        }
+        self.gaps.retain_mut(|g| {
+            let other = o.gaps.iter().find(|h| (h.of, h.from) == (g.of, g.from));
+            g.value.join(other.map_or(&Value::NOTHING, |h| &h.value));
+            g.value.kind != Kind::Nothing
+        });
+        self.ghosts.retain_mut(|(g, most)| match o.ghost(*g) {
+            Some(other) => {
+                *most = (*most).max(other);
+                true
+            }
+            None => false,
+        });
+        self.budget = self.budget.min(o.budget);
+        Ok(())
     }
 
     /// The greatest value of a ghost counter that is in use here.
@@ -314,16 +439,18 @@ impl State {
         if let Some(g) = self.gaps.iter().find(|g| (g.of, g.from) == (of, from)) {
             return Some(g.value);
         }
-        let (a, b) = (self.regs.get(of as usize)?, self.regs.get(from as usize)?);
+        let (a, b) = (self.regs.get(of), self.regs.get(from));
         let numbers = a.kind == Kind::Number && b.kind == Kind::Number;
         let near = !a.null && !b.null && a.same_memory(b);
         (numbers || near).then(|| Value::number(a.num.sub(b.num, true)))
     }
 
-    /// Applies `f` to each register, slot and gap.
+    /// Applies `f` to each slot and gap, and each register of which more is known than that it holds a number, or nothing.
     pub fn each(&mut self, mut f: impl FnMut(&mut Value)) {
-        self.regs.iter_mut().for_each(&mut f);
-        self.frames.iter_mut().flat_map(|f| &mut f.slots).for_each(|s| f(&mut s.1));
+        self.regs.each(&mut f);
+        if self.slots() > 0 {
+            self.frames_mut().iter_mut().flat_map(|f| &mut f.slots).for_each(|s| f(&mut s.1));
+        }
         self.gaps.iter_mut().for_each(|g| f(&mut g.value));
     }
 
@@ -353,10 +480,12 @@ impl State {
     pub fn kill_records(&mut self) {
         let held = self.held;
         let dead = |v: &Value| v.kind == Kind::Record && !held.contains(&(v.at + 1));
-        for r in self.regs.iter_mut().filter(|r| dead(r)) {
-            *r = Value::NOTHING;
-        }
-        for f in &mut self.frames {
+        self.regs.each(|v| {
+            if dead(v) {
+                *v = Value::NOTHING;
+            }
+        });
+        for f in self.frames_mut() {
             while let Some(s) = f.slots.iter().find(|s| dead(&s.1)).map(|s| s.0) {
                 f.forget_slot(s);
             }

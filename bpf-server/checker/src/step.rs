@@ -55,24 +55,10 @@ impl<'a> Machine<'a> {
         Ok(self.fresh)
     }
 
-    /// Reads a register, which must hold something.
-    #[inline]
-    pub(crate) fn read(&self, s: &State, r: u8) -> Result<Value, Why> {
-        let v = s.reg(r);
-        if v.kind == Kind::Nothing { Err(Why::Unusable { register: r }) } else { Ok(v) }
-    }
-
-    /// Reads a register, which must hold a number.
-    #[inline]
-    pub(crate) fn number(&self, s: &State, r: u8) -> Result<Value, Why> {
-        let v = self.read(s, r)?;
-        if v.kind == Kind::Number { Ok(v) } else { Err(Why::NotANumber { register: r }) }
-    }
-
     /// The second operand of an instruction.
     #[inline]
     pub(crate) fn operand(&self, s: &State, i: Insn) -> Result<Value, Why> {
-        if i.op & 8 != 0 { self.read(s, i.src()) } else { Ok(Value::number(Number::of(i.imm as i64 as u64))) }
+        if i.op & 8 != 0 { s.read(i.src()).copied() } else { Ok(immediate(i)) }
     }
 
     /// A copy that is known to be one. Constants need no name for that.
@@ -84,23 +70,30 @@ impl<'a> Machine<'a> {
         Ok(*v)
     }
 
-    /// A copy of a register.
+    /// A copy of a register. r10 needs no name: it never changes.
     pub(crate) fn copy_of(&mut self, s: &mut State, r: u8) -> Result<Value, Why> {
-        match s.regs.get_mut(r as usize) {
-            Some(v) => self.copy(v),
-            None => Ok(s.reg(r)),
+        let v = s.read(r)?;
+        if r == 10 || v.id != 0 || v.constant().is_some() {
+            return Ok(*v);
         }
+        s.regs.change(r).map_or(Err(Why::Shape), |v| self.copy(v))
     }
 
-    /// Executes one instruction.
+    /// Executes `i`, the instruction in slot `at`.
     #[inline]
-    pub fn step(&mut self, at: usize, s: &mut State) -> Result<(), Why> {
-        let i = self.insns[at];
-        if s.gaps.is_empty() {
-            return self.one(at, i, s);
+    pub fn step(&mut self, at: usize, i: Insn, s: &mut State) -> Result<(), Why> {
+        if !s.gaps.is_empty() {
+            return self.between_gaps(at, i, s);
         }
-        let (old, by) = (s.reg(i.dst()), if i.op & 7 >= CLASS_ALU { self.operand(s, i).ok() } else { None });
-        self.one(at, i, s)?;
+        if plain(i, s) { Ok(()) } else { self.one(at, i, s) }
+    }
+
+    #[inline(never)]
+    fn between_gaps(&mut self, at: usize, i: Insn, s: &mut State) -> Result<(), Why> {
+        let (old, by) = (*s.reg(i.dst()), if i.op & 7 >= CLASS_ALU { self.operand(s, i).ok() } else { None });
+        if !plain(i, s) {
+            self.one(at, i, s)?;
+        }
         self.follow(i, old, by, s);
         Ok(())
     }
@@ -141,22 +134,20 @@ impl<'a> Machine<'a> {
         });
     }
 
+    #[inline(never)]
     fn one(&mut self, at: usize, i: Insn, s: &mut State) -> Result<(), Why> {
-        if plain(i, s) {
-            return Ok(());
-        }
         match i.op & 7 {
             CLASS_ALU | CLASS_ALU64 => self.alu(i, s),
             CLASS_LD => self.wide_load(at, i, s),
             CLASS_LDX => self.load(i, s),
-            CLASS_ST => self.store(i, s, Value::number(Number::of(i.imm as i64 as u64))),
+            CLASS_ST => self.store(i, s, immediate(i)),
             CLASS_STX if i.op == 0xc3 || i.op == 0xdb => self.atomic(i, s),
             CLASS_STX => {
-                let v = self.read(s, i.src())?;
+                let v = *s.read(i.src())?;
                 self.store(i, s, v)
             }
             _ if i.op == CALL => self.helper(at, i.imm as u32, s),
-            _ => match self.number(s, i.dst())?.constant().and_then(|id| u32::try_from(id).ok()) {
+            _ => match s.number(i.dst())?.constant().and_then(|id| u32::try_from(id).ok()) {
                 Some(id) => self.helper(at, id, s),
                 None => Err(Why::UnknownHelper),
             },
@@ -165,9 +156,9 @@ impl<'a> Machine<'a> {
 
     fn wide_load(&mut self, at: usize, i: Insn, s: &mut State) -> Result<(), Why> {
         let high = self.insns.get(at + 1).ok_or(Why::Shape)?.imm as u32;
-        let (d, index) = (i.dst() as usize, i.imm as u32);
+        let index = i.imm as u32;
         if i.src() == pseudo::IMM64 {
-            s.regs[d] = Value::number(Number::of(index as u64 | (high as u64) << 32));
+            s.write(i.dst(), Value::number(Number::of(index as u64 | (high as u64) << 32)));
             return Ok(());
         }
         let high = high as i32;
@@ -175,35 +166,36 @@ impl<'a> Machine<'a> {
         if !self.maps.contains(&index) {
             self.maps.push(index);
         }
-        s.regs[d] = if i.src() == pseudo::MAP {
+        let v = if i.src() == pseudo::MAP {
             Value::pointer(Kind::Map, index)
         } else {
             let offset = map.value_offset(high).ok_or(Why::WrongMap)?;
             Value { num: Number::of(offset as u64), ..Value::pointer(Kind::Value, index) }
         };
+        s.write(i.dst(), v);
         Ok(())
     }
 
     fn alu(&mut self, i: Insn, s: &mut State) -> Result<(), Why> {
         let wide = i.op & 7 == CLASS_ALU64;
         let register = i.op & 8 != 0;
-        let (d, op) = (i.dst() as usize, i.op & 0xf0);
+        let op = i.op & 0xf0;
         if op == 0xd0 {
-            let n = self.number(s, i.dst())?.num;
-            s.regs[d] = Value::number(alu::swap(n, i.imm as u32, 8, wide || register));
+            let n = s.number(i.dst())?.num;
+            s.write(i.dst(), Value::number(alu::swap(n, i.imm as u32, 8, wide || register)));
             return Ok(());
         }
         if op == 0xb0 {
-            return self.mov(i, s, wide, register);
+            return self.mov(i, s, wide);
         }
-        let a = self.read(s, i.dst())?;
+        let a = *s.read(i.dst())?;
         let b = if op == 0x80 { a } else { self.operand(s, i)? };
         let same = register && i.src() == i.dst();
         if a.kind != Kind::Number || b.kind != Kind::Number {
-            s.regs[d] = self.pointer(i, a, b, wide)?;
+            s.write(i.dst(), self.pointer(i, a, b, wide)?);
             return Ok(());
         }
-        let num = alu::result(op, i.off, wide, same, a.num, b.num).ok_or(Why::Shape)?;
+        let num = alu::result(op, i.off, wide, same, &a.num, &b.num);
         let mut r = Value::number(num);
         let small = a.num.r64.unsigned().1 <= u32::MAX as u64;
         if matches!(op, 0x00 | 0x10) && !same {
@@ -228,31 +220,23 @@ impl<'a> Machine<'a> {
         } else if let (0x30 | 0x60 | 0x70 | 0xc0, Some(by)) = (op, b.num.constant()) {
             r.moved = self.scaled(op, i.off, wide, &a, by);
         }
-        s.regs[d] = r;
+        s.write(i.dst(), r);
         Ok(())
     }
 
-    fn mov(&mut self, i: Insn, s: &mut State, wide: bool, register: bool) -> Result<(), Why> {
-        let d = i.dst() as usize;
-        if !register {
-            let v = i.imm as i64 as u64;
-            s.regs[d] = Value::number(Number::of(if wide { v } else { v as u32 as u64 }));
-            return Ok(());
-        }
-        let v = self.read(s, i.src())?;
-        if i.off == 0 && wide {
-            s.regs[d] = self.copy_of(s, i.src())?;
-            return Ok(());
-        }
-        if v.kind != Kind::Number {
-            return Err(Why::NotANumber { register: i.src() });
-        }
-        s.regs[d] = if i.off == 0 {
-            let copy = self.copy_of(s, i.src())?;
-            self.low_half(copy)
+    fn mov(&mut self, i: Insn, s: &mut State, wide: bool) -> Result<(), Why> {
+        let v = if i.off == 0 && wide {
+            self.copy_of(s, i.src())?
         } else {
-            Value::number(alu::result(0xb0, i.off, wide, false, v.num, v.num).ok_or(Why::Shape)?)
+            let v = s.number(i.src())?.num;
+            if i.off == 0 {
+                let copy = self.copy_of(s, i.src())?;
+                self.low_half(copy)
+            } else {
+                Value::number(alu::result(0xb0, i.off, wide, false, &v, &v))
+            }
         };
+        s.write(i.dst(), v);
         Ok(())
     }
 
@@ -362,26 +346,95 @@ impl<'a> Machine<'a> {
     }
 }
 
-/// Arithmetic on numbers that nothing else is known of, which needs no copies of what is known. Does nothing, and says so,
-/// where more is to be done.
+/// The immediate of an instruction.
 #[inline]
-fn plain(i: Insn, s: &mut State) -> bool {
-    let (register, op, wide) = (i.op & 8 != 0, i.op & 0xf0, i.op & 7 == CLASS_ALU64);
-    if i.op & 7 != CLASS_ALU && !wide || matches!(op, 0x80 | 0xb0 | 0xd0) {
+pub(crate) fn immediate(i: Insn) -> Value {
+    Value::number(Number::of(i.imm as i64 as u64))
+}
+
+/// The operands of arithmetic or of a comparison are numbers.
+pub(crate) fn on_numbers(i: Insn, s: &State) -> bool {
+    let number = |r: u8| s.reg(r).kind == Kind::Number;
+    let jump = matches!(i.op & 7, CLASS_JMP | CLASS_JMP32);
+    let (op, register) = (i.op & 0xf0, i.op & 8 != 0 && (jump || i.op & 0xf0 != 0xd0));
+    (number(i.dst()) || op == 0xb0 && !jump) && (!register || number(i.src()))
+}
+
+/// Arithmetic of which nobody needs to know what it results in: some number. Does nothing, and says so, where it is something
+/// else, or results in no number.
+#[inline]
+pub(crate) fn forget(i: Insn, s: &mut State) -> bool {
+    if !matches!(i.op & 7, CLASS_ALU | CLASS_ALU64) || !s.gaps.is_empty() {
         return false;
     }
-    let alone = |v: &Value| v.kind == Kind::Number && v.moved.line == 0 && (v.id == 0 || op > 0x20);
-    let Some(a) = s.regs.get(i.dst() as usize).filter(|v| alone(v)) else { return false };
-    let b = if register {
-        let Some(b) = s.regs.get(i.src() as usize).filter(|v| alone(v)) else { return false };
-        b.num
-    } else {
-        Number::of(i.imm as i64 as u64)
-    };
-    let Some(num) = alu::result(op, i.off, wide, register && i.src() == i.dst(), a.num, b) else {
+    if s.regs.is_any(i.dst()) && (i.op & 8 == 0 || s.regs.is_any(i.src())) {
+        return true;
+    }
+    let numbers = on_numbers(i, s);
+    if numbers {
+        s.regs.forget(i.dst());
+    }
+    numbers
+}
+
+/// Arithmetic on numbers that nothing else is known of, in place. Does nothing, and says so, where more is to be done.
+fn plain(i: Insn, s: &mut State) -> bool {
+    let (op, wide) = (i.op & 0xf0, i.op & 7 == CLASS_ALU64);
+    if !wide && i.op & 7 != CLASS_ALU {
         return false;
+    }
+    let (d, register) = (i.dst(), i.op & 8 != 0);
+    match op {
+        // What swaps bytes, or has no second operand.
+        0x80 | 0xd0 => return false,
+        // A move of what has a name, or is a constant, to another register.
+        0xb0 if register && wide && i.off == 0 => {
+            let v = *s.reg(i.src());
+            let known = v.id != 0 || v.constant().is_some();
+            if known {
+                s.write(d, v);
+            }
+            return known;
+        }
+        0xb0 if !register => {
+            let v = i.imm as i64 as u64;
+            s.write(d, Value::number(Number::of(if wide { v } else { v as u32 as u64 })));
+            return true;
+        }
+        0xb0 => return false,
+        _ => {}
+    }
+    let same = register && i.src() == d;
+    if wide
+        && matches!(op, 0x00 | 0x10 | 0xa0)
+        && s.regs.is_any(d)
+        && !same
+        && (!register || s.regs.is_any(i.src()))
+    {
+        return true;
+    }
+    // Sums keep names, and squares remember roots.
+    let named = op <= 0x10 || op == 0x20 && same;
+    let alone = |v: &Value| v.kind == Kind::Number && v.moved.line == 0 && !(named && v.id != 0);
+    let num = if register {
+        let b = s.reg(i.src());
+        let a = s.reg(d);
+        if !alone(a) || !alone(b) {
+            return false;
+        }
+        alu::result(op, i.off, wide, same, &a.num, &b.num)
+    } else {
+        let a = s.reg(d);
+        if !alone(a) {
+            return false;
+        }
+        alu::result(op, i.off, wide, false, &a.num, &Number::of(i.imm as i64 as u64))
     };
-    let a = &mut s.regs[i.dst() as usize];
+    if num == Number::TOP {
+        s.regs.forget(d);
+        return true;
+    }
+    let Some(a) = s.regs.change(d) else { return false };
     (a.num, a.id, a.root) = (num, 0, 0);
     (a.delta, a.half) = (0, false);
     true

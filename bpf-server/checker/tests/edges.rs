@@ -20,7 +20,9 @@ fn lines() -> [Line; 4] {
 
 fn check(now: &State, spent: u64, to: u32, there: &State) -> Result<(), Why> {
     let lines = lines();
-    Edges::default().check(Loops { ghosts: &GHOSTS, lines: &lines }, &mut now.clone(), spent, to, there)
+    let mut now = now.clone();
+    now.budget = now.budget.checked_sub(spent).ok_or(Why::Budget)?;
+    Edges::default().check(Loops { ghosts: &GHOSTS, lines: &lines }, &mut now, to, there)
 }
 
 fn number(lo: u64, hi: u64) -> Value {
@@ -42,8 +44,8 @@ fn pair(now: Value, there: Value) -> (State, State) {
 
 fn pairs(now: &[Value], there: &[Value]) -> (State, State) {
     let (mut a, mut b) = (State::new(0), State::new(0));
-    a.regs[..now.len()].copy_from_slice(now);
-    b.regs[..there.len()].copy_from_slice(there);
+    (0..).zip(now).for_each(|(r, v)| a.write(r, *v));
+    (0..).zip(there).for_each(|(r, v)| b.write(r, *v));
     a.budget = 100;
     (a, b)
 }
@@ -126,16 +128,16 @@ fn equalities_hold() {
 fn frames_and_records() {
     let (a, b) = pairs(&[], &[]);
     let (mut less, mut more) = (a.clone(), b.clone());
-    less.frames[0].clean[2] = !1;
+    less.frames_mut()[0].clean[2] = !1;
     assert_eq!(check(&less, 1, 99, &b), Err(Why::Frame));
-    more.frames[0].written[7] = 1 << 63;
+    more.frames_mut()[0].written[7] = 1 << 63;
     assert_eq!(check(&a, 1, 99, &more), Err(Why::Frame));
     less = a.clone();
-    less.frames[0].written = bytes(0, 512);
+    less.frames_mut()[0].written = bytes(0, 512);
     assert_eq!(check(&less, 1, 99, &more), Ok(()));
     let mut slots = (a.clone(), b.clone());
-    slots.0.frames[0].store(504, 8, Some(number(1, 2)));
-    slots.1.frames[0].store(504, 8, Some(number(1, 3)));
+    slots.0.frames_mut()[0].store(504, 8, Some(number(1, 2)));
+    slots.1.frames_mut()[0].store(504, 8, Some(number(1, 3)));
     assert_eq!(check(&slots.0, 1, 99, &slots.1), Ok(()));
     let place = 16 + 252;
     slots.1.budget = 200;
@@ -143,11 +145,11 @@ fn frames_and_records() {
     slots.1.budget = 0;
     // A slot of 4 bytes is none of 8.
     let mut half = a.clone();
-    half.frames[0].store(504, 4, Some(number(1, 2)));
-    half.frames[0].store(508, 4, Some(number(0, 0)));
+    half.frames_mut()[0].store(504, 4, Some(number(1, 2)));
+    half.frames_mut()[0].store(508, 4, Some(number(0, 0)));
     assert_eq!(check(&half, 1, 99, &slots.1), Err(Why::NotImplied { place }));
     let mut deeper = b.clone();
-    deeper.frames.push(axiom_bpf_checker::state::Frame::FRESH);
+    deeper.frames_mut().push(axiom_bpf_checker::state::Frame::FRESH);
     assert_eq!(check(&a, 1, 99, &deeper), Err(Why::WrongContext));
     let mut holding = a.clone();
     assert!(holding.hold(3));

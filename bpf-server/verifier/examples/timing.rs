@@ -46,7 +46,7 @@ fn time(name: &str, code: &[Insn], v: &mut Verifier) {
     let env = common::env();
     let program = Program { insns: code, lines: None };
     let n = (2_000_000 / code.len()).clamp(20, 3000);
-    let proof = v.prove(&program, &env).unwrap_or_else(|r| panic!("{name}: {r}"));
+    let (proof, _) = v.prove(&program, &env).unwrap_or_else(|r| panic!("{name}: {r}"));
     let prove = least(n, || drop(v.prove(&program, &env)));
     let checked = least(n, || drop(check(code, &proof, &env).unwrap_or_else(|f| panic!("{name}: {f}"))));
     println!(
@@ -56,11 +56,27 @@ fn time(name: &str, code: &[Insn], v: &mut Verifier) {
     );
 }
 
+/// Checks a program so often.
+#[inline(never)]
+fn count(code: &[Insn], v: &mut Verifier, times: usize) {
+    let env = common::env();
+    let (proof, _) = v.prove(&Program { insns: code, lines: None }, &env).expect("a proof");
+    for _ in 0..times {
+        check(code, &proof, &env).expect("checked");
+    }
+}
+
 fn main() {
     let mut v = Verifier::new();
-    let only = std::env::args().nth(1);
-    if let Some(name) = only {
-        return time(&name, &common::program(&name), &mut v);
+    let mut arguments = std::env::args().skip(1);
+    if let Some(name) = arguments.next() {
+        let straight = name.parse().map(straight);
+        let code = straight.unwrap_or_else(|_| common::program(&name));
+        // So often, and nothing else: for counting instructions (`valgrind --tool=callgrind`).
+        if let Some(times) = arguments.next().and_then(|n| n.parse().ok()) {
+            return count(&code, &mut v, times);
+        }
+        return time(&name, &code, &mut v);
     }
     for n in [2, 100, 1000, 4000, 16000] {
         time("straight", &straight(n), &mut v);

@@ -1,9 +1,9 @@
 //! Conditional jumps: what each way out tells about the operands.
 
 use crate::exec::Machine;
-use crate::num::Num;
+use crate::num::{Num, refine};
 use crate::state::{FRAME, Kind, Reg, State};
-use axiom_bpf_checker::refine::{self, refine};
+use axiom_bpf_checker::refine;
 use axiom_bpf_checker::ring::Ring;
 use axiom_bpf_isa::{Insn, opcode::*};
 

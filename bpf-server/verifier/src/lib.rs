@@ -30,6 +30,7 @@ mod num;
 mod num_tests;
 mod prove;
 mod rank;
+mod relevance;
 mod report;
 mod state;
 
@@ -82,15 +83,25 @@ impl Verifier {
 
     /// Verifies one program: finds a proof, and has it checked.
     pub fn verify(&mut self, program: &Program, env: &Env) -> Result<Accepted, Box<Refusal>> {
-        let proof = self.prove(program, env)?;
-        check(program.insns, &proof, env)
-            .map_err(|f| refusal(program, f.at, Reason::NotProved { why: f.why }, Vec::new(), 0))
+        self.prove(program, env).map(|(_, accepted)| accepted)
     }
 
-    /// Finds a proof of one program, which still has to be checked.
-    pub fn prove(&mut self, program: &Program, env: &Env) -> Result<Vec<u8>, Box<Refusal>> {
-        let tables = TABLE_MEMORY * program.insns.len() + BLOCK_MEMORY;
-        if env.limits.room.is_some_and(|room| !room(tables)) {
+    /// Finds a proof of one program, and has it checked.
+    pub fn prove(&mut self, program: &Program, env: &Env) -> Result<(Vec<u8>, Accepted), Box<Refusal>> {
+        let room = |bytes| env.limits.room.is_none_or(|room| room(bytes));
+        if !room(BLOCK_MEMORY) {
+            return Err(refusal(program, 0, Reason::TooComplex, Vec::new(), 0));
+        }
+        // Without loops and calls there is nothing to find out but what is not needed: the checker joins what paths bring.
+        // Stack that nobody wrote may be read as zeros, it says; the analysis knows who forgot to write it.
+        for proof in relevance::straight(program.insns).into_iter().flat_map(|proof| [proof, Vec::new()]) {
+            if let Ok(accepted) = check(program.insns, &proof, env)
+                && !accepted.zero_stack
+            {
+                return Ok((proof, accepted));
+            }
+        }
+        if !room(TABLE_MEMORY * program.insns.len() + BLOCK_MEMORY) {
             return Err(refusal(program, 0, Reason::TooComplex, Vec::new(), 0));
         }
         if let Err((at, reason)) = self.graph.build(program.insns) {
@@ -98,11 +109,11 @@ impl Verifier {
         }
         // Without loops there is nothing to find out first: the analysis is only asked why not.
         let plain = self.graph.functions.iter().all(|f| f.order.is_empty());
-        if plain && let Ok((proof, zero_stack)) = prove::prove(program.insns, env, &self.graph, &[]) {
-            // Stack that nobody wrote may be read as zeros, says the checker; the analysis knows who forgot to write it.
-            if !zero_stack {
-                return Ok(proof);
-            }
+        if plain
+            && let Ok(proved) = prove::prove(program.insns, env, &self.graph, &[])
+            && !proved.1.zero_stack
+        {
+            return Ok(proved);
         }
         self.thresholds(program.insns, env);
         let machine = Machine {
@@ -146,7 +157,6 @@ impl Verifier {
         }
         let hints = e.hints;
         prove::prove(program.insns, env, &self.graph, &hints)
-            .map(|(proof, _)| proof)
             .map_err(|f| refusal(program, f.at, Reason::NotProved { why: f.why }, Vec::new(), 0))
     }
 

@@ -2,8 +2,7 @@
 
 use alloc::vec::Vec;
 use axiom_bpf_checker::Number;
-use axiom_bpf_checker::proof::MAX_SLOTS;
-use axiom_bpf_checker::state::{Kind, Moved, State, Value, extent};
+use axiom_bpf_checker::state::{Kind, Moved, SLOTS, State, Value, extent};
 
 /// What holds in both of two states. Equalities and elements of maps get names as they are found.
 #[derive(Default)]
@@ -83,10 +82,10 @@ pub fn join(a: &State, b: &State) -> Option<State> {
     }
     let mut j = Join::default();
     let mut s = a.clone();
-    for (r, (x, y)) in s.regs.iter_mut().zip(a.regs.iter().zip(&b.regs)) {
-        *r = j.value(x, y);
+    for (r, (x, y)) in (0..).zip(a.regs.iter().zip(b.regs.iter())) {
+        s.write(r, j.value(x, y));
     }
-    for (f, (x, y)) in s.frames.iter_mut().zip(a.frames.iter().zip(&b.frames)) {
+    for (f, (x, y)) in s.frames_mut().iter_mut().zip(a.frames.iter().zip(b.frames.iter())) {
         for w in 0..8 {
             f.written[w] = x.written[w] & y.written[w];
             f.clean[w] = x.clean[w] & y.clean[w];
@@ -119,14 +118,12 @@ pub fn join(a: &State, b: &State) -> Option<State> {
 /// As the proof can say it: names counted from 1, none for what equals nothing else, what is known reduced, dead registers
 /// dropped.
 pub fn canonical(s: &mut State, live: u16) {
-    for (r, v) in s.regs.iter_mut().enumerate() {
-        if live >> r & 1 == 0 {
-            *v = Value::NOTHING;
-        }
+    for r in (0..10).filter(|r| live >> r & 1 == 0) {
+        s.regs.lose(r..r + 1);
     }
     s.gaps.retain(|g| live >> g.of & live >> g.from & 1 == 1);
-    let mut room = MAX_SLOTS as usize;
-    for f in &mut s.frames {
+    let mut room = SLOTS;
+    for f in s.frames_mut() {
         f.slots.retain(|(_, v)| v.is_pointer() || v.num != Number::TOP || v.id != 0 || v.moved.line != 0);
         while f.slots.len() > room {
             let last = f.slots[f.slots.len() - 1].0;

@@ -6,6 +6,12 @@ use axiom_bpf_checker::ring::Ring;
 
 pub type Bits = bits::Bits<64>;
 
+/// The operands of a comparison that came out as `holds`; `None` if it cannot.
+pub fn refine(op: u8, a: Num, b: Num, wide: bool, holds: bool) -> Option<(Num, Num)> {
+    let (mut a, mut b) = (a, b);
+    axiom_bpf_checker::refine::refine(op, &mut a, &mut b, wide, holds).then_some((a, b))
+}
+
 /// Holds `old` and `newer`, and grows only to thresholds, or, `far`, to everything at once.
 pub fn widen(old: Num, newer: Num, t: &Thresholds, far: bool) -> Num {
     let joined = old.bits.join(newer.bits);

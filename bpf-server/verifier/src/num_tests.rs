@@ -1,7 +1,7 @@
 //! Every operation on what is known of numbers, against the numbers themselves.
 use crate::branch::compare;
+use crate::num::refine;
 use crate::num::{Num, Thresholds, widen};
-use axiom_bpf_checker::refine::refine;
 use std::vec::Vec;
 use std::{panic, vec};
 

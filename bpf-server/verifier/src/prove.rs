@@ -15,12 +15,14 @@ use crate::state::Reg;
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
-use axiom_bpf_checker::edge::{Edges, GAPS, Loops, settle};
+use axiom_bpf_checker::edge::{Edges, GAPS, Loops, count, told};
 use axiom_bpf_checker::proof::{
     Form, Ghost, Line, MAGIC, MAX_CONTEXTS, MAX_GAPS, MAX_GHOSTS, MAX_LINES, MAX_PASSES, Place, Writer,
 };
 use axiom_bpf_checker::state::{Gap, Kind, Mask, Moved, State, Value};
-use axiom_bpf_checker::{Env, Fault, Machine, Number, Why, alu, come_back, enter, leave, shape};
+use axiom_bpf_checker::{
+    Accepted, Env, Fault, Machine, Number, Why, alu, check, come_back, enter, leave, shape,
+};
 use axiom_bpf_isa::{Insn, opcode::*};
 
 /// Bytes of memory that one step may take.
@@ -69,6 +71,8 @@ struct Context<'a> {
     function: &'a Function,
     chain: Vec<u32>,
     live: Vec<u16>,
+    /// Where something is stated, and where the checker joins itself.
+    stated: Vec<bool>,
     target: Vec<bool>,
     guesses: Vec<Option<Guess>>,
     /// What arrived at blocks that were not gone through yet.
@@ -99,11 +103,38 @@ pub struct Prover<'a> {
     work: u64,
     /// Where it failed, if it did.
     at: usize,
+    /// Something is stated wherever a jump leads.
+    everything: bool,
 }
 
-/// Writes a proof of a program; tells whether its stack has to be zeroed.
-pub fn prove(insns: &[Insn], env: &Env, graph: &Graph, hints: &[Hint]) -> Result<(Vec<u8>, bool), Fault> {
+/// Puts into the numbers of a state what follows from how they move.
+fn settle(loops: Loops, s: &mut State) {
+    if s.ghosts.is_empty() {
+        return;
+    }
+    count(loops, s);
+    let mut numbers = core::mem::replace(s, State::new(0));
+    s.ghosts = core::mem::take(&mut numbers.ghosts);
+    numbers.each(|v| v.num = told(loops, s, v));
+    numbers.ghosts = core::mem::take(&mut s.ghosts);
+    *s = numbers;
+}
+
+/// Writes a proof of a program, and has it checked. What the checker joins itself, as all ways lead there from before, needs
+/// no statement, unless more is known of it than the checker finds: so it is tried first to state only the rest.
+pub fn prove(insns: &[Insn], env: &Env, graph: &Graph, hints: &[Hint]) -> Result<(Vec<u8>, Accepted), Fault> {
+    prove_with(insns, env, graph, hints, false).or_else(|_| prove_with(insns, env, graph, hints, true))
+}
+
+fn prove_with(
+    insns: &[Insn],
+    env: &Env,
+    graph: &Graph,
+    hints: &[Hint],
+    everything: bool,
+) -> Result<(Vec<u8>, Accepted), Fault> {
     let mut p = Prover {
+        everything,
         m: Machine::new(insns, env),
         graph,
         hints,
@@ -116,7 +147,7 @@ pub fn prove(insns: &[Insn], env: &Env, graph: &Graph, hints: &[Hint]) -> Result
     entry.regs[1] = Value::pointer(Kind::Ctx, 0);
     let result = p.context(0, Vec::new(), entry);
     let proof = result.and_then(|main| p.write(main)).map_err(|why| Fault { at: p.at, why })?;
-    Ok((proof, p.m.zero_stack))
+    check(insns, &proof, env).map(|accepted| (proof, accepted))
 }
 
 impl Prover<'_> {
@@ -148,6 +179,7 @@ impl Prover<'_> {
             function,
             chain,
             live: live(self.m.insns, graph, function),
+            stated: self.stated(function),
             target: targets(self.m.insns, graph, function),
             guesses: vec![None; function.loops.len()],
             states: Vec::new(),
@@ -186,6 +218,21 @@ impl Prover<'_> {
         Ok(self.built.len() - 1)
     }
 
+    /// Where something is to be stated: in loops, where they are left, and where jumps back lead.
+    fn stated(&self, function: &Function) -> Vec<bool> {
+        let (first, blocks) = (function.first, &self.graph.blocks);
+        let inside = |b: u32| blocks[b as usize].within != NONE;
+        let mut stated: Vec<bool> =
+            (first..first + function.count).map(|b| self.everything || inside(b)).collect();
+        for b in first..first + function.count {
+            let block = &blocks[b as usize];
+            for to in [block.jumps, block.falls].into_iter().filter(|to| *to != NONE) {
+                stated[(to - first) as usize] |= inside(b) || blocks[to as usize].start <= block.start;
+            }
+        }
+        stated
+    }
+
     /// Goes through a function once; true if everything holds.
     fn round(&mut self, c: &mut Context, entry: &State) -> Result<bool, Why> {
         let graph = self.graph;
@@ -216,7 +263,7 @@ impl Prover<'_> {
             let block = graph.blocks[b as usize];
             self.at = block.start as usize;
             self.room(0)?;
-            if c.target[at] {
+            if c.target[at] && c.stated[at] {
                 if block.heads != NONE {
                     self.guess(c, block.heads, block.start, &mut s)?;
                 }
@@ -254,7 +301,7 @@ impl Prover<'_> {
                         break;
                     }
                 } else if i.op != EXIT && !shape::is_jump(i.op) {
-                    self.m.step(k, &mut s)?;
+                    self.m.step(k, i, &mut s)?;
                 }
                 k += if i.op == LDDW { 2 } else { 1 };
             }
@@ -314,7 +361,7 @@ impl Prover<'_> {
             return Err(Why::WrongContext);
         }
         let mut callee = s.clone();
-        let shared = enter(&mut callee, 0);
+        let shared = enter(&mut callee);
         let mut chain = c.chain.clone();
         chain.push(at as u32);
         let mine = core::mem::take(&mut self.m.lines);
@@ -348,6 +395,13 @@ impl Prover<'_> {
         c.edges.push((from, to));
         if !c.target[at] {
             c.states[at] = Some(s);
+            return Ok(true);
+        }
+        if !c.stated[at] {
+            match &mut c.states[at] {
+                Some(have) => have.join(&s)?,
+                none => *none = Some(s),
+            }
             return Ok(true);
         }
         let loops = Loops { ghosts: &c.ghosts, lines: &c.lines };
@@ -485,10 +539,10 @@ impl Prover<'_> {
             };
             v.moved = Moved { line: lines.len() as u16, half, lo, hi, rise: 0 };
         };
-        for (r, v) in s.regs.iter_mut().enumerate() {
-            one(r as u32, v, Some(&hint.state.regs[r]));
+        for (r, known) in hint.state.regs.iter().enumerate() {
+            one(r as u32, &mut s.regs[r], Some(known));
         }
-        for (d, f) in s.frames.iter_mut().enumerate() {
+        for (d, f) in s.frames_mut().iter_mut().enumerate() {
             let known = hint.state.frame(d);
             for (slot, v) in &mut f.slots {
                 let place = 16 + 256 * d as u32 + *slot as u32;
@@ -556,7 +610,7 @@ impl Prover<'_> {
             return Err(Why::Ghost { ghost: l as u16 });
         };
         let loops = Loops { ghosts: &c.ghosts, lines: &c.lines };
-        let why = match self.edges.check(loops, &mut s, 0, slot, &head) {
+        let why = match self.edges.check(loops, &mut s, slot, &head) {
             Ok(()) => return Ok(true),
             Err(why) => why,
         };
@@ -586,7 +640,7 @@ impl Prover<'_> {
             Why::NotImplied { place } => {
                 let find = |s: &State| {
                     if place < 16 {
-                        s.regs.get(place as usize).copied()
+                        Some(*s.reg(place as u8))
                     } else {
                         let (d, k) = ((place - 16) / 256, (place - 16) % 256);
                         s.frames.get(d as usize)?.get(k as u16).copied()
@@ -615,7 +669,7 @@ impl Prover<'_> {
             }
             Why::Frame => {
                 guess.masks.resize(s.frames.len(), ([u64::MAX; 8], [u64::MAX; 8]));
-                for (m, f) in guess.masks.iter_mut().zip(&s.frames) {
+                for (m, f) in guess.masks.iter_mut().zip(s.frames.iter()) {
                     for w in 0..8 {
                         m.0[w] &= f.written[w];
                         m.1[w] &= f.clean[w];

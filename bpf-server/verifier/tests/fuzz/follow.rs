@@ -3,7 +3,7 @@
 use crate::concrete::{Byte, Did, Run, V, What};
 use axiom_bpf_checker::proof::{Form, Ghost, Line, MAGIC, Place, Reader};
 use axiom_bpf_checker::state::{Kind, State, Value, extent};
-use axiom_bpf_checker::{Accepted, Env, Machine, come_back, enter};
+use axiom_bpf_checker::{Accepted, Env, Machine, come_back, enter, observe};
 use axiom_bpf_isa::Insn;
 
 pub struct Context {
@@ -15,18 +15,35 @@ pub struct Context {
     pub calls: Vec<(u64, u64)>,
 }
 
-/// Reads a proof that the checker has accepted.
-pub fn parse(proof: &[u8]) -> Vec<Context> {
-    let mut r = Reader::new(proof, 0);
-    assert_eq!(r.take(MAGIC.len()).expect("magic"), MAGIC);
+/// Has a proof checked, and reads it if it is accepted; places where the checker joins itself are its contexts', too.
+pub fn accepted(code: &[Insn], proof: &[u8], env: &Env) -> Option<(Accepted, Vec<Context>)> {
+    let mut places: Vec<Vec<(u32, State)>> = Vec::new();
+    let accepted = observe(code, proof, env, |context, at, s| {
+        places.resize_with(places.len().max(context + 1), Vec::new);
+        places[context].push((at as u32, s.clone()));
+    });
+    let accepted = accepted.ok()?;
     let mut all = Vec::new();
-    for _ in 0..r.number().expect("contexts") {
-        all.push(context(&mut r, proof).expect("a context"));
+    if proof.is_empty() {
+        let mut entry = State::new(0);
+        entry.regs[1] = Value::pointer(Kind::Ctx, 0);
+        entry.budget = env.limits.instructions;
+        let (ghosts, lines, calls) = (Vec::new(), Vec::new(), Vec::new());
+        all.push(Context { ghosts, lines, entry, exit: None, places: Vec::new(), calls });
+    } else {
+        let mut r = Reader::new(proof, 0);
+        assert_eq!(r.take(MAGIC.len()).expect("magic"), MAGIC);
+        for _ in 0..r.number().expect("contexts") {
+            all.push(context(&mut r).expect("a context"));
+        }
     }
-    all
+    for (c, places) in all.iter_mut().zip(places) {
+        c.places = places;
+    }
+    Some((accepted, all))
 }
 
-fn context(r: &mut Reader, proof: &[u8]) -> Result<Context, axiom_bpf_checker::Why> {
+fn context(r: &mut Reader) -> Result<Context, axiom_bpf_checker::Why> {
     let state = |r: &mut Reader| {
         let mut s = State::new(0);
         r.state(&mut s).map(|()| s)
@@ -40,20 +57,11 @@ fn context(r: &mut Reader, proof: &[u8]) -> Result<Context, axiom_bpf_checker::W
     entry.budget = worst;
     let exit = if r.number()? == 1 { Some(state(r)?) } else { None };
     let n = r.number()? as usize;
-    let table = r.at;
     r.take(n * Place::SIZE)?;
     let calls = (0..r.number()?).map(|_| Ok((r.number()?, r.number()?))).collect::<Result<_, _>>()?;
     let length = r.number()? as usize;
-    let base = r.at;
     r.take(length)?;
-    let places = (0..n).map(|k| {
-        let p = Place::get(proof, table, k).expect("a place");
-        let mut s = state(&mut Reader::new(proof, base + p.state as usize))?;
-        s.budget = p.budget;
-        Ok((p.slot, s))
-    });
-    let places = places.collect::<Result<_, _>>()?;
-    Ok(Context { ghosts, lines, entry, exit, places, calls })
+    Ok(Context { ghosts, lines, entry, exit, places: Vec::new(), calls })
 }
 
 /// Runs are not followed further.
@@ -78,6 +86,8 @@ pub fn run(
 ) -> Result<u64, String> {
     let mut run = Run::new(code, env.maps, ctx, accepted.zero_stack, seed);
     let mut m = Machine::new(code, env);
+    // Names in what the checker knew must not be given again.
+    m.fresh = 1 << 30;
     let main = proof.len() - 1;
     m.lines.clone_from(&proof[main].lines);
     let level = |k: usize, began| Level {
@@ -127,7 +137,7 @@ pub fn run(
         }
         let wrong = |w| format!("at {at}: the checker's rules refuse: {w}");
         match did {
-            Did::Next => m.step(at, &mut top.state).map_err(wrong)?,
+            Did::Next => m.step(at, i, &mut top.state).map_err(wrong)?,
             Did::Branch(taken) => {
                 if !m.branch(i, &mut top.state, taken).map_err(wrong)? {
                     return Err(format!("at {at}: a branch goes where it was thought never to go ({taken})"));
@@ -137,7 +147,7 @@ pub fn run(
             Did::Call => {
                 let call = c.calls.iter().find(|x| x.0 == at as u64).ok_or(format!("at {at}: no context"))?;
                 let mut inside = top.state.clone();
-                top.shared = enter(&mut inside, 0);
+                top.shared = enter(&mut inside);
                 let next = level(call.1 as usize, run.steps);
                 m.lines.clone_from(&proof[next.context].lines);
                 levels.push(next);
@@ -169,7 +179,7 @@ fn holds(s: &State, run: &Run, c: &Context, ghosts: &[(u16, u64)]) -> Result<(),
     if s.frames.len() != run.frames.len() {
         return Err("frames are missing".into());
     }
-    for (r, v) in s.regs.iter().enumerate() {
+    for (r, v) in s.regs.iter().enumerate().take(10) {
         let err = |e: String| format!("r{r}: {e}; {v:?} is said of {:?}", run.r[r]);
         value(v, run.r[r], run, c, ghosts, &mut names, &mut elements).map_err(err)?;
     }

@@ -6,7 +6,7 @@ mod concrete;
 mod follow;
 mod generate;
 
-use axiom_bpf_checker::{Env, Limits, check};
+use axiom_bpf_checker::{Env, Limits};
 use axiom_bpf_isa::{Insn, MapDef, MapType, disasm::Disasm};
 use axiom_bpf_verifier::{Program, Verifier};
 use generate::{KINDS, Random};
@@ -34,9 +34,10 @@ fn number(name: &str) -> Option<u64> {
 fn tried(code: &[Insn], kind: usize, verifier: &mut Verifier, seed: u64) -> Result<bool, String> {
     let env = env(kind);
     let program = Program { insns: code, lines: None };
-    let Ok(proof) = verifier.prove(&program, &env) else { return Ok(false) };
-    let Ok(accepted) = check(code, &proof, &env) else { return Ok(false) };
-    let contexts = follow::parse(&proof);
+    let Ok((proof, _)) = verifier.prove(&program, &env) else { return Ok(false) };
+    let Some((accepted, contexts)) = follow::accepted(code, &proof, &env) else {
+        return Err("a proof that was accepted is refused".into());
+    };
     let mut r = Random(seed | 1);
     for round in 0..3 {
         let ctx: Vec<u8> = (0..32).map(|_| r.next() as u8 & [0xff, 0x07, 0xff][round]).collect();
@@ -44,6 +45,9 @@ fn tried(code: &[Insn], kind: usize, verifier: &mut Verifier, seed: u64) -> Resu
     }
     // What is accepted with a changed proof must do what that one states.
     for _ in 0..4 {
+        if proof.is_empty() {
+            break;
+        }
         let mut changed = proof.clone();
         for _ in 0..1 + r.below(2) {
             let at = r.below(changed.len() as u64) as usize;
@@ -55,9 +59,8 @@ fn tried(code: &[Insn], kind: usize, verifier: &mut Verifier, seed: u64) -> Resu
             };
         }
         if changed != proof
-            && let Ok(accepted) = check(code, &changed, &env)
+            && let Some((accepted, contexts)) = follow::accepted(code, &changed, &env)
         {
-            let contexts = follow::parse(&changed);
             let ctx: Vec<u8> = (0..32).map(|_| r.next() as u8).collect();
             follow::run(code, &env, &contexts, &accepted, &ctx, r.next())
                 .map_err(|e| format!("with a changed proof: {e}"))?;
