@@ -5,21 +5,25 @@ use crate::place::Windows;
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
+use axiom_bpf_isa::Lines;
 use axiom_bpf_object as object;
 use axiom_bpf_verdict::{Refused, Wrong};
 use axiom_proto::bpf::{MAX_NAME, Refusal};
-use axiom_proto::bpf_host::MAP_PAGES;
+use axiom_proto::bpf_host::{Limit, MAP_PAGES, Overload};
+use core::fmt::Write;
 
 /// Why something was not done: the kind for programs, the sentence for people.
 pub(crate) struct Failure {
     pub(crate) refusal: Refusal,
     pub(crate) text: Cow<'static, str>,
+    /// The hosting server's figures, if it has no time for the program.
+    pub(crate) overload: Option<Overload>,
 }
 
 /// A failure with its sentence.
 #[cold]
 pub(crate) fn fail(refusal: Refusal, text: String) -> Failure {
-    Failure { refusal, text: Cow::Owned(text) }
+    Failure { refusal, text: Cow::Owned(text), overload: None }
 }
 
 impl From<Refused> for Failure {
@@ -31,7 +35,7 @@ impl From<Refused> for Failure {
             Wrong::Ambiguous => Refusal::BadRequest,
             Wrong::Memory => Refusal::Resources,
         };
-        Failure { refusal, text: refused.text }
+        Failure { refusal, text: refused.text, overload: None }
     }
 }
 
@@ -67,6 +71,29 @@ pub(crate) fn no_room_for_map(windows: &Windows, bytes: usize, pages: u32) -> St
         "it takes {bytes} bytes, which are {pages} pages of 4 KiB; the hosting server's map window has {free} of {MAP_PAGES} pages free, \
          at most {longest} in a row: lower max_entries, or unload a program that has maps"
     )
+}
+
+/// Where a program's time goes: the line of its innermost loop.
+pub(crate) fn hot_line(lines: &dyn Lines, hot: Option<usize>) -> String {
+    match hot.map(|insn| lines.line(insn)) {
+        Some(Some(l)) => format!("shorten the loop at {}:{}", l.file.trim_start_matches("./"), l.line),
+        Some(None) => String::from("shorten its loops"),
+        None => String::from("shorten it"),
+    }
+}
+
+/// Why a host has no time for a program, and what may be done. `shorten` says how the program could take less.
+#[cold]
+pub(crate) fn no_time(why: Overload, host: &str, shorten: &str) -> Failure {
+    let mut text = String::new();
+    // A text grows without failing.
+    let _ = why.words(&mut text, "this program", host);
+    let _ = match why.limit {
+        Limit::Budget => write!(text, ": lower the rate, {shorten}, or raise the budget"),
+        Limit::Share => write!(text, ": lower the rate, {shorten}, unload another, or raise the budget"),
+        Limit::Waiting => write!(text, ": {shorten}, or lower the fastest rate there"),
+    };
+    Failure { overload: Some(why), ..fail(Refusal::Overload, text) }
 }
 
 /// The kinds of attach point, for somebody who asked for one that nobody serves.

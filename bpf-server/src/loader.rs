@@ -1,6 +1,6 @@
 //! Loading, attaching, replacing, unloading, listing.
 
-use crate::failure::{Failure, fail, no_memory, no_room_for_map, nobody_serves, shown};
+use crate::failure::{Failure, fail, hot_line, no_memory, no_room_for_map, no_time, nobody_serves, shown};
 use crate::place::Windows;
 use crate::placing::{Loaded, LoadedMap, attach_placed, check, fill, place_code, place_maps};
 use crate::rights::{Rights, Subject};
@@ -14,7 +14,7 @@ use axiom_bpf_isa::{Insn, MapType, ProgramKind, opcode, pseudo};
 use axiom_bpf_jit as jit;
 use axiom_bpf_maps::{PAGE, bytes_needed};
 use axiom_bpf_object::{self as object, Object};
-use axiom_bpf_verdict::{self as verdict, Contents};
+use axiom_bpf_verdict::{self as verdict, Contents, cost};
 use axiom_bpf_verifier::Verifier;
 use axiom_proto::bpf::{
     Info, MAX_INLINE, MAX_NAME, MAX_OBJECT, MAX_SETTINGS, MAX_TEXT, MAX_VALUE, ProgramId, Refusal, Reply,
@@ -366,6 +366,8 @@ impl<P: Platform> Loader<P> {
         let who = Subject { client: owner, object: blob, program: entry.name, point, lines: &lines };
         let grants =
             self.rights.check(&who, &proof.own_calls).map_err(|text| fail(Refusal::NotGranted, text))?;
+        let cost = cost::worst(&program.insns, &contents.defs, proof.max_insns, proof.zero_stack);
+        let cost = cost.ok_or_else(no_memory)?;
         clock.lap(&self.platform);
         self.platform.trace(Stage::Verified, proof.max_insns.min(u32::MAX as u64) as u32);
 
@@ -382,10 +384,12 @@ impl<P: Platform> Loader<P> {
             code_pages: 0,
             maps: Vec::with_capacity(contents.defs.len()),
             worst_case: proof.max_insns,
+            cost,
             memory: None,
             grants,
             owner,
             pinned: false,
+            named: self.rights.is_of(owner, blob, entry.name),
             held: 0,
         };
         let mut again = true;
@@ -394,6 +398,10 @@ impl<P: Platform> Loader<P> {
             self.finish(&mut loaded, &object, &program.insns, &contents, zero_stack, wanted, clock)
         {
             self.take_back(&mut loaded);
+            if let Some(why) = failure.overload {
+                let shorten = hot_line(&lines, cost.hot);
+                return Err(no_time(why, self.platform.host_name(host), &shorten));
+            }
             // A host that was restarted meanwhile has lost what it was given: once more, to the new one.
             if failure.refusal != Refusal::Host || !core::mem::take(&mut again) || !self.was_restarted(host) {
                 return Err(failure);
@@ -411,6 +419,7 @@ impl<P: Platform> Loader<P> {
             insns: loaded.insns,
             code_bytes: if loaded.compiled { loaded.code_bytes } else { 0 },
             worst_case: loaded.worst_case,
+            cost: loaded.cost(),
         };
         self.programs.push(loaded);
         if let Some(old) = replaced {

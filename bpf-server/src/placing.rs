@@ -1,6 +1,6 @@
 //! A loaded program, and handing it to its host: maps, code, attaching. Whoever calls undoes what was done when a step fails.
 
-use crate::failure::{Failure, fail, shown};
+use crate::failure::{Failure, fail, no_time, shown};
 use crate::{Access, HostId, Platform, Token};
 use alloc::format;
 use alloc::string::String;
@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use axiom_bpf_isa::MapDef;
 use axiom_bpf_maps::Map;
 use axiom_bpf_verdict::Contents;
+use axiom_bpf_verdict::cost::Cost;
 use axiom_proto::bpf::{ProgramId, Refusal};
 use axiom_proto::bpf_host;
 use axiom_proto::gpio::Grants;
@@ -44,12 +45,16 @@ pub(crate) struct Loaded<M> {
     pub(crate) code_pages: u32,
     pub(crate) maps: Vec<LoadedMap>,
     pub(crate) worst_case: u64,
+    /// That in machine instructions.
+    pub(crate) cost: Cost,
     pub(crate) memory: Option<M>,
     pub(crate) grants: Grants,
     /// Whose it is: a badge, or 0 if the owner that the manifest names is no client.
     pub(crate) owner: u64,
     /// It stays when its owner is gone.
     pub(crate) pinned: bool,
+    /// The manifest names it: its time is no client's share.
+    pub(crate) named: bool,
     /// Pages of its memory.
     pub(crate) held: u32,
 }
@@ -58,6 +63,11 @@ impl<M> Loaded<M> {
     /// Instruction slots, if it is interpreted; else 0.
     pub(crate) fn slots(&self) -> u32 {
         if self.compiled { 0 } else { self.code_bytes / 8 }
+    }
+
+    /// Machine instructions of its worst case.
+    pub(crate) fn cost(&self) -> u64 {
+        if self.compiled { self.cost.compiled } else { self.cost.interpreted() }
     }
 }
 
@@ -175,9 +185,14 @@ pub(crate) fn attach_placed<P: Platform>(
         name: &p.name,
         replaces,
         grants: p.grants,
+        cost: p.cost(),
+        client: if p.named { 0 } else { p.owner },
     };
     let frame = frame.and_then(|i| p.memory.as_mut().map(|m| (m, i, Access::Read)));
     let reply = platform.call_host(p.host, &request, frame);
+    if let Some(bpf_host::Reply::Refused(bpf_host::Refusal::Overload(why))) = reply {
+        return Err(no_time(why, platform.host_name(p.host), "shorten its loops"));
+    }
     check(reply, &p.point).map_err(|failure| match failure.refusal {
         Refusal::NoSuchPoint => fail(Refusal::NoSuchPoint, points_there(platform, p.host, &failure.text)),
         _ => failure,

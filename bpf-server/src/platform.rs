@@ -38,6 +38,8 @@ pub trait Platform {
 
     /// Who serves an attach point, by its name's first part.
     fn host(&self, point: &str) -> Option<HostId>;
+    /// A hosting server's name.
+    fn host_name(&self, host: HostId) -> &str;
     /// How many hosts there are.
     fn hosts(&self) -> usize;
     /// Pages of memory for programs and maps, of all together.

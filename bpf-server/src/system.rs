@@ -200,6 +200,10 @@ impl Platform for System {
         self.hosts.iter().position(|h| h.kinds.iter().any(|k| k == kind)).map(HostId)
     }
 
+    fn host_name(&self, host: HostId) -> &str {
+        self.hosts.get(host.0).map_or("the hosting server", |h| &h.name)
+    }
+
     fn hosts(&self) -> usize {
         self.hosts.len()
     }

@@ -5,7 +5,7 @@ mod memory;
 
 use super::*;
 use crate::loader::{PER_POINT, PROGRAMS_PER_CLIENT};
-use axiom_bpf_host::{Clock, Host, PointId, Server};
+use axiom_bpf_host::{Clock, Host, PointId, Server, Stream};
 use axiom_proto::bpf::{ProgramId, Refusal, Reply, Request, Setting, Source};
 use axiom_proto::bpf_host::{self, CODE_WINDOW, MAP_WINDOW};
 use axiom_proto::gpio::{Grants, ProgramGrants};
@@ -115,6 +115,10 @@ impl Server for Peer {
     fn open_point(&mut self, name: &str) -> bool {
         ["timer/", "gpio/pl061/", "gpio/rp1/", "pwm/soft-pwm/"].iter().any(|p| name.starts_with(p))
     }
+    fn stream(&self, name: &str) -> Stream {
+        let hz = name.strip_prefix("timer/").and_then(|r| r.strip_suffix("hz")).and_then(|n| n.parse().ok());
+        hz.map_or(Stream::Silent, |hz: u64| Stream::Periodic(1_000_000_000 / hz.max(1)))
+    }
     fn point_changed(&mut self, name: &str, _: PointId, programs: usize) {
         self.changes.push((name.into(), programs));
     }
@@ -207,6 +211,9 @@ impl Platform for Fake {
     type Memory = Memory;
     fn host(&self, point: &str) -> Option<HostId> {
         ["iio/", "timer/", "gpio/", "pwm/"].iter().any(|p| point.starts_with(p)).then_some(HostId(0))
+    }
+    fn host_name(&self, _: HostId) -> &str {
+        "timer-server"
     }
     fn hosts(&self) -> usize {
         1

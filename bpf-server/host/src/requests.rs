@@ -1,6 +1,6 @@
 //! bpf-server's requests, applied.
 
-use crate::{CHAIN, Code, Entry, Host, Identity, Name, PointId, Program};
+use crate::{CHAIN, Code, Entry, Host, Identity, Name, PointId, Program, Stream, load};
 use alloc::vec::Vec;
 use axiom_bpf_interp::Insn;
 use axiom_bpf_isa::{MapDef, MapType};
@@ -33,6 +33,8 @@ pub trait Server {
     /// Asked for a point that does not exist yet: can the server serve it from now on? It is told the point's number
     /// when the first program is attached.
     fn open_point(&mut self, name: &str) -> bool;
+    /// How often the events of a point that is opened for programs come at most.
+    fn stream(&self, name: &str) -> Stream;
     /// Programs were attached to, or detached from, a point: so many are there now.
     fn point_changed(&mut self, name: &str, point: PointId, programs: usize);
     /// A point that was opened has no program any more, and is forgotten.
@@ -86,7 +88,7 @@ impl Host {
                 self.reset(server);
                 Ok(Reply::Done)
             }
-            Request::Attach { program, page, pages, slots, point, name, replaces, grants } => {
+            Request::Attach { program, page, pages, slots, point, name, replaces, grants, cost, client } => {
                 check_pages(page, pages, CODE_PAGES)?;
                 if pages == 0 || slots as usize * size_of::<Insn>() > pages as usize * PAGE {
                     return Err(Refusal::BadNumber);
@@ -110,7 +112,18 @@ impl Host {
                     })
                 };
                 let identity = Identity { name: Name::new(name), grants };
-                self.attach(program, code, identity, point, replaces, server)
+                let point_id = PointId(u32::MAX);
+                let new = Program {
+                    id: program,
+                    point: point_id,
+                    code,
+                    runs: 0,
+                    accepted: 0,
+                    identity,
+                    cost,
+                    client,
+                };
+                self.attach(new, point, replaces, server)
             }
             Request::Detach { program } => {
                 self.detach(program, server)?;
@@ -166,14 +179,12 @@ impl Host {
 
     fn attach(
         &mut self,
-        id: ProgramId,
-        code: Code,
-        identity: Identity,
+        new: Program,
         name: &str,
         replaces: Option<ProgramId>,
         server: &mut impl Server,
     ) -> Done {
-        if self.programs.iter().flatten().any(|p| p.id == id) {
+        if self.programs.iter().flatten().any(|p| p.id == new.id) {
             return Err(Refusal::BadNumber);
         }
         // Whatever could refuse it is looked at before a point is opened for it.
@@ -181,27 +192,68 @@ impl Host {
         if let Some(old) = replaces {
             // The same place in the chain: no event sees both or neither.
             let point = known.ok_or(Refusal::NoSuchProgram)?;
-            let place = self.programs.iter_mut().flatten().find(|p| p.id == old && p.point == point);
-            *place.ok_or(Refusal::NoSuchProgram)? =
-                Program { id, point, code, runs: 0, accepted: 0, identity };
+            let place = self.programs.iter().flatten().position(|p| p.id == old && p.point == point);
+            place.ok_or(Refusal::NoSuchProgram)?;
+            self.admit(&new, known, name, Some(old), server)?;
+            let place = self.programs.iter_mut().flatten().find(|p| p.id == old);
+            *place.ok_or(Refusal::NoSuchProgram)? = Program { point, ..new };
             return Ok(Reply::Done);
         }
         let Some(index) = self.programs.iter().position(Option::is_none) else { return Err(Refusal::Full) };
-        let point = match known {
-            Some(point) => point,
-            None if server.open_point(name) => self.new_point(name, true),
-            None => return Err(Refusal::NoSuchPoint),
-        };
-        let program = Program { id, point, code, runs: 0, accepted: 0, identity };
-        let p = &mut self.points[point.0 as usize];
-        if p.len as usize == CHAIN {
+        if known.is_some_and(|p| self.attached(p) == CHAIN) {
             return Err(Refusal::Full);
         }
+        self.admit(&new, known, name, None, server)?;
+        let point = match known {
+            Some(point) => point,
+            None if server.open_point(name) => {
+                let point = self.new_point(name, true);
+                self.points[point.0 as usize].stream = server.stream(name);
+                point
+            }
+            None => return Err(Refusal::NoSuchPoint),
+        };
+        let p = &mut self.points[point.0 as usize];
         p.chain[p.len as usize] = index as u8;
         p.len += 1;
-        self.programs[index] = Some(program);
+        self.programs[index] = Some(Program { point, ..new });
         server.point_changed(name, point, p.len as usize);
         Ok(Reply::Done)
+    }
+
+    /// Whether there is time for a program at a point that is known, or that is opened for it; in another's place, if it replaces
+    /// one.
+    fn admit(
+        &self,
+        new: &Program,
+        known: Option<PointId>,
+        name: &str,
+        replaces: Option<ProgramId>,
+        server: &impl Server,
+    ) -> Result<(), Refusal> {
+        let Some(budget) = &self.budget else { return Ok(()) };
+        let stream = match known {
+            Some(point) => self.points[point.0 as usize].stream,
+            None => server.stream(name),
+        };
+        let change = |client: Option<u64>| {
+            let counts = |p: &Program| client.is_none_or(|c| p.client == c);
+            let before = self.sum(budget, |_, p| p.stream, counts);
+            // The new program's point is counted apart: with its chain, without what it replaces.
+            let elsewhere = |id, p: &crate::Point| if Some(id) == known { Stream::Silent } else { p.stream };
+            let mut after = self.sum(budget, elsewhere, counts);
+            let there = self
+                .programs
+                .iter()
+                .flatten()
+                .filter(|p| known == Some(p.point) && Some(p.id) != replaces && counts(p));
+            let cost = there.fold(self.time_of(new.cost), |all, p| all.saturating_add(self.time_of(p.cost)));
+            after.add(stream, cost);
+            (before, after)
+        };
+        let (before, after) = change(None);
+        let share = (new.client != 0).then(|| change(Some(new.client)));
+        load::Change { before, after, share, stream }.admit(budget).map_err(Refusal::Overload)
     }
 
     fn detach(&mut self, id: ProgramId, server: &mut impl Server) -> Result<(), Refusal> {

@@ -5,7 +5,7 @@ use crate::helpers::LogLine;
 use axiom_bpf_isa::helper;
 use axiom_bpf_maps::errno;
 use axiom_bpf_maps::{Consumer, PAGE};
-use axiom_proto::bpf_host::{Refusal, Reply, Request};
+use axiom_proto::bpf_host::{Limit, Refusal, Reply, Request};
 use std::string::ToString;
 use std::vec;
 
@@ -75,6 +75,10 @@ impl Server for Fake {
         self.opened += 1;
         name.starts_with("timer/")
     }
+    fn stream(&self, name: &str) -> Stream {
+        let hz = name.strip_prefix("timer/").and_then(|r| r.strip_suffix("hz")).and_then(|n| n.parse().ok());
+        hz.map_or(Stream::Silent, |hz: u64| Stream::Periodic(1_000_000_000 / hz.max(1)))
+    }
     fn point_changed(&mut self, _: &str, _: PointId, _: usize) {}
     fn close_point(&mut self, name: &str) {
         self.closed.push(name.into());
@@ -110,6 +114,8 @@ fn attach(host: &mut Host, fake: &mut Fake, id: u32, page: u32, n: usize, replac
         name: "filter",
         replaces: replaces.map(ProgramId),
         grants: Grants::NONE,
+        cost: 100,
+        client: 1,
     };
     host.handle(&request, fake)
 }
@@ -169,7 +175,18 @@ fn numbers_out_of_range_and_unknown_points_are_refused() {
     assert_eq!(attach(&mut host, &mut fake, 1, 0, 1000, None), refused(Refusal::BadNumber));
     let elsewhere = |point| {
         let (program, grants) = (ProgramId(9), Grants::NONE);
-        Request::Attach { program, page: 0, pages: 1, slots: 2, point, name: "", replaces: None, grants }
+        Request::Attach {
+            program,
+            page: 0,
+            pages: 1,
+            slots: 2,
+            point,
+            name: "",
+            replaces: None,
+            grants,
+            cost: 0,
+            client: 0,
+        }
     };
     assert_eq!(host.handle(&elsewhere("gpio/1"), &mut fake), refused(Refusal::NoSuchPoint));
     assert_eq!(host.handle(&elsewhere("timer/10hz"), &mut fake), Reply::Done);
@@ -481,6 +498,8 @@ fn helpers_for_pins_act_with_the_rights_of_the_program_that_runs() {
             name: "",
             replaces: None,
             grants,
+            cost: 0,
+            client: 0,
         };
         assert_eq!(host.handle(&request, &mut fake), Reply::Done);
     }
@@ -497,8 +516,18 @@ fn helpers_for_pins_act_with_the_rights_of_the_program_that_runs() {
 
 fn attach_at(host: &mut Host, fake: &mut Fake, id: u32, point: &str, grants: Grants) -> Reply {
     let program = ProgramId(id);
-    let request =
-        Request::Attach { program, page: 0, pages: 1, slots: 1, point, name: "stop", replaces: None, grants };
+    let request = Request::Attach {
+        program,
+        page: 0,
+        pages: 1,
+        slots: 1,
+        point,
+        name: "stop",
+        replaces: None,
+        grants,
+        cost: 0,
+        client: 0,
+    };
     host.handle(&request, fake)
 }
 
@@ -562,4 +591,131 @@ fn after_a_reset_nothing_is_left_and_motors_that_a_program_could_stop_are_held()
         assert_eq!(host.handle(&map, &mut fake), Reply::Done);
         assert_eq!(host.handle(&Request::RemoveMap { slot: 1 }, &mut fake), Reply::Done);
     }
+}
+
+/// Attaches a program that takes so many nanoseconds, at a pace of one for an instruction.
+fn attach_costing(host: &mut Host, fake: &mut Fake, id: u32, point: &str, cost: u64, client: u64) -> Reply {
+    attach_instead(host, fake, id, point, cost, client, None)
+}
+
+fn attach_instead(
+    host: &mut Host,
+    fake: &mut Fake,
+    id: u32,
+    point: &str,
+    cost: u64,
+    client: u64,
+    replaces: Option<u32>,
+) -> Reply {
+    let request = Request::Attach {
+        program: ProgramId(id),
+        page: 0,
+        pages: 1,
+        slots: 1,
+        point,
+        name: "",
+        replaces: replaces.map(ProgramId),
+        grants: Grants::NONE,
+        cost,
+        client,
+    };
+    host.handle(&request, fake)
+}
+
+fn limit(reply: Reply) -> Option<Limit> {
+    match reply {
+        Reply::Refused(Refusal::Overload(why)) => Some(why.limit),
+        Reply::Done => None,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn host_with_budget() -> Host {
+    let mut host = Host::new(Clock::new(1_000_000_000), log);
+    // 1 ms in 10: programs have 500 us of it, one client 250.
+    host.set_budget(Budget { time: 1_000_000, period: 10_000_000 }, 1000);
+    host
+}
+
+#[test]
+fn a_program_is_attached_as_long_as_there_is_time_for_it() {
+    let (mut host, mut fake) = (host_with_budget(), Fake::new());
+    // Eleven events a period.
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 1, "timer/1000hz", 22_000, 1)), None);
+    let refused = attach_costing(&mut host, &mut fake, 2, "timer/1000hz", 1000, 1);
+    assert_eq!(
+        refused,
+        Reply::Refused(Refusal::Overload(Overload {
+            limit: Limit::Share,
+            millihertz: 1_000_000,
+            needs: 11,
+            left: 8
+        }))
+    );
+    // Another client's, and one that the manifest names, until the half is used up.
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 3, "timer/1000hz", 20_000, 2)), None);
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 4, "timer/1000hz", 4000, 0)), Some(Limit::Budget));
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 4, "timer/1000hz", 3000, 0)), None);
+    // Nothing of what was refused is left behind.
+    assert_eq!(host.point("timer/1000hz").map(|p| host.attached(p)), Some(3));
+    // What is detached is given back.
+    assert_eq!(host.handle(&Request::Detach { program: ProgramId(1) }, &mut fake), Reply::Done);
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 5, "timer/1000hz", 22_000, 1)), None);
+}
+
+#[test]
+fn a_replacement_takes_the_time_of_what_it_replaces() {
+    let (mut host, mut fake) = (host_with_budget(), Fake::new());
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 1, "timer/1000hz", 22_000, 1)), None);
+    assert_eq!(
+        limit(attach_instead(&mut host, &mut fake, 2, "timer/1000hz", 23_000, 1, Some(1))),
+        Some(Limit::Share)
+    );
+    assert_eq!(limit(attach_instead(&mut host, &mut fake, 2, "timer/1000hz", 21_000, 1, Some(1))), None);
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 3, "timer/1000hz", 1000, 1)), None);
+    // A number that is not there replaces nothing, whatever it costs.
+    let wrong = attach_instead(&mut host, &mut fake, 4, "timer/1000hz", 0, 1, Some(1));
+    assert_eq!(wrong, Reply::Refused(Refusal::NoSuchProgram));
+}
+
+#[test]
+fn a_point_that_is_refused_is_not_opened() {
+    let (mut host, mut fake) = (host_with_budget(), Fake::new());
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 1, "timer/10hz", 600_000, 1)), Some(Limit::Budget));
+    assert_eq!((host.points(), fake.opened), (0, 0));
+    // Each alone is small, but the fast one would wait for the slow one.
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 2, "timer/10hz", 240_000, 1)), None);
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 3, "timer/2000hz", 10, 1)), Some(Limit::Waiting));
+    assert_eq!((host.points(), fake.opened), (1, 1));
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 3, "timer/1000hz", 10, 1)), None);
+}
+
+#[test]
+fn a_rate_that_the_programs_have_no_time_for_changes_nothing() {
+    let (mut host, mut fake) = (host_with_budget(), Fake::new());
+    let points = [host.add_point("iio/x/y"), host.add_point("iio/x/z")];
+    // Nobody samples: nothing is needed.
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 1, "iio/x/y", 20_000, 1)), None);
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 2, "iio/x/z", 20_000, 1)), None);
+    let at = |hz: u64| Stream::Periodic(1_000_000_000 / hz);
+    assert_eq!(host.set_stream(&points, at(1000)), Ok(()));
+    let refused = host.set_stream(&points, at(2000)).unwrap_err();
+    assert_eq!((refused.limit, refused.needs, refused.millihertz), (Limit::Budget, 400, 2_000_000));
+    assert_eq!((host.stream(points[0]), host.stream(points[1])), (at(1000), at(1000)));
+    // The rate that is there counts for what comes.
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 3, "iio/x/y", 6000, 2)), Some(Limit::Budget));
+    assert_eq!(host.set_stream(&points, at(500)), Ok(()));
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 3, "iio/x/y", 6000, 2)), None);
+    assert_eq!(host.set_stream(&points, Stream::Silent), Ok(()));
+}
+
+#[test]
+fn a_slower_machine_has_less_time_and_without_a_budget_nothing_is_counted() {
+    let (mut host, mut fake) = (host_with_budget(), Fake::new());
+    host.set_budget(Budget { time: 1_000_000, period: 10_000_000 }, 2500);
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 1, "timer/1000hz", 10_000, 1)), Some(Limit::Share));
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 1, "timer/1000hz", 9_000, 1)), None);
+    let mut host = Host::new(Clock::new(1_000_000_000), log);
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 1, "timer/1000hz", u64::MAX, 1)), None);
+    assert_eq!(host.room_for(0), None);
 }
