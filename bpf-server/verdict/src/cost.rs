@@ -103,19 +103,28 @@ fn any_helper(maps: &[MapDef]) -> u64 {
     axiom_bpf_isa::proto::HELPERS.iter().map(|h| helper_cost(h.id, maps)).max().unwrap_or(PRINT)
 }
 
-/// Machine instructions of an immediate that an operation may have in it, or not.
-const fn immediate(imm: i32) -> u64 {
-    if imm >= 0 && imm < 4096 { 1 } else { 3 }
+/// Machine instructions that bring an immediate into a register, where an operation has no room for it.
+const fn immediate(imm: i32, simple: bool) -> u64 {
+    match imm {
+        0..4096 if simple => 0,
+        0..4096 => 1,
+        _ => 2,
+    }
 }
 
 /// Machine instructions of an access at an offset from a register; the frame's lies further away.
 const fn access(base: u8, off: i16) -> u64 {
     match base {
-        10 if off % 8 != 0 => 5,
+        10 if off % 8 != 0 || off < -512 || off > 512 => 5,
         10 => 1,
         _ if off >= -128 && off < 256 => 1,
         _ => 4,
     }
+}
+
+/// The frame's address is computed where it is used.
+const fn frame(register: u8) -> u64 {
+    if register == 10 { 1 } else { 0 }
 }
 
 /// What an instruction may cost, in machine instructions. Divisions and atomic operations are counted as what they take, not as
@@ -140,12 +149,17 @@ pub fn weight(insn: &Insn, maps: &[MapDef], zero_stack: bool) -> u64 {
         opcode::CLASS_JMP if operation == 0x80 => 16 + any_helper(maps),
         opcode::CLASS_JMP if insn.op == opcode::EXIT => 8,
         opcode::CLASS_JMP | opcode::CLASS_JMP32 if operation == 0 => 1,
-        opcode::CLASS_JMP | opcode::CLASS_JMP32 if insn.op & REGISTER != 0 => 4,
-        opcode::CLASS_JMP | opcode::CLASS_JMP32 => 2 + u64::from(insn.dst() == 10) + immediate(insn.imm),
-        // Division and remainder.
+        opcode::CLASS_JMP | opcode::CLASS_JMP32 if insn.op & REGISTER != 0 => {
+            2 + frame(insn.dst()) + frame(insn.src())
+        }
+        opcode::CLASS_JMP | opcode::CLASS_JMP32 => {
+            2 + frame(insn.dst()) + immediate(insn.imm, operation != 0x40)
+        }
+        // Division and remainder; swaps; then those whose immediate has room in the instruction.
         _ if operation == 0x30 || operation == 0x90 => 12,
-        _ if insn.op & REGISTER != 0 => 3,
-        _ => 1 + immediate(insn.imm),
+        _ if operation == 0xd0 => 2,
+        _ if insn.op & REGISTER != 0 => 1 + frame(insn.src()),
+        _ => 1 + immediate(insn.imm, matches!(operation, 0x00 | 0x10 | 0x60 | 0x70 | 0xb0 | 0xc0)),
     }
 }
 
