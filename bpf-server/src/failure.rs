@@ -117,6 +117,7 @@ pub(crate) fn nobody_serves<P: Platform>(platform: &P, point: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axiom_bpf_isa::LineInfo;
 
     #[test]
     fn what_has_no_room_is_told_with_sizes() {
@@ -133,5 +134,34 @@ mod tests {
         assert!(text.starts_with("the hosting server has as many maps as it can have"), "{text}");
         assert_eq!(shown(&"\u{e4}".repeat(40)).len(), 64);
         assert_eq!(shown(&format!("x{}", "\u{e4}".repeat(40))).len(), 63);
+    }
+
+    struct Source;
+    impl Lines for Source {
+        fn line(&self, insn: usize) -> Option<LineInfo<'_>> {
+            (insn < 50).then_some(LineInfo { file: "./filter.c", line: 31, text: "for (;;)" })
+        }
+    }
+
+    #[test]
+    fn a_lack_of_time_names_the_loop_and_what_to_do() {
+        let text = |limit, hot| {
+            let why = Overload { limit, millihertz: 3_200_000, needs: 610, left: 400 };
+            let failure = no_time(why, "iio-server", &hot_line(&Source, hot));
+            assert_eq!((failure.refusal, failure.overload), (Refusal::Overload, Some(why)));
+            failure.text.into_owned()
+        };
+        assert_eq!(
+            text(Limit::Budget, Some(7)),
+            "at 3,200 Hz this program may need 61 % of iio-server's budget; 40 % is left: lower the rate, shorten the loop at filter.c:31, \
+             or raise the budget"
+        );
+        assert!(
+            text(Limit::Share, Some(50)).ends_with("shorten its loops, unload another, or raise the budget")
+        );
+        assert_eq!(
+            text(Limit::Waiting, None),
+            "one run of this program may take 610 us; events of iio-server can wait for 400 us more: shorten it, or lower the fastest rate there"
+        );
     }
 }

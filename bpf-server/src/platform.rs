@@ -75,6 +75,8 @@ pub trait Platform {
     fn has_memory(bytes: usize) -> bool;
     /// A blob that the manifest gave this server.
     fn blob(&self, name: &str) -> Option<&'static [u8]>;
+    /// The time, in milliseconds.
+    fn milliseconds(&self) -> u64;
     /// The counter, in ticks.
     fn ticks(&self) -> u64;
     /// The cycle counter.

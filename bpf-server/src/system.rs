@@ -325,6 +325,10 @@ impl Platform for System {
         self.rt.blob(name)
     }
 
+    fn milliseconds(&self) -> u64 {
+        time::ticks() / (time::frequency() / 1000).max(1)
+    }
+
     #[inline]
     fn ticks(&self) -> u64 {
         time::ticks()

@@ -1,10 +1,11 @@
 //! The loader over a system made of a memory file: frames are its pages, the hosting server's windows are where the real
 //! ones are, programs are interpreted. What is checked: who gets which rights, that everything is undone and freed.
 
+mod admission;
 mod memory;
 
 use super::*;
-use crate::loader::{PER_POINT, PROGRAMS_PER_CLIENT};
+use crate::share::{PER_POINT, PROGRAMS_PER_CLIENT};
 use axiom_bpf_host::{Clock, Host, PointId, Server, Stream};
 use axiom_proto::bpf::{ProgramId, Refusal, Reply, Request, Setting, Source};
 use axiom_proto::bpf_host::{self, CODE_WINDOW, MAP_WINDOW};
@@ -12,6 +13,7 @@ use axiom_proto::gpio::{Grants, ProgramGrants};
 use std::sync::{Mutex, MutexGuard};
 
 mod owners;
+mod uploads;
 
 const FILTER: &[u8] = include_bytes!("../object/tests/data/iio_filter.o");
 const CALLS: &[u8] = include_bytes!("../object/tests/data/calls.o");
@@ -139,6 +141,8 @@ struct Fake {
     /// Host calls until the host dies in one and is started anew.
     dies_in: Option<u32>,
     stages: Vec<Stage>,
+    /// Milliseconds.
+    now: u64,
     blobs: Vec<(String, &'static [u8])>,
     _alone: MutexGuard<'static, ()>,
 }
@@ -182,6 +186,7 @@ impl Fake {
             calls_left: u32::MAX,
             dies_in: None,
             stages: Vec::new(),
+            now: 0,
             blobs: vec![("filter.o".into(), FILTER)],
             _alone: alone,
         }
@@ -300,6 +305,9 @@ impl Platform for Fake {
     }
     fn blob(&self, name: &str) -> Option<&'static [u8]> {
         self.blobs.iter().find(|(n, _)| n == name).map(|(_, bytes)| *bytes)
+    }
+    fn milliseconds(&self) -> u64 {
+        self.now
     }
     fn ticks(&self) -> u64 {
         0
