@@ -1,7 +1,7 @@
 //! What clients read: the list, values and frames of their maps; and who is told of records.
 
-use crate::failure::{Failure, fail};
-use crate::placing::check;
+use crate::failure::{Failure, fail, shown};
+use crate::placing::{check, map_here};
 use crate::{Access, Loader, Platform};
 use alloc::format;
 use axiom_bpf_isa::MapType;
@@ -36,8 +36,9 @@ impl<P: Platform> Loader<P> {
     fn map_of(&self, badge: u64, id: ProgramId, name: &str) -> Result<(usize, usize), Failure> {
         let program = self.owned(badge, id)?;
         let map = self.programs[program].maps.iter().position(|m| m.name == name);
-        let map =
-            map.ok_or_else(|| fail(Refusal::NotFound, format!("program {} has no map '{name}'", id.0)))?;
+        let map = map.ok_or_else(|| {
+            fail(Refusal::NotFound, format!("program {} has no map '{}'", id.0, shown(name)))
+        })?;
         Ok((program, map))
     }
 
@@ -48,9 +49,9 @@ impl<P: Platform> Loader<P> {
         name: &str,
         key: &[u8],
     ) -> Result<usize, Failure> {
-        let (program, map) = self.map_of(badge, id, name)?;
-        let map = &self.programs[program].maps[map];
-        let bad = |text: &str| fail(Refusal::BadRequest, format!("map '{name}': {text}"));
+        let (program, index) = self.map_of(badge, id, name)?;
+        let map = &self.programs[program].maps[index];
+        let bad = |text: &str| fail(Refusal::BadRequest, format!("map '{}': {text}", shown(name)));
         let size = map.def.value_size as usize;
         if map.def.key_size == 0 {
             return Err(bad("it has no keys that it could be read by"));
@@ -61,11 +62,13 @@ impl<P: Platform> Loader<P> {
         if key.len() != map.def.key_size as usize {
             return Err(bad("the key has the wrong size"));
         }
-        let Some(own) = &map.map else { return Err(bad("it is not mapped")) };
+        let Some(own) = map_here(&mut self.platform, &mut self.programs[program], index) else {
+            return Err(bad("bpf-server has no room to look at it"));
+        };
         // SAFETY: the key has key_size bytes and the buffer at least value_size, as just checked.
         match unsafe { own.read_shared(key.as_ptr(), self.value.as_mut_ptr()) } {
             0 => Ok(size),
-            _ => Err(fail(Refusal::NotFound, format!("map '{name}' has no such key"))),
+            _ => Err(fail(Refusal::NotFound, format!("map '{}' has no such key", shown(name)))),
         }
     }
 
@@ -103,7 +106,7 @@ impl<P: Platform> Loader<P> {
         let (program, map) = self.map_of(badge, id, name)?;
         let map = &self.programs[program].maps[map];
         if page >= map.pages {
-            return Err(fail(Refusal::BadRequest, format!("map '{name}' has {} pages", map.pages)));
+            return Err(fail(Refusal::BadRequest, format!("map '{}' has {} pages", shown(name), map.pages)));
         }
         // A consumer writes its position, which is a ring's first page, and nothing else.
         let writable = map.def.map_type == MapType::RingBuf && page == 0;

@@ -80,6 +80,10 @@ pub(crate) fn fill<P: Platform>(
     contents: &Contents<'_>,
 ) -> Option<()> {
     for (index, map) in loaded.maps.iter_mut().enumerate() {
+        if contents.bytes(index).is_none() && contents.patches(index).next().is_none() {
+            // All zeros, as the frames are: it is mapped here when somebody reads it.
+            continue;
+        }
         let base = platform.map(memory, map.first, map.pages)?;
         let value = map.def.value_size as usize;
         if let Some(bytes) = contents.bytes(index).filter(|b| b.len() <= value) {
@@ -99,6 +103,22 @@ pub(crate) fn fill<P: Platform>(
     // SAFETY: fresh pages of this program, at least code_bytes, mapped writable here until `seal`.
     unsafe { core::ptr::copy_nonoverlapping(code.as_ptr(), base, loaded.code_bytes as usize) };
     platform.seal(memory, 0, loaded.code_pages, loaded.code_bytes as usize).then_some(())
+}
+
+/// A program's map as mapped here; one of zeros is mapped when it is looked at first.
+pub(crate) fn map_here<'a, P: Platform>(
+    platform: &mut P,
+    loaded: &'a mut Loaded<P::Memory>,
+    index: usize,
+) -> Option<&'a Map> {
+    let map = loaded.maps.get_mut(index)?;
+    if map.map.is_none() {
+        let base = platform.map(loaded.memory.as_mut()?, map.first, map.pages)?;
+        // SAFETY: the map's pages, whatever its program has made of the zeros that they were, mapped until the program is freed; the
+        // descriptor goes with it.
+        map.map = unsafe { Map::new(map.def, base) }.ok();
+    }
+    map.map.as_ref()
 }
 
 /// A host's answer, if it is one of success.
@@ -124,13 +144,10 @@ pub(crate) fn check(reply: Option<bpf_host::Reply>, point: &str) -> Result<(), F
 /// Hands a program's maps to its host.
 pub(crate) fn place_maps<P: Platform>(platform: &mut P, p: &mut Loaded<P::Memory>) -> Result<(), Failure> {
     for map in &p.maps {
-        for i in 0..map.pages {
-            let writable = !map.def.read_only;
-            let access = if writable { Access::Write } else { Access::Read };
-            let request = bpf_host::Request::MapPage { page: map.page + i, writable };
-            let frame = p.memory.as_mut().map(|m| (m, map.first + i, access));
-            check(platform.call_host(p.host, &request, frame), &p.point)?;
-        }
+        let access = if map.def.read_only { Access::Read } else { Access::Write };
+        let Some(memory) = p.memory.as_mut() else { break };
+        let given = platform.give_pages(p.host, memory, map.first, map.page..map.page + map.pages, access);
+        check(given, &p.point)?;
         let request = bpf_host::Request::Map {
             slot: map.slot,
             map_type: map.def.map_type as u32,

@@ -1,6 +1,7 @@
 //! What the loader needs of the system, so that it also runs in tests on an ordinary machine.
 
 use axiom_proto::bpf_host;
+use core::ops::Range;
 
 /// A hosting server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,6 +60,16 @@ pub trait Platform {
         host: HostId,
         request: &bpf_host::Request<'_>,
         frame: Option<(&mut Self::Memory, u32, Access)>,
+    ) -> Option<bpf_host::Reply>;
+    /// Has a host map frames in a row as pages of its map window, in as few messages as it takes. Its first answer that is not
+    /// [`bpf_host::Reply::Done`], or that.
+    fn give_pages(
+        &mut self,
+        host: HostId,
+        memory: &mut Self::Memory,
+        first: u32,
+        pages: Range<u32>,
+        access: Access,
     ) -> Option<bpf_host::Reply>;
     /// Takes the capability that came with the client's request, to be kept until [`Platform::drop_token`].
     fn take_token(&mut self) -> Option<Token>;

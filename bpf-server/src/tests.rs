@@ -10,6 +10,7 @@ use axiom_bpf_host::{Clock, Host, PointId, Server, Stream};
 use axiom_proto::bpf::{ProgramId, Refusal, Reply, Request, Setting, Source};
 use axiom_proto::bpf_host::{self, CODE_WINDOW, MAP_WINDOW};
 use axiom_proto::gpio::{Grants, ProgramGrants};
+use core::ops::Range;
 use std::sync::{Mutex, MutexGuard};
 
 mod owners;
@@ -82,6 +83,16 @@ impl Server for Peer {
     fn map_data(&mut self, page: u32, writable: bool) -> bool {
         self.data.push(page);
         self.map(MAP_WINDOW + page as usize * PAGE, writable)
+    }
+    fn keep_tray(&mut self) -> bool {
+        false
+    }
+    fn drop_tray(&mut self) {}
+    fn has_tray(&self) -> bool {
+        false
+    }
+    fn map_from_tray(&mut self, _: u32, _: u32, _: bool) -> bool {
+        false
     }
     fn has_code(&self, page: u32) -> bool {
         self.code.contains(&page)
@@ -281,6 +292,24 @@ impl Platform for Fake {
             (m.first + page, access)
         });
         Some(self.host.handle(request, &mut self.peer))
+    }
+    fn give_pages(
+        &mut self,
+        host: HostId,
+        memory: &mut Memory,
+        first: u32,
+        pages: Range<u32>,
+        access: Access,
+    ) -> Option<bpf_host::Reply> {
+        let start = pages.start;
+        for page in pages {
+            let request = bpf_host::Request::MapPage { page, writable: access == Access::Write };
+            match self.call_host(host, &request, Some((memory, first + page - start, access)))? {
+                bpf_host::Reply::Done => {}
+                refused => return Some(refused),
+            }
+        }
+        Some(bpf_host::Reply::Done)
     }
     fn take_token(&mut self) -> Option<Token> {
         self.tokens.extend(self.received);

@@ -7,7 +7,7 @@ use axiom_bpf_isa::{MapDef, MapType};
 use axiom_bpf_maps::{Map, PAGE, bytes_needed};
 use axiom_proto::bpf::ProgramId;
 use axiom_proto::bpf_host::{
-    CODE_PAGES, CODE_WINDOW, MAP_PAGES, MAP_SLOTS, MAP_WINDOW, PointName, Refusal, Reply, Request,
+    CODE_PAGES, CODE_WINDOW, MAP_PAGES, MAP_SLOTS, MAP_WINDOW, PointName, Refusal, Reply, Request, TRAY,
 };
 
 /// What the host needs of its server. Pages are numbers in the two windows.
@@ -16,6 +16,14 @@ pub trait Server {
     fn map_code(&mut self, page: u32) -> bool;
     /// Maps the frame that came with the message at a map page.
     fn map_data(&mut self, page: u32, writable: bool) -> bool;
+    /// Keeps the CNode that came with the message as the tray.
+    fn keep_tray(&mut self) -> bool;
+    /// Gives the tray up: it was of a life of bpf-server that is over.
+    fn drop_tray(&mut self);
+    /// Whether there is a tray.
+    fn has_tray(&self) -> bool;
+    /// Maps the frame in a slot of the tray at a map page, and takes it.
+    fn map_from_tray(&mut self, slot: u32, page: u32, writable: bool) -> bool;
     /// Whether a frame is mapped at a code page.
     fn has_code(&self, page: u32) -> bool;
     /// Whether a frame is mapped at a map page.
@@ -70,6 +78,19 @@ impl Host {
             Request::MapPage { page, writable } => {
                 check_pages(page, 1, MAP_PAGES)?;
                 if server.map_data(page, writable) { Ok(Reply::Done) } else { Err(Refusal::BadFrame) }
+            }
+            Request::Tray if server.keep_tray() => Ok(Reply::Done),
+            Request::Tray => Err(Refusal::BadFrame),
+            Request::MapPages { page, count, writable } => {
+                check_pages(page, count, MAP_PAGES)?;
+                if count > TRAY {
+                    return Err(Refusal::BadNumber);
+                }
+                if !server.has_tray() {
+                    return Err(Refusal::NoTray);
+                }
+                let mapped = (0..count).all(|i| server.map_from_tray(i, page + i, writable));
+                if mapped { Ok(Reply::Done) } else { Err(Refusal::BadFrame) }
             }
             Request::Map { slot, map_type, key_size, value_size, max_entries, page } => {
                 let map_type = MapType::from_number(map_type).ok_or(Refusal::BadMap)?;
@@ -290,6 +311,7 @@ impl Host {
         (0..CODE_PAGES).for_each(|page| server.drop_code(page));
         (0..MAP_PAGES).for_each(|page| server.drop_data(page));
         self.runtime.produced = 0;
+        server.drop_tray();
         server.was_reset(stops);
     }
 }

@@ -5,7 +5,7 @@ use crate::{Budget, Clock, Host, PointId, Server, Stream};
 use alloc::vec;
 use alloc::vec::Vec;
 use axiom_proto::Error;
-use axiom_proto::bpf_host::{CODE_PAGES, CODE_WINDOW, MAP_PAGES, MAP_SLOTS, MAP_WINDOW, Request};
+use axiom_proto::bpf_host::{CODE_PAGES, CODE_WINDOW, MAP_PAGES, MAP_SLOTS, MAP_WINDOW, Request, TRAY_BITS};
 use axiom_runtime::sel4::CPtr;
 use axiom_runtime::{
     CNode, Doorbell, Frame, Incoming, Probe, Reply, Runtime, Slots, count_refused, ipc, time,
@@ -82,6 +82,8 @@ pub struct Frames {
     code: Vec<Option<CPtr>>,
     data: Vec<Option<CPtr>>,
     doorbells: [Option<CPtr>; MAP_SLOTS as usize],
+    /// Where frames lie that are handed over.
+    tray: Option<CNode>,
     /// Badges of those who may place programs here.
     loaders: Vec<u64>,
     probe: Option<Probe>,
@@ -98,6 +100,7 @@ impl Frames {
             code: vec![None; CODE_PAGES as usize],
             data: vec![None; MAP_PAGES as usize],
             doorbells: [None; MAP_SLOTS as usize],
+            tray: None,
         }
     }
 
@@ -187,6 +190,38 @@ impl<P: Points> Server for Served<'_, P> {
         let kept = self.frames.keep(|f| Frame(f).map_data(address as u64, writable).is_ok());
         self.frames.data[page as usize] = kept;
         kept.is_some()
+    }
+    fn keep_tray(&mut self) -> bool {
+        if !core::mem::take(&mut self.has_frame) {
+            return false;
+        }
+        self.drop_tray();
+        // What is no CNode is found out when frames are taken from it.
+        self.frames.tray = self.frames.keep(|_| true).map(CNode);
+        self.frames.tray.is_some()
+    }
+    fn drop_tray(&mut self) {
+        let old = self.frames.tray.take().map(|tray| tray.0);
+        self.frames.drop_frame(old);
+    }
+    fn has_tray(&self) -> bool {
+        self.frames.tray.is_some()
+    }
+    fn map_from_tray(&mut self, slot: u32, page: u32, writable: bool) -> bool {
+        let old = self.frames.data[page as usize].take();
+        self.frames.drop_frame(old);
+        let Some((tray, to)) = self.frames.tray.zip(self.frames.slots.take()) else { return false };
+        if tray.take_out(slot.into(), TRAY_BITS.into(), to).is_err() {
+            self.frames.slots.give(to);
+            return false;
+        }
+        let address = MAP_WINDOW + page as usize * PAGE;
+        if Frame(to).map_data(address as u64, writable).is_err() {
+            self.frames.drop_frame(Some(to));
+            return false;
+        }
+        self.frames.data[page as usize] = Some(to);
+        true
     }
     fn has_code(&self, page: u32) -> bool {
         self.frames.code.get(page as usize).is_some_and(Option::is_some)

@@ -5,7 +5,7 @@ use crate::helpers::LogLine;
 use axiom_bpf_isa::helper;
 use axiom_bpf_maps::errno;
 use axiom_bpf_maps::{Consumer, PAGE};
-use axiom_proto::bpf_host::{Limit, Refusal, Reply, Request};
+use axiom_proto::bpf_host::{Limit, MAP_PAGES, Refusal, Reply, Request, TRAY};
 use std::string::ToString;
 use std::vec;
 
@@ -15,6 +15,9 @@ struct Fake {
     code: *mut u8,
     maps: *mut u8,
     frame: bool,
+    /// Frames in the tray, if there is one, and pages that came from it.
+    tray: Option<u32>,
+    from_tray: vec::Vec<(u32, u32, bool)>,
     opened: usize,
     doorbells: u64,
     closed: vec::Vec<std::string::String>,
@@ -32,6 +35,8 @@ impl Fake {
             code: memory(4),
             maps: memory(8),
             frame: false,
+            tray: None,
+            from_tray: vec![],
             opened: 0,
             doorbells: 0,
             closed: vec![],
@@ -52,6 +57,20 @@ impl Server for Fake {
     }
     fn map_data(&mut self, _: u32, _: bool) -> bool {
         core::mem::take(&mut self.frame)
+    }
+    fn keep_tray(&mut self) -> bool {
+        self.tray = core::mem::take(&mut self.frame).then_some(3);
+        self.tray.is_some()
+    }
+    fn drop_tray(&mut self) {
+        self.tray = None;
+    }
+    fn has_tray(&self) -> bool {
+        self.tray.is_some()
+    }
+    fn map_from_tray(&mut self, slot: u32, page: u32, writable: bool) -> bool {
+        self.from_tray.push((slot, page, writable));
+        self.tray.is_some_and(|frames| slot < frames)
     }
     fn has_code(&self, page: u32) -> bool {
         page < 4
@@ -718,4 +737,29 @@ fn a_slower_machine_has_less_time_and_without_a_budget_nothing_is_counted() {
     let mut host = Host::new(Clock::new(1_000_000_000), log);
     assert_eq!(limit(attach_costing(&mut host, &mut fake, 1, "timer/1000hz", u64::MAX, 1)), None);
     assert_eq!(host.room_for(0), None);
+}
+
+#[test]
+fn frames_of_a_tray_are_mapped_in_a_row() {
+    let (mut host, mut fake) = (Host::new(Clock::new(1_000_000_000), log), Fake::new());
+    let pages = |page, count| Request::MapPages { page, count, writable: true };
+    assert_eq!(host.handle(&pages(2, 3), &mut fake), Reply::Refused(Refusal::NoTray));
+    assert_eq!(
+        host.handle(&Request::Tray, &mut fake),
+        Reply::Refused(Refusal::BadFrame),
+        "nothing came along"
+    );
+    fake.frame = true;
+    assert_eq!(host.handle(&Request::Tray, &mut fake), Reply::Done);
+    assert_eq!(host.handle(&pages(2, 3), &mut fake), Reply::Done);
+    assert_eq!(fake.from_tray, [(0, 2, true), (1, 3, true), (2, 4, true)]);
+    assert_eq!(host.handle(&pages(2, 4), &mut fake), Reply::Refused(Refusal::BadFrame), "an empty slot");
+    fake.from_tray.clear();
+    for wrong in [pages(MAP_PAGES - 2, 3), pages(0, TRAY + 1), pages(u32::MAX, 2)] {
+        assert_eq!(host.handle(&wrong, &mut fake), Reply::Refused(Refusal::BadNumber), "{wrong:?}");
+    }
+    assert!(fake.from_tray.is_empty(), "nothing was taken");
+    // Who placed programs was started anew, and brings a tray of its own.
+    assert_eq!(host.handle(&Request::Reset, &mut fake), Reply::Done);
+    assert_eq!(host.handle(&pages(2, 3), &mut fake), Reply::Refused(Refusal::NoTray));
 }

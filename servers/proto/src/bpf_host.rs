@@ -23,6 +23,10 @@ pub const CODE_PAGES: u32 = 256;
 pub const MAP_PAGES: u32 = 512;
 /// Map descriptors of a host. Number 0 is never used: a map's handle in a program is its number.
 pub const MAP_SLOTS: u32 = 64;
+/// Frames that are handed over at a time.
+pub const TRAY: u32 = 1 << TRAY_BITS;
+/// Bits of a tray's slots.
+pub const TRAY_BITS: u32 = 6;
 /// Programs of a host.
 pub const PROGRAMS: u32 = 32;
 
@@ -40,6 +44,18 @@ pub enum Request<'a> {
     MapPage {
         /// Page of the map window.
         page: u32,
+        /// Read-only data stays read-only.
+        writable: bool,
+    },
+    /// Takes the CNode that comes along as the tray: whoever places programs puts frames into it, the server takes them out. A tray
+    /// is there for as long as the server.
+    Tray,
+    /// Maps the frames of the tray's first slots as map pages in a row, and takes them.
+    MapPages {
+        /// The first page of the map window.
+        page: u32,
+        /// How many; at most [`TRAY`].
+        count: u32,
         /// Read-only data stays read-only.
         writable: bool,
     },
@@ -134,6 +150,8 @@ pub enum Refusal {
     NoSuchProgram,
     /// No room for another program on this point.
     Full,
+    /// This server has no tray yet: it was started anew.
+    NoTray,
     /// No time for it.
     Overload(Overload),
 }
