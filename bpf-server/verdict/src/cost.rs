@@ -56,7 +56,9 @@ fn map_cost(maps: &[MapDef], of: impl Fn(&MapDef) -> Option<u64>) -> u64 {
 /// A walk of a hash's longest chain: keys can be chosen so that all of them are in one.
 fn walk(def: &MapDef) -> u64 {
     let key = u64::from(def.key_size);
-    40 + 2 * key + u64::from(def.max_entries).saturating_mul(14 + key / 4)
+    // Keys of up to seven bytes are compared byte by byte, longer ones by eights.
+    let compared = 30 + key + 6 * key.min(7);
+    80 + 2 * key + u64::from(def.max_entries).saturating_mul(compared)
 }
 
 fn keyed(def: &MapDef, writes: bool) -> Option<u64> {

@@ -103,6 +103,27 @@ pub fn timer(tries: &mut Tries) {
         }
     }
     waiting(tries, server);
+    helpers(tries, server);
+}
+
+/// The greediest program that spends its time in helpers takes no more than it was counted with.
+fn helpers(tries: &mut Tries, server: BpfServer) {
+    let greedy = match greediest(server, "long_helpers.o", "timer/100hz") {
+        Ok((greedy, ..)) => greedy,
+        Err(why) => {
+            plain!("{why}");
+            return tries.works("the greediest program with helpers", false);
+        }
+    };
+    tries.sleep(WATCHED_MS / 2);
+    let Some([runs, missed, _, longest]) = seen(server, &greedy) else {
+        return tries.works("what the program with helpers has seen", false);
+    };
+    plain!("helpers: {runs} runs, {missed} missed, longest run {longest} ns, counted {} ns", greedy.cost);
+    tries.works("it runs", runs + 5 > WATCHED_MS / 2 / 10);
+    tries.refused("helpers make it miss a deadline", missed == 0);
+    tries.refused("helpers take longer than was counted", longest > 0 && longest <= greedy.cost);
+    tries.works("unload", server.unload(greedy.id).is_ok());
 }
 
 /// A program that runs seldom, but long, is nothing of the budget; a fast timer would have to wait for it.
