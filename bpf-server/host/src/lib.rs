@@ -137,8 +137,8 @@ struct Program {
     runs: u64,
     accepted: u64,
     identity: Identity,
-    /// Its worst case, in machine instructions.
-    cost: u64,
+    /// Its worst case, nanoseconds.
+    time: u64,
     /// Whose share of the time it takes; 0: nobody's.
     client: u64,
 }
@@ -231,7 +231,7 @@ impl Host {
         for (i, point) in self.points.iter().enumerate().filter(|(_, p)| !p.name.is_empty()) {
             let chain = point.chain[..point.len as usize].iter();
             let programs = chain.filter_map(|i| self.programs[*i as usize].as_ref()).filter(|p| counts(p));
-            let cost = programs.fold(0u64, |all, p| all.saturating_add(self.time_of(p.cost)));
+            let cost = programs.fold(0u64, |all, p| all.saturating_add(p.time));
             sum.add(stream(PointId(i as u32), point), cost);
         }
         sum
@@ -239,7 +239,10 @@ impl Host {
 
     /// Nanoseconds of so many machine instructions.
     fn time_of(&self, cost: u64) -> u64 {
-        u64::try_from((u128::from(cost) * u128::from(self.pace)).div_ceil(1000)).unwrap_or(u64::MAX)
+        match cost.checked_mul(self.pace) {
+            Some(picoseconds) => picoseconds.div_ceil(1000),
+            None => (cost / 1000).saturating_add(1).saturating_mul(self.pace),
+        }
     }
 
     /// From now on, programs reach these outputs, as far as their grants go. They are not borrowed while programs run.

@@ -133,7 +133,7 @@ impl Host {
                     })
                 };
                 let identity = Identity { name: Name::new(name), grants };
-                let point_id = PointId(u32::MAX);
+                let (point_id, time) = (PointId(u32::MAX), self.time_of(cost));
                 let new = Program {
                     id: program,
                     point: point_id,
@@ -141,7 +141,7 @@ impl Host {
                     runs: 0,
                     accepted: 0,
                     identity,
-                    cost,
+                    time,
                     client,
                 };
                 self.attach(new, point, replaces, server)
@@ -268,8 +268,8 @@ impl Host {
                 .iter()
                 .flatten()
                 .filter(|p| known == Some(p.point) && Some(p.id) != replaces && counts(p));
-            let cost = there.fold(self.time_of(new.cost), |all, p| all.saturating_add(self.time_of(p.cost)));
-            after.add(stream, cost);
+            let time = there.fold(new.time, |all, p| all.saturating_add(p.time));
+            after.add(stream, time);
             (before, after)
         };
         let (before, after) = change(None);
