@@ -92,9 +92,12 @@ impl Server for Fake {
     }
     fn open_point(&mut self, name: &str) -> bool {
         self.opened += 1;
-        name.starts_with("timer/")
+        name.starts_with("timer/") || name.starts_with("gpio/")
     }
     fn stream(&self, name: &str) -> Stream {
+        if name.starts_with("gpio/") {
+            return Stream::Shared { group: 0, points: 2, most: 10, window: 10_000_000 };
+        }
         let hz = name.strip_prefix("timer/").and_then(|r| r.strip_suffix("hz")).and_then(|n| n.parse().ok());
         hz.map_or(Stream::Silent, |hz: u64| Stream::Periodic(1_000_000_000 / hz.max(1)))
     }
@@ -762,4 +765,27 @@ fn frames_of_a_tray_are_mapped_in_a_row() {
     // Who placed programs was started anew, and brings a tray of its own.
     assert_eq!(host.handle(&Request::Reset, &mut fake), Reply::Done);
     assert_eq!(host.handle(&pages(2, 3), &mut fake), Reply::Refused(Refusal::NoTray));
+}
+
+#[test]
+fn edges_are_counted_once_and_as_many_are_let_through_as_fit() {
+    let (mut host, mut fake) = (host_with_budget(), Fake::new());
+    assert_eq!(host.room_for(0), None);
+    // Twenty edges in a period, each of which concerns two points at most.
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 1, "gpio/x/1/both", 10_000, 0)), None);
+    assert_eq!(host.room_for(0), Some(50));
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 2, "gpio/x/2/both", 14_000, 0)), None);
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 3, "gpio/x/3/both", 9_000, 0)), None);
+    assert_eq!(host.room_for(0), Some(20));
+    assert_eq!(
+        limit(attach_costing(&mut host, &mut fake, 4, "gpio/x/4/both", 12_000, 0)),
+        Some(Limit::Budget)
+    );
+    // A timer's program leaves less for them.
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 4, "timer/100hz", 5_000, 0)), None);
+    assert_eq!(host.room_for(0), Some(20));
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 5, "timer/100hz", 2_000, 0)), None);
+    assert_eq!(host.room_for(0), Some(20));
+    assert_eq!(host.handle(&Request::Detach { program: ProgramId(2) }, &mut fake), Reply::Done);
+    assert_eq!(host.room_for(0), Some(25));
 }
