@@ -5,21 +5,25 @@ use crate::place::Windows;
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
+use axiom_bpf_isa::Lines;
 use axiom_bpf_object as object;
 use axiom_bpf_verdict::{Refused, Wrong};
 use axiom_proto::bpf::{MAX_NAME, Refusal};
-use axiom_proto::bpf_host::MAP_PAGES;
+use axiom_proto::bpf_host::{Limit, MAP_PAGES, Overload};
+use core::fmt::Write;
 
 /// Why something was not done: the kind for programs, the sentence for people.
 pub(crate) struct Failure {
     pub(crate) refusal: Refusal,
     pub(crate) text: Cow<'static, str>,
+    /// The hosting server's figures, if it has no time for the program.
+    pub(crate) overload: Option<Overload>,
 }
 
 /// A failure with its sentence.
 #[cold]
 pub(crate) fn fail(refusal: Refusal, text: String) -> Failure {
-    Failure { refusal, text: Cow::Owned(text) }
+    Failure { refusal, text: Cow::Owned(text), overload: None }
 }
 
 impl From<Refused> for Failure {
@@ -31,7 +35,7 @@ impl From<Refused> for Failure {
             Wrong::Ambiguous => Refusal::BadRequest,
             Wrong::Memory => Refusal::Resources,
         };
-        Failure { refusal, text: refused.text }
+        Failure { refusal, text: refused.text, overload: None }
     }
 }
 
@@ -69,6 +73,29 @@ pub(crate) fn no_room_for_map(windows: &Windows, bytes: usize, pages: u32) -> St
     )
 }
 
+/// Where a program's time goes: the line of its innermost loop.
+pub(crate) fn hot_line(lines: &dyn Lines, hot: Option<usize>) -> String {
+    match hot.map(|insn| lines.line(insn)) {
+        Some(Some(l)) => format!("shorten the loop at {}:{}", l.file.trim_start_matches("./"), l.line),
+        Some(None) => String::from("shorten its loops"),
+        None => String::from("shorten it"),
+    }
+}
+
+/// Why a host has no time for a program, and what may be done. `shorten` says how the program could take less.
+#[cold]
+pub(crate) fn no_time(why: Overload, host: &str, shorten: &str) -> Failure {
+    let mut text = String::new();
+    // A text grows without failing.
+    let _ = why.words(&mut text, "this program", host);
+    let _ = match why.limit {
+        Limit::Budget => write!(text, ": lower the rate, {shorten}, or raise the budget"),
+        Limit::Share => write!(text, ": lower the rate, {shorten}, unload another, or raise the budget"),
+        Limit::Waiting => write!(text, ": {shorten}, or lower the fastest rate there"),
+    };
+    Failure { overload: Some(why), ..fail(Refusal::Overload, text) }
+}
+
 /// The kinds of attach point, for somebody who asked for one that nobody serves.
 pub(crate) fn nobody_serves<P: Platform>(platform: &P, point: &str) -> String {
     let mut text = format!("nobody serves attach points like '{}'; there are: ", shown(point));
@@ -90,6 +117,7 @@ pub(crate) fn nobody_serves<P: Platform>(platform: &P, point: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axiom_bpf_isa::LineInfo;
 
     #[test]
     fn what_has_no_room_is_told_with_sizes() {
@@ -106,5 +134,34 @@ mod tests {
         assert!(text.starts_with("the hosting server has as many maps as it can have"), "{text}");
         assert_eq!(shown(&"\u{e4}".repeat(40)).len(), 64);
         assert_eq!(shown(&format!("x{}", "\u{e4}".repeat(40))).len(), 63);
+    }
+
+    struct Source;
+    impl Lines for Source {
+        fn line(&self, insn: usize) -> Option<LineInfo<'_>> {
+            (insn < 50).then_some(LineInfo { file: "./filter.c", line: 31, text: "for (;;)" })
+        }
+    }
+
+    #[test]
+    fn a_lack_of_time_names_the_loop_and_what_to_do() {
+        let text = |limit, hot| {
+            let why = Overload { limit, millihertz: 3_200_000, needs: 610, left: 400 };
+            let failure = no_time(why, "iio-server", &hot_line(&Source, hot));
+            assert_eq!((failure.refusal, failure.overload), (Refusal::Overload, Some(why)));
+            failure.text.into_owned()
+        };
+        assert_eq!(
+            text(Limit::Budget, Some(7)),
+            "at 3,200 Hz this program may need 61 % of iio-server's budget; 40 % is left: lower the rate, shorten the loop at filter.c:31, \
+             or raise the budget"
+        );
+        assert!(
+            text(Limit::Share, Some(50)).ends_with("shorten its loops, unload another, or raise the budget")
+        );
+        assert_eq!(
+            text(Limit::Waiting, None),
+            "one run of this program may take 610 us; events of iio-server can wait for 400 us more: shorten it, or lower the fastest rate there"
+        );
     }
 }

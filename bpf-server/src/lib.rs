@@ -10,22 +10,28 @@
 //! is loaded here, belongs to whom the manifest names, and stays when that server is gone; others go with theirs.
 //!
 //! Memory that cannot be had is an answer, not the server's end: before a request is served there must be enough for its small
-//! parts ([`loader::FLOOR`] bytes), and everything whose size a client chooses is either asked for with `try_reserve` or checked
+//! parts (`room::FLOOR` bytes), and everything whose size a client chooses is either asked for with `try_reserve` or checked
 //! against what is left first.
 #![cfg_attr(not(test), no_std)]
 extern crate alloc;
 
+mod answers;
 pub mod buddy;
 mod failure;
+mod load;
 mod loader;
 mod place;
 mod placing;
 mod platform;
 mod rights;
+mod room;
+mod share;
+mod state;
 #[cfg(test)]
 mod tests;
+mod uploads;
 
 pub use axiom_bpf_jit::Features;
-pub use loader::{Loader, Outcome};
 pub use platform::{Access, HostId, Platform, Stage, Token};
 pub use rights::{Client, Rights};
+pub use state::{Loader, Outcome};

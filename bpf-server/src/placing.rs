@@ -1,6 +1,6 @@
 //! A loaded program, and handing it to its host: maps, code, attaching. Whoever calls undoes what was done when a step fails.
 
-use crate::failure::{Failure, fail, shown};
+use crate::failure::{Failure, fail, no_time, shown};
 use crate::{Access, HostId, Platform, Token};
 use alloc::format;
 use alloc::string::String;
@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use axiom_bpf_isa::MapDef;
 use axiom_bpf_maps::Map;
 use axiom_bpf_verdict::Contents;
+use axiom_bpf_verdict::cost::Cost;
 use axiom_proto::bpf::{ProgramId, Refusal};
 use axiom_proto::bpf_host;
 use axiom_proto::gpio::Grants;
@@ -44,12 +45,16 @@ pub(crate) struct Loaded<M> {
     pub(crate) code_pages: u32,
     pub(crate) maps: Vec<LoadedMap>,
     pub(crate) worst_case: u64,
+    /// That in machine instructions.
+    pub(crate) cost: Cost,
     pub(crate) memory: Option<M>,
     pub(crate) grants: Grants,
     /// Whose it is: a badge, or 0 if the owner that the manifest names is no client.
     pub(crate) owner: u64,
     /// It stays when its owner is gone.
     pub(crate) pinned: bool,
+    /// The manifest names it: its time is no client's share.
+    pub(crate) named: bool,
     /// Pages of its memory.
     pub(crate) held: u32,
 }
@@ -58,6 +63,11 @@ impl<M> Loaded<M> {
     /// Instruction slots, if it is interpreted; else 0.
     pub(crate) fn slots(&self) -> u32 {
         if self.compiled { 0 } else { self.code_bytes / 8 }
+    }
+
+    /// Machine instructions of its worst case.
+    pub(crate) fn cost(&self) -> u64 {
+        if self.compiled { self.cost.compiled } else { self.cost.interpreted() }
     }
 }
 
@@ -70,6 +80,10 @@ pub(crate) fn fill<P: Platform>(
     contents: &Contents<'_>,
 ) -> Option<()> {
     for (index, map) in loaded.maps.iter_mut().enumerate() {
+        if contents.bytes(index).is_none() && contents.patches(index).next().is_none() {
+            // All zeros, as the frames are: it is mapped here when somebody reads it.
+            continue;
+        }
         let base = platform.map(memory, map.first, map.pages)?;
         let value = map.def.value_size as usize;
         if let Some(bytes) = contents.bytes(index).filter(|b| b.len() <= value) {
@@ -89,6 +103,22 @@ pub(crate) fn fill<P: Platform>(
     // SAFETY: fresh pages of this program, at least code_bytes, mapped writable here until `seal`.
     unsafe { core::ptr::copy_nonoverlapping(code.as_ptr(), base, loaded.code_bytes as usize) };
     platform.seal(memory, 0, loaded.code_pages, loaded.code_bytes as usize).then_some(())
+}
+
+/// A program's map as mapped here; one of zeros is mapped when it is looked at first.
+pub(crate) fn map_here<'a, P: Platform>(
+    platform: &mut P,
+    loaded: &'a mut Loaded<P::Memory>,
+    index: usize,
+) -> Option<&'a Map> {
+    let map = loaded.maps.get_mut(index)?;
+    if map.map.is_none() {
+        let base = platform.map(loaded.memory.as_mut()?, map.first, map.pages)?;
+        // SAFETY: the map's pages, whatever its program has made of the zeros that they were, mapped until the program is freed; the
+        // descriptor goes with it.
+        map.map = unsafe { Map::new(map.def, base) }.ok();
+    }
+    map.map.as_ref()
 }
 
 /// A host's answer, if it is one of success.
@@ -114,13 +144,10 @@ pub(crate) fn check(reply: Option<bpf_host::Reply>, point: &str) -> Result<(), F
 /// Hands a program's maps to its host.
 pub(crate) fn place_maps<P: Platform>(platform: &mut P, p: &mut Loaded<P::Memory>) -> Result<(), Failure> {
     for map in &p.maps {
-        for i in 0..map.pages {
-            let writable = !map.def.read_only;
-            let access = if writable { Access::Write } else { Access::Read };
-            let request = bpf_host::Request::MapPage { page: map.page + i, writable };
-            let frame = p.memory.as_mut().map(|m| (m, map.first + i, access));
-            check(platform.call_host(p.host, &request, frame), &p.point)?;
-        }
+        let access = if map.def.read_only { Access::Read } else { Access::Write };
+        let Some(memory) = p.memory.as_mut() else { break };
+        let given = platform.give_pages(p.host, memory, map.first, map.page..map.page + map.pages, access);
+        check(given, &p.point)?;
         let request = bpf_host::Request::Map {
             slot: map.slot,
             map_type: map.def.map_type as u32,
@@ -175,9 +202,14 @@ pub(crate) fn attach_placed<P: Platform>(
         name: &p.name,
         replaces,
         grants: p.grants,
+        cost: p.cost(),
+        client: if p.named { 0 } else { p.owner },
     };
     let frame = frame.and_then(|i| p.memory.as_mut().map(|m| (m, i, Access::Read)));
     let reply = platform.call_host(p.host, &request, frame);
+    if let Some(bpf_host::Reply::Refused(bpf_host::Refusal::Overload(why))) = reply {
+        return Err(no_time(why, platform.host_name(p.host), "shorten its loops"));
+    }
     check(reply, &p.point).map_err(|failure| match failure.refusal {
         Refusal::NoSuchPoint => fail(Refusal::NoSuchPoint, points_there(platform, p.host, &failure.text)),
         _ => failure,

@@ -1,6 +1,7 @@
 //! What the loader needs of the system, so that it also runs in tests on an ordinary machine.
 
 use axiom_proto::bpf_host;
+use core::ops::Range;
 
 /// A hosting server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,6 +39,8 @@ pub trait Platform {
 
     /// Who serves an attach point, by its name's first part.
     fn host(&self, point: &str) -> Option<HostId>;
+    /// A hosting server's name.
+    fn host_name(&self, host: HostId) -> &str;
     /// How many hosts there are.
     fn hosts(&self) -> usize;
     /// Pages of memory for programs and maps, of all together.
@@ -58,6 +61,16 @@ pub trait Platform {
         request: &bpf_host::Request<'_>,
         frame: Option<(&mut Self::Memory, u32, Access)>,
     ) -> Option<bpf_host::Reply>;
+    /// Has a host map frames in a row as pages of its map window, in as few messages as it takes. Its first answer that is not
+    /// [`bpf_host::Reply::Done`], or that.
+    fn give_pages(
+        &mut self,
+        host: HostId,
+        memory: &mut Self::Memory,
+        first: u32,
+        pages: Range<u32>,
+        access: Access,
+    ) -> Option<bpf_host::Reply>;
     /// Takes the capability that came with the client's request, to be kept until [`Platform::drop_token`].
     fn take_token(&mut self) -> Option<Token>;
     /// Gives a kept capability up.
@@ -73,6 +86,8 @@ pub trait Platform {
     fn has_memory(bytes: usize) -> bool;
     /// A blob that the manifest gave this server.
     fn blob(&self, name: &str) -> Option<&'static [u8]>;
+    /// The time, in milliseconds.
+    fn milliseconds(&self) -> u64;
     /// The counter, in ticks.
     fn ticks(&self) -> u64;
     /// The cycle counter.

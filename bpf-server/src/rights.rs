@@ -81,6 +81,11 @@ impl Rights {
         self.clients.iter().find(|c| c.name == name).map(|c| c.badge)
     }
 
+    /// Whether the manifest names a program as this client's.
+    pub fn is_of(&self, client: u64, object: Option<&str>, program: &str) -> bool {
+        self.entry(object, program).is_some_and(|p| self.badge(&p.owner) == Some(client))
+    }
+
     /// What a program may do when this client loads it: what the manifest grants, if the client is its owner.
     pub fn of(&self, client: u64, object: Option<&str>, program: &str) -> Grants {
         let entry = self.entry(object, program).filter(|p| self.badge(&p.owner) == Some(client));

@@ -3,19 +3,22 @@
 use crate::memory::Pool;
 use alloc::string::String;
 use alloc::vec::Vec;
+use axiom_bpf_server::buddy::SMALLEST;
 use axiom_bpf_server::{Access, Client, HostId, Loader, Platform, Rights, Stage, Token};
 use axiom_layout::Badge;
 use axiom_runtime::proto::Error;
 use axiom_runtime::proto::bpf::{self, Refusal, Reply as Answer};
-use axiom_runtime::proto::bpf_host;
+use axiom_runtime::proto::bpf_host::{self, TRAY, TRAY_BITS};
 use axiom_runtime::proto::env::NOTIFIED;
 use axiom_runtime::proto::env::{Host, PEER_RESTARTED};
 use axiom_runtime::proto::supervisor;
+use axiom_runtime::sel4::object::kind;
 use axiom_runtime::sel4::{CPtr, CapRights};
 use axiom_runtime::{
     Buffer, CNode, Endpoint, Frame, Incoming, Pages, Probe, Reply, Runtime, Service, Slots, Trace, Untyped,
     call, call_with_cap, code, count_refused, error, info, serve, time, warn,
 };
+use core::ops::Range;
 
 axiom_runtime::entry!(main);
 
@@ -47,6 +50,8 @@ pub struct System {
     trace: Option<Trace>,
     /// Holds a capability with fewer rights while it is sent.
     lent: CPtr,
+    /// By host: a CNode for frames that are handed over, made at the first.
+    trays: Vec<Option<CPtr>>,
     /// One page, made and mapped ahead: most programs without maps need no more.
     spare: Option<Memory>,
 }
@@ -65,6 +70,7 @@ impl System {
             probe: rt.probe(),
             trace: rt.trace(),
             lent,
+            trays: env.hosts.iter().map(|_| None).collect(),
             spare: None,
         })
     }
@@ -168,6 +174,38 @@ impl System {
         self.pool.give(memory.untyped, memory.bits, &mut self.slots);
     }
 
+    /// A host's tray. The host has a copy of its capability, and may have put something of its own there: nothing in it is ever used
+    /// here.
+    fn tray(&mut self, host: HostId) -> Option<CNode> {
+        if let Some(tray) = *self.trays.get(host.0)? {
+            return Some(CNode(tray));
+        }
+        let tray = self.slots.take()?;
+        let Some(untyped) = self.pool.take(SMALLEST, &mut self.slots) else {
+            self.slots.give(tray);
+            return None;
+        };
+        if Untyped(untyped).retype(kind::CNODE, TRAY_BITS.into(), tray, 1).is_err() {
+            self.slots.give(tray);
+            self.pool.give(untyped, SMALLEST, &mut self.slots);
+            return None;
+        }
+        self.trays[host.0] = Some(tray);
+        Some(CNode(tray))
+    }
+
+    /// Puts a copy of a frame's capability into a slot of a tray.
+    fn put(tray: CNode, slot: u32, frame: CPtr, access: Access) -> Option<()> {
+        let rights = if access == Access::Write { CapRights::READ_WRITE } else { CapRights::READ };
+        let (slot, bits) = (slot.into(), TRAY_BITS.into());
+        if tray.copy_into(slot, bits, frame, rights).is_ok() {
+            return Some(());
+        }
+        // Something was left there by a load that failed, or by the host.
+        tray.delete_in(slot, bits).ok()?;
+        tray.copy_into(slot, bits, frame, rights).ok()
+    }
+
     /// A capability for a frame with these rights; one with fewer rights than ours lies in the `lent` slot.
     fn lend(&mut self, frame: CPtr, access: Access) -> Option<CPtr> {
         if access == Access::Write {
@@ -200,6 +238,10 @@ impl Platform for System {
         self.hosts.iter().position(|h| h.kinds.iter().any(|k| k == kind)).map(HostId)
     }
 
+    fn host_name(&self, host: HostId) -> &str {
+        self.hosts.get(host.0).map_or("the hosting server", |h| &h.name)
+    }
+
     fn hosts(&self) -> usize {
         self.hosts.len()
     }
@@ -230,6 +272,7 @@ impl Platform for System {
             memory.mapped.push((address, count as usize));
             return Some(address as *mut u8);
         }
+        memory.mapped.try_reserve(1).ok()?;
         let address = self.pages.take(pages as usize)?;
         for i in 0..pages {
             if memory.frame(first + i).map_data(address + i as u64 * PAGE, true).is_err() {
@@ -282,6 +325,53 @@ impl Platform for System {
         call_with_cap(endpoint, bpf_host::INTERFACE, request, cap, &mut reply).ok().map(|(r, _)| r)
     }
 
+    fn give_pages(
+        &mut self,
+        host: HostId,
+        memory: &mut Memory,
+        first: u32,
+        pages: Range<u32>,
+        access: Access,
+    ) -> Option<bpf_host::Reply> {
+        let start = pages.start;
+        let tray = if pages.len() > 1 { self.tray(host) } else { None };
+        let Some(tray) = tray else {
+            // One by one.
+            for page in pages {
+                let request = bpf_host::Request::MapPage { page, writable: access == Access::Write };
+                match self.call_host(host, &request, Some((memory, first + (page - start), access)))? {
+                    bpf_host::Reply::Done => {}
+                    refused => return Some(refused),
+                }
+            }
+            return Some(bpf_host::Reply::Done);
+        };
+        for page in pages.clone().step_by(TRAY as usize) {
+            let count = TRAY.min(pages.end - page);
+            for i in 0..count {
+                Self::put(tray, i, memory.frame(first + (page - start) + i).0, access)?;
+            }
+            let request = bpf_host::Request::MapPages { page, count, writable: access == Access::Write };
+            let mut reply = self.call_host(host, &request, None)?;
+            if reply == bpf_host::Reply::Refused(bpf_host::Refusal::NoTray) {
+                let (endpoint, mut buffer) = (self.endpoint(host)?, Buffer::new());
+                let given = call_with_cap::<_, bpf_host::Reply>(
+                    endpoint,
+                    bpf_host::INTERFACE,
+                    &bpf_host::Request::Tray,
+                    Some(tray.0),
+                    &mut buffer,
+                );
+                given.ok().filter(|g| g.0 == bpf_host::Reply::Done)?;
+                reply = self.call_host(host, &request, None)?;
+            }
+            if reply != bpf_host::Reply::Done {
+                return Some(reply);
+            }
+        }
+        Some(bpf_host::Reply::Done)
+    }
+
     fn take_token(&mut self) -> Option<Token> {
         if self.probe.is_some_and(|p| !p.is_notification(axiom_runtime::ipc::received())) {
             count_refused();
@@ -319,6 +409,10 @@ impl Platform for System {
 
     fn blob(&self, name: &str) -> Option<&'static [u8]> {
         self.rt.blob(name)
+    }
+
+    fn milliseconds(&self) -> u64 {
+        time::ticks() / (time::frequency() / 1000).max(1)
     }
 
     #[inline]

@@ -1,17 +1,20 @@
 //! The loader over a system made of a memory file: frames are its pages, the hosting server's windows are where the real
 //! ones are, programs are interpreted. What is checked: who gets which rights, that everything is undone and freed.
 
+mod admission;
 mod memory;
 
 use super::*;
-use crate::loader::{PER_POINT, PROGRAMS_PER_CLIENT};
-use axiom_bpf_host::{Clock, Host, PointId, Server};
+use crate::share::{PER_POINT, PROGRAMS_PER_CLIENT};
+use axiom_bpf_host::{Clock, Host, PointId, Server, Stream};
 use axiom_proto::bpf::{ProgramId, Refusal, Reply, Request, Setting, Source};
 use axiom_proto::bpf_host::{self, CODE_WINDOW, MAP_WINDOW};
 use axiom_proto::gpio::{Grants, ProgramGrants};
+use core::ops::Range;
 use std::sync::{Mutex, MutexGuard};
 
 mod owners;
+mod uploads;
 
 const FILTER: &[u8] = include_bytes!("../object/tests/data/iio_filter.o");
 const CALLS: &[u8] = include_bytes!("../object/tests/data/calls.o");
@@ -81,6 +84,16 @@ impl Server for Peer {
         self.data.push(page);
         self.map(MAP_WINDOW + page as usize * PAGE, writable)
     }
+    fn keep_tray(&mut self) -> bool {
+        false
+    }
+    fn drop_tray(&mut self) {}
+    fn has_tray(&self) -> bool {
+        false
+    }
+    fn map_from_tray(&mut self, _: u32, _: u32, _: bool) -> bool {
+        false
+    }
     fn has_code(&self, page: u32) -> bool {
         self.code.contains(&page)
     }
@@ -115,6 +128,10 @@ impl Server for Peer {
     fn open_point(&mut self, name: &str) -> bool {
         ["timer/", "gpio/pl061/", "gpio/rp1/", "pwm/soft-pwm/"].iter().any(|p| name.starts_with(p))
     }
+    fn stream(&self, name: &str) -> Stream {
+        let hz = name.strip_prefix("timer/").and_then(|r| r.strip_suffix("hz")).and_then(|n| n.parse().ok());
+        hz.map_or(Stream::Silent, |hz: u64| Stream::Periodic(1_000_000_000 / hz.max(1)))
+    }
     fn point_changed(&mut self, name: &str, _: PointId, programs: usize) {
         self.changes.push((name.into(), programs));
     }
@@ -135,6 +152,8 @@ struct Fake {
     /// Host calls until the host dies in one and is started anew.
     dies_in: Option<u32>,
     stages: Vec<Stage>,
+    /// Milliseconds.
+    now: u64,
     blobs: Vec<(String, &'static [u8])>,
     _alone: MutexGuard<'static, ()>,
 }
@@ -178,6 +197,7 @@ impl Fake {
             calls_left: u32::MAX,
             dies_in: None,
             stages: Vec::new(),
+            now: 0,
             blobs: vec![("filter.o".into(), FILTER)],
             _alone: alone,
         }
@@ -207,6 +227,9 @@ impl Platform for Fake {
     type Memory = Memory;
     fn host(&self, point: &str) -> Option<HostId> {
         ["iio/", "timer/", "gpio/", "pwm/"].iter().any(|p| point.starts_with(p)).then_some(HostId(0))
+    }
+    fn host_name(&self, _: HostId) -> &str {
+        "timer-server"
     }
     fn hosts(&self) -> usize {
         1
@@ -270,6 +293,24 @@ impl Platform for Fake {
         });
         Some(self.host.handle(request, &mut self.peer))
     }
+    fn give_pages(
+        &mut self,
+        host: HostId,
+        memory: &mut Memory,
+        first: u32,
+        pages: Range<u32>,
+        access: Access,
+    ) -> Option<bpf_host::Reply> {
+        let start = pages.start;
+        for page in pages {
+            let request = bpf_host::Request::MapPage { page, writable: access == Access::Write };
+            match self.call_host(host, &request, Some((memory, first + page - start, access)))? {
+                bpf_host::Reply::Done => {}
+                refused => return Some(refused),
+            }
+        }
+        Some(bpf_host::Reply::Done)
+    }
     fn take_token(&mut self) -> Option<Token> {
         self.tokens.extend(self.received);
         self.received.take()
@@ -293,6 +334,9 @@ impl Platform for Fake {
     }
     fn blob(&self, name: &str) -> Option<&'static [u8]> {
         self.blobs.iter().find(|(n, _)| n == name).map(|(_, bytes)| *bytes)
+    }
+    fn milliseconds(&self) -> u64 {
+        self.now
     }
     fn ticks(&self) -> u64 {
         0

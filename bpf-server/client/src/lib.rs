@@ -28,6 +28,8 @@ pub struct Loaded {
     pub code_bytes: u32,
     /// The verifier's bound.
     pub worst_case: u64,
+    /// That in machine instructions.
+    pub cost: u64,
 }
 
 /// Why something was not done.
@@ -69,8 +71,8 @@ impl BpfServer {
     ) -> Result<Loaded, Failure> {
         let request = Request::Load { source, program: "", point: "", attach, replaces, settings };
         match self.ask(&request, &mut Buffer::new())? {
-            Reply::Loaded { program, insns, code_bytes, worst_case } => {
-                Ok(Loaded { id: program, insns, code_bytes, worst_case })
+            Reply::Loaded { program, insns, code_bytes, worst_case, cost } => {
+                Ok(Loaded { id: program, insns, code_bytes, worst_case, cost })
             }
             _ => Err(Failure::Surprise),
         }
@@ -148,8 +150,8 @@ impl BpfServer {
         let source = Source::Blob(blob);
         let request = Request::Load { source, program: "", point, attach: true, replaces: None, settings };
         match self.ask(&request, &mut Buffer::new())? {
-            Reply::Loaded { program, insns, code_bytes, worst_case } => {
-                Ok(Loaded { id: program, insns, code_bytes, worst_case })
+            Reply::Loaded { program, insns, code_bytes, worst_case, cost } => {
+                Ok(Loaded { id: program, insns, code_bytes, worst_case, cost })
             }
             _ => Err(Failure::Surprise),
         }

@@ -10,6 +10,7 @@
 extern crate alloc;
 
 mod helpers;
+mod load;
 mod requests;
 #[cfg(feature = "system")]
 pub mod system;
@@ -24,11 +25,12 @@ use axiom_bpf_interp::{Insn, Memory, Size, Stack, Trusted, World};
 use axiom_bpf_isa::abi;
 use axiom_bpf_maps::Map;
 use axiom_proto::bpf::ProgramId;
-use axiom_proto::bpf_host::{MAP_SLOTS, PROGRAMS};
+use axiom_proto::bpf_host::{MAP_SLOTS, Overload, PROGRAMS};
 use axiom_proto::gpio::{Channel, Grants, Line};
 use core::cell::RefCell;
 
 pub use helpers::Clock;
+pub use load::{Budget, Stream};
 pub use requests::Server;
 
 /// Most programs on one attach point.
@@ -116,6 +118,8 @@ struct Point {
     len: u8,
     /// Opened for a program: it goes with the last one. Others are the server's own, and stay.
     opened: bool,
+    /// How often its events come.
+    stream: Stream,
 }
 
 /// How a program is run.
@@ -133,6 +137,10 @@ struct Program {
     runs: u64,
     accepted: u64,
     identity: Identity,
+    /// Its worst case, nanoseconds.
+    time: u64,
+    /// Whose share of the time it takes; 0: nobody's.
+    client: u64,
 }
 
 /// The programs, maps and attach points of one server.
@@ -142,6 +150,10 @@ pub struct Host {
     programs: [Option<Program>; PROGRAMS as usize],
     stack: Box<Stack>,
     generation: u64,
+    /// What programs' time is held against; `None`: nothing.
+    budget: Option<Budget>,
+    /// Picoseconds of a machine instruction.
+    pace: u64,
 }
 
 impl Host {
@@ -165,6 +177,71 @@ impl Host {
             programs: [None; PROGRAMS as usize],
             stack: Box::new(Stack::default()),
             generation: clock.now(),
+            budget: None,
+            pace: 1000,
+        }
+    }
+
+    /// From now on there must be time for programs: in this budget, at so many picoseconds for a machine instruction.
+    pub fn set_budget(&mut self, budget: Budget, pace: u64) {
+        (self.budget, self.pace) = (Some(budget), pace);
+    }
+
+    /// The events of these points come as often as this from now on, if their programs have time for that.
+    ///
+    /// # Errors
+    /// They have not; nothing has changed.
+    pub fn set_stream(&mut self, points: &[PointId], stream: Stream) -> Result<(), Overload> {
+        let of = |id: PointId, point: &Point| if points.contains(&id) { stream } else { point.stream };
+        if let Some(budget) = &self.budget {
+            let before = self.sum(budget, |_, p| p.stream, |_| true);
+            let after = self.sum(budget, of, |_| true);
+            load::Change { before, after, share: None, stream }.admit(budget)?;
+        }
+        for point in points {
+            if let Some(p) = self.points.get_mut(point.0 as usize) {
+                p.stream = stream;
+            }
+        }
+        Ok(())
+    }
+
+    /// How often the events of a point come at most.
+    pub fn stream(&self, point: PointId) -> Stream {
+        self.points.get(point.0 as usize).map_or(Stream::Silent, |p| p.stream)
+    }
+
+    /// How many events of a group of points fit into a period beside all other programs; `None` without a program on any of them.
+    pub fn room_for(&self, group: u8) -> Option<u64> {
+        let budget = self.budget.as_ref()?;
+        let sum = self.sum(budget, |_, p| p.stream, |_| true);
+        let (own, each) = sum.group(group);
+        let left = load::for_programs(budget).saturating_sub(sum.time() - own);
+        left.checked_div(each)
+    }
+
+    /// What the points' programs need, those that `counts` takes.
+    fn sum(
+        &self,
+        budget: &Budget,
+        stream: impl Fn(PointId, &Point) -> Stream,
+        counts: impl Fn(&Program) -> bool,
+    ) -> load::Sum {
+        let mut sum = load::Sum::new(budget);
+        for (i, point) in self.points.iter().enumerate().filter(|(_, p)| !p.name.is_empty()) {
+            let chain = point.chain[..point.len as usize].iter();
+            let programs = chain.filter_map(|i| self.programs[*i as usize].as_ref()).filter(|p| counts(p));
+            let cost = programs.fold(0u64, |all, p| all.saturating_add(p.time));
+            sum.add(stream(PointId(i as u32), point), cost);
+        }
+        sum
+    }
+
+    /// Nanoseconds of so many machine instructions.
+    fn time_of(&self, cost: u64) -> u64 {
+        match cost.checked_mul(self.pace) {
+            Some(picoseconds) => picoseconds.div_ceil(1000),
+            None => (cost / 1000).saturating_add(1).saturating_mul(self.pace),
         }
     }
 
@@ -179,7 +256,8 @@ impl Host {
     }
 
     fn new_point(&mut self, name: &str, opened: bool) -> PointId {
-        let point = Point { name: String::from(name), chain: [0; CHAIN], len: 0, opened };
+        let stream = Stream::Silent;
+        let point = Point { name: String::from(name), chain: [0; CHAIN], len: 0, opened, stream };
         // A place that an opened point has left is taken again: nobody holds its number, since it has no program.
         let free = self.points.iter().position(|p| p.name.is_empty());
         match free {

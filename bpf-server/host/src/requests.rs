@@ -1,13 +1,13 @@
 //! bpf-server's requests, applied.
 
-use crate::{CHAIN, Code, Entry, Host, Identity, Name, PointId, Program};
+use crate::{CHAIN, Code, Entry, Host, Identity, Name, PointId, Program, Stream, load};
 use alloc::vec::Vec;
 use axiom_bpf_interp::Insn;
 use axiom_bpf_isa::{MapDef, MapType};
 use axiom_bpf_maps::{Map, PAGE, bytes_needed};
 use axiom_proto::bpf::ProgramId;
 use axiom_proto::bpf_host::{
-    CODE_PAGES, CODE_WINDOW, MAP_PAGES, MAP_SLOTS, MAP_WINDOW, PointName, Refusal, Reply, Request,
+    CODE_PAGES, CODE_WINDOW, MAP_PAGES, MAP_SLOTS, MAP_WINDOW, PointName, Refusal, Reply, Request, TRAY,
 };
 
 /// What the host needs of its server. Pages are numbers in the two windows.
@@ -16,6 +16,14 @@ pub trait Server {
     fn map_code(&mut self, page: u32) -> bool;
     /// Maps the frame that came with the message at a map page.
     fn map_data(&mut self, page: u32, writable: bool) -> bool;
+    /// Keeps the CNode that came with the message as the tray.
+    fn keep_tray(&mut self) -> bool;
+    /// Gives the tray up: it was of a life of bpf-server that is over.
+    fn drop_tray(&mut self);
+    /// Whether there is a tray.
+    fn has_tray(&self) -> bool;
+    /// Maps the frame in a slot of the tray at a map page, and takes it.
+    fn map_from_tray(&mut self, slot: u32, page: u32, writable: bool) -> bool;
     /// Whether a frame is mapped at a code page.
     fn has_code(&self, page: u32) -> bool;
     /// Whether a frame is mapped at a map page.
@@ -33,6 +41,8 @@ pub trait Server {
     /// Asked for a point that does not exist yet: can the server serve it from now on? It is told the point's number
     /// when the first program is attached.
     fn open_point(&mut self, name: &str) -> bool;
+    /// How often the events of a point that is opened for programs come at most.
+    fn stream(&self, name: &str) -> Stream;
     /// Programs were attached to, or detached from, a point: so many are there now.
     fn point_changed(&mut self, name: &str, point: PointId, programs: usize);
     /// A point that was opened has no program any more, and is forgotten.
@@ -69,6 +79,19 @@ impl Host {
                 check_pages(page, 1, MAP_PAGES)?;
                 if server.map_data(page, writable) { Ok(Reply::Done) } else { Err(Refusal::BadFrame) }
             }
+            Request::Tray if server.keep_tray() => Ok(Reply::Done),
+            Request::Tray => Err(Refusal::BadFrame),
+            Request::MapPages { page, count, writable } => {
+                check_pages(page, count, MAP_PAGES)?;
+                if count > TRAY {
+                    return Err(Refusal::BadNumber);
+                }
+                if !server.has_tray() {
+                    return Err(Refusal::NoTray);
+                }
+                let mapped = (0..count).all(|i| server.map_from_tray(i, page + i, writable));
+                if mapped { Ok(Reply::Done) } else { Err(Refusal::BadFrame) }
+            }
             Request::Map { slot, map_type, key_size, value_size, max_entries, page } => {
                 let map_type = MapType::from_number(map_type).ok_or(Refusal::BadMap)?;
                 let def = MapDef { map_type, key_size, value_size, max_entries, flags: 0, read_only: false };
@@ -86,7 +109,7 @@ impl Host {
                 self.reset(server);
                 Ok(Reply::Done)
             }
-            Request::Attach { program, page, pages, slots, point, name, replaces, grants } => {
+            Request::Attach { program, page, pages, slots, point, name, replaces, grants, cost, client } => {
                 check_pages(page, pages, CODE_PAGES)?;
                 if pages == 0 || slots as usize * size_of::<Insn>() > pages as usize * PAGE {
                     return Err(Refusal::BadNumber);
@@ -110,7 +133,18 @@ impl Host {
                     })
                 };
                 let identity = Identity { name: Name::new(name), grants };
-                self.attach(program, code, identity, point, replaces, server)
+                let (point_id, time) = (PointId(u32::MAX), self.time_of(cost));
+                let new = Program {
+                    id: program,
+                    point: point_id,
+                    code,
+                    runs: 0,
+                    accepted: 0,
+                    identity,
+                    time,
+                    client,
+                };
+                self.attach(new, point, replaces, server)
             }
             Request::Detach { program } => {
                 self.detach(program, server)?;
@@ -166,14 +200,12 @@ impl Host {
 
     fn attach(
         &mut self,
-        id: ProgramId,
-        code: Code,
-        identity: Identity,
+        new: Program,
         name: &str,
         replaces: Option<ProgramId>,
         server: &mut impl Server,
     ) -> Done {
-        if self.programs.iter().flatten().any(|p| p.id == id) {
+        if self.programs.iter().flatten().any(|p| p.id == new.id) {
             return Err(Refusal::BadNumber);
         }
         // Whatever could refuse it is looked at before a point is opened for it.
@@ -181,27 +213,68 @@ impl Host {
         if let Some(old) = replaces {
             // The same place in the chain: no event sees both or neither.
             let point = known.ok_or(Refusal::NoSuchProgram)?;
-            let place = self.programs.iter_mut().flatten().find(|p| p.id == old && p.point == point);
-            *place.ok_or(Refusal::NoSuchProgram)? =
-                Program { id, point, code, runs: 0, accepted: 0, identity };
+            let place = self.programs.iter().flatten().position(|p| p.id == old && p.point == point);
+            place.ok_or(Refusal::NoSuchProgram)?;
+            self.admit(&new, known, name, Some(old), server)?;
+            let place = self.programs.iter_mut().flatten().find(|p| p.id == old);
+            *place.ok_or(Refusal::NoSuchProgram)? = Program { point, ..new };
             return Ok(Reply::Done);
         }
         let Some(index) = self.programs.iter().position(Option::is_none) else { return Err(Refusal::Full) };
-        let point = match known {
-            Some(point) => point,
-            None if server.open_point(name) => self.new_point(name, true),
-            None => return Err(Refusal::NoSuchPoint),
-        };
-        let program = Program { id, point, code, runs: 0, accepted: 0, identity };
-        let p = &mut self.points[point.0 as usize];
-        if p.len as usize == CHAIN {
+        if known.is_some_and(|p| self.attached(p) == CHAIN) {
             return Err(Refusal::Full);
         }
+        self.admit(&new, known, name, None, server)?;
+        let point = match known {
+            Some(point) => point,
+            None if server.open_point(name) => {
+                let point = self.new_point(name, true);
+                self.points[point.0 as usize].stream = server.stream(name);
+                point
+            }
+            None => return Err(Refusal::NoSuchPoint),
+        };
+        let p = &mut self.points[point.0 as usize];
         p.chain[p.len as usize] = index as u8;
         p.len += 1;
-        self.programs[index] = Some(program);
+        self.programs[index] = Some(Program { point, ..new });
         server.point_changed(name, point, p.len as usize);
         Ok(Reply::Done)
+    }
+
+    /// Whether there is time for a program at a point that is known, or that is opened for it; in another's place, if it replaces
+    /// one.
+    fn admit(
+        &self,
+        new: &Program,
+        known: Option<PointId>,
+        name: &str,
+        replaces: Option<ProgramId>,
+        server: &impl Server,
+    ) -> Result<(), Refusal> {
+        let Some(budget) = &self.budget else { return Ok(()) };
+        let stream = match known {
+            Some(point) => self.points[point.0 as usize].stream,
+            None => server.stream(name),
+        };
+        let change = |client: Option<u64>| {
+            let counts = |p: &Program| client.is_none_or(|c| p.client == c);
+            let before = self.sum(budget, |_, p| p.stream, counts);
+            // The new program's point is counted apart: with its chain, without what it replaces.
+            let elsewhere = |id, p: &crate::Point| if Some(id) == known { Stream::Silent } else { p.stream };
+            let mut after = self.sum(budget, elsewhere, counts);
+            let there = self
+                .programs
+                .iter()
+                .flatten()
+                .filter(|p| known == Some(p.point) && Some(p.id) != replaces && counts(p));
+            let time = there.fold(new.time, |all, p| all.saturating_add(p.time));
+            after.add(stream, time);
+            (before, after)
+        };
+        let (before, after) = change(None);
+        let share = (new.client != 0).then(|| change(Some(new.client)));
+        load::Change { before, after, share, stream }.admit(budget).map_err(Refusal::Overload)
     }
 
     fn detach(&mut self, id: ProgramId, server: &mut impl Server) -> Result<(), Refusal> {
@@ -238,6 +311,7 @@ impl Host {
         (0..CODE_PAGES).for_each(|page| server.drop_code(page));
         (0..MAP_PAGES).for_each(|page| server.drop_data(page));
         self.runtime.produced = 0;
+        server.drop_tray();
         server.was_reset(stops);
     }
 }

@@ -5,7 +5,7 @@ use crate::helpers::LogLine;
 use axiom_bpf_isa::helper;
 use axiom_bpf_maps::errno;
 use axiom_bpf_maps::{Consumer, PAGE};
-use axiom_proto::bpf_host::{Refusal, Reply, Request};
+use axiom_proto::bpf_host::{Limit, MAP_PAGES, Refusal, Reply, Request, TRAY};
 use std::string::ToString;
 use std::vec;
 
@@ -15,6 +15,9 @@ struct Fake {
     code: *mut u8,
     maps: *mut u8,
     frame: bool,
+    /// Frames in the tray, if there is one, and pages that came from it.
+    tray: Option<u32>,
+    from_tray: vec::Vec<(u32, u32, bool)>,
     opened: usize,
     doorbells: u64,
     closed: vec::Vec<std::string::String>,
@@ -32,6 +35,8 @@ impl Fake {
             code: memory(4),
             maps: memory(8),
             frame: false,
+            tray: None,
+            from_tray: vec![],
             opened: 0,
             doorbells: 0,
             closed: vec![],
@@ -53,6 +58,20 @@ impl Server for Fake {
     fn map_data(&mut self, _: u32, _: bool) -> bool {
         core::mem::take(&mut self.frame)
     }
+    fn keep_tray(&mut self) -> bool {
+        self.tray = core::mem::take(&mut self.frame).then_some(3);
+        self.tray.is_some()
+    }
+    fn drop_tray(&mut self) {
+        self.tray = None;
+    }
+    fn has_tray(&self) -> bool {
+        self.tray.is_some()
+    }
+    fn map_from_tray(&mut self, slot: u32, page: u32, writable: bool) -> bool {
+        self.from_tray.push((slot, page, writable));
+        self.tray.is_some_and(|frames| slot < frames)
+    }
     fn has_code(&self, page: u32) -> bool {
         page < 4
     }
@@ -73,7 +92,14 @@ impl Server for Fake {
     }
     fn open_point(&mut self, name: &str) -> bool {
         self.opened += 1;
-        name.starts_with("timer/")
+        name.starts_with("timer/") || name.starts_with("gpio/")
+    }
+    fn stream(&self, name: &str) -> Stream {
+        if name.starts_with("gpio/") {
+            return Stream::Shared { group: 0, points: 2, most: 10, window: 10_000_000 };
+        }
+        let hz = name.strip_prefix("timer/").and_then(|r| r.strip_suffix("hz")).and_then(|n| n.parse().ok());
+        hz.map_or(Stream::Silent, |hz: u64| Stream::Periodic(1_000_000_000 / hz.max(1)))
     }
     fn point_changed(&mut self, _: &str, _: PointId, _: usize) {}
     fn close_point(&mut self, name: &str) {
@@ -110,6 +136,8 @@ fn attach(host: &mut Host, fake: &mut Fake, id: u32, page: u32, n: usize, replac
         name: "filter",
         replaces: replaces.map(ProgramId),
         grants: Grants::NONE,
+        cost: 100,
+        client: 1,
     };
     host.handle(&request, fake)
 }
@@ -169,7 +197,18 @@ fn numbers_out_of_range_and_unknown_points_are_refused() {
     assert_eq!(attach(&mut host, &mut fake, 1, 0, 1000, None), refused(Refusal::BadNumber));
     let elsewhere = |point| {
         let (program, grants) = (ProgramId(9), Grants::NONE);
-        Request::Attach { program, page: 0, pages: 1, slots: 2, point, name: "", replaces: None, grants }
+        Request::Attach {
+            program,
+            page: 0,
+            pages: 1,
+            slots: 2,
+            point,
+            name: "",
+            replaces: None,
+            grants,
+            cost: 0,
+            client: 0,
+        }
     };
     assert_eq!(host.handle(&elsewhere("gpio/1"), &mut fake), refused(Refusal::NoSuchPoint));
     assert_eq!(host.handle(&elsewhere("timer/10hz"), &mut fake), Reply::Done);
@@ -481,6 +520,8 @@ fn helpers_for_pins_act_with_the_rights_of_the_program_that_runs() {
             name: "",
             replaces: None,
             grants,
+            cost: 0,
+            client: 0,
         };
         assert_eq!(host.handle(&request, &mut fake), Reply::Done);
     }
@@ -497,8 +538,18 @@ fn helpers_for_pins_act_with_the_rights_of_the_program_that_runs() {
 
 fn attach_at(host: &mut Host, fake: &mut Fake, id: u32, point: &str, grants: Grants) -> Reply {
     let program = ProgramId(id);
-    let request =
-        Request::Attach { program, page: 0, pages: 1, slots: 1, point, name: "stop", replaces: None, grants };
+    let request = Request::Attach {
+        program,
+        page: 0,
+        pages: 1,
+        slots: 1,
+        point,
+        name: "stop",
+        replaces: None,
+        grants,
+        cost: 0,
+        client: 0,
+    };
     host.handle(&request, fake)
 }
 
@@ -562,4 +613,179 @@ fn after_a_reset_nothing_is_left_and_motors_that_a_program_could_stop_are_held()
         assert_eq!(host.handle(&map, &mut fake), Reply::Done);
         assert_eq!(host.handle(&Request::RemoveMap { slot: 1 }, &mut fake), Reply::Done);
     }
+}
+
+/// Attaches a program that takes so many nanoseconds, at a pace of one for an instruction.
+fn attach_costing(host: &mut Host, fake: &mut Fake, id: u32, point: &str, cost: u64, client: u64) -> Reply {
+    attach_instead(host, fake, id, point, cost, client, None)
+}
+
+fn attach_instead(
+    host: &mut Host,
+    fake: &mut Fake,
+    id: u32,
+    point: &str,
+    cost: u64,
+    client: u64,
+    replaces: Option<u32>,
+) -> Reply {
+    let request = Request::Attach {
+        program: ProgramId(id),
+        page: 0,
+        pages: 1,
+        slots: 1,
+        point,
+        name: "",
+        replaces: replaces.map(ProgramId),
+        grants: Grants::NONE,
+        cost,
+        client,
+    };
+    host.handle(&request, fake)
+}
+
+fn limit(reply: Reply) -> Option<Limit> {
+    match reply {
+        Reply::Refused(Refusal::Overload(why)) => Some(why.limit),
+        Reply::Done => None,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn host_with_budget() -> Host {
+    let mut host = Host::new(Clock::new(1_000_000_000), log);
+    // 1 ms in 10: programs have 500 us of it, one client 250.
+    host.set_budget(Budget { time: 1_000_000, period: 10_000_000 }, 1000);
+    host
+}
+
+#[test]
+fn a_program_is_attached_as_long_as_there_is_time_for_it() {
+    let (mut host, mut fake) = (host_with_budget(), Fake::new());
+    // Eleven events a period.
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 1, "timer/1000hz", 22_000, 1)), None);
+    let refused = attach_costing(&mut host, &mut fake, 2, "timer/1000hz", 1000, 1);
+    assert_eq!(
+        refused,
+        Reply::Refused(Refusal::Overload(Overload {
+            limit: Limit::Share,
+            millihertz: 1_000_000,
+            needs: 11,
+            left: 8
+        }))
+    );
+    // Another client's, and one that the manifest names, until the half is used up.
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 3, "timer/1000hz", 20_000, 2)), None);
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 4, "timer/1000hz", 4000, 0)), Some(Limit::Budget));
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 4, "timer/1000hz", 3000, 0)), None);
+    // Nothing of what was refused is left behind.
+    assert_eq!(host.point("timer/1000hz").map(|p| host.attached(p)), Some(3));
+    // What is detached is given back.
+    assert_eq!(host.handle(&Request::Detach { program: ProgramId(1) }, &mut fake), Reply::Done);
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 5, "timer/1000hz", 22_000, 1)), None);
+}
+
+#[test]
+fn a_replacement_takes_the_time_of_what_it_replaces() {
+    let (mut host, mut fake) = (host_with_budget(), Fake::new());
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 1, "timer/1000hz", 22_000, 1)), None);
+    assert_eq!(
+        limit(attach_instead(&mut host, &mut fake, 2, "timer/1000hz", 23_000, 1, Some(1))),
+        Some(Limit::Share)
+    );
+    assert_eq!(limit(attach_instead(&mut host, &mut fake, 2, "timer/1000hz", 21_000, 1, Some(1))), None);
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 3, "timer/1000hz", 1000, 1)), None);
+    // A number that is not there replaces nothing, whatever it costs.
+    let wrong = attach_instead(&mut host, &mut fake, 4, "timer/1000hz", 0, 1, Some(1));
+    assert_eq!(wrong, Reply::Refused(Refusal::NoSuchProgram));
+}
+
+#[test]
+fn a_point_that_is_refused_is_not_opened() {
+    let (mut host, mut fake) = (host_with_budget(), Fake::new());
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 1, "timer/10hz", 600_000, 1)), Some(Limit::Budget));
+    assert_eq!((host.points(), fake.opened), (0, 0));
+    // Each alone is small, but the fast one would wait for the slow one.
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 2, "timer/10hz", 240_000, 1)), None);
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 3, "timer/2000hz", 10, 1)), Some(Limit::Waiting));
+    assert_eq!((host.points(), fake.opened), (1, 1));
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 3, "timer/1000hz", 10, 1)), None);
+}
+
+#[test]
+fn a_rate_that_the_programs_have_no_time_for_changes_nothing() {
+    let (mut host, mut fake) = (host_with_budget(), Fake::new());
+    let points = [host.add_point("iio/x/y"), host.add_point("iio/x/z")];
+    // Nobody samples: nothing is needed.
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 1, "iio/x/y", 20_000, 1)), None);
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 2, "iio/x/z", 20_000, 1)), None);
+    let at = |hz: u64| Stream::Periodic(1_000_000_000 / hz);
+    assert_eq!(host.set_stream(&points, at(1000)), Ok(()));
+    let refused = host.set_stream(&points, at(2000)).unwrap_err();
+    assert_eq!((refused.limit, refused.needs, refused.millihertz), (Limit::Budget, 400, 2_000_000));
+    assert_eq!((host.stream(points[0]), host.stream(points[1])), (at(1000), at(1000)));
+    // The rate that is there counts for what comes.
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 3, "iio/x/y", 6000, 2)), Some(Limit::Budget));
+    assert_eq!(host.set_stream(&points, at(500)), Ok(()));
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 3, "iio/x/y", 6000, 2)), None);
+    assert_eq!(host.set_stream(&points, Stream::Silent), Ok(()));
+}
+
+#[test]
+fn a_slower_machine_has_less_time_and_without_a_budget_nothing_is_counted() {
+    let (mut host, mut fake) = (host_with_budget(), Fake::new());
+    host.set_budget(Budget { time: 1_000_000, period: 10_000_000 }, 2500);
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 1, "timer/1000hz", 10_000, 1)), Some(Limit::Share));
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 1, "timer/1000hz", 9_000, 1)), None);
+    let mut host = Host::new(Clock::new(1_000_000_000), log);
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 1, "timer/1000hz", u64::MAX, 1)), None);
+    assert_eq!(host.room_for(0), None);
+}
+
+#[test]
+fn frames_of_a_tray_are_mapped_in_a_row() {
+    let (mut host, mut fake) = (Host::new(Clock::new(1_000_000_000), log), Fake::new());
+    let pages = |page, count| Request::MapPages { page, count, writable: true };
+    assert_eq!(host.handle(&pages(2, 3), &mut fake), Reply::Refused(Refusal::NoTray));
+    assert_eq!(
+        host.handle(&Request::Tray, &mut fake),
+        Reply::Refused(Refusal::BadFrame),
+        "nothing came along"
+    );
+    fake.frame = true;
+    assert_eq!(host.handle(&Request::Tray, &mut fake), Reply::Done);
+    assert_eq!(host.handle(&pages(2, 3), &mut fake), Reply::Done);
+    assert_eq!(fake.from_tray, [(0, 2, true), (1, 3, true), (2, 4, true)]);
+    assert_eq!(host.handle(&pages(2, 4), &mut fake), Reply::Refused(Refusal::BadFrame), "an empty slot");
+    fake.from_tray.clear();
+    for wrong in [pages(MAP_PAGES - 2, 3), pages(0, TRAY + 1), pages(u32::MAX, 2)] {
+        assert_eq!(host.handle(&wrong, &mut fake), Reply::Refused(Refusal::BadNumber), "{wrong:?}");
+    }
+    assert!(fake.from_tray.is_empty(), "nothing was taken");
+    // Who placed programs was started anew, and brings a tray of its own.
+    assert_eq!(host.handle(&Request::Reset, &mut fake), Reply::Done);
+    assert_eq!(host.handle(&pages(2, 3), &mut fake), Reply::Refused(Refusal::NoTray));
+}
+
+#[test]
+fn edges_are_counted_once_and_as_many_are_let_through_as_fit() {
+    let (mut host, mut fake) = (host_with_budget(), Fake::new());
+    assert_eq!(host.room_for(0), None);
+    // Twenty edges in a period, each of which concerns two points at most.
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 1, "gpio/x/1/both", 10_000, 0)), None);
+    assert_eq!(host.room_for(0), Some(50));
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 2, "gpio/x/2/both", 14_000, 0)), None);
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 3, "gpio/x/3/both", 9_000, 0)), None);
+    assert_eq!(host.room_for(0), Some(20));
+    assert_eq!(
+        limit(attach_costing(&mut host, &mut fake, 4, "gpio/x/4/both", 12_000, 0)),
+        Some(Limit::Budget)
+    );
+    // A timer's program leaves less for them.
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 4, "timer/100hz", 5_000, 0)), None);
+    assert_eq!(host.room_for(0), Some(20));
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 5, "timer/100hz", 2_000, 0)), None);
+    assert_eq!(host.room_for(0), Some(20));
+    assert_eq!(host.handle(&Request::Detach { program: ProgramId(2) }, &mut fake), Reply::Done);
+    assert_eq!(host.room_for(0), Some(25));
 }

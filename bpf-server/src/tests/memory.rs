@@ -220,6 +220,7 @@ fn no_object_ends_the_server() {
     assert_eq!((why, text.starts_with(".bss is larger than 1 MiB")), (Refusal::Object, true), "{text}");
     assert_eq!(try_load(&mut l, &object(&END, 4096, 0), set), None);
     // Everybody uploads as much as they can: the first have what they have, the others are refused.
+    l.uploads.set_clients(19);
     let mut whole = 0;
     for badge in 2..20 {
         let mut offset = 0;
@@ -233,6 +234,9 @@ fn no_object_ends_the_server() {
         assert!(offset > 100_000 || whole > 0, "client {badge} could upload {offset} bytes");
         whole += usize::from(offset > 100_000);
     }
+    let (why, text) = try_load(&mut l, FILTER, None).unwrap();
+    assert_eq!((why, text.contains("wait for 5 s")), (Refusal::Resources, true), "{text}");
+    l.platform().now = 5000;
     assert_eq!(try_load(&mut l, FILTER, None), None);
     assert_eq!(l.platform().used(), 0);
     on_board(|| drop(l));

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 /// What `axiom-bpf --help` prints.
 pub const HELP: &str = "\
-axiom-bpf verify OBJ.o [--prog NAME] [--json]      verdict, worst case, stack, helpers, maps; or the whole reason
+axiom-bpf verify OBJ.o [--prog NAME] [--json]      verdict, worst case, cost, stack, helpers, maps; or the whole reason
 axiom-bpf prove OBJ.o [--prog NAME] [-o OUT.o]     the same, and writes the proofs (into OBJ.o)
 axiom-bpf run OBJ.o|--raw INSNS.bin [--prog NAME] [--ctx FILE] [--engine interp|jit] [--repeat N] [--no-verify]
                                                    r0, time per run, memory after

@@ -1,9 +1,9 @@
 //! `verify`: the verdict on each program of an object, for people or as JSON. `prove`: the same, and writes the proofs.
 
 use crate::{Failure, Out, elf, load};
-use axiom_bpf_isa::{Insn, proto};
+use axiom_bpf_isa::{Insn, Lines, proto};
 use axiom_bpf_object::{Entry, Object};
-use axiom_bpf_verdict::{self as verdict, Contents, Source, Subject};
+use axiom_bpf_verdict::{self as verdict, Contents, Source, Subject, cost};
 use axiom_bpf_verifier::{Accepted, Verifier, proof};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -17,6 +17,9 @@ struct Verdict<'a> {
     needs: Vec<String>,
     /// The proof that was checked, or found.
     proof: Option<(Vec<Insn>, Vec<u8>)>,
+    /// What the worst case costs, and the innermost loop's line.
+    cost: Option<cost::Cost>,
+    hot: Option<String>,
 }
 
 /// Judges one program of an object, or all of them if none is named.
@@ -91,8 +94,15 @@ pub fn prove(out: &mut Out, path: &Path, name: &str, to: &Path) -> Result<(), Fa
 
 /// One program's verdict; with `prove` by a new proof, whatever the object holds.
 fn one<'a>(object: &Object<'a>, entry: Entry<'a>, prove: bool) -> Verdict<'a> {
-    let mut v =
-        Verdict { entry, instructions: 0, outcome: Err(String::new()), needs: Vec::new(), proof: None };
+    let mut v = Verdict {
+        entry,
+        instructions: 0,
+        outcome: Err(String::new()),
+        needs: Vec::new(),
+        proof: None,
+        cost: None,
+        hot: None,
+    };
     let mut judge = || -> Result<Accepted, Failure> {
         let kind = load::kind(entry.section)?;
         let program = object.program(&entry).map_err(|e| Failure::Refused(e.to_string()))?;
@@ -114,6 +124,10 @@ fn one<'a>(object: &Object<'a>, entry: Entry<'a>, prove: bool) -> Verdict<'a> {
             judged.verdict(&mut verifier).map_err(load::refused)?
         };
         let lines = Source { object, program };
+        v.cost = cost::worst(&program.insns, &contents.defs, accepted.max_insns, accepted.zero_stack);
+        let place =
+            |l: axiom_bpf_isa::LineInfo<'_>| format!("{}:{}", l.file.trim_start_matches("./"), l.line);
+        v.hot = v.cost.and_then(|c| c.hot).and_then(|insn| lines.line(insn)).map(place);
         v.needs = accepted.own_calls.iter().map(|c| own_call(c, &lines)).collect();
         Ok(accepted)
     };
@@ -125,7 +139,6 @@ fn one<'a>(object: &Object<'a>, entry: Entry<'a>, prove: bool) -> Verdict<'a> {
 
 /// A call that the manifest must grant.
 fn own_call(call: &axiom_bpf_verifier::OwnCall, lines: &Source<'_, '_>) -> String {
-    use axiom_bpf_isa::Lines;
     let name = proto::find(call.helper).map_or("?", |p| p.name);
     let number = |a: Option<u64>| a.map_or("computed".to_string(), |n| n.to_string());
     let arguments = match call.helper {
@@ -153,6 +166,16 @@ fn print(out: &mut Out, object: &Object<'_>, v: &Verdict<'_>) {
     out.line(format_args!("{head}: accepted"));
     out.line(format_args!("Length:     {} instructions", v.instructions));
     out.line(format_args!("Worst case: {} instructions", accepted.max_insns));
+    if let Some(cost) = v.cost {
+        let longest = cost
+            .hot
+            .and_then(|_| v.hot.as_deref())
+            .map_or(String::new(), |l| format!("; the innermost loop is at {l}"));
+        out.line(format_args!(
+            "Cost:       {} machine instructions at most, with its helpers{longest}",
+            cost.compiled
+        ));
+    }
     let zeroed = if accepted.zero_stack { ", cleared before each run" } else { "" };
     out.line(format_args!("Stack:      {} bytes{zeroed}", accepted.stack_depth));
     if let Some((_, proof)) = &v.proof {
@@ -183,7 +206,7 @@ fn as_json(object: &Object<'_>, v: &Verdict<'_>) -> Value {
         }
         Ok(a) => json!({
             "program": name, "section": section, "verdict": "accepted", "instructions": v.instructions,
-            "worst_case": a.max_insns, "stack": a.stack_depth, "zero_stack": a.zero_stack,
+            "worst_case": a.max_insns, "cost": v.cost.map(|c| c.compiled), "stack": a.stack_depth, "zero_stack": a.zero_stack,
             "proof": v.proof.as_ref().map(|p| p.1.len()),
             "helpers": helpers(a), "needs": v.needs,
             "maps": a.maps.iter().filter_map(|i| object.maps().get(*i as usize)).map(|m| json!({

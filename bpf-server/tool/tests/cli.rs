@@ -77,6 +77,7 @@ fn verify_says_the_verdict_for_people_and_for_programs() {
     for line in [
         "iio_filter (iio/adxl345/accel_x): accepted",
         "Worst case: 22 instructions",
+        "Cost:       1987 machine instructions at most, with its helpers",
         "Stack:      8 bytes",
         "Helpers:    bpf_map_lookup_elem, bpf_ringbuf_output",
         "Maps:       .rodata (array), counts (array), events (ring buffer)",
@@ -88,6 +89,7 @@ fn verify_says_the_verdict_for_people_and_for_programs() {
     let program = &json["programs"][0];
     assert_eq!(program["verdict"], "accepted");
     assert_eq!(program["worst_case"], 22);
+    assert_eq!(program["cost"], 1987);
     assert_eq!(program["maps"][2]["type"], "ring buffer");
     // All programs of an object, or the one that is named.
     let done = tool(&["verify", &data("calls.o")], "");

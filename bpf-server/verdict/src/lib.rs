@@ -8,6 +8,7 @@
 extern crate alloc;
 
 mod contents;
+pub mod cost;
 mod words;
 
 use alloc::borrow::Cow;

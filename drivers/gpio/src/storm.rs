@@ -23,6 +23,11 @@ impl Storm {
         Storm { window, most, ends: 0, total: 0, counts: [[0; LINES as usize]; CHIPS] }
     }
 
+    /// From now on so many edges in a window are too many.
+    pub const fn set_most(&mut self, most: u32) {
+        self.most = most;
+    }
+
     /// An edge at a time; true if it is one too many: then [`Storm::loud`] says whose they are.
     #[inline]
     pub fn edge(&mut self, line: Line, now: u64) -> bool {

@@ -2,8 +2,8 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use axiom_bpf_host::system::{Frames, Points};
-use axiom_bpf_host::{Clock, Host, PointId};
+use axiom_bpf_host::system::{self, Frames, Points};
+use axiom_bpf_host::{Clock, Host, PointId, Stream};
 use axiom_runtime::proto::{Error, bpf_host, number};
 use axiom_runtime::{Incoming, Reply, Runtime, Service, Slots, Timer, info, serve, time, warn};
 
@@ -39,10 +39,19 @@ struct Rates {
     frequency: u64,
 }
 
+/// The rate that a point's name asks for.
+fn rate_of(name: &str) -> Option<u64> {
+    let hz = name.strip_prefix("timer/").and_then(|r| r.strip_suffix("hz")).and_then(number);
+    hz.filter(|hz| (1..=MAX_HZ).contains(hz))
+}
+
 impl Points for Rates {
+    fn stream(&self, name: &str) -> Stream {
+        rate_of(name).map_or(Stream::Silent, |hz| Stream::Periodic(1_000_000_000 / hz))
+    }
+
     fn open_point(&mut self, name: &str) -> bool {
-        let hz = name.strip_prefix("timer/").and_then(|r| r.strip_suffix("hz")).and_then(number);
-        let Some(hz) = hz.filter(|hz| (1..=MAX_HZ).contains(hz)) else { return false };
+        let Some(hz) = rate_of(name) else { return false };
         // Who asks is told; a line each time would let a client fill the console.
         let Some((timer, bit)) = self.free.pop() else { return false };
         let period = self.frequency / hz;
@@ -128,7 +137,7 @@ fn main(rt: Runtime) -> ! {
     let free = (0..rt.env().timers.len()).filter_map(|i| rt.timer(i)).collect();
     let rates = Rates { rates: Vec::new(), free, frequency };
     let frames = Frames::new(rt, Slots::new(rt.env()));
-    let host = Host::new(clock, log);
+    let host = system::host(rt, clock, log);
     rt.ready();
     serve(&mut Server { host, frames, rates, clock, refill_at: 0 })
 }

@@ -68,6 +68,8 @@ pub fn run(tries: &mut Tries) {
                 name: "hostile",
                 replaces: None,
                 grants: everything(),
+                cost: 0,
+                client: 0,
             };
             let reply = ask(server, &request, Some(frame));
             tries.refused(

@@ -8,6 +8,7 @@
 extern crate alloc;
 
 mod caps;
+mod greed;
 mod host;
 mod malformed;
 mod programs;
@@ -32,6 +33,8 @@ fn main(rt: Runtime) -> ! {
         Some("malformed") => malformed::run(&mut tries),
         Some("host") => host::run(&mut tries),
         Some("programs") => programs::others(&mut tries),
+        Some("greed-timer") => greed::timer(&mut tries),
+        Some("greed-sensor") => greed::sensor(&mut tries),
         Some("rates") => programs::rates(&mut tries),
         Some("sizes") => programs::sizes(&mut tries),
         Some("spellings") => programs::spellings(&mut tries),

@@ -249,6 +249,8 @@ pub fn spawn(
         index: index as u16,
         restarts,
         last_life,
+        // Budget and period are the same in the background.
+        budget_us: (server.budget_us < server.period_us).then_some((server.budget_us, server.period_us)),
         cnode_bits: CNODE_BITS as u8,
         scratch: Range { start: address::SCRATCH, len: scratch },
         counter_frequency: c.axiom.map_or(0, |a| a.counter_frequency),

@@ -201,6 +201,8 @@ pub enum Refusal {
     NotOwner,
     /// The hosting server refused or is restarting.
     Host,
+    /// The hosting server has no time for the program's worst case: see the verdict.
+    Overload,
     /// The request itself makes no sense.
     BadRequest,
 }
@@ -220,6 +222,8 @@ pub enum Reply<'a> {
         code_bytes: u32,
         /// The verifier's bound on executed instructions.
         worst_case: u64,
+        /// What that is in machine instructions, helpers included: its time is held against the hosting server's budget.
+        cost: u64,
     },
     /// A program of the list.
     Info(Info<'a>),

@@ -8,6 +8,7 @@
 
 use crate::bpf::ProgramId;
 use crate::gpio::Grants;
+use core::fmt;
 use serde::{Deserialize, Serialize};
 
 /// The interface's number: the label of its messages.
@@ -22,6 +23,10 @@ pub const CODE_PAGES: u32 = 256;
 pub const MAP_PAGES: u32 = 512;
 /// Map descriptors of a host. Number 0 is never used: a map's handle in a program is its number.
 pub const MAP_SLOTS: u32 = 64;
+/// Frames that are handed over at a time.
+pub const TRAY: u32 = 1 << TRAY_BITS;
+/// Bits of a tray's slots.
+pub const TRAY_BITS: u32 = 6;
 /// Programs of a host.
 pub const PROGRAMS: u32 = 32;
 
@@ -39,6 +44,18 @@ pub enum Request<'a> {
     MapPage {
         /// Page of the map window.
         page: u32,
+        /// Read-only data stays read-only.
+        writable: bool,
+    },
+    /// Takes the CNode that comes along as the tray: whoever places programs puts frames into it, the server takes them out. A tray
+    /// is there for as long as the server.
+    Tray,
+    /// Maps the frames of the tray's first slots as map pages in a row, and takes them.
+    MapPages {
+        /// The first page of the map window.
+        page: u32,
+        /// How many; at most [`TRAY`].
+        count: u32,
         /// Read-only data stays read-only.
         writable: bool,
     },
@@ -86,6 +103,10 @@ pub enum Request<'a> {
         replaces: Option<ProgramId>,
         /// What it may do with lines, channels and motors.
         grants: Grants,
+        /// Its worst case, in machine instructions.
+        cost: u64,
+        /// Whose it is, for the share of time that one client may have: a badge, or 0 if the manifest names the program.
+        client: u64,
     },
     /// Detaches a program.
     Detach {
@@ -129,6 +150,91 @@ pub enum Refusal {
     NoSuchProgram,
     /// No room for another program on this point.
     Full,
+    /// This server has no tray yet: it was started anew.
+    NoTray,
+    /// No time for it.
+    Overload(Overload),
+}
+
+/// Which rule of admission refuses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Limit {
+    /// The part of the server's budget that programs may have; figures are thousandths of the budget.
+    Budget,
+    /// The part of that which one client's programs may have; figures as before.
+    Share,
+    /// How long events may wait for programs; figures are microseconds.
+    Waiting,
+}
+
+/// Why there is no time for a program, or for a rate: what it may need, and what is left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Overload {
+    /// The rule.
+    pub limit: Limit,
+    /// Events in a thousand seconds that it was counted with.
+    pub millihertz: u64,
+    /// What is asked for may need so much.
+    pub needs: u32,
+    /// So much is left.
+    pub left: u32,
+}
+
+impl Overload {
+    /// The figures as a sentence's beginning. `who` needs it, in `host`: `this program`, `iio-server`.
+    ///
+    /// # Errors
+    /// The writer's.
+    pub fn words(&self, out: &mut dyn fmt::Write, who: &str, host: &str) -> fmt::Result {
+        let (needs, left) = (Share(self.needs), Share(self.left));
+        match self.limit {
+            Limit::Budget => write!(
+                out,
+                "at {} {who} may need {needs} of {host}'s budget; {left} is left",
+                Rate(self.millihertz)
+            ),
+            Limit::Share => write!(
+                out,
+                "at {} {who} may need {needs} of {host}'s budget; of what one client may have, {left} is left",
+                Rate(self.millihertz)
+            ),
+            Limit::Waiting => write!(
+                out,
+                "one run of {who} may take {} us; events of {host} can wait for {} us more",
+                self.needs, self.left
+            ),
+        }
+    }
+}
+
+/// Thousandths, shown as a percentage.
+struct Share(u32);
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0 / 10, self.0 % 10) {
+            (whole, 0) => write!(f, "{whole} %"),
+            (whole, tenth) => write!(f, "{whole}.{tenth} %"),
+        }
+    }
+}
+
+/// Thousandths of a hertz, shown with thousands set apart.
+struct Rate(u64);
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whole, rest) = (self.0 / 1000, self.0 % 1000);
+        match whole {
+            0..1000 => write!(f, "{whole}")?,
+            1000..1_000_000 => write!(f, "{},{:03}", whole / 1000, whole % 1000)?,
+            _ => write!(f, "{},{:03},{:03}", whole / 1_000_000, whole / 1000 % 1000, whole % 1000)?,
+        }
+        if rest > 0 {
+            write!(f, ".{rest:03}")?;
+        }
+        f.write_str(" Hz")
+    }
 }
 
 /// The name of an attach point, which may be cut.
@@ -175,4 +281,33 @@ pub enum Reply {
     },
     /// Not done.
     Refused(Refusal),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::String;
+
+    fn words(limit: Limit, millihertz: u64, needs: u32, left: u32) -> String {
+        let mut text = String::new();
+        Overload { limit, millihertz, needs, left }.words(&mut text, "this program", "iio-server").unwrap();
+        text
+    }
+
+    #[test]
+    fn an_overload_reads_as_a_sentence_with_figures() {
+        assert_eq!(
+            words(Limit::Budget, 3_200_000, 610, 400),
+            "at 3,200 Hz this program may need 61 % of iio-server's budget; 40 % is left"
+        );
+        assert_eq!(
+            words(Limit::Share, 12_500, 301, 4),
+            "at 12.500 Hz this program may need 30.1 % of iio-server's budget; of what one client may have, 0.4 % is left"
+        );
+        assert_eq!(
+            words(Limit::Waiting, 1_000, 1300, 250),
+            "one run of this program may take 1300 us; events of iio-server can wait for 250 us more"
+        );
+        assert!(words(Limit::Budget, 1_234_567_891, 1, 0).starts_with("at 1,234,567.891 Hz"));
+    }
 }

@@ -193,6 +193,8 @@ pub struct Env {
     pub index: u16,
     /// How often it was restarted.
     pub restarts: u32,
+    /// Its budget and period, microseconds; none in the background.
+    pub budget_us: Option<(u64, u64)>,
     /// Slots that are free, from here to there.
     pub free_slots: (u64, u64),
     /// Bits of the CNode.

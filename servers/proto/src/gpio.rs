@@ -243,6 +243,8 @@ pub enum Refusal {
     Taken,
     /// No notification came along, or there is no room for it: a client has at most eight subscriptions.
     NoCapability,
+    /// Duties are asked for faster than programs may be asked about them.
+    Busy,
 }
 
 /// An answer.

@@ -2,6 +2,7 @@
 //!
 //! Every client may ask what there is and read values. Samples, buffers and doorbells of a device belong to the clients whom the
 //! manifest gives it; others are answered with [`Reply::NotGranted`].
+use crate::bpf_host::Overload;
 use serde::{Deserialize, Serialize};
 
 /// The interface's number.
@@ -40,7 +41,7 @@ pub enum Request<'a> {
         index: u32,
     },
     /// Starts (`hz` > 0) or stops sampling: one scan at each period of a timer. Answered by [`Reply::Rate`] with the rate that it
-    /// really is, or by [`Reply::OutOfRange`].
+    /// really is, by [`Reply::OutOfRange`], or by [`Reply::Overload`].
     Sample {
         /// The device.
         device: u32,
@@ -48,7 +49,7 @@ pub enum Request<'a> {
         hz: u32,
     },
     /// Starts sampling by the chip itself: it keeps samples and raises its interrupt line. Answered by [`Reply::Rate`] with the
-    /// chip's rate, by [`Reply::OutOfRange`], or by [`Reply::NotFound`] where the chip or its wiring cannot.
+    /// chip's rate, by [`Reply::OutOfRange`], by [`Reply::Overload`], or by [`Reply::NotFound`] where the chip or its wiring cannot.
     DataReady {
         /// The device.
         device: u32,
@@ -176,6 +177,8 @@ pub enum Reply<'a> {
         /// The fastest.
         fastest: u64,
     },
+    /// The programs on the device's channels have no time at this rate. Nothing has changed.
+    Overload(Overload),
     /// The list ends.
     End,
     /// The chip has not measured what was asked for, or it is outside its range.

@@ -162,6 +162,18 @@ impl CNode {
         }
         Ok(())
     }
+    /// Copies a capability of this server with these rights into a slot of another CNode, which has so many bits.
+    pub fn copy_into(self, slot: u64, bits: u64, from: CPtr, rights: CapRights) -> Done {
+        done(invoke(self.0, label::CNODE_COPY, &[slot, bits, from.0, 64, rights.0], &[CNode::OWN.0]))
+    }
+    /// Moves what lies in a slot of another CNode, which has so many bits, to a slot of this server.
+    pub fn take_out(self, slot: u64, bits: u64, to: CPtr) -> Done {
+        done(invoke(CNode::OWN.0, label::CNODE_MOVE, &[to.0, 64, slot, bits], &[self.0]))
+    }
+    /// Empties a slot of another CNode, which has so many bits.
+    pub fn delete_in(self, slot: u64, bits: u64) -> Done {
+        done(invoke(self.0, label::CNODE_DELETE, &[slot, bits], &[]))
+    }
     /// Empties a slot.
     pub fn delete(self, at: CPtr) -> Done {
         done(invoke(self.0, label::CNODE_DELETE, &[at.0, 64], &[]))

@@ -2,6 +2,13 @@
 
 use axiom_bpf_host::Actuators;
 use axiom_gpio::{Board, Channel, Grants, Line, Refusal};
+use axiom_runtime::time;
+
+/// Duties that programs decide on in a window of so many nanoseconds at most, of all channels together; whoever asks for more is
+/// refused.
+pub const DUTIES: u32 = 50;
+/// That window.
+pub const WINDOW_NS: u64 = 10_000_000;
 
 const EPERM: i64 = -1;
 const ENXIO: i64 = -6;
@@ -15,6 +22,37 @@ pub struct Hands {
     pub board: Board,
     /// Programs on a channel run: they may switch off, but not ask for another duty, which would have to be decided too.
     pub deciding: bool,
+    /// How many duties may still be asked for.
+    pub allowance: Allowance,
+}
+
+/// Duties that programs may still be asked about before a time.
+#[derive(Default)]
+pub struct Allowance {
+    left: u32,
+    ends: u64,
+}
+
+impl Allowance {
+    /// Takes one, at a time in ticks.
+    fn take(&mut self, now: u64) -> bool {
+        if now >= self.ends {
+            *self = Allowance { left: DUTIES, ends: now + time::from_nanoseconds(WINDOW_NS) };
+        }
+        let some = self.left > 0;
+        self.left -= u32::from(some);
+        some
+    }
+}
+
+impl Hands {
+    /// Asks for a duty. One that programs may have to decide on takes a place of the window's; switching off needs none.
+    pub fn request_duty(&mut self, by: &Grants, channel: Channel, duty: u16) -> Result<(), Refusal> {
+        if duty != 0 && by.may_drive(channel) && !self.allowance.take(time::ticks()) {
+            return Err(Refusal::Busy);
+        }
+        self.board.request_duty(by, channel, duty)
+    }
 }
 
 fn errno(result: Result<(), Refusal>) -> i64 {
@@ -22,7 +60,7 @@ fn errno(result: Result<(), Refusal>) -> i64 {
         Ok(()) => 0,
         Err(Refusal::NotGranted) => EPERM,
         Err(Refusal::Stopped) => ECANCELED,
-        Err(Refusal::Taken) => EBUSY,
+        Err(Refusal::Taken | Refusal::Busy) => EBUSY,
         Err(Refusal::NoSuchLine | Refusal::NoCapability) => ENXIO,
     }
 }
@@ -41,7 +79,7 @@ impl Actuators for Hands {
         if self.deciding && duty != 0 {
             return EBUSY;
         }
-        errno(self.board.request_duty(by, channel, duty))
+        errno(self.request_duty(by, channel, duty))
     }
     fn motor_emergency_stop(&mut self, by: &Grants) -> i64 {
         errno(self.board.emergency_stop(by))

@@ -1,12 +1,12 @@
 //! Edges, duties and messages.
 
 use crate::chips::{self, Irq, SoftTimer};
-use crate::hands::Hands;
+use crate::hands::{self, Hands};
 use alloc::rc::Rc;
 use alloc::vec;
 use alloc::vec::Vec;
-use axiom_bpf_host::system::{Frames, Points};
-use axiom_bpf_host::{Clock, Host, PointId};
+use axiom_bpf_host::system::{self, Frames, Points};
+use axiom_bpf_host::{Clock, Host, PointId, Stream};
 use axiom_gpio::{Board, Edges, FULL_DUTY, Grants, Line, PER_CLIENT, Stop, Storm, Watchers};
 use axiom_runtime::proto::gpio::{self, LINES, Refusal, Reply as Answer, Request};
 use axiom_runtime::proto::{Error, bpf_host};
@@ -19,9 +19,14 @@ use core::cell::RefCell;
 
 axiom_runtime::entry!(main);
 
-/// More edges than this, of all lines together, in a window are a storm: they would use up the server's time.
+/// More edges than this, of all lines together, in a window are a storm: they would use up the server's time. Where programs take
+/// longer, fewer are one; programs that leave no time for [`LEAST_EDGES`] are not attached.
 const STORM_EDGES: u32 = 200;
+const LEAST_EDGES: u32 = 10;
 const STORM_WINDOW_NS: u64 = 10_000_000;
+/// Attach points that share one of these bounds.
+const EDGE_POINTS: u8 = 0;
+const DUTY_POINTS: u8 = 1;
 /// How long the lines that made it are left alone.
 const SILENCE_NS: u64 = 100_000_000;
 
@@ -71,6 +76,13 @@ struct Server {
     edges: Vec<[u64; LINES as usize]>,
     /// For tests of the restart: the edge after which the first life of this server ends.
     crash_at: Option<u64>,
+}
+
+/// Edges in a window that are not yet a storm: their programs fit into the budget, even if they lie at the end of one window and at
+/// the beginning of the next.
+fn edges_allowed(host: &Host) -> u32 {
+    let room = host.room_for(EDGE_POINTS).map_or(STORM_EDGES, |n| u32::try_from(n / 2).unwrap_or(u32::MAX));
+    room.clamp(LEAST_EDGES, STORM_EDGES)
 }
 
 impl Server {
@@ -224,7 +236,8 @@ impl Server {
         let env = self.rt.env();
         let by = env.clients.iter().find(|c| c.badge == message.badge).map_or(Grants::NONE, |c| c.grants);
         let hands = self.hands.clone();
-        let board = &mut hands.borrow_mut().board;
+        let hands = &mut *hands.borrow_mut();
+        let board = &mut hands.board;
         match *request {
             Request::Chip { chip } => {
                 let (Some(name), Some(lines)) = (env.gpio_chips.get(chip as usize), board.lines(chip)) else {
@@ -257,7 +270,7 @@ impl Server {
                 }
             }
             Request::GetDuty(channel) => return Ok(Answer::Channel { duty: board.duty(&by, channel)? }),
-            Request::SetDuty { channel, duty } => board.request_duty(&by, channel, duty)?,
+            Request::SetDuty { channel, duty } => hands.request_duty(&by, channel, duty)?,
             Request::Stop => board.emergency_stop(&by)?,
             // The life in which outputs are parked lets nobody drive them.
             Request::Rearm if env.last_life => return Err(Refusal::Stopped),
@@ -281,6 +294,18 @@ struct Attached<'a> {
 }
 
 impl Points for Attached<'_> {
+    fn stream(&self, name: &str) -> Stream {
+        if name.starts_with("pwm/") {
+            return Stream::Shared {
+                group: DUTY_POINTS,
+                points: 1,
+                most: hands::DUTIES,
+                window: hands::WINDOW_NS,
+            };
+        }
+        // An edge concerns the line's point of its direction and that of both.
+        Stream::Shared { group: EDGE_POINTS, points: 2, most: LEAST_EDGES, window: STORM_WINDOW_NS }
+    }
     fn open_point(&mut self, name: &str) -> bool {
         self.watchers.open(self.board, name)
     }
@@ -308,7 +333,9 @@ impl Service for Server {
                 let hands = self.hands.clone();
                 let board = &mut hands.borrow_mut().board;
                 let mut points = Attached { watchers: &mut self.watchers, board };
-                self.frames.serve(&mut self.host, &mut points, message)
+                let reply = self.frames.serve(&mut self.host, &mut points, message);
+                self.storm.set_most(edges_allowed(&self.host));
+                reply
             }
             gpio::INTERFACE => {
                 let request = match message.decode::<Request>() {
@@ -356,9 +383,10 @@ fn main(rt: Runtime) -> ! {
     let mut slots = Slots::new(env);
     let free = (0..env.clients.len() * PER_CLIENT).map_while(|_| slots.take()).collect();
     let found = chips::open(rt, &mut slots);
-    let hands = Rc::new(RefCell::new(Hands { board: found.board, deciding: false }));
+    let hands =
+        Rc::new(RefCell::new(Hands { board: found.board, deciding: false, allowance: Default::default() }));
     let clock = Clock::new(time::frequency());
-    let mut host = Host::new(clock, log);
+    let mut host = system::host(rt, clock, log);
     host.set_actuators(hands.clone());
     let mut server = Server {
         rt,

@@ -5,8 +5,9 @@ use crate::line::Interrupt;
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
-use axiom_bpf_host::{Clock, Host, PointId};
+use axiom_bpf_host::{Clock, Host, PointId, Stream};
 use axiom_iio::{Buffer, CHANNELS, DelayNs, Event, Fault, Health, Scan, Sensor, Stamps, Step, Store};
+use axiom_runtime::proto::bpf_host::Overload;
 use axiom_runtime::proto::iio::Counts;
 use axiom_runtime::{Doorbell, Timer, info, time, warn};
 
@@ -24,6 +25,8 @@ const MAX_INTERRUPTS: u32 = 100;
 const MAX_WATERMARK: u32 = 16;
 /// How long the chip's interrupt is waited for, in batches of samples; at least [`SHORTEST_WATCH_NS`].
 const WATCH_BATCHES: u64 = 4;
+/// Samples that a chip has kept at most when it is asked: programs see them one behind the other.
+const BACKLOG: u32 = 32;
 const SHORTEST_WATCH_NS: u64 = 50_000_000;
 
 /// What makes this server read the chip.
@@ -38,13 +41,18 @@ enum Trigger {
     DataReady { interval: u64, came: bool },
 }
 
-/// A rate that cannot be; those that can, millihertz.
+/// Why a rate cannot be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct OutOfRange {
-    /// The slowest.
-    pub slowest: u64,
-    /// The fastest.
-    pub fastest: u64,
+pub enum NoRate {
+    /// These can, millihertz.
+    OutOfRange {
+        /// The slowest.
+        slowest: u64,
+        /// The fastest.
+        fastest: u64,
+    },
+    /// The device's programs have no time for it.
+    Overload(Overload),
 }
 
 /// Waits by the clock: chips ask for milliseconds at most, when they are set up.
@@ -209,17 +217,35 @@ impl Device {
         next
     }
 
-    /// What the device can be asked for: the timer's range, cut where the chip measures no faster.
-    fn range(&self) -> OutOfRange {
+    /// Whether the device can be asked for a rate: in the timer's range, cut where the chip measures no faster.
+    fn in_range(&self, hz: u32, least: u32) -> Result<(), NoRate> {
         let chip = self.sensor.rates().last().map_or(u64::MAX, |rate| u64::from(*rate));
-        OutOfRange { slowest: SLOWEST, fastest: chip.min(u64::from(MAX_HZ) * 1000) }
+        let fastest = chip.min(u64::from(MAX_HZ) * 1000);
+        if hz < least || u64::from(hz) * 1000 > fastest {
+            return Err(NoRate::OutOfRange { slowest: SLOWEST, fastest });
+        }
+        Ok(())
+    }
+
+    /// Asks whether the programs on its channels have time for as many samples as these.
+    fn admit(&self, host: &mut Host, stream: Stream) -> Result<(), NoRate> {
+        host.set_stream(&self.points, stream).map_err(NoRate::Overload)
+    }
+
+    /// Samples that a chip takes and keeps at `hz`: at the slowest of its rates that is not below.
+    fn kept(&self, hz: u32) -> Stream {
+        let hz_milli = u64::from(hz) * 1000;
+        let rates = self.sensor.rates().iter().map(|rate| u64::from(*rate));
+        let millihertz = rates.filter(|rate| *rate >= hz_milli).min().unwrap_or(hz_milli);
+        let spacing = 1_000_000_000_000 / millihertz.max(1);
+        Stream::Batches { spacing, batch: store(hz).watermark.into(), backlog: BACKLOG }
     }
 
     /// Starts or stops sampling by the timer: the rate, millihertz.
-    pub fn sample_at(&mut self, bus: Option<&mut Bus>, hz: u32) -> Result<u64, OutOfRange> {
-        if u64::from(hz) * 1000 > self.range().fastest {
-            return Err(self.range());
-        }
+    pub fn sample_at(&mut self, bus: Option<&mut Bus>, host: &mut Host, hz: u32) -> Result<u64, NoRate> {
+        self.in_range(hz, 0)?;
+        let spacing = 1_000_000_000u64.checked_div(hz.into());
+        self.admit(host, spacing.map_or(Stream::Silent, Stream::Periodic))?;
         let by_chip = matches!(self.trigger, Trigger::DataReady { .. });
         self.hz = hz;
         self.millihertz = u64::from(hz) * 1000;
@@ -242,14 +268,18 @@ impl Device {
     }
 
     /// Starts sampling by the chip's interrupt: the chip's rate, millihertz; `None` where that cannot be.
-    pub fn sample_by_chip(&mut self, bus: &mut Bus, hz: u32) -> Result<Option<u64>, OutOfRange> {
-        if hz == 0 || u64::from(hz) * 1000 > self.range().fastest {
-            return Err(self.range());
-        }
+    pub fn sample_by_chip(&mut self, bus: &mut Bus, host: &mut Host, hz: u32) -> Result<Option<u64>, NoRate> {
+        self.in_range(hz, 1)?;
         if self.interrupt.is_none() || !self.health.present() {
             return Ok(None);
         }
-        let Ok(Some(millihertz)) = self.sensor.store(bus, Some(store(hz))) else { return Ok(None) };
+        let before = self.points.first().map_or(Stream::Silent, |point| host.stream(*point));
+        self.admit(host, self.kept(hz))?;
+        let stored = self.sensor.store(bus, Some(store(hz)));
+        let Ok(Some(millihertz)) = stored else {
+            // It goes on as before, for which there was time.
+            return self.admit(host, before).map(|()| None);
+        };
         let interval = 1_000_000_000_000 / millihertz.max(1);
         let batch = interval * u64::from(store(hz).watermark);
         (self.hz, self.millihertz) = (hz, millihertz);

@@ -1,12 +1,12 @@
 //! Messages and triggers.
 
 use crate::bus::{self, Bus};
-use crate::device::{Absent, Device, OutOfRange};
+use crate::device::{Absent, Device, NoRate};
 use crate::line::Interrupt;
 use crate::sensors;
 use alloc::vec::Vec;
-use axiom_bpf_host::system::{Frames, Points};
-use axiom_bpf_host::{Clock, Host, PointId};
+use axiom_bpf_host::system::{self, Frames, Points};
+use axiom_bpf_host::{Clock, Host, PointId, Stream};
 use axiom_iio::Decimal;
 use axiom_runtime::proto::env::{Bits, OWN_BITS};
 use axiom_runtime::proto::iio::{INTERFACE, MAX_SCANS, Reply as Answer, Request};
@@ -21,6 +21,9 @@ struct Fixed;
 impl Points for Fixed {
     fn open_point(&mut self, _: &str) -> bool {
         false
+    }
+    fn stream(&self, _: &str) -> Stream {
+        Stream::Silent
     }
     fn point_changed(&mut self, _: &str, _: PointId, _: usize) {}
     fn close_point(&mut self, _: &str) {}
@@ -147,14 +150,14 @@ impl Server {
                 None => Answer::NotFound,
             },
             Request::Sample { device, hz } => match self.devices.get_mut(device as usize) {
-                Some(d) => d.sample_at(self.bus.as_mut(), hz).map_or_else(out_of_range, rate_of),
+                Some(d) => d.sample_at(self.bus.as_mut(), &mut self.host, hz).map_or_else(no_rate, rate_of),
                 None => Answer::NotFound,
             },
             Request::DataReady { device, hz } => {
                 let device = self.devices.get_mut(device as usize).zip(self.bus.as_mut());
-                match device.map(|(d, bus)| d.sample_by_chip(bus, hz)) {
+                match device.map(|(d, bus)| d.sample_by_chip(bus, &mut self.host, hz)) {
                     Some(Ok(Some(millihertz))) => rate_of(millihertz),
-                    Some(Err(range)) => out_of_range(range),
+                    Some(Err(why)) => no_rate(why),
                     Some(Ok(None)) | None => Answer::NotFound,
                 }
             }
@@ -190,8 +193,11 @@ fn rate_of(millihertz: u64) -> Answer<'static> {
     Answer::Rate { millihertz }
 }
 
-fn out_of_range(range: OutOfRange) -> Answer<'static> {
-    Answer::OutOfRange { slowest: range.slowest, fastest: range.fastest }
+fn no_rate(why: NoRate) -> Answer<'static> {
+    match why {
+        NoRate::OutOfRange { slowest, fastest } => Answer::OutOfRange { slowest, fastest },
+        NoRate::Overload(why) => Answer::Overload(why),
+    }
 }
 
 impl Service for Server {
@@ -226,7 +232,7 @@ fn log(text: &str) {
 
 fn main(rt: Runtime) -> ! {
     let clock = Clock::new(time::frequency());
-    let mut host = Host::new(clock, log);
+    let mut host = system::host(rt, clock, log);
     let mut slots = Slots::new(rt.env());
     let mut own = Bits::of(OWN_BITS);
     let mut bus = bus::open(rt, &mut slots, &mut own);
@@ -254,12 +260,13 @@ fn main(rt: Runtime) -> ! {
     if let Some(hz) = rt.arg_number("hz").or(again) {
         let hz = u32::try_from(hz).unwrap_or(u32::MAX);
         for device in &mut devices {
-            if let Err(range) = device.sample_at(bus.as_mut(), hz) {
+            // No program is there yet that could have no time.
+            if let Err(NoRate::OutOfRange { fastest, .. }) = device.sample_at(bus.as_mut(), &mut host, hz) {
                 warn!(
                     "{}: it cannot be sampled {hz} times a second as the manifest asks; at most {}.{:03} times",
                     device.sensor.name(),
-                    range.fastest / 1000,
-                    range.fastest % 1000
+                    fastest / 1000,
+                    fastest % 1000
                 );
             }
         }
