@@ -1,47 +1,23 @@
-//! Compiles eBPF (RFC 9669, cpu v4) to AArch64.
+//! Compiles eBPF (RFC 9669, cpu v4) to AArch64 ([`a64`]) and x86-64 ([`x64`]).
 //!
 //! The compiler writes bytes into a slice of the caller and never maps or runs anything. It expects a *verified*
 //! program: it checks that jumps and calls land inside the program, so that its own tables stay in bounds, and trusts
 //! the verifier for everything else.
 //!
-//! # Calling convention
-//!
 //! A program is `extern "C" fn(rt: *const Runtime, ctx: *mut u8, len: u64) -> u64`; `rt` begins with a table of
-//! [`abi::HELPER_SLOTS`] function pointers, and a helper is `extern "C" fn(rt, r1, r2, r3, r4, r5) -> u64`. So BPF's
-//! r0..r5 *are* x0..x5: entering a program, calling a helper and returning move nothing. The code is position
-//! independent.
-//!
-//! | BPF | AArch64 |
-//! |---|---|
-//! | r0..r5 | x0..x5 |
-//! | r6..r9 | x19..x22, or x9..x12 in a function that calls nothing (nothing to save then) |
-//! | r10 | none: SP plus a constant, because r10 never changes |
-//! | runtime | x23, only when a helper is called |
-//! | scratch | x13..x17 |
-//!
-//! A function gets a stack frame only if it calls something or touches its BPF stack. `mov` + `add` pairs, shift pairs
-//! that extend, comparisons with zero and single-bit tests are fused into one instruction.
-//!
-//! Division needs no branches: AArch64 defines x / 0 = 0 and INT_MIN / -1 = INT_MIN, which is what BPF wants, and
-//! the remainder follows from it.
+//! [`abi::HELPER_SLOTS`] function pointers, and a helper is `extern "C" fn(rt, r1, r2, r3, r4, r5) -> u64`. The code is position independent.
 #![no_std]
 extern crate alloc;
 
 pub mod a64;
-mod atomics;
-mod emit;
+mod program;
+pub mod x64;
 
-use alloc::vec::Vec;
 use core::fmt;
 
+pub use a64::Features;
 pub use axiom_bpf_isa::{Insn, abi};
-
-/// What the target machine can do beyond ARMv8.0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Features {
-    /// Large system extensions: single-instruction atomics (ARMv8.1; Cortex-A76 yes, Cortex-A53 no).
-    pub lse: bool,
-}
+pub use program::Tables;
 
 /// Why a program could not be compiled. `at` is an instruction slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,32 +96,46 @@ pub fn no_maps(_src: u8, _imm: i32, _next: i32) -> Option<u64> {
     None
 }
 
-/// The compiler: holds the tables that one compile needs, so that the next one allocates nothing.
-#[derive(Default)]
-pub struct Compiler {
-    features: Features,
-    zero_stack: bool,
-    /// Word offset of each instruction slot; before emission, flags (see `emit`).
-    offsets: Vec<u32>,
-    functions: Vec<emit::Function>,
-    fixups: Vec<emit::Fixup>,
+mod machine {
+    /// Machines are those of this crate.
+    pub trait Sealed {}
 }
 
-impl Compiler {
+/// A machine that programs are compiled for: the type of its features says which. Whoever names one machine only has only that
+/// machine's compiler in its image.
+pub trait Machine: machine::Sealed + Copy {
+    /// Compiles for a machine with these features.
+    fn compile(
+        self,
+        tables: &mut Tables,
+        program: &[Insn],
+        resolve: Resolve,
+        out: &mut [u8],
+    ) -> Result<usize, Error>;
+}
+
+/// The compiler: holds the tables that one compile needs, so that the next one allocates nothing.
+#[derive(Default)]
+pub struct Compiler<M = Features> {
+    machine: M,
+    tables: Tables,
+}
+
+impl<M: Machine> Compiler<M> {
     /// A compiler for a machine.
-    pub fn new(features: Features) -> Compiler {
-        Compiler { features, ..Compiler::default() }
+    pub fn new(machine: M) -> Compiler<M> {
+        Compiler { machine, tables: Tables::default() }
     }
 
     /// From now on, whether functions clear their BPF stack first. The verifier says for which programs that is needed:
     /// those that may read a byte which only a store at a variable offset may have written.
     pub fn set_zero_stack(&mut self, zero: bool) {
-        self.zero_stack = zero;
+        self.tables.zero_stack = zero;
     }
 
     /// Compiles `program` (entry at slot 0, functions reached by local calls behind it) into `out`; returns the
     /// length in bytes.
     pub fn compile(&mut self, program: &[Insn], resolve: Resolve, out: &mut [u8]) -> Result<usize, Error> {
-        emit::compile(self, program, resolve, out)
+        self.machine.compile(&mut self.tables, program, resolve, out)
     }
 }

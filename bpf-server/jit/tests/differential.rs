@@ -1,160 +1,10 @@
 //! The compiler against the interpreter: fixed cases for every instruction, then random programs.
-//!
-//! The compiled code runs under `qemu-aarch64` in a small C harness built with the cross compiler. Where either is
-//! missing the tests say so and pass, unless AXIOM_REQUIRE_QEMU_USER is set.
 
-use axiom_bpf_interp::{Memory, Region, Regions, Size, Stack, World};
+mod common;
+
 use axiom_bpf_isa::Insn;
-use axiom_bpf_jit::{Compiler, Features, no_maps};
-use std::io::{Read, Write};
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
-
-const MEMORY: usize = 256;
-
-struct TestWorld<'a>(Regions<'a>);
-
-impl Memory for TestWorld<'_> {
-    fn load(&mut self, address: u64, size: Size) -> Option<u64> {
-        self.0.load(address, size)
-    }
-    fn store(&mut self, address: u64, size: Size, value: u64) -> Option<()> {
-        self.0.store(address, size, value)
-    }
-}
-
-impl World for TestWorld<'_> {
-    fn helper(&mut self, id: u64, a: [u64; 5]) -> Option<u64> {
-        let id = if (1..=5).contains(&id) { id } else { 255 };
-        let mut r = id.wrapping_mul(1000003);
-        for (x, k) in a.into_iter().zip([1, 3, 5, 7, 11]) {
-            r = r.wrapping_add(x.wrapping_mul(k));
-        }
-        Some(r)
-    }
-    fn resolve(&self, _: u8, _: i32, _: i32) -> Option<u64> {
-        None
-    }
-}
-
-fn interpret(program: &[Insn], memory: &[u8]) -> (u64, Vec<u8>) {
-    let mut memory = memory.to_vec();
-    let base = 0x10_0000;
-    let mut world = TestWorld(Regions(vec![Region { base, bytes: &mut memory, writable: true }]));
-    let mut budget = 1_000_000;
-    let mut stack = Stack::default();
-    let len = world.0.0[0].bytes.len() as u64;
-    let r0 = axiom_bpf_interp::run(program, &mut world, &mut stack, base, len, &mut budget)
-        .unwrap_or_else(|fault| panic!("{fault}\n{}", listing(program)));
-    (r0, memory)
-}
-
-fn listing(program: &[Insn]) -> String {
-    program.iter().enumerate().map(|(i, x)| format!("{i}: {x:02x?}\n")).collect()
-}
-
-fn harness() -> Option<PathBuf> {
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/harness.c");
-    let out = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
-        .join(format!("jit-harness-{:?}", std::thread::current().id()));
-    let built = Command::new("aarch64-linux-gnu-gcc")
-        .args(["-O1", "-static", "-o"])
-        .arg(&out)
-        .arg(source)
-        .status()
-        .is_ok_and(|s| s.success());
-    let runs = Command::new("qemu-aarch64").arg("--version").stdout(Stdio::null()).status().is_ok();
-    if built && runs {
-        return Some(out);
-    }
-    assert!(
-        std::env::var_os("AXIOM_REQUIRE_QEMU_USER").is_none(),
-        "the differential tests need aarch64-linux-gnu-gcc and qemu-aarch64 (packages gcc-aarch64-linux-gnu, qemu-user)"
-    );
-    eprintln!("skipped: no aarch64-linux-gnu-gcc or no qemu-aarch64");
-    None
-}
-
-/// Compiles and runs all programs; compares r0 and memory with the interpreter's.
-fn check_all(cases: &[(String, Vec<Insn>)]) {
-    let Some(harness) = harness() else { return };
-    let memory: Vec<u8> = (0..MEMORY).map(|i| (i * 37 + 11) as u8).collect();
-    for features in [Features { lse: false }, Features { lse: true }] {
-        let mut compiler = Compiler::new(features);
-        let mut input = Vec::new();
-        let mut expected = Vec::new();
-        let mut code = vec![0; 1 << 20];
-        for (name, program) in cases {
-            let n = compiler
-                .compile(program, &no_maps, &mut code)
-                .unwrap_or_else(|e| panic!("{name}: {e}\n{}", listing(program)));
-            input.extend((n as u32).to_le_bytes());
-            input.extend(&code[..n]);
-            input.extend((memory.len() as u32).to_le_bytes());
-            input.extend(&memory);
-            expected.push((interpret(program, &memory), code[..n].to_vec()));
-        }
-        let mut child = Command::new("qemu-aarch64")
-            .args(["-cpu", "max"])
-            .arg(&harness)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("qemu-aarch64 starts");
-        let mut stdin = child.stdin.take().unwrap();
-        let writer = std::thread::spawn(move || stdin.write_all(&input));
-        let mut output = Vec::new();
-        child.stdout.take().unwrap().read_to_end(&mut output).unwrap();
-        writer.join().unwrap().unwrap();
-        assert!(child.wait().unwrap().success());
-        assert_eq!(output.len(), cases.len() * (16 + MEMORY), "the harness stopped early");
-        for ((name, program), (((r0, after), code), got)) in
-            cases.iter().zip(expected.iter().zip(output.chunks_exact(16 + MEMORY)))
-        {
-            let status = u64::from_le_bytes(got[..8].try_into().unwrap());
-            let value = u64::from_le_bytes(got[8..16].try_into().unwrap());
-            let context = || {
-                let words: String = code
-                    .chunks_exact(4)
-                    .map(|w| format!("{:08x}\n", u32::from_le_bytes(w.try_into().unwrap())))
-                    .collect();
-                format!("{name} ({features:?})\n{}\n{words}", listing(program))
-            };
-            assert_eq!(status, 1, "status of {}", context());
-            assert_eq!(value, *r0, "r0 of {value:#x} {r0:#x} {}", context());
-            assert_eq!(&got[16..], &after[..], "memory of {}", context());
-        }
-    }
-}
-
-fn i(op: u8, dst: u8, src: u8, off: i16, imm: i32) -> Insn {
-    Insn::new(op, dst, src, off, imm)
-}
-
-fn lddw(dst: u8, value: u64) -> [Insn; 2] {
-    [i(0x18, dst, 0, 0, value as i32), i(0, 0, 0, 0, (value >> 32) as i32)]
-}
-
-const INTERESTING: [u64; 18] = [
-    0,
-    1,
-    2,
-    7,
-    0x7f,
-    0x80,
-    0xffff,
-    0x8000,
-    0x7fff_ffff,
-    0x8000_0000,
-    0xffff_ffff,
-    0x1_0000_0000,
-    0x7fff_ffff_ffff_ffff,
-    0x8000_0000_0000_0000,
-    u64::MAX,
-    u64::MAX - 1,
-    0x0123_4567_89ab_cdef,
-    0xffff_ffff_8000_0000,
-];
+use axiom_bpf_jit::{Compiler, Features, Machine, no_maps};
+use common::*;
 
 #[test]
 fn every_alu_instruction_on_interesting_values() {
@@ -371,52 +221,31 @@ fn calls_keep_what_they_must() {
 
 #[test]
 fn a_cleared_stack_reads_as_zero() {
-    let Some(harness) = harness() else { return };
-    let mut p = vec![i(0xb7, 0, 0, 0, 0)];
-    for slot in 1..=64 {
-        p.push(i(0x79, 3, 10, -8 * slot, 0));
-        p.push(i(0x4f, 0, 3, 0, 0));
+    fn check<M: Machine>(runner: &Runner, machine: M) {
+        let mut p = vec![i(0xb7, 0, 0, 0, 0)];
+        for slot in 1..=64 {
+            p.push(i(0x79, 3, 10, -8 * slot, 0));
+            p.push(i(0x4f, 0, 3, 0, 0));
+        }
+        p.push(i(0x95, 0, 0, 0, 0));
+        let mut with_call = p.clone();
+        with_call.insert(0, i(0x85, 0, 0, 0, 1));
+        for program in [p, with_call] {
+            let mut compiler = Compiler::new(machine);
+            compiler.set_zero_stack(true);
+            let mut code = vec![0; 4096];
+            let n = compiler.compile(&program, &no_maps, &mut code).unwrap();
+            let mut input = (n as u32).to_le_bytes().to_vec();
+            input.extend(&code[..n]);
+            input.extend(0u32.to_le_bytes());
+            assert_eq!(runner.run(input), [1u64.to_le_bytes(), 0u64.to_le_bytes()].concat());
+        }
     }
-    p.push(i(0x95, 0, 0, 0, 0));
-    let mut with_call = p.clone();
-    with_call.insert(0, i(0x85, 0, 0, 0, 1));
-    for program in [p, with_call] {
-        let mut compiler = Compiler::new(Features::default());
-        compiler.set_zero_stack(true);
-        let mut code = vec![0; 4096];
-        let n = compiler.compile(&program, &no_maps, &mut code).unwrap();
-        let mut input = (n as u32).to_le_bytes().to_vec();
-        input.extend(&code[..n]);
-        input.extend(0u32.to_le_bytes());
-        let mut child = Command::new("qemu-aarch64")
-            .arg(&harness)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("qemu-aarch64 starts");
-        child.stdin.take().unwrap().write_all(&input).unwrap();
-        let output = child.wait_with_output().unwrap().stdout;
-        assert_eq!(output, [1u64.to_le_bytes(), 0u64.to_le_bytes()].concat());
+    if let Some(runner) = Runner::new("aarch64") {
+        check(&runner, Features::default());
     }
-}
-
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-    fn below(&mut self, n: u64) -> u64 {
-        (self.next() >> 33) % n
-    }
-    fn pick<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len() as u64) as usize]
-    }
-    fn value(&mut self) -> u64 {
-        if self.below(2) == 0 { self.pick(&INTERESTING) } else { self.next() >> self.below(64) }
+    if let Some(runner) = Runner::new("x86_64") {
+        x64_features().into_iter().for_each(|f| check(&runner, f));
     }
 }
 

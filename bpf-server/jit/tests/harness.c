@@ -1,4 +1,4 @@
-// Runs compiled programs for the differential tests, under user-mode emulation or on an AArch64 machine.
+// Runs compiled programs for the differential tests, under user-mode emulation or on the machine itself.
 //
 // stdin:  records { u32 code bytes, code, u32 memory bytes, memory }
 // stdout: records { u64 ok (1) or signal number + 100, u64 r0, memory }
@@ -18,6 +18,7 @@ static void on_signal(int number) { siglongjmp(back, number); }
 static uint64_t mix(uint64_t id, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e) {
   return id * 1000003 + a + b * 3 + c * 5 + d * 7 + e * 11;
 }
+#ifdef __aarch64__
 #define HELPER(n)                                                                                          \
   static uint64_t helper##n(void *rt, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e) {        \
     (void)rt;                                                                                              \
@@ -29,12 +30,27 @@ static uint64_t mix(uint64_t id, uint64_t a, uint64_t b, uint64_t c, uint64_t d,
                            "x13", "x14", "x15", "x16", "x17");                                             \
     return r;                                                                                              \
   }
+#else
+// A stub before each checks that the stack is aligned as a call must leave it.
+#define HELPER(n)                                                                                          \
+  uint64_t helper##n##_c(void *rt, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e) {           \
+    (void)rt;                                                                                              \
+    uint64_t r = mix(n, a, b, c, d, e);                                                                    \
+    __asm__ volatile("mov $-1, %%rcx\nmov $-1, %%rdx\nmov $-1, %%rsi\nmov $-1, %%rdi\nmov $-1, %%r8\n"    \
+                     "mov $-1, %%r9\nmov $-1, %%r10\nmov $-1, %%r11\n" ::                                  \
+                         : "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "cc");                    \
+    return r;                                                                                              \
+  }                                                                                                        \
+  __asm__("helper" #n ": lea 8(%rsp), %rax\ntest $15, %al\njz helper" #n "_c\nud2\n");                      \
+  void helper##n(void);
+#endif
 HELPER(1) HELPER(2) HELPER(3) HELPER(4) HELPER(5) HELPER(255)
 
-static void *table[256 + 4];
+void *table[256 + 4];
 
 static int get(void *p, size_t n) { return fread(p, 1, n, stdin) == n; }
 
+#ifdef __aarch64__
 // Calls the program and checks that it kept the callee-saved registers: result 2 otherwise.
 static uint64_t call(void *code, void *mem, uint64_t len, uint64_t *kept) {
   register uint64_t x0 __asm__("x0") = (uint64_t)table;
@@ -54,11 +70,25 @@ static uint64_t call(void *code, void *mem, uint64_t len, uint64_t *kept) {
   *kept = ok == 0;
   return x0;
 }
+#else
+// Calls the program and checks that it kept RSP and the callee-saved registers: result 2 otherwise.
+uint64_t saved_sp;
+uint64_t call(void *code, void *mem, uint64_t len, uint64_t *kept);
+__asm__("call: push %rbx\npush %rbp\npush %r12\npush %r13\npush %r14\npush %r15\npush %rcx\n"
+        "mov %rdi, %rax\nlea table(%rip), %rdi\n"
+        "mov $19, %ebx\nmov $20, %ebp\nmov $21, %r12d\nmov $22, %r13d\nmov $23, %r14d\nmov $24, %r15d\n"
+        "mov %rsp, saved_sp(%rip)\ncall *%rax\n"
+        "sub $19, %rbx\nsub $20, %rbp\nsub $21, %r12\nsub $22, %r13\nsub $23, %r14\nsub $24, %r15\n"
+        "or %rbp, %rbx\nor %r12, %rbx\nor %r13, %rbx\nor %r14, %rbx\nor %r15, %rbx\n"
+        "mov saved_sp(%rip), %rcx\nsub %rcx, %rsp\nor %rsp, %rbx\nmov %rcx, %rsp\n"
+        "pop %rcx\ntest %rbx, %rbx\nsete %bl\nmovzbl %bl, %ebx\nmov %rbx, (%rcx)\n"
+        "pop %r15\npop %r14\npop %r13\npop %r12\npop %rbp\npop %rbx\nret\n");
+#endif
 
 int main(void) {
   for (int i = 0; i < 256; i++) table[i] = helper255;
   table[1] = helper1, table[2] = helper2, table[3] = helper3, table[4] = helper4, table[5] = helper5;
-  signal(SIGSEGV, on_signal), signal(SIGILL, on_signal), signal(SIGBUS, on_signal);
+  signal(SIGSEGV, on_signal), signal(SIGILL, on_signal), signal(SIGBUS, on_signal), signal(SIGFPE, on_signal);
   size_t room = 4 << 20;
   uint8_t *code = mmap(0, room, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   static uint8_t memory[65536] __attribute__((aligned(16)));

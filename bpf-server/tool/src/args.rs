@@ -16,7 +16,8 @@ axiom-bpf plugin [--engine interp|jit] [MEMORY]    for bpf_conformance: memory a
 
 --raw        plain instructions: r1 = the memory of --ctx, r2 = its length, helper 1 = lookup in map 0, an array of 64 x u64
              (the verifier takes r1 for a context: read-only, and r2 for nothing; --no-verify runs what needs more)
---engine     interp: the reference interpreter; jit: the AArch64 compiler's code (on another machine under qemu-aarch64)
+--engine     interp: the reference interpreter; jit: the compiler's code for this machine; jit-aarch64, jit-x86_64: for that one (elsewhere
+             under qemu-aarch64 or qemu-x86_64)
 --no-verify  run it all the same: the interpreter checks each access, compiled code runs in a process of its own
 Exit status: 0 accepted or done, 1 refused or failed, 2 asked wrongly.
 ";
@@ -26,8 +27,8 @@ Exit status: 0 accepted or done, 1 refused or failed, 2 asked wrongly.
 pub enum Engine {
     /// The interpreter.
     Interp,
-    /// The compiler.
-    Jit,
+    /// A compiler: of this machine, or of the one that is named.
+    Jit(Option<&'static str>),
 }
 
 /// Where a program comes from.
@@ -127,8 +128,12 @@ impl Found {
     fn engine(&mut self) -> Result<Engine, Failure> {
         match self.text("--engine")?.as_str() {
             "" | "interp" => Ok(Engine::Interp),
-            "jit" => Ok(Engine::Jit),
-            other => Err(wrong(format!("there is no engine '{other}': interp or jit"))),
+            "jit" => Ok(Engine::Jit(None)),
+            "jit-aarch64" => Ok(Engine::Jit(Some("aarch64"))),
+            "jit-x86_64" => Ok(Engine::Jit(Some("x86_64"))),
+            other => {
+                Err(wrong(format!("there is no engine '{other}': interp, jit, jit-aarch64 or jit-x86_64")))
+            }
         }
     }
 

@@ -18,9 +18,9 @@ pub fn execute(
     runs: u64,
 ) -> Result<(u64, Duration), Failure> {
     match engine {
-        Engine::Jit => {
+        Engine::Jit(machine) => {
             let zero = ready.accepted.as_ref().is_none_or(|a| a.zero_stack);
-            child::run(world, &ready.insns, zero, runs)
+            child::run(child::Machine::of(machine), world, &ready.insns, zero, runs)
         }
         Engine::Interp => {
             let mut stack = Box::new(Stack::default());
@@ -57,9 +57,8 @@ pub fn run(out: &mut Out, wanted: &Run) -> Result<(), Failure> {
     let mut world = World::new(&ready, &context, helpers)?;
     let (r0, time) = execute(&mut world, &ready, wanted.engine, wanted.repeat)?;
     let by = match wanted.engine {
-        Engine::Interp => "interpreter",
-        Engine::Jit if cfg!(target_arch = "aarch64") => "compiled",
-        Engine::Jit => "compiled, under qemu-aarch64: not the board's time",
+        Engine::Interp => "interpreter".into(),
+        Engine::Jit(machine) => child::Machine::of(machine).by(),
     };
     out.line(format_args!("{}: r0 = {r0} ({r0:#x})", ready.name));
     let each = time.as_nanos() / u128::from(wanted.repeat);

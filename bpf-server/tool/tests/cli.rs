@@ -52,22 +52,33 @@ fn hex(insns: &[Insn]) -> String {
     insns.iter().flat_map(|i| i.to_bytes()).map(|b| format!("{b:02x}")).collect()
 }
 
-/// Whether compiled code can run here; the tool says plainly what is missing, which its own test checks.
-fn has_engine() -> bool {
-    let there = cfg!(target_arch = "aarch64")
-        || Command::new("qemu-aarch64").arg("--version").stdout(Stdio::null()).status().is_ok();
-    assert!(
-        there || std::env::var_os("AXIOM_REQUIRE_QEMU_USER").is_none(),
-        "compiled code needs qemu-aarch64 here (package qemu-user)"
-    );
-    if !there {
-        eprintln!("skipped: no qemu-aarch64");
+/// The engines that run compiled code here: a machine's own code always, another's where there is its emulator; the tool says plainly
+/// what is missing, which its own test checks.
+fn compiled() -> Vec<&'static str> {
+    let mut engines = vec!["jit"];
+    for (machine, engine, emulator) in
+        [("aarch64", "jit-aarch64", "qemu-aarch64"), ("x86_64", "jit-x86_64", "qemu-x86_64")]
+    {
+        let native = std::env::consts::ARCH == machine;
+        let there = native || Command::new(emulator).arg("--version").stdout(Stdio::null()).status().is_ok();
+        assert!(
+            there || std::env::var_os("AXIOM_REQUIRE_QEMU_USER").is_none(),
+            "compiled code for {machine} needs {emulator} here (package qemu-user)"
+        );
+        if there {
+            engines.push(engine);
+        } else {
+            eprintln!("skipped: no {emulator}");
+        }
     }
-    there
+    if !["aarch64", "x86_64"].contains(&std::env::consts::ARCH) {
+        engines.remove(0);
+    }
+    engines
 }
 
 fn engines() -> Vec<&'static str> {
-    if has_engine() { vec!["interp", "jit"] } else { vec!["interp"] }
+    [vec!["interp"], compiled()].concat()
 }
 
 #[test]
@@ -291,26 +302,35 @@ fn programs_that_were_not_verified_are_stopped() {
             done.err
         );
     }
-    if has_engine() {
-        let done = tool(&["run", "--raw", &wild, "--no-verify", "--engine", "jit"], "");
+    for engine in compiled() {
+        let done = tool(&["run", "--raw", &wild, "--no-verify", "--engine", engine], "");
         assert_eq!(done.status, 1);
-        assert!(done.err.starts_with("the compiled program was stopped (signal 11)"), "{}", done.err);
+        assert!(
+            done.err.starts_with("the compiled program was stopped (signal 11)"),
+            "{engine}: {}",
+            done.err
+        );
     }
 }
 
 #[test]
 fn a_missing_engine_is_said_plainly() {
-    if cfg!(target_arch = "aarch64") {
-        return; // It is never missing there.
+    for (machine, emulator, variable) in
+        [("aarch64", "qemu-aarch64", "AXIOM_QEMU_AARCH64"), ("x86_64", "qemu-x86_64", "AXIOM_QEMU_X86_64")]
+    {
+        if std::env::consts::ARCH == machine {
+            continue; // It is never missing there.
+        }
+        let output = Command::new(env!("CARGO_BIN_EXE_axiom-bpf"))
+            .args(["run", &data("iio_filter.o"), "--engine", &format!("jit-{machine}")])
+            .env(variable, format!("/nowhere/{emulator}"))
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let text = String::from_utf8(output.stderr).unwrap();
+        let expected = format!("{emulator} is missing: install it (Debian: apt install qemu-user)");
+        assert!(text.contains(&expected), "{text}");
     }
-    let output = Command::new(env!("CARGO_BIN_EXE_axiom-bpf"))
-        .args(["run", &data("iio_filter.o"), "--engine", "jit"])
-        .env("AXIOM_QEMU_AARCH64", "/nowhere/qemu-aarch64")
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let text = String::from_utf8(output.stderr).unwrap();
-    assert!(text.contains("qemu-aarch64 is missing: install it (Debian: apt install qemu-user)"), "{text}");
 }
 
 #[test]
@@ -378,7 +398,10 @@ fn wrong_command_lines_are_told_what_is_wrong() {
         (&["verify", "a.o", "--quick"], "there is no option --quick"),
         (&["verify", "a.o", "--repeat", "2"], "verify has no option --repeat"),
         (&["maps", "a.o", "--json"], "maps has no option --json"),
-        (&["run", "a.o", "--engine", "gpu"], "there is no engine 'gpu': interp or jit"),
+        (
+            &["run", "a.o", "--engine", "gpu"],
+            "there is no engine 'gpu': interp, jit, jit-aarch64 or jit-x86_64",
+        ),
         (&["run", "a.o", "--repeat", "0"], "--repeat 0: a number from 1 is wanted"),
         (&["run", "a.o", "--ctx", "a", "--ctx", "b"], "--ctx is given twice"),
         (&["run", "a.o", "--raw", "b"], "'a.o' is one word too many for run"),

@@ -1,34 +1,10 @@
-//! One pass over the program to find functions and jump targets, one to emit, then the forward branches are patched.
+//! One pass to emit, then the forward branches are patched.
 
-use crate::a64::{Asm, Cond, Mem, Reg, SP, Width, ZR};
-use crate::{Compiler, Error, Features, Insn, Resolve, abi};
+use super::Features;
+use super::asm::{Asm, Cond, Mem, Reg, SP, Width, ZR};
+use crate::program::*;
+use crate::{Error, Insn, Resolve, abi};
 
-/// A BPF function: the entry, or the target of a local call.
-#[derive(Clone, Copy, Default, Debug)]
-pub(crate) struct Function {
-    start: u32,
-    end: u32,
-    /// Word offset of its prologue.
-    entry: u32,
-    /// Bit n: r(6+n) is used.
-    saved: u8,
-    /// Calls a helper or a function.
-    calls: bool,
-    /// Uses its BPF stack.
-    stack: bool,
-}
-
-/// A branch whose target was not emitted yet.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Fixup {
-    word: u32,
-    target: u32,
-}
-
-/// In `offsets`, before emission: the slot is a jump target.
-const TARGET: u32 = 1;
-/// In `offsets`, before emission: the slot starts a function.
-const ENTRY: u32 = 2;
 /// BPF's stack per function.
 const BPF_STACK: i32 = 512;
 /// No BPF instruction becomes more words than this.
@@ -44,19 +20,6 @@ const LR: Reg = Reg(30);
 
 const BL: u32 = 0x9400_0000;
 const BL_MASK: u32 = 0xfc00_0000;
-
-const CLASS_LD: u8 = 0;
-const CLASS_LDX: u8 = 1;
-const CLASS_ST: u8 = 2;
-const CLASS_STX: u8 = 3;
-const CLASS_ALU: u8 = 4;
-const CLASS_JMP: u8 = 5;
-const CLASS_JMP32: u8 = 6;
-const CLASS_ALU64: u8 = 7;
-const LDDW: u8 = 0x18;
-const CALL: u8 = 0x85;
-const CALLX: u8 = 0x8d;
-const EXIT: u8 = 0x95;
 
 pub(crate) struct Emitter<'a, 'b> {
     pub(crate) asm: Asm<'a>,
@@ -76,7 +39,8 @@ pub(crate) struct Emitter<'a, 'b> {
 }
 
 pub(crate) fn compile(
-    c: &mut Compiler,
+    features: Features,
+    c: &mut Tables,
     program: &[Insn],
     resolve: Resolve,
     out: &mut [u8],
@@ -85,7 +49,7 @@ pub(crate) fn compile(
     c.fixups.clear();
     let mut e = Emitter {
         asm: Asm::new(out),
-        features: c.features,
+        features,
         offsets: &mut c.offsets,
         fixups: &mut c.fixups,
         function: Function::default(),
@@ -111,7 +75,7 @@ pub(crate) fn compile(
         return Err(Error::NoRoom { needed: words * 4 });
     }
     for i in 0..e.fixups.len() {
-        let Fixup { word, target } = e.fixups[i];
+        let Fixup { word, target, .. } = e.fixups[i];
         let old = e.asm.word(word as usize);
         let to = if old & BL_MASK == BL {
             let index = c.functions.binary_search_by_key(&target, |f| f.start);
@@ -130,93 +94,6 @@ pub(crate) fn compile(
         e.asm.patch(word as usize, new);
     }
     Ok(words * 4)
-}
-
-/// Finds jump targets and functions. Returns whether any helper is called.
-fn scan(c: &mut Compiler, program: &[Insn]) -> Result<bool, Error> {
-    let n = program.len();
-    c.offsets.clear();
-    c.offsets.try_reserve(n + 1).map_err(|_| Error::NoMemory)?;
-    c.offsets.resize(n + 1, 0);
-    c.functions.clear();
-    c.functions.try_reserve(1).map_err(|_| Error::NoMemory)?;
-    if n == 0 {
-        return Err(Error::BadTarget { at: 0, target: 0 });
-    }
-    c.offsets[0] = ENTRY;
-    let mut uses_helpers = false;
-    let mut many = false;
-    // Bit n: rn is named by some instruction. (Pseudo sources are below 6 and add nothing that matters.)
-    let mut named = 0u32;
-    let mut at = 0;
-    while let Some(&insn) = program.get(at) {
-        named |= 1 << insn.dst() | 1 << insn.src();
-        at += 1;
-        let (delta, flag) = match insn.op & 7 {
-            CLASS_LD => {
-                at += 1;
-                if at > n {
-                    return Err(Error::BadTarget { at: at - 2, target: at as i64 - 1 });
-                }
-                continue;
-            }
-            CLASS_JMP | CLASS_JMP32 => match insn.op {
-                CALL if insn.src() == 1 => {
-                    many = true;
-                    (insn.imm as i64, ENTRY)
-                }
-                CALL | CALLX => {
-                    uses_helpers = true;
-                    continue;
-                }
-                EXIT => continue,
-                0x06 => (insn.imm as i64, TARGET),
-                _ => (insn.off as i64, TARGET),
-            },
-            _ => continue,
-        };
-        let target = at as i64 + delta;
-        match usize::try_from(target).ok().and_then(|t| c.offsets[..n].get_mut(t)) {
-            Some(slot) => *slot |= flag,
-            None => return Err(Error::BadTarget { at: at - 1, target }),
-        }
-    }
-    if !many {
-        c.functions.push(Function {
-            end: n as u32,
-            saved: (named >> 6 & 15) as u8,
-            calls: uses_helpers,
-            stack: named & 1 << 10 != 0,
-            ..Function::default()
-        });
-        return Ok(uses_helpers);
-    }
-    // Function extents and what each needs.
-    let count = c.offsets.iter().filter(|o| *o & ENTRY != 0).count();
-    c.functions.try_reserve(count).map_err(|_| Error::NoMemory)?;
-    let mut f = Function::default();
-    let mut named = 0u32;
-    let mut finish = |mut f: Function, named: u32, end: usize| {
-        f.end = end as u32;
-        f.saved = (named >> 6 & 15) as u8;
-        f.stack = named & 1 << 10 != 0;
-        c.functions.push(f);
-    };
-    for (at, insn) in program.iter().enumerate() {
-        if at != 0 && c.offsets[at] & ENTRY != 0 {
-            finish(f, named, at);
-            f = Function { start: at as u32, ..Function::default() };
-            named = 0;
-        }
-        match insn.op {
-            0 => continue, // the second half of a wide load
-            CALL | CALLX => f.calls = true,
-            _ => {}
-        }
-        named |= 1 << insn.dst() | 1 << insn.src();
-    }
-    finish(f, named, n);
-    Ok(uses_helpers)
 }
 
 impl Emitter<'_, '_> {
@@ -251,7 +128,7 @@ impl Emitter<'_, '_> {
                 n += 1;
             }
             for r in 0..4 {
-                if f.saved & 1 << r != 0 {
+                if f.saved() & 1 << r != 0 {
                     regs[n] = Reg(19 + r);
                     n += 1;
                 }
@@ -271,9 +148,9 @@ impl Emitter<'_, '_> {
         self.is_entry = is_entry;
         let (_, pairs) = self.saved_registers();
         self.save_bytes = pairs as i32 * 16;
-        self.frame = self.save_bytes + if function.stack { BPF_STACK } else { 0 };
+        self.frame = self.save_bytes + if function.stack() { BPF_STACK } else { 0 };
         self.prologue();
-        if self.zero_stack && function.stack {
+        if self.zero_stack && function.stack() {
             self.asm.try_add_imm(Width::X64, TMP, SP, self.save_bytes as i64);
             for offset in (0..BPF_STACK).step_by(16) {
                 self.asm.stp(ZR, ZR, TMP, offset);
@@ -690,7 +567,7 @@ impl Emitter<'_, '_> {
             self.no_memory = true;
             return;
         }
-        self.fixups.push(Fixup { word, target });
+        self.fixups.push(Fixup { word, target, kind: Kind::Jump });
     }
 
     fn call(&mut self, at: usize, insn: Insn) -> Result<(), Error> {

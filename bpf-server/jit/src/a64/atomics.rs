@@ -3,9 +3,9 @@
 //! Without FETCH an operation is relaxed, as BPF's memory model has it; with FETCH, exchange and compare-and-exchange are
 //! fully ordered.
 
+use super::asm::{Cond, Lse, Reg, Width, ZR};
+use super::emit::{Emitter, TMP, TMP2, TMP3};
 use crate::Insn;
-use crate::a64::{Lse, Reg, Width, ZR};
-use crate::emit::{Emitter, TMP, TMP2, TMP3};
 
 const FETCH: i32 = 1;
 const ADD: i32 = 0x00;
@@ -66,7 +66,7 @@ impl Emitter<'_, '_> {
             let top = a.words() as i32;
             a.ldxr(w, true, TMP2, n);
             a.cmp(w, TMP2, Reg(0));
-            a.b_cond(crate::a64::Cond::Ne, 3);
+            a.b_cond(Cond::Ne, 3);
             a.stxr(w, true, status, s, n);
             let back = top - a.words() as i32;
             a.cbz(Width::W32, true, status, back);
