@@ -160,7 +160,7 @@ fn loads<'r>(all: &[Row<'_>], rows: impl Iterator<Item = &'r Row<'r>>, line: &mu
             let [total, receive, parse, verify, compile, map, attach] = STAGES;
             if staged {
                 line(format_args!(
-                    "  {:<15}{total:>11}{receive:>11}{parse:>11}{verify:>11}{compile:>11}{map:>11}{attach:>11}",
+                    "  {:<15}{total:>10}{receive:>10}{parse:>10}{verify:>10}{compile:>10}{map:>10}{attach:>10}",
                     "instructions"
                 ));
             }
@@ -169,10 +169,10 @@ fn loads<'r>(all: &[Row<'_>], rows: impl Iterator<Item = &'r Row<'r>>, line: &mu
         let [total, receive, parse, verify, compile, map, attach] = STAGES.map(cell);
         if staged {
             line(format_args!(
-                "  {program:<15}{total:>11}{receive:>11}{parse:>11}{verify:>11}{compile:>11}{map:>11}{attach:>11}"
+                "  {program:<15}{total:>10}{receive:>10}{parse:>10}{verify:>10}{compile:>10}{map:>10}{attach:>10}"
             ));
         } else {
-            line(format_args!("  {program:<15}{total:>11}"));
+            line(format_args!("  {program:<15}{total:>10}"));
         }
     }
 }
@@ -194,6 +194,7 @@ mod tests {
     extern crate std;
     use super::*;
     use proptest::prelude::*;
+    use std::format;
     use std::string::{String, ToString};
     use std::vec::Vec;
 
@@ -234,8 +235,8 @@ mod tests {
             "  demo                                  459 kB     86.0 kB",
             "",
             "Loading a program: medians of 10 loads, from the client's call to its reply",
-            "  instructions         total    receive      parse     verify    compile        map     attach",
-            "  2                   347 us    12.4 us          -          -          -          -          -",
+            "  instructions        total   receive     parse    verify   compile       map    attach",
+            "  2                  347 us   12.4 us         -         -         -         -         -",
             "",
             "Timers",
             "                                                   n     min  median      p99      max",

@@ -10,8 +10,8 @@ pub struct Show {
     colours: bool,
     /// What the verdict's line ends with, which only the runner needs to see.
     token: Option<String>,
-    /// The line that ends what is for tools, and how many lines of it came.
-    hidden: Option<(&'static str, usize)>,
+    /// The line that ends what is for tools.
+    hidden: Option<&'static str>,
 }
 
 impl Show {
@@ -23,18 +23,16 @@ impl Show {
     /// The line as it is shown, with its end; `None` if it is not.
     pub fn line(&mut self, line: &str) -> Option<String> {
         let text = said(line.trim_end());
-        if let Some((end, lines)) = &mut self.hidden {
-            *lines += 1;
-            if text != *end {
+        if let Some(end) = self.hidden {
+            if text != end {
                 return None;
             }
-            let line = format!("bench: {} lines for tools are in the log", *lines - 1);
             self.hidden = None;
-            return Some(self.painted(&line));
+            return Some(self.painted("bench: (as JSON lines, for tools: in the log)"));
         }
         match text {
-            BEGIN => self.hidden = Some((END, 0)),
-            trace::BEGIN => self.hidden = Some((trace::END, 0)),
+            BEGIN => self.hidden = Some(END),
+            trace::BEGIN => self.hidden = Some(trace::END),
             _ => {
                 let text = line.trim_end();
                 let text = self.token.as_ref().and_then(|t| text.strip_suffix(t.as_str())).unwrap_or(text);
@@ -156,8 +154,8 @@ mod tests {
         ]);
         assert_eq!(
             text,
-            "demo: before\nbench: 2 lines for tools are in the log\n\nbench: Axiom benchmark report\n\
-             bench: 1 lines for tools are in the log\naxiom: run ended: ok\n"
+            "demo: before\nbench: (as JSON lines, for tools: in the log)\n\nbench: Axiom benchmark report\n\
+             bench: (as JSON lines, for tools: in the log)\naxiom: run ended: ok\n"
         );
     }
 
