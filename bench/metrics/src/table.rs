@@ -194,7 +194,6 @@ mod tests {
     extern crate std;
     use super::*;
     use proptest::prelude::*;
-    use std::format;
     use std::string::{String, ToString};
     use std::vec::Vec;
 

@@ -238,7 +238,10 @@ impl Demo {
         let channel = story.channel;
         match self.server.counts(id) {
             Some((runs, accepted)) => {
-                plain!("{channel}: {runs} samples: {accepted} passed the filter, {} did not", runs - accepted);
+                plain!(
+                    "{channel}: {runs} samples: {accepted} passed the filter, {} did not",
+                    runs - accepted
+                );
                 if runs == 0 {
                     self.failures += 1;
                     plain!("  no sample has arrived");

@@ -139,7 +139,8 @@ impl Scans {
             let (name, channels) = (String::from(name), channels);
             let state = call(server, INTERFACE, &Request::BufferState { device }, &mut buffer);
             let lost = if let Ok(Reply::Buffer { lost, .. }) = state { lost } else { 0 };
-            let Ok(Reply::Counts(c)) = call(server, INTERFACE, &Request::Counts { device }, &mut buffer) else {
+            let Ok(Reply::Counts(c)) = call(server, INTERFACE, &Request::Counts { device }, &mut buffer)
+            else {
                 continue;
             };
             plain!("{name}: {} channel samples, {} passed their programs", c.samples, c.accepted);

@@ -197,8 +197,8 @@ mod tests {
             for part in wrapped(&line, COLUMNS) {
                 prop_assert!(part.chars().count() <= COLUMNS);
             }
-            let letters = |t: &str| t.chars().filter(|c| ('a'..='z').contains(c)).count();
-            let first = hang(&line).chars().filter(|c| ('a'..='z').contains(c)).count();
+            let letters = |t: &str| t.chars().filter(char::is_ascii_lowercase).count();
+            let first = hang(&line).chars().filter(char::is_ascii_lowercase).count();
             let parts = wrapped(&line, COLUMNS);
             let again = if hang(&line).len() * 2 < COLUMNS { (parts.len() - 1) * first } else { 0 };
             prop_assert_eq!(letters(&parts.concat()), letters(&line) + again);
