@@ -236,9 +236,21 @@ trace log="": tools
     fi
     {{ bin }}/axiom-bench-report trace "$log" {{ out }}/trace.json
 
+# The system in QEMU under gdb, at the kernel's first line of Rust, or where SERVER starts: just debug iio-server
+debug *server: build
+    @exec platform/tools/debug {{ bin }} "$@"
+
+# A captured log (of a board, say) with function, file and line of what died in it, from the files built here
+explain log *flags: tools
+    @exec {{ bin }}/axiom-runner --explain "$1" "${@:2}"
+
 # Who may reach what, as the manifest grants it
 grants: bundle
     @cat {{ out }}/qemu-aarch64.report.md
+
+# docs/src/program-reference.md from the code: attach points, contexts, helpers, map types, limits
+reference:
+    @AXIOM_WRITE_DOCS=1 {{ cargo }} host test -q -p axiom-bpf-server --test reference the_page_is && echo "reference: docs/src/program-reference.md"
 
 # The book, with mdbook where it is installed
 docs:

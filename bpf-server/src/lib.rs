@@ -26,6 +26,6 @@ mod rights;
 mod tests;
 
 pub use axiom_bpf_jit::Features;
-pub use loader::{Loader, Outcome};
+pub use loader::{Loader, Outcome, PER_POINT, PROGRAMS_PER_CLIENT, RATES_PER_CLIENT};
 pub use platform::{Access, HostId, Platform, Stage, Token};
 pub use rights::{Client, Rights};

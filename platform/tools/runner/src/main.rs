@@ -15,12 +15,14 @@ mod children;
 mod console;
 mod inject;
 mod options;
+mod symbols;
 mod watch;
 
 use children::{Terminal, Tied};
 use console::Console;
 use inject::Injector;
 use options::Options;
+use symbols::Symbols;
 use watch::{State, Watch};
 
 /// Why there was no verdict.
@@ -73,6 +75,22 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if let Some(server) = &options.elf_of {
+        let symbols = Symbols::new(&options.kernel, options.bundle.as_deref(), Symbols::folders());
+        return match symbols.server(server) {
+            Ok(file) => {
+                println!("{}", file.display());
+                ExitCode::SUCCESS
+            }
+            Err(why) => {
+                eprintln!("axiom-runner: {why}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    if let Some(log) = &options.explain {
+        return explain(&options, log);
+    }
     if !options.root_task && !options.no_verdict && !options.probe {
         options.token = match options::random_token() {
             Ok(token) => Some(token),
@@ -91,6 +109,25 @@ fn main() -> ExitCode {
     };
     eprintln!("axiom-runner: {}: {message}", options.name);
     ExitCode::from(code)
+}
+
+/// Shows a captured log, with what its addresses mean.
+fn explain(o: &Options, log: &Path) -> ExitCode {
+    let text = match std::fs::read(log) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).replace('\r', ""),
+        Err(error) => {
+            eprintln!("axiom-runner: {}: cannot be read: {error}", log.display());
+            return ExitCode::from(2);
+        }
+    };
+    let symbols = Symbols::new(&o.kernel, o.bundle.as_deref(), Symbols::folders());
+    let mut show = axiom_terminal::Show::new(axiom_terminal::colours_wanted(), None);
+    for line in text.lines() {
+        for line in std::iter::once(line.to_owned()).chain(symbols.explain(line)) {
+            print!("{}", show.line(&line).unwrap_or_default());
+        }
+    }
+    ExitCode::SUCCESS
 }
 
 fn needed(path: &Path, what: &str, made_by: &str) -> Result<(), Stop> {
@@ -212,6 +249,7 @@ fn run(o: &Options) -> Result<(), Stop> {
     drop(send);
 
     let mut watch = Watch::new(o);
+    let symbols = Symbols::new(&o.kernel, o.bundle.as_deref(), Symbols::folders());
     let started = Instant::now();
     // When the verdict came: QEMU has a moment to end by itself. Without a verdict it would not.
     let grace = if o.no_verdict { Duration::ZERO } else { Duration::from_secs(2) };
@@ -234,6 +272,10 @@ fn run(o: &Options) -> Result<(), Stop> {
                 for line in console.feed(&bytes) {
                     if *watch.line(&line) != State::Running {
                         ended.get_or_insert_with(Instant::now);
+                    }
+                    for said in symbols.explain(&line) {
+                        console.add(&said);
+                        watch.line(&said);
                     }
                     // Answers of the machine stand between its lines.
                     for answer in injector.line(&line).map_err(Stop::Failed)? {
