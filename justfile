@@ -149,23 +149,23 @@ lint: check-deps
 check-deps:
     @{{ cargo }} host run -q --release -p axiom-check
 
-# Run the benchmarks, plain and instruction-exact, and the kernel's alone; results go to bench/results/
-bench: build bench-kernel
+# Run the benchmarks, plain and instruction-exact, and the kernel's alone; results go to target/axiom/results, with --record to bench/results/
+bench *record: build (bench-kernel "cortex-a53" record)
     #!/usr/bin/env bash
     set -euo pipefail
-    mkdir -p bench/results
+    results=$(platform/tools/results-folder "$@")
     for kind in icount tcg; do
       flags=(); [ $kind = tcg ] || flags=(--icount)
       echo "bench: $kind"
       {{ bin }}/axiom-runner --quiet --name "bench-$kind" --timeout 600 "${flags[@]}"
-      {{ bin }}/axiom-bench-report results "{{ out }}/logs/bench-$kind.log" "bench/results/qemu-aarch64-$kind.jsonl" "command=just bench ($kind)"
+      {{ bin }}/axiom-bench-report results "{{ out }}/logs/bench-$kind.log" "$results/qemu-aarch64-$kind.jsonl" "command=just bench ($kind)" "emulator=$(platform/tools/emulator)"
     done
 
-# The kernel's operations in instructions, from a plain root task: bench/results/kernel-icount.jsonl
-bench-kernel cpu="cortex-a53": kernel tools
+# The kernel's operations in instructions, from a plain root task: kernel-icount.jsonl in target/axiom/results; --record as for bench
+bench-kernel cpu="cortex-a53" record="": kernel tools
     @{{ cargo }} server build -q --profile system -p axiom-root-test
     @{{ bin }}/axiom-runner --quiet --icount --no-sensors --root-task --name bench-kernel --timeout 60 --cpu "{{ cpu }}" --bundle "{{ images }}/axiom-kernel-bench"
-    @mkdir -p bench/results && {{ bin }}/axiom-bench-report results "{{ out }}/logs/bench-kernel.log" bench/results/kernel-icount.jsonl "command=just bench-kernel {{ cpu }}" "commit=$(platform/tools/commit)" "cpu={{ cpu }}"
+    @results=$(platform/tools/results-folder {{ record }}) && {{ bin }}/axiom-bench-report results "{{ out }}/logs/bench-kernel.log" "$results/kernel-icount.jsonl" "command=just bench-kernel {{ cpu }}" "commit=$(platform/tools/commit)" "cpu={{ cpu }}" "emulator=$(platform/tools/emulator)"
 
 # Fails if an instruction-exact figure is 2 % worse than the committed one in bench/results/, or missing
 bench-check: build
@@ -182,16 +182,16 @@ bench-check: build
 
 # Take the figures of the last `just bench-check` as the new baseline
 bench-accept: tools
-    @{{ bin }}/axiom-bench-report results {{ out }}/logs/check-kernel.log bench/results/kernel-icount.jsonl "command=just bench-kernel cortex-a53" "commit=$(platform/tools/commit)" cpu=cortex-a53
-    @{{ bin }}/axiom-bench-report results {{ out }}/logs/check-system.log bench/results/qemu-aarch64-icount.jsonl "command=just bench (icount)"
+    @{{ bin }}/axiom-bench-report results {{ out }}/logs/check-kernel.log bench/results/kernel-icount.jsonl "command=just bench-kernel cortex-a53" "commit=$(platform/tools/commit)" cpu=cortex-a53 "emulator=$(platform/tools/emulator)"
+    @{{ bin }}/axiom-bench-report results {{ out }}/logs/check-system.log bench/results/qemu-aarch64-icount.jsonl "command=just bench (icount)" "emulator=$(platform/tools/emulator)"
 
-# The same on the Raspberry Pi 5's model, instruction-exact: bench/results/rpi5-model-icount.jsonl
-bench-rpi5: image-rpi5
+# The same on the Raspberry Pi 5's model, instruction-exact: rpi5-model-icount.jsonl in target/axiom/results; --record as for bench
+bench-rpi5 *record: image-rpi5
     @{{ bin }}/axiom-rpi5 unpack {{ rpi5_image }} {{ out }}/rpi5/card >/dev/null
     @{{ bin }}/axiom-runner --quiet --board platform/rpi5/model.options --icount --name bench-rpi5 --timeout 600
-    @mkdir -p bench/results && {{ bin }}/axiom-bench-report results {{ out }}/logs/bench-rpi5.log bench/results/rpi5-model-icount.jsonl "command=just bench-rpi5 (a model of the board, instruction counting)" emulated=true
+    @results=$(platform/tools/results-folder "$@") && {{ bin }}/axiom-bench-report results {{ out }}/logs/bench-rpi5.log "$results/rpi5-model-icount.jsonl" "command=just bench-rpi5 (a model of the board, instruction counting)" emulated=true
 
-# Axiom beside Linux on the same emulated machine: --runs N, --mode icount|tcg, --small; table and page in target/axiom/compare
+# Axiom beside Linux on the same emulated machine: --runs N, --mode icount|tcg, --small; all in target/axiom/compare, with --record also in bench/results/
 compare-linux *flags: build
     @platform/tools/compare-linux {{ bin }} "$@"
 
@@ -205,17 +205,24 @@ bench-docs: tools
     done
     {{ bin }}/axiom-bench-report docs docs/benchmarks.template.md docs "${sources[@]}"
 
-# A captured log as Markdown, JSON and charts in target/axiom/report; with --html one page that needs nothing else
+# A captured log (by default the last run's) as tables here, Markdown, JSON and charts in target/axiom/report; with --html one page that needs nothing else
 report *log_and_flags: tools
     #!/usr/bin/env bash
     set -euo pipefail
     log={{ out }}/logs/qemu-aarch64.log html=
-    for word in "$@"; do if [ "$word" = --html ]; then html=1; else log=$word; fi; done
+    for word in "$@"; do
+      case $word in
+        --html) html=1 ;;
+        -*) echo "report: unknown option '$word': report [LOG] [--html]" >&2; exit 2 ;;
+        *) log=$word ;;
+      esac
+    done
     beside=()
-    for file in bench/results/linux-qemu-aarch64-*.jsonl; do [ ! -e "$file" ] || beside+=(--beside "$file"); done
+    # Those that were taken in another way, or on another machine, are left out by the tool.
+    for file in bench/results/{linux,sel4}-*.jsonl; do [ ! -e "$file" ] || beside+=(--beside "$file"); done
     if [ -n "$html" ]; then exec {{ bin }}/axiom-bench-report html "$log" {{ out }}/report/report.html "${beside[@]}"; fi
     {{ bin }}/axiom-bench-report report "$log" {{ out }}/report "${beside[@]}"
-    {{ bin }}/axiom-bench-report markdown "$log"
+    {{ bin }}/axiom-bench-report text "$log" "${beside[@]}"
 
 # Boot and a few samples' ways as a picture for ui.perfetto.dev: target/axiom/trace.json; without LOG the system is run for it
 trace log="": tools
@@ -229,9 +236,21 @@ trace log="": tools
     fi
     {{ bin }}/axiom-bench-report trace "$log" {{ out }}/trace.json
 
+# The system in QEMU under gdb, at the kernel's first line of Rust, or where SERVER starts: just debug iio-server
+debug *server: build
+    @exec platform/tools/debug {{ bin }} "$@"
+
+# A captured log (of a board, say) with function, file and line of what died in it, from the files built here
+explain log *flags: tools
+    @exec {{ bin }}/axiom-runner --explain "$1" "${@:2}"
+
 # Who may reach what, as the manifest grants it
 grants: bundle
     @cat {{ out }}/qemu-aarch64.report.md
+
+# docs/src/program-reference.md from the code: attach points, contexts, helpers, map types, limits
+reference:
+    @AXIOM_WRITE_DOCS=1 {{ cargo }} host test -q -p axiom-bpf-server --test reference the_page_is && echo "reference: docs/src/program-reference.md"
 
 # The book, with mdbook where it is installed
 docs:

@@ -34,4 +34,5 @@ mod uploads;
 pub use axiom_bpf_jit::Features;
 pub use platform::{Access, HostId, Platform, Stage, Token};
 pub use rights::{Client, Rights};
+pub use share::{PER_POINT, PROGRAMS_PER_CLIENT, RATES_PER_CLIENT};
 pub use state::{Loader, Outcome};

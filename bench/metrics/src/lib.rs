@@ -11,6 +11,8 @@
 
 pub mod definitions;
 pub mod histogram;
+pub mod human;
+pub mod table;
 pub mod trace;
 
 use core::fmt;
@@ -47,6 +49,13 @@ impl Unit {
             Unit::Bytes => "bytes",
             Unit::Count => "count",
         }
+    }
+
+    /// The unit of that name.
+    pub fn of(name: &str) -> Option<Unit> {
+        [Unit::Nanos, Unit::Instructions, Unit::Cycles, Unit::Bytes, Unit::Count]
+            .into_iter()
+            .find(|u| u.name() == name)
     }
 }
 

@@ -1,21 +1,26 @@
 //! The charts: what of a report is drawn, and beside what.
-use crate::anchors;
+//!
+//! A system has a colour, the same in every chart: Axiom blue, Linux orange, seL4 purple and green. Lines of other systems are dashed,
+//! and the legend shows them so.
+use crate::bars::{Bar, Panel, Row, svg};
+use crate::beside;
 use crate::draw::{
-    Area, Bar, COLOURS, Chart, INK, Line, Rows, chart, failed, font, legend, legend_height, lines, time,
+    Area, COLOURS, Chart, INK, Line, chart, failed, font, human, legend, legend_height, lines, time,
 };
 use crate::log::{MetricLine, Report};
-use axiom_bench_metrics::histogram;
 use plotters::prelude::*;
 
 /// All charts that the report has figures for.
-pub fn all(report: &Report, beside: &[Report]) -> Result<Vec<Chart>, String> {
+pub fn all(report: &Report, others: &[Report]) -> Result<Vec<Chart>, String> {
+    let others: Vec<Report> =
+        others.iter().filter(|other| beside::comparable(report, other)).cloned().collect();
     let charts = [
-        boot(report, beside)?,
-        distributions(report, beside)?,
-        operations(report)?,
-        load(report, beside)?,
-        messages(report)?,
-        memory(report)?,
+        boot(report, &others),
+        latencies(report, &others),
+        operations(report, &others),
+        load(report, &others)?,
+        messages(report, &others)?,
+        memory(report, &others),
     ];
     Ok(charts.into_iter().flatten().collect())
 }
@@ -24,165 +29,212 @@ fn figure(report: &Report, name: &str) -> Option<f64> {
     report.get(name).map(MetricLine::figure)
 }
 
+const AXIOM: usize = 0;
+
+/// A system's colour.
+fn colour(report: &Report) -> usize {
+    match report.system().as_str() {
+        name if name.starts_with("seL4") && name.contains("no FPU") => 2,
+        name if name.starts_with("seL4") => 3,
+        name if name.starts_with("Linux") && report.circumstance("variant").is_some() => 6,
+        name if name.starts_with("Linux") => 1,
+        _ => AXIOM,
+    }
+}
+
+/// The systems' names with their colours.
+fn systems(others: &[&Report]) -> Vec<(String, usize)> {
+    let mut out = vec![("Axiom".to_owned(), AXIOM)];
+    for other in others {
+        let entry = (other.system_short(), colour(other));
+        if !out.contains(&entry) {
+            out.push(entry);
+        }
+    }
+    out
+}
+
+/// Other systems' figures for a metric as bars, with how ours compares.
+fn others_bars(report: &Report, others: &[Report], ours: &MetricLine, spread: bool) -> Vec<Bar> {
+    let found = beside::of(report, others, ours).into_iter();
+    found
+        .map(|b| {
+            let theirs = Some(b.metric).filter(|t| spread && t.n > 1);
+            let label = format!("{}; Axiom {}", human(b.figure, &ours.unit), times(b.ratio));
+            // What has another name there says so.
+            let other = b.system.strip_prefix(&b.report.system_short()).unwrap_or_default();
+            let label = format!("{label}{other}");
+            match theirs {
+                Some(theirs) => Bar { label, ..range(theirs, colour(b.report)) },
+                None => Bar { to: b.figure, colour: colour(b.report), label, ..Bar::default() },
+            }
+        })
+        .collect()
+}
+
+/// A ratio as it is said.
+pub fn times(ratio: f64) -> String {
+    match ratio {
+        r if r >= 99.5 => format!("x {r:.0}"),
+        r if r >= 9.95 => format!("x {r:.1}"),
+        r if r >= 0.0095 => format!("x {r:.2}"),
+        r => format!("x {r:.4}"),
+    }
+}
+
+/// From the smallest sample to the 99th of a hundred, on to the largest, with the middle one marked.
+fn range(m: &MetricLine, colour: usize) -> Bar {
+    Bar {
+        from: m.min,
+        to: m.p99,
+        most: m.max,
+        middle: Some(m.median),
+        colour,
+        label: human(m.median, &m.unit),
+    }
+}
+
+fn picture(name: &'static str, title: &'static str, caption: String, panels: &[Panel]) -> Option<Chart> {
+    let drawn = panels.iter().any(|p| !p.rows.is_empty());
+    drawn.then(|| Chart { name, title, caption, svg: svg(title, panels) })
+}
+
 const PHASES: [(&str, &str); 8] = [
     ("boot.entry_to_mmu", "address translation"),
     ("boot.entry_to_device_tree_read", "device tree"),
     ("boot.entry_to_memory_map", "memory map"),
     ("boot.entry_to_interrupt_controller", "interrupt controller"),
     ("boot.entry_to_root_objects", "root objects"),
-    ("boot.entry_to_root_start", "root task"),
+    ("boot.entry_to_root_start", "into the root task"),
     ("boot.entry_to_init", "init's first line"),
-    ("boot.entry_to_all_ready", "all servers ready"),
+    ("boot.entry_to_all_ready", "servers start, drivers probe"),
 ];
 
-fn boot(report: &Report, beside: &[Report]) -> Result<Option<Chart>, String> {
-    let mut at = 1e4;
-    let (mut bars, mut legend) = (Vec::new(), Vec::new());
-    for (index, (metric, label)) in PHASES.iter().enumerate() {
+fn boot(report: &Report, others: &[Report]) -> Option<Chart> {
+    let mut phases = Vec::new();
+    let mut at = 0.0;
+    for (metric, label) in PHASES {
         let Some(end) = figure(report, metric) else { continue };
-        bars.push(Bar { from: at, to: end, colour: index });
-        legend.push((format!("{label}: until {}", time(end)), index));
+        let label = (label, format!("{}, done at {}", time(end - at), time(end)));
+        phases.push(Row {
+            name: label.0.into(),
+            bars: vec![Bar { from: at, to: end, colour: AXIOM, label: label.1, ..Bar::default() }],
+        });
         at = end;
     }
-    if bars.is_empty() {
-        return Ok(None);
+    let mut whole = Vec::new();
+    for (metric, name) in [
+        ("boot.reset_to_init", "from reset to init's first statement"),
+        ("boot.entry_to_init", "by the kernel's own clock, to init's first statement"),
+        ("boot.entry_to_all_ready", "until every server has said that it is ready"),
+    ] {
+        let Some(ours) = report.get(metric) else { continue };
+        let to = ours.figure();
+        let mut bars = vec![Bar { to, colour: AXIOM, label: time(to), ..Bar::default() }];
+        bars.extend(others_bars(report, others, ours, false));
+        whole.push(Row { name: name.into(), bars });
     }
-    let mut rows = Rows {
-        names: vec!["Axiom, every server".into()],
-        bars: vec![bars],
-        legend,
-        axis: "time since the kernel's first instruction, logarithmic",
-        logarithmic: Some(1e4),
-        format: time,
-    };
-    for other in beside {
-        for (metric, what) in [("boot.entry_to_init", "to init"), ("boot.reset_to_init", "reset to init")] {
-            if let Some(end) = figure(other, metric) {
-                rows.names.push(format!("{}, {what}", other.system_short()));
-                rows.bars.push(vec![Bar { from: 1e4, to: end, colour: 8 }]);
-            }
-        }
-    }
-    if beside.is_empty()
-        && let Some(anchor) = anchors::for_metric(report, "boot.entry_to_init")
-    {
-        rows.names.push("Linux 6.1, reset to init".into());
-        rows.bars.push(vec![Bar { from: 1e4, to: anchor.figure, colour: 8 }]);
-    }
-    let caption = format!(
-        "Boot by phase on a logarithmic axis: a segment ends when its phase is done. {}.",
-        report.caption()
-    );
-    chart("boot", "Boot", caption, rows.height(), |area| rows.draw(area)).map(Some)
+    let low = whole.iter().flat_map(|r| &r.bars).fold(f64::INFINITY, |l, b| l.min(b.to)) / 3.0;
+    let panels = [
+        Panel {
+            title: "Whole, logarithmic".into(),
+            legend: systems(
+                &others.iter().filter(|o| o.get("boot.entry_to_init").is_some()).collect::<Vec<_>>(),
+            ),
+            rows: whole,
+            axis: "time".into(),
+            logarithmic: Some(low),
+            format: time,
+        },
+        Panel {
+            title: "Axiom by phase, linear".into(),
+            legend: Vec::new(),
+            rows: phases,
+            axis: "time since the kernel's first instruction".into(),
+            logarithmic: None,
+            format: time,
+        },
+    ];
+    let caption = format!("How long the start takes, and where the time goes. {}.", report.caption());
+    picture("boot", "Boot", caption, &panels)
 }
 
-/// The share of samples up to each value, as steps.
-fn cdf(metric: &MetricLine, label: String, colour: usize, dashed: bool) -> Option<Line> {
-    let buckets = metric.buckets();
-    let first = buckets.first()?;
-    let mut points = vec![(histogram::lower(first.0).max(metric.min).max(1.0), 0.0)];
-    let mut seen = 0;
-    for (bucket, count) in &buckets {
-        let before = seen as f64 / metric.n as f64;
-        seen += count;
-        let at = histogram::upper(*bucket).min(metric.max).max(1.0);
-        points.push((at, before));
-        points.push((at, seen as f64 / metric.n as f64));
-    }
-    Some(Line { label, points, colour, dashed, marks: false })
-}
-
-fn ends(lines: &[Line]) -> (f64, f64) {
-    let xs = || lines.iter().flat_map(|l| &l.points).map(|p| p.0);
-    let (low, high) = (xs().fold(f64::INFINITY, f64::min), xs().fold(1.0, f64::max));
-    (low / 1.5, high * 1.5)
-}
-
-fn percent(share: &f64) -> String {
-    format!("{:.0} %", share * 100.0)
-}
-
-fn cdf_chart(
-    name: &'static str,
-    title: &'static str,
-    caption: String,
-    axis: &str,
-    format: fn(f64) -> String,
-    lines: &[Line],
-) -> Result<Option<Chart>, String> {
-    if lines.is_empty() {
-        return Ok(None);
-    }
-    let (low, high) = ends(lines);
-    let draw = |area: &Area<'_>| {
-        lines!(
-            area,
-            lines,
-            (low..high).log_scale(),
-            0.0..1.02,
-            axis,
-            "samples up to there",
-            |v| format(*v),
-            percent,
-            10
-        )
-    };
-    chart(name, title, caption, 360 + legend_height(lines), draw).map(Some)
-}
-
-const DISTRIBUTIONS: [&str; 8] = [
-    "timer.10ms.lateness",
-    "timer.1ms.lateness",
-    "timer.10ms.irq_to_driver",
-    "timer.deadline_to_first_bpf_instruction",
-    "sample.trigger_to_program",
-    "sample.program_to_consumer",
-    "sample.to_consumer",
-    "ipc.postcard.round_trip",
+const LATENCIES: [(&str, &str); 8] = [
+    ("timer.10ms.lateness", "10 ms timer: deadline to the woken thread"),
+    ("timer.1ms.lateness", "1 ms timer: deadline to the woken thread"),
+    ("timer.10ms.irq_to_driver", "timer interrupt to its driver"),
+    ("timer.deadline_to_first_bpf_instruction", "deadline to a program's first instruction"),
+    ("sample.trigger_to_program", "sample: trigger to its program"),
+    ("sample.program_to_consumer", "sample: program to the consumer"),
+    ("sample.to_consumer", "sample: trigger to the consumer"),
+    ("ipc.postcard.round_trip", "request and reply between two address spaces"),
 ];
 
-fn distributions(report: &Report, beside: &[Report]) -> Result<Option<Chart>, String> {
-    let mut lines = Vec::new();
-    for (colour, name) in DISTRIBUTIONS.into_iter().enumerate() {
-        lines.extend(report.get(name).and_then(|m| cdf(m, name.into(), colour, false)));
+fn latencies(report: &Report, others: &[Report]) -> Option<Chart> {
+    let mut rows = Vec::new();
+    for (metric, name) in LATENCIES {
+        let Some(ours) = report.get(metric) else { continue };
+        let mut bars = vec![range(ours, AXIOM)];
+        bars.extend(others_bars(report, others, ours, true));
+        rows.push(Row { name: name.into(), bars });
     }
-    for other in beside {
-        // The same metric has the same colour; what only the other has stands beside messages.
-        let names = DISTRIBUTIONS.into_iter().chain(["ipc.pipe.round_trip", "ipc.futex.round_trip"]);
-        for (colour, name) in names.enumerate() {
-            let label = format!("{}: {name}", other.system_short());
-            lines.extend(other.get(name).and_then(|m| cdf(m, label, colour, true)));
-        }
-    }
-    let caption =
-        format!("How long things took: the share of samples that took no longer. {}.", report.caption());
-    cdf_chart("latency", "Latencies", caption, "time, logarithmic", time, &lines)
+    let low = rows.iter().flat_map(|r| &r.bars).map(|b| if b.from > 0.0 { b.from } else { b.to });
+    let low = low.fold(f64::INFINITY, f64::min).max(1.0) / 1.5;
+    let named: Vec<&Report> = others.iter().filter(|o| !o.system().starts_with("seL4")).collect();
+    let panel = Panel {
+        title: String::new(),
+        legend: systems(&named),
+        rows,
+        axis: "time, logarithmic".into(),
+        logarithmic: Some(low),
+        format: time,
+    };
+    let caption = format!(
+        "From the smallest sample to the 99th of a hundred, the thin line to the largest, the mark and the figure at the middle one. {}.",
+        report.caption()
+    );
+    picture("latency", "Latencies", caption, &[panel])
 }
 
-fn operations(report: &Report) -> Result<Option<Chart>, String> {
-    const NAMES: [&str; 9] = [
-        "notification.signal",
-        "notification.signal_to_higher_priority_waiter",
-        "context_switch.by_yield",
-        "yield.nobody_else_ready",
-        "page.map",
-        "page.unmap",
-        "ipc.round_trip.passive.0w.same_space",
-        "ipc.round_trip.active.0w.same_space",
-        "ipc.round_trip.active.0w.other_space",
-    ];
-    let mut lines = Vec::new();
-    for name in NAMES {
-        lines.extend(report.get(name).and_then(|m| cdf(m, name.into(), lines.len(), false)));
-    }
-    let unit = report.get(NAMES[0]).map_or("insns", |m| m.unit.as_str());
-    let axis = if unit == "insns" { "instructions, logarithmic" } else { "cycles, logarithmic" };
-    let caption =
-        format!("The kernel's operations: the share of samples that took no more. {}.", report.caption());
-    cdf_chart("operations", "Kernel operations", caption, axis, |v| format!("{v:.0}"), &lines)
+/// Whether a metric is one of the kernel's operations.
+fn is_operation(m: &MetricLine) -> bool {
+    let starts = ["notification.", "yield.", "context_switch.", "page.", "kernel.", "ipc.round_trip."];
+    (m.unit == "insns" || m.unit == "cycles") && starts.iter().any(|s| m.metric.starts_with(s))
 }
 
-fn load(report: &Report, beside: &[Report]) -> Result<Option<Chart>, String> {
+fn operations(report: &Report, others: &[Report]) -> Option<Chart> {
+    let compared = |m: &&MetricLine| !beside::of(report, others, m).is_empty();
+    let all: Vec<&MetricLine> = report.metrics.iter().filter(|m| is_operation(m)).collect();
+    // Where another system stands beside some, those are what there is to see.
+    let chosen: Vec<&MetricLine> =
+        if all.iter().any(compared) { all.into_iter().filter(compared).collect() } else { all };
+    let unit = chosen.first().map_or("insns", |m| m.unit.as_str()).to_owned();
+    let mut named: Vec<&Report> = Vec::new();
+    let mut rows = Vec::new();
+    for m in chosen {
+        let found = beside::of(report, others, m);
+        named.extend(found.iter().map(|b| b.report));
+        let mut bars =
+            vec![Bar { to: m.figure(), colour: AXIOM, label: human(m.figure(), &m.unit), ..Bar::default() }];
+        bars.extend(others_bars(report, others, m, false));
+        rows.push(Row { name: m.metric.clone(), bars });
+    }
+    let panel = Panel {
+        title: String::new(),
+        legend: systems(&named),
+        rows,
+        axis: format!("{}, median", if unit == "insns" { "instructions" } else { "cycles" }),
+        logarithmic: None,
+        format: |v| format!("{v:.0}"),
+    };
+    let caption = format!(
+        "What the kernel's operations cost; shorter is better, \"Axiom x 0.6\" is six tenths of the other's. {}.",
+        report.caption()
+    );
+    picture("operations", "Kernel operations", caption, &[panel])
+}
+
+fn load(report: &Report, others: &[Report]) -> Result<Option<Chart>, String> {
     const SIZES: [f64; 3] = [2.0, 100.0, 1000.0];
     let line = |report: &Report, stage: &str, label: String, colour: usize, dashed: bool| {
         let at =
@@ -191,31 +243,16 @@ fn load(report: &Report, beside: &[Report]) -> Result<Option<Chart>, String> {
         (!points.is_empty()).then_some(Line { label, points, colour, dashed, marks: true })
     };
     let mut lines = Vec::new();
+    let Some(whole) = line(report, "total", "Axiom: the whole".into(), AXIOM, false) else { return Ok(None) };
+    lines.push(whole);
+    for other in others {
+        lines.extend(line(other, "total", format!("{}: bpf()", other.system_short()), colour(other), true));
+    }
+    // Colours that no system has.
     for (colour, stage) in
-        ["total", "receive", "parse", "verify", "compile", "map", "attach"].iter().enumerate()
+        [(5, "receive"), (7, "parse"), (4, "verify"), (8, "compile"), (9, "map"), (6, "attach")]
     {
-        lines.extend(line(report, stage, (*stage).into(), colour, false));
-    }
-    if lines.is_empty() {
-        return Ok(None);
-    }
-    for other in beside {
-        lines.extend(line(other, "total", format!("{}: bpf()", other.system_short()), 7, true));
-    }
-    if beside.is_empty() {
-        let at = |size: &f64| {
-            anchors::for_metric(report, &format!("bpf.load.{size}.total")).map(|a| (*size, a.figure))
-        };
-        let points: Vec<_> = SIZES.iter().filter_map(at).collect();
-        if !points.is_empty() {
-            lines.push(Line {
-                label: "Linux 6.1: bpf()".into(),
-                points,
-                colour: 7,
-                dashed: true,
-                marks: true,
-            });
-        }
+        lines.extend(line(report, stage, format!("Axiom: {stage}"), colour, false));
     }
     let ys = || lines.iter().flat_map(|l| &l.points).map(|p| p.1);
     let (low, high) = (ys().fold(f64::INFINITY, f64::min) / 1.5, ys().fold(1.0, f64::max) * 1.5);
@@ -240,17 +277,17 @@ fn load(report: &Report, beside: &[Report]) -> Result<Option<Chart>, String> {
 }
 
 /// Messages by length: the system's figures, or the kernel's alone.
-fn messages(report: &Report) -> Result<Option<Chart>, String> {
+fn messages(report: &Report, others: &[Report]) -> Result<Option<Chart>, String> {
     const WORDS: [u32; 5] = [0, 4, 5, 10, 120];
-    const SYSTEM: &[(&str, &str)] = &[
-        ("ipc.round_trip.passive.{}w.same_space", "passive server"),
-        ("ipc.round_trip.active.{}w.same_space", "server with its own time"),
-        ("ipc.round_trip.active.{}w.other_space", "the same in another address space"),
+    const SYSTEM: &[(&str, &str, [usize; 2])] = &[
+        ("ipc.round_trip.passive.{}w.same_space", "passive server", [0, 3]),
+        ("ipc.round_trip.active.{}w.same_space", "server with its own time", [5, 8]),
+        ("ipc.round_trip.active.{}w.other_space", "the same, another address space", [9, 4]),
     ];
-    const KERNEL: &[(&str, &str)] = &[
-        ("kernel.round_trip.passive.{}w", "round trip"),
-        ("kernel.call.passive.{}w", "call, one way"),
-        ("kernel.reply_recv.passive.{}w", "reply and receive, one way"),
+    const KERNEL: &[(&str, &str, [usize; 2])] = &[
+        ("kernel.round_trip.passive.{}w", "round trip", [0, 3]),
+        ("kernel.call.passive.{}w", "call, one way", [5, 8]),
+        ("kernel.reply_recv.passive.{}w", "reply and receive, one way", [9, 4]),
     ];
     let kernel = report.get("kernel.call.passive.0w");
     let kinds = if kernel.is_some() { KERNEL } else { SYSTEM };
@@ -258,22 +295,21 @@ fn messages(report: &Report) -> Result<Option<Chart>, String> {
     let measured = |words: &u32| kinds.iter().any(|k| report.get(&of(k.0, *words)).is_some());
     let words: Vec<u32> = WORDS.into_iter().filter(measured).collect();
     let mut lines = Vec::new();
-    for (kind, label) in kinds {
-        let line = |value: &dyn Fn(&str) -> Option<f64>| -> Vec<(f64, f64)> {
-            (0..)
-                .zip(&words)
-                .filter_map(|(place, w)| Some((f64::from(place), value(&of(kind, *w))?)))
-                .collect()
+    for (kind, label, [own, theirs]) in kinds {
+        let line = |report: &Report| -> Vec<(f64, f64)> {
+            let at = |w: &u32| figure(report, &of(kind, *w));
+            (0..).zip(&words).filter_map(|(place, w)| Some((f64::from(place), at(w)?))).collect()
         };
-        let ours = line(&|name| figure(report, name));
-        let sel4 = line(&|name| anchors::for_metric(report, name).map(|a| a.figure));
-        let colour = lines.len();
-        if !ours.is_empty() {
-            lines.push(Line { label: (*label).into(), points: ours, colour, dashed: false, marks: true });
-        }
-        if !sel4.is_empty() {
-            let label = format!("seL4 16.0 MCS: {label}");
-            lines.push(Line { label, points: sel4, colour, dashed: true, marks: true });
+        let mut add = |report: &Report, label: String, colour: usize, dashed: bool| {
+            let points = line(report);
+            // A single point is no line.
+            if points.len() > 1 || !dashed && !points.is_empty() {
+                lines.push(Line { label, points, colour, dashed, marks: true });
+            }
+        };
+        add(report, format!("Axiom: {label}"), *own, false);
+        for other in others.iter().filter(|o| o.system().starts_with("seL4")) {
+            add(other, format!("{}: {label}", other.system_short()), *theirs, true);
         }
     }
     if lines.is_empty() {
@@ -307,28 +343,27 @@ fn messages(report: &Report) -> Result<Option<Chart>, String> {
     chart("messages", "Messages by length", caption, 360 + legend_height(&lines), draw).map(Some)
 }
 
-fn memory(report: &Report) -> Result<Option<Chart>, String> {
-    let kib = |v: f64| format!("{v:.0} KiB");
-    let mut rows = Rows {
-        names: vec![],
-        bars: vec![],
-        legend: vec![
-            ("its own: objects, stack, heap".into(), 0),
-            ("shared with the bundle".into(), 2),
-            ("kernel and boot".into(), 1),
-        ],
-        axis: "memory",
-        logarithmic: None,
-        format: kib,
-    };
+fn memory(report: &Report, others: &[Report]) -> Option<Chart> {
+    let bytes = |v: f64| human(v, "bytes");
+    let mut whole = Vec::new();
+    for (metric, name) in
+        [("memory.in_use", "in use after boot"), ("memory.kernel.text", "the kernel's code")]
+    {
+        let Some(ours) = report.get(metric) else { continue };
+        let to = ours.figure();
+        let mut bars = vec![Bar { to, colour: AXIOM, label: bytes(to), ..Bar::default() }];
+        bars.extend(others_bars(report, others, ours, false));
+        whole.push(Row { name: name.into(), bars });
+    }
+    let mut parts = Vec::new();
     for (metric, name) in [
         ("memory.kernel.image", "kernel image, with bss"),
         ("memory.boot_allocated", "allocated at boot"),
         ("memory.root_image_and_bundle", "init and the bundle"),
     ] {
-        if let Some(bytes) = figure(report, metric) {
-            rows.names.push(name.into());
-            rows.bars.push(vec![Bar { from: 0.0, to: bytes / 1024.0, colour: 1 }]);
+        if let Some(to) = figure(report, metric) {
+            let bar = Bar { to, colour: 7, label: bytes(to), ..Bar::default() };
+            parts.push(Row { name: name.into(), bars: vec![bar] });
         }
     }
     for metric in &report.metrics {
@@ -336,17 +371,26 @@ fn memory(report: &Report) -> Result<Option<Chart>, String> {
         else {
             continue;
         };
-        let own = metric.figure() / 1024.0;
-        let shared = figure(report, &format!("memory.server.{server}.shared")).unwrap_or(0.0) / 1024.0;
-        rows.names.push(server.into());
-        rows.bars.push(vec![
-            Bar { from: 0.0, to: own, colour: 0 },
-            Bar { from: own, to: own + shared, colour: 2 },
-        ]);
+        let own = metric.figure();
+        let mut bars = vec![Bar { to: own, colour: AXIOM, label: bytes(own), ..Bar::default() }];
+        if let Some(to) = figure(report, &format!("memory.server.{server}.shared")) {
+            bars.push(Bar { to, colour: 5, label: bytes(to), ..Bar::default() });
+        }
+        parts.push(Row { name: server.into(), bars });
     }
-    if rows.names.is_empty() {
-        return Ok(None);
-    }
+    let named: Vec<&Report> = others.iter().filter(|o| o.get("memory.in_use").is_some()).collect();
+    let panel = |title: &str, legend, rows| Panel {
+        title: title.into(),
+        legend,
+        rows,
+        axis: "bytes, linear".into(),
+        logarithmic: None,
+        format: |v| human(v, "bytes"),
+    };
+    let kinds =
+        [("kernel and boot", 7), ("its own: objects, stack, heap", AXIOM), ("shared with the bundle", 5)];
+    let kinds = kinds.map(|(name, colour)| (name.to_owned(), colour)).to_vec();
+    let panels = [panel("Whole", systems(&named), whole), panel("Axiom by part", kinds, parts)];
     let caption = format!("Memory of the kernel and of each server. {}.", report.caption());
-    chart("memory", "Memory", caption, rows.height(), |area| rows.draw(area)).map(Some)
+    picture("memory", "Memory", caption, &panels)
 }

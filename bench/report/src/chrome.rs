@@ -49,14 +49,29 @@ impl Event {
     }
 
     /// A process's name and place.
-    pub fn process(pid: u64, name: &str, place: u64) -> Event {
-        let args = json!({ "args": { "name": name, "sort_index": place } });
-        Event::new(Track { pid, tid: 0 }, 'M', "process_name", 0.0, args)
+    pub fn process(pid: u64, name: &str, place: u64) -> [Event; 2] {
+        let track = Track { pid, tid: 0 };
+        let named = |what: &str, args: Value| Event::new(track, 'M', what, 0.0, json!({ "args": args }));
+        [
+            named("process_name", json!({ "name": name })),
+            named("process_sort_index", json!({ "sort_index": place })),
+        ]
     }
 
     /// A thread's name.
     pub fn thread(track: Track, name: &str) -> Event {
         Event::new(track, 'M', "thread_name", 0.0, json!({ "args": { "name": name } }))
+    }
+
+    /// When it begins and ends; a name has no time.
+    pub fn span(&self) -> Option<(f64, f64)> {
+        (self.ph != 'M').then_some((self.ts, self.ts + self.dur.unwrap_or(0.0)))
+    }
+
+    /// The same, earlier by so much.
+    pub fn earlier(mut self, by: f64) -> Event {
+        self.ts = (self.ts - by).max(0.0);
+        self
     }
 
     /// Names first, then by time; of slices that begin together the longer first.
@@ -159,8 +174,10 @@ mod tests {
 
     #[test]
     fn what_nests_and_rises_passes() {
+        let [name, place] = Event::process(1, "p", 0);
         let events = [
-            Event::process(1, "p", 0),
+            name,
+            place,
             Event::slice(T, "outer", 1.0, 10.0),
             Event::slice(T, "inner", 2.0, 3.0),
             Event::flow_start(T, "m", 2.0, 1),
@@ -168,7 +185,7 @@ mod tests {
             Event::flow_end(T, "m", 5.0, 1),
             Event::slice(T, "after", 11.0, 1.0),
         ];
-        assert_eq!(checked(&events), Ok(7));
+        assert_eq!(checked(&events), Ok(8));
     }
 
     #[test]

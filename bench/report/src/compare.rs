@@ -2,6 +2,7 @@
 //!
 //! A folder holds results files `SYSTEM-MODE-RUN.jsonl`: system `axiom`, `linux` or `host` (the machine that the emulator runs on),
 //! mode `icount` or `tcg`. A row is the median of the runs' medians, with the smallest and largest of them beside it.
+use crate::draw::human;
 use crate::log::{self, Report};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -125,28 +126,8 @@ fn figure(runs: &[Report], metric: &str) -> Option<Figure> {
     Some(Figure { median, least, most, runs: medians.len() })
 }
 
-/// Three significant digits, with the unit that suits.
-fn number(value: f64, unit: &str) -> String {
-    let scales: &[(f64, &str)] = match unit {
-        "ns" => &[(1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns")],
-        "bytes" => &[(1e6, "MB"), (1e3, "kB"), (1.0, "B")],
-        other => &[(1.0, other)],
-    };
-    let (scale, name) =
-        scales.iter().copied().find(|s| value.abs() >= s.0).unwrap_or(scales[scales.len() - 1]);
-    let scaled = value / scale;
-    let digits = if unit == "insns" || scaled >= 100.0 || scale == 1.0 {
-        0
-    } else if scaled >= 10.0 {
-        1
-    } else {
-        2
-    };
-    format!("{scaled:.digits$} {name}")
-}
-
 fn cell(figure: Option<Figure>, unit: &str) -> String {
-    let number = |v| number(v, unit);
+    let number = |v| human(v, unit);
     match figure {
         Some(f) if f.least == f.most => format!("{} (n={})", number(f.median), f.runs),
         Some(f) => format!("{} ({} to {}, n={})", number(f.median), number(f.least), number(f.most), f.runs),
@@ -294,19 +275,5 @@ mod tests {
         );
         assert!(page.contains("| `boot.entry_to_init` | not measured | not measured |  |"), "{page}");
         assert!(!page.contains("Plain emulation"), "a mode without runs has no table");
-    }
-
-    #[test]
-    fn figures_have_their_unit() {
-        for (value, unit, expected) in [
-            (1080.0, "ns", "1.08 µs"),
-            (12_345.0, "ns", "12.3 µs"),
-            (896e6, "ns", "896 ms"),
-            (720.0, "ns", "720 ns"),
-            (9.71e6, "bytes", "9.71 MB"),
-            (1540.0, "insns", "1540 insns"),
-        ] {
-            assert_eq!(number(value, unit), expected);
-        }
     }
 }

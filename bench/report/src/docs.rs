@@ -11,7 +11,7 @@
 //!
 //! What is asked for and not there is an error: a page must not lose a section silently.
 use crate::log::Report;
-use crate::{anchors, charts, compare, render, targets};
+use crate::{beside, charts, compare, render, targets};
 use axiom_bench_metrics::definitions::{self, Guard};
 use std::fmt::Write;
 use std::path::Path;
@@ -80,9 +80,7 @@ fn fill(template: &str, sources: &[Source], prefix: &str) -> Result<(String, Fil
             }
             ("charts", label) => {
                 let source = find(label)?;
-                let others: Vec<Report> =
-                    sources.iter().filter(|s| beside(&s.label, label)).map(|s| s.report.clone()).collect();
-                for chart in charts::all(&source.report, &others)? {
+                for chart in charts::all(&source.report, &others(sources, source))? {
                     let file = format!("{label}-{}.svg", chart.name);
                     // Writing to a String cannot fail.
                     let _ = writeln!(out, "![{}]({prefix}/{file})\n\n*{}*\n", chart.title, chart.caption);
@@ -107,10 +105,8 @@ fn fill(template: &str, sources: &[Source], prefix: &str) -> Result<(String, Fil
                     continue;
                 };
                 used.push(label.to_owned());
-                let others: Vec<Report> =
-                    sources.iter().filter(|s| beside(&s.label, label)).map(|s| s.report.clone()).collect();
                 let _ = writeln!(out, "- results: `{}`", source.path);
-                out += &render::markdown(&source.report, &others);
+                out += &render::markdown(&source.report, &others(sources, source));
             }
             _ => return Err(format!("the template's line {}: '{{{{{name}}}}}' is not known", index + 1)),
         }
@@ -121,9 +117,10 @@ fn fill(template: &str, sources: &[Source], prefix: &str) -> Result<(String, Fil
     }
 }
 
-/// Whether results called `other` stand beside those called `label`: `linux-icount` beside `icount`.
-fn beside(other: &str, label: &str) -> bool {
-    other.strip_prefix("linux-") == Some(label)
+/// The results that stand beside a source's.
+fn others(sources: &[Source], source: &Source) -> Vec<Report> {
+    let all = sources.iter().map(|s| &s.report);
+    all.filter(|other| beside::comparable(&source.report, other)).cloned().collect()
 }
 
 fn definitions_table() -> String {
@@ -145,19 +142,10 @@ fn behind(sources: &[Source]) -> String {
     for source in sources.iter().filter(|s| s.report.system() == "Axiom") {
         // A shorter interval is not a better one.
         for m in source.report.metrics.iter().filter(|m| !m.metric.ends_with(".interval")) {
-            let others = sources.iter().filter(|o| beside(&o.label, &source.label));
-            let measured = others.filter_map(|o| {
-                let theirs = o.report.get(&m.metric).filter(|t| t.unit == m.unit)?;
-                Some((o.report.system(), theirs.figure()))
-            });
-            let mut figures: Vec<(String, f64)> = measured.collect();
-            figures.extend(
-                anchors::for_metric(&source.report, &m.metric)
-                    .filter(|_| figures.is_empty())
-                    .map(|a| (a.system.to_owned(), a.figure)),
-            );
-            for (system, theirs) in figures.into_iter().filter(|f| f.1 > 0.0 && f.1 < m.figure()) {
-                let ratio = m.figure() / theirs;
+            for b in
+                beside::of(&source.report, &others(sources, source), m).into_iter().filter(|b| b.ratio > 1.0)
+            {
+                let (system, theirs, ratio) = (b.system, b.figure, b.ratio);
                 let (ours, theirs) = (render::grouped(m.figure(), true), render::grouped(theirs, true));
                 let line = format!(
                     "| `{}` | {} | {ours} {unit} | {system}: {theirs} {unit} | {ratio:.2} |\n",

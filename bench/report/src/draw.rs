@@ -1,8 +1,9 @@
 //! Drawing: SVG that is legible on light and on dark. Axes and text take the surrounding text's colour, and the series' colours are of
 //! middle brightness.
+use axiom_bench_metrics::Unit;
+use axiom_bench_metrics::human::Human;
 use plotters::coord::Shift;
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 /// A chart.
 pub struct Chart {
@@ -50,7 +51,8 @@ pub const COLOURS: [RGBColor; 10] = [
     RGBColor(0xc7, 0x5f, 0xa0),
     RGBColor(0x7a, 0x8c, 0x3a),
 ];
-const WIDTH: u32 = 860;
+/// Width of a picture: text stays legible where it is shown at 600 pixels.
+pub const WIDTH: u32 = 640;
 
 /// What is drawn on.
 pub type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
@@ -83,120 +85,20 @@ pub fn chart(
     }
     let svg = svg.replace(INK_HEX, "currentColor");
     let svg = svg.replacen("<svg ", &format!("<svg role=\"img\" aria-label=\"{}\" ", escape(title)), 1);
+    // Legible at a phone's width, and no wider than it was drawn for.
+    let svg = svg.replacen("<svg ", "<svg font-family=\"system-ui, sans-serif\" ", 1);
     Ok(Chart { name, title, caption, svg })
+}
+
+/// A figure with the unit that suits it; `ns`, `bytes` and so on are the metrics' units.
+pub fn human(value: f64, unit: &str) -> String {
+    let unit = Unit::of(unit).unwrap_or(Unit::Count);
+    Human(value, unit).to_string().replace(" us", " \u{b5}s")
 }
 
 /// A time with the unit that suits it.
 pub fn time(ns: f64) -> String {
-    let (value, unit) = match ns {
-        v if v < 1e3 => (v, "ns"),
-        v if v < 1e6 => (v / 1e3, "µs"),
-        v if v < 1e9 => (v / 1e6, "ms"),
-        v => (v / 1e9, "s"),
-    };
-    if value >= 100.0 || value.fract() < 0.05 {
-        format!("{value:.0} {unit}")
-    } else {
-        format!("{value:.1} {unit}")
-    }
-}
-
-/// A bar of a row.
-pub struct Bar {
-    /// Begins there.
-    pub from: f64,
-    /// Ends there.
-    pub to: f64,
-    /// Number of its colour.
-    pub colour: usize,
-}
-
-/// Rows of bars, one below the other, with names on the left.
-pub struct Rows<'a> {
-    /// A name for each row.
-    pub names: Vec<String>,
-    /// The bars of each row.
-    pub bars: Vec<Vec<Bar>>,
-    /// Names of colours.
-    pub legend: Vec<(String, usize)>,
-    /// The axis's label.
-    pub axis: &'a str,
-    /// The lowest value of a logarithmic axis; linear from 0 without it.
-    pub logarithmic: Option<f64>,
-    /// How a value is written.
-    pub format: fn(f64) -> String,
-}
-
-impl Rows<'_> {
-    /// Pixels that it needs.
-    pub fn height(&self) -> u32 {
-        let legend = self.legend.len().div_ceil(3) as u32 * 20;
-        self.names.len() as u32 * 30 + 70 + legend
-    }
-
-    /// Draws it.
-    pub fn draw(&self, area: &Area<'_>) -> Drawn {
-        let most = self.bars.iter().flatten().fold(1.0f64, |m, b| m.max(b.to));
-        let legend = self.legend.len().div_ceil(3) as i32 * 20;
-        let (top, bottom) = area.split_vertically(legend);
-        for (index, (name, colour)) in self.legend.iter().enumerate() {
-            let (x, y) = ((index % 3) as i32 * 280 + 12, (index / 3) as i32 * 20 + 4);
-            let square = Rectangle::new([(x, y), (x + 12, y + 12)], COLOURS[colour % COLOURS.len()].filled());
-            top.draw(&square).map_err(failed)?;
-            top.draw(&Text::new(name.clone(), (x + 18, y), font(13.0))).map_err(failed)?;
-        }
-        let rows = 0.0..self.names.len() as f64;
-        let mut builder = ChartBuilder::on(&bottom);
-        builder.margin(6).margin_right(40).x_label_area_size(44).y_label_area_size(190);
-        // Two kinds of axis are two types; the rest is the same.
-        macro_rules! on {
-            ($range:expr, $low:expr) => {{
-                let low: f64 = $low;
-                let mut chart = builder.build_cartesian_2d($range, rows).map_err(failed)?;
-                chart
-                    .configure_mesh()
-                    .disable_y_mesh()
-                    .y_labels(0)
-                    .x_desc(self.axis)
-                    .x_label_formatter(&|v| (self.format)(*v))
-                    .axis_style(INK.mix(0.6))
-                    .light_line_style(INK.mix(0.0))
-                    .bold_line_style(INK.mix(0.15))
-                    .label_style(font(12.0))
-                    .axis_desc_style(font(13.0))
-                    .draw()
-                    .map_err(failed)?;
-                for (row, (name, bars)) in self.names.iter().zip(&self.bars).enumerate() {
-                    let y = (self.names.len() - row - 1) as f64;
-                    for bar in bars {
-                        let corners = [(bar.from.max(low), y + 0.15), (bar.to.max(low), y + 0.85)];
-                        chart
-                            .draw_series([Rectangle::new(
-                                corners,
-                                COLOURS[bar.colour % COLOURS.len()].filled(),
-                            )])
-                            .map_err(failed)?;
-                    }
-                    let end = bars.iter().fold(low, |m, b| m.max(b.to));
-                    let (x, middle) = chart.plotting_area().map_coordinate(&(end, y + 0.5));
-                    let left = font(13.0).pos(Pos::new(HPos::Right, VPos::Center));
-                    let area_top = bottom.get_base_pixel().1;
-                    bottom.draw(&Text::new(name.clone(), (186, middle - area_top), left)).map_err(failed)?;
-                    // Over the bar's end where there is no room behind it.
-                    let inside = x > WIDTH as i32 - 110;
-                    let side = if inside { HPos::Right } else { HPos::Left };
-                    let style = font(12.0).pos(Pos::new(side, VPos::Center));
-                    let at = (if inside { x - 5 } else { x + 5 }, middle - area_top);
-                    bottom.draw(&Text::new((self.format)(end), at, style)).map_err(failed)?;
-                }
-            }};
-        }
-        match self.logarithmic {
-            Some(low) => on!((low..most * 1.3).log_scale(), low),
-            None => on!(0.0..most * 1.1, 0.0),
-        }
-        Ok(())
-    }
+    human(ns, "ns")
 }
 
 /// A line of a diagram.
@@ -213,14 +115,17 @@ pub struct Line {
     pub marks: bool,
 }
 
-/// Names of the lines, below the diagram.
+/// Names of the lines, below the diagram, each with its line as it is drawn.
 pub fn legend(area: &Area<'_>, lines: &[Line]) -> Drawn {
     for (index, line) in lines.iter().enumerate() {
-        let (x, y) = ((index % 2) as i32 * 420 + 60, (index / 2) as i32 * 20 + 4);
+        let (x, y) = ((index % 2) as i32 * 310 + 12, (index / 2) as i32 * 20 + 4);
         let colour = COLOURS[line.colour % COLOURS.len()];
-        area.draw(&PathElement::new([(x, y + 6), (x + 22, y + 6)], colour.stroke_width(3)))
-            .map_err(failed)?;
-        area.draw(&Text::new(line.label.clone(), (x + 28, y), font(13.0))).map_err(failed)?;
+        let strokes: &[(i32, i32)] = if line.dashed { &[(0, 8), (13, 21), (26, 34)] } else { &[(0, 34)] };
+        for (from, to) in strokes {
+            let stroke = PathElement::new([(x + from, y + 7), (x + to, y + 7)], colour.stroke_width(3));
+            area.draw(&stroke).map_err(failed)?;
+        }
+        area.draw(&Text::new(line.label.clone(), (x + 40, y), font(13.0))).map_err(failed)?;
     }
     Ok(())
 }

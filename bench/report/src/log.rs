@@ -102,7 +102,7 @@ impl Report {
     /// What measured: `Axiom`, or the system that the circumstances name.
     pub fn system(&self) -> String {
         match self.circumstance("system") {
-            Some(name) if name.starts_with("Linux") => name,
+            Some(name) if name.starts_with("Linux") || name.starts_with("seL4") => name,
             _ => "Axiom".into(),
         }
     }
@@ -110,7 +110,11 @@ impl Report {
     /// The same in short, for a chart: `Linux 6.1.0`.
     pub fn system_short(&self) -> String {
         let name = self.system();
-        name.split_once('-').map_or(name.clone(), |(short, _)| short.to_owned())
+        let short = name.split_once('-').map_or(name.as_str(), |(short, _)| short);
+        match self.circumstance("variant") {
+            Some(variant) => format!("{short} {variant}"),
+            None => short.to_owned(),
+        }
     }
 
     /// One line that says how the figures came about.
@@ -122,7 +126,16 @@ impl Report {
             _ => ", emulated or not: not known",
         };
         let counting = if self.exact() { ", instructions counted: 1 instruction = 1 ns" } else { "" };
-        format!("{}: {}{machine}{counting}; commit {}", self.system(), part("board"), part("commit"))
+        let mut out = format!("{}: {}{machine}{counting}", self.system(), part("board"));
+        // What is not known is not said.
+        for (name, before) in
+            [("emulator", ""), ("date", "measured "), ("commit", "commit "), ("threads", "")]
+        {
+            if let Some(text) = self.circumstance(name) {
+                out += &format!("; {before}{text}");
+            }
+        }
+        out
     }
 }
 

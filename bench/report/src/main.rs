@@ -1,10 +1,13 @@
 //! `axiom-bench-report`: what the recipes do with captured console logs and results files. `axiom-bench-report --help` lists it.
 use std::process::ExitCode;
 
-mod anchors;
+mod bars;
+mod beside;
 mod charts;
 mod chrome;
 mod compare;
+mod cut;
+mod date;
 mod docs;
 mod draw;
 mod guard;
@@ -13,11 +16,13 @@ mod log;
 mod page;
 mod render;
 mod targets;
+mod text;
 mod trace;
 
 const HELP: &str = "\
 axiom-bench-report results LOG OUT.jsonl [NAME=VALUE]...     check a log, keep its lines; NAME=VALUE are more circumstances
-axiom-bench-report markdown LOG                             tables on standard output
+axiom-bench-report text LOG [--beside RESULTS]...           tables for people on standard output
+axiom-bench-report beside LOG [--beside RESULTS]...         only what stands beside other systems
 axiom-bench-report report LOG DIR [--beside RESULTS]...     report.md, report.json and charts (SVG) into DIR
 axiom-bench-report html LOG OUT.html [--beside RESULTS]... [--compare FOLDER]
                                                             one page that needs nothing else; with the tables of a comparison
@@ -48,8 +53,8 @@ pub(crate) fn write(path: impl AsRef<std::path::Path>, text: &str) -> Result<(),
     std::fs::write(path, text).map_err(|e| format!("{}: cannot be written: {e}", path.display()))
 }
 
-/// The reports that stand beside: those taken in the same way, instructions counted or not, on the same kind of machine.
-fn beside(rest: &[&str], report: &log::Report) -> Result<Vec<log::Report>, String> {
+/// The reports that are to stand beside, where they can: taken in the same way, on the same kind of machine.
+fn others(rest: &[&str], report: &log::Report) -> Result<Vec<log::Report>, String> {
     let (pairs, left) = rest.as_chunks::<2>();
     let mut reports = Vec::new();
     for [option, path] in pairs {
@@ -57,7 +62,7 @@ fn beside(rest: &[&str], report: &log::Report) -> Result<Vec<log::Report>, Strin
             return Err(format!("'{option}' is not understood; try --beside RESULTS"));
         }
         let other = log::read(path)?;
-        if other.exact() == report.exact() && other.circumstance("board") == report.circumstance("board") {
+        if beside::comparable(report, &other) {
             reports.push(other);
         }
     }
@@ -92,6 +97,7 @@ fn run(args: &[String]) -> Result<(), String> {
                 };
                 report.circumstances.insert(name.into(), value);
             }
+            report.circumstances.entry("date".into()).or_insert_with(|| date::today().into());
             write(out, &report.to_jsonl())?;
             eprintln!("{}: {} metrics -> {out}", log_path, report.metrics.len());
             Ok(())
@@ -101,19 +107,25 @@ fn run(args: &[String]) -> Result<(), String> {
             print!("{}", compare::table(&compare::read(folder)?));
             Ok(())
         }
-        ["markdown", path] => {
-            print!("{}", render::markdown(&log::read(path)?, &[]));
+        ["text", path, rest @ ..] => {
+            let report = log::read(path)?;
+            print!("{}", text::text(&report, &others(rest, &report)?));
+            Ok(())
+        }
+        ["beside", path, rest @ ..] => {
+            let report = log::read(path)?;
+            print!("{}", text::beside(&report, &others(rest, &report)?));
             Ok(())
         }
         ["report", path, folder, rest @ ..] => {
             let report = log::read(path)?;
-            let beside = beside(rest, &report)?;
+            let others = others(rest, &report)?;
             let folder = std::path::Path::new(folder);
-            let charts = charts::all(&report, &beside)?;
+            let charts = charts::all(&report, &others)?;
             for chart in &charts {
                 write(folder.join(format!("{}.svg", chart.name)), &chart.standalone())?;
             }
-            write(folder.join("report.md"), &page::markdown(&report, &beside, &charts))?;
+            write(folder.join("report.md"), &page::markdown(&report, &others, &charts))?;
             write(folder.join("report.json"), &report.to_json())?;
             eprintln!("{}: report.md, report.json, {} charts", folder.display(), charts.len());
             Ok(())
@@ -124,16 +136,17 @@ fn run(args: &[String]) -> Result<(), String> {
                 [rest @ .., "--compare", folder] => (rest, compare::sections(&compare::read(folder)?)),
                 rest => (rest, Vec::new()),
             };
-            let beside = beside(rest, &report)?;
-            let charts = charts::all(&report, &beside)?;
-            write(out, &page::html(&report, &beside, &compared, &charts))?;
+            let others = others(rest, &report)?;
+            let charts = charts::all(&report, &others)?;
+            write(out, &page::html(&report, &others, &compared, &charts))?;
             eprintln!("{out}: opens from the file, without a network");
             Ok(())
         }
         ["trace", path, out] => {
             let text = std::fs::read(path).map_err(|e| format!("{path}: cannot be read: {e}"))?;
             let trace = trace::parse(&String::from_utf8_lossy(&text)).map_err(|e| format!("{path}:{e}"))?;
-            let file = trace::chrome_json(&trace, &trace::events(&trace)?);
+            let (events, cuts) = trace::events(&trace)?;
+            let file = trace::chrome_json(&trace, &events, &cuts);
             let count = chrome::check(&file)
                 .map_err(|e| format!("the trace made from {path} breaks its format: {e}"))?;
             write(out, &file.to_string())?;

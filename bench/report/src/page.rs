@@ -1,16 +1,17 @@
 //! A report as a document: Markdown beside its charts, and one HTML page that needs no other file and no network.
+use crate::charts::times;
 use crate::compare::Section;
-use crate::draw::{Chart, escape};
+use crate::draw::{Chart, escape, human};
 use crate::log::{MetricLine, Report};
-use crate::render::{circumstances, group_of, grouped, markdown as tables};
-use crate::{anchors, targets};
+use crate::render::{circumstances, group_of, markdown as tables};
+use crate::{beside, targets};
 use axiom_bench_metrics::definitions;
 use std::fmt::Write;
 
 /// The report as Markdown with its charts as files beside it.
-pub fn markdown(report: &Report, beside: &[Report], charts: &[Chart]) -> String {
+pub fn markdown(report: &Report, others: &[Report], charts: &[Chart]) -> String {
     let mut out = String::from("# Benchmark report\n\n");
-    out += &tables(report, beside);
+    out += &tables(report, others);
     out += "\n## Targets\n\n";
     out += &targets::markdown(report);
     for chart in charts {
@@ -21,7 +22,11 @@ pub fn markdown(report: &Report, beside: &[Report], charts: &[Chart]) -> String 
             chart.title, chart.title, chart.name, chart.caption
         );
     }
-    for other in beside {
+    out += "\n## What stands beside\n\n";
+    for other in others {
+        let _ = writeln!(out, "- {}", other.caption());
+    }
+    for other in others {
         let _ = write!(out, "\n## {}\n\n{}", other.system(), tables(other, &[]));
     }
     out
@@ -30,24 +35,28 @@ pub fn markdown(report: &Report, beside: &[Report], charts: &[Chart]) -> String 
 const STYLE: &str = "
 :root{color-scheme:light dark;--paper:#ffffff;--ink:#1f2328;--quiet:#59636e;--line:#d1d9e0;--band:#f6f8fa}
 @media(prefers-color-scheme:dark){:root{--paper:#0d1117;--ink:#e6edf3;--quiet:#9198a1;--line:#3d444d;--band:#151b23}}
-body{margin:0 auto;max-width:1100px;padding:1.5rem;background:var(--paper);color:var(--ink);font:15px/1.5 system-ui,sans-serif}
+body{margin:0 auto;max-width:1000px;padding:1rem;background:var(--paper);color:var(--ink);font:15px/1.5 system-ui,sans-serif;overflow-wrap:anywhere}
 h1{margin-top:0}h2{border-bottom:1px solid var(--line);padding-bottom:.3rem;margin-top:2.2rem}
-figure{margin:1.2rem 0}figure svg{width:100%;height:auto;color:var(--ink)}figcaption,.quiet{color:var(--quiet);font-size:.9em}
+figure{margin:1.2rem 0}figure svg{width:100%;max-width:720px;height:auto;color:var(--ink)}figcaption,.quiet{color:var(--quiet);font-size:.9em}
 .wide{overflow-x:auto}table{border-collapse:collapse;font-size:.86em;font-variant-numeric:tabular-nums}
-th,td{padding:.25rem .6rem;border-bottom:1px solid var(--line);text-align:left;white-space:nowrap}
-td.n,th.n{text-align:right}.compared td{white-space:normal}.compared td:first-child{overflow-wrap:anywhere;min-width:11rem}.compared td:nth-child(2){min-width:7rem}.compared td:last-child{min-width:15rem}tbody tr:nth-child(even){background:var(--band)}code{font-size:.95em}
+th,td{padding:.25rem .5rem;border-bottom:1px solid var(--line);text-align:left;vertical-align:top;overflow-wrap:normal}
+td.n,th.n{text-align:right;white-space:nowrap}td.beside{min-width:11rem}td code{white-space:nowrap}.compared td:first-child{overflow-wrap:anywhere;min-width:9rem}.compared td:nth-child(2){min-width:7rem}.compared td:last-child{min-width:15rem}tbody tr:nth-child(even){background:var(--band)}code{font-size:.95em}
 nav a{margin-right:1rem}a{color:inherit}td.pass{color:#2f8f4e}td.fail{color:#d1495b;font-weight:600}
+@media(max-width:760px){.more{display:none}td code{white-space:normal;overflow-wrap:anywhere}td.beside{min-width:8rem}}
 ";
 
 /// The whole page.
-pub fn html(report: &Report, beside: &[Report], compared: &[Section], charts: &[Chart]) -> String {
+pub fn html(report: &Report, others: &[Report], compared: &[Section], charts: &[Chart]) -> String {
     let mut out = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
          <title>Axiom: benchmark report</title><link rel=\"icon\" href=\"data:,\"><style>{STYLE}</style></head>\n<body>\n\
          <h1>Axiom: benchmark report</h1>\n<p class=\"quiet\">{}</p>\n",
         escape(&report.caption())
     );
-    let _ = write!(out, "<nav><a href=\"#targets\">Targets</a>");
+    out += "<nav>";
+    if targets::any(report) {
+        out += "<a href=\"#targets\">Targets</a>";
+    }
     if !compared.is_empty() {
         out += "<a href=\"#compared\">Axiom beside Linux</a>";
     }
@@ -58,7 +67,19 @@ pub fn html(report: &Report, beside: &[Report], compared: &[Section], charts: &[
     for line in circumstances(report).lines() {
         let _ = writeln!(out, "<li>{}</li>", escape(line.trim_start_matches("- ")));
     }
-    let _ = write!(out, "</ul>\n<h2 id=\"targets\">Targets</h2>\n{}", table_of(&targets::markdown(report)));
+    out += "</ul>\n";
+    if !others.is_empty() {
+        out += "<h2>What stands beside, when and where it was measured</h2>\n<ul>\n";
+    }
+    for other in others {
+        let _ = writeln!(out, "<li>{}</li>", escape(&other.caption()));
+    }
+    if !others.is_empty() {
+        out += "</ul>\n";
+    }
+    if targets::any(report) {
+        let _ = write!(out, "<h2 id=\"targets\">Targets</h2>\n{}", table_of(&targets::markdown(report)));
+    }
     if !compared.is_empty() {
         out += "<h2 id=\"compared\">Axiom beside Linux</h2>\n<div class=\"compared\">\n";
     }
@@ -84,8 +105,8 @@ pub fn html(report: &Report, beside: &[Report], compared: &[Section], charts: &[
         );
     }
     out += "<h2 id=\"figures\">All figures</h2>\n";
-    out += &figures(report, beside);
-    for other in beside {
+    out += &figures(report, others);
+    for other in others {
         let _ = write!(
             out,
             "<h2>{}</h2>\n<p class=\"quiet\">{}</p>\n",
@@ -116,59 +137,74 @@ fn table_of(markdown: &str) -> String {
     out + "</tbody></table></div>\n"
 }
 
-fn figures(report: &Report, beside: &[Report]) -> String {
-    let mut out = String::new();
-    let mut group = "";
-    for m in &report.metrics {
-        if group_of(m) != group {
-            if !group.is_empty() {
-                out += "</tbody></table></div>\n";
-            }
-            group = group_of(m);
-            let _ = write!(out, "<h3>{}</h3><div class=\"wide\"><table><thead><tr>", escape(group));
-            for (name, class) in [("metric", ""), ("unit", "")]
-                .into_iter()
-                .chain(["n", "min", "median", "mean", "p99", "max", "sd"].map(|n| (n, " class=\"n\"")))
-                .chain([("beside", "")])
-            {
-                let _ = write!(out, "<th{class}>{name}</th>");
-            }
-            out += "</tr></thead><tbody>\n";
+/// Tables by group: what was read once with its figure alone, what was sampled with its spread.
+fn figures(report: &Report, others: &[Report]) -> String {
+    let mut groups: Vec<&str> = Vec::new();
+    for metric in &report.metrics {
+        if !groups.contains(&group_of(metric)) {
+            groups.push(group_of(metric));
         }
-        out += &row(report, beside, m);
     }
-    if group.is_empty() { out } else { out + "</tbody></table></div>\n" }
+    let mut out = String::new();
+    for group in groups {
+        let _ = writeln!(out, "<h3>{}</h3>", escape(group));
+        for once in [true, false] {
+            let rows = report.metrics.iter().filter(|m| group_of(m) == group && (m.n == 1) == once);
+            let rows: Vec<&MetricLine> = rows.collect();
+            if rows.is_empty() {
+                continue;
+            }
+            let stands = rows.iter().any(|m| !beside::of(report, others, m).is_empty());
+            let rows: String = rows.iter().map(|m| row(report, others, m, stands)).collect();
+            out += "<div class=\"wide\"><table><thead><tr><th>metric</th>";
+            for (name, class) in columns(once) {
+                let _ = write!(out, "<th class=\"n {class}\">{name}</th>");
+            }
+            out += if stands {
+                "<th>beside (Axiom, as a multiple)</th></tr></thead><tbody>\n"
+            } else {
+                "</tr></thead><tbody>\n"
+            };
+            out += &rows;
+            out += "</tbody></table></div>\n";
+        }
+    }
+    out
 }
 
-fn row(report: &Report, beside: &[Report], m: &MetricLine) -> String {
-    let number = |v: f64| grouped(v, m.unit == "bytes" || m.unit == "count");
-    let spread = |v: f64| if m.n == 1 { String::new() } else { number(v) };
+/// Columns between the metric's name and what stands beside; `more` are left out where there is little room.
+fn columns(once: bool) -> &'static [(&'static str, &'static str)] {
+    if once {
+        &[("figure", "")]
+    } else {
+        &[("median", ""), ("min", "more"), ("p99", ""), ("max", ""), ("sd", "more"), ("n", "more")]
+    }
+}
+
+/// `stands`: something stands beside a row of this table.
+fn row(report: &Report, others: &[Report], m: &MetricLine, stands: bool) -> String {
     let meaning = definitions::of(&m.metric).map_or(String::new(), |d| match d.to {
         "" => d.from.to_owned(),
         to => format!("from: {}; to: {to}", d.from),
     });
-    let mut out = format!(
-        "<tr><td title=\"{}\"><code>{}</code></td><td>{}</td><td class=\"n\">{}</td>",
-        escape(&meaning),
-        escape(&m.metric),
-        escape(&m.unit),
-        m.n
-    );
-    let all =
-        [spread(m.min), number(m.median), spread(m.mean), spread(m.p99), spread(m.max), spread(m.stddev)];
-    for cell in all {
-        let _ = write!(out, "<td class=\"n\">{cell}</td>");
+    let mut out = format!("<tr><td title=\"{}\"><code>{}</code></td>", escape(&meaning), escape(&m.metric));
+    for (name, class) in columns(m.n == 1) {
+        let text = match *name {
+            "figure" | "median" => human(m.median, &m.unit),
+            "min" => human(m.min, &m.unit),
+            "p99" => human(m.p99, &m.unit),
+            "max" => human(m.max, &m.unit),
+            "sd" => human(m.stddev, &m.unit),
+            _ => m.n.to_string(),
+        };
+        let _ = write!(out, "<td class=\"n {class}\">{}</td>", escape(&text));
     }
-    let others = beside.iter().filter_map(|o| {
-        let theirs = o.get(&m.metric).filter(|t| t.unit == m.unit)?;
-        Some(format!("{}: {}", o.system(), number(theirs.figure())))
-    });
-    let mut others: Vec<String> = others.collect();
-    if others.is_empty() {
-        others.extend(
-            anchors::for_metric(report, &m.metric).map(|a| format!("{}: {}", a.system, number(a.figure))),
-        );
+    let found = beside::of(report, others, m).into_iter();
+    let found: Vec<String> =
+        found.map(|b| format!("{}: {} ({})", b.system, human(b.figure, &m.unit), times(b.ratio))).collect();
+    if stands {
+        let _ = write!(out, "<td class=\"beside\">{}</td>", escape(&found.join("; ")));
     }
-    let _ = writeln!(out, "<td>{}</td></tr>", escape(&others.join("; ")));
+    out += "</tr>\n";
     out
 }

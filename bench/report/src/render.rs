@@ -1,5 +1,6 @@
 //! Markdown from reports: a table per group of metrics.
-use crate::anchors;
+use crate::beside;
+use crate::charts::times;
 use crate::log::{MetricLine, Report};
 use std::fmt::Write;
 
@@ -56,21 +57,12 @@ fn row(report: &Report, others: &[Report], m: &MetricLine) -> String {
     )
 }
 
-/// Other systems' figures and our ratio to them: from reports taken beside, else what was measured earlier on the same machine.
+/// Other systems' figures and our ratio to them.
 fn beside(report: &Report, others: &[Report], m: &MetricLine) -> String {
     let exact = m.unit == "bytes" || m.unit == "insns";
-    let cell = |system: &str, figure: f64| {
-        format!("{system}: {} ({:.3} x)", grouped(figure, exact), m.figure() / figure)
-    };
-    let measured = |other: &Report| {
-        let theirs = other.get(&m.metric).filter(|o| o.unit == m.unit && o.figure() > 0.0)?;
-        Some(cell(&other.system(), theirs.figure()))
-    };
-    let cells: Vec<String> = others.iter().filter_map(measured).collect();
-    if !cells.is_empty() {
-        return cells.join("; ");
-    }
-    anchors::for_metric(report, &m.metric).map_or(String::new(), |a| cell(a.system, a.figure))
+    let cells = beside::of(report, others, m).into_iter();
+    let cells = cells.map(|b| format!("{}: {} ({})", b.system, grouped(b.figure, exact), times(b.ratio)));
+    cells.collect::<Vec<_>>().join("; ")
 }
 
 /// A number with its thousands apart; one decimal unless it is whole by nature.

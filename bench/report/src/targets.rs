@@ -1,5 +1,5 @@
 //! What the project set out to reach, and whether a report reaches it.
-use crate::draw::time;
+use crate::draw::human;
 use crate::log::{MetricLine, Report};
 use std::fmt::Write;
 
@@ -65,13 +65,18 @@ const TARGETS: &[Target] = &[
     },
 ];
 
+/// Whether the report has a figure that a target is for.
+pub fn any(report: &Report) -> bool {
+    TARGETS.iter().flat_map(|t| t.metrics).any(|m| report.get(m).is_some())
+}
+
 /// The table: the targets, the figures, pass or fail. A target whose metric is missing is said to be not measured.
 pub fn markdown(report: &Report) -> String {
     let mut out = String::from(
         "| target | at most | better | figure (median) | at most | better | |\n|---|--:|--:|--:|---|---|---|\n",
     );
     for t in TARGETS {
-        let show = |v: f64| if t.time { time(v) } else { format!("{:.2} MB", v / 1e6) };
+        let show = |v: f64| human(v, if t.time { "ns" } else { "bytes" });
         let figures: Option<Vec<f64>> =
             t.metrics.iter().map(|m| report.get(m).map(MetricLine::figure)).collect();
         let verdict = |limit: f64, figure: f64| if figure < limit { "pass" } else { "FAIL" };
@@ -110,8 +115,8 @@ mod tests {
             line("timer.10ms.irq_to_driver", 20e3)
         );
         let table = markdown(&parse(&text).unwrap());
-        assert!(table.contains("| 2 ms | pass | FAIL |"), "{table}");
-        assert!(table.contains("| 20 µs | FAIL | FAIL |"), "{table}");
+        assert!(table.contains("| 2.00 ms | pass | FAIL |"), "{table}");
+        assert!(table.contains("| 20.0 µs | FAIL | FAIL |"), "{table}");
         assert!(table.contains("| not measured |  |  |"), "{table}");
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! Servers are processes; the kernel is one too, with boot, interrupts and the core as its threads. A thread's slices are the times
 //! that it ran; messages are flows from the sender's slice to the receiver's next one; timers and faults are instants. Times are
-//! microseconds since the kernel's first instruction. What is written is checked first: see [`crate::chrome::check`].
+//! microseconds since the kernel's first instruction, less what [`crate::cut`] leaves out. What is written is checked first: see [`crate::chrome::check`].
 use crate::chrome::{Event, Track};
+use crate::cut::{Cut, cut};
 use axiom_bench_metrics::trace::{BEGIN, END, FORMAT_VERSION, USER_THREAD};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -134,8 +135,8 @@ struct Picture<'a> {
     flows: u64,
 }
 
-/// The trace as events, in the order of their times.
-pub fn events(trace: &Trace) -> Result<Vec<Event>, String> {
+/// The trace as events, in the order of their times, without long silence between them.
+pub fn events(trace: &Trace) -> Result<(Vec<Event>, Vec<Cut>), String> {
     let entry = trace.records.iter().find(|r| r.event == event::ENTRY);
     let entry = entry.ok_or("the trace has no record of the kernel's entry")?.counter;
     let mut picture = Picture { trace, entry, events: Vec::new(), threads: BTreeMap::new(), flows: 0 };
@@ -143,9 +144,9 @@ pub fn events(trace: &Trace) -> Result<Vec<Event>, String> {
     picture.boot();
     picture.run();
     picture.samples();
-    let mut events = picture.events;
+    let (mut events, cuts) = cut(picture.events, BOOT);
     events.sort_by(|a, b| a.order().partial_cmp(&b.order()).unwrap_or(std::cmp::Ordering::Equal));
-    Ok(events)
+    Ok((events, cuts))
 }
 
 impl Picture<'_> {
@@ -159,14 +160,14 @@ impl Picture<'_> {
     }
 
     fn names(&mut self) {
-        self.events.push(Event::process(KERNEL, "kernel", 0));
+        self.events.extend(Event::process(KERNEL, "kernel", 0));
         for (track, name) in [(BOOT, "boot"), (INTERRUPTS, "interrupts"), (IDLE, "idle")] {
             self.events.push(Event::thread(track, name));
         }
-        self.events.push(Event::process(INIT, "init", 1));
+        self.events.extend(Event::process(INIT, "init", 1));
         self.events.push(Event::thread(Track { pid: INIT, tid: 1 }, "init"));
         for (index, name) in (0..).zip(&self.trace.servers) {
-            self.events.push(Event::process(FIRST_SERVER + index, name, 2 + index));
+            self.events.extend(Event::process(FIRST_SERVER + index, name, 2 + index));
             self.events.push(Event::thread(Track { pid: FIRST_SERVER + index, tid: 1 }, name));
         }
         // A restarted server has a thread of its own again; the newest holds for what the ring shows.
@@ -297,7 +298,7 @@ impl Picture<'_> {
         }
         let pid = FIRST_SERVER + self.trace.servers.len() as u64;
         let track = Track { pid, tid: 1 };
-        self.events.push(Event::process(pid, "samples", pid));
+        self.events.extend(Event::process(pid, "samples", pid));
         self.events.push(Event::thread(track, "a sample's way"));
         let ticks = |ns: u64| (u128::from(ns) * u128::from(self.trace.counter_hz) / 1_000_000_000) as u64;
         for [trigger, program, consumer] in self.trace.ways.clone() {
@@ -310,10 +311,11 @@ impl Picture<'_> {
 }
 
 /// The file's content.
-pub fn chrome_json(trace: &Trace, events: &[Event]) -> Value {
+pub fn chrome_json(trace: &Trace, events: &[Event], cuts: &[Cut]) -> Value {
+    let cuts: Vec<Value> = cuts.iter().map(|c| json!({ "at us": c.at, "left out us": c.length })).collect();
     json!({
         "displayTimeUnit": "ns",
-        "otherData": { "records": trace.records.len(), "lost from the ring": trace.lost, "counter_hz": trace.counter_hz },
+        "otherData": { "records": trace.records.len(), "lost from the ring": trace.lost, "counter_hz": trace.counter_hz, "left out": cuts },
         "traceEvents": events.iter().map(Event::json).collect::<Vec<_>>(),
     })
 }
@@ -338,8 +340,8 @@ mod tests {
     #[test]
     fn a_run_becomes_slices_flows_and_instants_that_pass_the_check() {
         let trace = parse(&log(RUN, 16)).unwrap();
-        let events = events(&trace).unwrap();
-        let value = chrome_json(&trace, &events);
+        let (events, cuts) = events(&trace).unwrap();
+        let value = chrome_json(&trace, &events, &cuts);
         assert_eq!(chrome::check(&value), Ok(events.len()));
         let text = value.to_string();
         for expected in [

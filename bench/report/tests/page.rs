@@ -53,7 +53,93 @@ fn only_what_was_measured_in_the_same_way_stands_beside() {
         let (out_name, other) = (out.to_str().expect("a path"), other.to_str().expect("a path"));
         assert!(tool(&["html", LOG, out_name, "--beside", other]).status.success());
         let page = std::fs::read_to_string(&out).expect("the page");
-        assert_eq!(page.contains("Linux 9.9, to init"), shown);
+        assert_eq!(page.contains("Linux 9.9: 700 ms"), shown);
+        assert_eq!(page.contains("Linux 9.9: qemu-aarch64"), shown, "where it was measured is said");
+    }
+}
+
+/// What other systems are known to need, as the recipes give it.
+fn beside() -> Vec<String> {
+    let results = concat!(env!("CARGO_MANIFEST_DIR"), "/../results/");
+    let names = ["linux-qemu-aarch64-icount", "linux-qemu-aarch64-tcg", "sel4-fpu-qemu-aarch64-icount"];
+    let files = names.into_iter().chain(["sel4-nofpu-qemu-aarch64-icount"]);
+    files.flat_map(|f| ["--beside".to_owned(), format!("{results}{f}.jsonl")]).collect()
+}
+
+#[test]
+fn every_form_of_a_report_says_the_same_of_other_systems() {
+    let kernel = concat!(env!("CARGO_MANIFEST_DIR"), "/../results/kernel-icount.jsonl");
+    for (name, log) in [("system", LOG), ("kernel", kernel)] {
+        let out = folder(&format!("same-{name}"));
+        let page = out.join("report.html");
+        let run = |words: &[&str]| {
+            let others = beside();
+            let words: Vec<&str> = words.iter().copied().chain(others.iter().map(String::as_str)).collect();
+            let done = tool(&words);
+            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+            String::from_utf8(done.stdout).expect("text")
+        };
+        let text = run(&["text", log]);
+        run(&["html", log, page.to_str().expect("a path")]);
+        run(&["report", log, out.to_str().expect("a path")]);
+        let page = std::fs::read_to_string(page).expect("the page");
+        let markdown = std::fs::read_to_string(out.join("report.md")).expect("report.md");
+        assert!(text.lines().all(|l| l.chars().count() <= 100), "{text}");
+        let (_, lines) = text.split_once("Beside other systems").expect("what stands beside");
+        let mut seen = 0;
+        for line in lines.lines().skip(1).take_while(|l| !l.is_empty()) {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let ratio = words.iter().position(|w| *w == "x").expect("a ratio");
+            let (metric, ratio, system) = (words[0], words[ratio + 1], words[ratio + 2..].join(" "));
+            let row = |text: &str, start: &str| {
+                let row = text.lines().find(|l| l.contains(start) && l.contains("(x ")).unwrap_or_default();
+                assert!(
+                    row.contains(&format!("{system}: ")) && row.contains(&format!("(x {ratio})")),
+                    "{line}: {row}"
+                );
+            };
+            row(&page, &format!("<code>{metric}</code>"));
+            row(&markdown, &format!("| `{metric}` |"));
+            seen += 1;
+        }
+        assert!(seen > 5, "{name}: {seen} rows stand beside others");
+    }
+}
+
+#[test]
+fn sel4s_figures_say_whether_its_threads_use_the_fpu() {
+    let kernel = concat!(env!("CARGO_MANIFEST_DIR"), "/../results/kernel-icount.jsonl");
+    let others = beside();
+    let words: Vec<&str> = ["text", kernel].into_iter().chain(others.iter().map(String::as_str)).collect();
+    let text = String::from_utf8(tool(&words).stdout).expect("text");
+    for (metric, figure, system) in [
+        ("kernel.call.passive.0w", "270 insns", "seL4 16.0 (FPU)"),
+        ("kernel.call.passive.0w", "209 insns", "seL4 16.0 (no FPU)"),
+        ("kernel.reply_recv.passive.0w", "323 insns", "seL4 16.0 (FPU)"),
+        ("kernel.reply_recv.passive.0w", "266 insns", "seL4 16.0 (no FPU)"),
+    ] {
+        let line = text.lines().find(|l| l.contains(metric) && l.ends_with(system));
+        assert!(line.is_some_and(|l| l.contains(figure)), "{metric}: {line:?}");
+    }
+    assert!(text.contains("threads without the FPU"), "{text}");
+}
+
+#[test]
+fn results_go_into_the_tree_only_when_that_is_asked_for() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../platform/tools/results-folder");
+    let run = |words: &[&str]| {
+        let done =
+            Command::new(script).args(words).current_dir(folder("record")).output().expect("it starts");
+        (done.status.success(), String::from_utf8(done.stdout).expect("a path"))
+    };
+    assert_eq!(run(&[]), (true, "target/axiom/results\n".into()));
+    assert_eq!(run(&["--record"]), (true, "bench/results\n".into()));
+    assert_eq!(run(&["--recrod"]), (false, String::new()));
+    let recipes =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../justfile")).expect("justfile");
+    for line in recipes.lines().filter(|l| l.contains("axiom-bench-report results")) {
+        let accepts = line.contains("/logs/check-");
+        assert!(accepts || line.contains("$results/"), "writes into the tree unasked: {line}");
     }
 }
 
@@ -81,6 +167,10 @@ fn the_trace_of_a_real_run_passes_the_check() {
     let events = trace["traceEvents"].as_array().expect("events");
     let count = |kind: &str| events.iter().filter(|e| e["ph"] == kind).count();
     assert!(count("X") > 40 && count("s") > 10 && count("s") == count("f") && count("i") > 3);
+    // It opens on something: boot and the samples lie side by side, however long they were apart.
+    let last = events.iter().filter_map(|e| e["ts"].as_f64()).fold(0.0, f64::max);
+    assert!(last < 200_000.0, "the picture is {last} us long");
+    assert!(events.iter().any(|e| e["name"].as_str().is_some_and(|n| n.ends_with("left out here"))));
     for name in ["builds iio-server", "starts", "runs", "sample", "message"] {
         assert!(events.iter().any(|e| e["name"] == name), "{name}");
     }

@@ -2,7 +2,7 @@
 use crate::clock::{self, Cycles};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use axiom_bench_metrics::{BEGIN, END, FORMAT_VERSION, Metric, Summary, Unit, ticks_to_nanos};
+use axiom_bench_metrics::{BEGIN, END, FORMAT_VERSION, Metric, Summary, Unit, table, ticks_to_nanos};
 use axiom_runtime::{Runtime, plain, time};
 
 struct Row {
@@ -119,46 +119,24 @@ impl Report {
 
     fn table(&self, exact: bool) {
         plain!("");
-        plain!("Axiom benchmark report (commit {})", env!("AXIOM_COMMIT"));
+        plain!("Axiom benchmark report, commit {}", env!("AXIOM_COMMIT"));
         plain!(
             "{}",
             if exact {
-                "instruction counting: 1 instruction = 1 ns of virtual time; figures are for comparison, not for a board"
+                "instructions counted: one is 1 ns of virtual time; to compare programs, not boards"
             } else {
-                "not instruction-exact; under emulation, times are the emulator's, not a board's"
+                "instructions not counted; under emulation, times are the emulator's, not a board's"
             }
         );
-        plain!(
-            "{:<44} {:>6} {:>5} {:>13} {:>13} {:>13} {:>13} {:>11}",
-            "metric",
-            "unit",
-            "n",
-            "min",
-            "median",
-            "p99",
-            "max",
-            "sd"
-        );
-        for r in &self.rows {
-            let s = &r.summary;
-            if s.n == 1 {
-                plain!("{:<44} {:>6} {:>5} {:>13} {:>13.1}", r.name, r.unit.name(), 1, "", s.median);
-            } else {
-                plain!(
-                    "{:<44} {:>6} {:>5} {:>13.1} {:>13.1} {:>13.1} {:>13.1} {:>11.1}",
-                    r.name,
-                    r.unit.name(),
-                    s.n,
-                    s.min,
-                    s.median,
-                    s.p99,
-                    s.max,
-                    s.stddev
-                );
-            }
-        }
+        let rows: Vec<table::Row<'_>> = self
+            .rows
+            .iter()
+            .map(|r| table::Row { name: &r.name, unit: r.unit, summary: r.summary })
+            .collect();
+        table::print(&rows, &mut |line| plain!("{line}"));
         for why in &self.missing {
             plain!("not measured: {why}");
         }
+        plain!("");
     }
 }

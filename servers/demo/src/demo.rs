@@ -143,7 +143,7 @@ impl Demo {
         match self.server.load(blob, replaces, settings) {
             Ok(p) => {
                 plain!(
-                    "{blob}: accepted as program {}: {} instructions, at most {} executed, {} bytes of machine code",
+                    "{blob}: accepted as program {}: {} instructions, at most {} run; {} bytes of code",
                     p.id.0,
                     p.insns,
                     p.worst_case,
@@ -180,6 +180,7 @@ impl Demo {
             self.failures += 1;
             plain!("the filter's ring buffer could not be mapped");
         }
+        let mut scans = sensors::Scans::default();
         for _ in 0..ROUNDS {
             self.sleep(SETTLE_MS);
             let mut got = (0u64, 0i32);
@@ -190,9 +191,12 @@ impl Demo {
             }
             self.show(story, filter.id);
             plain!("  ring buffer: {} events read, the last value {}", got.0, got.1);
+            if let Some(server) = self.sensors {
+                scans.take(server);
+            }
         }
         if let Some(server) = self.sensors {
-            self.failures += sensors::show(server);
+            self.failures += scans.show(server);
         }
         plain!("-- the filter is replaced between two samples: {} to {} --", low / 2, high / 2);
         if let Some(ring) = ring {
@@ -206,7 +210,7 @@ impl Demo {
         let mut after = 0;
         while let Some(next) = self.server.next(after, |p| {
             plain!(
-                "{:>3} {:<16} {:<24} ran {:>6} accepted {:>6}  {} B code, {} B maps",
+                "{:>3} {:<15} {:<20} ran {:>5}, accepted {:>5}; code {:>4} B, maps {:>5} B",
                 p.id.0,
                 p.name,
                 p.point,
@@ -234,7 +238,10 @@ impl Demo {
         let channel = story.channel;
         match self.server.counts(id) {
             Some((runs, accepted)) => {
-                plain!("{channel}: {runs} samples, {accepted} accepted, {} dropped", runs - accepted);
+                plain!(
+                    "{channel}: {runs} samples: {accepted} passed the filter, {} did not",
+                    runs - accepted
+                );
                 if runs == 0 {
                     self.failures += 1;
                     plain!("  no sample has arrived");
@@ -256,7 +263,7 @@ impl Demo {
         plain!("");
         let mut buffer = Buffer::new();
         match call(server, bench::INTERFACE, &bench::Request::Run, &mut buffer) {
-            Ok(bench::Reply::Done { metrics }) => plain!("{metrics} metrics"),
+            Ok(bench::Reply::Done { metrics }) => plain!("the benchmark measured {metrics} metrics"),
             Ok(_) => self.failures += 1,
             Err(error) => {
                 self.failures += 1;

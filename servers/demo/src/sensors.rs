@@ -31,7 +31,7 @@ pub fn start(server: Endpoint, by_chip: bool, optional: bool) -> Found {
         else {
             break;
         };
-        plain!("{name}: {channels} channels{}", if present { "" } else { ", NOT PRESENT" });
+        plain!("{name}: {}{}", plural(channels.into()), if present { "" } else { ", NOT PRESENT" });
         found.accelerometer |= present && name == "adxl345";
         found.thermometer |= present && name == "lm75";
         let channels = (1u16 << channels) - 1;
@@ -50,6 +50,11 @@ pub fn start(server: Endpoint, by_chip: bool, optional: bool) -> Found {
         }
     }
     found
+}
+
+/// `1 channel`, `3 channels`.
+fn plural(channels: u32) -> String {
+    alloc::format!("{channels} channel{}", if channels == 1 { "" } else { "s" })
 }
 
 fn done(server: Endpoint, request: &Request<'_>) -> bool {
@@ -73,67 +78,112 @@ fn rate(server: Endpoint, request: &Request<'_>) -> Option<u64> {
     }
 }
 
-/// Shows what each sensor's buffer holds, and counts. How many things went wrong.
-pub fn show(server: Endpoint) -> u32 {
-    let mut failures = 0;
-    let mut buffer = Buffer::new();
-    for device in 0.. {
-        let Ok(Reply::Buffer { channels, available, lost, scan_bytes, .. }) =
-            call(server, INTERFACE, &Request::BufferState { device }, &mut buffer)
-        else {
-            break;
-        };
-        plain!(
-            "buffer {device}: the newest {available} scans, {scan_bytes} bytes each; {lost} older ones gave way to them, as nobody \
-             read them"
-        );
-        match call(server, INTERFACE, &Request::ReadScans { device }, &mut buffer) {
-            Ok(Reply::Scans { count, bytes, .. }) => {
-                if !rises(bytes, scan_bytes as usize) {
-                    failures += 1;
+/// Devices that the demo reads the buffers of.
+const DEVICES: usize = 8;
+
+/// What was read out of a device's buffer.
+#[derive(Default)]
+struct Taken {
+    scans: u32,
+    /// Values and time of the newest.
+    last: String,
+}
+
+/// What was read out of the sensors' buffers: often enough that none of them is ever full.
+#[derive(Default)]
+pub struct Scans {
+    taken: [Taken; DEVICES],
+    failures: u32,
+}
+
+impl Scans {
+    /// Empties every buffer.
+    pub fn take(&mut self, server: Endpoint) {
+        let mut buffer = Buffer::new();
+        for (device, taken) in (0..).zip(&mut self.taken) {
+            let Ok(Reply::Buffer { channels, available, scan_bytes, .. }) =
+                call(server, INTERFACE, &Request::BufferState { device }, &mut buffer)
+            else {
+                break;
+            };
+            let (mut left, mut newest) = (available, 0);
+            while left > 0 {
+                let Ok(Reply::Scans { count, bytes, .. }) =
+                    call(server, INTERFACE, &Request::ReadScans { device }, &mut buffer)
+                else {
+                    self.failures += 1;
+                    break;
+                };
+                if !rises(bytes, scan_bytes as usize, &mut newest) {
+                    self.failures += 1;
                     plain!("  timestamps do not rise");
                 }
+                taken.scans += count;
+                left = if count > 0 { left.saturating_sub(count) } else { 0 };
                 if let Some(last) = bytes.chunks_exact(scan_bytes as usize).next_back() {
-                    print_scan(count, channels.count_ones() as usize, last);
+                    taken.last = told(channels.count_ones() as usize, last);
                 }
             }
-            _ => failures += 1,
-        }
-        if let Ok(Reply::Counts(c)) = call(server, INTERFACE, &Request::Counts { device }, &mut buffer) {
-            plain!(
-                "  {} channel samples, {} accepted, {} dropped; scans: {} lost, {} late, {} not ready, {} out of range; {} errors, {} times set up \
-                 again",
-                c.samples,
-                c.accepted,
-                c.dropped,
-                c.overruns,
-                c.late,
-                c.not_ready,
-                c.overflow,
-                c.errors,
-                c.reconfigured
-            );
         }
     }
-    failures
+
+    /// Says what was read, and what the driver counts. How many things went wrong.
+    pub fn show(&self, server: Endpoint) -> u32 {
+        let mut buffer = Buffer::new();
+        for (device, taken) in (0..).zip(&self.taken) {
+            let Ok(Reply::Device { name, channels, .. }) =
+                call(server, INTERFACE, &Request::Device { device }, &mut buffer)
+            else {
+                break;
+            };
+            let (name, channels) = (String::from(name), channels);
+            let state = call(server, INTERFACE, &Request::BufferState { device }, &mut buffer);
+            let lost = if let Ok(Reply::Buffer { lost, .. }) = state { lost } else { 0 };
+            let Ok(Reply::Counts(c)) = call(server, INTERFACE, &Request::Counts { device }, &mut buffer)
+            else {
+                continue;
+            };
+            plain!("{name}: {} channel samples, {} passed their programs", c.samples, c.accepted);
+            // A scan with a value that a program dropped is no scan for the buffer.
+            let whole = if channels > 1 { " with every channel passed" } else { "" };
+            match taken.scans {
+                0 => plain!("  its buffer: no scan{whole}"),
+                n => plain!("  its buffer: {n} scans{whole}, all read; the last: {}", taken.last),
+            }
+            let troubles = [
+                (lost, "scans lost: nobody read them in time"),
+                (c.overruns, "not taken: their trigger came during the one before, as it may on a busy host"),
+                (c.late, "late"),
+                (c.not_ready, "not ready"),
+                (c.overflow, "out of range"),
+                (c.errors, "errors on the bus"),
+                (c.reconfigured, "times set up again"),
+            ];
+            for (count, what) in troubles.iter().filter(|t| t.0 > 0) {
+                plain!("  {count} {what}");
+            }
+        }
+        self.failures
+    }
 }
 
 fn timestamp(scan: &[u8]) -> u64 {
     scan.last_chunk().map_or(0, |t| u64::from_le_bytes(*t))
 }
 
-fn rises(bytes: &[u8], size: usize) -> bool {
-    let mut last = 0;
-    bytes.chunks_exact(size).all(|scan| core::mem::replace(&mut last, timestamp(scan)) < timestamp(scan))
+fn rises(bytes: &[u8], size: usize, last: &mut u64) -> bool {
+    bytes.chunks_exact(size).all(|scan| core::mem::replace(last, timestamp(scan)) < timestamp(scan))
 }
 
-fn print_scan(count: u32, channels: usize, scan: &[u8]) {
-    let mut values = String::new();
+/// A scan's values and its time.
+fn told(channels: usize, scan: &[u8]) -> String {
+    let mut text = String::new();
     for element in scan.chunks_exact(4).take(channels) {
         let value = element.first_chunk().map_or(0, |e| i32::from_le_bytes(*e));
         // A text grows without failing.
-        let _ = write!(values, "{value} ");
+        let _ = write!(text, "{value} ");
     }
     let time = timestamp(scan);
-    plain!("  {count} taken; the last: {values}at {}.{:09} s", time / 1_000_000_000, time % 1_000_000_000);
+    let _ = write!(text, "at {}.{:03} s", time / 1_000_000_000, time % 1_000_000_000 / 1_000_000);
+    text
 }

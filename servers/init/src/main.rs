@@ -83,7 +83,8 @@ impl Write for Debug {
 macro_rules! say {
     ($($arg:tt)*) => {{
         // The console takes every byte; there is nothing to report a failure to.
-        let _ = core::fmt::Write::write_fmt(&mut $crate::Debug, format_args!("init: {}\n", format_args!($($arg)*)));
+        // Its first character says that the line before may not have ended: init speaks above everybody, also in the middle of a line.
+        let _ = core::fmt::Write::write_fmt(&mut $crate::Debug, format_args!("\rinit: {}\n", format_args!($($arg)*)));
     }};
 }
 

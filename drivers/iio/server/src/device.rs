@@ -166,7 +166,8 @@ impl Device {
         match found {
             Ok(()) => {
                 if self.health.good() {
-                    info!("{name}: found, {} channels", self.sensor.channels().len());
+                    let channels = self.sensor.channels().len();
+                    info!("{name}: found, {channels} channel{}", if channels == 1 { "" } else { "s" });
                 }
                 true
             }

@@ -62,6 +62,8 @@ pub struct Session {
     pub until_verdict: bool,
     /// Ends when nothing comes for that long.
     pub patience: Option<Duration>,
+    /// With colours.
+    pub colours: bool,
 }
 
 impl Session {
@@ -83,7 +85,9 @@ impl Session {
         let mut log = std::fs::File::create(&self.log).map_err(|e| format!("{}: {e}", self.log.display()))?;
         let port = Arc::new(port);
         let left = forward(typed, port.clone());
-        let (mut line, mut verdict) = (Vec::new(), None);
+        let mut verdict = None;
+        let (mut lines, mut show) =
+            (axiom_terminal::Lines::default(), axiom_terminal::Show::new(self.colours, None));
         let mut buffer = [0; 4096];
         let mut heard = Instant::now();
         loop {
@@ -107,17 +111,16 @@ impl Session {
                 continue;
             }
             heard = Instant::now();
-            log.write_all(bytes).map_err(|e| format!("{}: {e}", self.log.display()))?;
-            shown.write_all(bytes).and_then(|()| shown.flush()).map_err(|e| format!("terminal: {e}"))?;
-            for byte in bytes {
-                if *byte == b'\n' {
-                    let text = String::from_utf8_lossy(&line);
-                    if let Some(at) = text.find(VERDICT).filter(|_| self.until_verdict) {
-                        verdict = Some(text[at + VERDICT.len()..].trim().to_owned());
-                    }
-                    line.clear();
-                } else {
-                    line.push(*byte);
+            for line in lines.feed(bytes) {
+                writeln!(log, "{line}").map_err(|e| format!("{}: {e}", self.log.display()))?;
+                if let Some(text) = show.line(&line) {
+                    shown
+                        .write_all(text.as_bytes())
+                        .and_then(|()| shown.flush())
+                        .map_err(|e| format!("terminal: {e}"))?;
+                }
+                if let Some(at) = line.find(VERDICT).filter(|_| self.until_verdict) {
+                    verdict = Some(line[at + VERDICT.len()..].trim().to_owned());
                 }
             }
         }

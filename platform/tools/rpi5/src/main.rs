@@ -274,6 +274,7 @@ fn talk(args: &[String]) -> Result<(), Stop> {
         until_verdict: value(&found, "--until-verdict").is_some(),
         patience,
         port,
+        colours: axiom_terminal::colours_wanted(),
     };
     eprintln!(
         "console: {} at {} 8N1, log {}; leave with Ctrl-A x",

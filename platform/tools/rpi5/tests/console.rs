@@ -34,7 +34,7 @@ impl Read for Keys {
 
 fn session(port: PathBuf, folder: &tempfile::TempDir, until_verdict: bool) -> Session {
     let log = folder.path().join("logs/rpi5.log");
-    Session { port, log, until_verdict, patience: Some(Duration::from_secs(20)) }
+    Session { port, log, until_verdict, patience: Some(Duration::from_secs(20)), colours: false }
 }
 
 #[test]
@@ -53,6 +53,7 @@ fn what_the_board_says_is_logged_up_to_the_verdict() {
     let end = session.run(io::empty(), &mut shown).unwrap();
     drop(writer.join().unwrap());
     assert_eq!(end, End::Verdict("FAILED: no sensor".into()));
+    let text = text.replace('\r', "");
     assert_eq!(String::from_utf8(shown).unwrap(), text);
     assert_eq!(std::fs::read_to_string(&session.log).unwrap(), text);
 }

@@ -60,7 +60,6 @@ pub struct Injector {
     qtest_path: PathBuf,
     qmp: Option<Socket>,
     qtest: Option<Socket>,
-    line: Vec<u8>,
     /// A qtest line that wants a level, and the same with its path found.
     interrupt: Option<String>,
 }
@@ -74,7 +73,6 @@ impl Injector {
             qtest_path: folder.join("qtest.sock"),
             qmp: None,
             qtest: None,
-            line: Vec::new(),
             interrupt: interrupt.map(str::to_owned),
         }
     }
@@ -107,22 +105,15 @@ impl Injector {
         args
     }
 
-    /// Takes a piece of the console; gives the answers of what it set off, whole lines.
-    pub fn feed(&mut self, piece: &[u8]) -> Result<Vec<String>, String> {
+    /// Takes a line of the console; gives the answers of what it set off, a line each.
+    pub fn line(&mut self, line: &str) -> Result<Vec<String>, String> {
         let mut answers = Vec::new();
-        if self.waiting.is_empty() {
-            return Ok(answers);
-        }
-        self.line.extend_from_slice(piece);
-        if self.line.last() != Some(&b'\n') {
-            return Ok(answers);
-        }
-        let mut line = String::from_utf8_lossy(&std::mem::take(&mut self.line)).into_owned();
+        let mut line = line.to_owned();
         // An answer may set off the next.
         while self.waiting.front().is_some_and(|a| line.contains(&a.text)) {
             let Some(after) = self.waiting.pop_front() else { break };
             let answer = self.act(&after.action).map_err(|e| format!("{}: {e}", after.name()))?;
-            let said = format!("runner: {} -> {answer}\n", after.name());
+            let said = format!("runner: {} -> {answer}", after.name());
             // The same line may set off the next one too.
             line += &said;
             answers.push(said);
@@ -283,15 +274,15 @@ mod tests {
             "-> {} => qmp qom-get /machine/peripheral/t0 temperature",
         ]);
         let mut injector = Injector::new(&list, None, &folder);
-        assert_eq!(injector.feed(b"init: all ").unwrap(), Vec::<String>::new());
+        assert_eq!(injector.line("init: all").unwrap(), Vec::<String>::new());
         assert_eq!(
-            injector.feed(b"ready\r\n").unwrap(),
+            injector.line("init: all ready").unwrap(),
             [
-                "runner: qmp qom-set /machine/peripheral/t0 temperature 21000 -> {}\n",
-                "runner: qmp qom-get /machine/peripheral/t0 temperature -> 21000\n"
+                "runner: qmp qom-set /machine/peripheral/t0 temperature 21000 -> {}",
+                "runner: qmp qom-get /machine/peripheral/t0 temperature -> 21000"
             ]
         );
-        assert!(injector.feed(b"init: all ready\n").unwrap().is_empty());
+        assert!(injector.line("init: all ready").unwrap().is_empty());
         let asked = qemu.join().unwrap();
         let set: Value = serde_json::from_str(&asked[1]).unwrap();
         assert_eq!(
@@ -310,10 +301,7 @@ mod tests {
         let mut injector =
             Injector::new(&after(&["ready => qtest set_irq_in {qom:pl061} in 5 1"]), None, &folder);
         assert!(injector.qemu_arguments().join(" ").contains("-accel tcg -qtest-log none -qtest unix:"));
-        assert_eq!(
-            injector.feed(b"ready\n").unwrap(),
-            ["runner: qtest set_irq_in {qom:pl061} in 5 1 -> OK\n"]
-        );
+        assert_eq!(injector.line("ready").unwrap(), ["runner: qtest set_irq_in {qom:pl061} in 5 1 -> OK"]);
         assert_eq!(qtest.join().unwrap(), ["set_irq_in /machine/unattached/device[3] in 5 1"]);
         qmp.join().unwrap();
         std::fs::remove_dir_all(folder).unwrap();
@@ -325,10 +313,7 @@ mod tests {
         let error = "{\"error\": {\"desc\": \"no such property\"}}";
         let qemu = qemu(folder.join("qmp.sock"), true, vec!["{\"return\": {}}", error]);
         let mut injector = Injector::new(&after(&["go => qmp qom-get /machine x"]), None, &folder);
-        assert_eq!(
-            injector.feed(b"go\n").unwrap_err(),
-            "qmp qom-get /machine x: QMP answers: no such property"
-        );
+        assert_eq!(injector.line("go").unwrap_err(), "qmp qom-get /machine x: QMP answers: no such property");
         qemu.join().unwrap();
         std::fs::remove_dir_all(folder).unwrap();
     }
@@ -336,7 +321,7 @@ mod tests {
     #[test]
     fn without_injections_nothing_is_opened() {
         let mut injector = Injector::new(&[], None, Path::new("/nowhere"));
-        assert!(injector.qemu_arguments().is_empty() && injector.feed(b"ready\n").unwrap().is_empty());
+        assert!(injector.qemu_arguments().is_empty() && injector.line("ready").unwrap().is_empty());
         for text in ["ready => qmp qom-set a b", "ready => qmp", "ready => poke 1", "=> qmp a b"] {
             assert!(After::read(text).is_err(), "{text}");
         }

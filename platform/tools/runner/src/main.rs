@@ -5,20 +5,24 @@
 //! `--expect` and `--forbid` name decide the exit status. Whatever happens, no child is left: they are ended on every
 //! way out, and the kernel ends them if this process is killed.
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 mod children;
+mod console;
 mod inject;
 mod options;
+mod symbols;
 mod watch;
 
 use children::{Terminal, Tied};
+use console::Console;
 use inject::Injector;
 use options::Options;
+use symbols::Symbols;
 use watch::{State, Watch};
 
 /// Why there was no verdict.
@@ -71,6 +75,22 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if let Some(server) = &options.elf_of {
+        let symbols = Symbols::new(&options.kernel, options.bundle.as_deref(), Symbols::folders());
+        return match symbols.server(server) {
+            Ok(file) => {
+                println!("{}", file.display());
+                ExitCode::SUCCESS
+            }
+            Err(why) => {
+                eprintln!("axiom-runner: {why}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    if let Some(log) = &options.explain {
+        return explain(&options, log);
+    }
     if !options.root_task && !options.no_verdict && !options.probe {
         options.token = match options::random_token() {
             Ok(token) => Some(token),
@@ -89,6 +109,25 @@ fn main() -> ExitCode {
     };
     eprintln!("axiom-runner: {}: {message}", options.name);
     ExitCode::from(code)
+}
+
+/// Shows a captured log, with what its addresses mean.
+fn explain(o: &Options, log: &Path) -> ExitCode {
+    let text = match std::fs::read(log) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).replace('\r', ""),
+        Err(error) => {
+            eprintln!("axiom-runner: {}: cannot be read: {error}", log.display());
+            return ExitCode::from(2);
+        }
+    };
+    let symbols = Symbols::new(&o.kernel, o.bundle.as_deref(), Symbols::folders());
+    let mut show = axiom_terminal::Show::new(axiom_terminal::colours_wanted(), None);
+    for line in text.lines() {
+        for line in std::iter::once(line.to_owned()).chain(symbols.explain(line)) {
+            print!("{}", show.line(&line).unwrap_or_default());
+        }
+    }
+    ExitCode::SUCCESS
 }
 
 fn needed(path: &Path, what: &str, made_by: &str) -> Result<(), Stop> {
@@ -136,15 +175,6 @@ fn start_simulator(o: &Options, scratch: &Scratch, log: &Path) -> Result<Option<
     Ok(Some((simulator, socket)))
 }
 
-/// To the log, and to the terminal unless that is to be quiet. A full disk must not end the run.
-fn note(o: &Options, log: &mut File, bytes: &[u8]) {
-    let _ = log.write_all(bytes);
-    if !o.quiet {
-        let mut out = std::io::stdout().lock();
-        let _ = out.write_all(bytes).and_then(|()| out.flush());
-    }
-}
-
 /// The emulator's file, on the path or where it was said to be.
 fn emulator(o: &Options) -> Option<PathBuf> {
     if o.qemu.components().count() > 1 {
@@ -182,7 +212,7 @@ fn run(o: &Options) -> Result<(), Stop> {
     let terminal = Terminal::remember();
     std::fs::create_dir_all(&o.logs).map_err(|e| Stop::Start(format!("{}: {e}", o.logs.display())))?;
     let log_path = o.logs.join(format!("{}.log", o.name));
-    let mut log = File::create(&log_path)
+    let mut console = Console::new(o, &log_path)
         .map_err(|e| Stop::Start(format!("{}: cannot be written: {e}", log_path.display())))?;
     let scratch = Scratch::new().map_err(|e| Stop::Start(format!("temporary folder: {e}")))?;
     let mut simulator = start_simulator(o, &scratch, &o.logs.join(format!("{}.sensors.log", o.name)))?;
@@ -198,7 +228,7 @@ fn run(o: &Options) -> Result<(), Stop> {
     }
     let mut qemu = Tied::spawn(&mut command)
         .map_err(|e| Stop::Start(format!("{}: cannot be started: {e}; {}", o.qemu.display(), o.qemu_hint)))?;
-    let (send, console) = mpsc::channel();
+    let (send, said) = mpsc::channel();
     let pipes: [Option<Box<dyn Read + Send>>; 2] = [
         qemu.child().stdout.take().map(|p| Box::new(p) as Box<dyn Read + Send>),
         qemu.child().stderr.take().map(|p| Box::new(p) as Box<dyn Read + Send>),
@@ -232,6 +262,7 @@ fn run(o: &Options) -> Result<(), Stop> {
     drop(send);
 
     let mut watch = Watch::new(o);
+    let symbols = Symbols::new(&o.kernel, o.bundle.as_deref(), Symbols::folders());
     let started = Instant::now();
     // When the verdict came: QEMU has a moment to end by itself. Without a verdict it would not.
     let grace = if o.no_verdict { Duration::ZERO } else { Duration::from_secs(2) };
@@ -240,7 +271,7 @@ fn run(o: &Options) -> Result<(), Stop> {
         if children::signal().is_some() {
             break Err(Stop::Interrupted);
         }
-        match console.recv_timeout(Duration::from_millis(50)) {
+        match said.recv_timeout(Duration::from_millis(50)) {
             Ok(Said::Interrupt(level)) => {
                 if let Err(why) = injector.interrupt(level) {
                     // A machine that ends closes its sockets first.
@@ -251,27 +282,29 @@ fn run(o: &Options) -> Result<(), Stop> {
                 }
             }
             Ok(Said::Console(bytes)) => {
-                // Line by line, so that answers of the machine stand between lines.
-                for piece in bytes.split_inclusive(|b| *b == b'\n') {
-                    note(o, &mut log, piece);
-                    if *watch.feed(piece) != State::Running {
+                for line in console.feed(&bytes) {
+                    if *watch.line(&line) != State::Running {
                         ended.get_or_insert_with(Instant::now);
                     }
-                    for answer in injector.feed(piece).map_err(Stop::Failed)? {
-                        note(o, &mut log, answer.as_bytes());
-                        watch.feed(answer.as_bytes());
+                    for said in symbols.explain(&line) {
+                        console.add(&said);
+                        watch.line(&said);
+                    }
+                    // Answers of the machine stand between its lines.
+                    for answer in injector.line(&line).map_err(Stop::Failed)? {
+                        console.add(&answer);
+                        watch.line(&answer);
                     }
                 }
             }
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => break watch.finish("QEMU ended").map_err(Stop::Failed),
+            Err(RecvTimeoutError::Disconnected) => break Ok("QEMU ended"),
         }
         if ended.is_some_and(|e| e.elapsed() >= grace) && !o.linger {
-            break watch.finish("the run ended").map_err(Stop::Failed);
+            break Ok("the run ended");
         }
         if !o.timeout.is_zero() && started.elapsed() > o.timeout && ended.is_none() {
-            let why = format!("no end after {} s", o.timeout.as_secs());
-            break watch.finish(&why).map_err(Stop::Timeout);
+            break Err(Stop::Timeout(format!("no end after {} s", o.timeout.as_secs())));
         }
     };
     let outcome = outcome.and_then(|()| match o.exit_status {
@@ -279,12 +312,19 @@ fn run(o: &Options) -> Result<(), Stop> {
         None => Ok(()),
     });
     drop(qemu);
+    for line in console.finish() {
+        watch.line(&line);
+    }
+    let outcome = match outcome {
+        Ok(why) => watch.finish(why).map_err(Stop::Failed),
+        Err(Stop::Timeout(why)) => watch.finish(&why).map_err(Stop::Timeout),
+        other => other.map(drop),
+    };
     if o.quiet && outcome.is_err() {
-        let said = std::fs::read(&log_path).unwrap_or_default();
-        // The end of a long log says most.
-        let tail = said.len().saturating_sub(6000);
-        let _ = std::io::stderr().write_all(&said[tail..]);
-        eprintln!();
+        console.tail(&log_path);
+    }
+    if !o.quiet && console.has_report {
+        eprintln!("axiom-runner: its figures as tables and charts: just report {}", log_path.display());
     }
     outcome
 }

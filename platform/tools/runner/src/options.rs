@@ -72,6 +72,12 @@ pub struct Options {
     pub linger: bool,
     /// Print the console only if the run fails.
     pub quiet: bool,
+    /// A server whose file is to be named instead of a run.
+    pub elf_of: Option<String>,
+    /// A log to be explained instead of a run.
+    pub explain: Option<PathBuf>,
+    /// The terminal shows the console as it is.
+    pub raw: bool,
     /// Names the log.
     pub name: String,
     /// Where logs go.
@@ -116,6 +122,9 @@ impl Default for Options {
             expect_failure: None,
             linger: false,
             quiet: false,
+            raw: false,
+            explain: None,
+            elf_of: None,
             name: "qemu-aarch64".into(),
             logs: "target/axiom/logs".into(),
             extra: vec![],
@@ -161,7 +170,10 @@ axiom-runner [OPTIONS] [-- QEMU-ARGUMENTS...]   runs Axiom in QEMU; the exit sta
   --no-sensors         run without
   --timeout SECONDS    default 120; 0 is for ever
   --linger             stay when the run has ended; leave with Ctrl-A x
-  --quiet              print the console only if the run fails
+  --quiet              print the console's end only if the run fails
+  --raw                print the console as it is; else lines of at most 100 columns, without what is for tools, which the log has
+  --elf-of SERVER      no run: the file that the bundle's server was made of
+  --explain LOG        no run: shows the log, with function, file and line of what died in it, from --kernel and --bundle
   --name NAME          names the log                --logs DIR     default target/axiom/logs
   --qemu FILE          default qemu-system-aarch64
   --qemu-variable NAME an environment variable that names the emulator, before --qemu
@@ -274,6 +286,9 @@ fn apply(o: &mut Options, args: Vec<String>, nested: Nested) -> Result<(), Strin
             "--expect-failure" => o.expect_failure = Some(value()?),
             "--linger" => o.linger = true,
             "--quiet" => o.quiet = true,
+            "--raw" => o.raw = true,
+            "--elf-of" => o.elf_of = Some(value()?),
+            "--explain" => o.explain = Some(value()?.into()),
             "--name" => o.name = value()?,
             "--logs" => o.logs = value()?.into(),
             "--test" if nested == Nested::No => file(o, &value()?, Nested::Test)?,

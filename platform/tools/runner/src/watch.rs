@@ -24,7 +24,6 @@ pub struct Watch {
     /// What the verdict's line ends with, where servers could write one.
     token: Option<String>,
     came: usize,
-    line: Vec<u8>,
     state: State,
     fatal: Option<String>,
 }
@@ -39,30 +38,19 @@ impl Watch {
             no_verdict: o.no_verdict,
             token: o.token.as_ref().map(|token| format!(" ({token})")),
             came: 0,
-            line: Vec::new(),
             state: State::Running,
             fatal: None,
         }
     }
 
-    /// Takes bytes of the console.
-    pub fn feed(&mut self, bytes: &[u8]) -> &State {
-        for byte in bytes {
-            if *byte == b'\n' {
-                let line = std::mem::take(&mut self.line);
-                self.line_ended(&String::from_utf8_lossy(&line));
-            } else if *byte != b'\r' {
-                self.line.push(*byte);
-            }
-        }
+    /// Takes a line of the console.
+    pub fn line(&mut self, line: &str) -> &State {
+        self.line_ended(line);
         &self.state
     }
 
     /// The text is at its end; how the run ended.
-    pub fn finish(mut self, why: &str) -> Result<(), String> {
-        if !self.line.is_empty() {
-            self.feed(b"\n");
-        }
+    pub fn finish(self, why: &str) -> Result<(), String> {
         match self.state {
             State::Ended(result) => result,
             State::Running => Err(match self.fatal {
@@ -136,14 +124,15 @@ mod tests {
         let mut o = Options::default();
         edit(&mut o);
         let mut watch = Watch::new(&o);
-        // In pieces of three bytes, as a pipe may deliver them.
-        text.as_bytes().chunks(3).for_each(|piece| drop(watch.feed(piece).clone()));
+        for line in text.lines() {
+            watch.line(line);
+        }
         watch.finish("QEMU ended")
     }
 
     #[test]
     fn the_verdict_decides() {
-        assert_eq!(watch(|_| (), "boot\r\naxiom: run ended: ok\r\n"), Ok(()));
+        assert_eq!(watch(|_| (), "boot\naxiom: run ended: ok\n"), Ok(()));
         assert_eq!(
             watch(|_| (), "axiom: run ended: FAILED: a server is down\n"),
             Err("the run failed: a server is down".into())

@@ -141,3 +141,30 @@ fn what_is_missing_is_named() {
     assert_eq!(bench.run(&["--probe", "--qemu", "/nowhere/qemu", "--qemu-hint", "build it"]).0, 2);
     assert_eq!(bench.run(&["--probe"]).0, 0);
 }
+
+#[test]
+fn the_terminal_shows_what_people_read_and_the_log_has_everything() {
+    let said = [
+        "demo: a line that a line of init's cut in\\rinit: all servers are ready\\r",
+        " two\\r",
+        "bench: -----BEGIN AXIOM REPORT-----\\r",
+        "bench: {\\\"metrics\\\":0}\\r",
+        "bench: -----END AXIOM REPORT-----\\r",
+        &format!("demo: {}\\r", "word ".repeat(40)),
+        "axiom: run ended: ok ($w)\\r\\n",
+    ]
+    .join("\\n");
+    let bench = Bench::new("people", &format!("{WORD} printf \"{said}\""));
+    let output = bench.command(&["--no-sensors"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(!shown.contains(['\r', '\x1b', '{']), "{shown}");
+    assert!(shown.lines().all(|l| l.len() <= 100), "{shown}");
+    let whole = "init: all servers are ready\ndemo: a line that a line of init's cut in two\n";
+    assert!(shown.starts_with(whole) && shown.ends_with("\naxiom: run ended: ok\n"), "{shown}");
+    assert!(String::from_utf8(output.stderr).unwrap().contains("just report"));
+    let log = std::fs::read_to_string(bench.0.join("logs/qemu-aarch64.log")).unwrap();
+    assert!(log.starts_with(whole) && log.contains("{\"metrics\":0}\n") && !log.contains('\r'), "{log}");
+    let raw = bench.command(&["--no-sensors", "--raw"]).output().unwrap().stdout;
+    assert!(String::from_utf8(raw).unwrap().contains("cut in\rinit: all servers are ready\r\n two\r\n"));
+}
