@@ -307,10 +307,10 @@ fn run(o: &Options) -> Result<(), Stop> {
             break Err(Stop::Timeout(format!("no end after {} s", o.timeout.as_secs())));
         }
     };
-    let outcome = outcome.and_then(|()| match o.exit_status {
-        Some(wanted) => ended_with(&mut qemu, wanted),
-        None => Ok(()),
-    });
+    let status = match (&outcome, o.exit_status) {
+        (Ok(_), Some(wanted)) => ended_with(&mut qemu, wanted),
+        _ => Ok(()),
+    };
     drop(qemu);
     for line in console.finish() {
         watch.line(&line);
@@ -320,6 +320,7 @@ fn run(o: &Options) -> Result<(), Stop> {
         Err(Stop::Timeout(why)) => watch.finish(&why).map_err(Stop::Timeout),
         other => other.map(drop),
     };
+    let outcome = outcome.and(status);
     if o.quiet && outcome.is_err() {
         console.tail(&log_path);
     }
