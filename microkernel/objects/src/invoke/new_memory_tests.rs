@@ -110,7 +110,15 @@ impl Scene {
         world.put(space, 63, Cap::AsidPool { base: pool, first_asid: 0 });
         world.put(space, ASID_CONTROL, Cap::AsidControl);
         for table in TABLES..TABLES + 3 {
-            world.put(space, table, Cap::PageTable { base: world.allocate(12), mapping: None });
+            world.put(
+                space,
+                table,
+                Cap::PageTable {
+                    base: world.allocate(12),
+                    mapping: None,
+                    kind: crate::arch::tables::TableKind::LAST,
+                },
+            );
         }
         let all = world.untyped(MEMORY_BITS);
         let Some((start, _)) = all.region() else { panic!("untyped memory is a region") };
