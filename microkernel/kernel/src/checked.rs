@@ -23,7 +23,8 @@ mod on {
         let exits = STATE.exits.get().wrapping_add(1);
         STATE.exits.set(exits);
         let is_turn = cfg!(feature = "whole") && exits.is_multiple_of(WHOLE);
-        let verdict = if is_turn { invariants::check(Core) } else { invariants::check_running(node()) };
+        let verdict =
+            if is_turn { invariants::check(Core) } else { invariants::check_running(node(), exits as usize) };
         if let Err(broken) = verdict {
             panic!("invariant broken: {broken}");
         }

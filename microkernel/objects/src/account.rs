@@ -476,7 +476,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn accounts_are_what_a_list_says(steps in prop::collection::vec(step(3, 12), 1..120)) {
+        fn accounts_are_what_a_list_says(steps in prop::collection::vec(step(3, 12), 1..if cfg!(miri) { 30 } else { 120 })) {
             let mut world = World::new(3, 12);
             steps.iter().for_each(|s| world.run(s));
         }
@@ -484,6 +484,7 @@ mod tests {
 
     /// Every sequence of four steps on three timers and two contexts, with deadlines that are past, equal and future.
     #[test]
+    #[cfg_attr(miri, ignore = "takes too long there")]
     fn every_short_history() {
         let mut steps = Vec::new();
         for timer in 0..3 {

@@ -115,6 +115,7 @@ impl Scene {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes too long there")]
 fn a_thousand_timers_of_whoever_delay_nobody_above() {
     let alone = Scene::new().go_on(20_000);
     for bound in [false, true] {
@@ -140,6 +141,7 @@ fn a_thousand_timers_of_whoever_delay_nobody_above() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes too long there")]
 fn equals_have_their_turns() {
     // A spinning thread of priority 11, and one or two contexts at its priority whose timers could take all time.
     for others in 1..=2 {
@@ -157,6 +159,7 @@ fn equals_have_their_turns() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes too long there")]
 fn without_budget_expiries_are_late_and_counted() {
     let scene = Scene::new();
     let sc = scene.hostile(10, 50, 1000, 0, false);

@@ -357,10 +357,10 @@ fn short_and_ordinary_ways_end_in_the_same_state() {
     let scenes = (
         prop::collection::vec(begin(), 2..6),
         prop::bool::weighted(0.3),
-        prop::collection::vec(step(), 1..60),
+        // Interpreted (Miri), a few short scenes have to do.
+        prop::collection::vec(step(), 1..if cfg!(miri) { 12 } else { 60 }),
     );
-    // Interpreted (Miri), a few scenes have to do.
-    let cases = if cfg!(miri) { 2 } else { 1000 };
+    let cases = if cfg!(miri) { 3 } else { 1000 };
     let mut runner =
         TestRunner::new(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases) });
     let result = runner.run(&scenes, |(begins, lends, steps)| {
@@ -380,7 +380,7 @@ fn short_and_ordinary_ways_end_in_the_same_state() {
     // Each of them was tried, not only declined.
     let taken = taken.map(|t| t.get());
     assert!(
-        taken.iter().all(|t| *t > 40),
+        cfg!(miri) || taken.iter().all(|t| *t > 40),
         "Call, ReplyRecv, Send and NBWait went the short way {taken:?} times"
     );
     std::println!("short ways taken by Call, ReplyRecv, Send, NBWait: {taken:?}");

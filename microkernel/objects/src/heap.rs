@@ -268,6 +268,7 @@ pub(crate) mod tests {
     /// All heaps of up to seven members and four keys that insertions and removals of any member lead to: each is well
     /// formed, and holds what was put in and not taken out.
     #[test]
+    #[cfg_attr(miri, ignore = "takes too long there")]
     fn every_small_heap_is_well_formed() {
         const KEYS: u8 = 4;
         const MOST: usize = 7;

@@ -275,8 +275,10 @@ impl fmt::Display for Name<'_> {
             text[length] = if byte.is_ascii_graphic() { byte } else { b'?' };
             length += 1;
         }
+        // SAFETY: these bytes are printable ASCII, each a character.
+        let text = unsafe { core::str::from_utf8_unchecked(&text[..length]) };
         // In one piece: interrupts wait for it.
-        f.write_str(core::str::from_utf8(&text[..length]).map_err(|_| fmt::Error)?)
+        f.write_str(text)
     }
 }
 

@@ -25,6 +25,11 @@ impl<const N: usize> Default for Output<N> {
     }
 }
 
+#[inline(never)]
+fn copy(room: &[Cell<u8>], bytes: &[u8]) {
+    room.iter().zip(bytes).for_each(|(to, from)| to.set(*from));
+}
+
 impl<const N: usize> Output<N> {
     /// Nothing.
     pub const fn new() -> Self {
@@ -87,9 +92,8 @@ impl<const N: usize> Output<N> {
         // Up to the ring's end, and on from its beginning.
         let at = (self.first.get() + self.count.get()) % N;
         let (before, behind) = bytes.split_at(bytes.len().min(N - at));
-        for (room, bytes) in [(&self.bytes[at..], before), (&self.bytes[..], behind)] {
-            room.iter().zip(bytes).for_each(|(to, from)| to.set(*from));
-        }
+        copy(&self.bytes[at..], before);
+        copy(&self.bytes, behind);
         self.count.set(self.count.get() + bytes.len());
     }
 

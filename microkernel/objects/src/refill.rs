@@ -510,6 +510,7 @@ mod tests {
     /// Every history, without end, of contexts with budgets of 2 to 5 ticks in periods of up to 9, and 2 to 4 refills: the smallest
     /// budget is 2 ticks.
     #[test]
+    #[cfg_attr(miri, ignore = "takes too long there")]
     fn no_window_of_a_period_grants_more_than_the_budget() {
         let mut states = 0;
         for budget in 2..=5 {
@@ -527,6 +528,7 @@ mod tests {
 
     /// The same with runs that go on too long, by up to two budgets: the refills stay well formed, whatever the debt.
     #[test]
+    #[cfg_attr(miri, ignore = "takes too long there")]
     fn an_overrun_leaves_the_refills_well_formed() {
         let mut states = 0;
         for (budget, period, max) in [(2, 3, 2), (3, 5, 2), (4, 6, 3), (5, 9, 4), (4, 9, 2)] {
@@ -539,6 +541,7 @@ mod tests {
     /// Histories in which the parameters change at any time, to periodic and to round robin: what could be used before the change
     /// is what can be used after it at most, unless the context was round robin.
     #[test]
+    #[cfg_attr(miri, ignore = "takes too long there")]
     fn parameters_may_change_at_any_time() {
         const KINDS: [Small; 4] = [
             Small { budget: 5, period: 9, max: 3, slack: 0 },

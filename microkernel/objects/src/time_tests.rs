@@ -358,6 +358,7 @@ const PERIODS: [(Ticks, Ticks); THREADS] = [(BUDGET, 0), (100, 1000), (30, 300),
 /// All histories of four steps, each followed by a pause of its own length, from a world in which timers of two contexts are armed
 /// and the threads of higher priority wait.
 #[test]
+#[cfg_attr(miri, ignore = "takes too long there")]
 fn every_short_history() {
     let steps = [
         Step::Wait(0),

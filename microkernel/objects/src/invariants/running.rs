@@ -8,6 +8,17 @@ use crate::object::{Ends, Tcb, ThreadState};
 use crate::ptr::Ptr;
 
 pub fn check(n: &Node) -> Result<(), Broken> {
+    (0..n.ready_bits.len()).try_for_each(|word| empty(n, word))?;
+    check_most(n)
+}
+
+/// The same, but for priorities at which nobody is said to be ready: of those it looks at a quarter, which `turn` chooses.
+pub fn check_in_turn(n: &Node, turn: usize) -> Result<(), Broken> {
+    empty(n, turn % n.ready_bits.len())?;
+    check_most(n)
+}
+
+fn check_most(n: &Node) -> Result<(), Broken> {
     current(n)?;
     ready(n)?;
     release(n)
@@ -43,30 +54,47 @@ fn has_time(n: &Node, tcb: Ptr<Tcb>) -> Result<(), Broken> {
     )
 }
 
-fn ready(n: &Node) -> Result<(), Broken> {
-    for priority in 0..=u8::MAX {
-        let queue = n.ready[priority as usize].get();
-        let (word, bit) = (priority as usize / 64, priority % 64);
-        let marked = n.ready_bits[word].get() >> bit & 1 != 0;
-        let at = queue.head.map_or(0, |head| head.addr());
-        let is_due = n.accounts.is_due(priority);
-        let occupied = queue.head.is_some() || is_due;
-        holds(marked == occupied, "the index of ready queues names those with threads or accounts", at)?;
-        each(queue, |tcb| {
-            let at = tcb.addr();
-            let flags = tcb.in_ready_queue.get() && !tcb.in_release_queue.get();
-            holds(flags, "a thread in a ready queue knows that, and does not wait for time", at)?;
-            holds(tcb.priority.get() == priority, "a ready thread stands in the queue of its priority", at)?;
-            holds(tcb.is_runnable(), "a thread in a ready queue can run", at)?;
-            holds(tcb != n.current(), "the thread that runs is not ready as well", at)?;
-            has_time(n, tcb)
-        })?;
-    }
-    for word in 0..n.ready_bits.len() {
-        let marked = n.ready_words.get() >> word & 1 != 0;
-        holds(marked == (n.ready_bits[word].get() != 0), "the index of ready queues has an index", 0)?;
+const INDEX: &str = "the index of ready queues names those with threads or accounts";
+
+/// Nobody is ready where the index says that, in one word of it.
+fn empty(n: &Node, word: usize) -> Result<(), Broken> {
+    let bits = n.ready_bits[word].get();
+    for bit in 0..64 {
+        let priority = 64 * word + bit;
+        let queue = n.ready[priority].get();
+        if bits >> bit & 1 == 0 && (queue != Ends::default() || n.accounts.is_due(priority as u8)) {
+            return holds(false, INDEX, queue.head.map_or(0, |head| head.addr()));
+        }
     }
     Ok(())
+}
+
+fn ready(n: &Node) -> Result<(), Broken> {
+    for word in 0..n.ready_bits.len() {
+        let mut bits = n.ready_bits[word].get();
+        let marked = n.ready_words.get() >> word & 1 != 0;
+        holds(marked == (bits != 0), "the index of ready queues has an index", 0)?;
+        while bits != 0 {
+            queue_of(n, (64 * word) as u8 + bits.trailing_zeros() as u8)?;
+            bits &= bits - 1;
+        }
+    }
+    Ok(())
+}
+
+/// Who is ready at a priority that the index names.
+fn queue_of(n: &Node, priority: u8) -> Result<(), Broken> {
+    let queue = n.ready[priority as usize].get();
+    holds(queue.head.is_some() || n.accounts.is_due(priority), INDEX, 0)?;
+    each(queue, |tcb| {
+        let at = tcb.addr();
+        let flags = tcb.in_ready_queue.get() && !tcb.in_release_queue.get();
+        holds(flags, "a thread in a ready queue knows that, and does not wait for time", at)?;
+        holds(tcb.priority.get() == priority, "a ready thread stands in the queue of its priority", at)?;
+        holds(tcb.is_runnable(), "a thread in a ready queue can run", at)?;
+        holds(tcb != n.current(), "the thread that runs is not ready as well", at)?;
+        has_time(n, tcb)
+    })
 }
 
 fn release(n: &Node) -> Result<(), Broken> {
@@ -239,6 +267,28 @@ mod tests {
             })
             .contains("of its priority")
         );
+    }
+
+    #[test]
+    fn the_index_of_ready_queues_is_right() {
+        let wrong = |change: &dyn Fn(&Node)| {
+            assert_eq!(told(change), INDEX);
+            let node = node();
+            change(&node);
+            // In turn, one of four looks sees it.
+            assert!((0..4).any(|turn| check_in_turn(&node, turn).is_err()));
+        };
+        wrong(&|n| {
+            n.enqueue(thread(50), false);
+            n.ready_bits[0].set(0);
+            n.ready_words.set(0);
+        });
+        wrong(&|n| {
+            n.ready_bits[2].set(1 << 7);
+            n.ready_words.set(1 << 2);
+        });
+        wrong(&|n| n.ready[200].set(Ends { head: None, tail: Some(thread(50)) }));
+        assert!(told(|n| n.ready_words.set(1)).contains("has an index"));
     }
 
     #[test]

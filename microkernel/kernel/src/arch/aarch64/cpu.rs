@@ -105,6 +105,7 @@ pub fn wait_for_interrupt() {
 }
 
 /// Zeroes physical memory with the cache-line zeroing instruction.
+#[inline(never)]
 pub fn zero(start: PhysAddr, size: u64) {
     // DC ZVA is allowed at this level and covers 64 bytes on every core that we know (DCZID_EL0.BS = 4); otherwise words.
     let address = start.kernel();
