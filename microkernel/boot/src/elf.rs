@@ -53,12 +53,14 @@ pub struct Architecture {
     pub name: &'static str,
     /// `e_machine`.
     pub machine: u16,
+    /// Instructions begin at multiples of this.
+    pub alignment: u64,
 }
 
 /// 64-bit ARM.
-pub const AARCH64: Architecture = Architecture { name: "aarch64", machine: 183 };
+pub const AARCH64: Architecture = Architecture { name: "aarch64", machine: 183, alignment: 4 };
 /// 64-bit x86.
-pub const X86_64: Architecture = Architecture { name: "x86_64", machine: 62 };
+pub const X86_64: Architecture = Architecture { name: "x86_64", machine: 62, alignment: 1 };
 
 /// What is wrong with the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -278,7 +280,7 @@ impl<'a> Elf<'a> {
             let header = at.and_then(|at| Header::read(file, at));
             elf.add(number, &header.ok_or(Error::HeadersOutside(headers, length))?, top)?;
         }
-        elf.check()?;
+        elf.check(wanted)?;
         Ok(elf)
     }
 
@@ -296,7 +298,7 @@ impl<'a> Elf<'a> {
         Ok(())
     }
 
-    fn check(&self) -> Result<(), Error> {
+    fn check(&self, wanted: Architecture) -> Result<(), Error> {
         for s in self.segments() {
             // Two ranges share a byte exactly if one of them starts in the other.
             let other =
@@ -310,7 +312,7 @@ impl<'a> Elf<'a> {
             return Err(Error::NothingToLoad);
         }
         let runs = |s: &Segment| s.execute && s.vaddr <= self.entry && self.entry < s.end();
-        if !self.entry.is_multiple_of(4) || !self.segments().any(runs) {
+        if !self.entry.is_multiple_of(wanted.alignment) || !self.segments().any(runs) {
             return Err(Error::Entry(self.entry));
         }
         Ok(())

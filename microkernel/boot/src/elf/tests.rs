@@ -273,6 +273,11 @@ fn the_first_instruction_is_one() {
         assert_eq!(wrong, Error::Entry(entry));
     }
     assert!(Elf::new(&file(0x40_17fc, &[TEXT, DATA], 0x3000), AARCH64, TOP).is_ok());
+    // Where instructions have any length, they begin anywhere.
+    let mut bytes = file(0x40_0003, &[TEXT, DATA], 0x3000);
+    bytes[18] = 62;
+    assert!(Elf::new(&bytes, X86_64, TOP).is_ok());
+    assert_eq!(Elf::new(&bytes, AARCH64, TOP).unwrap_err(), Error::Machine { file: 62, wanted: AARCH64 });
 }
 
 #[test]

@@ -27,17 +27,7 @@ pub const ALL: &[(&str, Check)] = &[
     ("the register file reads back", registers),
 ];
 
-/// Ends a check that finds something else than expected.
-macro_rules! same {
-    ($what:expr, $left:expr, $right:expr) => {{
-        let (left, right) = ($left, $right);
-        if left != right {
-            say!("root-test:   {}: got {:?}, expected {:?}", $what, left, right);
-            return false;
-        }
-    }};
-}
-pub(crate) use same;
+pub(crate) use axiom_root_test::same;
 
 fn retype(t: &mut World) -> bool {
     let slot = t.slots(4);

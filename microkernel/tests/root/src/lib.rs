@@ -33,6 +33,18 @@ macro_rules! say {
     ($($arg:tt)*) => {{ let _ = core::fmt::Write::write_fmt(&mut $crate::Debug, format_args!("{}\r\n", format_args!($($arg)*))); }};
 }
 
+/// Ends a check that finds something else than expected.
+#[macro_export]
+macro_rules! same {
+    ($what:expr, $left:expr, $right:expr) => {{
+        let (left, right) = ($left, $right);
+        if left != right {
+            $crate::say!("root-test:   {}: got {:?}, expected {:?}", $what, left, right);
+            return false;
+        }
+    }};
+}
+
 static EXPENDABLE: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
 
 /// Threads whose stacks lie in this range are expendable: a panic there is a fault of the thread, not the end of the run.

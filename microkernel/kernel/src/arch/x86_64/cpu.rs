@@ -119,8 +119,8 @@ const CR0_TS: u64 = 1 << 3;
 const SYSCALL_CLEARS: u64 = 0x100 | 0x200 | 0x400 | 0x3000 | 0x4000 | 0x1_0000 | 0x4_0000;
 
 /// Puts the processor into the state that the kernel runs in. Nothing that it does not announce is switched on: an emulator accepts
-/// what hardware refuses.
-pub fn init() {
+/// what hardware refuses. System calls go to `entry`.
+pub fn init(entry: u64) {
     let (basic, seven, extended) = (cpuid(1, 0), cpuid(7, 0), cpuid(0x8000_0001, 0));
     let f = &FEATURES;
     f.huge_pages.set(extended.edx >> 26 & 1 != 0);
@@ -158,7 +158,7 @@ pub fn init() {
         }
         write_msr(msr::STAR, 0x1b << 48 | 0x08 << 32);
         write_msr(msr::SFMASK, SYSCALL_CLEARS);
-        write_msr(msr::LSTAR, super::trap::syscall_entry());
+        write_msr(msr::LSTAR, entry);
         write_msr(msr::FS_BASE, 0);
         write_msr(msr::GS_BASE, 0);
     }
