@@ -7,7 +7,9 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 /// Places that may wait at once.
-pub const MAX_AHEAD: usize = 16;
+pub const MAX_AHEAD: usize = 12;
+/// Stack slots of which they may say something, all together.
+const MAX_SLOTS: usize = 2 * SLOTS;
 
 /// The places that wait.
 pub struct Ahead {
@@ -34,7 +36,7 @@ impl Ahead {
             return w.1.join(s);
         }
         let slots: usize = self.waiting[..self.used].iter().map(|w| w.1.slots()).sum();
-        if self.used == MAX_AHEAD || slots + s.slots() > SLOTS {
+        if self.used == MAX_AHEAD || slots + s.slots() > MAX_SLOTS {
             return Err(Why::TooComplex);
         }
         if self.used == self.waiting.len() {

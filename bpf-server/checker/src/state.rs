@@ -13,7 +13,7 @@ pub const DEPTH: usize = 8;
 /// Ring buffer records that a program may hold at once.
 pub const RECORDS: usize = 4;
 /// Stack slots of which a state says something, all frames together.
-pub const SLOTS: usize = 128;
+pub const SLOTS: usize = 64;
 
 /// What a register or a stack slot holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

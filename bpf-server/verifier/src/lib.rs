@@ -33,8 +33,15 @@ mod rank;
 mod relevance;
 mod report;
 mod state;
+mod writer;
 
-pub use axiom_bpf_checker::{Accepted, Env, Fault, Limits, OwnCall, Why, check, proof};
+pub use axiom_bpf_checker::{Accepted, Env, Fault, Limits, OwnCall, Why, check};
+/// Proofs in objects.
+pub mod proof {
+    pub use crate::writer::add;
+    pub use axiom_bpf_checker::proof::{SECTION, find, fingerprint};
+}
+
 pub use report::{Memory, Place, Reason, Refusal, Step, Unbounded, Way};
 
 use alloc::boxed::Box;

@@ -12,12 +12,13 @@ use crate::live::{live, targets};
 use crate::merge::{canonical, join};
 use crate::rank::{Drift, Move};
 use crate::state::Reg;
+use crate::writer::Writer;
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 use axiom_bpf_checker::edge::{Edges, GAPS, Loops, count, told};
 use axiom_bpf_checker::proof::{
-    Form, Ghost, Line, MAGIC, MAX_CONTEXTS, MAX_GAPS, MAX_GHOSTS, MAX_LINES, MAX_PASSES, Place, Writer,
+    Form, Ghost, Line, MAGIC, MAX_CONTEXTS, MAX_GAPS, MAX_GHOSTS, MAX_LINES, MAX_PASSES, Place,
 };
 use axiom_bpf_checker::state::{Gap, Kind, Mask, Moved, State, Value};
 use axiom_bpf_checker::{
@@ -818,9 +819,7 @@ impl Prover<'_> {
                 w.state(e);
             }
             w.number(b.places.len() as u64);
-            for p in &b.places {
-                w.bytes.extend_from_slice(&p.bytes());
-            }
+            b.places.iter().for_each(|p| w.place(p));
             w.number(b.calls.len() as u64);
             for (slot, callee) in &b.calls {
                 w.number(*slot as u64);

@@ -1,7 +1,8 @@
 //! Proofs that are wrong: each costs a refusal and a bounded time. `AXIOM_FUZZ_SEEDS` tries more.
 mod common;
-use axiom_bpf_checker::{Env, Limits, Why, check, proof};
-use axiom_bpf_verifier::{Accepted, Program, Verifier};
+use axiom_bpf_checker::proof::MAGIC;
+use axiom_bpf_checker::{Env, Limits, Why, check};
+use axiom_bpf_verifier::{Accepted, Program, Verifier, proof};
 use std::time::{Duration, Instant};
 
 struct Random(u64);
@@ -90,7 +91,7 @@ fn cut_proofs_and_noise() {
     let insns = common::program("crc32");
     let mut r = Random(5);
     for _ in 0..20_000 {
-        let mut noise = proof::MAGIC.to_vec();
+        let mut noise = MAGIC.to_vec();
         noise.extend((0..r.below(200)).map(|_| [r.next() as u8, r.next() as u8 & 3][r.below(2)]));
         check(&insns, &noise, &env).expect_err("noise");
     }

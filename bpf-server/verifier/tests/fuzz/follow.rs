@@ -24,18 +24,19 @@ pub fn accepted(code: &[Insn], proof: &[u8], env: &Env) -> Option<(Accepted, Vec
     });
     let accepted = accepted.ok()?;
     let mut all = Vec::new();
-    if proof.is_empty() {
-        let mut entry = State::new(0);
-        entry.regs[1] = Value::pointer(Kind::Ctx, 0);
-        entry.budget = env.limits.instructions;
-        let (ghosts, lines, calls) = (Vec::new(), Vec::new(), Vec::new());
-        all.push(Context { ghosts, lines, entry, exit: None, places: Vec::new(), calls });
-    } else {
+    if !proof.is_empty() {
         let mut r = Reader::new(proof, 0);
         assert_eq!(r.take(MAGIC.len()).expect("magic"), MAGIC);
         for _ in 0..r.number().expect("contexts") {
             all.push(context(&mut r).expect("a context"));
         }
+    }
+    if all.is_empty() {
+        let mut entry = State::new(0);
+        entry.write(1, Value::pointer(Kind::Ctx, 0));
+        entry.budget = env.limits.instructions;
+        let (ghosts, lines, calls) = (Vec::new(), Vec::new(), Vec::new());
+        all.push(Context { ghosts, lines, entry, exit: None, places: Vec::new(), calls });
     }
     for (c, places) in all.iter_mut().zip(places) {
         c.places = places;

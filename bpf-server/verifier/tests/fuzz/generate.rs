@@ -31,8 +31,9 @@ impl Random {
 }
 
 /// The kinds, by name.
-pub const KINDS: [&str; 10] =
-    ["dense", "halves", "shifts", "series", "frame", "torn", "elements", "calls", "ends", "wraps"];
+pub const KINDS: [&str; 11] = [
+    "dense", "halves", "shifts", "series", "frame", "torn", "elements", "calls", "ends", "wraps", "straight",
+];
 
 struct Writer<'a> {
     r: &'a mut Random,
@@ -280,6 +281,28 @@ impl Writer<'_> {
     }
 }
 
+/// Branches over some of what follows, which overlap, and no loop.
+fn straight(w: &mut Writer) {
+    let mut open: Vec<(usize, u64)> = Vec::new();
+    for k in 0..5 + w.r.below(10) {
+        if w.r.one_in(2) {
+            w.compare(0);
+            open.push((w.code.len() - 1, k + w.r.below(5)));
+        }
+        w.kind = w.r.pick(&[0, 1, 2, 4, 4, 5, 5, 6]);
+        if w.r.one_in(3) {
+            w.memory()
+        } else {
+            w.one()
+        }
+        let here = w.code.len();
+        open.retain(|(at, until)| {
+            w.code[*at].off = (here - at - 1) as i16;
+            *until > k
+        });
+    }
+}
+
 fn lookup(w: &mut Writer, to: u8, key: i32) {
     w.emit(0x62, 10, 0, -32, key);
     w.emit(0xbf, 2, 10, 0, 0);
@@ -319,7 +342,7 @@ pub fn program(r: &mut Random, kind: usize) -> Vec<Insn> {
     lookup(&mut w, 6, 0);
     let key = w.r.pick(&[0, 3, 3]);
     lookup(&mut w, 7, key);
-    if matches!(kind, 4 | 5 | 7 | 9) {
+    if matches!(kind, 4 | 5 | 7 | 9 | 10) {
         for slot in [-8, -16, -24] {
             let imm = w.r.imm();
             w.emit(0x7a, 10, 0, slot, imm);
@@ -334,7 +357,11 @@ pub fn program(r: &mut Random, kind: usize) -> Vec<Insn> {
     for _ in 0..w.r.below(3) {
         w.one();
     }
-    w.repeat(false);
+    if kind == 10 {
+        straight(&mut w)
+    } else {
+        w.repeat(false)
+    }
     if w.r.one_in(3) {
         w.one();
     }

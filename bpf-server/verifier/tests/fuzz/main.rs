@@ -6,6 +6,7 @@ mod concrete;
 mod follow;
 mod generate;
 
+use axiom_bpf_checker::proof::MAGIC;
 use axiom_bpf_checker::{Env, Limits};
 use axiom_bpf_isa::{Insn, MapDef, MapType, disasm::Disasm};
 use axiom_bpf_verifier::{Program, Verifier};
@@ -42,6 +43,16 @@ fn tried(code: &[Insn], kind: usize, verifier: &mut Verifier, seed: u64) -> Resu
     for round in 0..3 {
         let ctx: Vec<u8> = (0..32).map(|_| r.next() as u8 & [0xff, 0x07, 0xff][round]).collect();
         follow::run(code, &env, &contexts, &accepted, &ctx, r.next())?;
+    }
+    // Nor does it matter what of a program without loops is called unneeded.
+    for all in [0xff, r.next()] {
+        let mut unneeded = [&MAGIC[..], &[0]].concat();
+        unneeded.resize(unneeded.len() + code.len().div_ceil(8), all as u8);
+        if let Some((accepted, contexts)) = follow::accepted(code, &unneeded, &env) {
+            let ctx: Vec<u8> = (0..32).map(|_| r.next() as u8).collect();
+            follow::run(code, &env, &contexts, &accepted, &ctx, r.next())
+                .map_err(|e| format!("with {all:#x} unneeded: {e}"))?;
+        }
     }
     // What is accepted with a changed proof must do what that one states.
     for _ in 0..4 {
