@@ -5,8 +5,8 @@ use axiom_bpf_host::Budget;
 
 fn tight() -> Loader<Fake> {
     let mut l = loader();
-    // 1 ms in 10: 500 us for programs, 250 for one client. Programs are interpreted here, which counts 64 times.
-    l.platform().host.set_budget(Budget { time: 1_000_000, period: 10_000_000 }, 1000);
+    // 1 ms in 10: 500 us for programs, 250 for one client. Programs are interpreted here, which counts 96 times.
+    l.platform().host.set_budget(Budget { time: 1_000_000, period: 10_000_000 }, 666);
     l
 }
 
@@ -36,7 +36,7 @@ fn a_program_that_has_no_time_is_refused_with_figures_and_leaves_nothing() {
     // Ten times slower it has.
     match l.handle(1, &at("timer/100hz"), (0, 0)).reply {
         Reply::Loaded { worst_case, cost, .. } => {
-            assert_eq!((worst_case, cost.is_multiple_of(64), cost / 64 > 600), (2, true, true));
+            assert_eq!((worst_case, cost.is_multiple_of(96), cost / 96 > 600), (2, true, true));
         }
         other => panic!("{other:?}"),
     }

@@ -14,6 +14,7 @@ mod malformed;
 mod programs;
 mod sensors;
 mod supervisor;
+mod uploads;
 
 use alloc::string::String;
 use axiom_runtime::{Buffer, Endpoint, Notification, Runtime, Slots, Timer, call, plain, proto, time};
@@ -35,6 +36,8 @@ fn main(rt: Runtime) -> ! {
         Some("programs") => programs::others(&mut tries),
         Some("greed-timer") => greed::timer(&mut tries),
         Some("greed-sensor") => greed::sensor(&mut tries),
+        Some("hoard") => uploads::hoard(&mut tries),
+        Some("uploads") => uploads::honest(&mut tries),
         Some("rates") => programs::rates(&mut tries),
         Some("sizes") => programs::sizes(&mut tries),
         Some("spellings") => programs::spellings(&mut tries),
