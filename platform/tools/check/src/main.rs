@@ -3,6 +3,7 @@
 //! ```text
 //! axiom-check                 # runs cargo metadata in this workspace
 //! axiom-check METADATA.json   # checks a file (`-` is standard input)
+//! axiom-check follow PAGE HEADING FOLDER   # does what a page says under a heading, in a copy of the tree (`follow`)
 //! ```
 //! Kernel and runtime meet only in sel4-sys, proto knows neither, chip libraries know neither: the table is in `rules`.
 //! A dependency that breaks it is named with its Cargo.toml and the rule, and the exit status is 1. The files of the kernel and of its
@@ -12,6 +13,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 mod circles;
+mod follow;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -56,7 +58,32 @@ fn run() -> Result<(usize, usize, Vec<String>), String> {
     Ok((seen, files, wrong))
 }
 
+/// The other things that it does, by their first word.
+fn other(words: &[String]) -> Option<Result<String, String>> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["follow", page, heading, folder] => Some(
+            follow::follow(page, heading, Path::new(folder))
+                .map(|steps| format!("{page}, '{heading}': {steps} steps, and what it promises came")),
+        ),
+        ["follow", ..] => Some(Err("axiom-check follow PAGE HEADING FOLDER".into())),
+        _ => None,
+    }
+}
+
 fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match other(&words) {
+        Some(Ok(said)) => {
+            println!("{said}");
+            return ExitCode::SUCCESS;
+        }
+        Some(Err(message)) => {
+            eprintln!("axiom-check: {message}");
+            return ExitCode::FAILURE;
+        }
+        None => {}
+    }
     match run() {
         Ok((seen, files, wrong)) if wrong.is_empty() => {
             println!(
