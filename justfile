@@ -145,9 +145,14 @@ lint: check-deps
     @echo "lint: servers"
     @{{ cargo }} server clippy -q {{ server_packages }} -- -D warnings
 
-# Kernel and runtime meet only in sel4-sys, and so on
+# Kernel and runtime meet only in sel4-sys, and so on; the documents' links and the places in the code that they name
 check-deps:
     @{{ cargo }} host run -q --release -p axiom-check
+    @{{ cargo }} host run -q --release -p axiom-check -- book
+
+# Put right the lines of the code that the documents name
+places:
+    @{{ cargo }} host run -q --release -p axiom-check -- book --fix
 
 # Run the benchmarks, plain and instruction-exact, and the kernel's alone; results go to target/axiom/results, with --record to bench/results/
 bench *record: build (bench-kernel "cortex-a53" record)

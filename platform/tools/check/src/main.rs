@@ -3,6 +3,7 @@
 //! ```text
 //! axiom-check                 # runs cargo metadata in this workspace
 //! axiom-check METADATA.json   # checks a file (`-` is standard input)
+//! axiom-check book [--fix]       # links of the documents, and lines of the code that they name (`book`)
 //! axiom-check follow PAGE HEADING FOLDER   # does what a page says under a heading, in a copy of the tree (`follow`)
 //! ```
 //! Kernel and runtime meet only in sel4-sys, proto knows neither, chip libraries know neither: the table is in `rules`.
@@ -12,6 +13,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
+mod book;
 mod circles;
 mod follow;
 mod rules;
@@ -66,8 +68,20 @@ fn other(words: &[String]) -> Option<Result<String, String>> {
             follow::follow(page, heading, Path::new(folder))
                 .map(|steps| format!("{page}, '{heading}': {steps} steps, and what it promises came")),
         ),
+        ["book"] | ["book", "--fix"] => Some(documents(words.len() > 1)),
         ["follow", ..] => Some(Err("axiom-check follow PAGE HEADING FOLDER".into())),
         _ => None,
+    }
+}
+
+/// The documents' links and places; a sentence for each that is wrong.
+fn documents(fix: bool) -> Result<String, String> {
+    let (seen, wrong) = book::check(Path::new("."), fix)?;
+    wrong.iter().for_each(|line| eprintln!("error: {line}"));
+    if wrong.is_empty() {
+        Ok(format!("documents: {seen} links, all of them lead somewhere"))
+    } else {
+        Err(format!("{} links or pages are wrong", wrong.len()))
     }
 }
 
