@@ -150,6 +150,10 @@ check-deps:
     @{{ cargo }} host run -q --release -p axiom-check
     @{{ cargo }} host run -q --release -p axiom-check -- book
 
+# The documentation of the crates, without a warning
+doc-check:
+    @RUSTDOCFLAGS="-D warnings" {{ cargo }} host doc -q --no-deps && echo "doc: no warnings"
+
 # Put right the lines of the code that the documents name
 places:
     @{{ cargo }} host run -q --release -p axiom-check -- book --fix
