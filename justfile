@@ -149,7 +149,7 @@ check-deps:
 
 # The documentation of the crates, without a warning
 doc-check:
-    @RUSTDOCFLAGS="-D warnings" {{ cargo }} host doc -q --no-deps --document-private-items && echo "doc: no warnings"
+    @RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" {{ cargo }} host doc -q --no-deps --document-private-items && echo "doc: no warnings"
 
 # Put right the lines of the code that the documents name
 places:

@@ -68,7 +68,7 @@ fn place(source: &str, name: &str) -> Option<(usize, usize)> {
     let name = name.trim_end_matches("()").rsplit("::").next()?;
     let lines: Vec<&str> = source.lines().collect();
     let is_word = |text: &str| !text.starts_with(|c: char| c.is_alphanumeric() || c == '_');
-    let defines = |line: &&str| {
+    let defines = |line: &str| {
         let kinds =
             ["fn ", "struct ", "enum ", "const ", "static ", "trait ", "type ", "macro_rules! ", "mod "];
         let item = kinds.iter().any(|kind| {
@@ -82,12 +82,12 @@ fn place(source: &str, name: &str) -> Option<(usize, usize)> {
         });
         item || line.trim() == format!("{name}:")
     };
-    let first = lines.iter().position(|l| defines(&l))?;
+    let first = lines.iter().position(|l| defines(l))?;
     if lines[first].trim() == format!("{name}:") {
         // A label's code ends before the next one.
         let label =
             |l: &&str| l.trim().ends_with(':') || l.trim().starts_with(".global") || l.trim().is_empty();
-        let length = lines[first + 1..].iter().position(|l| label(&l)).unwrap_or(0);
+        let length = lines[first + 1..].iter().position(|l| label(l)).unwrap_or(0);
         return Some((first + 1, first + 1 + length));
     }
     let (mut depth, mut seen) = (0i32, false);
