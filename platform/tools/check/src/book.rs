@@ -87,7 +87,7 @@ fn place(source: &str, name: &str) -> Option<(usize, usize)> {
         // A label's code ends before the next one.
         let label =
             |l: &&str| l.trim().ends_with(':') || l.trim().starts_with(".global") || l.trim().is_empty();
-        let length = lines[first + 1..].iter().position(|l| label(l)).unwrap_or(0);
+        let length = lines[first + 1..].iter().position(label).unwrap_or(0);
         return Some((first + 1, first + 1 + length));
     }
     let (mut depth, mut seen) = (0i32, false);
