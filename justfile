@@ -22,13 +22,12 @@ setup:
     @echo "setup: everything that the recipes need is installed"
 
 # Boot the system in QEMU, to the report; flags for the runner: --icount, --linger, --gic 2, --help ...
-qemu-aarch64 *flags: build
-    @exec {{ bin }}/axiom-runner "$@"
+qemu-aarch64 *flags:
+    @platform/tools/answer qemu-aarch64 runner "$@" || { [ $? = 1 ] && just build && exec {{ bin }}/axiom-runner "$@"; }
 
 # Run an SD card's image on a model of the Raspberry Pi 5, to the report; the model is found by AXIOM_RPI5_QEMU; flags as above, and --cores 4, --property rp1-link=off
-qemu-rpi5 *flags: image-rpi5
-    @{{ bin }}/axiom-rpi5 unpack {{ rpi5_image }} {{ out }}/rpi5/card >/dev/null
-    @exec {{ bin }}/axiom-runner --board platform/rpi5/model.options "$@"
+qemu-rpi5 *flags:
+    @platform/tools/answer qemu-rpi5 runner "$@" || { [ $? = 1 ] && just image-rpi5 && {{ bin }}/axiom-rpi5 unpack {{ rpi5_image }} {{ out }}/rpi5/card >/dev/null && exec {{ bin }}/axiom-runner --board platform/rpi5/model.options "$@"; }
 
 # A button and an LED with a program in between; the edges come from outside. Boards: qemu-aarch64, qemu-rpi5
 demo-button board="qemu-aarch64": (demo "button" board)
@@ -77,13 +76,11 @@ image-rpi5 *flags: kernel dtb-rpi5 (bundle rpi5_manifest "target/axiom/rpi5/rpi5
 
 # Write the card and read it back; without DEVICE, list the disks that can be removed; --yes-really for what is hardly a card
 flash-rpi5 *device:
-    @if [ ! -e {{ rpi5_image }} ]; then just image-rpi5; fi
-    @{{ bin }}/axiom-rpi5 flash {{ rpi5_image }} "$@"
+    @platform/tools/answer flash-rpi5 rpi5 "$@" || { [ $? = 1 ] && { [ -e {{ rpi5_image }} ] || just image-rpi5; } && platform/tools/stale {{ rpi5_image }} image-rpi5 && {{ bin }}/axiom-rpi5 flash {{ rpi5_image }} "$@"; }
 
 # The board's serial console, 115200 8N1; log: target/axiom/logs/rpi5.log
 console-rpi5 *port:
-    @if [ ! -x {{ bin }}/axiom-rpi5 ]; then just tools; fi
-    @{{ bin }}/axiom-rpi5 console "$@"
+    @platform/tools/answer console-rpi5 rpi5 "$@" || { [ $? = 1 ] && { [ -x {{ bin }}/axiom-rpi5 ] || just tools; } && {{ bin }}/axiom-rpi5 console "$@"; }
 
 # The Raspberry Pi 5's device trees from our own source
 [private]
@@ -145,9 +142,18 @@ lint: check-deps
     @echo "lint: servers"
     @{{ cargo }} server clippy -q {{ server_packages }} -- -D warnings
 
-# Kernel and runtime meet only in sel4-sys, and so on
+# Kernel and runtime meet only in sel4-sys, and so on; the documents' links and the places in the code that they name
 check-deps:
     @{{ cargo }} host run -q --release -p axiom-check
+    @{{ cargo }} host run -q --release -p axiom-check -- book
+
+# The documentation of the crates, without a warning
+doc-check:
+    @RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" {{ cargo }} host doc -q --no-deps --document-private-items && echo "doc: no warnings"
+
+# Put right the lines of the code that the documents name
+places:
+    @{{ cargo }} host run -q --release -p axiom-check -- book --fix
 
 # Run the benchmarks, plain and instruction-exact, and the kernel's alone; results go to target/axiom/results, with --record to bench/results/
 bench *record: build (bench-kernel "cortex-a53" record)

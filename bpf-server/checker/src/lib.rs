@@ -1,7 +1,7 @@
 //! The checker: says whether a program stays inside its memory and ends, by checking a proof of it.
 //!
 //! *Nothing loads that this crate has not accepted*, and nothing else has a say. A proof ([`proof`]) states, for each
-//! instruction that a jump leads to, what is known there; who wrote it, and how, does not matter. [`check`] passes over the
+//! instruction that a jump leads to, what is known there; who wrote it, and how, does not matter. [`mod@check`] passes over the
 //! program once, in order, starts at each such place from what is stated there, executes on what is known instead of on
 //! values ([`alu`], [`memory`], [`branch`], [`call`]), and requires at each jump that what has come about implies what is
 //! stated where it leads ([`edge`]). By induction over the steps of a run, what is stated holds whenever a run comes by.

@@ -5,9 +5,9 @@
 //! refusal is a sentence with the byte offset that caused it.
 //!
 //! What a program becomes here: the function's instructions, then every function that it reaches by local calls, with
-//! calls made relative; wide loads that named a map symbol carry [`pseudo::MAP`] and the map's index in `imm`, those that
-//! named data carry [`pseudo::MAP_VALUE`], the index, and in the second slot the offset, which lies inside the value: that
-//! is its one meaning for verifier, loader, interpreter and compiler ([`axiom_bpf_isa::map::value_offset`]). `.rodata`,
+//! calls made relative; wide loads that named a map symbol carry `pseudo::MAP` and the map's index in `imm`, those that
+//! named data carry `pseudo::MAP_VALUE`, the index, and in the second slot the offset, which lies inside the value: that
+//! is its one meaning for verifier, loader, interpreter and compiler ([`axiom_bpf_isa::MapDef::value_offset`]). `.rodata`,
 //! `.data` and `.bss` become arrays of one value, as libbpf does it.
 //!
 //! A relocation says *section of the symbol, plus its value, plus the addend in the field*, everywhere. What no rule here

@@ -1,4 +1,4 @@
-//! RP1, the I/O chip behind the BCM2712's PCIe port: where it is ([`find`]), what is in it ([`place`]), and its interrupts
+//! RP1, the I/O chip behind the BCM2712's PCIe port: where it is ([`mod@find`]), what is in it ([`mod@place`]), and its interrupts
 //! ([`Fan`]).
 //!
 //! Nothing here knows the system: registers come through [`bcm2712_pac::Io`], so everything runs against models on the host.

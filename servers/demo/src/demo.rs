@@ -174,6 +174,10 @@ impl Demo {
         for other in story.others {
             self.load(other, None, [None; 4]);
         }
+        // What the manifest adds: `args = { programs = "mine.o yours.o" }`.
+        for other in self.rt.arg("programs").unwrap_or("").split_ascii_whitespace() {
+            self.load(other, None, [None; 4]);
+        }
         let Some(filter) = filter else { return };
         let mut ring = ring::map(self.server, filter.id, "events", &mut self.slots, &mut self.space);
         if ring.is_none() {

@@ -31,7 +31,7 @@ pub fn start(server: Endpoint, by_chip: bool, optional: bool) -> Found {
         else {
             break;
         };
-        plain!("{name}: {}{}", plural(channels.into()), if present { "" } else { ", NOT PRESENT" });
+        plain!("{name}: {}{}", plural(channels), if present { "" } else { ", NOT PRESENT" });
         found.accelerometer |= present && name == "adxl345";
         found.thermometer |= present && name == "lm75";
         let channels = (1u16 << channels) - 1;

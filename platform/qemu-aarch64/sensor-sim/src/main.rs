@@ -11,10 +11,12 @@ mod adxl345;
 mod backend;
 mod lm75;
 mod recording;
+mod registers;
 
 use adxl345::{Adxl345, Clock};
 use backend::{Bus, Faults};
 use recording::Recording;
+use registers::Registers;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -35,11 +37,12 @@ pub trait Chip: Send + Sync {
 
 const USAGE: &str =
     "usage: axiom-sensor-sim --socket PATH [--recording CSV] [--clock host|reads]
-                        [--nack-from N --nack-count M] [--stick-at N]
+                        [--chip ADDRESS=REGISTER:BYTES,...] [--nack-from N --nack-count M] [--stick-at N]
   --socket      where QEMU connects
   --recording   lines `x,y,z` in g; lines that start with # are comments
   --clock       what makes the accelerometer's samples: the host's time at the programmed rate (the default), or reading them,
                 which makes runs alike and keeps the interrupt line still
+  --chip        one more chip, by what its registers read: 0x18=06:0054,05:c1a0 (repeatable)
   --nack-from   transfers from this one on are not acknowledged, --nack-count of them
   --stick-at    this transfer never ends: a stuck bus";
 
@@ -48,6 +51,7 @@ struct Options {
     recording: Option<PathBuf>,
     clock: Clock,
     faults: Faults,
+    chips: Vec<Registers>,
 }
 
 fn options(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
@@ -55,6 +59,7 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
     let mut recording = None;
     let mut faults = Faults::default();
     let mut clock = Clock::Host;
+    let mut chips = Vec::new();
     while let Some(name) = args.next() {
         let value = args.next().ok_or_else(|| format!("{name} needs a value"))?;
         let number = || value.parse::<u64>().map_err(|_| format!("{name}: '{value}' is not a number"));
@@ -68,13 +73,14 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
                     _ => return Err(format!("--clock {value}: host or reads")),
                 }
             }
+            "--chip" => chips.push(Registers::parse(&value)?),
             "--nack-from" => faults.nack_from = Some(number()?),
             "--nack-count" => faults.nack_count = number()?,
             "--stick-at" => faults.stick_at = Some(number()?),
             _ => return Err(format!("unknown option {name}")),
         }
     }
-    Ok(Options { socket: socket.ok_or("--socket is missing")?, recording, clock, faults })
+    Ok(Options { socket: socket.ok_or("--socket is missing")?, recording, clock, faults, chips })
 }
 
 fn main() -> ExitCode {
@@ -97,8 +103,9 @@ fn main() -> ExitCode {
         }
     };
     eprintln!("sensor-sim: ADXL345 replays {} ({} samples); LM75", recording.name, recording.len());
-    let chips: Vec<Box<dyn Chip>> =
+    let mut chips: Vec<Box<dyn Chip>> =
         vec![Box::new(Adxl345::new(recording, options.clock)), Box::new(lm75::Lm75::default())];
+    chips.extend(options.chips.into_iter().map(|chip| Box::new(chip) as Box<dyn Chip>));
     match backend::serve(&options.socket, Bus::new(chips, options.faults)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -3,6 +3,8 @@
 //! ```text
 //! axiom-check                 # runs cargo metadata in this workspace
 //! axiom-check METADATA.json   # checks a file (`-` is standard input)
+//! axiom-check book [--fix]       # links of the documents, and lines of the code that they name (`book`)
+//! axiom-check follow PAGE HEADING FOLDER   # does what a page says under a heading, in a copy of the tree (`follow`)
 //! ```
 //! Kernel and runtime meet only in sel4-sys, proto knows neither, chip libraries know neither: the table is in `rules`.
 //! A dependency that breaks it is named with its Cargo.toml and the rule, and the exit status is 1. The files of the kernel and of its
@@ -13,7 +15,9 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 mod architectures;
+mod book;
 mod circles;
+mod follow;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -60,7 +64,44 @@ fn run() -> Result<(usize, usize, Vec<String>), String> {
     Ok((seen, files, wrong))
 }
 
+/// The other things that it does, by their first word.
+fn other(words: &[String]) -> Option<Result<String, String>> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["follow", page, heading, folder] => Some(
+            follow::follow(page, heading, Path::new(folder))
+                .map(|steps| format!("{page}, '{heading}': {steps} steps, and what it promises came")),
+        ),
+        ["book"] | ["book", "--fix"] => Some(documents(words.len() > 1)),
+        ["follow", ..] => Some(Err("axiom-check follow PAGE HEADING FOLDER".into())),
+        _ => None,
+    }
+}
+
+/// The documents' links and places; a sentence for each that is wrong.
+fn documents(fix: bool) -> Result<String, String> {
+    let (seen, wrong) = book::check(Path::new("."), fix)?;
+    wrong.iter().for_each(|line| eprintln!("error: {line}"));
+    if wrong.is_empty() {
+        Ok(format!("documents: {seen} links, all of them lead somewhere"))
+    } else {
+        Err(format!("{} links or pages are wrong", wrong.len()))
+    }
+}
+
 fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match other(&words) {
+        Some(Ok(said)) => {
+            println!("{said}");
+            return ExitCode::SUCCESS;
+        }
+        Some(Err(message)) => {
+            eprintln!("axiom-check: {message}");
+            return ExitCode::FAILURE;
+        }
+        None => {}
+    }
     match run() {
         Ok((seen, files, wrong)) if wrong.is_empty() => {
             println!(

@@ -25,6 +25,9 @@ use options::Options;
 use symbols::Symbols;
 use watch::{State, Watch};
 
+/// Bytes of a socket's path (`sun_path`, with its end).
+const LONGEST_SOCKET: usize = 107;
+
 /// Why there was no verdict.
 enum Stop {
     /// Could not start.
@@ -151,6 +154,14 @@ fn start_simulator(o: &Options, scratch: &Scratch, log: &Path) -> Result<Option<
         ));
     };
     let socket = scratch.0.join("i2c.sock");
+    // The length of a socket's path is the kernel's, and what it says of it helps nobody.
+    if socket.as_os_str().len() > LONGEST_SOCKET {
+        return Err(Stop::Start(format!(
+            "the temporary folder {} is too long for a socket's path ({} bytes, at most {LONGEST_SOCKET}): set TMPDIR to a shorter one",
+            scratch.0.display(),
+            socket.as_os_str().len()
+        )));
+    }
     let output =
         File::create(log).map_err(|e| Stop::Start(format!("{}: cannot be written: {e}", log.display())))?;
     let errors = output.try_clone().map_err(|e| Stop::Start(e.to_string()))?;

@@ -168,3 +168,51 @@ fn the_terminal_shows_what_people_read_and_the_log_has_everything() {
     let raw = bench.command(&["--no-sensors", "--raw"]).output().unwrap().stdout;
     assert!(String::from_utf8(raw).unwrap().contains("cut in\rinit: all servers are ready\r\n two\r\n"));
 }
+
+#[test]
+fn a_temporary_folder_that_is_too_long_for_a_socket_is_told_as_that() {
+    let bench = Bench::new("long", "exit 0");
+    bench.script("sim", "exit 0");
+    let long = bench.0.join("x".repeat(120));
+    std::fs::create_dir_all(&long).unwrap();
+    let sim = bench.0.join("sim");
+    let output = bench.command(&["--sensors", sim.to_str().unwrap()]).env("TMPDIR", &long).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said.contains("is too long for a socket's path") && said.contains("set TMPDIR"), "{said}");
+}
+
+/// The recipes' first line of defence, before anything is built.
+#[test]
+fn help_and_wrong_flags_are_answered_without_a_build() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../..");
+    let answer = |words: &[&str]| {
+        let done = Command::new("platform/tools/answer").args(words).current_dir(root).output().unwrap();
+        let said = String::from_utf8(done.stdout).unwrap() + &String::from_utf8(done.stderr).unwrap();
+        (done.status.code().unwrap(), said)
+    };
+    let (code, said) = answer(&["qemu-aarch64", "runner", "--icount", "--help"]);
+    assert!(code == 0 && said.contains("usage: ./justw qemu-aarch64") && said.contains("--icount"), "{said}");
+    let (code, said) = answer(&["flash-rpi5", "rpi5", "-h"]);
+    assert!(
+        code == 0 && said.contains("--yes-really") && said.contains("lists those that can be removed"),
+        "{said}"
+    );
+    let (code, said) = answer(&["test-system", "none", "--help"]);
+    assert!(code == 0 && said.contains("test-system: Tests of the whole system"), "{said}");
+    assert_eq!(answer(&["qemu-aarch64", "runner", "--icount", "--", "-d", "--what"]).0, 1);
+    let (code, said) = answer(&["qemu-aarch64", "runner", "--icuont"]);
+    assert!(code == 2 && said.contains("unknown flag '--icuont'; ./justw qemu-aarch64 --help"), "{said}");
+    for recipe in std::fs::read_to_string(format!("{root}/justfile")).unwrap().lines() {
+        let Some((name, _)) = recipe.split_once([' ', ':']).filter(|(n, _)| {
+            !n.is_empty() && n.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        }) else {
+            continue;
+        };
+        if recipe.contains(" := ") || ["set", "default", "setup"].contains(&name) {
+            continue;
+        }
+        let (code, said) = answer(&[name, "none", "--help"]);
+        assert!(code == 0 && said.contains(&format!("usage: ./justw {name}")), "{name}: {said}");
+    }
+}
