@@ -126,9 +126,9 @@ mutants crate *flags:
     @mkdir -p {{ out }}/mutants
     @env -u CARGO_TARGET_DIR cargo mutants -p "{{ crate }}" --no-shuffle --timeout 60 -o "{{ out }}/mutants/{{ crate }}" "${@:2}"
 
-# Fuzz the kernel's system calls for MINUTES, from SEED; release and checked kernel in turn. Ends with calls, coverage and what failed
+# Fuzz the kernel's system calls for MINUTES, from SEED; release and checked kernel in turn, as many at a time as there are cores. Ends with calls, coverage and what failed
 fuzz-kernel minutes seed=`date +%Y%m%d%H%M`: tools
-    @platform/tools/fuzz-kernel {{ bin }} {{ images }} --minutes "{{ minutes }}" --seed "{{ seed }}"
+    @platform/tools/fuzz-kernel {{ bin }} {{ images }} --minutes "{{ minutes }}" --seed "{{ seed }}" --jobs "$(nproc)" --stretch 5000
 
 # Format, lints and directions of dependencies
 lint: check-deps

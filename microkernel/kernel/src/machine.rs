@@ -113,12 +113,8 @@ impl Machine for Core {
     fn load_fpu(&self, state: &FpuState) {
         fpu::load(state);
     }
-    #[cold]
-    #[inline(never)]
     fn print(&self, line: fmt::Arguments<'_>) {
-        if print::may_report() {
-            print::line(line);
-        }
+        print::report(line);
     }
     fn put(&self, byte: u8) -> bool {
         print::put_user(byte)

@@ -1,8 +1,9 @@
 //! The kernel's own lines on the debug UART.
 //!
 //! While nobody else runs (boot, a panic, power-off) they wait for the UART. As soon as there is a thread they do not: a line
-//! goes to a buffer, and from there to the UART as far as it takes bytes: at once, at interrupts, and while the core is idle. What
-//! the buffer has no room for is counted, and a line says so in its place. The UART is shared with the console server, which
+//! goes to a buffer, and from there to the UART as far as it takes bytes: at interrupts, while the core is idle, and at once but for
+//! reports that a thread can cause at will. What the buffer has no room for is counted, and a line says so in its place. The UART is
+//! shared with the console server, which
 //! has the same registers: between two pieces of a kernel's line its bytes may come, never within what one entry writes.
 use crate::arch::{console, irq, timer};
 use axiom_objects::output::{Limit, Output};
@@ -88,25 +89,24 @@ pub fn put_user(byte: u8) -> bool {
     STATE.out.put_through(byte, PIECE, timer::now(), patience(), console::offer)
 }
 
-/// Whether a report that a thread can cause at will is printed. What was left out before is said first.
-pub fn may_report() -> bool {
-    let Some(skipped) = STATE.reports.allow(timer::now(), timer::frequency()) else {
-        return false;
-    };
+/// Prints a report that a thread can cause at will, unless there were too many; then that is said before the next one. Interrupts
+/// wait for this, so the UART gets it later.
+#[cold]
+#[inline(never)]
+pub fn report(args: fmt::Arguments<'_>) {
+    let Some(skipped) = STATE.reports.allow(timer::now(), timer::frequency()) else { return };
     if skipped > 0 {
-        // The UART gets what waits once, with the report itself: interrupts wait for both.
         write(format_args!("axiom: {skipped} more reports of threads were left out"));
     }
-    true
+    write(args);
 }
 
 struct Uart;
 
 impl Write for Uart {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let waits = STATE.waits.get();
-        if !waits && !text.as_bytes().contains(&b'\n') {
-            // Interrupts wait for this.
+        if !STATE.waits.get() {
+            // Interrupts wait for this. What is said while threads run are single lines.
             STATE.out.put_all(text.as_bytes());
             return Ok(());
         }
@@ -115,9 +115,7 @@ impl Write for Uart {
                 STATE.out.put(b'\r');
             }
             STATE.out.put(byte);
-            if waits {
-                flush();
-            }
+            flush();
         }
         Ok(())
     }

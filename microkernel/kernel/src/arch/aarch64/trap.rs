@@ -236,9 +236,10 @@ extern "C" fn axiom_interrupt() -> ! {
 extern "C" fn axiom_serror(esr: u64, far: u64) -> ! {
     stretch::enter_fault();
     let tcb = node().current();
-    if print::may_report() {
-        println!("axiom: asynchronous external abort, esr {esr:#x} far {far:#x}, in thread '{}'", tcb.name());
-    }
+    print::report(format_args!(
+        "axiom: asynchronous external abort, esr {esr:#x} far {far:#x}, in thread '{}'",
+        tcb.name()
+    ));
     entry::user_fault(Core, Fault::UserException { number: esr, code: 0 });
     leave()
 }
