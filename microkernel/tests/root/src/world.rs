@@ -71,6 +71,9 @@ pub fn is_empty(slot: u64) -> bool {
     copied.is_err_and(|e| e == Error::FailedLookup)
 }
 
+/// A check: false after a line that says why.
+pub type Check = fn(&mut World) -> bool;
+
 /// A thread of a check.
 #[derive(Clone, Copy)]
 pub struct Thread {
