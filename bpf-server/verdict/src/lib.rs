@@ -176,9 +176,7 @@ impl Subject<'_, '_> {
 
     /// Finds a proof, and has it checked.
     pub fn prove(&self, verifier: &mut Verifier) -> Result<(Vec<u8>, Accepted), Refused> {
-        self.with(|input, env| {
-            verifier.prove(input, env).map_err(|refusal| self.refused(&refusal))
-        })
+        self.with(|input, env| verifier.prove(input, env).map_err(|refusal| self.refused(&refusal)))
     }
 
     fn check(&self, proof: &[u8], env: &Env<'_>) -> Result<Accepted, Refused> {
