@@ -3,4 +3,6 @@
 #![allow(missing_docs, reason = "a test")]
 mod capabilities;
 mod copies;
+mod lookup;
+mod messages;
 mod paging;

@@ -48,6 +48,12 @@ pub fn all(
     for test in tests.iter().rev().take(5).filter(|test| test.time > TOGETHER) {
         println!("{:6.1} s  {}", test.time.as_secs_f64(), test.name);
     }
+    let passed: BTreeSet<u32> = tests.iter().flat_map(|test| test.sites.iter().copied()).collect();
+    let untried = built.sites.iter().filter(|(_, site)| !passed.contains(site));
+    let untried: String = untried.map(|(id, _)| format!("{}\n", built.mutants[*id as usize - 1].name)).collect();
+    let path = output.join("untried.txt");
+    std::fs::write(&path, &untried).map_err(|e| format!("{}: {e}", path.display()))?;
+    println!("of all mutants, {} are where no test comes by: {}", untried.lines().count(), path.display());
     let (next, outcomes, begun) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()), Instant::now());
     let work = || -> Result<(), String> {
         while let Some(id) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
