@@ -2,6 +2,7 @@
 //! code's own formulas. Worlds and the session show how rules work together; these show that no entry of a rule is another one.
 #![allow(missing_docs, reason = "a test")]
 mod capabilities;
+mod contexts;
 mod copies;
 mod lookup;
 mod messages;
