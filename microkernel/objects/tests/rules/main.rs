@@ -4,6 +4,7 @@
 mod capabilities;
 mod contexts;
 mod copies;
+mod faults;
 mod lookup;
 mod messages;
 mod paging;
