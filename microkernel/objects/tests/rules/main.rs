@@ -8,3 +8,4 @@ mod faults;
 mod lookup;
 mod messages;
 mod paging;
+mod threads;
