@@ -6,6 +6,7 @@ mod contexts;
 mod copies;
 mod faults;
 mod lookup;
+mod memory;
 mod messages;
 mod paging;
 mod threads;
