@@ -4,6 +4,7 @@
 mod capabilities;
 mod contexts;
 mod copies;
+mod devices;
 mod faults;
 mod lookup;
 mod memory;
