@@ -10,4 +10,5 @@ mod lookup;
 mod memory;
 mod messages;
 mod paging;
+mod spaces;
 mod threads;
