@@ -10,5 +10,6 @@ mod lookup;
 mod memory;
 mod messages;
 mod paging;
+mod short;
 mod spaces;
 mod threads;
