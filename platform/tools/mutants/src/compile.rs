@@ -7,6 +7,7 @@ use crate::weave::{self, Woven};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -33,8 +34,8 @@ pub fn build(root: &Path, output: &Path, package: &str, mutants: Vec<Mutant>) ->
     let manifest = manifest(&copy, package)?;
     let library = manifest.with_file_name("src").join("lib.rs");
     let library = library.strip_prefix(&copy).map_err(|e| e.to_string())?.to_string_lossy().into_owned();
-    let mut unviable = BTreeSet::new();
-    let mut stay_constant = BTreeSet::new();
+    let known = Known::new(root, output, &mutants)?;
+    let (mut unviable, mut stay_constant) = known.read();
     for round in 0..ROUNDS {
         let files = weave_all(root, &mutants, &unviable, &stay_constant)?;
         let count: usize = files.values().map(|woven| woven.sites.len()).sum();
@@ -60,6 +61,7 @@ pub fn build(root: &Path, output: &Path, package: &str, mutants: Vec<Mutant>) ->
             if programs.is_empty() {
                 return Err(format!("{package} has no tests that could be built; see above"));
             }
+            known.write(&unviable, &stay_constant)?;
             let mut sites = BTreeMap::new();
             let mut left = Vec::new();
             for woven in files.into_values() {
@@ -79,6 +81,45 @@ pub fn build(root: &Path, output: &Path, package: &str, mutants: Vec<Mutant>) ->
         stay_constant.append(&mut verdict.constants);
     }
     Err(format!("the compiler still objects after {ROUNDS} rounds; look into {}", copy.display()))
+}
+
+/// What the compiler said of the same sources before: then they are not built again.
+struct Known {
+    path: PathBuf,
+    /// Of the sources and the list of mutants.
+    digest: String,
+}
+
+impl Known {
+    fn new(root: &Path, output: &Path, mutants: &[Mutant]) -> Result<Known, String> {
+        let mut hasher = DefaultHasher::new();
+        let files: BTreeSet<&str> = mutants.iter().map(|mutant| mutant.file.as_str()).collect();
+        for file in files {
+            std::fs::read(root.join(file)).map_err(|e| format!("{file}: {e}"))?.hash(&mut hasher);
+        }
+        mutants.iter().for_each(|mutant| (&mutant.name, &mutant.replacement).hash(&mut hasher));
+        Ok(Known { path: output.join("known.txt"), digest: format!("{:016x}", hasher.finish()) })
+    }
+
+    /// Mutants that are unviable, and functions that stay constant.
+    fn read(&self) -> (BTreeSet<u32>, BTreeSet<String>) {
+        let text = std::fs::read_to_string(&self.path).unwrap_or_default();
+        let mut lines = text.lines();
+        if lines.next() != Some(&self.digest) {
+            return Default::default();
+        }
+        let words =
+            |line: Option<&str>| line.unwrap_or_default().split(' ').map(String::from).collect::<Vec<_>>();
+        let unviable = words(lines.next()).iter().filter_map(|word| word.parse().ok()).collect();
+        (unviable, words(lines.next()).into_iter().filter(|name| !name.is_empty()).collect())
+    }
+
+    fn write(&self, unviable: &BTreeSet<u32>, constant: &BTreeSet<String>) -> Result<(), String> {
+        let unviable: Vec<String> = unviable.iter().map(u32::to_string).collect();
+        let constant: Vec<&str> = constant.iter().map(String::as_str).collect();
+        let text = format!("{}\n{}\n{}\n", self.digest, unviable.join(" "), constant.join(" "));
+        write_if_new(&self.path, text.as_bytes())
+    }
 }
 
 fn weave_all(

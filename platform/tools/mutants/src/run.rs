@@ -50,7 +50,8 @@ pub fn all(
     }
     let passed: BTreeSet<u32> = tests.iter().flat_map(|test| test.sites.iter().copied()).collect();
     let untried = built.sites.iter().filter(|(_, site)| !passed.contains(site));
-    let untried: String = untried.map(|(id, _)| format!("{}\n", built.mutants[*id as usize - 1].name)).collect();
+    let untried: String =
+        untried.map(|(id, _)| format!("{}\n", built.mutants[*id as usize - 1].name)).collect();
     let path = output.join("untried.txt");
     std::fs::write(&path, &untried).map_err(|e| format!("{}: {e}", path.display()))?;
     println!("of all mutants, {} are where no test comes by: {}", untried.lines().count(), path.display());
