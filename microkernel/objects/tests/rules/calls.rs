@@ -292,3 +292,31 @@ fn the_rest_are_the_thread_pointer_the_turn_and_what_does_not_exist() {
     assert_eq!((sc.consumed.get(), sc.total()), (100, axiom_objects::fake::BUDGET));
     assert!(s.caller.in_ready_queue.get() && machine.node().ready(10).head == Some(s.caller));
 }
+
+#[test]
+fn only_who_calls_is_answered() {
+    for (number, answers) in [(syscall::CALL, true), (syscall::SEND, false), (syscall::NB_SEND, false)] {
+        let s = scene(Kind::Empty, 0);
+        let other = s.world.passive_thread(5, Cap::Null);
+        let root = s.caller.slot(axiom_objects::object::TCB_CSPACE).cap();
+        s.world.put(root, 6, Cap::Tcb { tcb: other });
+        s.world.put(root, 7, Cap::SchedContext { sc: s.world.context(100, 1000), bits: 8 });
+        s.world.put(root, 8, root);
+        // Without words, with words from registers, with words from elsewhere; and a refusal.
+        for (cptr, label, words) in [
+            (6, sel4_sys::label::TCB_RESUME, &[][..]),
+            (7, sel4_sys::label::SCHED_CONTEXT_CONSUMED, &[]),
+            (6, sel4_sys::label::TCB_READ_REGISTERS, &[0, 2]),
+            (8, sel4_sys::label::CNODE_DELETE, &[9, 65]),
+        ] {
+            s.world.run(s.caller);
+            s.world.set_message(s.caller, cptr, axiom_objects::fake::Message { label, words, caps: &[] });
+            let asked = (s.caller.regs.get(CAP), s.caller.regs.get(INFO));
+            s.call(number);
+            assert_eq!(s.caller.state.get(), ThreadState::Running);
+            let now = (s.caller.regs.get(CAP), s.caller.regs.get(INFO));
+            assert_eq!((now != asked, now.0 == 0), (answers, answers), "call {number}, label {label}");
+        }
+        assert_eq!(other.state.get(), ThreadState::Restart);
+    }
+}

@@ -341,3 +341,59 @@ fn destinations_are_free_slots_of_one_node() {
         Err(Error::IllegalOperation as u64)
     );
 }
+
+#[test]
+fn memory_that_was_used_meanwhile_is_zeroed_again() {
+    let (kind, size) = (kind::CNODE, 9);
+    let zeroed = |s: &Scene| -> Vec<u64> {
+        let zeroes = s.world.take_log().into_iter();
+        zeroes
+            .filter_map(|asked| if let Hardware::Zero { start, .. } = asked { Some(start.0) } else { None })
+            .collect()
+    };
+    let delete = |s: &Scene, slot: u64| {
+        let delete = Message { label: label::CNODE_DELETE, words: &[slot, 64], caps: &[] };
+        s.world.run(s.caller);
+        s.world.preempt_when(|| false);
+        assert_eq!(s.world.invoke(s.caller, SPACE, delete).map(|a| a.label), Some(0));
+    };
+    let cut_off = |s: &Scene| {
+        s.world.run(s.caller);
+        s.world.take_log();
+        let words = [kind, size, 0, 0, FIRST, 1];
+        s.world.preempt_at(1);
+        let answer = s.world.invoke(
+            s.caller,
+            UNTYPED,
+            Message { label: label::UNTYPED_RETYPE, words: &words, caps: &[SPACE] },
+        );
+        assert_eq!(answer, None, "it is preempted");
+        // It gives the call up.
+        s.caller.regs.set(axiom_objects::arch::registers::PC, 0x1000);
+        assert_eq!(zeroed(s).len(), 2);
+    };
+    for between in [None, Some(kind::ENDPOINT), Some(kind::SMALL_PAGE), Some(kind::UNTYPED)] {
+        let s = ram(16);
+        cut_off(&s);
+        if let Some(other) = between {
+            assert_eq!(s.retype(other, 12, FIRST + 1, 1), Ok(()));
+            delete(&s, FIRST + 1);
+        }
+        s.world.take_log();
+        assert_eq!(s.retype(kind, size, FIRST, 1), Ok(()));
+        // Four pages: the two that were done count unless something else was there.
+        let pages = zeroed(&s);
+        assert_eq!(pages.len(), if between.is_some() { 4 } else { 2 }, "{between:?}");
+        // Whole, it is forgotten: the next to have the memory does not get what is in it now.
+        delete(&s, FIRST);
+        s.world.take_log();
+        assert_eq!(s.retype(kind, size, FIRST, 1), Ok(()));
+        assert_eq!(zeroed(&s).len(), 4, "{between:?}");
+    }
+    // Of another size, or from another place, it is another zeroing.
+    let s = ram(16);
+    cut_off(&s);
+    s.world.take_log();
+    assert_eq!(s.retype(kind, size + 1, FIRST, 1), Ok(()));
+    assert_eq!(zeroed(&s).len(), 8);
+}

@@ -276,6 +276,47 @@ fn an_answer_of_a_server_for_which_nobody_waits() {
 }
 
 #[test]
+fn an_answer_takes_only_the_newest_call_off_a_stack() {
+    for own in [Own::None, Own::Ready] {
+        for (newer, older) in [(false, false), (true, false), (false, true), (true, true)] {
+            let s = scene(12, own);
+            s.endpoint(15);
+            let (reply, machine) = (s.reply(), &s.world);
+            (reply.tcb.set(Some(s.partner)), s.partner.reply.set(Some(reply)));
+            s.partner.state.set(ThreadState::BlockedOnReply);
+            let others = [s.world.reply(), s.world.reply()];
+            if newer {
+                (reply.next.set(Some(others[0])), others[0].prev.set(Some(reply)));
+            }
+            if older {
+                (reply.prev.set(Some(others[1])), others[1].next.set(Some(reply)));
+            }
+            // The context hangs on the newest.
+            let sc = s.caller.sc.get().expect("the server has a context");
+            let newest = if newer { others[0] } else { reply };
+            if own == Own::None {
+                (newest.sc.set(Some(sc)), sc.reply.set(Some(newest)));
+            }
+            s.hinder(Hindrance::Nothing);
+            (s.caller.regs.set(CAP, ENDPOINT), s.caller.regs.set(REPLY, REPLY_CAP));
+            let expected = !newer && (own == Own::None || !older);
+            assert_eq!(
+                fast::reply_recv(machine, s.caller),
+                expected,
+                "{own:?}, newer {newer}, older {older}"
+            );
+            if expected && own == Own::None {
+                let then = older.then_some(others[1]);
+                assert_eq!((sc.reply.get(), others[1].sc.get().is_some()), (then, older));
+                assert!(
+                    reply.sc.get().is_none() && reply.prev.get().is_none() && others[1].next.get().is_none()
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn a_message_or_a_signal_to_who_takes_the_core() {
     for own in OWN {
         for hindrance in HINDRANCES {

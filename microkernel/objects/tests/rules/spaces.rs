@@ -354,3 +354,54 @@ fn who_runs_has_its_own_space_loaded_until_that_is_gone() {
     space::unmap_table(world, PhysAddr(0x1000), mapping);
     assert_eq!(world.take_log(), []);
 }
+
+#[test]
+fn a_capability_of_a_space_that_is_gone_maps_nothing() {
+    let s = scene(3);
+    let machine = &s.world;
+    let other = s.world.allocate(12);
+    for (now, expected) in [(other, invalid(1)), (PhysAddr(0), lookup(1, 0))] {
+        space::assign(machine.shared(), ASID, now);
+        assert_eq!(s.call(FRAME, label::PAGE_MAP, &[VADDR, 3, 1], &[ROOT]), expected);
+        assert_eq!(s.call(TABLE, label::PAGE_TABLE_MAP, &[VADDR, 0], &[ROOT]), expected);
+        let expected = if now == other { invalid(0) } else { expected };
+        assert_eq!(s.call(ROOT, label::VSPACE_CLEAN, &[VADDR, VADDR + 64], &[]), expected);
+    }
+    machine.shared().asid_pools[0].set(0);
+    assert_eq!(s.call(FRAME, label::PAGE_MAP, &[VADDR, 3, 1], &[ROOT]), lookup(1, 0));
+    assert_eq!((s.entry(VADDR).0, frame_of(s.cap(FRAME)).1), (0, None));
+}
+
+#[test]
+fn cache_maintenance_ends_with_the_page() {
+    let range = |min, max| Err((Error::RangeError as u64, [min, max, 0]));
+    for label in label::VSPACE_CLEAN..=label::VSPACE_UNIFY {
+        for (from, to, allowed) in [
+            (0, 1, true),
+            (0, 4096, true),
+            (64, 4096, true),
+            (4095, 4096, true),
+            (0, 4097, false),
+            (4095, 4097, false),
+            (64, 8192, false),
+            (4000, 1 << 20, false),
+        ] {
+            let s = scene(3);
+            assert_eq!(s.call(FRAME, label::PAGE_MAP, &[VADDR, 3, 1], &[ROOT]), Ok(()));
+            let (base, _) = frame_of(s.cap(FRAME));
+            let (start, end) = (VADDR + from, VADDR + to);
+            let expected = if allowed { Ok(()) } else { range(start, VADDR + 4095) };
+            assert_eq!(s.call(ROOT, label, &[start, end], &[]), expected, "{from} to {to}");
+            let asked = s.world.take_log();
+            let maintained = matches!(asked[..], [Hardware::Cache { start, bytes, .. }] if start.0 == base.0 + from && bytes == to - from);
+            assert_eq!((maintained, asked.is_empty()), (allowed, !allowed), "{asked:?}");
+        }
+    }
+    // What is not mapped needs nothing.
+    let s = scene(3);
+    assert_eq!(s.call(ROOT, label::VSPACE_CLEAN, &[VADDR, VADDR + 9000], &[]), Ok(()));
+    for label in [label::VSPACE_CLEAN - 1, label::VSPACE_UNIFY + 1] {
+        assert_eq!(s.call(ROOT, label, &[VADDR, VADDR + 64], &[]), ILLEGAL);
+    }
+    assert_eq!(s.world.take_log(), []);
+}
