@@ -156,7 +156,8 @@ fn a_notification_that_is_bound_is_waited_for_by_its_thread_alone() {
         let other = s.world.passive_thread(1, Cap::Null);
         if own || foreign {
             let tcb = if own { s.caller } else { other };
-            (ntfn.bound.set(Some(tcb)), tcb.bound_ntfn.set(Some(ntfn)));
+            ntfn.bound.set(Some(tcb));
+            tcb.bound_ntfn.set(Some(ntfn));
         }
         s.caller.regs.set(CAP, TARGET);
         s.call(syscall::WAIT);

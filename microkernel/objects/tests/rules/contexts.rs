@@ -190,10 +190,12 @@ fn a_context_and_a_notification_have_one_of_each_other() {
         };
         let (other, other_sc) = (s.world.notification(), s.world.context(100, 1000));
         if has_ntfn {
-            (s.sc.ntfn.set(Some(other)), other.sc.set(Some(s.sc)));
+            s.sc.ntfn.set(Some(other));
+            other.sc.set(Some(s.sc));
         }
         if has_sc {
-            (other_sc.ntfn.set(Some(ntfn)), ntfn.sc.set(Some(other_sc)));
+            other_sc.ntfn.set(Some(ntfn));
+            ntfn.sc.set(Some(other_sc));
         }
         let answer = s.call(CONTEXT, label::SCHED_CONTEXT_BIND, &[], &[NOTIFICATION]);
         let bound = !has_ntfn && !has_sc;

@@ -219,7 +219,7 @@ fn a_line_has_one_handler_and_signals_until_it_is_acknowledged() {
 /// The ring as user space sees it: words of the header page and of the records behind it.
 fn ring(world: &FakeWorld) -> (Ptr<Ring>, Ptr<[Cell<u64>; PAGES * 512]>) {
     let at = world.allocate(14).kernel();
-    assert!(PAGES * 4096 <= 1 << 14);
+    const { assert!(PAGES * 4096 <= 1 << 14) };
     // SAFETY: zeroed memory of this world, large and aligned enough for both views, which are of cells alone; it lives as long as the world.
     unsafe { (Ptr::new(at), Ptr::new(at)) }
 }

@@ -171,7 +171,8 @@ fn parameters_mean_what_they_say() {
         let tcb = s.world.passive_thread(5, Cap::Null);
         tcb.state.set(state);
         if bound {
-            (tcb.sc.set(Some(s.sc)), s.sc.tcb.set(Some(tcb)));
+            tcb.sc.set(Some(s.sc));
+            s.sc.tcb.set(Some(tcb));
         }
         assert!(!s.sc.charge(700, 20));
         s.world.advance(700);
@@ -192,7 +193,8 @@ fn parameters_mean_what_they_say() {
         let s = control(8);
         let tcb = s.world.passive_thread(5, Cap::Null);
         tcb.state.set(ThreadState::Running);
-        (tcb.sc.set(Some(s.sc)), s.sc.tcb.set(Some(tcb)));
+        tcb.sc.set(Some(s.sc));
+        s.sc.tcb.set(Some(tcb));
         assert_eq!(s.sc.charge(used, 20), later);
         s.world.advance(used);
         entry::interrupt(&s.world);
@@ -222,13 +224,15 @@ fn an_answer_to_a_thread_without_time_is_a_timeout_or_a_wait() {
         // Its refill: there, there but too small, or later.
         let sc = world.context(1000, 10_000);
         sc.badge.set(9);
-        (client.sc.set(Some(sc)), sc.tcb.set(Some(client)));
+        client.sc.set(Some(sc));
+        sc.tcb.set(Some(client));
         match time {
             0 => {}
             1 => sc.configure(4, 10, 10_000, world.time()),
             _ => sc.configure(4, 1000, 10_000, world.time() + 5000),
         }
-        (reply.tcb.set(Some(client)), client.reply.set(Some(reply)));
+        reply.tcb.set(Some(client));
+        client.reply.set(Some(reply));
         client.state.set(ThreadState::BlockedOnReply);
         if was_timeout {
             client.fault.set(Fault::Timeout { badge: 0 });

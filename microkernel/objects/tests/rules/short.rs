@@ -216,12 +216,14 @@ fn an_answer_of_a_server_for_which_nobody_waits() {
                     let ep = s.endpoint(rights);
                     let (reply, machine) = (s.reply(), &s.world);
                     if matches!(client, Client::Calls | Client::Faulted) {
-                        (reply.tcb.set(Some(s.partner)), s.partner.reply.set(Some(reply)));
+                        reply.tcb.set(Some(s.partner));
+                        s.partner.reply.set(Some(reply));
                         s.partner.state.set(ThreadState::BlockedOnReply);
                         // A caller without a context has lent it to the server.
                         if own == Own::None {
                             let sc = s.caller.sc.get().expect("the server has a context");
-                            (reply.sc.set(Some(sc)), sc.reply.set(Some(reply)));
+                            reply.sc.set(Some(sc));
+                            sc.reply.set(Some(reply));
                         }
                     } else if client == Client::Receives {
                         let other = s.world.endpoint();
@@ -244,15 +246,18 @@ fn an_answer_of_a_server_for_which_nobody_waits() {
                     }
                     if let Some((state, lends)) = signalled {
                         let ntfn = s.notification(3);
-                        (ntfn.bound.set(Some(s.caller)), s.caller.bound_ntfn.set(Some(ntfn)));
+                        ntfn.bound.set(Some(s.caller));
+                        s.caller.bound_ntfn.set(Some(ntfn));
                         ntfn.state.set(state);
                         if lends {
                             let sc = s.world.context(1000, 10_000);
-                            (ntfn.sc.set(Some(sc)), sc.ntfn.set(Some(ntfn)));
+                            ntfn.sc.set(Some(sc));
+                            sc.ntfn.set(Some(ntfn));
                         }
                     }
                     s.hinder(hindrance);
-                    (s.caller.regs.set(CAP, ENDPOINT), s.caller.regs.set(REPLY, REPLY_CAP));
+                    s.caller.regs.set(CAP, ENDPOINT);
+                    s.caller.regs.set(REPLY, REPLY_CAP);
                     let clear = partner_is_next(hindrance)
                         && !matches!(hindrance, Hindrance::Caps | Hindrance::Charged);
                     let quiet = matches!(signalled, None | Some((NotificationState::Idle, false)));
@@ -282,23 +287,28 @@ fn an_answer_takes_only_the_newest_call_off_a_stack() {
             let s = scene(12, own);
             s.endpoint(15);
             let (reply, machine) = (s.reply(), &s.world);
-            (reply.tcb.set(Some(s.partner)), s.partner.reply.set(Some(reply)));
+            reply.tcb.set(Some(s.partner));
+            s.partner.reply.set(Some(reply));
             s.partner.state.set(ThreadState::BlockedOnReply);
             let others = [s.world.reply(), s.world.reply()];
             if newer {
-                (reply.next.set(Some(others[0])), others[0].prev.set(Some(reply)));
+                reply.next.set(Some(others[0]));
+                others[0].prev.set(Some(reply));
             }
             if older {
-                (reply.prev.set(Some(others[1])), others[1].next.set(Some(reply)));
+                reply.prev.set(Some(others[1]));
+                others[1].next.set(Some(reply));
             }
             // The context hangs on the newest.
             let sc = s.caller.sc.get().expect("the server has a context");
             let newest = if newer { others[0] } else { reply };
             if own == Own::None {
-                (newest.sc.set(Some(sc)), sc.reply.set(Some(newest)));
+                newest.sc.set(Some(sc));
+                sc.reply.set(Some(newest));
             }
             s.hinder(Hindrance::Nothing);
-            (s.caller.regs.set(CAP, ENDPOINT), s.caller.regs.set(REPLY, REPLY_CAP));
+            s.caller.regs.set(CAP, ENDPOINT);
+            s.caller.regs.set(REPLY, REPLY_CAP);
             let expected = !newer && (own == Own::None || !older);
             assert_eq!(
                 fast::reply_recv(machine, s.caller),
@@ -332,13 +342,15 @@ fn a_message_or_a_signal_to_who_takes_the_core() {
                             0 => ipc::receive(machine, s.partner, ep, true, true, None),
                             2 => notify::wait(machine.node(), s.partner, ntfn, true),
                             3 | 5 => {
-                                (ntfn.bound.set(Some(s.partner)), s.partner.bound_ntfn.set(Some(ntfn)));
+                                ntfn.bound.set(Some(s.partner));
+                                s.partner.bound_ntfn.set(Some(ntfn));
                                 ipc::receive(machine, s.partner, ep, true, true, None);
                             }
                             _ => {}
                         }
                         if how == 5 {
-                            (ntfn.state.set(NotificationState::Active), ntfn.badge.set(12));
+                            ntfn.state.set(NotificationState::Active);
+                            ntfn.badge.set(12);
                         }
                         s.hinder(hindrance);
                         s.caller.regs.set(CAP, if how < 2 { ENDPOINT } else { NOTIFICATION });
@@ -383,10 +395,12 @@ fn a_poll_of_ones_own_notification_or_nobodys() {
                 let ntfn = s.notification(rights);
                 if let Some(own) = bound {
                     let to = if own { s.caller } else { s.partner };
-                    (ntfn.bound.set(Some(to)), to.bound_ntfn.set(Some(ntfn)));
+                    ntfn.bound.set(Some(to));
+                    to.bound_ntfn.set(Some(ntfn));
                 }
                 if active {
-                    (ntfn.state.set(NotificationState::Active), ntfn.badge.set(5));
+                    ntfn.state.set(NotificationState::Active);
+                    ntfn.badge.set(5);
                 }
                 if lends {
                     ntfn.sc.set(Some(s.world.context(1000, 10_000)));

@@ -202,10 +202,12 @@ fn a_notification_is_bound_to_one_thread_that_may_read_it() {
             slot.update(Cap::Notification { ntfn, badge, rights: CapRights(rights) });
             let other = s.world.notification();
             if thread_bound {
-                (s.thread.bound_ntfn.set(Some(other)), other.bound.set(Some(s.thread)));
+                s.thread.bound_ntfn.set(Some(other));
+                other.bound.set(Some(s.thread));
             }
             if ntfn_bound {
-                (s.source.bound_ntfn.set(Some(ntfn)), ntfn.bound.set(Some(s.source)));
+                s.source.bound_ntfn.set(Some(ntfn));
+                ntfn.bound.set(Some(s.source));
             }
             if waited_for {
                 let waiter = s.world.passive_thread(3, s.space);
