@@ -18,6 +18,8 @@ pub struct Built {
     pub sites: BTreeMap<u32, u32>,
     pub unviable: BTreeSet<u32>,
     pub left: Vec<(u32, &'static str)>,
+    /// Mutants in files that this build does not compile: another architecture's.
+    pub elsewhere: Vec<u32>,
     /// The test programs.
     pub programs: Vec<PathBuf>,
     /// Where tests run: the crate's folder in the copy.
@@ -62,6 +64,7 @@ pub fn build(root: &Path, output: &Path, package: &str, mutants: Vec<Mutant>) ->
                 return Err(format!("{package} has no tests that could be built; see above"));
             }
             known.write(&unviable, &stay_constant)?;
+            let compiled = compiled(&copy, &programs)?;
             let mut sites = BTreeMap::new();
             let mut left = Vec::new();
             for woven in files.into_values() {
@@ -71,8 +74,12 @@ pub fn build(root: &Path, output: &Path, package: &str, mutants: Vec<Mutant>) ->
             let needed = left.iter().filter(|(_, why)| *why == weave::NEEDED);
             unviable.extend(needed.map(|(id, _)| *id));
             left.retain(|(_, why)| *why != weave::NEEDED);
+            let is_elsewhere = |id: &u32| !compiled.contains(&mutants[*id as usize - 1].file);
+            let elsewhere: Vec<u32> = (1..=mutants.len() as u32).filter(is_elsewhere).collect();
+            sites.retain(|id, _| !is_elsewhere(id));
+            left.retain(|(id, _)| !is_elsewhere(id));
             let folder = manifest.parent().unwrap_or(&copy).to_path_buf();
-            return Ok(Built { mutants, sites, unviable, left, programs, folder });
+            return Ok(Built { mutants, sites, unviable, left, elsewhere, programs, folder });
         }
         if verdict.unviable.is_empty() && verdict.constants.is_empty() {
             return Err(format!("the woven copy in {} does not compile:\n{}", copy.display(), verdict.other));
@@ -97,6 +104,7 @@ impl Known {
         for file in files {
             std::fs::read(root.join(file)).map_err(|e| format!("{file}: {e}"))?.hash(&mut hasher);
         }
+        flags().hash(&mut hasher);
         mutants.iter().for_each(|mutant| (&mutant.name, &mutant.replacement).hash(&mut hasher));
         Ok(Known { path: output.join("known.txt"), digest: format!("{:016x}", hasher.finish()) })
     }
@@ -243,7 +251,7 @@ fn cargo(copy: &Path, package: &str) -> Result<Vec<Value>, String> {
         .arg(format!("profile.dev.package.{package}.opt-level=2"))
         .current_dir(copy)
         .env("CARGO_TARGET_DIR", copy.with_file_name("target"))
-        .env("RUSTFLAGS", "--cap-lints=allow")
+        .env("RUSTFLAGS", flags())
         .output()
         .map_err(|e| format!("cargo: cannot be started: {e}"))?;
     let messages: Result<Vec<Value>, _> = output
@@ -258,6 +266,38 @@ fn cargo(copy: &Path, package: &str) -> Result<Vec<Value>, String> {
         return Err(format!("cargo test -p {package}: {}", String::from_utf8_lossy(&output.stderr).trim()));
     }
     Ok(messages)
+}
+
+/// The caller's flags, which may choose the architecture; and no lints, which branches would not stand.
+fn flags() -> String {
+    let given = std::env::var("RUSTFLAGS").unwrap_or_default();
+    format!("{given} --cap-lints=allow").trim_start().into()
+}
+
+/// The sources that programs were made of, by what the compiler noted beside each: `PROGRAM: SOURCE...`.
+fn compiled(copy: &Path, programs: &[PathBuf]) -> Result<BTreeSet<String>, String> {
+    let mut files = BTreeSet::new();
+    for program in programs {
+        let path = program.with_extension("d");
+        let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        let sources = sources(&text);
+        files.extend(sources.into_iter().map(|source| {
+            let within =
+                Path::new(&source).strip_prefix(copy).map(|path| path.to_string_lossy().into_owned());
+            within.unwrap_or(source)
+        }));
+    }
+    Ok(files)
+}
+
+/// The sources in a rule for `make`, in which a space within a name is `\ `.
+pub fn sources(rules: &str) -> BTreeSet<String> {
+    let lines = rules.lines().filter_map(|line| line.split_once(": ").map(|(_, sources)| sources));
+    let names = lines.flat_map(|line| {
+        let line = line.replace("\\ ", "\0");
+        line.split_whitespace().map(|name| name.replace('\0', " ")).collect::<Vec<_>>()
+    });
+    names.collect()
 }
 
 fn programs(messages: &[Value]) -> Vec<PathBuf> {

@@ -9,7 +9,8 @@
 //! for each; here each mutant becomes a branch of the one program (`weave`), chosen by an environment variable, so that a mutant costs
 //! what its tests cost. Which tests pass a place is found first, and only those are run there, the quickest first, up to the first that
 //! fails (`run`). What does not compile as a branch is left out by the compiler's word (`compile`); what cannot be a branch (constant
-//! contexts) is counted as left to `cargo mutants`.
+//! contexts) is counted as left to `cargo mutants`, and what is in files that the build does not compile as another architecture's
+//! (`RUSTFLAGS` may choose that).
 //!
 //! The work is done in a copy of the repository's tracked and new files below the output folder; the sources are not touched.
 //! The exit status is 1 if the rate of noticed mutants is below `--least PERCENT`, 2 if something else went wrong.

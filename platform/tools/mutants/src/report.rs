@@ -45,6 +45,7 @@ pub fn tell(built: &Built, outcomes: &BTreeMap<u32, Outcome>, options: &Options)
     }
     built.unviable.iter().for_each(|id| line(&mut list, &format!("Unviable\t{}", name(*id))));
     built.left.iter().for_each(|(id, why)| line(&mut list, &format!("Left: {why}\t{}", name(*id))));
+    built.elsewhere.iter().for_each(|id| line(&mut list, &format!("Not compiled\t{}", name(*id))));
     for (file, text) in [("outcomes.txt", list), ("missed.txt", missed)] {
         let path = options.output.join(file);
         std::fs::write(&path, text).map_err(|e| format!("{}: {e}", path.display()))?;
@@ -65,9 +66,10 @@ pub fn tell(built: &Built, outcomes: &BTreeMap<u32, Outcome>, options: &Options)
         of(Outcome::NeverPassed)
     );
     println!(
-        "{} are unviable, {} are left to `cargo mutants`; lists: {}",
+        "{} are unviable, {} are left to `cargo mutants`, {} are in files of another architecture; lists: {}",
         built.unviable.len(),
         built.left.len(),
+        built.elsewhere.len(),
         options.output.display()
     );
     Ok(rate >= options.least)

@@ -1,4 +1,5 @@
 //! What weaving makes of small texts.
+use crate::compile::sources;
 use crate::list::{Genre, Mutant, byte};
 use crate::run::seconds;
 use crate::weave::{CHAIN, CONSTANT, NEEDED, Woven, weave};
@@ -106,6 +107,13 @@ fn lines_and_columns_count_characters_from_one() {
     let text = "ab\n\u{e4}x\n";
     assert_eq!((byte(text, 1, 1), byte(text, 2, 2), byte(text, 2, 3)), (Some(0), Some(5), Some(6)));
     assert_eq!((byte(text, 2, 5), byte(text, 0, 1), byte(text, 1, 0)), (None, None, None));
+}
+
+#[test]
+fn sources_are_what_a_program_was_made_of() {
+    let rules = "/t/rules-1.d: src/lib.rs src/a\\ b.rs\n\n/t/rules-1: src/lib.rs /x/main.rs\n\nsrc/lib.rs:\n# env-dep:A=1\n";
+    let expected = ["/x/main.rs", "src/a b.rs", "src/lib.rs"].map(String::from);
+    assert_eq!(sources(rules), BTreeSet::from(expected));
 }
 
 #[test]
