@@ -325,6 +325,18 @@ mod tests {
     }
 
     #[test]
+    fn a_head_of_the_smallest_budget_is_used_on_its_own() {
+        let sc = context(8);
+        sc.configure(10, 100, 1000, 0);
+        assert!(!sc.charge(40, 10));
+        sc.unblock(200, 0);
+        assert!(!sc.charge(20, 10));
+        assert!(sc.charge(70, 10));
+        let expected = [(1030, 10), (1200, 60), (2000, 30)].map(|(time, amount)| Refill { time, amount });
+        assert_eq!(refills(sc), expected);
+    }
+
+    #[test]
     fn an_overrun_of_many_budgets_costs_as_many_periods() {
         let sc = context(8);
         sc.configure(10, 100, 1000, 0);

@@ -1,0 +1,98 @@
+//! `axiom-mutants CRATE`: how strong a crate's host tests are, with all of its mutants in one build.
+//!
+//! ```text
+//! axiom-mutants axiom-objects                        # every mutant; the rate, and those that no test noticed
+//! axiom-mutants axiom-objects --sample 150 --seed 7  # so many of them, drawn by the seed; --after 150 draws the next ones
+//! axiom-mutants axiom-objects --names missed.txt     # only these, by their names or the beginnings of them
+//! ```
+//! `cargo mutants --list` says what the mutants are, and so does not differ from what `cargo mutants` would try. It builds the crate anew
+//! for each; here each mutant becomes a branch of the one program (`weave`), chosen by an environment variable, so that a mutant costs
+//! what its tests cost. Which tests pass a place is found first, and only those are run there, the quickest first, up to the first that
+//! fails (`run`). What does not compile as a branch is left out by the compiler's word (`compile`); what cannot be a branch (constant
+//! contexts) is counted as left to `cargo mutants`, and what is in files that the build does not compile as another architecture's
+//! (`RUSTFLAGS` may choose that).
+//!
+//! The work is done in a copy of the repository's tracked and new files below the output folder; the sources are not touched.
+//! The exit status is 1 if the rate of noticed mutants is below `--least PERCENT`, 2 if something else went wrong.
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+mod compile;
+mod list;
+mod report;
+mod run;
+mod sites;
+#[cfg(test)]
+mod tests;
+mod weave;
+
+/// What to do, from the command line.
+struct Options {
+    package: String,
+    output: PathBuf,
+    sample: Option<usize>,
+    after: usize,
+    seed: u64,
+    names: Option<PathBuf>,
+    least: f64,
+    jobs: usize,
+}
+
+const USAGE: &str = "usage: axiom-mutants CRATE [--sample N] [--after N] [--seed N] [--names FILE] [--least PERCENT] [--jobs N] \
+                     [--output FOLDER]";
+
+impl Options {
+    fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
+        let package = args.next().filter(|name| !name.starts_with('-')).ok_or(USAGE)?;
+        let mut options = Options {
+            package,
+            output: PathBuf::from("target/axiom/mutants"),
+            sample: None,
+            after: 0,
+            seed: 1,
+            names: None,
+            least: 0.0,
+            jobs: 1,
+        };
+        while let Some(flag) = args.next() {
+            let value = args.next().ok_or_else(|| format!("{flag} needs a value; {USAGE}"))?;
+            let number =
+                || value.parse::<u64>().map_err(|_| format!("{flag} {value}: not a number; {USAGE}"));
+            match flag.as_str() {
+                "--sample" => options.sample = Some(number()? as usize),
+                "--after" => options.after = number()? as usize,
+                "--seed" => options.seed = number()?,
+                "--jobs" => options.jobs = (number()? as usize).max(1),
+                "--least" => options.least = number()? as f64,
+                "--names" => options.names = Some(value.into()),
+                "--output" => options.output = value.into(),
+                _ => return Err(format!("{flag} is unknown; {USAGE}")),
+            }
+        }
+        options.output = std::path::absolute(options.output.join(&options.package))
+            .map_err(|e| format!("{}: {e}", options.output.display()))?;
+        Ok(options)
+    }
+}
+
+fn run(options: &Options) -> Result<bool, String> {
+    let root = std::env::current_dir().map_err(|e| format!("the current folder: {e}"))?;
+    let mutants = list::mutants(&root, &options.package)?;
+    println!("{}: {} mutants", options.package, mutants.len());
+    let built = compile::build(&root, &options.output, &options.package, mutants)?;
+    let chosen = report::choose(&built, options)?;
+    let outcomes = run::all(&built, &chosen, &options.output, options.jobs)?;
+    report::tell(&built, &outcomes, options)
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse(std::env::args().skip(1));
+    match options.and_then(|options| run(&options)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(message) => {
+            eprintln!("axiom-mutants: {message}");
+            ExitCode::from(2)
+        }
+    }
+}
