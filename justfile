@@ -139,6 +139,7 @@ lint: check-deps
     @{{ cargo }} host fmt --all --check
     @echo "lint: host crates"
     @{{ cargo }} host clippy -q --all-targets -- -D warnings
+    @{{ cargo }} host clippy -q -p axiom-bench-jit -- -D warnings
     @echo "lint: kernel"
     @{{ cargo }} kernel clippy -q -p axiom-kernel -- -D warnings
     @{{ cargo }} kernel clippy -q -p axiom-kernel --features checked -- -D warnings
@@ -166,6 +167,11 @@ bench-kernel cpu="cortex-a53": kernel tools
     @{{ cargo }} server build -q --profile system -p axiom-root-test
     @{{ bin }}/axiom-runner --quiet --icount --no-sensors --root-task --name bench-kernel --timeout 60 --cpu "{{ cpu }}" --bundle "{{ images }}/axiom-kernel-bench"
     @mkdir -p bench/results && {{ bin }}/axiom-bench-report results "{{ out }}/logs/bench-kernel.log" bench/results/kernel-icount.jsonl "command=just bench-kernel {{ cpu }}" "commit=$(platform/tools/commit)" "cpu={{ cpu }}"
+
+# The BPF compiler's code for this machine (x86-64) beside clang -O2 and rbpf: twelve kinds of programs
+bench-jit:
+    @{{ cargo }} host build -q --release -p axiom-bench-jit
+    @bench/jit/run {{ out }}/bench-jit {{ bin }}/axiom-bench-jit
 
 # Fails if an instruction-exact figure is 2 % worse than the committed one in bench/results/, or missing
 bench-check: build
