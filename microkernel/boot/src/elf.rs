@@ -46,6 +46,22 @@ impl Segment {
     }
 }
 
+/// What an ELF file is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Architecture {
+    /// Its name, as one asks a compiler for it.
+    pub name: &'static str,
+    /// `e_machine`.
+    pub machine: u16,
+    /// Instructions begin at multiples of this.
+    pub alignment: u64,
+}
+
+/// 64-bit ARM.
+pub const AARCH64: Architecture = Architecture { name: "aarch64", machine: 183, alignment: 4 };
+/// 64-bit x86.
+pub const X86_64: Architecture = Architecture { name: "x86_64", machine: 62, alignment: 1 };
+
 /// What is wrong with the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
@@ -56,7 +72,12 @@ pub enum Error {
     /// Not 64-bit, not little-endian.
     Class,
     /// For that machine.
-    Machine(u16),
+    Machine {
+        /// The file's machine.
+        file: u16,
+        /// What the kernel runs on.
+        wanted: Architecture,
+    },
     /// Of that type, not an executable at fixed addresses.
     Kind(u16),
     /// Program headers of that many bytes.
@@ -92,15 +113,17 @@ impl Display for Error {
         if *self == Error::Magic {
             return f.write_str(
                 "the initial RAM disk is neither a bundle nor an ELF file: it does not begin with the ELF magic number. \
-                 Give a bundle made by `just bundle`, or a static aarch64 ELF",
+                 Give a bundle made by `just bundle`, or a static ELF",
             );
         }
         f.write_str("the root task's ELF file ")?;
         match *self {
             Error::Magic => Ok(()),
             Error::Short(bytes) => write!(f, "is cut short: it has {bytes} bytes, its header alone has 64"),
-            Error::Class => f.write_str("is not 64-bit little-endian; build it for aarch64"),
-            Error::Machine(machine) => write!(f, "is for machine {machine}; build it for aarch64 (183)"),
+            Error::Class => f.write_str("is not 64-bit little-endian; build it for this kernel's processor"),
+            Error::Machine { file, wanted } => {
+                write!(f, "is for machine {file}; build it for {} ({})", wanted.name, wanted.machine)
+            }
             Error::Kind(kind) => write!(
                 f,
                 "has type {kind}; a root task is an executable at fixed addresses (2): link it with -static -no-pie"
@@ -224,9 +247,8 @@ impl Header {
 
 impl<'a> Elf<'a> {
     /// Checks a file whose image must end at or below `top`.
-    pub fn new(file: &'a [u8], top: u64) -> Result<Elf<'a>, Error> {
+    pub fn new(file: &'a [u8], wanted: Architecture, top: u64) -> Result<Elf<'a>, Error> {
         const EXECUTABLE: u16 = 2;
-        const AARCH64: u16 = 183;
         if file.get(..4) != Some(b"\x7fELF") {
             return Err(Error::Magic);
         }
@@ -237,8 +259,8 @@ impl<'a> Elf<'a> {
             return Err(Error::Class);
         }
         let [kind, machine] = [half(header, 16).ok_or(short)?, half(header, 18).ok_or(short)?];
-        if machine != AARCH64 {
-            return Err(Error::Machine(machine));
+        if machine != wanted.machine {
+            return Err(Error::Machine { file: machine, wanted });
         }
         if kind != EXECUTABLE {
             return Err(Error::Kind(kind));
@@ -258,7 +280,7 @@ impl<'a> Elf<'a> {
             let header = at.and_then(|at| Header::read(file, at));
             elf.add(number, &header.ok_or(Error::HeadersOutside(headers, length))?, top)?;
         }
-        elf.check()?;
+        elf.check(wanted)?;
         Ok(elf)
     }
 
@@ -276,7 +298,7 @@ impl<'a> Elf<'a> {
         Ok(())
     }
 
-    fn check(&self) -> Result<(), Error> {
+    fn check(&self, wanted: Architecture) -> Result<(), Error> {
         for s in self.segments() {
             // Two ranges share a byte exactly if one of them starts in the other.
             let other =
@@ -290,7 +312,7 @@ impl<'a> Elf<'a> {
             return Err(Error::NothingToLoad);
         }
         let runs = |s: &Segment| s.execute && s.vaddr <= self.entry && self.entry < s.end();
-        if !self.entry.is_multiple_of(4) || !self.segments().any(runs) {
+        if !self.entry.is_multiple_of(wanted.alignment) || !self.segments().any(runs) {
             return Err(Error::Entry(self.entry));
         }
         Ok(())

@@ -11,9 +11,10 @@ pub mod chosen;
 pub mod elf;
 pub mod gic;
 pub mod memory;
+pub mod pc;
 pub mod ranges;
 mod refusal;
 
 pub use elf::Elf;
-pub use ranges::Ranges;
+pub use ranges::{Ranges, TooManyPieces};
 pub use refusal::{Name, Refusal};

@@ -84,6 +84,13 @@ pub enum Refusal {
     Elf(elf::Error),
 }
 
+impl Refusal {
+    /// A rule that needs no number.
+    pub const fn rule(text: &'static str) -> Refusal {
+        Refusal::Rule(text)
+    }
+}
+
 impl From<TooManyPieces> for Refusal {
     fn from(_: TooManyPieces) -> Refusal {
         Refusal::TooManyPieces
@@ -118,7 +125,7 @@ impl Display for Refusal {
                 axiom_fdt::MAX_DEPTH
             ),
             Refusal::TooManyPieces => {
-                write!(f, "memory, or what the device tree reserves of it, is in more than {MAX_RANGES} pieces")
+                write!(f, "memory, or what the firmware reserves of it, is in more than {MAX_RANGES} pieces")
             }
             Refusal::Registers(node) => write!(
                 f,

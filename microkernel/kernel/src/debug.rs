@@ -90,6 +90,7 @@ fn identify(cap: &Cap) -> u64 {
         Cap::Timer { .. } => 64,
         Cap::Trace => 65,
         Cap::Debug => 66,
+        Cap::Ports(_) => 7,
     }
 }
 

@@ -1,9 +1,11 @@
 //! The core that this kernel runs on, as the rules see it.
-use crate::arch::{cpu, fpu, irq, timer, translation};
+use crate::arch::{cpu, fpu, irq, port, timer, translation};
 use crate::debug;
 use crate::node;
 use crate::print;
 use axiom_objects::arch::context::FpuState;
+use axiom_objects::arch::interrupts::Route;
+use axiom_objects::arch::ports::Access;
 use axiom_objects::cap::Mapping;
 use axiom_objects::machine::{CacheOp, Machine};
 use axiom_objects::node::{Node, Shared};
@@ -47,8 +49,15 @@ impl Machine for Core {
     fn unmask(&self, irq: u32) {
         irq::unmask(irq);
     }
-    fn set_trigger(&self, irq: u32, edge: bool) {
-        irq::set_trigger(irq, edge);
+    #[inline(always)]
+    fn hold(&self, irq: u32) {
+        irq::hold(irq);
+    }
+    fn route(&self, irq: u32, route: Route) {
+        irq::route(irq, route);
+    }
+    fn port(&self, access: Access) -> u64 {
+        port::access(access)
     }
     fn max_irq(&self) -> u32 {
         irq::max()

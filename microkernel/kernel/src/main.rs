@@ -5,7 +5,7 @@
 //!
 //! The rules (who runs, what a message is, what deleting does, what invocations mean) are the library `axiom-objects`, which also
 //! runs on the host; read there. Here is what only a machine has, from bottom to top: [`arch`] (instructions, registers,
-//! tables) with [`drivers`], [`print`], [`node`] (where the state is), [`debug`] (the debugging calls), [`machine`] (the core as the rules
+//! tables, the interrupt controller), [`print`], [`node`] (where the state is), [`debug`] (the debugging calls), [`machine`] (the core as the rules
 //! see it), [`panic`], `arch::trap` (in and out), [`boot`] (makes the first thread). No file knows one further up.
 //!
 //! Principles: no heap; no panic on user input; no loop without a preemption point or a bound; memory is zeroed before it is
@@ -17,7 +17,6 @@ mod arch;
 mod boot;
 mod checked;
 mod debug;
-mod drivers;
 mod machine;
 mod node;
 mod panic;

@@ -22,7 +22,8 @@ static IDLE: OneCore<IdleTcb> = OneCore(IdleTcb(MaybeUninit::zeroed()));
 const IDLE_THREAD: Ptr<Tcb> = Ptr::from_static(unsafe { IDLE.0.0.assume_init_ref() });
 
 /// The state of the one core. Its address is in the core's own register ([`cpu::own_data`]) before the first Rust
-/// function runs.
+/// function runs, or known to the linker.
+#[unsafe(export_name = "axiom_node")]
 pub static NODE: OneCore<Node> = OneCore(Node::new(IDLE_THREAD));
 
 static SHARED: OneCore<Shared> = OneCore(Shared::new());

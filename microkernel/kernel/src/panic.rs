@@ -3,16 +3,14 @@ use crate::arch::cpu;
 use crate::arch::stack::{STACK, STACK_SIZE};
 use crate::node::node;
 use crate::print::{self, println};
+use axiom_objects::arch::registers::COUNT;
 use core::panic::PanicInfo;
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     print::wait();
     println!("\naxiom: KERNEL PANIC: {info}");
-    let frame: u64;
-    // SAFETY: reads the frame pointer.
-    unsafe { core::arch::asm!("mov {}, x29", out(reg) frame, options(nomem, nostack)) };
-    backtrace(frame);
+    backtrace(cpu::frame_pointer());
     stop()
 }
 
@@ -31,7 +29,7 @@ pub fn backtrace(frame: u64) {
     }
     let tcb = node().current();
     println!("axiom: thread '{}', registers:", tcb.name());
-    for i in 0..9usize {
+    for i in 0..COUNT / 4 {
         let r = |j| tcb.regs.get(4 * i + j);
         println!("axiom:   {:2}: {:016x} {:016x} {:016x} {:016x}", 4 * i, r(0), r(1), r(2), r(3));
     }

@@ -2,6 +2,8 @@
 //!
 //! Word 0 always has the kind in bits 63..59. Objects are named by physical address: 47 bits are enough for every machine
 //! that an untyped can describe. The packing is private; the rest of the kernel matches on [`Cap`].
+use crate::arch::ports::Ports;
+use crate::arch::tables::TableKind;
 use crate::object::{Endpoint, KIND_SHIFT, Notification, Packed, Reply, SchedContext, Slot, Tcb, Timer};
 use crate::ptr::{PhysAddr, Ptr};
 use crate::zombie::Zombie;
@@ -116,6 +118,7 @@ pub enum Cap {
     PageTable {
         base: PhysAddr,
         mapping: Option<Mapping>,
+        kind: TableKind,
     },
     VSpace {
         base: PhysAddr,
@@ -133,6 +136,8 @@ pub enum Cap {
     Debug,
     /// The last capability of an object that is being taken apart.
     Zombie(Zombie),
+    /// I/O ports, where there are such.
+    Ports(Ports),
 }
 
 const PA_MASK: u64 = (1 << 47) - 1;
@@ -160,6 +165,7 @@ mod kind {
     pub const TRACE: u64 = 18;
     pub const DEBUG: u64 = 20;
     pub const ZOMBIE: u64 = crate::zombie::KIND;
+    pub const PORTS: u64 = 21;
 }
 
 const fn word(kind: u64, rest: u64) -> u64 {
@@ -265,7 +271,7 @@ impl Packed {
                 rights: VmRights { read: w >> 38 & 1 != 0, write: w >> 39 & 1 != 0 },
                 mapping,
             },
-            kind::PAGE_TABLE => Cap::PageTable { base: page, mapping },
+            kind::PAGE_TABLE => Cap::PageTable { base: page, mapping, kind: TableKind::from_bits(w >> 36) },
             kind::VSPACE => Cap::VSpace { base: page, asid: (asid != 0).then_some(asid) },
             kind::ASID_CONTROL => Cap::AsidControl,
             kind::ASID_POOL => Cap::AsidPool { base: page, first_asid: v as u16 },
@@ -273,6 +279,7 @@ impl Packed {
             kind::TRACE => Cap::Trace,
             kind::DEBUG => Cap::Debug,
             kind::ZOMBIE => Cap::Zombie(Zombie::from_packed(self)),
+            kind::PORTS => Ports::unpack(v).map_or(Cap::Null, Cap::Ports),
             _ => Cap::Null,
         }
     }
@@ -322,7 +329,9 @@ impl Cap {
                     | u64::from(rights.read) << 38;
                 paged(kind::FRAME, base, mapping, rest)
             }
-            Cap::PageTable { base, mapping } => paged(kind::PAGE_TABLE, base, mapping, 0),
+            Cap::PageTable { base, mapping, kind: level } => {
+                paged(kind::PAGE_TABLE, base, mapping, level.bits() << 36)
+            }
             Cap::VSpace { base, asid } => {
                 paged(kind::VSPACE, base, asid.map(|asid| Mapping { asid, vaddr: 0 }), 0)
             }
@@ -334,6 +343,7 @@ impl Cap {
             Cap::Trace => Packed(word(kind::TRACE, 0), 0),
             Cap::Debug => Packed(word(kind::DEBUG, 0), 0),
             Cap::Zombie(zombie) => zombie.packed(),
+            Cap::Ports(ports) => Packed(word(kind::PORTS, 0), ports.word()),
         }
     }
 
@@ -364,6 +374,7 @@ impl Cap {
         match (self, other) {
             (Untyped { .. }, _) | (_, Untyped { .. }) => false,
             (IrqHandler { irq: a }, IrqHandler { irq: b }) => a == b,
+            (Ports(a), Ports(b)) => a == b,
             (IrqControl, IrqControl)
             | (Domain, Domain)
             | (AsidControl, AsidControl)
@@ -385,6 +396,7 @@ impl Cap {
                 start >= base.0 && start + (1u64 << b_bits) <= base.0 + (1u64 << bits)
             }),
             (Cap::IrqControl, Cap::IrqHandler { .. }) => true,
+            (Cap::Ports(a), Cap::Ports(b)) => a.gives(*b),
             (a, b) => a.same_object(b),
         }
     }
@@ -420,7 +432,11 @@ mod tests {
             Cap::IrqHandler { irq: 1019 },
             frame(None),
             frame(Some(Mapping { asid: 0xffff, vaddr: 0xffff_ffff_f000 })),
-            Cap::PageTable { base: PhysAddr(0x5000), mapping: Some(Mapping { asid: 1, vaddr: 1 << 39 }) },
+            Cap::PageTable {
+                base: PhysAddr(0x5000),
+                mapping: Some(Mapping { asid: 1, vaddr: 1 << 39 }),
+                kind: TableKind::LAST,
+            },
             Cap::VSpace { base: PhysAddr(0x5000), asid: Some(3) },
             Cap::AsidPool { base: PhysAddr(0x9000), first_asid: 0xfe00 },
             Cap::SchedControl { core: 3 },
@@ -455,8 +471,8 @@ mod tests {
     #[test]
     fn an_untyped_contains_its_objects() {
         let untyped = Cap::Untyped { base: PhysAddr(0x4000_0000), bits: 14, device: false, free: 0 };
-        let inside = Cap::PageTable { base: PhysAddr(0x4000_3000), mapping: None };
-        let outside = Cap::PageTable { base: PhysAddr(0x4000_4000), mapping: None };
+        let inside = Cap::PageTable { base: PhysAddr(0x4000_3000), mapping: None, kind: TableKind::LAST };
+        let outside = Cap::PageTable { base: PhysAddr(0x4000_4000), mapping: None, kind: TableKind::LAST };
         assert!(untyped.same_region(&inside));
         assert!(!untyped.same_region(&outside));
         assert!(!inside.same_region(&untyped));

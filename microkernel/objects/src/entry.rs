@@ -1,5 +1,5 @@
 //! Kernel entry from user space: system calls, faults and interrupts, each ending in the scheduler.
-use crate::arch::registers::{CAP, NB_SEND_DEST, REPLY, TPIDR};
+use crate::arch::registers::{CAP, NB_SEND_DEST, REPLY, TLS, sanitise};
 use crate::cspace;
 use crate::expiry;
 use crate::fault;
@@ -116,8 +116,9 @@ fn refuse_receive<M: Machine>(m: M, tcb: Ptr<Tcb>, addr: u64, failure: LookupFai
 #[cold]
 fn other_call<M: Machine>(m: M, tcb: Ptr<Tcb>, number: i64) {
     if number == syscall::SET_TLS_BASE {
-        tcb.regs.set(TPIDR, tcb.regs.get(CAP));
-        m.set_thread_pointer(tcb.regs.get(CAP));
+        let base = sanitise(TLS, tcb.regs.get(CAP));
+        tcb.regs.set(TLS, base);
+        m.set_thread_pointer(base);
     } else if !m.debug_call(tcb, number) {
         fault::handle(m, tcb, Fault::UnknownSyscall { number: number as u64 });
     }

@@ -19,7 +19,9 @@
 //! ```
 extern crate std;
 use crate::arch::context::FpuState;
-use crate::arch::registers::{CAP, FAULT_PC, INFO, MR0, PC, TPIDR};
+use crate::arch::interrupts::Route;
+use crate::arch::ports::Access;
+use crate::arch::registers::{CAP, FAULT_PC, INFO, MR0, PC, TLS};
 use crate::cap::{Cap, FrameSize, Mapping, VmRights};
 use crate::entry;
 use crate::fast;
@@ -62,10 +64,11 @@ pub enum Hardware {
     Complete(u32),
     Mask(u32),
     Unmask(u32),
-    Trigger {
+    Route {
         irq: u32,
-        edge: bool,
+        route: Route,
     },
+    Port(Access),
     Zero {
         start: PhysAddr,
         bytes: u64,
@@ -657,8 +660,12 @@ impl Machine for &FakeWorld {
         self.log(Hardware::Unmask(irq));
         self.registers.borrow_mut().masked &= !(1 << irq);
     }
-    fn set_trigger(&self, irq: u32, edge: bool) {
-        self.log(Hardware::Trigger { irq, edge });
+    fn route(&self, irq: u32, route: Route) {
+        self.log(Hardware::Route { irq, route });
+    }
+    fn port(&self, access: Access) -> u64 {
+        self.log(Hardware::Port(access));
+        0
     }
     fn max_irq(&self) -> u32 {
         MAX_IRQ
@@ -711,8 +718,8 @@ impl Machine for &FakeWorld {
     }
     fn switch_thread_pointers(&self, from: Ptr<Tcb>, to: Ptr<Tcb>) {
         let mut registers = self.registers.borrow_mut();
-        from.regs.set(TPIDR, registers.thread_pointer);
-        registers.thread_pointer = to.regs.get(TPIDR);
+        from.regs.set(TLS, registers.thread_pointer);
+        registers.thread_pointer = to.regs.get(TLS);
     }
     fn set_thread_pointer(&self, value: u64) {
         self.log(Hardware::ThreadPointer(value));

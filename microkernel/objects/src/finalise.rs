@@ -49,13 +49,14 @@ pub fn finalise<M: Machine>(m: M, cap: &Cap, is_final: bool) {
                 n.current_sc.set(None);
             }
         }
-        Cap::PageTable { base, mapping: Some(mapping) } => space::unmap_table(m, base, mapping),
+        Cap::PageTable { base, mapping: Some(mapping), .. } => space::unmap_table(m, base, mapping),
         Cap::VSpace { base, asid: Some(asid) } => space::delete_asid(m, asid, base),
         Cap::AsidPool { base, first_asid } => space::delete_pool(m, first_asid, base),
         Cap::IrqHandler { irq } => {
             m.mask(irq);
             m.shared().irq_active(irq).set(false);
         }
+        Cap::Ports(ports) => m.shared().ports.give_back(ports),
         Cap::Timer { timer } => n.emptied(n.accounts.disarm(timer)),
         _ => {}
     }

@@ -1,4 +1,6 @@
-//! Lazy FPU switching: the registers stay with their last user until somebody else touches the FPU.
+//! Lazy FPU switching: the registers stay with their last user until somebody else touches the FPU. On a core that looks at them
+//! before it asks whether it may ([`FPU_LEAKS`]), they are saved and cleared as soon as somebody else runs; only fetching them is lazy.
+use crate::arch::context::FPU_LEAKS;
 use crate::machine::Machine;
 use crate::object::Tcb;
 use crate::ptr::Ptr;
@@ -6,7 +8,12 @@ use crate::ptr::Ptr;
 /// `tcb` runs next: it has the FPU only if its registers are there.
 #[inline(always)]
 pub fn switch_to<M: Machine>(m: M, tcb: Ptr<Tcb>) {
-    m.enable_fpu(m.node().fpu_owner.get() == Some(tcb));
+    let n = m.node();
+    if FPU_LEAKS && let Some(owner) = n.fpu_owner.get().filter(|owner| *owner != tcb) {
+        m.save_fpu(&owner.fpu);
+        n.fpu_owner.set(None);
+    }
+    m.enable_fpu(n.fpu_owner.get() == Some(tcb));
 }
 
 /// The current thread touched the FPU; false if it may not use it.

@@ -24,7 +24,7 @@ fn handle<M: Machine>(m: M, irq: u32) {
         timer_tick(m);
     } else if let Some(slot) = m.shared().irq_slot(irq).filter(|_| m.shared().irq_active(irq).get()) {
         // The line stays masked until its handler has served the device and acknowledged.
-        m.mask(irq);
+        m.hold(irq);
         if let Some((ntfn, badge, rights)) = slot.packed().as_notification()
             && rights.contains(CapRights::WRITE)
         {

@@ -10,7 +10,7 @@
 //!
 //! | files | what |
 //! |---|---|
-//! | `ptr`, `time`, `output`, `heap`, `arch/*/{registers,context}` | addresses, ticks, text on its way to a UART, an architecture's thread context |
+//! | `ptr`, `time`, `output`, `heap`, `arch/*/{registers,context,tables,ports,interrupts}` | addresses, ticks, text on its way to a UART, an architecture's thread context and its kinds of objects |
 //! | `object` | layouts of all objects, slots, queues' ends |
 //! | `timer`, `queue`, `refill`, `zombie`, `cap`, `arch/*/paging` | one kind of object each |
 //! | `account` | timers by the context that pays for them |
@@ -26,7 +26,7 @@
 //! | `expiry` | timers that are due |
 //! | `finalise` | taking an object out of all that refers to it |
 //! | `preempt`, `delete` | long work that asks whether to stop; deleting and revoking |
-//! | `invoke/args`, `invoke/*`, `invoke` | invocations: arguments, one file per kind of object, the dispatch |
+//! | `invoke/args`, `invoke/*`, `invoke/arch/*`, `invoke` | invocations: arguments, one file per kind of object, what an architecture does to them, the dispatch |
 //! | `invariants` | what holds whenever the kernel leaves, over the whole state |
 //! | `fast`, `entry` | the short ways; system calls, faults, interrupts, each ending in [`entry::leave`] |
 //!

@@ -4,6 +4,8 @@
 //! world in ordinary memory ([`crate::fake`]), so that several can exist. Whatever is decided is decided in the rules; a
 //! method here only does what its first line says.
 use crate::arch::context::FpuState;
+use crate::arch::interrupts::Route;
+use crate::arch::ports::Access;
 use crate::cap::Mapping;
 use crate::node::{Node, Shared};
 use crate::object::Tcb;
@@ -48,8 +50,15 @@ pub trait Machine: Copy {
     fn mask(&self, irq: u32);
     /// Lets a line interrupt.
     fn unmask(&self, irq: u32);
-    /// Edge or level.
-    fn set_trigger(&self, irq: u32, edge: bool);
+    /// The same after it interrupted, until its handler acknowledges. A line whose edge would be lost is left alone.
+    #[inline(always)]
+    fn hold(&self, irq: u32) {
+        self.mask(irq);
+    }
+    /// Wires an interrupt, masked.
+    fn route(&self, irq: u32, route: Route);
+    /// Reads or writes an I/O port: what was read.
+    fn port(&self, access: Access) -> u64;
     /// Highest interrupt number that can be handed out.
     fn max_irq(&self) -> u32;
     /// Whether an interrupt waits to be taken.

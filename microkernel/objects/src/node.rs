@@ -4,6 +4,9 @@
 //! Everything that is per core is in one structure, [`Node`]; nothing else in the rules is a static. The kernel runs on one core
 //! with interrupts masked, so cells are never used from two places at once.
 use crate::account::{Accounts, Emptied};
+use crate::arch::interrupts::Wiring;
+use crate::arch::paging::KernelHalf;
+use crate::arch::ports::Handed;
 use crate::heap::Heap;
 use crate::object::{Ends, Link, SchedContext, Slot, Tcb, ThreadState};
 use crate::ptr::Ptr;
@@ -176,6 +179,12 @@ pub struct Shared {
     pub(crate) irq_active: [Cell<bool>; MAX_IRQS],
     /// Physical addresses of the identifier pools, 0 for none.
     pub asid_pools: [Cell<u64>; ASID_POOLS],
+    /// How interrupts are wired.
+    pub wiring: Wiring,
+    /// The I/O ports that are handed out.
+    pub ports: Handed,
+    /// What all address spaces share.
+    pub kernel_half: KernelHalf,
 }
 
 impl Default for Shared {
@@ -193,6 +202,9 @@ impl Shared {
             irq_slots: [const { Slot::new() }; MAX_IRQS],
             irq_active: [const { Cell::new(false) }; MAX_IRQS],
             asid_pools: [const { Cell::new(0) }; ASID_POOLS],
+            wiring: Wiring::new(),
+            ports: Handed::new(),
+            kernel_half: KernelHalf::new(),
         }
     }
 

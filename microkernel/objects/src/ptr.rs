@@ -6,7 +6,7 @@ use core::ptr::NonNull;
 /// Where the kernel sees physical memory: virtual = physical + this. On the host, objects are ordinary allocations and
 /// "physical" is their address.
 #[cfg(target_os = "none")]
-pub const WINDOW: usize = 0xffff_0000_0000_0000;
+pub const WINDOW: usize = crate::arch::WINDOW;
 /// Where the kernel sees physical memory; nothing is shifted on the host.
 #[cfg(not(target_os = "none"))]
 pub const WINDOW: usize = 0;

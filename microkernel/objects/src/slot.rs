@@ -229,7 +229,7 @@ mod tests {
         Cap::Untyped { base: PhysAddr(base), bits, device: false, free: 0 }
     }
     fn table(base: u64) -> Cap {
-        Cap::PageTable { base: PhysAddr(base), mapping: None }
+        Cap::PageTable { base: PhysAddr(base), mapping: None, kind: crate::arch::tables::TableKind::LAST }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! An identifier names a root as long as its pool holds it. Capabilities remember identifiers, not roots: what was mapped into an
 //! address space that is gone is found to be gone.
 use crate::arch::paging::{self, Entry, Table, UserAttributes};
+use crate::arch::tables::TableKind;
 use crate::cap::{FrameSize, Mapping};
 use crate::machine::Machine;
 use crate::node::Shared;
@@ -115,11 +116,11 @@ pub fn boot_map(root: PhysAddr, vaddr: u64, frame: PhysAddr, a: UserAttributes) 
     level == 3
 }
 
-/// Boot: adds a page table where `vaddr` lacks one; the address that it covers from.
-pub fn boot_map_table(root: PhysAddr, vaddr: u64, table: PhysAddr) -> u64 {
+/// Boot: adds a page table where `vaddr` lacks one; the address that it covers from, and which level's it is.
+pub fn boot_map_table(root: PhysAddr, vaddr: u64, table: PhysAddr) -> (u64, TableKind) {
     let (entry, level) = walk(root, vaddr, 3);
     entry.set(paging::table_entry(table));
-    vaddr & !((1 << paging::shift(level)) - 1)
+    (vaddr & !((1 << paging::shift(level)) - 1), TableKind::below(level))
 }
 
 /// Boot: whether the tables reach a page.

@@ -70,6 +70,13 @@ impl Trace {
         self.set_mask(0);
     }
 
+    /// The counter's frequency, Hz, where it was not known at the start.
+    pub fn set_frequency(&self, frequency: u64) {
+        if let Some(ring) = self.ring.get() {
+            ring.frequency.set(frequency);
+        }
+    }
+
     /// Chooses the recorded classes; boot stays on.
     pub fn set_mask(&self, mask: u64) {
         let mask = mask | 1 << class::BOOT;

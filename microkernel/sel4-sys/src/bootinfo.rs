@@ -78,6 +78,12 @@ pub struct Header {
 
 /// A chunk that only fills space.
 pub const HEADER_PADDING: Word = 0;
+/// The memory map as Multiboot has it (x86).
+pub const HEADER_X86_MEMORY_MAP: Word = 2;
+/// The ACPI root pointer (x86).
+pub const HEADER_X86_ACPI_RSDP: Word = 3;
+/// The counter's frequency in MHz (x86); [`crate::ext::AxiomInfo`] has it in Hz.
+pub const HEADER_X86_TSC_FREQUENCY: Word = 5;
 /// The flattened device tree.
 pub const HEADER_FDT: Word = 6;
 

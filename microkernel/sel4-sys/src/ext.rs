@@ -11,7 +11,7 @@
 //! | [`TIMER_CANCEL`] | | |
 //! | [`TIMER_READ`] | | MR0 expirations and MR1 overruns since the last read; MR2 the last deadline that expired; MR3 the counter as whoever served it saw it |
 //!
-//! Ticks are those of the counter that user space reads (CNTVCT_EL0). The next deadline of a periodic timer is the previous
+//! Ticks are those of the counter that user space reads (aarch64: CNTVCT_EL0; x86-64: the time stamp counter). The next deadline of a periodic timer is the previous
 //! deadline plus the period, never "now plus the period": a timer does not drift. Deadlines that were missed whole are
 //! counted as overruns and skipped. Expiries are served at the priority and on the budget of whose context pays: without budget they
 //! come late.
@@ -66,6 +66,9 @@ pub const DEBUG_WRITE_BYTES: u64 = 64;
 /// The id of the BootInfo chunk that describes the extensions.
 pub const BOOTINFO_AXIOM: u64 = 0x4158_0001;
 
+/// The id of the BootInfo chunk with the command line, ended by a zero, where no device tree has it (x86).
+pub const BOOTINFO_COMMAND_LINE: u64 = 0x4158_0002;
+
 /// The body of the chunk [`BOOTINFO_AXIOM`], after its header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -94,17 +97,17 @@ pub struct AxiomInfo {
     pub ram_bytes: u64,
     /// Physical address that the kernel was loaded at.
     pub image_address: u64,
-    /// Physical address of the device tree.
+    /// Physical address of the device tree, or of what the boot loader left (x86).
     pub fdt_address: u64,
-    /// Exception level that the kernel was entered at.
+    /// Exception level that the kernel was entered at (aarch64).
     pub entry_level: u64,
-    /// MIDR_EL1: the core's model.
+    /// The core's model: MIDR_EL1, or CPUID's signature.
     pub midr: u64,
-    /// MPIDR_EL1: the boot core's place.
+    /// The boot core's place: MPIDR_EL1, or the local APIC's identifier.
     pub mpidr: u64,
-    /// The interrupt controller's GICD_TYPER.
+    /// The interrupt controller: GICD_TYPER, or the first I/O APIC's version register.
     pub gicd_typer: u64,
-    /// The interrupt controller's GICD_IIDR.
+    /// The interrupt controller: GICD_IIDR, or the local APIC's version register.
     pub gicd_iidr: u64,
     /// Slot of the Debug capability.
     pub debug_cap: u64,
@@ -114,7 +117,7 @@ pub struct AxiomInfo {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct TraceRecord {
-    /// CNTVCT_EL0.
+    /// The counter that user space reads.
     pub counter: u64,
     /// What happened: class in bits 15..8.
     pub event: u16,

@@ -1,6 +1,8 @@
 //! Fault messages: the label says the type, the message registers its layout (libsel4 `seL4_FaultType` and the
 //! `seL4_*_Msg` enumerations).
 
+pub use crate::arch::fault::{unknown_syscall, user_exception};
+
 /// Fault types, the label of a fault message.
 pub mod kind {
     /// No fault.
@@ -29,38 +31,6 @@ pub mod cap_fault {
     pub const LOOKUP_FAILURE: usize = 3;
 }
 
-/// Registers of an unknown-syscall fault: x0..x7, then IP, SP, LR, SPSR, number.
-pub mod unknown_syscall {
-    /// Instruction pointer.
-    pub const FAULT_IP: usize = 8;
-    /// Stack pointer.
-    pub const SP: usize = 9;
-    /// Link register.
-    pub const LR: usize = 10;
-    /// Saved program status.
-    pub const SPSR: usize = 11;
-    /// The number that was asked for.
-    pub const SYSCALL: usize = 12;
-    /// Length of the message.
-    pub const LENGTH: usize = 13;
-}
-
-/// Registers of a user exception: IP, SP, SPSR, number, code.
-pub mod user_exception {
-    /// Instruction pointer.
-    pub const FAULT_IP: usize = 0;
-    /// Stack pointer.
-    pub const SP: usize = 1;
-    /// Saved program status.
-    pub const SPSR: usize = 2;
-    /// The exception syndrome register.
-    pub const NUMBER: usize = 3;
-    /// Always 0 on aarch64.
-    pub const CODE: usize = 4;
-    /// Length of the message.
-    pub const LENGTH: usize = 5;
-}
-
 /// Registers of a VM fault.
 pub mod vm_fault {
     /// Instruction pointer.
@@ -69,7 +39,7 @@ pub mod vm_fault {
     pub const ADDR: usize = 1;
     /// 1 for an instruction fetch.
     pub const PREFETCH: usize = 2;
-    /// The fault status (ESR).
+    /// The fault status (aarch64: ESR; x86-64: the page fault's error code).
     pub const FSR: usize = 3;
     /// Length of the message.
     pub const LENGTH: usize = 4;
@@ -83,6 +53,5 @@ pub mod timeout {
     pub const CONSUMED: usize = 1;
     /// Length of the message.
     pub const LENGTH: usize = 2;
-    /// Length of a reply that sets the registers.
-    pub const REPLY_LENGTH: usize = 34;
+    pub use crate::arch::fault::TIMEOUT_REPLY_LENGTH as REPLY_LENGTH;
 }

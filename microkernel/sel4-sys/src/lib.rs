@@ -1,4 +1,4 @@
-//! The seL4 ABI (16.x, MCS configuration, aarch64) and Axiom's extensions to it, for kernel and user space.
+//! The seL4 ABI (16.x, MCS configuration, aarch64 and x86_64) and Axiom's extensions to it, for kernel and user space.
 //!
 //! Everything here is a number, a layout or a bit field that both sides of the system call must agree on; the
 //! source of each is libsel4's interface headers and the seL4 reference manual. There are no dependencies and, without
@@ -8,6 +8,7 @@
 //! capabilities are announced in an extra BootInfo chunk ([`ext`]) that an seL4 root task skips by its length.
 #![no_std]
 
+pub mod arch;
 pub mod bootinfo;
 pub mod cap;
 pub mod error;
@@ -17,7 +18,7 @@ pub mod label;
 pub mod message;
 pub mod object;
 pub mod regs;
-#[cfg(all(feature = "syscall", target_arch = "aarch64"))]
+#[cfg(all(feature = "syscall", target_os = "none"))]
 pub mod stubs;
 pub mod syscall;
 

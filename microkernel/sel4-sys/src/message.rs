@@ -5,7 +5,7 @@ use crate::Word;
 pub const MAX_LENGTH: usize = 120;
 /// Capabilities of a message at most.
 pub const MAX_EXTRA_CAPS: usize = 3;
-/// Message registers that travel in machine registers on aarch64.
+/// Message registers that travel in machine registers, on every architecture.
 pub const FAST_REGISTERS: usize = 4;
 
 /// The tag of a message (`seL4_MessageInfo`): label, capsUnwrapped, extraCaps, length.

@@ -1,4 +1,5 @@
-//! Object types and sizes, aarch64 (libsel4 `seL4_ObjectType`, `seL4_*Bits`).
+//! Object types and sizes (libsel4 `seL4_ObjectType`, `seL4_*Bits`).
+pub use crate::arch::object::{ASID_POOLS, vm_attributes};
 
 /// Type numbers for `Untyped_Retype`.
 pub mod kind {
@@ -16,16 +17,8 @@ pub mod kind {
     pub const SCHED_CONTEXT: u64 = 5;
     /// Reply object.
     pub const REPLY: u64 = 6;
-    /// 1 GiB frame.
-    pub const HUGE_PAGE: u64 = 7;
-    /// Root of an address space.
-    pub const VSPACE: u64 = 8;
-    /// 4 KiB frame.
-    pub const SMALL_PAGE: u64 = 9;
-    /// 2 MiB frame.
-    pub const LARGE_PAGE: u64 = 10;
-    /// Page table, any level below the root.
-    pub const PAGE_TABLE: u64 = 11;
+
+    pub use crate::arch::object::kind::*;
 }
 
 /// Capability slot, bits.
@@ -62,21 +55,7 @@ pub const VSPACE_BITS: u64 = 12;
 pub const ASID_POOL_BITS: u64 = 12;
 /// Address spaces of a pool.
 pub const ASID_POOL_ENTRIES: usize = 512;
-/// Pools at most.
-pub const ASID_POOLS: usize = 128;
 /// Objects that one retype makes at most.
 pub const RETYPE_FAN_OUT: u64 = 256;
 /// Highest priority.
 pub const MAX_PRIORITY: u64 = 255;
-
-/// Attributes of a mapping (`seL4_ARM_VMAttributes`).
-pub mod vm_attributes {
-    /// Cacheable.
-    pub const CACHEABLE: u64 = 1;
-    /// Parity (no effect).
-    pub const PARITY: u64 = 2;
-    /// Cacheable, executable.
-    pub const DEFAULT: u64 = 3;
-    /// Never executable.
-    pub const EXECUTE_NEVER: u64 = 4;
-}

@@ -70,7 +70,7 @@ fn good() -> Vec<u8> {
 }
 
 fn refused(headers: &[Ph]) -> Error {
-    Elf::new(&file(0x40_0000, headers, 0x3000), TOP).unwrap_err()
+    Elf::new(&file(0x40_0000, headers, 0x3000), AARCH64, TOP).unwrap_err()
 }
 
 /// The image as a loader without pages would make it: each byte that a segment has.
@@ -108,7 +108,7 @@ fn loaded(file: &[u8], elf: &Elf<'_>, phase: u64) -> BTreeMap<u64, [u8; 4096]> {
 #[test]
 fn an_ordinary_file_is_loaded() {
     let bytes = good();
-    let elf = Elf::new(&bytes, TOP).unwrap();
+    let elf = Elf::new(&bytes, AARCH64, TOP).unwrap();
     assert_eq!((elf.entry(), elf.bounds()), (0x40_0000, (0x40_0000, 0x40_5000)));
     assert_eq!(elf.pages().collect::<Vec<_>>(), [0x40_0000, 0x40_1000, 0x40_2000, 0x40_3000, 0x40_4000]);
     let text = Page { write: false, execute: true, empty: false, in_place: Some(0x1000) };
@@ -128,7 +128,7 @@ fn each_whole_page_of_a_segment_has_its_place_in_the_file() {
     let data = Ph { offset: 0x4000, vaddr: 0x40_3000, file_size: 0x1000, ..DATA };
     let far = Ph { vaddr: 0x80_0000, file_size: 0, ..DATA };
     let bytes = file(0x40_0000, &[text, data, far], 0x5000);
-    let elf = Elf::new(&bytes, TOP).unwrap();
+    let elf = Elf::new(&bytes, AARCH64, TOP).unwrap();
     assert_eq!(
         [0, 1, 2, 3].map(|i| elf.page(0x40_0000 + i * 0x1000, 0).in_place),
         [Some(0x1000), Some(0x2000), Some(0x3000), None]
@@ -145,7 +145,7 @@ fn a_segment_without_bytes_may_have_any_offset() {
     for offset in [0x3001, 1 << 50, u64::MAX] {
         let bss = Ph { file_size: 0, offset, ..DATA };
         let bytes = file(0x40_0000, &[TEXT, bss], 0x3000);
-        let elf = Elf::new(&bytes, TOP).unwrap();
+        let elf = Elf::new(&bytes, AARCH64, TOP).unwrap();
         let pages = loaded(&bytes, &elf, 0);
         assert!(pages[&0x40_2000].iter().chain(&pages[&0x40_4000]).all(|b| *b == 0));
     }
@@ -157,7 +157,7 @@ fn pages_with_two_owners_get_what_both_need() {
     let text = Ph { file_size: 0x1400, mem_size: 0x1400, ..TEXT };
     let data = Ph { offset: 0x2400, vaddr: 0x40_1400, ..DATA };
     let bytes = file(0x40_0000, &[text, data], 0x3000);
-    let elf = Elf::new(&bytes, TOP).unwrap();
+    let elf = Elf::new(&bytes, AARCH64, TOP).unwrap();
     assert_eq!(elf.page(0x40_1000, 0), Page { write: true, execute: true, empty: false, in_place: None });
     assert_eq!(
         elf.parts(0x40_1000).collect::<Vec<_>>(),
@@ -166,7 +166,7 @@ fn pages_with_two_owners_get_what_both_need() {
     // Two read-only owners: neither's file page is the whole page.
     let constants = Ph { flags: 4, offset: 0x400, file_size: 0x1000, mem_size: 0x1000, align: 1, ..data };
     let bytes = file(0x40_0000, &[text, constants], 0x3000);
-    let elf = Elf::new(&bytes, TOP).unwrap();
+    let elf = Elf::new(&bytes, AARCH64, TOP).unwrap();
     assert_eq!(elf.page(0x40_1000, 0), Page { write: false, execute: true, empty: false, in_place: None });
 }
 
@@ -175,7 +175,7 @@ fn small_gaps_are_filled_and_large_ones_are_not() {
     let second = |vaddr| {
         let data = Ph { vaddr, offset: 0x2000, mem_size: 0x100, ..DATA };
         let bytes = file(0x40_0000, &[data, TEXT], 0x3000);
-        let elf = Elf::new(&bytes, TOP).unwrap();
+        let elf = Elf::new(&bytes, AARCH64, TOP).unwrap();
         let pages: Vec<u64> = elf.pages().collect();
         assert_eq!((pages[0], *pages.last().unwrap()), (0x40_0000, vaddr));
         assert!(pages.windows(2).all(|w| w[0] < w[1]));
@@ -191,14 +191,14 @@ fn what_is_no_such_file_is_told_as_what_it_is() {
     let damaged = |at: usize, bytes: &[u8]| {
         let mut file = good();
         file[at..at + bytes.len()].copy_from_slice(bytes);
-        Elf::new(&file, TOP).map(|_| ())
+        Elf::new(&file, AARCH64, TOP).map(|_| ())
     };
-    assert_eq!(Elf::new(b"neither", TOP).unwrap_err(), Error::Magic);
-    assert_eq!(Elf::new(b"", TOP).unwrap_err(), Error::Magic);
-    assert_eq!(Elf::new(&good()[..63], TOP).unwrap_err(), Error::Short(63));
+    assert_eq!(Elf::new(b"neither", AARCH64, TOP).unwrap_err(), Error::Magic);
+    assert_eq!(Elf::new(b"", AARCH64, TOP).unwrap_err(), Error::Magic);
+    assert_eq!(Elf::new(&good()[..63], AARCH64, TOP).unwrap_err(), Error::Short(63));
     assert_eq!(damaged(4, &[1]), Err(Error::Class));
     assert_eq!(damaged(5, &[2]), Err(Error::Class));
-    assert_eq!(damaged(18, &[62, 0]), Err(Error::Machine(62)));
+    assert_eq!(damaged(18, &[62, 0]), Err(Error::Machine { file: 62, wanted: AARCH64 }));
     assert_eq!(damaged(16, &[3, 0]), Err(Error::Kind(3)));
     assert_eq!(damaged(54, &[32, 0]), Err(Error::HeaderSize(32)));
     assert_eq!(damaged(56, &[0, 0]), Err(Error::HeaderCount(0)));
@@ -219,11 +219,11 @@ fn a_wrong_segment_is_told_as_what_is_wrong() {
         let empty = Ph { file_size: 0, mem_size: 1, ..TEXT };
         [TEXT].into_iter().chain((1..count).map(|i| Ph { vaddr: 0x80_0000 + i, ..empty })).collect()
     };
-    assert!(Elf::new(&file(0x40_0000, &many(16), 0x3000), TOP).is_ok());
+    assert!(Elf::new(&file(0x40_0000, &many(16), 0x3000), AARCH64, TOP).is_ok());
     assert_eq!(refused(&many(17)), Error::TooManySegments);
     // What is not loaded does not count.
     let notes: Vec<Ph> = many(16).into_iter().chain([Ph { kind: 4, ..TEXT }; 48]).collect();
-    assert!(Elf::new(&file(0x40_0000, &notes, 0x3000), TOP).is_ok());
+    assert!(Elf::new(&file(0x40_0000, &notes, 0x3000), AARCH64, TOP).is_ok());
     for (offset, file_size) in [(0x2f01, 0x100), (u64::MAX, 0x100), (u64::MAX - 0xff, 0x100)] {
         let bytes = Error::Bytes(1, offset, file_size, 0x3000);
         assert_eq!(refused(&[TEXT, Ph { offset, file_size, align: 1, ..DATA }]), bytes);
@@ -235,15 +235,15 @@ fn a_wrong_segment_is_told_as_what_is_wrong() {
         assert_eq!(refused(&[TEXT, Ph { vaddr, ..DATA }]), Error::Memory(1, vaddr, 0x2000, TOP));
     }
     let last = [TEXT, Ph { vaddr: TOP - 0x2000, align: 1, ..DATA }];
-    assert!(Elf::new(&file(0x40_0000, &last, 0x3000), TOP).is_ok());
+    assert!(Elf::new(&file(0x40_0000, &last, 0x3000), AARCH64, TOP).is_ok());
     let largest = [TEXT, Ph { mem_size: MAX_SEGMENT, ..DATA }];
-    assert!(Elf::new(&file(0x40_0000, &largest, 0x3000), TOP).is_ok());
+    assert!(Elf::new(&file(0x40_0000, &largest, 0x3000), AARCH64, TOP).is_ok());
     for (align, offset) in [(3, 0x2800), (0x1000, 0x2801), (0x2000, 0x1800), (u64::MAX, 0x2800)] {
         let wrong = Error::Alignment(1, align, 0x40_2800, offset);
         assert_eq!(refused(&[TEXT, Ph { align, offset, ..DATA }]), wrong);
     }
     for align in [0, 1, 8, 0x800, 0x2000] {
-        assert!(Elf::new(&file(0x40_0000, &[TEXT, Ph { align, ..DATA }], 0x3000), TOP).is_ok());
+        assert!(Elf::new(&file(0x40_0000, &[TEXT, Ph { align, ..DATA }], 0x3000), AARCH64, TOP).is_ok());
     }
 }
 
@@ -262,17 +262,22 @@ fn no_byte_belongs_to_two_segments() {
     }
     for (vaddr, mem_size) in [(0x40_1800, 1), (0x3f_ffff, 1)] {
         let other = Ph { vaddr, mem_size, file_size: 0, ..DATA };
-        assert!(Elf::new(&file(0x40_0000, &[TEXT, other], 0x3000), TOP).is_ok());
+        assert!(Elf::new(&file(0x40_0000, &[TEXT, other], 0x3000), AARCH64, TOP).is_ok());
     }
 }
 
 #[test]
 fn the_first_instruction_is_one() {
     for entry in [0, 0x3f_fffc, 0x40_0002, 0x40_1800, 0x40_2800, u64::MAX] {
-        let wrong = Elf::new(&file(entry, &[TEXT, DATA], 0x3000), TOP).unwrap_err();
+        let wrong = Elf::new(&file(entry, &[TEXT, DATA], 0x3000), AARCH64, TOP).unwrap_err();
         assert_eq!(wrong, Error::Entry(entry));
     }
-    assert!(Elf::new(&file(0x40_17fc, &[TEXT, DATA], 0x3000), TOP).is_ok());
+    assert!(Elf::new(&file(0x40_17fc, &[TEXT, DATA], 0x3000), AARCH64, TOP).is_ok());
+    // Where instructions have any length, they begin anywhere.
+    let mut bytes = file(0x40_0003, &[TEXT, DATA], 0x3000);
+    bytes[18] = 62;
+    assert!(Elf::new(&bytes, X86_64, TOP).is_ok());
+    assert_eq!(Elf::new(&bytes, AARCH64, TOP).unwrap_err(), Error::Machine { file: 62, wanted: AARCH64 });
 }
 
 #[test]
@@ -281,7 +286,7 @@ fn each_refusal_is_a_sentence() {
         (Error::Magic, "neither a bundle nor an ELF file"),
         (Error::Short(9), "cut short: it has 9 bytes"),
         (Error::Class, "not 64-bit little-endian"),
-        (Error::Machine(62), "is for machine 62"),
+        (Error::Machine { file: 62, wanted: AARCH64 }, "is for machine 62; build it for aarch64 (183)"),
         (Error::Kind(3), "has type 3; a root task is an executable at fixed addresses"),
         (Error::HeaderSize(32), "program headers have 32 bytes instead of 56"),
         (Error::HeaderCount(0), "has no program headers"),
@@ -351,7 +356,7 @@ proptest! {
         let entry = headers.iter().filter(|h| h.flags & 1 != 0).map(|h| (h.vaddr + 3) & !3)
             .find(|e| headers.iter().any(|h| h.flags & 1 != 0 && h.vaddr <= *e && *e < h.vaddr + h.mem_size)).unwrap();
         let bytes = file(entry, &headers, length);
-        let elf = Elf::new(&bytes, TOP).unwrap();
+        let elf = Elf::new(&bytes, AARCH64, TOP).unwrap();
         let expected = model(&bytes, &headers);
         let pages = loaded(&bytes, &elf, phase);
         for (at, byte) in &expected {
@@ -386,7 +391,7 @@ proptest! {
         for (at, value) in changes { bytes[at] ^= value; }
         for (at, value) in words { bytes[at * 8..at * 8 + 8].copy_from_slice(&value.to_le_bytes()); }
         bytes.truncate(length);
-        if let Ok(elf) = Elf::new(&bytes, TOP) {
+        if let Ok(elf) = Elf::new(&bytes, AARCH64, TOP) {
             promises(&bytes, &elf)?;
         }
     }
@@ -401,7 +406,7 @@ proptest! {
             .map(|(kind, flags, offset, vaddr, file_size, mem_size, align)| Ph { kind, flags, offset, vaddr, file_size, mem_size, align })
             .collect();
         let bytes = file(entry, &headers, 0x2000);
-        if let Ok(elf) = Elf::new(&bytes, TOP) {
+        if let Ok(elf) = Elf::new(&bytes, AARCH64, TOP) {
             promises(&bytes, &elf)?;
         }
     }

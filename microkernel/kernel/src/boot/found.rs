@@ -1,18 +1,12 @@
 //! What boot finds out, and what its parts share: the machine's description, the image's place and sizes.
-use axiom_boot::Refusal;
-use axiom_fdt::Fdt;
+pub use crate::arch::firmware::Fatal;
+use crate::arch::firmware::{CONTROLLER_BLOCKS, Entry, Firmware};
 use axiom_objects::trace;
 
-/// Why boot cannot go on.
-pub type Fatal = Refusal;
-
-/// Most blocks of registers that an interrupt controller may have.
-pub const CONTROLLER_BLOCKS: usize = 16;
-
 /// What boot found out about the machine.
-pub struct Machine<'a> {
-    /// The device tree.
-    pub fdt: Fdt<'a>,
+pub struct Machine {
+    /// What describes it.
+    pub firmware: Firmware,
     /// The initial RAM disk: start and end.
     pub initrd: (u64, u64),
     /// Where the kernel image is.
@@ -21,19 +15,6 @@ pub struct Machine<'a> {
     pub kernel_devices: [(u64, u64); CONTROLLER_BLOCKS],
     /// How the kernel was entered.
     pub entry: Entry,
-}
-
-/// How the kernel was entered.
-#[derive(Clone, Copy)]
-pub struct Entry {
-    /// Where the device tree is.
-    pub dtb: u64,
-    /// Where the image is.
-    pub image: u64,
-    /// The counter at the first instruction.
-    pub counter: u64,
-    /// The exception level.
-    pub level: u64,
 }
 
 unsafe extern "C" {

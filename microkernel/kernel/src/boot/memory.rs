@@ -1,7 +1,7 @@
-//! RAM: what the device tree describes, minus what is in use, and a boot allocator over the rest.
+//! RAM: what the firmware describes, minus what is in use, and a boot allocator over the rest.
 use super::found::Fatal;
-use axiom_boot::{Ranges, Refusal, memory};
-use axiom_fdt::Fdt;
+use crate::arch::firmware::Firmware;
+use axiom_boot::Ranges;
 use axiom_objects::PhysAddr;
 
 /// The kernel's window is one table of the second level, so RAM lies below 2^39; half-deleted objects are linked by addresses of
@@ -11,16 +11,16 @@ const _: () = assert!(axiom_objects::zombie::ADDRESS_BITS >= 39);
 /// The machine's RAM.
 pub struct Memory {
     ram: Ranges,
-    /// RAM that may be mapped: without what the device tree marks `no-map`.
+    /// RAM that may be mapped: without what the firmware keeps even from that.
     mapped: Ranges,
     free: Ranges,
     allocated: u64,
 }
 
 impl Memory {
-    /// RAM as the device tree's memory nodes describe it.
-    pub fn of(fdt: &Fdt<'_>) -> Result<Memory, Fatal> {
-        let ram = memory::ram(fdt)?;
+    /// RAM as the firmware describes it.
+    pub fn of(firmware: &Firmware) -> Result<Memory, Fatal> {
+        let ram = firmware.ram()?;
         Ok(Memory { ram, mapped: ram, free: ram, allocated: 0 })
     }
 
@@ -49,14 +49,30 @@ impl Memory {
         Ok(self.free.remove(start, end)?)
     }
 
-    /// Keeps out what the device tree reserves: its reservation block and `/reserved-memory`.
-    pub fn reserve_listed(&mut self, fdt: &Fdt<'_>) -> Result<(), Fatal> {
-        memory::reserved(fdt, |start, end, no_map| {
+    /// Keeps out what the firmware reserves.
+    pub fn reserve_listed(&mut self, firmware: &Firmware) -> Result<(), Fatal> {
+        firmware.reserved(|start, end, no_map| {
             if no_map {
                 self.mapped.remove(start, end)?;
             }
             self.free.remove(start, end)
         })
+    }
+
+    /// A table for the kernel's window, in memory that it can reach before it has the window: below 4 GiB.
+    pub fn allocate_table(&mut self) -> Option<PhysAddr> {
+        const REACH: u64 = 1 << 32;
+        for i in (0..self.free.as_slice().len()).rev() {
+            let (start, end) = self.free.as_slice()[i];
+            let end = end.min(REACH);
+            if start < end && end - start >= 4096 {
+                self.free.remove(end - 4096, end).ok()?;
+                self.allocated += 4096;
+                crate::arch::cpu::zero(PhysAddr(end - 4096), 4096);
+                return Some(PhysAddr(end - 4096));
+            }
+        }
+        None
     }
 
     /// Allocates 2^`bits` bytes, aligned to their size and zeroed, from the end of the highest range that has room.
@@ -78,6 +94,6 @@ impl Memory {
                 return Ok(PhysAddr(at));
             }
         }
-        Err(Refusal::Rule("there is too little RAM for the root task"))
+        Err(Fatal::rule("there is too little RAM for the root task"))
     }
 }

@@ -5,7 +5,7 @@ use crate::arch;
 use crate::machine::Core;
 use crate::node::{node, shared};
 use crate::print::println;
-use axiom_boot::{Elf, Ranges, Refusal};
+use axiom_boot::{Elf, Ranges};
 use axiom_objects::arch::paging::{USER_TOP, UserAttributes};
 use axiom_objects::arch::registers as r;
 use axiom_objects::cap::{FrameSize, Mapping, VmRights};
@@ -14,7 +14,7 @@ use axiom_objects::object::{TCB_BUFFER, TCB_CSPACE, TCB_VSPACE, ThreadState};
 use axiom_objects::trace::{self, class};
 use axiom_objects::{Cap, PhysAddr, Ptr, SchedContext, Slot, Tcb, slot};
 use axiom_objects::{entry, sched, space};
-use sel4_sys::bootinfo::{BootInfo, HEADER_FDT, Header, MAX_UNTYPEDS, SlotRegion, UntypedDesc};
+use sel4_sys::bootinfo::{BootInfo, Header, MAX_UNTYPEDS, SlotRegion, UntypedDesc};
 use sel4_sys::cap::init;
 use sel4_sys::ext::{self, AxiomInfo, event};
 use sel4_sys::object as o;
@@ -51,7 +51,7 @@ impl Builder<'_> {
     fn provide(&mut self, cap: Cap) -> Result<u64, Fatal> {
         let index = self.next;
         if index >= 1 << CNODE_BITS {
-            return Err(Refusal::Rule("the root task's image has more pages than its CNode has slots"));
+            return Err(Fatal::rule("the root task's image has more pages than its CNode has slots"));
         }
         self.put(index, cap);
         self.next += 1;
@@ -69,8 +69,9 @@ impl Builder<'_> {
         while at < end {
             while !space::boot_has_table(self.root, at) {
                 let table = self.memory.allocate(o::PAGE_TABLE_BITS as u32)?;
-                let vaddr = space::boot_map_table(self.root, at, table);
-                self.provide(Cap::PageTable { base: table, mapping: Some(Mapping { asid: ASID, vaddr }) })?;
+                let (vaddr, kind) = space::boot_map_table(self.root, at, table);
+                let mapping = Some(Mapping { asid: ASID, vaddr });
+                self.provide(Cap::PageTable { base: table, mapping, kind })?;
             }
             at = (at & !((1 << 21) - 1)) + (1 << 21);
         }
@@ -78,22 +79,17 @@ impl Builder<'_> {
     }
 
     fn map(&self, vaddr: u64, frame: PhysAddr, write: bool, execute: bool) {
-        space::boot_map(
-            self.root,
-            vaddr,
-            frame,
-            UserAttributes { read: true, write, execute, cacheable: true, device: false },
-        );
+        space::boot_map(self.root, vaddr, frame, UserAttributes::ram(write, execute));
     }
 }
 
 /// Creates the root task and makes it the current thread.
-pub fn create(machine: &Machine<'_>, memory: &mut Memory) -> Result<(), Fatal> {
+pub fn create(machine: &Machine, memory: &mut Memory) -> Result<(), Fatal> {
     let (start, end) = machine.initrd;
     if !memory.mapped().contain(start, end) {
-        return Err(Refusal::Rule(
-            "the initial RAM disk does not lie in RAM that may be mapped: it is outside of the memory nodes, or \
-             /reserved-memory marks a part of it no-map; load it elsewhere",
+        return Err(Fatal::rule(
+            "the initial RAM disk does not lie in RAM that may be mapped: it is outside of what the firmware describes, or \
+             a part of it is reserved (/reserved-memory, no-map); load it elsewhere",
         ));
     }
     // SAFETY: the range is RAM in the window, reserved since the memory map was made; nothing writes to it while this
@@ -104,9 +100,10 @@ pub fn create(machine: &Machine<'_>, memory: &mut Memory) -> Result<(), Fatal> {
             (end - start) as usize,
         )
     };
-    let elf = Elf::new(file, USER_TOP - BEHIND_IMAGE)?;
+    let elf = Elf::new(file, arch::cpu::ARCHITECTURE, USER_TOP - BEHIND_IMAGE)?;
     let cnode = memory.allocate(CNODE_BITS + o::SLOT_BITS as u32)?;
     let root = memory.allocate(o::VSPACE_BITS as u32)?;
+    shared().kernel_half.put(root);
     let pool = memory.allocate(o::ASID_POOL_BITS as u32)?;
     node().empty_space.set(arch::paging::empty_root(machine.image.0).0);
     shared().asid_pools[0].set(pool.0);
@@ -143,6 +140,9 @@ pub fn create(machine: &Machine<'_>, memory: &mut Memory) -> Result<(), Fatal> {
     b.put(init::VSPACE.0, Cap::VSpace { base: root, asid: Some(ASID) });
     let tcb = threads(&mut b, cnode, ipc_buffer)?;
     b.put(init::IRQ_CONTROL.0, Cap::IrqControl);
+    if let Some(ports) = arch::port::all() {
+        b.put(init::IO_PORT_CONTROL.0, Cap::Ports(ports));
+    }
     b.put(init::ASID_CONTROL.0, Cap::AsidControl);
     b.put(init::ASID_POOL.0, Cap::AsidPool { base: pool, first_asid: 0 });
     b.put(init::DOMAIN.0, Cap::Domain);
@@ -208,7 +208,7 @@ fn load(b: &mut Builder<'_>, elf: &Elf<'_>, file_phys: u64) -> Result<(), Fatal>
     Ok(())
 }
 
-fn provide_trace(b: &mut Builder<'_>, machine: &Machine<'_>) -> Result<AxiomInfo, Fatal> {
+fn provide_trace(b: &mut Builder<'_>, machine: &Machine) -> Result<AxiomInfo, Fatal> {
     let trace_cap = b.provide(Cap::Trace)?;
     let debug_cap = b.provide(Cap::Debug)?;
     let trace_frames = b.next;
@@ -233,7 +233,7 @@ fn provide_trace(b: &mut Builder<'_>, machine: &Machine<'_>) -> Result<AxiomInfo
         entry_counter: machine.entry.counter,
         ram_bytes: b.memory.ram().iter().map(|r| r.1 - r.0).sum(),
         image_address: machine.entry.image,
-        fdt_address: machine.entry.dtb,
+        fdt_address: machine.entry.description,
         entry_level: machine.entry.level,
         midr,
         mpidr,
@@ -243,21 +243,14 @@ fn provide_trace(b: &mut Builder<'_>, machine: &Machine<'_>) -> Result<AxiomInfo
     })
 }
 
-/// Bytes of the device tree that mean something: emulators pad theirs a lot.
-fn fdt_used(machine: &Machine<'_>) -> u64 {
-    machine.fdt.used() as u64
-}
-
-fn extra_size(machine: &Machine<'_>) -> u64 {
-    let header = size_of::<Header>() as u64;
-    let fdt = (header + fdt_used(machine)).next_multiple_of(8);
-    fdt + header + size_of::<AxiomInfo>() as u64
+fn extra_size(machine: &Machine) -> u64 {
+    machine.firmware.chunks_size() + (size_of::<Header>() + size_of::<AxiomInfo>()) as u64
 }
 
 /// Writes the extra BootInfo chunks into frames of their own.
 fn provide_extra(
     b: &mut Builder<'_>,
-    machine: &Machine<'_>,
+    machine: &Machine,
     vaddr: u64,
     bytes: u64,
     mut axiom: AxiomInfo,
@@ -266,7 +259,7 @@ fn provide_extra(
     let start = b.next;
     let mut frames = [PhysAddr(0); 64];
     if pages as usize > frames.len() {
-        return Err(Refusal::Rule("the device tree is larger than 256 KiB"));
+        return Err(Fatal::rule("what describes the machine is larger than 256 KiB"));
     }
     for (i, frame) in frames.iter_mut().enumerate().take(pages as usize) {
         *frame = b.memory.allocate(12)?;
@@ -284,15 +277,7 @@ fn provide_extra(
             at += 1;
         }
     };
-    let used = fdt_used(machine);
-    let fdt_len = (size_of::<Header>() as u64 + used).next_multiple_of(8);
-    write(&HEADER_FDT.to_le_bytes());
-    write(&fdt_len.to_le_bytes());
-    let blob = machine.fdt.bytes();
-    write(&blob[..4]);
-    write(&(used as u32).to_be_bytes());
-    write(&blob[8..used as usize]);
-    write(&[0; 8][..(fdt_len - 16 - used) as usize]);
+    machine.firmware.write_chunks(&mut write);
     write(&ext::BOOTINFO_AXIOM.to_le_bytes());
     write(&((size_of::<Header>() + size_of::<AxiomInfo>()) as u64).to_le_bytes());
     let words = [
@@ -335,7 +320,7 @@ fn threads(b: &mut Builder<'_>, cnode: PhysAddr, ipc_buffer: u64) -> Result<Ptr<
     let buffer = b.slot(init::IPC_BUFFER.0);
     slot::insert(buffer.cap(), buffer, tcb.slot(TCB_BUFFER));
     tcb.ipc_buffer.set(ipc_buffer);
-    tcb.regs.set(r::SPSR, r::USER_SPSR);
+    tcb.regs.set(r::STATUS, r::USER_STATUS);
     tcb.priority.set(o::MAX_PRIORITY as u8);
     tcb.mcp.set(o::MAX_PRIORITY as u8);
     for (cell, byte) in tcb.name.iter().zip(b"rootserver") {
@@ -361,7 +346,7 @@ fn launch(tcb: Ptr<Tcb>) {
 
 fn provide_untypeds(
     b: &mut Builder<'_>,
-    machine: &Machine<'_>,
+    machine: &Machine,
     list: &mut [UntypedDesc; MAX_UNTYPEDS],
 ) -> Result<SlotRegion, Fatal> {
     let start = b.next;

@@ -61,7 +61,9 @@ fn loaded<M: Machine>(m: M, caps: Caps) -> Result<(), Broken> {
 
 /// Every entry of a table that is reached stands for a capability that knows where it is mapped.
 fn table(caps: Caps, base: PhysAddr, covers: Mapping, level: u32) -> Result<(), Broken> {
-    for i in 0..paging::ENTRIES as u64 {
+    // What is above user space is the kernel's own.
+    let own = if level == 0 { (paging::USER_TOP >> paging::shift(0)) + 1 } else { paging::ENTRIES as u64 };
+    for i in 0..own {
         let vaddr = covers.vaddr | i << paging::shift(level);
         let here = Mapping { vaddr, ..covers };
         // SAFETY: the table is a root that has an identifier, or is reached from one by an entry that was found to be of a live table.
@@ -78,7 +80,7 @@ fn table(caps: Caps, base: PhysAddr, covers: Mapping, level: u32) -> Result<(), 
             Entry::Table(next) => {
                 let known = caps
                     .all()
-                    .any(|cap| matches!(cap, Cap::PageTable { base, mapping } if base == next && mapping == Some(here)));
+                    .any(|cap| matches!(cap, Cap::PageTable { base, mapping, .. } if base == next && mapping == Some(here)));
                 holds(known, "a table that is mapped is one whose capability knows that", next.kernel())?;
                 table(caps, next, here, level + 1)?;
             }

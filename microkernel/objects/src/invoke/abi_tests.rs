@@ -1,7 +1,9 @@
 //! Answers by which a root task could tell this kernel from seL4 16: codes, words and their order, each once.
 extern crate std;
+use crate::arch::interrupts::Route;
 use crate::arch::paging::USER_TOP;
-use crate::arch::registers::{FAULT_PC, PC, SPSR, SYSCALL_FAULT_ORDER, USER_SPSR};
+use crate::arch::registers::{FAULT_PC, PC, STATUS, SYSCALL_FAULT_ORDER, USER_STATUS};
+use crate::arch::tables::TableKind;
 use crate::cap::{Cap, FrameSize, VmRights};
 use crate::fake::{FakeWorld, Hardware, Message};
 use crate::machine::Machine;
@@ -123,7 +125,7 @@ fn every_trigger_but_zero_is_an_edge() {
         root.world.take_log();
         let words = [irq, trigger, FREE, 64];
         root.succeeds(IRQ_CONTROL, label::IRQ_ISSUE_HANDLER_TRIGGER, &words, &[CNODE]);
-        let set = Hardware::Trigger { irq: irq as u32, edge };
+        let set = Hardware::Route { irq: irq as u32, route: Route { edge } };
         assert!(root.world.take_log().contains(&set), "trigger {trigger:#x}");
     }
 }
@@ -188,10 +190,10 @@ fn a_yield_that_is_cut_short_answers_success_without_words() {
 #[test]
 fn user_threads_run_with_fast_interrupts_masked() {
     let root = Root::new();
-    assert_eq!(USER_SPSR, 0x40);
+    assert_eq!(USER_STATUS, 0x40);
     let flags = [0, 3, 0x1000, 0x2000, u64::MAX];
     root.succeeds(TCB, label::TCB_WRITE_REGISTERS, &flags, &[]);
-    assert_eq!(root.other.regs.get(SPSR), 0xf000_0040);
+    assert_eq!(root.other.regs.get(STATUS), 0xf000_0040);
     // Without registers the next instruction is that of the fault.
     root.other.regs.set(PC, 0x77);
     root.succeeds(TCB, label::TCB_WRITE_REGISTERS, &[0, 0], &[]);
@@ -260,7 +262,7 @@ fn user_space_ends_at_half_of_the_lower_tables() {
         mapping: None,
     };
     root.world.put(root.cnode, FREE, page);
-    let table = Cap::PageTable { base: root.world.allocate(12), mapping: None };
+    let table = Cap::PageTable { base: root.world.allocate(12), mapping: None, kind: TableKind::LAST };
     root.world.put(root.cnode, FREE + 1, table);
     for at in [1 << 47, 1 << 48, !4095] {
         root.refused(FREE, label::PAGE_MAP, &[at, 3, 0], &[VSPACE], Error::InvalidArgument, &[0]);

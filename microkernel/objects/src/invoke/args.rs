@@ -1,10 +1,13 @@
 //! The arguments of an invocation, how it can end, and what all kinds of objects check.
+use crate::arch::paging;
 use crate::cap::Cap;
 use crate::cspace;
+use crate::machine::Machine;
 use crate::message::{self, Buffer};
 use crate::object::{LookupFailure, Packed, Slot, Tcb};
 use crate::preempt::Preempted;
-use crate::ptr::Ptr;
+use crate::ptr::{PhysAddr, Ptr};
+use crate::space;
 use sel4_sys::message::{FAST_REGISTERS, MAX_LENGTH};
 use sel4_sys::{CapRights, Error, MessageInfo};
 
@@ -175,4 +178,19 @@ pub fn signal_argument(args: &Args, argument: u64) -> Result<(Ptr<Slot>, Cap), S
         cap @ Cap::Notification { rights, .. } if rights.contains(CapRights::WRITE) => Ok((slot, cap)),
         _ => Err(Stop::InvalidCapability(argument)),
     }
+}
+
+/// Refuses an address space whose identifier has gone, or names another now; `argument` is its place among the capabilities.
+#[inline(always)]
+pub fn live<M: Machine>(m: M, (base, asid): (PhysAddr, u16), argument: u64) -> Result<(), Stop> {
+    match space::root_of(m.shared(), asid) {
+        Some(root) if root == base => Ok(()),
+        Some(_) => Err(Stop::InvalidCapability(argument)),
+        None => Err(Stop::FailedLookup { source: false, failure: LookupFailure::InvalidRoot }),
+    }
+}
+
+/// The table at this level lacks another below it.
+pub fn missing(level: u32) -> Stop {
+    Stop::FailedLookup { source: false, failure: LookupFailure::Missing { bits_left: paging::shift(level) } }
 }

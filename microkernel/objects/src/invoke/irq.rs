@@ -1,5 +1,6 @@
 //! Interrupt control and handlers.
-use super::args::{Args, Invoked, Outcome, Stop, ensure_empty, signal_argument, target_slot};
+use super::arch;
+use super::args::{Args, Invoked, Outcome, Stop, ensure_empty, signal_argument};
 use crate::cap::Cap;
 use crate::delete;
 use crate::machine::Machine;
@@ -8,30 +9,13 @@ use sel4_sys::label;
 
 /// Invokes IRQControl.
 pub fn invoke_control<M: Machine>(m: M, args: &Args) -> Invoked {
-    let n = m.node();
-    let (trigger, first) = match args.label {
-        label::IRQ_ISSUE_HANDLER => (None, 1),
-        label::IRQ_ISSUE_HANDLER_TRIGGER => (Some(args.word(1) != 0), 2),
-        _ => return Err(Stop::IllegalOperation),
-    };
-    args.need(first + 2, 1)?;
-    let irq = args.word(0);
-    let max = u64::from(m.max_irq());
-    if irq > max {
-        return Err(Stop::Range { min: 0, max });
-    }
-    let irq = irq as u32;
-    if m.shared().irq_active(irq).get() || irq == n.timer_irq.get() {
-        return Err(Stop::RevokeFirst);
-    }
-    let dest = target_slot(args.cap_slot(0)?.packed(), args.word(first), args.word(first + 1), false)?;
-    ensure_empty(dest)?;
-    if let Some(edge) = trigger {
-        m.set_trigger(irq, edge);
-    }
+    let wanted = arch::irq::decode(m, args)?;
+    ensure_empty(wanted.slot)?;
+    let irq = wanted.irq;
+    arch::irq::wire(m, &wanted)?;
     m.shared().irq_active(irq).set(true);
     m.unmask(irq);
-    slot::insert(Cap::IrqHandler { irq }, args.slot, dest);
+    slot::insert(Cap::IrqHandler { irq }, args.slot, wanted.slot);
     Ok(Outcome::Done)
 }
 

@@ -15,6 +15,7 @@ use sel4_sys::{CapRights, Error, MessageInfo, label};
 
 #[cfg(test)]
 mod abi_tests;
+mod arch;
 pub mod args;
 mod cnode;
 mod debug;
@@ -173,6 +174,7 @@ fn dispatch<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
         Cap::Timer { timer } => timer::invoke_timer(m, args, timer),
         Cap::Trace => timer::invoke_trace(m, args),
         Cap::Debug => debug::invoke(m, args),
+        Cap::Ports(ports) => arch::ports::invoke(m, args, ports),
         Cap::Frame { .. }
         | Cap::PageTable { .. }
         | Cap::VSpace { .. }

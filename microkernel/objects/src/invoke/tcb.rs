@@ -1,6 +1,6 @@
 //! TCB invocations.
 use super::args::{Args, Invoked, Outcome, Stop};
-use crate::arch::registers::{FAULT_PC, PC, TPIDR, USER_CONTEXT_ORDER, sanitise};
+use crate::arch::registers::{FAULT_PC, PC, TLS, USER_CONTEXT_ORDER, sanitise};
 use crate::cap::Cap;
 use crate::delete;
 use crate::derive::{derive, with_data};
@@ -64,7 +64,7 @@ pub fn invoke<M: Machine>(m: M, args: &Args, tcb: Ptr<Tcb>) -> Invoked {
         },
         label::TCB_SET_TLS_BASE => {
             args.need(1, 0)?;
-            tcb.regs.set(TPIDR, args.word(0));
+            tcb.regs.set(TLS, sanitise(TLS, args.word(0)));
             load_thread_pointer(m, tcb);
             Ok(Outcome::Done)
         }
@@ -77,7 +77,7 @@ pub fn invoke<M: Machine>(m: M, args: &Args, tcb: Ptr<Tcb>) -> Invoked {
 fn load_thread_pointer<M: Machine>(m: M, tcb: Ptr<Tcb>) {
     let n = m.node();
     if tcb == n.current() {
-        m.set_thread_pointer(tcb.regs.get(TPIDR));
+        m.set_thread_pointer(tcb.regs.get(TLS));
     }
 }
 

@@ -1,6 +1,7 @@
 //! `Untyped_Retype`.
 use super::args::{Args, Invoked, Outcome, Stop, ensure_empty, target_slot};
-use crate::arch::registers::{SPSR, USER_SPSR};
+use crate::arch::registers::{STATUS, USER_STATUS};
+use crate::arch::tables::TableKind;
 use crate::cap::{Cap, FrameSize, VmRights};
 use crate::machine::{Machine, record};
 use crate::object::{LookupFailure, Slot, Tcb};
@@ -134,9 +135,9 @@ fn size_bits(kind: u64, user_size: u64) -> Option<u64> {
         kind::SMALL_PAGE => o::PAGE_BITS,
         kind::LARGE_PAGE => o::LARGE_PAGE_BITS,
         kind::HUGE_PAGE => o::HUGE_PAGE_BITS,
-        kind::PAGE_TABLE => o::PAGE_TABLE_BITS,
         kind::VSPACE => o::VSPACE_BITS,
         ext::TIMER_TYPE => ext::TIMER_BITS,
+        table if TableKind::of_object(table).is_some() => o::PAGE_TABLE_BITS,
         _ => return None,
     })
 }
@@ -151,7 +152,7 @@ fn make<M: Machine>(m: M, kind: u64, bits: u32, at: PhysAddr, device: bool) -> C
         match kind {
             kind::TCB => {
                 let tcb: Ptr<Tcb> = Ptr::new(address);
-                tcb.regs.set(SPSR, USER_SPSR);
+                tcb.regs.set(STATUS, USER_STATUS);
                 Cap::Tcb { tcb }
             }
             kind::ENDPOINT => {
@@ -168,14 +169,16 @@ fn make<M: Machine>(m: M, kind: u64, bits: u32, at: PhysAddr, device: bool) -> C
             kind::SMALL_PAGE => frame(FrameSize::Small),
             kind::LARGE_PAGE => frame(FrameSize::Large),
             kind::HUGE_PAGE => frame(FrameSize::Huge),
-            kind::PAGE_TABLE => Cap::PageTable { base: at, mapping: None },
             kind::VSPACE => {
-                // It has no kernel part: that is in the upper half's own table.
+                m.shared().kernel_half.put(at);
                 m.publish();
                 Cap::VSpace { base: at, asid: None }
             }
             ext::TIMER_TYPE => Cap::Timer { timer: Ptr::new(address) },
-            _ => Cap::Untyped { base: at, bits, device, free: 0 },
+            _ => match TableKind::of_object(kind) {
+                Some(kind) => Cap::PageTable { base: at, mapping: None, kind },
+                None => Cap::Untyped { base: at, bits, device, free: 0 },
+            },
         }
     }
 }

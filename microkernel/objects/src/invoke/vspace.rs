@@ -1,22 +1,23 @@
 //! Invocations of the address space kinds: frames, page tables, VSpaces, identifiers.
-use super::args::{Args, Invoked, Outcome, Stop, ensure_empty, target_slot};
+use super::arch;
+use super::args::{Args, Invoked, Outcome, Stop, ensure_empty, live, target_slot};
 use crate::arch::paging::{self, Entry, UserAttributes};
+use crate::arch::tables::TableKind;
 use crate::cap::{Cap, Mapping};
-use crate::machine::{CacheOp, Machine};
+use crate::machine::Machine;
 use crate::object::LookupFailure;
-use crate::preempt::preemption_point;
 use crate::ptr::PhysAddr;
 use crate::slot;
 use crate::space;
-use sel4_sys::object::{ASID_POOL_BITS, ASID_POOL_ENTRIES, vm_attributes};
+use sel4_sys::object::{ASID_POOL_BITS, ASID_POOL_ENTRIES};
 use sel4_sys::{CapRights, label};
 
 /// Invokes a capability of the address space kinds.
 pub fn invoke<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
     match cap {
         Cap::Frame { .. } => invoke_frame(m, args, cap),
-        Cap::PageTable { base, mapping } => invoke_table(m, args, base, mapping),
-        Cap::VSpace { base, asid } => invoke_vspace(m, args, base, asid),
+        Cap::PageTable { base, mapping, kind } => invoke_table(m, args, base, mapping, kind),
+        Cap::VSpace { base, asid } => arch::vspace::space(m, args, base, asid),
         Cap::AsidControl => make_pool(m, args),
         Cap::AsidPool { base, first_asid } => assign_asid(m, args, base, first_asid),
         _ => Err(Stop::InvalidCapability(0)),
@@ -26,15 +27,6 @@ pub fn invoke<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
 /// The root and identifier of the address space in capability argument 0; whether it lives is to be asked ([`live`]).
 fn vspace_argument(args: &Args) -> Result<(PhysAddr, u16), Stop> {
     args.cap_slot(0)?.packed().as_mapped_vspace().ok_or(Stop::InvalidCapability(1))
-}
-
-/// Refuses an address space whose identifier has gone, or names another now; `argument` is its place among the capabilities.
-fn live<M: Machine>(m: M, (base, asid): (PhysAddr, u16), argument: u64) -> Result<(), Stop> {
-    match space::root_of(m.shared(), asid) {
-        Some(root) if root == base => Ok(()),
-        Some(_) => Err(Stop::InvalidCapability(argument)),
-        None => Err(Stop::FailedLookup { source: false, failure: LookupFailure::InvalidRoot }),
-    }
 }
 
 fn invoke_frame<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
@@ -49,71 +41,7 @@ fn invoke_frame<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
             Ok(Outcome::Done)
         }
         label::PAGE_GET_ADDRESS => Ok(Outcome::Words([base.0, 0, 0, 0], 1)),
-        label::PAGE_CLEAN | label::PAGE_INVALIDATE | label::PAGE_CLEAN_INVALIDATE | label::PAGE_UNIFY => {
-            args.need(2, 0)?;
-            let Some(mapping) = mapping else { return Err(Stop::IllegalOperation) };
-            let Some(root) = space::root_of(m.shared(), mapping.asid) else {
-                return Err(Stop::FailedLookup { source: false, failure: LookupFailure::InvalidRoot });
-            };
-            let (start, end) = (args.word(0), args.word(1));
-            if end <= start {
-                return Err(Stop::InvalidArgument(1));
-            }
-            let bytes = 1u64 << size.bits();
-            if start >= bytes || end > bytes {
-                return Err(Stop::InvalidArgument(0));
-            }
-            // What the capability says of its mapping may be old.
-            let (entry, level) = space::walk(root, mapping.vaddr, 3);
-            if level != paging::frame_level(size) || paging::decode(entry.get(), level) != Entry::Leaf(base) {
-                return Err(Stop::InvalidCapability(0));
-            }
-            if args.label == label::PAGE_INVALIDATE && !paging::user_writes(entry.get()) {
-                return Err(Stop::IllegalOperation);
-            }
-            maintain(m, args, PhysAddr(base.0 + start), device)
-        }
-        _ => Err(Stop::IllegalOperation),
-    }
-}
-
-/// Bytes between two looks for something more urgent.
-const PIECE: u64 = 32 << 10;
-
-/// Maintains the caches for the range that message registers 0 and 1 span, whose first byte is at `at`. A device's frame
-/// has no cache lines, and is not in the kernel's window: nothing is to be done.
-///
-/// If something more urgent waits half way, register 0 says how far it got: made again, the invocation goes on there.
-#[inline(never)]
-fn maintain<M: Machine>(m: M, args: &Args, at: PhysAddr, device: bool) -> Invoked {
-    if device {
-        return Ok(Outcome::Done);
-    }
-    let op = cache_op(args.label);
-    let (start, end) = (args.word(0), args.word(1));
-    let mut done = 0;
-    while start + done < end {
-        let bytes = PIECE.min(end - start - done);
-        m.cache(op, PhysAddr(at.0 + done), bytes);
-        done += bytes;
-        if start + done < end {
-            m.node().add_work(bytes);
-            if let Err(preempted) = preemption_point(m) {
-                args.set_word(0, start + done);
-                return Err(preempted.into());
-            }
-        }
-    }
-    Ok(Outcome::Done)
-}
-
-fn cache_op(label: u64) -> CacheOp {
-    match label {
-        label::PAGE_CLEAN | label::VSPACE_CLEAN => CacheOp::Clean,
-        // The manual lets the kernel clean as well: other users' data in the same lines must not be lost.
-        label::PAGE_INVALIDATE | label::VSPACE_INVALIDATE => CacheOp::Invalidate,
-        label::PAGE_CLEAN_INVALIDATE | label::VSPACE_CLEAN_INVALIDATE => CacheOp::CleanInvalidate,
-        _ => CacheOp::Unify,
+        _ => arch::vspace::frame(m, args, cap),
     }
 }
 
@@ -123,10 +51,9 @@ fn map_frame<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
     let (vaddr, mask, attributes) = (args.word(0), CapRights(args.word(1)), args.word(2));
     let allowed = rights.masked(mask);
     let (root, asid) = vspace_argument(args)?;
-    live(m, (root, asid), 1)?;
     let bytes = 1u64 << size.bits();
-    if !vaddr.is_multiple_of(bytes) {
-        return Err(Stop::Alignment);
+    if !paging::MAPPING_FIRST {
+        reachable(m, (root, asid), vaddr, bytes)?;
     }
     match mapping {
         Some(old) if old.asid != asid => return Err(Stop::InvalidCapability(1)),
@@ -138,22 +65,12 @@ fn map_frame<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
             }
         }
     }
-    let level = paging::frame_level(size);
-    let (entry, found) = space::walk(root, vaddr, 3);
-    if found != level {
-        return Err(missing(found));
+    if paging::MAPPING_FIRST {
+        reachable(m, (root, asid), vaddr, bytes)?;
     }
-    let new = paging::user_entry(
-        base,
-        level,
-        UserAttributes {
-            read: allowed.read,
-            write: allowed.write,
-            execute: attributes & vm_attributes::EXECUTE_NEVER == 0 && !device,
-            cacheable: attributes & vm_attributes::CACHEABLE != 0 && !device,
-            device,
-        },
-    );
+    let level = paging::frame_level(size);
+    let entry = arch::vspace::leaf(m, root, vaddr, level)?;
+    let new = paging::user_entry(base, level, UserAttributes::asked(allowed, attributes, device));
     let mapping = Mapping { asid, vaddr };
     args.slot.update(Cap::Frame { base, size, device, rights, mapping: Some(mapping) });
     if entry.replace(new) != 0 {
@@ -164,24 +81,34 @@ fn map_frame<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
     Ok(Outcome::Done)
 }
 
-fn missing(level: u32) -> Stop {
-    Stop::FailedLookup { source: false, failure: LookupFailure::Missing { bits_left: paging::shift(level) } }
+/// Refuses an address space that has gone, and an address that frames of so many bytes do not begin at.
+#[inline(always)]
+fn reachable<M: Machine>(m: M, space: (PhysAddr, u16), vaddr: u64, bytes: u64) -> Result<(), Stop> {
+    live(m, space, 1)?;
+    if vaddr.is_multiple_of(bytes) { Ok(()) } else { Err(Stop::Alignment) }
 }
 
-fn invoke_table<M: Machine>(m: M, args: &Args, base: PhysAddr, mapping: Option<Mapping>) -> Invoked {
+fn invoke_table<M: Machine>(
+    m: M,
+    args: &Args,
+    base: PhysAddr,
+    mapping: Option<Mapping>,
+    kind: TableKind,
+) -> Invoked {
+    let (map, unmap) = arch::vspace::table_labels(kind);
     match args.label {
-        label::PAGE_TABLE_UNMAP => {
+        label if label == unmap => {
             if !slot::is_final(args.slot) {
                 return Err(Stop::RevokeFirst);
             }
             if let Some(mapping) = mapping {
                 space::unmap_table(m, base, mapping);
                 m.zero(base, 4096);
-                args.slot.update(Cap::PageTable { base, mapping: None });
+                args.slot.update(Cap::PageTable { base, mapping: None, kind });
             }
             Ok(Outcome::Done)
         }
-        label::PAGE_TABLE_MAP => {
+        label if label == map => {
             args.need(2, 1)?;
             if mapping.is_some() {
                 return Err(Stop::InvalidCapability(0));
@@ -192,45 +119,18 @@ fn invoke_table<M: Machine>(m: M, args: &Args, base: PhysAddr, mapping: Option<M
                 return Err(Stop::InvalidArgument(0));
             }
             live(m, (root, asid), 1)?;
-            let (entry, level) = space::walk(root, vaddr, 3);
+            let (entry, level) = arch::vspace::table_place(root, vaddr, kind)?;
             if level == 3 || paging::decode(entry.get(), level) != Entry::Invalid {
                 return Err(Stop::DeleteFirst);
             }
             let vaddr = vaddr & !((1 << paging::shift(level)) - 1);
-            args.slot.update(Cap::PageTable { base, mapping: Some(Mapping { asid, vaddr }) });
+            args.slot.update(Cap::PageTable { base, mapping: Some(Mapping { asid, vaddr }), kind });
             entry.set(paging::table_entry(base));
             m.publish();
             Ok(Outcome::Done)
         }
         _ => Err(Stop::IllegalOperation),
     }
-}
-
-fn invoke_vspace<M: Machine>(m: M, args: &Args, base: PhysAddr, asid: Option<u16>) -> Invoked {
-    if !(label::VSPACE_CLEAN..=label::VSPACE_UNIFY).contains(&args.label) {
-        return Err(Stop::IllegalOperation);
-    }
-    args.need(2, 0)?;
-    let (start, end) = (args.word(0), args.word(1));
-    if end <= start {
-        return Err(Stop::InvalidArgument(1));
-    }
-    if end > paging::USER_TOP {
-        return Err(Stop::IllegalOperation);
-    }
-    live(m, (base, asid.ok_or(Stop::InvalidCapability(0))?), 0)?;
-    let (entry, level) = space::walk(base, start, 3);
-    let descriptor = entry.get();
-    let Entry::Leaf(frame) = paging::decode(descriptor, level) else { return Ok(Outcome::Done) };
-    let size = 1u64 << paging::shift(level);
-    if start & !(size - 1) != (end - 1) & !(size - 1) {
-        return Err(Stop::Range { min: start, max: start | (size - 1) });
-    }
-    if args.label == label::VSPACE_INVALIDATE && !paging::user_writes(descriptor) {
-        return Err(Stop::IllegalOperation);
-    }
-    let device = descriptor & paging::OUTSIDE_WINDOW != 0;
-    maintain(m, args, PhysAddr(frame.0 + (start & (size - 1))), device)
 }
 
 fn make_pool<M: Machine>(m: M, args: &Args) -> Invoked {

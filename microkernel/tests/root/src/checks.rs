@@ -1,9 +1,9 @@
 //! The checks: each makes its objects, and says what it found.
-use axiom_root_test::say;
 use axiom_root_test::world::{self as w, World};
+use axiom_root_test::{arch, say};
 use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use sel4_sys::cap::init;
-use sel4_sys::object::kind;
+use sel4_sys::object::{kind, vm_attributes};
 use sel4_sys::{CPtr, CapRights, Error, MessageInfo, ext, label, stubs};
 
 static SEEN: AtomicU64 = AtomicU64::new(0);
@@ -27,17 +27,7 @@ pub const ALL: &[(&str, Check)] = &[
     ("the register file reads back", registers),
 ];
 
-/// Ends a check that finds something else than expected.
-macro_rules! same {
-    ($what:expr, $left:expr, $right:expr) => {{
-        let (left, right) = ($left, $right);
-        if left != right {
-            say!("root-test:   {}: got {:?}, expected {:?}", $what, left, right);
-            return false;
-        }
-    }};
-}
-pub(crate) use same;
+pub(crate) use axiom_root_test::same;
 
 fn retype(t: &mut World) -> bool {
     let slot = t.slots(4);
@@ -241,8 +231,8 @@ fn timer(t: &mut World) -> bool {
 }
 
 extern "C" fn faulter(_: u64, _: u64) -> ! {
-    // SAFETY: a load from an address where nothing is mapped: the handler skips it. No memory is touched.
-    unsafe { core::arch::asm!("ldr xzr, [{}]", in(reg) 0x1234_5678u64) };
+    // Nothing is mapped there: the handler skips the instruction.
+    arch::load(0x1234_5678);
     SEEN.store(99, SeqCst);
     loop {
         core::hint::spin_loop();
@@ -259,7 +249,7 @@ fn faults(t: &mut World) -> bool {
     same!("kind", m.info.label(), fault_kind::VM);
     same!("address", m.mrs[vm_fault::ADDR], 0x1234_5678);
     // Skip the instruction: write the program counter, then answer.
-    let pc = m.mrs[vm_fault::IP] + 4;
+    let pc = m.mrs[vm_fault::IP] + arch::LOAD_BYTES;
     let set = w::invoke(thread.tcb, label::TCB_WRITE_REGISTERS, &[], &[0, 1, pc]).map(drop);
     same!("write pc", set, Ok(()));
     stubs::send(reply, MessageInfo(0), [0; 4]);
@@ -309,7 +299,7 @@ fn mapping(t: &mut World) -> bool {
     const AT: u64 = 0x7000_0000;
     let frame = t.make(kind::SMALL_PAGE, 0);
     let map = |vaddr: u64, rights: u64| {
-        w::invoke(frame, label::PAGE_MAP, &[init::VSPACE], &[vaddr, rights, 3]).map(drop)
+        w::invoke(frame, label::PAGE_MAP, &[init::VSPACE], &[vaddr, rights, vm_attributes::DEFAULT]).map(drop)
     };
     same!("no table", map(AT, 3), Err(Error::FailedLookup));
     same!("unaligned", map(AT + 1, 3), Err(Error::AlignmentError));
@@ -338,18 +328,19 @@ fn mapping(t: &mut World) -> bool {
 
 fn registers(t: &mut World) -> bool {
     let thread = t.stopped_thread(1);
-    let mut words = [0u64; 38];
-    words[1] = 36;
+    let mut words = [0u64; 2 + arch::WORDS];
+    words[1] = arch::WORDS as u64;
     for (i, word) in words.iter_mut().enumerate().skip(2) {
         *word = 0x1000 + i as u64;
     }
     same!("write", w::invoke(thread.tcb, label::TCB_WRITE_REGISTERS, &[], &words).map(drop), Ok(()));
     same!(
         "read",
-        w::invoke(thread.tcb, label::TCB_READ_REGISTERS, &[], &[0, 36]).map(|r| r.info.length()),
-        Ok(36)
+        w::invoke(thread.tcb, label::TCB_READ_REGISTERS, &[], &[0, arch::WORDS as u64])
+            .map(|r| r.info.length()),
+        Ok(arch::WORDS)
     );
-    for i in 4..36usize {
+    for i in arch::KEPT_WORDS {
         same!("register", (i, w::buffer().msg[i]), (i, 0x1000 + i as u64 + 2));
     }
     true

@@ -4,24 +4,12 @@
 //! task is what any static ELF for an seL4 MCS BootInfo is to the kernel.
 #![no_std]
 
+pub mod arch;
 pub mod world;
 
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use sel4_sys::stubs;
-
-core::arch::global_asm!(
-    ".global _start",
-    "_start:",
-    "adrp x9, {stack}",
-    "add x9, x9, #:lo12:{stack}",
-    "add sp, x9, #{size}",
-    "mov x29, xzr",
-    "bl root_main",
-    "b .",
-    stack = sym STACK,
-    size = const STACK_SIZE,
-);
 
 const STACK_SIZE: usize = 32768;
 #[repr(C, align(16))]
@@ -45,6 +33,18 @@ macro_rules! say {
     ($($arg:tt)*) => {{ let _ = core::fmt::Write::write_fmt(&mut $crate::Debug, format_args!("{}\r\n", format_args!($($arg)*))); }};
 }
 
+/// Ends a check that finds something else than expected.
+#[macro_export]
+macro_rules! same {
+    ($what:expr, $left:expr, $right:expr) => {{
+        let (left, right) = ($left, $right);
+        if left != right {
+            $crate::say!("root-test:   {}: got {:?}, expected {:?}", $what, left, right);
+            return false;
+        }
+    }};
+}
+
 static EXPENDABLE: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
 
 /// Threads whose stacks lie in this range are expendable: a panic there is a fault of the thread, not the end of the run.
@@ -59,8 +59,7 @@ fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
     let at = &raw const local as u64;
     if (EXPENDABLE[0].load(Relaxed)..EXPENDABLE[1].load(Relaxed)).contains(&at) {
         loop {
-            // SAFETY: an undefined instruction has no effect but the fault.
-            unsafe { core::arch::asm!("udf #0", options(nostack)) };
+            arch::undefined();
         }
     }
     say!("root task: {info}");

@@ -1,6 +1,5 @@
 //! Checks of what is left when objects go: their memory is handed out when nothing refers to it any more, and not before.
 use crate::checks::{Check, same};
-use axiom_root_test::say;
 use axiom_root_test::world::{self as w, World};
 use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use sel4_sys::cap::init;

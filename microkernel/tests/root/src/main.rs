@@ -5,8 +5,7 @@
 mod checks;
 mod copies;
 mod lifetime;
-// What every server links; no runtime else.
-#[path = "../../../../servers/runtime/src/mem.rs"]
+#[path = "arch/mem.rs"]
 mod mem;
 mod rules;
 mod time;
@@ -36,6 +35,7 @@ extern "C" fn root_main(info: &'static BootInfo) -> ! {
     let mut world = world::World::new(info);
     let mut failed = 0;
     let all = checks::ALL.iter().chain(rules::ALL).chain(copies::ALL).chain(time::ALL).chain(lifetime::ALL);
+    let all = all.chain(axiom_root_test::arch::checks::ALL);
     for (name, check) in all.clone() {
         let passed = check(&mut world);
         say!("root-test: {} {name}", if passed { "ok    " } else { "FAILED" });

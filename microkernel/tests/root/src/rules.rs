@@ -1,7 +1,7 @@
 //! Checks of rules that were once broken: each is the smallest program that showed the mistake.
 use crate::checks::{Check, same};
-use axiom_root_test::say;
 use axiom_root_test::world::{self as w, World};
+use axiom_root_test::{arch, say};
 use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use sel4_sys::cap::init;
 use sel4_sys::object::kind;
@@ -32,8 +32,8 @@ pub const ALL: &[(&str, Check)] = &[
 
 extern "C" fn dies(_: u64, _: u64) -> ! {
     loop {
-        // SAFETY: an exception of this thread's own, each time that it is resumed.
-        unsafe { core::arch::asm!("brk #1") };
+        // Each time that it is resumed.
+        arch::undefined();
     }
 }
 
@@ -75,12 +75,12 @@ extern "C" fn suspends_itself(tcb: u64, _: u64) -> ! {
 fn self_suspend(t: &mut World) -> bool {
     let thread = t.thread_of_itself(100, suspends_itself);
     t.run_until_blocked(thread);
-    let read = w::invoke(thread.tcb, label::TCB_READ_REGISTERS, &[], &[0, 5]);
+    let read = w::invoke(thread.tcb, label::TCB_READ_REGISTERS, &[], &[0, arch::WORDS as u64]);
     same!("read", read.is_ok(), true);
     let b = w::buffer();
-    // Word 3 is x0, in the fourth message register; x1 is the fifth.
-    let x0 = read.map_or(0, |r| r.mrs[3]);
-    same!("x0 and x1", (x0, b.msg[4] >> 12), (thread.tcb.0, label::TCB_SUSPEND));
+    let word = |i: usize| if i < 4 { read.map_or(0, |r| r.mrs[i]) } else { b.msg[i] };
+    let kept = (word(arch::CAP_WORD), word(arch::INFO_WORD) >> 12);
+    same!("capability and label", kept, (thread.tcb.0, label::TCB_SUSPEND));
     true
 }
 

@@ -1,12 +1,12 @@
 //! Checks of time: what timers, and whatever else threads of low priority do, costs those above them, in a run that counts
 //! instructions.
 use crate::checks::{Check, same};
-use axiom_root_test::say;
 use axiom_root_test::world::{self as w, Thread, World};
+use axiom_root_test::{arch, say};
 use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use sel4_sys::cap::init;
 use sel4_sys::object::kind;
-use sel4_sys::{CPtr, Error, MessageInfo, ext, label, stubs, syscall};
+use sel4_sys::{CPtr, Error, MessageInfo, ext, label, stubs};
 
 /// All checks, by name.
 pub const ALL: &[(&str, Check)] = &[
@@ -214,10 +214,7 @@ fn deleted_context(t: &mut World) -> bool {
 extern "C" fn sets_tls(_: u64, _: u64) -> ! {
     let own = w::thread_pointer();
     loop {
-        // SAFETY: sets the thread pointer to what it is; the call changes x0 alone.
-        unsafe {
-            core::arch::asm!("svc #0", inout("x0") own => _, in("x7") syscall::SET_TLS_BASE, lateout("x1") _, options(nostack));
-        }
+        arch::set_tls_base(own);
         COUNT.fetch_add(1, SeqCst);
     }
 }

@@ -1,21 +1,19 @@
 //! What the checks stand on: invocations, objects, threads.
-use core::arch::asm;
+use crate::arch;
 use sel4_sys::bootinfo::{BootInfo, Header};
 use sel4_sys::cap::init;
 use sel4_sys::ext::{AxiomInfo, BOOTINFO_AXIOM};
 use sel4_sys::message::IpcBuffer;
-use sel4_sys::object::kind;
+use sel4_sys::object::{kind, vm_attributes};
 use sel4_sys::stubs::{self, Received};
 use sel4_sys::{CNodeCapData, CPtr, Error, MessageInfo, ext, label};
 
-/// This thread's IPC buffer: its address is in TPIDR_EL0.
+pub use crate::arch::{counter, cycles, frequency, thread_pointer};
+
+/// This thread's IPC buffer.
 pub fn buffer() -> &'static mut IpcBuffer {
-    let at: u64;
-    // SAFETY: every thread here sets TPIDR_EL0 to its buffer before anything else; no reference is held over a call.
-    unsafe {
-        asm!("mrs {}, tpidr_el0", out(reg) at, options(nomem, nostack));
-        &mut *(at as *mut IpcBuffer)
-    }
+    // SAFETY: every thread here sets its thread pointer to its buffer before anything else; no reference is held over a call.
+    unsafe { &mut *(arch::buffer() as *mut IpcBuffer) }
 }
 
 /// The same, named for threads.
@@ -23,42 +21,16 @@ pub fn thread_buffer() -> &'static mut IpcBuffer {
     buffer()
 }
 
-/// TPIDR_EL0.
-pub fn thread_pointer() -> u64 {
-    let value: u64;
-    // SAFETY: the register is the user's own.
-    unsafe { asm!("mrs {}, tpidr_el0", out(reg) value, options(nomem, nostack)) };
-    value
-}
-
 /// Sets this thread's buffer.
 pub fn set_buffer(at: u64) {
-    // SAFETY: the register is the user's own.
-    unsafe { asm!("msr tpidr_el0, {}", in(reg) at, options(nomem, nostack)) };
+    name_buffer(at);
+    arch::set_thread_pointer(at);
 }
 
-/// CNTVCT_EL0.
-pub fn counter() -> u64 {
-    let value: u64;
-    // SAFETY: reads a counter that the kernel exports.
-    unsafe { asm!("isb", "mrs {}, cntvct_el0", out(reg) value, options(nomem, nostack)) };
-    value
-}
-
-/// CNTFRQ_EL0.
-pub fn frequency() -> u64 {
-    let value: u64;
-    // SAFETY: reads a constant.
-    unsafe { asm!("mrs {}, cntfrq_el0", out(reg) value, options(nomem, nostack)) };
-    value
-}
-
-/// PMCCNTR_EL0.
-pub fn cycles() -> u64 {
-    let value: u64;
-    // SAFETY: reads a counter that the kernel exports.
-    unsafe { asm!("mrs {}, pmccntr_el0", out(reg) value, options(nomem, nostack)) };
-    value
+/// Where an architecture has no register for its address, a buffer holds it.
+fn name_buffer(at: u64) {
+    // SAFETY: a buffer is mapped there, and this word of it is the user's own; no reference is held over a call.
+    unsafe { (*(at as *mut IpcBuffer)).user_data = at };
 }
 
 /// An invocation with libsel4's conventions.
@@ -148,6 +120,8 @@ impl World {
     /// From BootInfo.
     pub fn new(info: &BootInfo) -> World {
         set_buffer(info.ipc_buffer);
+        let extensions = extensions(info);
+        arch::learn(extensions.as_ref());
         let count = (info.untyped.end - info.untyped.start) as usize;
         let list = &info.untyped_list[..count];
         let best =
@@ -158,7 +132,7 @@ impl World {
             sched_control: CPtr(info.schedcontrol.start),
             next_page: PAGES,
             sleep: None,
-            trace: extensions(info).map_or(CPtr::NULL, |axiom| CPtr(axiom.trace_cap)),
+            trace: extensions.map_or(CPtr::NULL, |axiom| CPtr(axiom.trace_cap)),
         };
         world.map_tables(PAGES);
         world
@@ -186,15 +160,17 @@ impl World {
 
     /// The next table towards an address; false when there is none missing.
     pub fn map_table(&mut self, vaddr: u64) -> bool {
-        let table = self.make(kind::PAGE_TABLE, 0);
-        invoke(table, label::PAGE_TABLE_MAP, &[init::VSPACE], &[vaddr, 3]).is_ok()
+        arch::TABLES.iter().any(|(kind, map)| {
+            let table = self.make(*kind, 0);
+            invoke(table, *map, &[init::VSPACE], &[vaddr, vm_attributes::DEFAULT]).is_ok()
+        })
     }
 
     fn page(&mut self) -> (CPtr, u64) {
         let frame = self.make(kind::SMALL_PAGE, 0);
         let at = self.next_page;
         self.next_page += 4096;
-        if let Err(e) = invoke(frame, label::PAGE_MAP, &[init::VSPACE], &[at, 3, 7]) {
+        if let Err(e) = invoke(frame, label::PAGE_MAP, &[init::VSPACE], &[at, 3, arch::DATA]) {
             panic!("cannot map a page: {e:?}");
         }
         (frame, at)
@@ -230,15 +206,13 @@ impl World {
         buffer: u64,
         sp: u64,
     ) {
-        let mut words = [0u64; 2 + 36];
+        name_buffer(buffer);
+        let (context, count) = arch::first_registers(entry as usize as u64, sp, args, buffer);
+        let mut words = [0u64; 2 + arch::WORDS];
         words[0] = 1;
-        words[1] = 35;
-        words[2] = entry as usize as u64;
-        words[3] = sp;
-        words[5] = args[0];
-        words[6] = args[1];
-        words[2 + 34] = buffer;
-        if let Err(e) = invoke(thread.tcb, label::TCB_WRITE_REGISTERS, &[], &words[..37]) {
+        words[1] = count as u64;
+        words[2..].copy_from_slice(&context);
+        if let Err(e) = invoke(thread.tcb, label::TCB_WRITE_REGISTERS, &[], &words[..2 + count]) {
             panic!("cannot start a thread: {e:?}");
         }
     }
@@ -326,9 +300,9 @@ impl World {
     pub fn run_until_blocked(&mut self, thread: Thread) {
         for _ in 0..1000 {
             self.sleep_us(1000);
-            // Program counter, stack, status, x0..x7: the last is the system call's number, which is negative.
-            let read = invoke(thread.tcb, label::TCB_READ_REGISTERS, &[], &[0, 11]);
-            if read.is_ok() && (buffer().msg[10] as i64) < 0 {
+            // A system call's number is negative.
+            let read = invoke(thread.tcb, label::TCB_READ_REGISTERS, &[], &[0, arch::WORDS as u64]);
+            if read.is_ok() && (buffer().msg[arch::NUMBER_WORD] as i64) < 0 {
                 return;
             }
         }

@@ -6,11 +6,13 @@
 //! ```
 //! Kernel and runtime meet only in sel4-sys, proto knows neither, chip libraries know neither: the table is in `rules`.
 //! A dependency that breaks it is named with its Cargo.toml and the rule, and the exit status is 1. The files of the kernel and of its
-//! rules stand in layers: a circle of uses among them is named, too (`circles`; only in this workspace).
+//! rules stand in layers: a circle of uses among them is named, too (`circles`; only in this workspace), and so is what only one
+//! architecture has (`architectures`).
 use std::io::Read;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
+mod architectures;
 mod circles;
 mod rules;
 #[cfg(test)]
@@ -52,6 +54,8 @@ fn run() -> Result<(usize, usize, Vec<String>), String> {
         let (read, circles) = circles::check(Path::new(root))?;
         files = read;
         wrong.extend(circles);
+        let (_, unequal) = architectures::check(Path::new(root))?;
+        wrong.extend(unequal);
     }
     Ok((seen, files, wrong))
 }

@@ -54,6 +54,11 @@ impl Tied {
         matches!(self.0.try_wait(), Ok(None))
     }
 
+    /// The status that it ended with, if it has, by itself.
+    pub fn status(&mut self) -> Option<i32> {
+        self.0.try_wait().ok().flatten()?.code()
+    }
+
     /// Waits for its end, at most that long.
     pub fn wait(&mut self, most: Duration) -> bool {
         let end = Instant::now() + most;

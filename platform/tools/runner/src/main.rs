@@ -153,6 +153,19 @@ fn emulator(o: &Options) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?).map(|p| p.join(&o.qemu)).find(|p| p.is_file())
 }
 
+/// Whether QEMU ended by itself, with this status.
+fn ended_with(qemu: &mut Tied, wanted: i32) -> Result<(), Stop> {
+    let why = match (qemu.wait(Duration::from_secs(2)), qemu.status()) {
+        (_, Some(status)) if status == wanted => return Ok(()),
+        (_, Some(status)) => format!("QEMU ended with status {status}"),
+        (true, None) => "QEMU was ended by a signal".into(),
+        (false, None) => "QEMU goes on".into(),
+    };
+    Err(Stop::Failed(format!(
+        "{why} after the verdict; the kernel's own end is status {wanted}, and a crash of the machine has status 0"
+    )))
+}
+
 fn run(o: &Options) -> Result<(), Stop> {
     let Some(emulator) = emulator(o) else {
         return Err(Stop::Start(format!("the emulator {} is not there; {}", o.qemu.display(), o.qemu_hint)));
@@ -261,6 +274,10 @@ fn run(o: &Options) -> Result<(), Stop> {
             break watch.finish(&why).map_err(Stop::Timeout);
         }
     };
+    let outcome = outcome.and_then(|()| match o.exit_status {
+        Some(wanted) => ended_with(&mut qemu, wanted),
+        None => Ok(()),
+    });
     drop(qemu);
     if o.quiet && outcome.is_err() {
         let said = std::fs::read(&log_path).unwrap_or_default();

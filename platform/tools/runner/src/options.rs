@@ -38,6 +38,12 @@ pub struct Options {
     pub no_sensors: bool,
     /// CPU model.
     pub cpu: String,
+    /// The model was asked for, also of a machine of its own.
+    pub cpu_chosen: bool,
+    /// What is told the kernel besides.
+    pub append: Vec<String>,
+    /// The status with which QEMU must end by itself after a good verdict: that of a device which only the kernel uses.
+    pub exit_status: Option<i32>,
     /// RAM, as QEMU takes it.
     pub memory: String,
     /// Interrupt controller version.
@@ -46,6 +52,8 @@ pub struct Options {
     pub el2: bool,
     /// One instruction, one nanosecond.
     pub icount: bool,
+    /// How QEMU is to count them.
+    pub counting: String,
     /// Give up after that.
     pub timeout: Duration,
     /// Texts that must come, in this order.
@@ -91,10 +99,14 @@ impl Default for Options {
             sensor_interrupt: None,
             no_sensors: false,
             cpu: "cortex-a76".into(),
+            cpu_chosen: false,
+            append: vec![],
+            exit_status: None,
             memory: "1G".into(),
             gic: "3".into(),
             el2: false,
             icount: false,
+            counting: "shift=0".into(),
             timeout: Duration::from_secs(120),
             expect: vec![],
             forbid: vec![],
@@ -119,7 +131,7 @@ axiom-runner [OPTIONS] [-- QEMU-ARGUMENTS...]   runs Axiom in QEMU; the exit sta
   --bundle FILE        default target/axiom/qemu-aarch64.bundle; any static root task works; --no-bundle gives none
   --test FILE.toml     options from the file's header lines `#! --option value`; its name names the log
   --board FILE         options from a file, one a line, as `#` comments; a board's model describes itself so
-  --machine TEXT       another machine than virt, with properties; --cpu, --gic and --el2 are then its affair
+  --machine TEXT       another machine than virt, with properties; --gic, --el2 and the CPU, unless --cpu follows, are then its affair
   --property NAME=VALUE  a property of that machine (repeatable)
   --dtb FILE           a device tree instead of QEMU's own
   --cores N            default 1
@@ -132,6 +144,10 @@ axiom-runner [OPTIONS] [-- QEMU-ARGUMENTS...]   runs Axiom in QEMU; the exit sta
   --cpu MODEL          default cortex-a76        --memory SIZE   default 1G
   --gic 2|3            default 3                 --el2           enter the kernel at EL2
   --icount             one instruction = 1 ns of virtual time: exact, slower
+  --counting TEXT      how: what -icount gets, default shift=0
+  --append TEXT        words for the kernel's command line (repeatable)
+  --qemu-argument TEXT one more argument for QEMU (repeatable); on the command line, what follows -- is the same
+  --exit-status N      after a good verdict QEMU must end by itself with this status: on a PC, status 0 may be a crash
   --expect TEXT        must be printed; several: in this order
   --forbid TEXT        must not be printed
   --expect-failure TEXT  the verdict must be FAILED with this reason
@@ -227,7 +243,16 @@ fn apply(o: &mut Options, args: Vec<String>, nested: Nested) -> Result<(), Strin
             "--sensor-arg" => o.sensor_args.push(value()?),
             "--sensor-interrupt" => o.sensor_interrupt = Some(value()?),
             "--no-sensors" => o.no_sensors = true,
-            "--cpu" => o.cpu = value()?,
+            "--cpu" => {
+                o.cpu = value()?;
+                o.cpu_chosen = true;
+            }
+            "--append" => o.append.push(value()?),
+            "--qemu-argument" => o.extra.push(value()?),
+            "--exit-status" => {
+                let text = value()?;
+                o.exit_status = Some(text.parse().map_err(|_| format!("--exit-status {text}: a number"))?);
+            }
             "--memory" => o.memory = value()?,
             "--gic" => match value()?.as_str() {
                 v @ ("2" | "3") => o.gic = v.into(),
@@ -235,6 +260,7 @@ fn apply(o: &mut Options, args: Vec<String>, nested: Nested) -> Result<(), Strin
             },
             "--el2" => o.el2 = true,
             "--icount" => o.icount = true,
+            "--counting" => o.counting = value()?,
             "--timeout" => {
                 let text = value()?;
                 let seconds =
@@ -317,7 +343,7 @@ pub fn qemu_arguments(o: &Options, socket: Option<&std::path::Path>) -> Vec<Stri
         }
     }
     args.extend(["-M".into(), machine]);
-    if o.machine.is_none() {
+    if o.machine.is_none() || o.cpu_chosen {
         args.extend(["-cpu".into(), o.cpu.clone()]);
     }
     args.extend(["-m".into(), o.memory.clone()]);
@@ -338,11 +364,13 @@ pub fn qemu_arguments(o: &Options, socket: Option<&std::path::Path>) -> Vec<Stri
     if let Some(bundle) = &o.bundle {
         args.extend(["-initrd".into(), bundle.display().to_string()]);
     }
-    if let Some(token) = &o.token {
-        args.extend(["-append".into(), format!("axiom.verdict={token}")]);
+    let mut words = o.append.clone();
+    words.extend(o.token.iter().map(|token| format!("axiom.verdict={token}")));
+    if !words.is_empty() {
+        args.extend(["-append".into(), words.join(" ")]);
     }
     if o.icount {
-        args.extend(["-icount".into(), "shift=0".into()]);
+        args.extend(["-icount".into(), o.counting.clone()]);
     }
     args.extend(o.extra.iter().cloned());
     args
@@ -391,6 +419,21 @@ mod tests {
     }
 
     #[test]
+    fn a_pc_has_its_own_way_to_count_and_to_end() {
+        let o = read(
+            "--machine q35 --cpu max --counting shift=0,sleep=off --icount --append axiom.exit=0xf4 --append quiet \
+             --qemu-argument -nodefaults --exit-status 33 --no-bundle --kernel k",
+        );
+        let o = o.unwrap().unwrap();
+        assert_eq!(o.exit_status, Some(33));
+        assert_eq!(
+            qemu_arguments(&o, None).join(" "),
+            "-M q35 -cpu max -m 1G -nographic -nic none -no-reboot -kernel k -append axiom.exit=0xf4 quiet \
+             -icount shift=0,sleep=off -nodefaults"
+        );
+    }
+
+    #[test]
     fn what_is_not_understood_is_named() {
         for (line, message) in [
             ("--gic 4", "--gic 4: the machine has version 2 or 3"),
@@ -398,6 +441,7 @@ mod tests {
             ("--expect", "--expect needs a value; see --help"),
             ("--warp", "unknown option '--warp'; see --help"),
             ("--cores four", "--cores four: a whole number"),
+            ("--exit-status odd", "--exit-status odd: a number"),
             ("--property a=b", "--property a=b: it belongs to a --machine, which comes first"),
             ("--board /nowhere", "/nowhere: cannot be read: No such file or directory (os error 2)"),
             ("--after ready", "--after ready: write 'TEXT => qmp ...' or 'TEXT => qtest ...'"),

@@ -69,6 +69,17 @@ fn a_root_task_speaks_for_itself_and_nobody_else_ends_a_run() {
     assert!(said.contains("QEMU ended"), "{said}");
 }
 
+/// On a PC a triple fault ends QEMU with status 0, and so does power-off: only the exit device's status is the kernel's.
+#[test]
+fn a_status_that_is_asked_for_is_demanded() {
+    for (end, code) in [("exit 33", 0), ("exit 0", 1), ("kill -KILL $$", 1), ("sleep 30", 1)] {
+        let bench = Bench::new("status", &format!("echo 'axiom: run ended: ok'; {end}"));
+        let (got, said) = bench.run(&["--no-sensors", "--root-task", "--exit-status", "33"]);
+        assert_eq!(got, code, "{end}: {said}");
+        assert!(code == 0 || said.contains("the kernel's own end is status 33"), "{said}");
+    }
+}
+
 #[test]
 fn a_failed_run_ends_with_1_and_says_why() {
     let bench =

@@ -4,6 +4,7 @@
 //! are used. The first tables map the image with its final permissions (text read-execute, constants read-only, data
 //! read-write), one gigabyte block each around image and device tree (read-write, no execute) in the window, and an identity
 //! block (read-execute) that exists until translation is on.
+use super::firmware::Entry;
 use super::paging;
 use core::arch::global_asm;
 
@@ -241,6 +242,6 @@ _start:
 
 #[unsafe(no_mangle)]
 extern "C" fn axiom_boot(dtb: u64, image: u64, entry_counter: u64, entry_level: u64) -> ! {
-    crate::boot::start(crate::boot::Entry { dtb, image, counter: entry_counter, level: entry_level });
+    crate::boot::start(Entry { description: dtb, image, counter: entry_counter, level: entry_level });
     super::trap::leave()
 }

@@ -1,5 +1,5 @@
 //! Instructions that have no Rust name: counters, cache maintenance, the way to firmware.
-use axiom_objects::arch::registers::{Registers, TPIDR, TPIDRRO};
+use axiom_objects::arch::registers::{Registers, TLS, TPIDRRO};
 use axiom_objects::machine::CacheOp;
 use axiom_objects::ptr::PhysAddr;
 use core::arch::asm;
@@ -30,6 +30,18 @@ pub fn own_data() -> usize {
     // SAFETY: reading the register has no effect; its value never changes after boot, so readings may be shared.
     unsafe { asm!("mrs {}, tpidr_el1", out(reg) address, options(pure, nomem, nostack, preserves_flags)) };
     address
+}
+
+/// What a root task is built for.
+pub const ARCHITECTURE: axiom_boot::elf::Architecture = axiom_boot::elf::AARCH64;
+
+/// The frame pointer: the chain of frames begins there.
+#[inline(always)]
+pub fn frame_pointer() -> u64 {
+    let frame: u64;
+    // SAFETY: reads the frame pointer.
+    unsafe { asm!("mov {}, x29", out(reg) frame, options(nomem, nostack)) };
+    frame
 }
 
 /// The core's model and its place: MIDR, MPIDR.
@@ -196,10 +208,10 @@ pub fn set_tls(value: u64) {
 /// The thread pointers of `from` go to its registers as far as a user can write them, those of `to` into the machine.
 #[inline(always)]
 pub fn switch_thread_pointers(from: &Registers, to: &Registers) {
-    from.set(TPIDR, read!("tpidr_el0"));
+    from.set(TLS, read!("tpidr_el0"));
     // SAFETY: the registers are the user's own.
     unsafe {
-        write!("tpidr_el0", to.get(TPIDR));
+        write!("tpidr_el0", to.get(TLS));
         write!("tpidrro_el0", to.get(TPIDRRO));
     }
 }

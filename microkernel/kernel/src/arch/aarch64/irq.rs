@@ -1,6 +1,7 @@
 //! The interrupt controller that the device tree names.
+use super::controller::Gic;
 use super::cpu::read;
-use crate::drivers::gic::Gic;
+use axiom_objects::arch::interrupts::Route;
 use core::cell::Cell;
 
 struct State(Cell<Option<Gic>>);
@@ -53,9 +54,15 @@ pub fn unmask(irq: u32) {
     with((), |g| g.unmask(irq));
 }
 
+/// [`mask`], until the handler of an interrupt that came acknowledges it.
+#[inline(always)]
+pub fn hold(irq: u32) {
+    mask(irq);
+}
+
 /// Edge or level.
-pub fn set_trigger(irq: u32, edge: bool) {
-    with((), |g| g.set_trigger(irq, edge));
+pub fn route(irq: u32, route: Route) {
+    with((), |g| g.set_trigger(irq, route.edge));
 }
 
 /// Whether an interrupt waits to be taken: asked at preemption points.

@@ -70,8 +70,13 @@ fn spare(image: u64) -> Option<(&'static Table, PhysAddr)> {
 
 /// The kernel's final map: the window over all RAM, without the image's text and constants being writable in it.
 /// `ram` are page-aligned ranges; `image` and `image_end` the image's physical place; `rodata_end` the end of what must
-/// not be written. False if RAM is more scattered than there are tables for.
-pub fn build_window(ram: &[(u64, u64)], image: u64, image_read_only: u64) -> bool {
+/// not be written; tables are the image's own. False if RAM is more scattered than there are tables for.
+pub fn build_window(
+    ram: &[(u64, u64)],
+    image: u64,
+    image_read_only: u64,
+    _: impl FnMut() -> Option<PhysAddr>,
+) -> bool {
     for &(start, end) in ram {
         if !map_range(start, end, image, image_read_only) {
             return false;

@@ -1,7 +1,8 @@
 //! The format of translation tables, and walking them: four levels of 512 entries, 4 KiB pages, blocks of 2 MiB and 1 GiB.
-use crate::cap::FrameSize;
+use crate::cap::{FrameSize, VmRights};
 use crate::ptr::{PhysAddr, Ptr};
 use core::cell::Cell;
+use sel4_sys::object::vm_attributes;
 
 /// Entries of a table.
 pub const ENTRIES: usize = 512;
@@ -36,6 +37,30 @@ pub const ADDRESS: u64 = 0x0000_ffff_ffff_f000;
 
 /// A table, in memory that user space provided.
 pub type Table = [Cell<u64>; ENTRIES];
+
+/// Whether the checks of a mapping that exists come before those of the address space that it is to be in.
+pub const MAPPING_FIRST: bool = false;
+
+/// What all roots share: nothing, since the kernel's half has a root of its own.
+pub struct KernelHalf;
+
+impl KernelHalf {
+    /// Nothing.
+    pub const fn new() -> KernelHalf {
+        KernelHalf
+    }
+
+    /// Puts it into a new root.
+    #[inline(always)]
+    pub fn put(&self, _: PhysAddr) {}
+}
+
+impl Default for KernelHalf {
+    #[inline]
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 /// What a descriptor is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -77,6 +102,25 @@ pub struct UserAttributes {
     pub cacheable: bool,
     /// The frame is a device's.
     pub device: bool,
+}
+
+impl UserAttributes {
+    /// RAM that can be read.
+    pub const fn ram(write: bool, execute: bool) -> UserAttributes {
+        UserAttributes { read: true, write, execute, cacheable: true, device: false }
+    }
+
+    /// What an invocation asks for.
+    #[inline(always)]
+    pub const fn asked(allowed: VmRights, attributes: u64, device: bool) -> UserAttributes {
+        UserAttributes {
+            read: allowed.read,
+            write: allowed.write,
+            execute: attributes & vm_attributes::EXECUTE_NEVER == 0 && !device,
+            cacheable: attributes & vm_attributes::CACHEABLE != 0 && !device,
+            device,
+        }
+    }
 }
 
 /// A descriptor for a user page (level 3) or block.

@@ -1,5 +1,6 @@
 //! Capabilities, objects, pages.
 use crate::table::{SAMPLES, Table, timed};
+use axiom_root_test::arch;
 use axiom_root_test::world::{self as w, World, cycles};
 use sel4_sys::cap::init;
 use sel4_sys::object::kind;
@@ -66,7 +67,7 @@ fn pages(world: &mut World, table: &mut Table) -> Result<(), Error> {
     let frame = world.make(kind::SMALL_PAGE, 0);
     let (mut map, mut unmap) = ([0; SAMPLES], [0; SAMPLES]);
     for i in 0..SAMPLES {
-        map[i] = invocation(frame, label::PAGE_MAP, &[init::VSPACE], &[AT, 3, 7])?;
+        map[i] = invocation(frame, label::PAGE_MAP, &[init::VSPACE], &[AT, 3, arch::DATA])?;
         unmap[i] = invocation(frame, label::PAGE_UNMAP, &[], &[])?;
     }
     table.add("kernel.page_map", &map, 1);
@@ -79,7 +80,8 @@ fn pages(world: &mut World, table: &mut Table) -> Result<(), Error> {
     let mut result = Ok(());
     let spent = timed(|| {
         for i in 0..MANY {
-            let mapped = w::invoke(CPtr(first + i), label::PAGE_MAP, &[init::VSPACE], &[AT + i * 4096, 3, 7]);
+            let mapped =
+                w::invoke(CPtr(first + i), label::PAGE_MAP, &[init::VSPACE], &[AT + i * 4096, 3, arch::DATA]);
             if let Err(e) = mapped {
                 result = Err(e);
             }

@@ -1,7 +1,7 @@
 //! Samples to lines of the report.
 use axiom_bench_metrics::{Metric, Summary, Unit};
-use axiom_root_test::say;
 use axiom_root_test::world::cycles;
+use axiom_root_test::{arch, say};
 
 /// Samples of a metric, after [`WARM_UP`] that are not kept.
 pub const SAMPLES: usize = 64;
@@ -86,10 +86,7 @@ pub fn counts_instructions() -> bool {
     const LOOP: u64 = 1000;
     let counts: [u64; 8] = core::array::from_fn(|_| {
         timed(|| {
-            // SAFETY: two instructions per iteration on one register, no memory.
-            unsafe {
-                core::arch::asm!("2:", "subs {n}, {n}, #1", "b.ne 2b", n = inout(reg) LOOP => _, options(nomem, nostack));
-            }
+            arch::count_down(LOOP);
         })
     });
     counts.windows(2).any(|w| w[0] == w[1] && (2 * LOOP..2 * LOOP + 16).contains(&w[0]))

@@ -1,0 +1,4 @@
+//! aarch64.
+pub mod irq;
+pub mod ports;
+pub mod vspace;

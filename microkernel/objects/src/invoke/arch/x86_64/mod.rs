@@ -1,0 +1,4 @@
+//! x86-64.
+pub mod irq;
+pub mod ports;
+pub mod vspace;
