@@ -25,7 +25,7 @@ mod rights;
 #[cfg(test)]
 mod tests;
 
-pub use axiom_bpf_jit::Features;
+pub use axiom_bpf_jit::{Board, board};
 pub use loader::{Loader, Outcome};
 pub use platform::{Access, HostId, Platform, Stage, Token};
 pub use rights::{Client, Rights};

@@ -58,8 +58,6 @@ caps! {
     SchedControl;
     /// An interrupt.
     IrqHandler;
-    /// The right to make interrupt handlers.
-    IrqControl;
     /// A pool of address space numbers.
     AsidPool;
     /// A timer.
@@ -202,10 +200,6 @@ impl Frame {
     pub fn unmap(self) -> Done {
         done(invoke(self.0, label::PAGE_UNMAP, &[], &[]))
     }
-    /// Makes written instructions visible to instruction fetch. The frame is mapped.
-    pub fn unify_instruction(self, start: u64, end: u64) -> Done {
-        done(invoke(self.0, label::PAGE_UNIFY, &[start, end], &[]))
-    }
     /// Its physical address.
     pub fn physical(self) -> Result<u64, Error> {
         invoke(self.0, label::PAGE_GET_ADDRESS, &[], &[]).map(|m| m[0])
@@ -220,14 +214,6 @@ impl IrqHandler {
     /// Sets the notification that it signals.
     pub fn set_notification(self, n: Notification) -> Done {
         done(invoke(self.0, label::IRQ_SET_HANDLER, &[], &[n.0]))
-    }
-}
-
-impl IrqControl {
-    /// Makes a handler for an interrupt; `edge` or level-triggered.
-    pub fn handler(self, irq: u64, edge: bool, at: CPtr) -> Done {
-        let args = [irq, edge as u64, at.0, 64];
-        done(invoke(self.0, label::IRQ_ISSUE_HANDLER_TRIGGER, &args, &[CNode::OWN.0]))
     }
 }
 
