@@ -275,10 +275,15 @@ impl Tcb {
     pub fn bind_notification(self, n: Notification) -> Done {
         done(invoke(self.0, label::TCB_BIND_NOTIFICATION, &[], &[n.0]))
     }
-    /// Starts it: program counter, stack pointer, first argument.
-    pub fn start(self, pc: u64, sp: u64, x0: u64) -> Done {
-        // Flags: resume the target; then pc, sp, spsr, x0.
-        done(invoke(self.0, label::TCB_WRITE_REGISTERS, &[1, 4, pc, sp, 0, x0], &[]))
+    /// Starts it: program counter, stack pointer (the end of its stack, at a multiple of 16), first argument of an `extern "C" fn`.
+    pub fn start(self, pc: u64, sp: u64, argument: u64) -> Done {
+        let registers = crate::arch::first_registers(pc, sp, argument);
+        // Flags: resume the target; then how many, then the registers.
+        let mut words = [0; 2 + crate::arch::FIRST_REGISTERS];
+        words[0] = 1;
+        words[1] = registers.len() as u64;
+        words[2..].copy_from_slice(&registers);
+        done(invoke(self.0, label::TCB_WRITE_REGISTERS, &words, &[]))
     }
     /// Stops it.
     pub fn suspend(self) -> Done {

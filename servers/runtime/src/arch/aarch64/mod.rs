@@ -65,3 +65,11 @@ pub fn undefined() {
     // SAFETY: a breakpoint has no effect but the fault.
     unsafe { asm!("brk #0xdead") };
 }
+
+/// Words of a thread's first registers.
+pub const FIRST_REGISTERS: usize = 4;
+
+/// A thread's first registers: pc, sp, spsr, x0.
+pub fn first_registers(pc: u64, sp: u64, argument: u64) -> [u64; FIRST_REGISTERS] {
+    [pc, sp, 0, argument]
+}

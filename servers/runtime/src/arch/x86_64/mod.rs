@@ -63,3 +63,11 @@ pub fn undefined() {
     // SAFETY: an undefined instruction has no effect but the fault.
     unsafe { asm!("ud2") };
 }
+
+/// Words of a thread's first registers.
+pub const FIRST_REGISTERS: usize = 9;
+
+/// A thread's first registers, rip, rsp, flags, rax, rbx, rcx, rdx, rsi, rdi, as after a call: a return address below the stack's end.
+pub fn first_registers(pc: u64, sp: u64, argument: u64) -> [u64; FIRST_REGISTERS] {
+    [pc, sp - 8, 0, 0, 0, 0, 0, 0, argument]
+}
