@@ -59,6 +59,12 @@ pub fn count_down(times: u64) {
     }
 }
 
+/// Passes a moment of the processor's time that nobody else wants.
+#[inline(always)]
+pub fn idle() {
+    core::hint::spin_loop();
+}
+
 /// An exception of this thread's own; its address space's owner is told.
 #[inline(always)]
 pub fn undefined() {

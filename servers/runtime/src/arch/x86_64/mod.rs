@@ -57,6 +57,13 @@ pub fn count_down(times: u64) {
     unsafe { asm!("2:", "dec {n}", "jnz 2b", n = inout(reg) times => _, options(nomem, nostack)) };
 }
 
+/// Passes a moment of the processor's time that nobody else wants. Not by `pause`: an emulator that counts instructions leaves its
+/// translated code at each, and a second of such a loop takes it minutes.
+#[inline(always)]
+pub fn idle() {
+    count_down(64);
+}
+
 /// An exception of this thread's own; its address space's owner is told.
 #[inline(always)]
 pub fn undefined() {
