@@ -51,6 +51,16 @@ kernel:
     @echo "build: kernel"
     @platform/tools/build-kernel
 
+# The kernel for x86-64: target/axiom/kernel-x86_64.elf
+kernel-x86_64:
+    @echo "build: kernel (x86-64)"
+    @platform/tools/build-kernel --arch x86_64
+
+# The kernel's checks from a plain root task on QEMU's PC, q35; flags for the runner: --icount, --cpu Skylake-Client, --memory 6G, ...
+root-task-x86_64 *flags: kernel-x86_64 tools
+    @{{ cargo }} server-x86_64 build -q --profile system -p axiom-root-test
+    @exec {{ bin }}/axiom-runner --board platform/qemu-x86_64/model.options --root-task "$@"
+
 # The servers
 servers:
     @echo "build: servers (each optimised as a whole: the first time takes minutes)"
@@ -115,7 +125,8 @@ mutate-objects count="1000000":
         {{ cargo }} host test -q --release -p axiom-bpf-object --test mutations -- --nocapture
 
 # Tests of the whole system in QEMU; NAMES chooses some
-test-system *names: build image-rpi5
+test-system *names: build image-rpi5 kernel-x86_64
+    @{{ cargo }} server-x86_64 build -q --profile system -p axiom-root-test
     @{{ bin }}/axiom-rpi5 unpack {{ rpi5_image }} {{ out }}/rpi5/card >/dev/null
     @platform/tools/system-tests {{ bin }} {{ images }} "$@"
 
@@ -143,6 +154,9 @@ lint: check-deps
     @echo "lint: kernel"
     @{{ cargo }} kernel clippy -q -p axiom-kernel -- -D warnings
     @{{ cargo }} kernel clippy -q -p axiom-kernel --features checked -- -D warnings
+    @{{ cargo }} kernel-x86_64 clippy -q -p axiom-kernel -- -D warnings
+    @{{ cargo }} kernel-x86_64 clippy -q -p axiom-kernel --features checked -- -D warnings
+    @{{ cargo }} server-x86_64 clippy -q -p axiom-root-test -- -D warnings
     @echo "lint: servers"
     @{{ cargo }} server clippy -q {{ server_packages }} -- -D warnings
 

@@ -49,3 +49,26 @@ pub fn release<M: Machine>(m: M, tcb: Ptr<Tcb>) {
         discard(m, tcb);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::{FakeWorld, Hardware};
+
+    /// On a core that looks at registers it may not (CVE-2018-3665), nothing of a thread's is left there when another one runs; on any
+    /// other they stay until they are asked for.
+    #[test]
+    fn registers_leave_a_leaking_core_with_their_thread() {
+        let world = FakeWorld::new();
+        let space = world.cnode(2);
+        let (first, second) = (world.thread(10, space), world.thread(10, space));
+        world.run(first);
+        assert!(trap(&world));
+        world.take_log();
+        world.run(second);
+        let stored = world.take_log().contains(&Hardware::SaveFpu);
+        assert_eq!((stored, (&world).node().fpu_owner.get().is_none()), (FPU_LEAKS, FPU_LEAKS));
+        world.run(first);
+        assert_eq!(world.take_log().contains(&Hardware::EnableFpu(true)), !FPU_LEAKS, "back without a trap");
+    }
+}

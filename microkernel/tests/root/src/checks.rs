@@ -9,8 +9,7 @@ use sel4_sys::{CPtr, CapRights, Error, MessageInfo, ext, label, stubs};
 static SEEN: AtomicU64 = AtomicU64::new(0);
 static CYCLES: AtomicU64 = AtomicU64::new(0);
 
-/// A check: false after a line that says why.
-pub type Check = fn(&mut World) -> bool;
+pub use axiom_root_test::world::Check;
 
 /// All checks, by name.
 pub const ALL: &[(&str, Check)] = &[

@@ -71,6 +71,9 @@ pub fn is_empty(slot: u64) -> bool {
     copied.is_err_and(|e| e == Error::FailedLookup)
 }
 
+/// A check: false after a line that says why.
+pub type Check = fn(&mut World) -> bool;
+
 /// A thread of a check.
 #[derive(Clone, Copy)]
 pub struct Thread {
@@ -176,7 +179,8 @@ impl World {
         (frame, at)
     }
 
-    fn build(&mut self, priority: u64, budget: u64, period: u64, handler: CPtr) -> (Thread, u64, u64) {
+    /// A thread that does not run yet: with the address of its buffer and its stack's end.
+    pub fn build(&mut self, priority: u64, budget: u64, period: u64, handler: CPtr) -> (Thread, u64, u64) {
         let tcb = self.make(kind::TCB, 0);
         let sc = self.make(kind::SCHED_CONTEXT, 8);
         let (frame, buffer) = self.page();
@@ -198,7 +202,8 @@ impl World {
         (Thread { tcb, sc }, buffer, stack + 4096)
     }
 
-    fn start(
+    /// Starts such a thread.
+    pub fn start(
         &mut self,
         thread: Thread,
         entry: extern "C" fn(u64, u64) -> !,

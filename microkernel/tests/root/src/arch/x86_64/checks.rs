@@ -1,7 +1,7 @@
 //! Checks of what only this architecture has: ports, pins, addresses with a hole, flags, FPU state, privileged instructions.
 use crate::same;
 use crate::say;
-use crate::world::{self as w, World};
+use crate::world::{self as w, Check, World};
 use core::arch::asm;
 use core::arch::x86_64::__cpuid_count;
 use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -10,7 +10,7 @@ use sel4_sys::object::{kind, vm_attributes};
 use sel4_sys::{CPtr, Error, MessageInfo, fault, label, stubs, syscall};
 
 /// All checks, by name.
-pub const ALL: &[(&str, fn(&mut World) -> bool)] = &[
+pub const ALL: &[(&str, Check)] = &[
     ("ports are handed out once, and no access leaves its range", ports),
     ("a pin has one handler, and each argument its range", pins),
     ("tables are mapped from the top, and a page replaces none of them", tables),
@@ -195,8 +195,7 @@ core::arch::global_asm!(
     "sgdt [rsp - 16]",
     "sidt [rsp - 16]",
     "smsw eax",
-    "3: pause",
-    "jmp 3b",
+    "ud2",
 );
 
 unsafe extern "C" {
@@ -251,11 +250,14 @@ const NESTED: u64 = 1 << 14;
 const ALIGNMENT: u64 = 1 << 18;
 
 /// System calls with flags that would change what the kernel does: the direction of its copies, a nested task's return, and
-/// access to user memory.
+/// access to user memory. QEMU 7.2 clears the direction flag at SYSCALL whatever the kernel's mask says, so that one cannot fail here.
 fn flags(t: &mut World) -> bool {
-    let slot = t.slots(2);
-    for (i, flag) in [DIRECTION, NESTED, ALIGNMENT | DIRECTION | NESTED].into_iter().enumerate() {
-        let slot = slot + i as u64 % 2;
+    for flag in [DIRECTION, NESTED, ALIGNMENT | DIRECTION | NESTED] {
+        // Zeroes that go backwards meet this one, which lies before the next.
+        let before = t.make(kind::TCB, 0);
+        let words = [0, 6, 0x11, 0x22, 0, 0x33, 0x44, 0x55];
+        same!("write", w::invoke(before, label::TCB_WRITE_REGISTERS, &[], &words).map(drop), Ok(()));
+        let slot = t.slots(1);
         let words = [kind::TCB, 0, 0, 0, slot, 1];
         w::buffer().msg[4] = words[4];
         w::buffer().msg[5] = words[5];
@@ -279,50 +281,62 @@ fn flags(t: &mut World) -> bool {
         same!("its flags", (flag, after & flag), (flag, flag));
         let all_zero = w::invoke(CPtr(slot), label::TCB_READ_REGISTERS, &[], &[0, super::WORDS as u64]);
         same!("what was made", all_zero.map(|r| (r.mrs[0], r.mrs[1], r.mrs[2])), Ok((0, 0, 0x202)));
-        same!("delete", w::delete(CPtr(slot)), Ok(()));
+        let kept = w::invoke(before, label::TCB_READ_REGISTERS, &[], &[0, 6])
+            .map(|r| (r.mrs[0], r.mrs[1], r.mrs[3]));
+        same!("what lies before it", (flag, kept), (flag, Ok((0x11, 0x22, 0x33))));
     }
     true
 }
 
-extern "C" fn full(_: u64, _: u64) -> ! {
-    // SAFETY: it never comes back, and touches no memory.
+/// Fills all registers and stays: rcx and r11 with two words from memory, which are overwritten with where it stays and its flags.
+extern "C" fn full(words: u64, bases: u64) -> ! {
+    // SAFETY: it never comes back; the two words are a static's. The bases are set only where the processor has the instructions.
     unsafe {
         asm!(
-            "mov rbx, 0x101",
-            "mov rcx, 0x102",
-            "mov rdx, 0x103",
-            "mov rsi, 0x104",
-            "mov rdi, 0x105",
-            "mov rbp, 0x106",
-            "mov r8, 0x107",
-            "mov r9, 0x108",
-            "mov r10, 0x109",
-            "mov r11, 0x10a",
-            "mov r12, 0x10b",
-            "mov r13, 0x10c",
-            "mov r14, 0x10d",
-            "mov r15, 0x10e",
-            "mov rax, 0x100",
-            "2:",
-            "jmp 2b",
-            options(noreturn)
+            "test rsi, rsi", "jz 3f", "wrfsbase rsi", "wrgsbase rsi", "3:",
+            "mov rcx, [rdi]", "mov r11, [rdi + 8]", "lea rax, [rip + 2f]", "mov [rdi], rax",
+            "mov rbx, 0x101", "mov rdx, 0x103", "mov rsi, 0x104", "mov rbp, 0x106",
+            "mov r8, 0x107", "mov r9, 0x108", "mov r10, 0x109", "mov r12, 0x10b", "mov r13, 0x10c",
+            "mov r14, 0x10d", "mov r15, 0x10e", "mov rax, 0x100",
+            "cmp rax, 0", "pushfq", "pop [rdi + 8]", "mov rdi, 0x105",
+            "2:", "jmp 2b",
+            in("rdi") words, in("rsi") bases, options(noreturn)
         )
     }
 }
 
+static WORDS: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+
+/// Whether the way out is by SYSRET depends on rcx and r11: each alone, and neither, is where the thread goes on, or its flags.
 fn interrupted(t: &mut World) -> bool {
-    let thread = t.thread_with_budget(100, full, 100, 200);
-    for _ in 0..20 {
-        t.sleep_us(1100);
-        let read = w::invoke(thread.tcb, label::TCB_READ_REGISTERS, &[], &[0, super::WORDS as u64]);
-        let fourth = read.map_or(0, |r| r.mrs[3]);
-        let b = w::buffer();
-        same!("rax", fourth, 0x100);
-        for i in 4..18usize {
-            same!("register", (i, b.msg[i]), (i, 0x100 + i as u64 - 3));
+    const BASE: u64 = 0x12_3456_7000;
+    let has_bases = __cpuid_count(7, 0).ebx & 1 != 0;
+    let own = [0x102, 0x10a];
+    let mut last = own;
+    for [rcx, r11] in [[0, 0], [1, 0], [0, 1], [1, 1]] {
+        // What the first round found, where it is asked for.
+        let words = [if rcx == 1 { last[0] } else { own[0] }, if r11 == 1 { last[1] } else { own[1] }];
+        WORDS.iter().zip(words).for_each(|(to, word)| to.store(word, SeqCst));
+        let (thread, buffer, stack) = t.build(100, 100, 200, CPtr(0));
+        let bases = if has_bases { BASE } else { 0 };
+        t.start(thread, full, [WORDS.as_ptr() as u64, bases], buffer, stack);
+        for _ in 0..10 {
+            t.sleep_us(1100);
+            let read = w::invoke(thread.tcb, label::TCB_READ_REGISTERS, &[], &[0, super::WORDS as u64]);
+            let fourth = read.map_or(0, |r| r.mrs[3]);
+            let b = w::buffer();
+            same!("rax", fourth, 0x100);
+            for i in (4..18usize).filter(|i| *i != 5 && *i != 13) {
+                same!("register", (i, b.msg[i]), (i, 0x100 + i as u64 - 3));
+            }
+            same!("rcx and r11", [b.msg[5], b.msg[13]], words);
+            if has_bases {
+                same!("bases", [b.msg[18], b.msg[19]], [BASE, BASE]);
+            }
         }
+        same!("delete", w::delete(thread.tcb), Ok(()));
+        last = [WORDS[0].load(SeqCst), WORDS[1].load(SeqCst)];
     }
-    same!("delete", w::delete(thread.tcb), Ok(()));
     true
 }
 
