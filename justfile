@@ -12,6 +12,8 @@ rpi5_image := out / "rpi5/axiom-rpi5.img"
 tool_packages := "-p axiom-bpf -p axiom-compose -p axiom-runner -p axiom-check -p axiom-bench-report -p axiom-sensor-sim -p axiom-rpi5"
 server_packages := "-p axiom-init -p axiom-console -p axiom-timer-server -p axiom-gpio-server -p axiom-rp1-server -p axiom-spi-selftest -p axiom-watchdog-server -p axiom-iio-server -p axiom-bpf-server -p axiom-bench -p axiom-demo -p axiom-gpio-demo -p axiom-hostile -p axiom-root-test -p axiom-kernel-fuzz"
 
+pc_packages := "-p axiom-init -p axiom-console -p axiom-timer-server -p axiom-bpf-server -p axiom-bench -p axiom-demo"
+
 # List the recipes
 [private]
 default:
@@ -60,6 +62,14 @@ kernel-x86_64:
 root-task-x86_64 *flags: kernel-x86_64 tools
     @{{ cargo }} server-x86_64 build -q --profile system -p axiom-root-test
     @exec {{ bin }}/axiom-runner --board platform/qemu-x86_64/model.options --root-task "$@"
+
+# Boot the first system on QEMU's PC, q35, to the report; flags for the runner as above
+qemu-x86_64 *flags: kernel-x86_64 tools programs
+    @echo "build: servers (x86-64)"
+    @{{ cargo }} server-x86_64 build -q --profile system {{ pc_packages }}
+    @mkdir -p {{ out }}
+    @{{ bin }}/axiom-compose platform/qemu-x86_64/system.toml -o {{ out }}/qemu-x86_64.bundle --report {{ out }}/qemu-x86_64.report --images {{ CARGO_TARGET_DIR }}/x86_64-unknown-none/system --blobs {{ out }}/programs
+    @exec {{ bin }}/axiom-runner --board platform/qemu-x86_64/model.options --bundle {{ out }}/qemu-x86_64.bundle "$@"
 
 # The servers
 servers:
@@ -159,6 +169,7 @@ lint: check-deps
     @{{ cargo }} server-x86_64 clippy -q -p axiom-root-test -- -D warnings
     @echo "lint: servers"
     @{{ cargo }} server clippy -q {{ server_packages }} -- -D warnings
+    @{{ cargo }} server-x86_64 clippy -q {{ server_packages }} -- -D warnings
 
 # Kernel and runtime meet only in sel4-sys, and so on
 check-deps:
