@@ -118,7 +118,7 @@ impl Build<'_> {
 
     /// All levels of tables for a range.
     fn tables(&mut self, from: u64, bytes: u64) -> Result<(), Error> {
-        let lowest = arch::missing_table(o::LARGE_PAGE_BITS as u64);
+        let lowest = arch::missing_table(o::LARGE_PAGE_BITS);
         let mut at = from;
         while at < from + bytes {
             loop {

@@ -4,6 +4,7 @@ use core::arch::asm;
 mod code;
 #[path = "../../mem.rs"]
 mod mem;
+mod ports;
 
 pub use code::publish;
 
