@@ -12,6 +12,8 @@ rpi5_image := out / "rpi5/axiom-rpi5.img"
 tool_packages := "-p axiom-bpf -p axiom-compose -p axiom-runner -p axiom-check -p axiom-bench-report -p axiom-sensor-sim -p axiom-rpi5"
 server_packages := "-p axiom-init -p axiom-console -p axiom-timer-server -p axiom-gpio-server -p axiom-rp1-server -p axiom-spi-selftest -p axiom-watchdog-server -p axiom-iio-server -p axiom-bpf-server -p axiom-bench -p axiom-demo -p axiom-gpio-demo -p axiom-hostile -p axiom-root-test -p axiom-kernel-fuzz"
 
+pc_packages := "-p axiom-init -p axiom-console -p axiom-timer-server -p axiom-bpf-server -p axiom-bench -p axiom-demo"
+
 # List the recipes
 [private]
 default:
@@ -59,6 +61,14 @@ kernel-x86_64:
 root-task-x86_64 *flags: kernel-x86_64 tools
     @{{ cargo }} server-x86_64 build -q --profile system -p axiom-root-test
     @exec {{ bin }}/axiom-runner --board platform/qemu-x86_64/model.options --root-task "$@"
+
+# Boot the first system on QEMU's PC, q35, to the report; flags for the runner as above
+qemu-x86_64 *flags: kernel-x86_64 tools programs
+    @echo "build: servers (x86-64)"
+    @{{ cargo }} server-x86_64 build -q --profile system {{ pc_packages }}
+    @mkdir -p {{ out }}
+    @{{ bin }}/axiom-compose platform/qemu-x86_64/system.toml -o {{ out }}/qemu-x86_64.bundle --report {{ out }}/qemu-x86_64.report --images {{ CARGO_TARGET_DIR }}/x86_64-unknown-none/system --blobs {{ out }}/programs
+    @exec {{ bin }}/axiom-runner --board platform/qemu-x86_64/model.options --bundle {{ out }}/qemu-x86_64.bundle "$@"
 
 # The servers
 servers:
@@ -151,6 +161,7 @@ lint: check-deps
     @{{ cargo }} host fmt --all --check
     @echo "lint: host crates"
     @{{ cargo }} host clippy -q --all-targets -- -D warnings
+    @{{ cargo }} host clippy -q -p axiom-bench-jit -- -D warnings
     @echo "lint: kernel"
     @{{ cargo }} kernel clippy -q -p axiom-kernel -- -D warnings
     @{{ cargo }} kernel clippy -q -p axiom-kernel --features checked -- -D warnings
@@ -159,6 +170,7 @@ lint: check-deps
     @{{ cargo }} server-x86_64 clippy -q -p axiom-root-test -- -D warnings
     @echo "lint: servers"
     @{{ cargo }} server clippy -q {{ server_packages }} -- -D warnings
+    @{{ cargo }} server-x86_64 clippy -q {{ replace(server_packages, ' -p axiom-kernel-fuzz', '') }} -- -D warnings
 
 # Kernel and runtime meet only in sel4-sys, and so on; the documents' links and the places in the code that they name
 check-deps:
@@ -190,6 +202,11 @@ bench-kernel cpu="cortex-a53" record="": kernel tools
     @{{ cargo }} server build -q --profile system -p axiom-root-test
     @{{ bin }}/axiom-runner --quiet --icount --no-sensors --root-task --name bench-kernel --timeout 60 --cpu "{{ cpu }}" --bundle "{{ images }}/axiom-kernel-bench"
     @results=$(platform/tools/results-folder {{ record }}) && {{ bin }}/axiom-bench-report results "{{ out }}/logs/bench-kernel.log" "$results/kernel-icount.jsonl" "command=just bench-kernel {{ cpu }}" "commit=$(platform/tools/commit)" "cpu={{ cpu }}" "emulator=$(platform/tools/emulator)"
+
+# The BPF compiler's code for this machine (x86-64) beside clang -O2 and rbpf: twelve kinds of programs
+bench-jit:
+    @{{ cargo }} host build -q --release -p axiom-bench-jit
+    @bench/jit/run {{ out }}/bench-jit {{ bin }}/axiom-bench-jit
 
 # Fails if an instruction-exact figure is 2 % worse than the committed one in bench/results/, or missing
 bench-check: build

@@ -31,7 +31,7 @@ mod state;
 mod tests;
 mod uploads;
 
-pub use axiom_bpf_jit::Features;
+pub use axiom_bpf_jit::{Board, board};
 pub use platform::{Access, HostId, Platform, Stage, Token};
 pub use rights::{Client, Rights};
 pub use share::{PER_POINT, PROGRAMS_PER_CLIENT, RATES_PER_CLIENT};

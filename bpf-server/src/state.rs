@@ -58,7 +58,7 @@ pub struct Loader<P: Platform> {
 
 impl<P: Platform> Loader<P> {
     /// A loader without programs.
-    pub fn new(platform: P, features: jit::Features, interpret_only: bool) -> Loader<P> {
+    pub fn new(platform: P, features: jit::Board, interpret_only: bool) -> Loader<P> {
         let hosts = platform.hosts();
         Loader {
             verifier: Verifier::new(),

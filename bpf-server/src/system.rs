@@ -501,7 +501,7 @@ fn main(rt: Runtime) -> ! {
     if rt.env().restarts > 0 {
         system.reclaim();
     }
-    let features = axiom_bpf_server::Features { lse: rt.arg("lse") == Some("1") };
+    let features = axiom_bpf_server::board(rt.arg("lse") == Some("1"));
     let mut loader = Loader::new(system, features, rt.arg("interpret") == Some("1"));
     let env = rt.env();
     loader.set_rights(Rights {

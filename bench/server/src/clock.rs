@@ -4,7 +4,7 @@ use axiom_runtime::time;
 /// Iterations of the calibration loop.
 const LOOP: u64 = 10_000;
 
-/// What PMCCNTR counts here.
+/// What the cycle counter counts here.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Cycles {
     /// Instructions, exactly: an emulator that counts them.
@@ -15,14 +15,11 @@ pub enum Cycles {
 
 fn counted_loop() -> u64 {
     let start = time::cycles();
-    // SAFETY: two instructions per iteration on one register, no memory.
-    unsafe {
-        core::arch::asm!("2:", "subs {n}, {n}, #1", "b.ne 2b", n = inout(reg) LOOP => _, options(nomem, nostack));
-    }
+    axiom_runtime::arch::count_down(LOOP);
     time::cycles().wrapping_sub(start)
 }
 
-/// Finds out what PMCCNTR counts: a loop of known length must show its number of instructions, twice in a row the same. An
+/// Finds out what the cycle counter counts: a loop of known length must show its number of instructions, twice in a row the same. An
 /// interrupt may fall into a loop, so there are several attempts.
 pub fn kind() -> Cycles {
     let exact = |count: u64| (2 * LOOP..2 * LOOP + 32).contains(&count);

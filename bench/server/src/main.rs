@@ -93,6 +93,6 @@ impl Bench {
 
 extern "C" fn busy(_: u64) -> ! {
     loop {
-        core::hint::spin_loop();
+        axiom_runtime::arch::idle();
     }
 }

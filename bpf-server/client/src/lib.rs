@@ -1,6 +1,6 @@
 //! bpf-server, as a client sees it.
 #![no_std]
-#![cfg(target_arch = "aarch64")]
+#![cfg(target_os = "none")]
 extern crate alloc;
 
 pub mod ring;

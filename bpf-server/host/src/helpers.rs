@@ -1,6 +1,7 @@
 //! The helpers, by Linux's numbers. Each trusts its arguments as far as the verifier proved them and no further: map
 //! handles and flags are checked again, because that costs a compare.
 
+use crate::arch;
 use crate::{Actuators, Helper, Runtime};
 use axiom_bpf_isa::{MapType, abi, helper, printk};
 use axiom_bpf_maps::{Map, errno};
@@ -32,28 +33,8 @@ impl Clock {
     /// Now, in nanoseconds of the machine's counter.
     #[inline]
     pub fn now(self) -> u64 {
-        self.nanoseconds(counter())
+        self.nanoseconds(arch::counter())
     }
-}
-
-/// The machine's counter.
-#[cfg(target_arch = "aarch64")]
-#[inline]
-fn counter() -> u64 {
-    let ticks: u64;
-    // SAFETY: reads a counter register that the kernel lets user space read; no other effect.
-    unsafe {
-        core::arch::asm!("mrs {}, cntvct_el0", out(reg) ticks, options(nomem, nostack, preserves_flags))
-    };
-    ticks
-}
-
-/// For tests on other machines: it only goes up.
-#[cfg(not(target_arch = "aarch64"))]
-fn counter() -> u64 {
-    use core::sync::atomic::{AtomicU64, Ordering};
-    static TICKS: AtomicU64 = AtomicU64::new(1);
-    TICKS.fetch_add(1, Ordering::Relaxed)
 }
 
 /// The table that compiled code calls through.

@@ -9,6 +9,7 @@
 #![no_std]
 extern crate alloc;
 
+mod arch;
 mod helpers;
 mod load;
 mod requests;

@@ -114,9 +114,27 @@ pub trait Machine: machine::Sealed + Copy {
     ) -> Result<usize, Error>;
 }
 
+/// The machine that a server of this build runs on. A build for the host takes AArch64's, whose code it does not run.
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+pub type Board = x64::Features;
+/// The machine that a server of this build runs on. A build for the host takes AArch64's, whose code it does not run.
+#[cfg(not(all(target_os = "none", target_arch = "x86_64")))]
+pub type Board = a64::Features;
+
+/// What the machine can do that runs this, as a server knows it: x86-64 says it itself, AArch64's extensions are `lse`, as the manifest says.
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+pub fn board(_lse: bool) -> Board {
+    Board::of_this_machine().unwrap_or_default()
+}
+/// What the machine can do that runs this, as a server knows it: x86-64 says it itself, AArch64's extensions are `lse`, as the manifest says.
+#[cfg(not(all(target_os = "none", target_arch = "x86_64")))]
+pub fn board(lse: bool) -> Board {
+    Board { lse }
+}
+
 /// The compiler: holds the tables that one compile needs, so that the next one allocates nothing.
 #[derive(Default)]
-pub struct Compiler<M = Features> {
+pub struct Compiler<M = Board> {
     machine: M,
     tables: Tables,
 }

@@ -221,14 +221,16 @@ fn every_fused_address() {
     };
     for load in [None, Some(0x71u8), Some(0x79), Some(0x91), Some(0x81)] {
         for shape in 0..64u64 {
-            for regs in 0..16u64 {
+            for regs in 0..32u64 {
                 let kinds = [shape & 3, shape >> 2 & 3, shape >> 4];
-                // d and two others, which may be the same.
-                let (d, x, y) = (
-                    if regs & 1 == 0 { 3u8 } else { 6 },
-                    if regs & 2 == 0 { 4u8 } else { 7 },
-                    if regs & 4 == 0 { 4u8 } else { 2 },
-                );
+                // d and two others, which may be the same, or d.
+                let d = if regs & 1 == 0 { 3u8 } else { 6 };
+                let x = if regs & 2 == 0 { 4u8 } else { 7 };
+                let y = match (regs & 4, regs & 16) {
+                    (_, 16) => d,
+                    (0, _) => 4u8,
+                    _ => 2,
+                };
                 let mut p = vec![i(0xbf, 9, 1, 0, 0)];
                 for reg in [0u8, 2, 3, 4, 5, 6, 7, 8] {
                     p.extend(lddw(reg, r.below(20)));

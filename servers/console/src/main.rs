@@ -4,13 +4,13 @@
 #![no_main]
 extern crate alloc;
 
-mod uart;
+mod arch;
 
 use alloc::vec::Vec;
+use arch::Uart;
 use axiom_proto::Error;
 use axiom_proto::console::{INTERFACE, Level, Reply, Request, printable};
 use axiom_runtime::{Incoming, Runtime, Service, serve};
-use uart::Uart;
 
 axiom_runtime::entry!(main);
 
@@ -21,15 +21,12 @@ struct Console {
 }
 
 fn main(rt: Runtime) -> ! {
-    let registers = rt.env().devices.iter().find(|d| d.name == "uart").map(|d| d.registers);
-    // SAFETY: init mapped the registers of the device that the manifest calls "uart" (a PL011) for this server alone.
-    let uart = registers.filter(|r| r.len > 0).map(|r| unsafe { Uart::new(r.start as usize) });
+    let uart = rt.env().devices.iter().find(|d| d.name == "uart").and_then(arch::open);
     rt.ready();
     let mut console = Console { rt, uart, lost: 0 };
     if rt.arg("facts").is_some()
-        && let Some((whole, fraction)) = console.uart.as_ref().map(Uart::divisors)
+        && let Some(text) = console.uart.as_ref().map(arch::facts)
     {
-        let text = alloc::format!("facts: PL011, IBRD {whole}, FBRD {fraction}, as firmware set them");
         console.line(0, Level::Plain, &text);
     }
     serve(&mut console)

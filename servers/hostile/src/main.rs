@@ -25,8 +25,7 @@ fn main(rt: Runtime) -> ! {
     let mode = rt.arg("mode");
     if mode == Some("crash") {
         // Not even ready: the next life begins at once.
-        // SAFETY: faults, on purpose.
-        unsafe { core::arch::asm!("brk #0xbad") };
+        axiom_runtime::arch::undefined();
     }
     rt.ready();
     let mut tries = Tries { rt, slots: Slots::new(rt.env()), failure: String::new(), made: 0 };

@@ -25,6 +25,8 @@ pub struct Found {
     pub pins: Vec<(u32, bool)>,
     /// For a block that turns messages into interrupts: the first, edge, how many.
     pub messages: Option<(u32, bool, u32)>,
+    /// I/O ports, first and last.
+    pub ports: Option<(u16, u16)>,
 }
 
 /// Looks a device up; `Ok(None)` if the machine does not have it.
@@ -42,7 +44,7 @@ pub fn find(fdt: &Fdt<'_>, memory: &mut Memory, request: &DeviceRequest) -> Resu
                 pins = (0..).map_while(|i| node.pin_interrupt(i)).collect();
             }
             let messages = node.message_interrupts().filter(|_| request.messages);
-            candidates.push(Found { phys, size, interrupts, windows, pins, messages });
+            candidates.push(Found { phys, size, interrupts, windows, pins, messages, ports: None });
         }
         Walk::On
     });

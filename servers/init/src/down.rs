@@ -8,7 +8,7 @@ use axiom_layout::address;
 use axiom_proto::{LABEL_ERROR, wire};
 use sel4_sys::cap::init;
 use sel4_sys::object::{self as o, kind};
-use sel4_sys::{CNodeCapData, CPtr, Error, MessageInfo, syscall};
+use sel4_sys::{CNodeCapData, CPtr, Error, MessageInfo};
 
 /// What the thread reads at its start.
 #[repr(C)]
@@ -19,24 +19,7 @@ struct Errand {
     word: u64,
 }
 
-// It has no stack and no IPC buffer: registers only. x19 is the errand; what it receives is not looked at.
-core::arch::global_asm!(
-    ".global axiom_down",
-    "axiom_down:",
-    "mov x19, x0",
-    "ldp x0, x6, [x19]",
-    "mov x7, #{recv}",
-    "svc #0",
-    "1:",
-    "ldp x0, x6, [x19]",
-    "ldp x1, x2, [x19, #16]",
-    "mov x7, #{reply_recv}",
-    "svc #0",
-    "b 1b",
-    recv = const syscall::RECV,
-    reply_recv = const syscall::REPLY_RECV,
-);
-
+// It has no stack and no IPC buffer; it is in `arch`.
 unsafe extern "C" {
     fn axiom_down();
 }

@@ -7,6 +7,7 @@
 #![no_main]
 extern crate alloc;
 
+mod arch;
 mod devices;
 mod down;
 mod memory;
@@ -19,30 +20,15 @@ use alloc::vec::Vec;
 use core::fmt::{self, Write};
 use linked_list_allocator::Heap;
 use sel4_sys::bootinfo::{BootInfo, HEADER_FDT, Header};
-use sel4_sys::ext::{AxiomInfo, BOOTINFO_AXIOM, event};
+use sel4_sys::ext::{AxiomInfo, BOOTINFO_AXIOM, BOOTINFO_COMMAND_LINE, event};
 
-core::arch::global_asm!(
-    ".global _start",
-    "_start:",
-    "adrp x9, {stack}",
-    "add x9, x9, #:lo12:{stack}",
-    "mov x10, #{size}",
-    "add sp, x9, x10",
-    "mov x29, xzr",
-    "mov x30, xzr",
-    "bl init_main",
-    "b .",
-    stack = sym STACK,
-    size = const STACK_SIZE,
-);
-
-const STACK_SIZE: usize = 65536;
+pub(crate) const STACK_SIZE: usize = 65536;
 const HEAP_SIZE: usize = 262_144;
 #[repr(C, align(16))]
-struct Area<const N: usize>(core::cell::UnsafeCell<[u8; N]>);
+pub(crate) struct Area<const N: usize>(core::cell::UnsafeCell<[u8; N]>);
 // SAFETY: the stack is used by the stack pointer only, the heap by the allocator only; init has one thread.
 unsafe impl<const N: usize> Sync for Area<N> {}
-static STACK: Area<STACK_SIZE> = Area(core::cell::UnsafeCell::new([0; STACK_SIZE]));
+pub(crate) static STACK: Area<STACK_SIZE> = Area(core::cell::UnsafeCell::new([0; STACK_SIZE]));
 static HEAP: Area<HEAP_SIZE> = Area(core::cell::UnsafeCell::new([0; HEAP_SIZE]));
 
 /// A heap for one thread.
@@ -96,22 +82,19 @@ fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
 
 /// What makes a verdict this run's: whoever started the machine chose it, and only init knows it (`axiom.verdict=...` among the boot
 /// arguments). Every server can print to the serial port; none can print this.
-struct Token(core::cell::Cell<Option<&'static [u8]>>);
+struct Token(core::cell::Cell<&'static str>);
 // SAFETY: init has one thread.
 unsafe impl Sync for Token {}
-/// The device tree that it stands in.
-static TOKEN: Token = Token(core::cell::Cell::new(None));
+static TOKEN: Token = Token(core::cell::Cell::new(""));
 
-fn token() -> &'static str {
-    let fdt = TOKEN.0.get().and_then(|bytes| axiom_fdt::Fdt::new(bytes).ok());
-    let arguments = fdt.and_then(|fdt| fdt.at_path("/chosen")).and_then(|node| node.text("bootargs"));
-    let words = arguments.unwrap_or("").split_ascii_whitespace();
-    words.filter_map(|word| word.strip_prefix("axiom.verdict=")).next().unwrap_or("")
+fn token_of(arguments: &'static str) -> &'static str {
+    let mut words = arguments.split_ascii_whitespace();
+    words.find_map(|word| word.strip_prefix("axiom.verdict=")).unwrap_or("")
 }
 
 /// Ends the run with its verdict: empty is well.
 pub fn finish(failure: &str) -> ! {
-    let token = match token() {
+    let token = match TOKEN.0.get() {
         "" => alloc::string::String::new(),
         token => alloc::format!(" ({token})"),
     };
@@ -133,12 +116,14 @@ pub fn finish(failure: &str) -> ! {
 pub struct Extra {
     /// The device tree.
     pub fdt: Option<&'static [u8]>,
+    /// The boot arguments, where no device tree has them.
+    pub arguments: Option<&'static str>,
     /// The extensions; none on another kernel.
     pub axiom: Option<AxiomInfo>,
 }
 
 fn extra(info: &'static BootInfo) -> Extra {
-    let mut extra = Extra { fdt: None, axiom: None };
+    let mut extra = Extra { fdt: None, arguments: None, axiom: None };
     let start = core::ptr::from_ref(info) as usize + 4096;
     let mut at = 0usize;
     while at + size_of::<Header>() <= info.extra_len as usize {
@@ -154,6 +139,13 @@ fn extra(info: &'static BootInfo) -> Extra {
                 let length = length - size_of::<Header>();
                 // SAFETY: as above; the body lies inside the chunk.
                 extra.fdt = Some(unsafe { core::slice::from_raw_parts(body as *const u8, length) });
+            }
+            BOOTINFO_COMMAND_LINE => {
+                let length = length - size_of::<Header>();
+                // SAFETY: as above; the body lies inside the chunk.
+                let bytes = unsafe { core::slice::from_raw_parts(body as *const u8, length) };
+                let text = bytes.split(|b| *b == 0).next().unwrap_or(&[]);
+                extra.arguments = core::str::from_utf8(text).ok();
             }
             BOOTINFO_AXIOM if length >= size_of::<Header>() + size_of::<AxiomInfo>() => {
                 // SAFETY: as above; the structure is plain words and fits.
@@ -193,7 +185,7 @@ extern "C" fn init_main(info: &'static BootInfo) -> ! {
         ALLOCATOR.0.borrow_mut().init(HEAP.0.get().cast(), HEAP_SIZE);
     }
     let extra = extra(info);
-    TOKEN.0.set(extra.fdt);
+    TOKEN.0.set(token_of(arch::arguments(&extra)));
     if let Some(axiom) = &extra.axiom {
         sys::init_debug(sel4_sys::CPtr(axiom.debug_cap));
         sys::trace(sel4_sys::CPtr(axiom.trace_cap), event::BOOT_INIT, 0, Some(sel4_sys::cap::init::TCB));

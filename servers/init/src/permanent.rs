@@ -1,4 +1,5 @@
 //! What outlives a server's restarts: the objects that others hold capabilities to, its devices and their interrupts.
+use crate::arch;
 use crate::devices::{self, Found};
 use crate::memory::Memory;
 use crate::sys;
@@ -28,6 +29,8 @@ pub struct Permanent {
     pub windows: Vec<Vec<(u64, u32, CPtr)>>,
     /// Handlers of interrupts that messages raise, in the order of devices.
     pub messages: Vec<Vec<CPtr>>,
+    /// Capabilities to I/O ports, in the order of devices.
+    pub ports: Vec<Option<CPtr>>,
     /// Interrupt handlers, flat in the order of devices; those of a bridge's pins follow its own.
     pub handlers: Vec<(CPtr, Interrupt)>,
     /// Bits of its timers.
@@ -50,6 +53,9 @@ fn pages(device: &Found) -> (u64, u64) {
 /// The earlier server that has a page of this device, and the page.
 fn owner_of(device: &Found, earlier: &[Permanent]) -> Option<(usize, u64)> {
     let own = pages(device);
+    if device.size == 0 {
+        return None;
+    }
     let shared = |other: &Found| {
         let page = pages(other).0.max(own.0);
         (page < pages(other).1.min(own.1)).then_some(page)
@@ -89,15 +95,17 @@ pub fn make(
         devices: Vec::new(),
         windows: Vec::new(),
         messages: Vec::new(),
+        ports: Vec::new(),
         handlers: Vec::new(),
         timer_bits: Vec::new(),
     };
     let mut hardware = Bits::of(bits::HARDWARE);
     let mut bit = || hardware.take().ok_or(Error::RangeError);
     for request in &server.devices {
-        let found = match fdt {
-            Some(fdt) => devices::find(fdt, memory, request)?,
-            None => None,
+        let found = match (arch::find(request), fdt) {
+            (Some(found), _) => Some(found),
+            (None, Some(fdt)) => devices::find(fdt, memory, request)?,
+            (None, None) => None,
         };
         if found.is_none() && !request.optional {
             crate::say!(
@@ -141,6 +149,10 @@ pub fn make(
             }
         }
         p.messages.push(messages);
+        p.ports.push(match found.as_ref().and_then(|f| f.ports) {
+            Some(range) => Some(arch::ports(range, memory.slot()?)?),
+            None => None,
+        });
         p.devices.push(found);
     }
     for _ in 0..server.timers {

@@ -1,8 +1,9 @@
 //! Building a server: its address space, capability space, memory and thread, from what the manifest grants.
+use crate::arch::{self, Table};
 use crate::devices;
 use crate::memory::{Memory, Pool};
 use crate::permanent::{self, Permanent};
-use crate::sys;
+use crate::sys::{self, Unmapped};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use axiom_layout::Badge as Who;
@@ -68,11 +69,16 @@ pub fn payload_frames(info: &BootInfo) -> u64 {
 pub fn map_own(memory: &mut Memory, frame: CPtr, vaddr: u64, rights: CapRights) -> Result<(), Error> {
     loop {
         match sys::map(frame, devices::OWN, vaddr, rights, NO_EXECUTE) {
-            Err(Error::FailedLookup) => {
-                let table = memory.make(kind::PAGE_TABLE, 0, o::PAGE_TABLE_BITS as u32)?;
-                sys::map_table(table, devices::OWN, vaddr)?;
+            Ok(()) => return Ok(()),
+            Err(Unmapped::Table(table)) => {
+                let made = memory.make(table.kind, 0, table.bits)?;
+                match sys::map_table(table, made, devices::OWN, vaddr) {
+                    Ok(()) => {}
+                    Err(Unmapped::Table(_)) => return Err(Error::FailedLookup),
+                    Err(Unmapped::Other(error)) => return Err(error),
+                }
             }
-            other => return other,
+            Err(Unmapped::Other(error)) => return Err(error),
         }
     }
 }
@@ -91,23 +97,32 @@ impl Build<'_> {
     fn map(&mut self, frame: CPtr, vaddr: u64, rights: CapRights, attributes: u64) -> Result<(), Error> {
         loop {
             match sys::map(frame, self.vspace, vaddr, rights, attributes) {
-                Err(Error::FailedLookup) => self.add_table(vaddr)?,
-                other => return other,
+                Ok(()) => return Ok(()),
+                Err(Unmapped::Table(table)) => self.add_table(table, vaddr)?,
+                Err(Unmapped::Other(error)) => return Err(error),
             }
         }
     }
 
-    fn add_table(&mut self, vaddr: u64) -> Result<(), Error> {
-        let table = self.pool.make(self.memory, kind::PAGE_TABLE, 0, o::PAGE_TABLE_BITS as u32, 1)?;
-        sys::map_table(table, self.vspace, vaddr)
+    /// Adds a table, and those above it that are missing.
+    fn add_table(&mut self, table: Table, vaddr: u64) -> Result<(), Error> {
+        let made = self.pool.make(self.memory, table.kind, 0, table.bits, 1)?;
+        loop {
+            match sys::map_table(table, made, self.vspace, vaddr) {
+                Ok(()) => return Ok(()),
+                Err(Unmapped::Table(above)) => self.add_table(above, vaddr)?,
+                Err(Unmapped::Other(error)) => return Err(error),
+            }
+        }
     }
 
     /// All levels of tables for a range.
     fn tables(&mut self, from: u64, bytes: u64) -> Result<(), Error> {
+        let lowest = arch::missing_table(o::LARGE_PAGE_BITS);
         let mut at = from;
         while at < from + bytes {
             loop {
-                match self.add_table(at) {
+                match self.add_table(lowest, at) {
                     Ok(()) => {}
                     Err(Error::DeleteFirst) => break,
                     Err(error) => return Err(error),
@@ -377,8 +392,8 @@ fn give_devices(
 ) -> Result<(), Error> {
     let mut handlers = permanent.handlers.iter();
     let mut at = address::DEVICES;
-    let behind = permanent.windows.iter().zip(&permanent.messages);
-    for ((request, found), (blocks, handlers_of_messages)) in
+    let behind = permanent.windows.iter().zip(&permanent.messages).zip(&permanent.ports);
+    for ((request, found), ((blocks, handlers_of_messages), ports)) in
         server.devices.iter().zip(&permanent.devices).zip(behind)
     {
         let Some(found) = found else {
@@ -392,7 +407,7 @@ fn give_devices(
             let copy = CPtr(b.memory.slot()?);
             sys::copy(copy.0, frame, CapRights::READ_WRITE)?;
             b.pool.adopt(copy);
-            b.map(copy, at + page, CapRights::READ_WRITE, vm_attributes::EXECUTE_NEVER)?;
+            b.map(copy, at + page, CapRights::READ_WRITE, arch::DEVICE)?;
         }
         let mut given = Vec::new();
         if request.interrupts {
@@ -417,8 +432,12 @@ fn give_devices(
             b.name(*handler, CapRights::ALL, None)?;
         }
         let registers = Range { start: at + (found.phys & 4095), len: found.size };
+        let ports = match ports {
+            Some(cap) => b.name(*cap, CapRights::ALL, None)?,
+            None => 0,
+        };
         let name = request.name.clone();
-        world.devices.push(Device { name, registers, interrupts: given, windows, pins, messages });
+        world.devices.push(Device { name, registers, interrupts: given, windows, pins, messages, ports });
         at += pages + 4096;
     }
     for &bit in &permanent.timer_bits {

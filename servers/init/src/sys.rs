@@ -1,4 +1,5 @@
 //! init's invocations: libsel4's argument layouts behind functions, errors as [`Error`].
+use crate::arch::{self, Table};
 use core::cell::Cell;
 use sel4_sys::cap::init;
 use sel4_sys::message::IpcBuffer;
@@ -39,7 +40,16 @@ pub fn buffer() -> &'static mut IpcBuffer {
 /// Result of an invocation.
 pub type Done = Result<(), Error>;
 
-fn invoke(cap: CPtr, label: u64, caps: &[CPtr], words: &[u64]) -> Result<Received, Error> {
+/// Invokes a capability.
+pub fn invoke(cap: CPtr, label: u64, caps: &[CPtr], words: &[u64]) -> Result<Received, Error> {
+    let (answer, error) = attempt(cap, label, caps, words);
+    match error {
+        Error::NoError => Ok(answer),
+        error => Err(error),
+    }
+}
+
+fn attempt(cap: CPtr, label: u64, caps: &[CPtr], words: &[u64]) -> (Received, Error) {
     let b = buffer();
     for (to, from) in b.caps_or_badges.iter_mut().zip(caps) {
         *to = from.0;
@@ -53,10 +63,30 @@ fn invoke(cap: CPtr, label: u64, caps: &[CPtr], words: &[u64]) -> Result<Receive
         }
     }
     let answer = stubs::call(cap, MessageInfo::new(label, 0, caps.len() as u64, words.len() as u64), mrs);
-    match Error::from_label(answer.info.label()) {
-        Some(Error::NoError) => Ok(answer),
-        Some(error) => Err(error),
-        None => Err(Error::IllegalOperation),
+    let error = Error::from_label(answer.info.label()).unwrap_or(Error::IllegalOperation);
+    (answer, error)
+}
+
+/// Why a mapping was not made.
+pub enum Unmapped {
+    /// This table is missing.
+    Table(Table),
+    /// Something else.
+    Other(Error),
+}
+
+impl From<Error> for Unmapped {
+    fn from(error: Error) -> Unmapped {
+        Unmapped::Other(error)
+    }
+}
+
+fn mapped((answer, error): (Received, Error)) -> Result<(), Unmapped> {
+    match error {
+        Error::NoError => Ok(()),
+        // Words of a failed lookup: whose, what failed, bits left.
+        Error::FailedLookup => Err(Unmapped::Table(arch::missing_table(answer.mrs[2]))),
+        error => Err(Unmapped::Other(error)),
     }
 }
 
@@ -97,8 +127,14 @@ pub fn revoke(slot: CPtr) -> Done {
 }
 
 /// Maps a frame.
-pub fn map(frame: CPtr, vspace: CPtr, vaddr: u64, rights: CapRights, attributes: u64) -> Done {
-    invoke(frame, label::PAGE_MAP, &[vspace], &[vaddr, rights.0, attributes]).map(drop)
+pub fn map(
+    frame: CPtr,
+    vspace: CPtr,
+    vaddr: u64,
+    rights: CapRights,
+    attributes: u64,
+) -> Result<(), Unmapped> {
+    mapped(attempt(frame, label::PAGE_MAP, &[vspace], &[vaddr, rights.0, attributes]))
 }
 
 /// Unmaps a frame.
@@ -112,9 +148,9 @@ pub fn frame_address(frame: CPtr) -> Result<u64, Error> {
 }
 
 /// Adds a page table.
-pub fn map_table(table: CPtr, vspace: CPtr, vaddr: u64) -> Done {
+pub fn map_table(table: Table, made: CPtr, vspace: CPtr, vaddr: u64) -> Result<(), Unmapped> {
     use sel4_sys::object::vm_attributes::DEFAULT;
-    invoke(table, label::PAGE_TABLE_MAP, &[vspace], &[vaddr, DEFAULT]).map(drop)
+    mapped(attempt(made, table.label, &[vspace], &[vaddr, DEFAULT]))
 }
 
 /// Gives an address space its identifier.
@@ -152,15 +188,20 @@ pub fn bind_notification(tcb: CPtr, ntfn: CPtr) -> Done {
 }
 
 /// Sets the first registers of a thread and starts it.
-pub fn start(tcb: CPtr, pc: u64, sp: u64, x0: u64) -> Done {
-    // Flags (resume), count, then pc, sp, spsr, x0.
-    invoke(tcb, label::TCB_WRITE_REGISTERS, &[], &[1, 4, pc, sp, 0, x0]).map(drop)
+pub fn start(tcb: CPtr, pc: u64, sp: u64, argument: u64) -> Done {
+    let registers = arch::first_registers(pc, sp, argument);
+    // Flags (resume), count, then the registers.
+    let mut words = [0; 16];
+    words[0] = 1;
+    words[1] = registers.len() as u64;
+    words[2..2 + registers.len()].copy_from_slice(&registers);
+    invoke(tcb, label::TCB_WRITE_REGISTERS, &[], &words[..2 + registers.len()]).map(drop)
 }
 
 /// Makes an interrupt handler.
 pub fn irq_handler(irq: u32, edge: bool, slot: u64) -> Done {
-    let words = [irq.into(), edge.into(), slot, 64];
-    invoke(init::IRQ_CONTROL, label::IRQ_ISSUE_HANDLER_TRIGGER, &[init::CNODE], &words).map(drop)
+    let (label, words) = arch::irq_handler(irq, edge, slot);
+    invoke(init::IRQ_CONTROL, label, &[init::CNODE], &words).map(drop)
 }
 
 /// Sets an interrupt's notification.
@@ -183,13 +224,7 @@ pub fn timer_arm(timer: CPtr, at: u64) -> Done {
     invoke(timer, sel4_sys::ext::TIMER_ARM, &[], &[at, 0]).map(drop)
 }
 
-/// The counter that timers use.
-pub fn ticks() -> u64 {
-    let v: u64;
-    // SAFETY: reads a counter that the kernel exports; `isb` keeps it from being read early.
-    unsafe { core::arch::asm!("isb", "mrs {}, cntvct_el0", out(reg) v, options(nostack, preserves_flags)) };
-    v
-}
+pub use crate::arch::ticks;
 
 /// Records a boot event, with the thread that it is about.
 pub fn trace(cap: CPtr, event: u16, arg0: u16, thread: Option<CPtr>) {

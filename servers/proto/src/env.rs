@@ -135,6 +135,8 @@ pub struct Device {
     /// For a block that turns messages into interrupts: the first handler's slot, and how many follow each other; they signal
     /// nobody yet.
     pub messages: (u64, u32),
+    /// The slot of a capability to its I/O ports; 0 where it has none.
+    pub ports: u64,
 }
 
 /// A timer, bound to the server's notification.

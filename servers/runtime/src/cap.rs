@@ -58,8 +58,6 @@ caps! {
     SchedControl;
     /// An interrupt.
     IrqHandler;
-    /// The right to make interrupt handlers.
-    IrqControl;
     /// A pool of address space numbers.
     AsidPool;
     /// A timer.
@@ -214,10 +212,6 @@ impl Frame {
     pub fn unmap(self) -> Done {
         done(invoke(self.0, label::PAGE_UNMAP, &[], &[]))
     }
-    /// Makes written instructions visible to instruction fetch. The frame is mapped.
-    pub fn unify_instruction(self, start: u64, end: u64) -> Done {
-        done(invoke(self.0, label::PAGE_UNIFY, &[start, end], &[]))
-    }
     /// Its physical address.
     pub fn physical(self) -> Result<u64, Error> {
         invoke(self.0, label::PAGE_GET_ADDRESS, &[], &[]).map(|m| m[0])
@@ -232,14 +226,6 @@ impl IrqHandler {
     /// Sets the notification that it signals.
     pub fn set_notification(self, n: Notification) -> Done {
         done(invoke(self.0, label::IRQ_SET_HANDLER, &[], &[n.0]))
-    }
-}
-
-impl IrqControl {
-    /// Makes a handler for an interrupt; `edge` or level-triggered.
-    pub fn handler(self, irq: u64, edge: bool, at: CPtr) -> Done {
-        let args = [irq, edge as u64, at.0, 64];
-        done(invoke(self.0, label::IRQ_ISSUE_HANDLER_TRIGGER, &args, &[CNode::OWN.0]))
     }
 }
 
@@ -301,10 +287,15 @@ impl Tcb {
     pub fn bind_notification(self, n: Notification) -> Done {
         done(invoke(self.0, label::TCB_BIND_NOTIFICATION, &[], &[n.0]))
     }
-    /// Starts it: program counter, stack pointer, first argument.
-    pub fn start(self, pc: u64, sp: u64, x0: u64) -> Done {
-        // Flags: resume the target; then pc, sp, spsr, x0.
-        done(invoke(self.0, label::TCB_WRITE_REGISTERS, &[1, 4, pc, sp, 0, x0], &[]))
+    /// Starts it: program counter, stack pointer (the end of its stack, at a multiple of 16), first argument of an `extern "C" fn`.
+    pub fn start(self, pc: u64, sp: u64, argument: u64) -> Done {
+        let registers = crate::arch::first_registers(pc, sp, argument);
+        // Flags: resume the target; then how many, then the registers.
+        let mut words = [0; 2 + crate::arch::FIRST_REGISTERS];
+        words[0] = 1;
+        words[1] = registers.len() as u64;
+        words[2..].copy_from_slice(&registers);
+        done(invoke(self.0, label::TCB_WRITE_REGISTERS, &words, &[]))
     }
     /// Stops it.
     pub fn suspend(self) -> Done {

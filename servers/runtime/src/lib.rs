@@ -3,22 +3,25 @@
 //! A server is `axiom_runtime::entry!(main)` with `fn main(rt: Runtime) -> !`. It sets itself up from [`Runtime::env`], calls
 //! [`Runtime::ready`], and ends in [`serve`]. Single-threaded by design: one thread, one endpoint, one bound notification.
 #![no_std]
-#![cfg(target_arch = "aarch64")]
+#![cfg(target_os = "none")]
 extern crate alloc;
 
+pub mod arch;
 mod blocks;
 pub mod cap;
-pub mod code;
 mod entry;
 mod heap;
 pub mod ipc;
 pub mod log;
-mod mem;
 pub mod pages;
 mod serve;
 pub mod time;
 
 pub use axiom_proto as proto;
+/// Instructions that this program wrote.
+pub mod code {
+    pub use crate::arch::publish;
+}
 pub use cap::{
     CNode, Doorbell, Endpoint, Frame, IrqHandler, Notification, PageTable, Probe, Timer, Trace, Untyped,
     VSpace,
@@ -34,16 +37,7 @@ pub use serve::{Incoming, Reply, Service, count_refused, malformed_count, refuse
 #[macro_export]
 macro_rules! entry {
     ($main:path) => {
-        // The stack pointer is set by init; x0 is the environment page.
-        core::arch::global_asm!(
-            ".pushsection .text.start, \"ax\"",
-            ".global _start",
-            "_start:",
-            "mov x29, xzr",
-            "mov x30, xzr",
-            "b axiom_start",
-            ".popsection",
-        );
+        $crate::first_instructions!();
         #[unsafe(no_mangle)]
         extern "C" fn axiom_start(env: *const u8) -> ! {
             let main: fn($crate::Runtime) -> ! = $main;

@@ -113,8 +113,7 @@ pub fn panicked(info: &core::panic::PanicInfo<'_>) -> ! {
 /// Faults, on purpose: init gets the message, with this address.
 pub(crate) fn die() -> ! {
     loop {
-        // SAFETY: an exception of this thread's own.
-        unsafe { core::arch::asm!("brk #0xdead") };
+        crate::arch::undefined();
     }
 }
 

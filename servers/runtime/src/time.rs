@@ -8,34 +8,14 @@ pub(crate) fn init(frequency: u64) {
     FREQUENCY.store(frequency, Ordering::Relaxed);
 }
 
-/// The counter, in ticks.
-#[inline(always)]
-pub fn ticks() -> u64 {
-    let v: u64;
-    // SAFETY: reads a counter that the kernel exports; `isb` keeps it from being read early.
-    unsafe { core::arch::asm!("isb", "mrs {}, cntvct_el0", out(reg) v, options(nostack, preserves_flags)) };
-    v
-}
-
-/// The cycle counter (instructions under an emulator that counts them).
-#[inline(always)]
-pub fn cycles() -> u64 {
-    let v: u64;
-    // SAFETY: reads a counter that the kernel exports.
-    unsafe { core::arch::asm!("mrs {}, pmccntr_el0", out(reg) v, options(nostack, preserves_flags)) };
-    v
-}
+pub use crate::arch::{cycles, ticks};
 
 /// Ticks per second.
 pub fn frequency() -> u64 {
-    let f = FREQUENCY.load(Ordering::Relaxed);
-    if f != 0 {
-        return f;
+    match FREQUENCY.load(Ordering::Relaxed) {
+        0 => crate::arch::frequency().unwrap_or(0),
+        told => told,
     }
-    let v: u64;
-    // SAFETY: reads an identification register that the kernel exports.
-    unsafe { core::arch::asm!("mrs {}, cntfrq_el0", out(reg) v, options(nomem, nostack, preserves_flags)) };
-    v
 }
 
 /// Ticks as nanoseconds.

@@ -54,7 +54,7 @@ pub fn elf(init: &Image, payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     out.extend_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0");
     out.extend_from_slice(&2u16.to_le_bytes()); // ET_EXEC
-    out.extend_from_slice(&183u16.to_le_bytes()); // EM_AARCH64
+    out.extend_from_slice(&init.machine.number().to_le_bytes());
     out.extend_from_slice(&1u32.to_le_bytes());
     out.extend_from_slice(&init.entry.to_le_bytes());
     out.extend_from_slice(&64u64.to_le_bytes()); // program headers

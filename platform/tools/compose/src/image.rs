@@ -25,9 +25,46 @@ impl Segment {
     }
 }
 
+/// What an image runs on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Machine {
+    /// AArch64.
+    Aarch64,
+    /// x86-64.
+    X86_64,
+}
+
+impl Machine {
+    fn of(number: elf::Machine) -> Option<Machine> {
+        match number {
+            elf::EM_AARCH64 => Some(Machine::Aarch64),
+            elf::EM_X86_64 => Some(Machine::X86_64),
+            _ => None,
+        }
+    }
+
+    /// Its number in ELF's headers.
+    pub fn number(self) -> u16 {
+        match self {
+            Machine::Aarch64 => elf::EM_AARCH64.0,
+            Machine::X86_64 => elf::EM_X86_64.0,
+        }
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Machine::Aarch64 => "aarch64",
+            Machine::X86_64 => "x86_64",
+        }
+    }
+}
+
 /// An image.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Image {
+    /// What it runs on.
+    pub machine: Machine,
     /// Where it starts.
     pub entry: u64,
     /// What it maps.
@@ -57,7 +94,7 @@ fn forget_sections(header: &mut [u8]) {
 
 /// Reads an image that must lie in `window`.
 pub fn read(data: &[u8], window: std::ops::Range<u64>) -> Result<Image, Refusal> {
-    const STATIC: &str = "an image is a static 64-bit little-endian aarch64 ELF executable";
+    const STATIC: &str = "an image is a static 64-bit little-endian ELF executable for aarch64 or x86_64";
     if !data.starts_with(b"\x7fELF") {
         return refuse("is not an ELF file", STATIC, BUILD);
     }
@@ -65,9 +102,9 @@ pub fn read(data: &[u8], window: std::ops::Range<u64>) -> Result<Image, Refusal>
     let header = elf::FileHeader64::<LittleEndian>::parse(data).map_err(broken)?;
     let endian = LittleEndian;
     header.endian().map_err(broken)?;
-    if header.e_machine(endian) != elf::EM_AARCH64 {
+    let Some(machine) = Machine::of(header.e_machine(endian)) else {
         return refuse(format!("is for machine number {}", header.e_machine(endian)), STATIC, BUILD);
-    }
+    };
     if header.e_type(endian) != elf::ET_EXEC {
         return refuse(
             "is not a fixed-address executable",
@@ -135,5 +172,5 @@ pub fn read(data: &[u8], window: std::ops::Range<u64>) -> Result<Image, Refusal>
             "ENTRY(_start) in the linker script, and axiom_runtime::entry!(main) in the server",
         );
     }
-    Ok(Image { entry, segments })
+    Ok(Image { machine, entry, segments })
 }

@@ -112,7 +112,19 @@ pub fn compose(options: &Options) -> Result<Composed, Vec<Diagnostic>> {
     for server in &system.servers {
         let who = format!("server '{}'", server.name);
         let window = address::CODE..address::HEAP;
-        images.push(load_image(&who, &server.image.value, &server.image.at, options, window, &mut errors));
+        let image = load_image(&who, &server.image.value, &server.image.at, options, window, &mut errors);
+        if let (Some(init), Some(image)) = (&init, &image)
+            && init.machine != image.machine
+        {
+            let (name, theirs, ours) = (&server.image.value, image.machine.name(), init.machine.name());
+            errors.push(Diagnostic::new(
+                &server.image.at,
+                format!("{who}: image \"{name}\" is for {theirs}, and the root task is for {ours}"),
+                "all images of a system are for one processor",
+                "look for it in one folder of images only, that of the board's processor",
+            ));
+        }
+        images.push(image);
     }
     let mut files: Vec<(String, Vec<u8>)> = Vec::new();
     for server in &system.servers {

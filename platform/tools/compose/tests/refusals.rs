@@ -54,6 +54,7 @@ impl World {
             ("truncated", cut),
             ("text-file", b"#!/bin/sh\n".to_vec()),
             ("for-x86", elf(62, 2, start, &[CODE])),
+            ("for-riscv", elf(243, 2, start, &[CODE])),
             ("relocatable", elf(183, 1, start, &[CODE])),
             ("dynamic", elf(183, 2, start, &[CODE, (3, 4, 0x20_1000, b"/lib/ld.so")])),
             ("write-and-execute", elf(183, 2, start, &[(1, 7, 0x20_0000, b"code")])),

@@ -1,0 +1,84 @@
+//! AArch64.
+use super::Table;
+use crate::Extra;
+use crate::devices::Found;
+use axiom_fdt::Fdt;
+use axiom_proto::bundle::DeviceRequest;
+use core::arch::{asm, global_asm};
+use sel4_sys::object::{self as o, kind, vm_attributes};
+use sel4_sys::{CPtr, Error, label, syscall};
+
+global_asm!(
+    ".global _start",
+    "_start:",
+    "adrp x9, {stack}",
+    "add x9, x9, #:lo12:{stack}",
+    "mov x10, #{size}",
+    "add sp, x9, x10",
+    "mov x29, xzr",
+    "mov x30, xzr",
+    "bl init_main",
+    "b .",
+    stack = sym crate::STACK,
+    size = const crate::STACK_SIZE,
+);
+
+// A thread without stack and IPC buffer: registers only. x19 is the errand; what it receives is not looked at.
+global_asm!(
+    ".global axiom_down",
+    "axiom_down:",
+    "mov x19, x0",
+    "ldp x0, x6, [x19]",
+    "mov x7, #{recv}",
+    "svc #0",
+    "1:",
+    "ldp x0, x6, [x19]",
+    "ldp x1, x2, [x19, #16]",
+    "mov x7, #{reply_recv}",
+    "svc #0",
+    "b 1b",
+    recv = const syscall::RECV,
+    reply_recv = const syscall::REPLY_RECV,
+);
+
+/// Attributes of device registers.
+pub const DEVICE: u64 = vm_attributes::EXECUTE_NEVER;
+
+/// The table that a mapping lacks: the invocation takes whichever level is missing.
+pub fn missing_table(_bits_left: u64) -> Table {
+    Table { kind: kind::PAGE_TABLE, bits: o::PAGE_TABLE_BITS as u32, label: label::PAGE_TABLE_MAP }
+}
+
+/// Words of a thread's first registers: pc, sp, spsr, x0.
+pub fn first_registers(pc: u64, sp: u64, argument: u64) -> [u64; 4] {
+    [pc, sp, 0, argument]
+}
+
+/// Label and words of the invocation that makes an interrupt's handler in `slot` of a CNode of 64 bits.
+pub fn irq_handler(irq: u32, edge: bool, slot: u64) -> (u64, [u64; 4]) {
+    (label::IRQ_ISSUE_HANDLER_TRIGGER, [irq.into(), edge.into(), slot, 64])
+}
+
+/// Devices that every machine of this architecture has: none; the device tree names them all.
+pub fn find(_request: &DeviceRequest) -> Option<Found> {
+    None
+}
+
+/// There are no ports.
+pub fn ports(_range: (u16, u16), _slot: u64) -> Result<CPtr, Error> {
+    Err(Error::IllegalOperation)
+}
+
+/// The boot arguments.
+pub fn arguments(extra: &Extra) -> &'static str {
+    let fdt = extra.fdt.and_then(|bytes| Fdt::new(bytes).ok());
+    fdt.and_then(|fdt| fdt.at_path("/chosen")).and_then(|node| node.text("bootargs")).unwrap_or("")
+}
+
+/// The counter that timers use.
+pub fn ticks() -> u64 {
+    let v: u64;
+    // SAFETY: reads a counter that the kernel exports; `isb` keeps it from being read early.
+    unsafe { asm!("isb", "mrs {}, cntvct_el0", out(reg) v, options(nostack, preserves_flags)) };
+    v
+}

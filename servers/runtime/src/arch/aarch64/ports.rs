@@ -1,0 +1,1 @@
+//! This architecture has no I/O ports: registers are memory.
