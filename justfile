@@ -108,6 +108,12 @@ test: lint test-host test-system
 test-host: programs
     @echo "test: host"
     @{{ cargo }} host test -q
+    @just rules-x86_64
+
+# The kernel's rules as x86-64 has them, on this machine: tables of each level, ports, pins; and the worlds' searches again
+rules-x86_64:
+    @echo "test: the rules of x86-64"
+    @RUSTFLAGS='--cfg axiom_arch="x86_64"' CARGO_TARGET_DIR={{ CARGO_TARGET_DIR }}/rules-x86_64 {{ cargo }} host test -q -p sel4-sys -p axiom-objects --lib
 
 # For so many MINUTES, accepted random programs beside their proofs, from a seed of the moment
 fuzz-programs minutes="2":
@@ -156,6 +162,7 @@ lint: check-deps
     @{{ cargo }} kernel-x86_64 clippy -q -p axiom-kernel -- -D warnings
     @{{ cargo }} kernel-x86_64 clippy -q -p axiom-kernel --features checked -- -D warnings
     @{{ cargo }} server-x86_64 clippy -q -p axiom-root-test -- -D warnings
+    @RUSTFLAGS='--cfg axiom_arch="x86_64"' CARGO_TARGET_DIR={{ CARGO_TARGET_DIR }}/rules-x86_64 {{ cargo }} host clippy -q -p sel4-sys -p axiom-objects --all-targets -- -D warnings
     @echo "lint: servers"
     @{{ cargo }} server clippy -q {{ server_packages }} -- -D warnings
 
