@@ -56,10 +56,10 @@ kernel-x86_64:
     @echo "build: kernel (x86-64)"
     @platform/tools/build-kernel --arch x86_64
 
-# The kernel's checks from a plain root task on QEMU's PC, q35; flags for the runner: --icount, --cpu Skylake-Client, --memory 6G, ...
+# The kernel's checks from a plain root task on QEMU's PC, q35; instructions counted; flags for the runner: --cpu Skylake-Client, --memory 6G, ...
 root-task-x86_64 *flags: kernel-x86_64 tools
     @{{ cargo }} server-x86_64 build -q --profile system -p axiom-root-test
-    @exec {{ bin }}/axiom-runner --board platform/qemu-x86_64/model.options --root-task "$@"
+    @exec {{ bin }}/axiom-runner --board platform/qemu-x86_64/model.options --root-task --icount "$@"
 
 # The servers
 servers:
