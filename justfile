@@ -57,10 +57,10 @@ kernel-x86_64:
     @echo "build: kernel (x86-64)"
     @platform/tools/build-kernel --arch x86_64
 
-# The kernel's checks from a plain root task on QEMU's PC, q35; flags for the runner: --icount, --cpu Skylake-Client, --memory 6G, ...
+# The kernel's checks from a plain root task on QEMU's PC, q35; instructions counted; flags for the runner: --cpu Skylake-Client, --memory 6G, ...
 root-task-x86_64 *flags: kernel-x86_64 tools
     @{{ cargo }} server-x86_64 build -q --profile system -p axiom-root-test
-    @exec {{ bin }}/axiom-runner --board platform/qemu-x86_64/model.options --root-task "$@"
+    @exec {{ bin }}/axiom-runner --board platform/qemu-x86_64/model.options --root-task --icount "$@"
 
 # Boot the first system on QEMU's PC, q35, to the report; flags for the runner as above
 qemu-x86_64 *flags: kernel-x86_64 tools programs
@@ -115,6 +115,12 @@ test: lint test-host test-system
 test-host: programs
     @echo "test: host"
     @{{ cargo }} host test -q
+    @just rules-x86_64
+
+# The kernel's rules as x86-64 has them, on this machine: tables of each level, ports, pins; and the worlds' searches again
+rules-x86_64:
+    @echo "test: the rules of x86-64"
+    @RUSTFLAGS='--cfg axiom_arch="x86_64"' CARGO_TARGET_DIR={{ CARGO_TARGET_DIR }}/rules-x86_64 {{ cargo }} host test -q -p sel4-sys -p axiom-objects --lib
 
 # For so many MINUTES, accepted random programs beside their proofs, from a seed of the moment
 fuzz-programs minutes="2":
@@ -168,6 +174,7 @@ lint: check-deps
     @{{ cargo }} kernel-x86_64 clippy -q -p axiom-kernel -- -D warnings
     @{{ cargo }} kernel-x86_64 clippy -q -p axiom-kernel --features checked -- -D warnings
     @{{ cargo }} server-x86_64 clippy -q -p axiom-root-test -- -D warnings
+    @RUSTFLAGS='--cfg axiom_arch="x86_64"' CARGO_TARGET_DIR={{ CARGO_TARGET_DIR }}/rules-x86_64 {{ cargo }} host clippy -q -p sel4-sys -p axiom-objects --all-targets -- -D warnings
     @echo "lint: servers"
     @{{ cargo }} server clippy -q {{ server_packages }} -- -D warnings
     @{{ cargo }} server-x86_64 clippy -q {{ replace(server_packages, ' -p axiom-kernel-fuzz', '') }} -- -D warnings
