@@ -7,7 +7,7 @@ use core::fmt::Write;
 
 const HZ: u32 = 100;
 /// Scans of a buffer, and how many are worth telling.
-const LENGTH: u32 = 64;
+const LENGTH: u32 = 256;
 const WATERMARK: u32 = 16;
 
 /// What was found.

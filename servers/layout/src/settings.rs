@@ -70,6 +70,7 @@ const SERVERS: &[(&str, &[Setting])] = &[
             ("trigger", OneOf(&["data-ready"])),
             ("minimum", Signed),
             ("maximum", Signed),
+            ("programs", Text),
         ],
     ),
     (
