@@ -476,7 +476,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn accounts_are_what_a_list_says(steps in prop::collection::vec(step(3, 12), 1..if cfg!(miri) { 30 } else { 120 })) {
+        fn accounts_are_what_a_list_says(steps in prop::collection::vec(step(3, 12), 1..if cfg!(miri) { 12 } else { 120 })) {
             let mut world = World::new(3, 12);
             steps.iter().for_each(|s| world.run(s));
         }

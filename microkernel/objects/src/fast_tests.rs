@@ -358,9 +358,9 @@ fn short_and_ordinary_ways_end_in_the_same_state() {
         prop::collection::vec(begin(), 2..6),
         prop::bool::weighted(0.3),
         // Interpreted (Miri), a few short scenes have to do.
-        prop::collection::vec(step(), 1..if cfg!(miri) { 12 } else { 60 }),
+        prop::collection::vec(step(), 1..if cfg!(miri) { 8 } else { 60 }),
     );
-    let cases = if cfg!(miri) { 3 } else { 1000 };
+    let cases = if cfg!(miri) { 1 } else { 1000 };
     let mut runner =
         TestRunner::new(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases) });
     let result = runner.run(&scenes, |(begins, lends, steps)| {

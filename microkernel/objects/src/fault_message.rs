@@ -8,6 +8,7 @@ use crate::object::{Fault, LookupFailure, Tcb};
 use crate::ptr::Ptr;
 use sel4_sys::MessageInfo;
 use sel4_sys::fault as layout;
+use sel4_sys::message::{FAST_REGISTERS, MAX_LENGTH};
 
 /// The label of a fault's message.
 pub fn kind(fault: &Fault) -> u64 {
@@ -58,8 +59,10 @@ pub fn transfer(n: &Node, from: Ptr<Tcb>, badge: u64, to: Ptr<Tcb>) {
         }
         Fault::Timeout { badge } => {
             words.put(badge);
-            let consumed = from.sc.get().map_or(0, |sc| n.take_consumed(sc));
-            words.put(consumed);
+            // Whoever has lost its context meanwhile has used nothing of it.
+            if let Some(sc) = from.sc.get() {
+                words.put(n.take_consumed(sc));
+            }
         }
         Fault::Vm { addr, fsr, instruction } => {
             words.put(from.regs.get(FAULT_PC));
@@ -91,8 +94,10 @@ impl Words {
 pub fn take_reply(faulted: Ptr<Tcb>, handler: Ptr<Tcb>) -> bool {
     let tag = MessageInfo(handler.regs.get(INFO));
     let buffer = message::buffer(handler, false);
+    // Words that the handler has no place for change nothing.
+    let most = if buffer.is_some() { MAX_LENGTH } else { FAST_REGISTERS };
     let apply = |registers: &[usize]| {
-        for (i, register) in registers.iter().enumerate().take(tag.length()) {
+        for (i, register) in registers.iter().enumerate().take(tag.length().min(most)) {
             let value = message::mr(handler, buffer, i);
             faulted.regs.set(*register, sanitise(*register, value));
         }

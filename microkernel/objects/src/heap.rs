@@ -334,11 +334,11 @@ pub(crate) mod tests {
         /// The longest way that is walked grows with the logarithm, in a heap that was made to be as lopsided as can be.
         #[test]
         fn the_right_spine_is_short(falling in any::<bool>()) {
-            let heap = Heap::new();
-            for i in 0..4096u64 {
-                heap.insert(item(if falling { 4096 - i } else { i }));
+            let (heap, many) = (Heap::new(), if cfg!(miri) { 64u64 } else { 4096 });
+            for i in 0..many {
+                heap.insert(item(if falling { many - i } else { i }));
             }
-            prop_assert!(rank(heap.first()) <= 13);
+            prop_assert!(u32::from(rank(heap.first())) <= many.ilog2() + 1);
         }
     }
 }

@@ -389,3 +389,36 @@ fn the_domain_schedule_has_one_entry_of_one_domain() {
     root.succeeds(DOMAIN, label::DOMAIN_SET, &[0], &[TCB]);
     root.refused(DOMAIN, label::DOMAIN_SET - 1, &[0], &[TCB], Error::IllegalOperation, &[]);
 }
+
+#[test]
+fn an_answer_without_a_buffer_changes_no_more_registers_than_it_has() {
+    let root = Root::new();
+    let handler = root.world.thread(120, root.cnode);
+    slot::remove(handler.slot(crate::object::TCB_BUFFER));
+    root.other.fault.set(Fault::UnknownSyscall { number: 99 });
+    for register in 0..8 {
+        root.other.regs.set(register, 1000 + register as u64);
+    }
+    root.world.set_message(handler, EP, Message { label: 0, words: &[1, 2, 3, 4], caps: &[] });
+    handler.regs.set(crate::arch::registers::INFO, sel4_sys::MessageInfo::new(0, 0, 0, 8).0);
+    assert!(crate::fault_message::take_reply(root.other, handler));
+    let got: [u64; 8] = core::array::from_fn(|i| root.other.regs.get(i));
+    assert_eq!(got, [1, 2, 3, 4, 1004, 1005, 1006, 1007]);
+}
+
+#[test]
+fn a_timeout_of_a_thread_that_lost_its_context_tells_no_time() {
+    let root = Root::new();
+    let info = crate::arch::registers::INFO;
+    let told = |sc| {
+        root.other.fault.set(Fault::Timeout { badge: 77 });
+        root.other.sc.set(sc);
+        crate::fault_message::transfer((&root.world).node(), root.other, 5, root.tcb);
+        root.other.sc.set(None);
+        sel4_sys::MessageInfo(root.tcb.regs.get(info)).length()
+    };
+    assert_eq!((told(None), root.world.answer(root.tcb).words[0]), (1, 77));
+    let sc = root.world.context(100, 200);
+    sc.consumed.set(33);
+    assert_eq!((told(Some(sc)), root.world.answer(root.tcb).words[..2].to_vec()), (2, std::vec![77, 33]));
+}
