@@ -169,7 +169,7 @@ fn print(out: &mut Out, object: &Object<'_>, v: &Verdict<'_>) {
     if let Some(cost) = v.cost {
         let longest = cost
             .hot
-            .and_then(|_| v.hot.as_deref())
+            .and(v.hot.as_deref())
             .map_or(String::new(), |l| format!("; the innermost loop is at {l}"));
         out.line(format_args!(
             "Cost:       {} machine instructions at most, with its helpers{longest}",
