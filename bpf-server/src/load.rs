@@ -58,6 +58,7 @@ impl<P: Platform> Loader<P> {
     ) -> Result<Reply<'static>, Failure> {
         let mut clock = StageClock { last: arrived, stages: Stages::default(), index: 0 };
         self.platform.trace(Stage::Begin, 0);
+        self.forget_text(badge);
         match source {
             Source::Inline(bytes) => self.load_bytes(badge, bytes, None, wanted, &mut clock),
             Source::Uploaded => {
@@ -124,8 +125,15 @@ impl<P: Platform> Loader<P> {
         let who = Subject { client: owner, object: blob, program: entry.name, point, lines: &lines };
         let grants =
             self.rights.check(&who, &proof.own_calls).map_err(|text| fail(Refusal::NotGranted, text))?;
-        let cost = cost::worst(&program.insns, &contents.defs, proof.max_insns, proof.zero_stack);
-        let cost = cost.ok_or_else(no_memory)?;
+        let worst = || cost::worst(&program.insns, &contents.defs, proof.max_insns, proof.zero_stack);
+        let cost = match worst() {
+            Some(cost) => cost,
+            None => {
+                // The analysis keeps buffers that only save time.
+                self.verifier = Verifier::new();
+                worst().ok_or_else(no_memory)?
+            }
+        };
         clock.lap(&self.platform);
         self.platform.trace(Stage::Verified, proof.max_insns.min(u32::MAX as u64) as u32);
 

@@ -20,7 +20,7 @@ pub const RUN: u64 = 600;
 /// checked memory).
 const INTERPRETED: u64 = 96;
 /// A printed line: the text's 256 bytes, the number's digits, the message.
-const PRINT: u64 = 12_000;
+const PRINT: u64 = 6000;
 /// Looking at an output's owner, rights and stop, and at its chip's registers.
 const OUTPUT: u64 = 400;
 /// The emergency stop: every motor's outputs.

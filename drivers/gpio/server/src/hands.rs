@@ -6,7 +6,7 @@ use axiom_runtime::time;
 
 /// Duties that programs decide on in a window of so many nanoseconds at most, of all channels together; whoever asks for more is
 /// refused.
-pub const DUTIES: u32 = 50;
+pub const DUTIES: u32 = 20;
 /// That window.
 pub const WINDOW_NS: u64 = 10_000_000;
 

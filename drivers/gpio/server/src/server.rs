@@ -22,7 +22,7 @@ axiom_runtime::entry!(main);
 /// More edges than this, of all lines together, in a window are a storm: they would use up the server's time. Where programs take
 /// longer, fewer are one; programs that leave no time for [`LEAST_EDGES`] are not attached.
 const STORM_EDGES: u32 = 200;
-const LEAST_EDGES: u32 = 10;
+const LEAST_EDGES: u32 = 8;
 const STORM_WINDOW_NS: u64 = 10_000_000;
 /// Attach points that share one of these bounds.
 const EDGE_POINTS: u8 = 0;
