@@ -1,5 +1,7 @@
 //! Rules that are tables: every kind, every size, every right, each held against a table that is written down here, not against the
 //! code's own formulas. Worlds and the session show how rules work together; these show that no entry of a rule is another one.
+//! The tables are AArch64's.
+#![cfg(not(axiom_arch = "x86_64"))]
 #![allow(missing_docs, reason = "a test")]
 mod accounts;
 mod calls;
