@@ -43,37 +43,18 @@ pub fn host(rt: Runtime, clock: Clock, log: fn(&str)) -> Host {
 const PASSES: u64 = 400;
 const MEASURED: u32 = 3;
 
-/// Picoseconds of a machine instruction, on average over a division, a multiplication, loads, stores and a branch, as measured here
+/// Picoseconds of a machine instruction, on average over a division, a multiplication, loads, stores and a branch ([`time::mixed`]), as measured here
 /// and now: the shortest of some measurements, since others may run meanwhile.
 fn pace(clock: Clock) -> u64 {
     let mut words = [1u64; 2];
     let mut shortest = u64::MAX;
     for _ in 0..MEASURED {
         let before = time::ticks();
-        // SAFETY: reads and writes two words of an array of this frame; all registers that it uses are named.
-        unsafe {
-            core::arch::asm!(
-                "2: ldr {a}, [{words}]",
-                "add {a}, {a}, {left}",
-                "str {a}, [{words}, #8]",
-                "mul {b}, {a}, {left}",
-                "ldr {a}, [{words}, #8]",
-                "udiv {b}, {b}, {a}",
-                "eor {a}, {a}, {b}",
-                "str {a}, [{words}]",
-                "subs {left}, {left}, #1",
-                "b.ne 2b",
-                words = in(reg) words.as_mut_ptr(),
-                left = inout(reg) PASSES => _,
-                a = out(reg) _,
-                b = out(reg) _,
-                options(nostack)
-            );
-        }
+        time::mixed(&mut words, PASSES);
         // A tick more: the first and the last are not whole.
         shortest = shortest.min(time::ticks() - before + 1);
     }
-    (clock.nanoseconds(shortest) * 1000).div_ceil(PASSES * 10).max(1)
+    (clock.nanoseconds(shortest) * 1000).div_ceil(PASSES * time::MIXED).max(1)
 }
 
 /// The frames in the two windows.

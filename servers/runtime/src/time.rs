@@ -8,7 +8,7 @@ pub(crate) fn init(frequency: u64) {
     FREQUENCY.store(frequency, Ordering::Relaxed);
 }
 
-pub use crate::arch::{cycles, ticks};
+pub use crate::arch::{MIXED, cycles, mixed, ticks};
 
 /// Ticks per second.
 pub fn frequency() -> u64 {

@@ -60,6 +60,33 @@ pub fn count_down(times: u64) {
     }
 }
 
+/// Instructions of a pass of [`mixed`].
+pub const MIXED: u64 = 10;
+
+/// A division, a multiplication, loads, stores and a branch, so many times (at least once).
+pub fn mixed(words: &mut [u64; 2], passes: u64) {
+    // SAFETY: reads and writes the two words; all registers that it uses are named.
+    unsafe {
+        asm!(
+            "2: ldr {a}, [{words}]",
+            "add {a}, {a}, {left}",
+            "str {a}, [{words}, #8]",
+            "mul {b}, {a}, {left}",
+            "ldr {a}, [{words}, #8]",
+            "udiv {b}, {b}, {a}",
+            "eor {a}, {a}, {b}",
+            "str {a}, [{words}]",
+            "subs {left}, {left}, #1",
+            "b.ne 2b",
+            words = in(reg) words.as_mut_ptr(),
+            left = inout(reg) passes.max(1) => _,
+            a = out(reg) _,
+            b = out(reg) _,
+            options(nostack)
+        );
+    }
+}
+
 /// Passes a moment of the processor's time that nobody else wants.
 #[inline(always)]
 pub fn idle() {

@@ -57,6 +57,34 @@ pub fn count_down(times: u64) {
     unsafe { asm!("2:", "dec {n}", "jnz 2b", n = inout(reg) times => _, options(nomem, nostack)) };
 }
 
+/// Instructions of a pass of [`mixed`].
+pub const MIXED: u64 = 10;
+
+/// A division, a multiplication, loads, stores and a branch, so many times (at least once).
+pub fn mixed(words: &mut [u64; 2], passes: u64) {
+    // SAFETY: reads and writes the two words; all registers that it uses are named. The quotient of a number by another that is not 0
+    // fits, since the upper half is 0.
+    unsafe {
+        asm!(
+            "2: mov rax, [{words}]",
+            "add rax, {left}",
+            "mov [{words} + 8], rax",
+            "imul rax, {left}",
+            "xor edx, edx",
+            "div {left}",
+            "xor rax, [{words} + 8]",
+            "mov [{words}], rax",
+            "dec {left}",
+            "jnz 2b",
+            words = in(reg) words.as_mut_ptr(),
+            left = inout(reg) passes.max(1) => _,
+            out("rax") _,
+            out("rdx") _,
+            options(nostack)
+        );
+    }
+}
+
 /// Passes a moment of the processor's time that nobody else wants. Not by `pause`: an emulator that counts instructions leaves its
 /// translated code at each, and a second of such a loop takes it minutes.
 #[inline(always)]
