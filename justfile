@@ -146,9 +146,9 @@ mutants crate *flags:
     @mkdir -p {{ out }}/mutants
     @env -u CARGO_TARGET_DIR cargo mutants -p "{{ crate }}" --no-shuffle --timeout 60 -o "{{ out }}/mutants/{{ crate }}" "${@:2}"
 
-# Fuzz the kernel's system calls for MINUTES, from SEED; release and checked kernel in turn. Ends with calls, coverage and what failed
-fuzz-kernel minutes seed=`date +%Y%m%d%H%M`: tools
-    @platform/tools/fuzz-kernel {{ bin }} {{ images }} --minutes "{{ minutes }}" --seed "{{ seed }}"
+# Fuzz the kernel's system calls for MINUTES, from SEED, on ARCH (aarch64, x86_64); release and checked kernel in turn. Ends with calls, coverage and what failed
+fuzz-kernel minutes seed=`date +%Y%m%d%H%M` arch="aarch64": tools
+    @platform/tools/fuzz-kernel {{ bin }} {{ images }} --arch "{{ arch }}" --minutes "{{ minutes }}" --seed "{{ seed }}"
 
 # Format, lints and directions of dependencies
 lint: check-deps
