@@ -157,9 +157,9 @@ mutants crate *flags:
 mutants-sample count="100" seed=`date +%Y%m%d`:
     @for crate in axiom-fdt axiom-boot axiom-objects; do just mutants $crate --sample "{{ count }}" --seed "{{ seed }}" --least 95; done
 
-# Fuzz the kernel's system calls for MINUTES, from SEED; release and checked kernel in turn, as many at a time as there are cores. Ends with calls, coverage and what failed
-fuzz-kernel minutes seed=`date +%Y%m%d%H%M`: tools
-    @platform/tools/fuzz-kernel {{ bin }} {{ images }} --minutes "{{ minutes }}" --seed "{{ seed }}" --jobs "$(nproc)" --stretch 5000
+# Fuzz the kernel's system calls for MINUTES, from SEED, on ARCH (aarch64, x86_64); release and checked kernel in turn, as many at a time as there are cores. Ends with calls, coverage and what failed
+fuzz-kernel minutes seed=`date +%Y%m%d%H%M` arch="aarch64": tools
+    @platform/tools/fuzz-kernel {{ bin }} {{ images }} --arch "{{ arch }}" --minutes "{{ minutes }}" --seed "{{ seed }}" --jobs "$(nproc)" --stretch 5000
 
 # Format, lints and directions of dependencies
 lint: check-deps
@@ -215,16 +215,24 @@ bench-jit:
     @{{ cargo }} host build -q --release -p axiom-bench-jit
     @bench/jit/run {{ out }}/bench-jit {{ bin }}/axiom-bench-jit
 
+# The same on x86-64, QEMU's q35: bench/results/kernel-x86_64-icount.jsonl
+bench-kernel-x86_64: kernel-x86_64 tools
+    @{{ cargo }} server-x86_64 build -q --profile system -p axiom-root-test
+    @{{ bin }}/axiom-runner --quiet --board platform/qemu-x86_64/model.options --icount --root-task --name bench-kernel-x86_64 --timeout 60 --bundle {{ CARGO_TARGET_DIR }}/x86_64-unknown-none/system/axiom-kernel-bench
+    @{{ bin }}/axiom-bench-report results {{ out }}/logs/bench-kernel-x86_64.log bench/results/kernel-x86_64-icount.jsonl "command=just bench-kernel-x86_64" "commit=$(platform/tools/commit)" cpu=max
+
 # Fails if an instruction-exact figure is 2 % worse than the committed one in bench/results/, or missing
-bench-check: build
+bench-check: build kernel-x86_64
     #!/usr/bin/env bash
     set -uo pipefail
     {{ cargo }} server build -q --profile system -p axiom-root-test || exit 1
+    {{ cargo }} server-x86_64 build -q --profile system -p axiom-root-test || exit 1
     bad=0
     check() { # log, baseline, runner's options...
       {{ bin }}/axiom-runner --quiet --icount --name "$1" --timeout 600 "${@:3}" && {{ bin }}/axiom-bench-report guard "bench/results/$2.jsonl" "{{ out }}/logs/$1.log" || bad=1
     }
     check check-kernel kernel-icount --root-task --no-sensors --cpu cortex-a53 --bundle {{ images }}/axiom-kernel-bench
+    check check-kernel-x86_64 kernel-x86_64-icount --board platform/qemu-x86_64/model.options --name check-kernel-x86_64 --root-task --bundle {{ CARGO_TARGET_DIR }}/x86_64-unknown-none/system/axiom-kernel-bench
     check check-system qemu-aarch64-icount
     exit $bad
 

@@ -104,8 +104,9 @@ struct Window;
 
 impl Physical for Window {
     fn read(&self, at: u64, bytes: &mut [u8]) -> bool {
-        let Some(end) = at.checked_add(bytes.len() as u64).filter(|end| *end <= REACH) else { return false };
-        debug_assert!(end >= at);
+        if at.checked_add(bytes.len() as u64).is_none_or(|end| end > REACH) {
+            return false;
+        }
         let from: *const u8 = core::ptr::with_exposed_provenance(PhysAddr(at).kernel());
         // SAFETY: boot's window maps all of the first 4 GiB; what lies there are bytes. They are RAM or ROM that firmware describes, or
         // read as ones.
