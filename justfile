@@ -58,10 +58,10 @@ kernel-x86_64:
     @echo "build: kernel (x86-64)"
     @platform/tools/build-kernel --arch x86_64
 
-# The kernel's checks from a plain root task on QEMU's PC, q35; flags for the runner: --icount, --cpu Skylake-Client, --memory 6G, ...
+# The kernel's checks from a plain root task on QEMU's PC, q35; instructions counted; flags for the runner: --cpu Skylake-Client, --memory 6G, ...
 root-task-x86_64 *flags: kernel-x86_64 tools
     @{{ cargo }} server-x86_64 build -q --profile system -p axiom-root-test
-    @exec {{ bin }}/axiom-runner --board platform/qemu-x86_64/model.options --root-task "$@"
+    @exec {{ bin }}/axiom-runner --board platform/qemu-x86_64/model.options --root-task --icount "$@"
 
 # Boot the first system on QEMU's PC, q35, to the report; flags for the runner as above
 qemu-x86_64 *flags: kernel-x86_64 tools programs
@@ -118,6 +118,12 @@ test: lint test-host test-system
 test-host: programs
     @echo "test: host"
     @{{ cargo }} host test -q
+    @just rules-x86_64
+
+# The kernel's rules as x86-64 has them, on this machine: tables of each level, ports, pins; and the worlds' searches again
+rules-x86_64:
+    @echo "test: the rules of x86-64"
+    @RUSTFLAGS='--cfg axiom_arch="x86_64"' CARGO_TARGET_DIR={{ CARGO_TARGET_DIR }}/rules-x86_64 {{ cargo }} host test -q -p sel4-sys -p axiom-objects --lib
 
 # For so many MINUTES, accepted random programs beside their proofs, from a seed of the moment
 fuzz-programs minutes="2":
@@ -150,9 +156,9 @@ mutants crate *flags:
     @mkdir -p {{ out }}/mutants
     @env -u CARGO_TARGET_DIR cargo mutants -p "{{ crate }}" --no-shuffle --timeout 60 -o "{{ out }}/mutants/{{ crate }}" "${@:2}"
 
-# Fuzz the kernel's system calls for MINUTES, from SEED; release and checked kernel in turn. Ends with calls, coverage and what failed
-fuzz-kernel minutes seed=`date +%Y%m%d%H%M`: tools
-    @platform/tools/fuzz-kernel {{ bin }} {{ images }} --minutes "{{ minutes }}" --seed "{{ seed }}"
+# Fuzz the kernel's system calls for MINUTES, from SEED, on ARCH (aarch64, x86_64); release and checked kernel in turn. Ends with calls, coverage and what failed
+fuzz-kernel minutes seed=`date +%Y%m%d%H%M` arch="aarch64": tools
+    @platform/tools/fuzz-kernel {{ bin }} {{ images }} --arch "{{ arch }}" --minutes "{{ minutes }}" --seed "{{ seed }}"
 
 # Format, lints and directions of dependencies
 lint: check-deps
@@ -166,10 +172,10 @@ lint: check-deps
     @{{ cargo }} kernel clippy -q -p axiom-kernel --features checked -- -D warnings
     @{{ cargo }} kernel-x86_64 clippy -q -p axiom-kernel -- -D warnings
     @{{ cargo }} kernel-x86_64 clippy -q -p axiom-kernel --features checked -- -D warnings
-    @{{ cargo }} server-x86_64 clippy -q -p axiom-root-test -- -D warnings
+    @RUSTFLAGS='--cfg axiom_arch="x86_64"' CARGO_TARGET_DIR={{ CARGO_TARGET_DIR }}/rules-x86_64 {{ cargo }} host clippy -q -p sel4-sys -p axiom-objects --all-targets -- -D warnings
     @echo "lint: servers"
     @{{ cargo }} server clippy -q {{ server_packages }} -- -D warnings
-    @{{ cargo }} server-x86_64 clippy -q {{ replace(server_packages, ' -p axiom-kernel-fuzz', '') }} -- -D warnings
+    @{{ cargo }} server-x86_64 clippy -q {{ server_packages }} -- -D warnings
 
 # Kernel and runtime meet only in sel4-sys, and so on
 check-deps:
@@ -198,16 +204,24 @@ bench-jit:
     @{{ cargo }} host build -q --release -p axiom-bench-jit
     @bench/jit/run {{ out }}/bench-jit {{ bin }}/axiom-bench-jit
 
+# The same on x86-64, QEMU's q35: bench/results/kernel-x86_64-icount.jsonl
+bench-kernel-x86_64: kernel-x86_64 tools
+    @{{ cargo }} server-x86_64 build -q --profile system -p axiom-root-test
+    @{{ bin }}/axiom-runner --quiet --board platform/qemu-x86_64/model.options --icount --root-task --name bench-kernel-x86_64 --timeout 60 --bundle {{ CARGO_TARGET_DIR }}/x86_64-unknown-none/system/axiom-kernel-bench
+    @{{ bin }}/axiom-bench-report results {{ out }}/logs/bench-kernel-x86_64.log bench/results/kernel-x86_64-icount.jsonl "command=just bench-kernel-x86_64" "commit=$(platform/tools/commit)" cpu=max
+
 # Fails if an instruction-exact figure is 2 % worse than the committed one in bench/results/, or missing
-bench-check: build
+bench-check: build kernel-x86_64
     #!/usr/bin/env bash
     set -uo pipefail
     {{ cargo }} server build -q --profile system -p axiom-root-test || exit 1
+    {{ cargo }} server-x86_64 build -q --profile system -p axiom-root-test || exit 1
     bad=0
     check() { # log, baseline, runner's options...
       {{ bin }}/axiom-runner --quiet --icount --name "$1" --timeout 600 "${@:3}" && {{ bin }}/axiom-bench-report guard "bench/results/$2.jsonl" "{{ out }}/logs/$1.log" || bad=1
     }
     check check-kernel kernel-icount --root-task --no-sensors --cpu cortex-a53 --bundle {{ images }}/axiom-kernel-bench
+    check check-kernel-x86_64 kernel-x86_64-icount --board platform/qemu-x86_64/model.options --name check-kernel-x86_64 --root-task --bundle {{ CARGO_TARGET_DIR }}/x86_64-unknown-none/system/axiom-kernel-bench
     check check-system qemu-aarch64-icount
     exit $bad
 

@@ -205,15 +205,20 @@ impl FakeWorld {
     /// A world with 2^`bits` bytes, at least 2^16: 32 KiB are the core's own state.
     pub fn with_memory(bits: u32) -> FakeWorld {
         assert!((16..=32).contains(&bits), "a world has 2^16 to 2^32 bytes, not 2^{bits}");
-        let size = 1usize << bits;
-        let layout = Layout::from_size_align(size, size).expect("a power of two is an alignment");
+        // An architecture whose cores share more gets that on top.
+        const OWN: usize = (size_of::<Shared>() + 64 + size_of::<Node>()).next_multiple_of(1 << 15);
+        let (size, align) = ((1usize << bits) + OWN - (1 << 15), 1 << bits);
+        let layout = Layout::from_size_align(size, align).expect("a power of two is an alignment");
         // SAFETY: the layout is not empty.
         let base = unsafe { std::alloc::alloc_zeroed(layout) };
         assert!(!base.is_null(), "no memory for a world of 2^{bits} bytes");
         let address = base.expose_provenance();
         let block = Block { base: base.cast(), layout };
-        let at = [0, size_of::<Shared>().next_multiple_of(64), 1 << 15].map(|offset| address + offset);
-        assert!(at[1] + size_of::<Node>() <= at[2], "what cores share and a node fit into 32 KiB");
+        let at = [0, size_of::<Shared>().next_multiple_of(64), OWN].map(|offset| address + offset);
+        assert!(
+            at[1] + size_of::<Node>() <= at[2],
+            "what cores share and a node fit before the first object"
+        );
         // SAFETY: the three lie apart in zeroed memory of this block, which lives as long as the world; all-zero bytes are a
         // valid TCB, and the other two are written before they are used.
         let (shared, node, idle): (Ptr<Shared>, Ptr<Node>, Ptr<Tcb>) = unsafe {
@@ -813,10 +818,8 @@ mod tests {
     #[test]
     fn an_interrupt_signals_and_its_line_stays_masked() {
         let (world, space, first, second) = scene();
-        world.put(space, 5, Cap::IrqControl);
-        world.run(first);
-        let issue = Message { label: label::IRQ_ISSUE_HANDLER, words: &[40, 6, 64], caps: &[1] };
-        assert_eq!(world.invoke(first, 5, issue).map(|a| a.label), Some(0));
+        world.put(space, 6, Cap::IrqHandler { irq: 40 });
+        (&world).shared().irq_active(40).set(true);
         world.run(first);
         let set = Message { label: label::IRQ_SET_HANDLER, words: &[], caps: &[3] };
         assert_eq!(world.invoke(first, 6, set).map(|a| a.label), Some(0));

@@ -13,15 +13,11 @@ use crate::ptr::Ptr;
 use crate::sched::set_state;
 use sel4_sys::{CapRights, Error, MessageInfo, label};
 
-#[cfg(test)]
-mod abi_tests;
 mod arch;
 pub mod args;
 mod cnode;
 mod debug;
 mod irq;
-#[cfg(test)]
-mod memory_tests;
 mod sched;
 mod tcb;
 mod timer;

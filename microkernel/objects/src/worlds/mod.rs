@@ -6,8 +6,10 @@ mod random;
 mod scene;
 mod scheduling;
 mod search;
+#[cfg(not(axiom_arch = "x86_64"))]
 mod session;
 mod small;
+#[cfg(not(axiom_arch = "x86_64"))]
 mod transcript;
 
 use scene::Scene;

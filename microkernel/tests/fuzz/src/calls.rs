@@ -1,4 +1,5 @@
 //! One system call: its registers and its IPC buffer, what becomes of its answer.
+use crate::arch;
 use crate::arena::{ARENA, COLUMNS, State, row};
 use core::sync::atomic::Ordering::Relaxed;
 use sel4_sys::message::IpcBuffer;
@@ -55,7 +56,7 @@ impl Call {
 /// What came back.
 #[derive(Clone, Copy)]
 pub struct Answer {
-    /// x0.
+    /// Badge.
     pub badge: u64,
     /// Label of the message.
     pub label: u64,
@@ -90,18 +91,10 @@ pub fn repeat(w: &State, call: &Call) -> Answer {
             }
         }
     }
-    let (mut x0, mut x1) = (call.cap, MessageInfo::new(call.label, 0, call.extra, call.length).0);
-    let [mut m0, mut m1, mut m2, mut m3] = [call.words[0], call.words[1], call.words[2], call.words[3]];
-    let (mut x6, mut x7, mut x8) = (call.reply, call.number as u64, call.dest);
-    // SAFETY: whatever the kernel does to the registers is part of the test; those that a fault's answer can set are named, and
-    // a worker that loses more dies, or starts again.
-    unsafe {
-        core::arch::asm!("svc #0",
-            inout("x0") x0, inout("x1") x1, inout("x2") m0, inout("x3") m1, inout("x4") m2, inout("x5") m3,
-            inout("x6") x6, inout("x7") x7, inout("x8") x8, options(nostack));
-    }
-    let _ = (m1, m2, m3, x6, x7, x8);
-    Answer { badge: x0, label: x1 >> 12, first: m0 }
+    let info = MessageInfo::new(call.label, 0, call.extra, call.length).0;
+    let mrs = [call.words[0], call.words[1], call.words[2], call.words[3]];
+    let [badge, info, first] = arch::raw(call.number as u64, call.cap, info, mrs, call.reply, call.dest);
+    Answer { badge, label: info >> 12, first }
 }
 
 /// Makes an invocation and counts its answer: the error code.

@@ -11,9 +11,10 @@
 #![no_std]
 #![no_main]
 
+mod arch;
 mod arena;
 mod calls;
-#[path = "../../../../servers/runtime/src/mem.rs"]
+#[path = "../../root/src/arch/mem.rs"]
 mod mem;
 mod objects;
 mod options;

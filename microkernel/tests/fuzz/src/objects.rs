@@ -2,7 +2,7 @@
 use crate::calls::{Call, WORDS, invoke};
 use crate::random::mix;
 use crate::slots::{Shared, fixed, kind, pointer, private, top};
-use crate::{arena, calls, worker};
+use crate::{arch, arena, calls, worker};
 use arena::{ARENA, RADIX, SLOTS, STUNTS, State, WORKERS};
 use sel4_sys::object::kind as object;
 use sel4_sys::{ext, label, syscall};
@@ -79,7 +79,7 @@ pub fn make(w: &State, from: Shared, new: u8, bits: u64, count: u64) -> Option<S
             object::HUGE_PAGE,
         ]),
         kind::VSPACE => object::VSPACE,
-        kind::TABLE => object::PAGE_TABLE,
+        kind::TABLE => arch::table(w),
         _ => ext::TIMER_TYPE,
     };
     let to = room(w);
@@ -198,16 +198,17 @@ fn registers(w: &State) -> [u64; WORDS] {
     let state = &ARENA.states[WORKERS + w.below(STUNTS as u64) as usize % STUNTS];
     let mut words = [0; WORDS];
     words[0] = w.below(2);
-    words[1] = w.one_of(&[36, 36, 36, 5, 17, w.below(40)]);
-    words[2] = if w.once_in(8) { w.hostile() } else { worker::entry() };
-    words[3] = if w.once_in(16) { w.hostile() } else { state.stack_top() };
+    let [all, first] = arch::CONTEXT;
+    words[1] = w.one_of(&[all, all, all, 5, first, w.below(40)]);
+    let entry = if w.once_in(8) { w.hostile() } else { worker::entry() };
+    let stack = if w.once_in(16) { w.hostile() } else { state.stack_top() };
     words[4] = w.hostile();
-    words[5] = state.index() as u64;
     for word in &mut words[6..13] {
         *word = w.hostile();
     }
     // The halt call, and those that only print, would end the run or fill its log.
-    words[12] = w.one_of(&[1u64.wrapping_neg(), 5u64.wrapping_neg(), 7u64.wrapping_neg(), w.below(1 << 20)]);
+    let call = w.one_of(&[1u64.wrapping_neg(), 5u64.wrapping_neg(), 7u64.wrapping_neg(), w.below(1 << 20)]);
+    arch::place(&mut words[2..], entry, stack, state.index() as u64, call);
     words
 }
 
@@ -230,7 +231,7 @@ pub fn tcb(w: &State) {
         0 => on(w, thread, label::TCB_READ_REGISTERS, &[], &[w.below(2), 1 + w.below(40)]),
         1 | 2 => {
             let words = registers(w);
-            on(w, thread, label::TCB_WRITE_REGISTERS, &[], &words[..38])
+            on(w, thread, label::TCB_WRITE_REGISTERS, &[], &words[..2 + arch::CONTEXT[0] as usize])
         }
         3 => on(w, thread, label::TCB_COPY_REGISTERS, &[other], &[w.below(16)]),
         4 => on(w, thread, label::TCB_CONFIGURE, &[space, vspace, frame], &[guard, 0, address]),
@@ -273,7 +274,7 @@ fn start_thread(w: &State) -> bool {
     on(w, thread, label::TCB_SET_SCHED_PARAMS, &[own, context.pointer(), handler], &[253, w.below(200)]);
     let mut words = registers(w);
     words[0] = 1;
-    on(w, thread, label::TCB_WRITE_REGISTERS, &[], &words[..38])
+    on(w, thread, label::TCB_WRITE_REGISTERS, &[], &words[..2 + arch::CONTEXT[0] as usize])
 }
 
 fn configure(w: &State, context: Shared) -> bool {
@@ -314,14 +315,15 @@ pub fn interrupt(w: &State) {
     let handler = Shared::find(w, kind::IRQ);
     match w.below(7) {
         0 => {
-            if attempt(w, Call::invocation(control, label::IRQ_ISSUE_HANDLER, &[root], &[line, index, depth]))
-            {
+            let (label, words, count) = arch::interrupt(w, line, None, index, depth);
+            if attempt(w, Call::invocation(control, label, &[root], &words[..count])) {
                 to.note(kind::IRQ);
             }
         }
         1 => {
-            let words = [line, w.one_of(&[0, 1, w.hostile()]), index, depth];
-            if attempt(w, Call::invocation(control, label::IRQ_ISSUE_HANDLER_TRIGGER, &[root], &words)) {
+            let trigger = w.one_of(&[0, 1, w.hostile()]);
+            let (label, words, count) = arch::interrupt(w, line, Some(trigger), index, depth);
+            if attempt(w, Call::invocation(control, label, &[root], &words[..count])) {
                 to.note(kind::IRQ);
             }
         }
@@ -363,18 +365,18 @@ pub fn space(w: &State) {
             }
         }
         3 => either_way(on(w, frame, label::PAGE_UNMAP, &[], &[])),
-        4 => either_way(on(w, frame, label::PAGE_CLEAN + w.below(4), &[], &range)),
+        4 => either_way(on(w, frame, arch::CACHES[0] + w.below(4), &[], &range)),
         5 => either_way(on(w, frame, label::PAGE_GET_ADDRESS, &[], &[])),
         6 => {
             let start = w.one_of(&[page, calls::BUFFERS, 0x40_0000]);
             let words = [start, w.one_of(&[start.wrapping_add(64), start.wrapping_add(4096), w.hostile()])];
-            either_way(attempt(w, Call::invocation(vspace, label::VSPACE_CLEAN + w.below(4), &[], &words)));
+            either_way(attempt(w, Call::invocation(vspace, arch::CACHES[1] + w.below(4), &[], &words)));
         }
         7 | 8 => {
             let table = Shared::find(w, kind::TABLE);
-            either_way(on(w, table, label::PAGE_TABLE_MAP, &[vspace], &[page, 3]));
+            either_way(on(w, table, arch::table_labels(w)[0], &[vspace], &[page, 3]));
         }
-        9 => either_way(on(w, Shared::find(w, kind::TABLE), label::PAGE_TABLE_UNMAP, &[], &[])),
+        9 => either_way(on(w, Shared::find(w, kind::TABLE), arch::table_labels(w)[1], &[], &[])),
         10 => {
             let target = Shared::find(w, kind::VSPACE).pointer();
             either_way(on(w, Shared::find(w, kind::ASID_POOL), label::ASID_POOL_ASSIGN, &[target], &[]));
@@ -413,7 +415,7 @@ pub fn write_hostile(w: &State, page: u64, count: u64) {
         let word = match (seed >> (i % 60)) & 7 {
             0 => 0xffff_dead_beef_0000,
             1 => seed.rotate_left(i as u32),
-            2 => 0xffff_0000_4000_0000 | seed & 0xffff_ffe0,
+            2 => arch::WINDOW | 0x4000_0000 | seed & 0xffff_ffe0,
             3 => 0x1000_0000_0000_0000 | seed >> 12,
             4 => 1,
             5 => u64::MAX,

@@ -3,6 +3,7 @@
 //! What the workers cannot touch is made once: address spaces for most of them, and what the supervisor and the watchdog
 //! need. All else comes from [`Supervisor::memory`], and a world ends by revoking that: the revocation has to end in time, and
 //! afterwards all of the memory has to be there again.
+use crate::arch;
 use crate::arena::{self, ARENA, FINDING, FOUND, RADIX, SLOTS, STATES, WORKERS};
 use crate::calls::BUFFERS;
 use crate::objects::PLAYGROUND;
@@ -10,12 +11,13 @@ use crate::options::Options;
 use crate::random::{mix, step};
 use crate::slots::{fixed, kind as k, private, top};
 use crate::{watchdog, worker};
+use axiom_root_test::arch as tables;
 use axiom_root_test::world::{self as world, World};
 use axiom_root_test::{end, say};
 use core::sync::atomic::Ordering::Relaxed;
 use sel4_sys::cap::init;
-use sel4_sys::object::kind;
-use sel4_sys::{BootInfo, CNodeCapData, CPtr, ext, label};
+use sel4_sys::object::{kind, vm_attributes};
+use sel4_sys::{BootInfo, CNodeCapData, CPtr, Error, ext, label};
 
 /// Size of a world, as a power of two of bytes.
 const WORLD_BITS: u64 = 21;
@@ -118,8 +120,10 @@ impl<'a> Supervisor<'a> {
             let vspace = s.t.make(kind::VSPACE, 0).0;
             s.must("assign an ASID", init::ASID_POOL, label::ASID_POOL_ASSIGN, &[vspace], &[]);
             for at in TABLES {
-                let table = s.t.make(kind::PAGE_TABLE, 0);
-                s.must("map a table", table, label::PAGE_TABLE_MAP, &[vspace], &[at, 3]);
+                for (kind, map) in tables::TABLES {
+                    let table = s.t.make(*kind, 0);
+                    s.map_table(table, *map, vspace, at);
+                }
             }
             let copies = s.t.slots(s.image.1 - s.image.0);
             s.map_image(vspace, copies, i == PREDATORS_SPACE);
@@ -144,6 +148,18 @@ impl<'a> Supervisor<'a> {
         s
     }
 
+    /// Maps a table. Where each level has a kind of its own, upper ones may be there already.
+    fn map_table(&mut self, table: CPtr, map: u64, vspace: u64, at: u64) {
+        if tables::TABLES.len() == 1 {
+            return self.must("map a table", table, map, &[vspace], &[at, vm_attributes::DEFAULT]);
+        }
+        let words = [at, vm_attributes::DEFAULT];
+        match world::invoke(table, map, &[CPtr(vspace)], &words) {
+            Ok(_) | Err(Error::DeleteFirst) => {}
+            Err(e) => fail(format_args!("the supervisor cannot map a table: {e:?}")),
+        }
+    }
+
     /// The header of the kernel's trace ring, where a checked kernel notes how long interrupts were off.
     fn map_trace(&mut self, info: &BootInfo) {
         if let Some(axiom) = world::extensions(info) {
@@ -152,7 +168,7 @@ impl<'a> Supervisor<'a> {
                 CPtr(axiom.trace_frames),
                 label::PAGE_MAP,
                 &[init::VSPACE.0],
-                &[TRACE, 2, 7],
+                &[TRACE, 2, tables::DATA],
             );
         }
     }
@@ -170,7 +186,13 @@ impl<'a> Supervisor<'a> {
     fn map_canary(&mut self) {
         const AT: u64 = 0x6100_0000;
         self.t.map_tables(AT);
-        self.must("map the canary", CPtr(self.canary), label::PAGE_MAP, &[init::VSPACE.0], &[AT, 3, 7]);
+        self.must(
+            "map the canary",
+            CPtr(self.canary),
+            label::PAGE_MAP,
+            &[init::VSPACE.0],
+            &[AT, 3, tables::DATA],
+        );
         for i in 0..512 {
             // SAFETY: the page was just mapped for this.
             unsafe {
@@ -227,7 +249,7 @@ impl<'a> Supervisor<'a> {
                 &[copy, 64, self.image.0 + i, 64, 15],
             );
             let writable = (from..to).contains(&at) || predators && at == finding;
-            let (rights, attributes) = if writable { (3, 7) } else { (2, 3) };
+            let (rights, attributes) = if writable { (3, tables::DATA) } else { (2, vm_attributes::DEFAULT) };
             self.must("map the image", CPtr(copy), label::PAGE_MAP, &[vspace], &[at, rights, attributes]);
         }
     }
@@ -333,8 +355,10 @@ impl<'a> Supervisor<'a> {
         let vspace = self.make(kind::VSPACE, 0);
         self.must("assign an ASID", init::ASID_POOL, label::ASID_POOL_ASSIGN, &[vspace], &[]);
         for at in TABLES {
-            let table = self.make(kind::PAGE_TABLE, 0);
-            self.must("map a table", CPtr(table), label::PAGE_TABLE_MAP, &[vspace], &[at, 3]);
+            for (kind, map) in tables::TABLES {
+                let table = self.make(*kind, 0);
+                self.map_table(CPtr(table), *map, vspace, at);
+            }
         }
         let copies = self.next;
         self.next += self.image.1 - self.image.0;
@@ -355,7 +379,7 @@ impl<'a> Supervisor<'a> {
             self.spaces[if i == 0 { PREDATORS_SPACE } else { 1 + i % (SPACES - 1) }]
         };
         let at = BUFFERS + ((i as u64) << 12);
-        self.must("map a buffer", CPtr(frame), label::PAGE_MAP, &[vspace], &[at, 3, 7]);
+        self.must("map a buffer", CPtr(frame), label::PAGE_MAP, &[vspace], &[at, 3, tables::DATA]);
         // The root CNode's guard makes a pointer of all 64 bits.
         let guarded = self.slot();
         let guard = CNodeCapData::new(0, 64 - 4 - RADIX).0;
@@ -457,12 +481,10 @@ impl<'a> Supervisor<'a> {
         if roll == 0 && role(i) != worker::PREDATOR {
             self.try_call(CPtr(w.tcb), label::TCB_SET_TIMEOUT_ENDPOINT, &[handler], &[]);
         }
-        let mut words = [0; 38];
+        let mut words = [0; 2 + arch::CONTEXT[0] as usize];
         words[0] = 1;
-        words[1] = 36;
-        words[2] = worker::entry();
-        words[3] = ARENA.states[i].stack_top();
-        words[5] = i as u64;
+        words[1] = arch::CONTEXT[0];
+        arch::place(&mut words[2..], worker::entry(), ARENA.states[i].stack_top(), i as u64, 0);
         self.try_call(CPtr(w.tcb), label::TCB_WRITE_REGISTERS, &[], &words);
     }
 
@@ -552,7 +574,13 @@ impl<'a> Supervisor<'a> {
             &[kind::LARGE_PAGE, 0, 0, 0, slot, 1],
         );
         if self.below(4) == 0 {
-            self.must("map its memory", CPtr(slot), label::PAGE_MAP, &[init::VSPACE.0], &[AT, 3, 7]);
+            self.must(
+                "map its memory",
+                CPtr(slot),
+                label::PAGE_MAP,
+                &[init::VSPACE.0],
+                &[AT, 3, tables::DATA],
+            );
             let at = core::ptr::with_exposed_provenance_mut::<u64>(AT as usize);
             for i in 0..(1usize << WORLD_BITS) / 8 {
                 // SAFETY: the large page was just mapped here, and nobody else has it.

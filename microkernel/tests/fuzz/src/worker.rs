@@ -1,6 +1,7 @@
 //! What workers do: one random thing after the other, until somebody stops them.
 //!
 //! A worker starts at [`entry`] with its state's number, whatever happened to it before: the state's random numbers go on.
+use crate::arch;
 use crate::arena::{ARENA, FINDING, FOUND, STATES, State};
 use crate::calls::{self, Call, invoke, perform, repeat};
 use crate::objects::{self, PLAYGROUND, copy_into, delete, make, revoke, write_hostile};
@@ -178,27 +179,10 @@ fn fault(w: &State) {
         // Where a mapping may be that the kernel believes to be gone.
         5 | 6 => write_hostile(w, objects::play_page(w), 4),
         0 => {
-            let at = core::ptr::with_exposed_provenance::<u64>((w.hostile() & !7) as usize);
-            // SAFETY: none is meant: the worker faults, or reads what it may.
-            unsafe { core::arch::asm!("ldr xzr, [{}]", in(reg) at, options(nostack, readonly)) };
+            let at = w.hostile() & !7;
+            arch::fault(0, at);
         }
-        // SAFETY: an undefined instruction has no effect but the fault.
-        1 => unsafe { core::arch::asm!("udf #7", options(nostack)) },
-        // SAFETY: a breakpoint has no effect but the fault.
-        2 => unsafe { core::arch::asm!("brk #7", options(nostack)) },
-        // SAFETY: a register that user space may not read: no effect but the fault.
-        3 => unsafe { core::arch::asm!("mrs {}, sctlr_el1", out(reg) _, options(nostack)) },
-        _ => {
-            // SAFETY: floating-point registers that no compiled code here uses.
-            unsafe {
-                core::arch::asm!(
-                    ".arch_extension fp",
-                    "fmov d0, xzr",
-                    ".arch_extension nofp",
-                    options(nostack)
-                )
-            };
-        }
+        kind => arch::fault(kind, 0),
     }
 }
 

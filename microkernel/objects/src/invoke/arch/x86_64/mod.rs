@@ -1,4 +1,8 @@
 //! x86-64.
+#[cfg(test)]
+mod abi_tests;
 pub mod irq;
+#[cfg(test)]
+mod memory_tests;
 pub mod ports;
 pub mod vspace;
