@@ -199,16 +199,16 @@ bench-kernel cpu="cortex-a53": kernel tools
     @{{ bin }}/axiom-runner --quiet --icount --no-sensors --root-task --name bench-kernel --timeout 60 --cpu "{{ cpu }}" --bundle "{{ images }}/axiom-kernel-bench"
     @mkdir -p bench/results && {{ bin }}/axiom-bench-report results "{{ out }}/logs/bench-kernel.log" bench/results/kernel-icount.jsonl "command=just bench-kernel {{ cpu }}" "commit=$(platform/tools/commit)" "cpu={{ cpu }}"
 
-# The BPF compiler's code for this machine (x86-64) beside clang -O2 and rbpf: twelve kinds of programs
-bench-jit:
-    @{{ cargo }} host build -q --release -p axiom-bench-jit
-    @bench/jit/run {{ out }}/bench-jit {{ bin }}/axiom-bench-jit
-
 # The same on x86-64, QEMU's q35: bench/results/kernel-x86_64-icount.jsonl
 bench-kernel-x86_64: kernel-x86_64 tools
     @{{ cargo }} server-x86_64 build -q --profile system -p axiom-root-test
     @{{ bin }}/axiom-runner --quiet --board platform/qemu-x86_64/model.options --icount --root-task --name bench-kernel-x86_64 --timeout 60 --bundle {{ CARGO_TARGET_DIR }}/x86_64-unknown-none/system/axiom-kernel-bench
     @{{ bin }}/axiom-bench-report results {{ out }}/logs/bench-kernel-x86_64.log bench/results/kernel-x86_64-icount.jsonl "command=just bench-kernel-x86_64" "commit=$(platform/tools/commit)" cpu=max
+
+# The BPF compiler's code for this machine (x86-64) beside clang -O2 and rbpf: twelve kinds of programs
+bench-jit:
+    @{{ cargo }} host build -q --release -p axiom-bench-jit
+    @bench/jit/run {{ out }}/bench-jit {{ bin }}/axiom-bench-jit
 
 # Fails if an instruction-exact figure is 2 % worse than the committed one in bench/results/, or missing
 bench-check: build kernel-x86_64
