@@ -173,11 +173,10 @@ lint: check-deps
     @{{ cargo }} kernel clippy -q -p axiom-kernel --features checked -- -D warnings
     @{{ cargo }} kernel-x86_64 clippy -q -p axiom-kernel -- -D warnings
     @{{ cargo }} kernel-x86_64 clippy -q -p axiom-kernel --features checked -- -D warnings
-    @{{ cargo }} server-x86_64 clippy -q -p axiom-root-test -- -D warnings
     @RUSTFLAGS='--cfg axiom_arch="x86_64"' CARGO_TARGET_DIR={{ CARGO_TARGET_DIR }}/rules-x86_64 {{ cargo }} host clippy -q -p sel4-sys -p axiom-objects --all-targets -- -D warnings
     @echo "lint: servers"
     @{{ cargo }} server clippy -q {{ server_packages }} -- -D warnings
-    @{{ cargo }} server-x86_64 clippy -q {{ replace(server_packages, ' -p axiom-kernel-fuzz', '') }} -- -D warnings
+    @{{ cargo }} server-x86_64 clippy -q {{ server_packages }} -- -D warnings
 
 # Kernel and runtime meet only in sel4-sys, and so on; the documents' links and the places in the code that they name
 check-deps:

@@ -404,13 +404,18 @@ fn speed() {
         p.pop();
     }
     p.push(i(0x95, 0, 0, 0, 0));
-    let mut compiler = Compiler::new(Features::default());
-    let mut code = vec![0; 1 << 20];
-    let mut best = std::time::Duration::MAX;
-    for _ in 0..50 {
-        let start = std::time::Instant::now();
-        compiler.compile(&p, &no_maps, &mut code).unwrap();
-        best = best.min(start.elapsed());
+    fn measure<M: Machine + core::fmt::Debug>(machine: M, p: &[Insn]) {
+        let mut compiler = Compiler::new(machine);
+        let mut code = vec![0; 1 << 20];
+        let mut best = std::time::Duration::MAX;
+        for _ in 0..50 {
+            let start = std::time::Instant::now();
+            compiler.compile(p, &no_maps, &mut code).unwrap();
+            best = best.min(start.elapsed());
+        }
+        let each = best.as_nanos() as f64 / p.len() as f64;
+        println!("{machine:?}: {} instructions in {best:?}: {each:.1} ns each", p.len());
     }
-    println!("{} instructions in {best:?}: {:.1} ns each", p.len(), best.as_nanos() as f64 / p.len() as f64);
+    measure(Features::default(), &p);
+    x64_features().into_iter().for_each(|f| measure(f, &p));
 }

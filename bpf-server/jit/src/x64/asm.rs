@@ -162,8 +162,8 @@ impl<'a> Asm<'a> {
     #[inline]
     fn put(&mut self, bytes: u64, n: usize) {
         let word = bytes.to_le_bytes();
-        if let Some(room) = self.out.get_mut(self.at..self.at + 8) {
-            room.copy_from_slice(&word);
+        if let Some(room) = self.out.get_mut(self.at..).and_then(|rest| rest.first_chunk_mut::<8>()) {
+            *room = word;
         } else {
             for (k, byte) in word.iter().take(n).enumerate() {
                 if let Some(room) = self.out.get_mut(self.at + k) {

@@ -205,10 +205,12 @@ impl Emitter<'_, '_> {
         self.mark(at);
         let insn = program[at];
         let start = self.asm.len();
-        // What may be fused: the slots from here that nothing jumps to.
+        // What may be fused begins so, and goes on with what nothing jumps to.
         let mut free = 1;
-        while free < 5 && at + free < end && self.offsets[at + free] & TARGET == 0 {
-            free += 1;
+        if matches!(insn.op, 0xbf | 0x0f | 0x07 | 0x67) {
+            while free < 5 && at + free < end && self.offsets[at + free] & TARGET == 0 {
+                free += 1;
+            }
         }
         let used = match insn.op & 7 {
             CLASS_ALU64 => self.alu(at, insn, Width::X64, &program[at..at + free])?,
@@ -386,7 +388,8 @@ impl Emitter<'_, '_> {
             }
             return;
         }
-        let mut between = 0;
+        // Nothing is shorter than this by `bound`.
+        let mut between = if target - at > SHORT as usize / 9 + 1 { SHORT + 1 } else { 0 };
         let mut slot = at + 1;
         while slot <= target && between <= SHORT {
             // What aligns a loop counts, also where it is the target that is aligned.
