@@ -92,7 +92,7 @@ impl Server for Fake {
     }
     fn open_point(&mut self, name: &str) -> bool {
         self.opened += 1;
-        name.starts_with("timer/") || name.starts_with("gpio/")
+        name.starts_with("timer/") || name.starts_with("gpio/x/")
     }
     fn stream(&self, name: &str) -> Stream {
         if name.starts_with("gpio/") {
