@@ -132,6 +132,18 @@ pub const ALL: &[Definition] = &[
         "",
         "not copied, not counted again in `in_use`",
     ),
+    exact(
+        "memory.server.*.stack_touched",
+        "pages of a server's stack that were ever written, in this life",
+        "",
+        "whole pages, the high-water mark",
+    ),
+    exact(
+        "memory.server.*.heap_touched",
+        "pages of a server's heap that were ever written, in this life",
+        "",
+        "whole pages; servers without a heap have none",
+    ),
     exact("memory.*", "Linux: the field of /proc/meminfo", "", ""),
     exact(
         "bpf.load.*.total",

@@ -7,6 +7,7 @@
 #![no_std]
 #![no_main]
 extern crate alloc;
+use axiom_heap as _;
 
 mod boot;
 mod bpf;
@@ -83,6 +84,7 @@ impl Bench {
         if busy.is_ok_and(|thread| thread.tcb.suspend().is_err()) {
             report.missing("the busy thread", "it could not be stopped");
         }
+        boot::high_water(&self.rt, &mut report);
         let metrics = report.print(&self.rt);
         if let Some(trace) = trace {
             trace.print(&self.rt);

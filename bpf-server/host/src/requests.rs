@@ -1,13 +1,12 @@
 //! bpf-server's requests, applied.
 
 use crate::{CHAIN, Code, Entry, Host, Identity, Name, PointId, Program};
-use alloc::vec::Vec;
 use axiom_bpf_interp::Insn;
 use axiom_bpf_isa::{MapDef, MapType};
 use axiom_bpf_maps::{Map, PAGE, bytes_needed};
-use axiom_proto::bpf::ProgramId;
+use axiom_proto::bpf::{MAX_NAME, ProgramId};
 use axiom_proto::bpf_host::{
-    CODE_PAGES, CODE_WINDOW, MAP_PAGES, MAP_SLOTS, MAP_WINDOW, PointName, Refusal, Reply, Request,
+    CODE_PAGES, CODE_WINDOW, MAP_PAGES, MAP_SLOTS, MAP_WINDOW, Refusal, Reply, Request,
 };
 
 /// What the host needs of its server. Pages are numbers in the two windows.
@@ -125,7 +124,7 @@ impl Host {
             }
             Request::Point { index } => {
                 let point = self.points.get(index as usize).ok_or(Refusal::BadNumber)?;
-                Ok(Reply::Point(PointName::new(&point.name)))
+                Ok(Reply::Point(point.name.clone()))
             }
             Request::Stats { program } => {
                 let found = self.programs.iter().flatten().find(|p| p.id == program);
@@ -189,7 +188,9 @@ impl Host {
         let Some(index) = self.programs.iter().position(Option::is_none) else { return Err(Refusal::Full) };
         let point = match known {
             Some(point) => point,
-            None if server.open_point(name) => self.new_point(name, true),
+            None if name.len() > MAX_NAME => return Err(Refusal::NoSuchPoint),
+            None if self.free_point().is_none() => return Err(Refusal::Full),
+            None if server.open_point(name) => self.new_point(name, true).ok_or(Refusal::Full)?,
             None => return Err(Refusal::NoSuchPoint),
         };
         let program = Program { id, point, code, runs: 0, accepted: 0, identity };
@@ -223,10 +224,9 @@ impl Host {
 
     /// Forgets everything that was placed here.
     fn reset(&mut self, server: &mut impl Server) {
-        let ids: Vec<ProgramId> = self.programs.iter().flatten().map(|p| p.id).collect();
         let stops = self.programs.iter().flatten().any(|p| p.identity.grants.motor_stop);
-        for id in ids {
-            // Found a moment ago.
+        while let Some(id) = self.programs.iter().flatten().next().map(|p| p.id) {
+            // Found a moment ago; what is detached is gone.
             let _ = self.detach(id, server);
         }
         for slot in 0..MAP_SLOTS {

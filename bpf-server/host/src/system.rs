@@ -2,12 +2,11 @@
 //! mapped.
 
 use crate::{Host, PointId, Server};
-use alloc::vec;
-use alloc::vec::Vec;
 use axiom_proto::Error;
 use axiom_proto::bpf_host::{CODE_PAGES, CODE_WINDOW, MAP_PAGES, MAP_SLOTS, MAP_WINDOW, Request};
 use axiom_runtime::sel4::CPtr;
 use axiom_runtime::{CNode, Doorbell, Frame, Incoming, Probe, Reply, Runtime, Slots, count_refused, ipc};
+use core::num::NonZeroU16;
 
 const PAGE: usize = 4096;
 
@@ -25,27 +24,34 @@ pub trait Points {
     }
 }
 
+/// The slot of a capability that is kept, or none.
+type Kept = Option<NonZeroU16>;
+
+fn cap(kept: Kept) -> Option<CPtr> {
+    kept.map(|slot| CPtr(u64::from(slot.get())))
+}
+
 /// The frames in the two windows.
 pub struct Frames {
     slots: Slots,
-    code: Vec<Option<CPtr>>,
-    data: Vec<Option<CPtr>>,
-    doorbells: [Option<CPtr>; MAP_SLOTS as usize],
-    /// Badges of those who may place programs here.
-    loaders: Vec<u64>,
+    code: [Kept; CODE_PAGES as usize],
+    data: [Kept; MAP_PAGES as usize],
+    doorbells: [Kept; MAP_SLOTS as usize],
+    /// The badge of whoever may place programs here.
+    loader: Option<u64>,
     probe: Option<Probe>,
 }
 
 impl Frames {
     /// Empty windows; capabilities are kept in these slots.
     pub fn new(rt: Runtime, slots: Slots) -> Frames {
-        let loaders = rt.env().clients.iter().filter(|c| c.loader).map(|c| c.badge).collect();
+        let loader = rt.env().clients.iter().find(|c| c.loader).map(|c| c.badge);
         Frames {
             slots,
-            loaders,
+            loader,
             probe: rt.probe(),
-            code: vec![None; CODE_PAGES as usize],
-            data: vec![None; MAP_PAGES as usize],
+            code: [None; CODE_PAGES as usize],
+            data: [None; MAP_PAGES as usize],
             doorbells: [None; MAP_SLOTS as usize],
         }
     }
@@ -53,12 +59,12 @@ impl Frames {
     /// Keeps the notification that came with the message being served, for the server's own use. What is no notification is not kept.
     pub fn keep_received(&mut self) -> Option<Doorbell> {
         let probe = self.probe;
-        self.keep(|cap| probe.is_none_or(|p| p.is_notification(cap))).map(Doorbell)
+        cap(self.keep(|cap| probe.is_none_or(|p| p.is_notification(cap)))).map(Doorbell)
     }
 
     /// Gives a kept capability up.
     pub fn forget(&mut self, kept: Doorbell) {
-        self.drop_frame(Some(kept.0));
+        self.drop_cap(Some(kept.0));
     }
 
     /// Tells those who wait for the ring buffers of `produced` ([`Host::take_produced`]): to be called after an event's
@@ -69,7 +75,7 @@ impl Frames {
         while left != 0 {
             let slot = left.trailing_zeros() as usize;
             left &= left - 1;
-            if let Some(doorbell) = self.doorbells.get(slot).copied().flatten() {
+            if let Some(doorbell) = self.doorbells.get(slot).copied().and_then(cap) {
                 Doorbell(doorbell).ring();
             }
         }
@@ -78,7 +84,7 @@ impl Frames {
     /// Answers a message of whoever places programs. Others are told that this server has no such interface: code that came from
     /// them would run here.
     pub fn serve(&mut self, host: &mut Host, points: &mut impl Points, message: &Incoming<'_>) -> Reply {
-        if !self.loaders.contains(&message.badge) {
+        if self.loader != Some(message.badge) {
             count_refused();
             return Reply::error(Error::NoSuchInterface);
         }
@@ -92,14 +98,20 @@ impl Frames {
     }
 
     /// Keeps the capability that came with the message, if `accept` takes it; else it is deleted with the message.
-    fn keep(&mut self, accept: impl FnOnce(CPtr) -> bool) -> Option<CPtr> {
+    fn keep(&mut self, accept: impl FnOnce(CPtr) -> bool) -> Kept {
         if !accept(ipc::received()) {
             return None;
         }
-        ipc::take_received(&mut self.slots)
+        // A server's slots have numbers below 2^16.
+        let kept = ipc::take_received(&mut self.slots)?;
+        u16::try_from(kept.0).ok().and_then(NonZeroU16::new)
     }
 
-    fn drop_frame(&mut self, at: Option<CPtr>) {
+    fn drop_frame(&mut self, at: Kept) {
+        self.drop_cap(cap(at));
+    }
+
+    fn drop_cap(&mut self, at: Option<CPtr>) {
         if let Some(at) = at {
             // Deleting a mapped frame's capability unmaps it; a revoked one is gone already, which is no error.
             let _ = CNode::OWN.delete(at);
@@ -147,10 +159,11 @@ impl<P: Points> Server for Served<'_, P> {
         if !core::mem::take(&mut self.has_frame) {
             return false;
         }
-        let Some(kept) = self.frames.keep_received() else { return false };
+        let Some(Doorbell(kept)) = self.frames.keep_received() else { return false };
         self.drop_doorbell(slot);
-        if let Some(place) = self.frames.doorbells.get_mut(slot as usize) {
-            *place = Some(kept.0);
+        match self.frames.doorbells.get_mut(slot as usize).zip(u16::try_from(kept.0).ok()) {
+            Some((place, kept)) => *place = NonZeroU16::new(kept),
+            None => self.frames.drop_cap(Some(kept)),
         }
         true
     }

@@ -6,6 +6,7 @@
 #![no_std]
 #![no_main]
 extern crate alloc;
+use axiom_heap as _;
 
 mod caps;
 mod host;

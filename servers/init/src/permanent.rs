@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use axiom_layout::bits::{self, Bits};
 use axiom_proto::bundle::Server;
-use axiom_proto::env::{Interrupt, NOTIFIED};
+use axiom_proto::env::NOTIFIED;
 use sel4_sys::object::{self as o, kind};
 use sel4_sys::{Badge, CPtr, CapRights, Error};
 
@@ -28,8 +28,8 @@ pub struct Permanent {
     pub windows: Vec<Vec<(u64, u32, CPtr)>>,
     /// Handlers of interrupts that messages raise, in the order of devices.
     pub messages: Vec<Vec<CPtr>>,
-    /// Interrupt handlers, flat in the order of devices; those of a bridge's pins follow its own.
-    pub handlers: Vec<(CPtr, Interrupt)>,
+    /// Interrupt handlers and their bits, flat in the order of devices; those of a bridge's pins follow its own.
+    pub handlers: Vec<(CPtr, u8)>,
     /// Bits of its timers.
     pub timer_bits: Vec<u8>,
 }
@@ -124,7 +124,7 @@ pub fn make(
                 let signal = CPtr(memory.slot()?);
                 sys::mint(signal.0, notification, CapRights::WRITE, Badge(NOTIFIED | 1 << bit))?;
                 sys::irq_notify(CPtr(slot), signal)?;
-                p.handlers.push((CPtr(slot), Interrupt { slot: 0, bit }));
+                p.handlers.push((CPtr(slot), bit));
             }
         }
         let mut blocks = Vec::new();

@@ -6,7 +6,7 @@
 //! read-only, and never gets a writable mapping of code. The requests carry only plain numbers: what they mean was
 //! decided, verified and compiled by bpf-server.
 
-use crate::bpf::ProgramId;
+use crate::bpf::{MAX_NAME, ProgramId};
 use crate::gpio::Grants;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,8 @@ pub const MAP_PAGES: u32 = 512;
 pub const MAP_SLOTS: u32 = 64;
 /// Programs of a host.
 pub const PROGRAMS: u32 = 32;
+/// Attach points of a host, those included that are opened for a program and go with it.
+pub const POINTS: usize = 96;
 
 /// A request to a hosting server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -131,34 +133,11 @@ pub enum Refusal {
     Full,
 }
 
-/// The name of an attach point, which may be cut.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct PointName {
-    bytes: [[u8; 32]; 2],
-    length: u8,
-}
-
-impl PointName {
-    /// From a name.
-    pub fn new(name: &str) -> PointName {
-        let mut length = name.len().min(64);
-        while !name.is_char_boundary(length) {
-            length -= 1;
-        }
-        let mut bytes = [[0; 32]; 2];
-        bytes.as_flattened_mut()[..length].copy_from_slice(&name.as_bytes()[..length]);
-        PointName { bytes, length: length as u8 }
-    }
-
-    /// The name; empty if what came in a message is none.
-    pub fn as_str(&self) -> &str {
-        let bytes = self.bytes.as_flattened().get(..self.length as usize).unwrap_or(&[]);
-        core::str::from_utf8(bytes).unwrap_or("")
-    }
-}
+/// The name of an attach point.
+pub type PointName = heapless::String<MAX_NAME>;
 
 /// An answer of a hosting server.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Reply {
     /// Done.
     Done,

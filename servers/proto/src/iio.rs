@@ -6,6 +6,11 @@ use serde::{Deserialize, Serialize};
 
 /// The interface's number.
 pub const INTERFACE: u16 = 0x40;
+/// Devices of a server.
+pub const DEVICES: usize = 8;
+
+/// What a client may start, stop and read out: names of devices.
+pub type Grants<'a> = crate::List<'a, &'a str>;
 
 /// A request to the IIO server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]

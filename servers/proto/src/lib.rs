@@ -4,6 +4,7 @@
 //! two bytes of length, then postcard. Replies have label [`LABEL_OK`], or [`LABEL_ERROR`] with an [`Error`].
 //! Nothing here knows the system: host tools decode the same types.
 #![no_std]
+#[cfg(feature = "alloc")]
 extern crate alloc;
 #[cfg(test)]
 extern crate std;
@@ -11,14 +12,20 @@ extern crate std;
 pub mod bench;
 pub mod bpf;
 pub mod bpf_host;
+#[cfg(feature = "alloc")]
 pub mod bundle;
 pub mod console;
 pub mod env;
 pub mod gpio;
 pub mod iio;
+mod list;
 pub mod rp1;
 pub mod supervisor;
 pub mod wire;
+
+pub use list::List;
+#[cfg(feature = "alloc")]
+pub use list::Values;
 
 use core::fmt;
 use serde::{Deserialize, Serialize};
@@ -74,7 +81,7 @@ impl core::error::Error for Error {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::string::ToString;
+    use std::string::ToString;
 
     #[test]
     fn a_number_has_one_spelling() {

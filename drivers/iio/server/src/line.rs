@@ -16,7 +16,7 @@ pub struct Interrupt {
 impl Interrupt {
     /// The line that the manifest's argument `NAME_int1 = "CHIP/LINE"` names, if there is one.
     pub fn open(rt: Runtime, name: &str, own: &mut Bits, slots: &mut Slots) -> Option<Interrupt> {
-        let place = rt.arg(&alloc::format!("{name}_int1"))?;
+        let place = rt.env().args.iter().find(|s| s.key.strip_suffix("_int1") == Some(name))?.value;
         let found = (|| {
             let server = rt
                 .channel("gpio-server")

@@ -4,14 +4,16 @@ use crate::bus::{self, Bus};
 use crate::device::{Absent, Device, OutOfRange};
 use crate::line::Interrupt;
 use crate::sensors;
-use alloc::vec::Vec;
 use axiom_bpf_host::system::{Frames, Points};
 use axiom_bpf_host::{Clock, Host, PointId};
-use axiom_iio::Decimal;
+use axiom_iio::{Buffer, Decimal};
 use axiom_runtime::proto::env::{Bits, OWN_BITS};
-use axiom_runtime::proto::iio::{INTERFACE, MAX_SCANS, Reply as Answer, Request};
+use axiom_runtime::proto::iio::{DEVICES, Grants, INTERFACE, MAX_SCANS, Reply as Answer, Request};
 use axiom_runtime::proto::{Error, bpf_host};
-use axiom_runtime::{Incoming, Reply, Runtime, Service, Slots, count_refused, info, serve, time, warn};
+use axiom_runtime::{
+    Incoming, Place, Reply, Runtime, Service, Slots, count_refused, info, serve, time, warn,
+};
+use heapless::Vec;
 
 axiom_runtime::entry!(main);
 
@@ -29,8 +31,8 @@ impl Points for Fixed {
 struct Server {
     rt: Runtime,
     bus: Option<Bus>,
-    devices: Vec<Device>,
-    host: Host,
+    devices: Vec<Device, DEVICES>,
+    host: &'static mut Host,
     frames: Frames,
     clock: Clock,
     refill_at: u64,
@@ -48,8 +50,8 @@ impl Server {
                 bus.stray();
             }
             for device in &mut self.devices {
-                device.triggered(bits, bus, &mut self.host, self.clock);
-                if self.crash_at.is_some_and(|n| device.counts.samples >= n && device.filtered(&self.host)) {
+                device.triggered(bits, bus, self.host, self.clock);
+                if self.crash_at.is_some_and(|n| device.counts.samples >= n && device.filtered(self.host)) {
                     // SAFETY: none: this is the fault that the manifest asks for.
                     unsafe { core::ptr::null_mut::<u32>().write_volatile(1) };
                 }
@@ -87,8 +89,8 @@ impl Server {
     /// Whether the manifest gives a device to the client with this badge.
     fn owns(&self, badge: u64, device: u32) -> bool {
         let Some(d) = self.devices.get(device as usize) else { return true };
-        let clients = &self.rt.env().clients;
-        clients.iter().any(|c| c.badge == badge && c.iio.iter().any(|name| name == d.sensor.name()))
+        let grants: Grants<'_> = self.rt.env().grant(badge, INTERFACE).unwrap_or_default();
+        grants.iter().any(|name| name == d.sensor.name())
     }
 
     fn iio<'b>(
@@ -197,7 +199,7 @@ fn out_of_range(range: OutOfRange) -> Answer<'static> {
 impl Service for Server {
     fn request(&mut self, message: &Incoming<'_>) -> Reply {
         match message.interface {
-            bpf_host::INTERFACE => self.frames.serve(&mut self.host, &mut Fixed, message),
+            bpf_host::INTERFACE => self.frames.serve(self.host, &mut Fixed, message),
             INTERFACE => {
                 let mut scans = [0; MAX_SCANS];
                 let answer = match message.decode::<Request>() {
@@ -225,13 +227,16 @@ fn log(text: &str) {
 }
 
 fn main(rt: Runtime) -> ! {
+    static HOST: Place<Host> = Place::new();
+    static SERVER: Place<Server> = Place::new();
+    static BUFFERS: [Place<Buffer>; DEVICES] = [const { Place::new() }; DEVICES];
     let clock = Clock::new(time::frequency());
-    let mut host = Host::new(clock, log);
+    let host = HOST.put(|| Host::new(clock, log));
     let mut slots = Slots::new(rt.env());
     let mut own = Bits::of(OWN_BITS);
     let mut bus = bus::open(rt, &mut slots, &mut own);
-    let mut devices = Vec::new();
-    for sensor in sensors::wanted(rt.arg("sensors")) {
+    let mut devices: Vec<Device, DEVICES> = Vec::new();
+    for (sensor, buffer) in sensors::wanted(rt.arg("sensors")).zip(&BUFFERS) {
         let i = devices.len();
         // The first timer is the bus's.
         let Some(timer) = rt.timer(i + 1) else {
@@ -243,11 +248,14 @@ fn main(rt: Runtime) -> ! {
             continue;
         };
         let interrupt = Interrupt::open(rt, sensor.name(), &mut own, &mut slots);
-        let mut device = Device::new(i as u32, sensor, timer, interrupt, &mut host);
+        let buffer = buffer.put(Buffer::default);
+        let mut device = Device::new(i as u32, sensor, buffer, timer, interrupt, host);
         if let Some(bus) = &mut bus {
             device.probe(bus);
         }
-        devices.push(device);
+        if let Err(device) = devices.push(device) {
+            warn!("{}: left out: this server serves {DEVICES} sensors", device.sensor.name());
+        }
     }
     // After a restart samples go on by themselves; at the first start somebody asks for them, or the manifest does.
     let again = if rt.env().restarts > 0 { Some(100) } else { None };
@@ -267,5 +275,5 @@ fn main(rt: Runtime) -> ! {
     let crash_at = rt.arg_number("crash_at_sample").filter(|_| rt.env().restarts == 0);
     let frames = Frames::new(rt, slots);
     rt.ready();
-    serve(&mut Server { rt, bus, devices, host, frames, clock, refill_at: 0, crash_at })
+    serve(SERVER.put(|| Server { rt, bus, devices, host, frames, clock, refill_at: 0, crash_at }))
 }

@@ -1,6 +1,6 @@
 //! The rules that join servers: who calls whom, who owns what, whether it all fits.
 use crate::diagnostic::{At, Diagnostic, nearest};
-use crate::model::{Server, System};
+use crate::model::{HEAP_KIB, Placed, Server, System};
 use axiom_layout::address::ARENA_KIB;
 use axiom_layout::bits;
 use std::collections::BTreeMap;
@@ -289,6 +289,24 @@ fn room(server: &Server, errors: &mut Vec<Diagnostic>) {
             format!("server '{}': untyped_kib = {untyped} is not a power of two from 4", server.name),
             "untyped memory comes in powers of two",
             format!("untyped_kib = {}", untyped.next_power_of_two().max(4)),
+        ));
+    }
+}
+
+/// A server's heap goes with its program: whoever cannot allocate has none, who can has [`HEAP_KIB`] if nothing is said.
+pub fn heap(server: &mut Server, allocates: bool, errors: &mut Vec<Diagnostic>) {
+    let heap = server.number("heap_kib");
+    if allocates && heap == 0 {
+        server.numbers.insert("heap_kib", Placed { value: HEAP_KIB, at: server.at.clone() });
+    } else if !allocates && heap > 0 {
+        errors.push(Diagnostic::new(
+            server.number_at("heap_kib"),
+            format!(
+                "server '{}' has heap_kib = {heap}, but its program \"{}\" has no heap",
+                server.name, server.image.value
+            ),
+            "memory for a heap is given to programs that allocate: those that link axiom-heap",
+            "leave heap_kib out",
         ));
     }
 }

@@ -2,8 +2,8 @@
 use crate::diagnostic::{At, Diagnostic, nearest};
 use crate::pins::{self, Motor, Program, Wishes};
 use crate::source::{Located, Raw, RawServer};
-use axiom_layout::MAX_SERVERS;
 use axiom_layout::settings::Kind;
+use axiom_layout::{MAX_SCRATCH_KIB, MAX_SERVERS};
 use axiom_proto::bundle::Restart;
 use std::collections::BTreeMap;
 use toml_edit::{InlineTable, Value};
@@ -127,11 +127,11 @@ pub const NUMBERS: &[(&str, u64, u64, Option<u64>, &str)] = &[
     ("budget_us", 20, 10_000_000, None, "microseconds"),
     ("period_us", 20, 10_000_000, None, "microseconds"),
     ("stack_kib", 4, 8192, Some(16), "KiB"),
-    ("heap_kib", 4, 126_976, Some(64), "KiB"),
+    ("heap_kib", 4, 126_976, Some(0), "KiB"),
     ("timers", 0, 32, Some(0), "timers"),
     ("untyped_kib", 0, 65_536, Some(0), "KiB"),
     ("dma_kib", 0, 16_384, Some(0), "KiB"),
-    ("scratch_kib", 0, 262_144, Some(0), "KiB"),
+    ("scratch_kib", 0, MAX_SCRATCH_KIB, Some(0), "KiB"),
     ("dies_after_ms", 0, 60_000, Some(0), "ms"),
 ];
 /// key, default.
@@ -145,6 +145,8 @@ pub const FLAGS: &[(&str, bool)] = &[
     ("motor_rearm", false),
     ("background", false),
 ];
+/// The heap of a server whose program allocates, where the manifest says nothing, KiB.
+pub const HEAP_KIB: u64 = 64;
 /// Microseconds that a server in the background runs before its equals have their turn.
 pub const TURN_US: u64 = 5_000;
 const OTHERS: &[&str] = &[

@@ -3,7 +3,7 @@
 use crate::diagnostic::{At, Diagnostic, nearest};
 use crate::model::{Placed, Reader, Server, System};
 use crate::source::{Located, RawServer};
-use axiom_proto::gpio::{self, CHANNELS, CHIPS, Channel, Grants, LINES, Line};
+use axiom_proto::gpio::{self, CHANNELS, CHIPS, Channel, Grants, LINES, Line, MOTOR_OUTPUTS, MOTORS};
 use std::collections::BTreeMap;
 
 /// A line or channel that is asked for.
@@ -66,6 +66,17 @@ pub struct Motor {
     pub pwm: Vec<Placed<Pin>>,
 }
 
+/// What a motor hangs on, in numbers.
+#[derive(Clone, Debug)]
+pub struct Outputs {
+    /// The motor's name.
+    pub name: String,
+    /// Lines, each with the level at which it stands.
+    pub gpio: Vec<(Line, bool)>,
+    /// Channels.
+    pub pwm: Vec<Channel>,
+}
+
 /// Everything in numbers.
 #[derive(Clone, Debug, Default)]
 pub struct Rights {
@@ -74,7 +85,11 @@ pub struct Rights {
     /// By program.
     pub programs: Vec<gpio::ProgramGrants>,
     /// The motors.
-    pub motors: Vec<gpio::Motor>,
+    pub motors: Vec<Outputs>,
+    /// GPIO chips by number.
+    pub gpio_chips: Vec<String>,
+    /// PWM chips by number.
+    pub pwm_chips: Vec<String>,
     /// Peripherals of RP1, by server.
     pub rp1: Vec<(String, axiom_proto::rp1::Grants)>,
 }
@@ -222,7 +237,8 @@ impl Resolver<'_> {
     }
 }
 
-fn is_owner(s: &Server) -> bool {
+/// Whether a server owns the chips.
+pub fn is_owner(s: &Server) -> bool {
     !s.gpio_chips.is_empty() || !s.pwm_chips.is_empty()
 }
 
@@ -253,8 +269,9 @@ pub fn resolve(system: &System, errors: &mut Vec<Diagnostic>) -> Rights {
             ));
         }
     }
+    let chips = |names: &[&str]| names.iter().map(|n| n.to_string()).collect();
+    let mut rights = Rights { gpio_chips: chips(&gpio), pwm_chips: chips(&pwm), ..Rights::default() };
     let mut r = Resolver { gpio, pwm, errors };
-    let mut rights = Rights::default();
     for server in system.servers.iter().filter(|s| s.wishes.any()) {
         let who = format!("server '{}'", server.name);
         let calls = owner.is_some_and(|o| server.calls.iter().any(|c| c.value == o.name));
@@ -291,11 +308,29 @@ pub fn resolve(system: &System, errors: &mut Vec<Diagnostic>) -> Rights {
         });
     }
     one_motor(system, r.errors);
+    if let Some(extra) = system.motors.get(MOTORS) {
+        r.errors.push(Diagnostic::new(
+            &extra.at,
+            format!("motor '{}' is number {}", extra.name, system.motors.len()),
+            format!("the server of lines and channels has room for {MOTORS} motors"),
+            "outputs that stop together can be one motor",
+        ));
+    }
     for motor in &system.motors {
+        for (pins, what) in [(&motor.gpio, "lines"), (&motor.pwm, "channels")] {
+            if let Some(extra) = pins.get(MOTOR_OUTPUTS) {
+                r.errors.push(Diagnostic::new(
+                    &extra.at,
+                    format!("motor '{}' has {} {what}", motor.name, pins.len()),
+                    format!("a motor has at most {MOTOR_OUTPUTS} {what}"),
+                    "two motors",
+                ));
+            }
+        }
         let who = format!("motor '{}'", motor.name);
         let gpio = motor.gpio.iter().filter_map(|p| Some((r.line(&who, p)?, p.value.flag))).collect();
         let pwm = motor.pwm.iter().filter_map(|p| r.channel(&who, p)).collect();
-        rights.motors.push(gpio::Motor { name: motor.name.clone(), gpio, pwm });
+        rights.motors.push(Outputs { name: motor.name.clone(), gpio, pwm });
     }
     rights
 }

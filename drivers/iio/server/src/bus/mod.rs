@@ -98,14 +98,13 @@ pub fn open(rt: Runtime, slots: &mut Slots, own: &mut Bits) -> Option<Bus> {
 
 fn virtio(rt: Runtime) -> Option<Bus> {
     let env = rt.env();
-    let device = env.devices.iter().find(|d| d.name == "i2c").filter(|d| d.registers.len > 0);
-    let (Some(device), Some(dma), Some(timer)) = (device, env.dma, rt.timer(0)) else {
+    let (Some(device), Some(dma), Some(timer)) = (env.device("i2c"), env.dma, rt.timer(0)) else {
         warn!(
             "no I2C adapter: the manifest or the machine has no device 'i2c', or no DMA memory or timer for it"
         );
         return None;
     };
-    let interrupt = device.interrupts.first()?;
+    let interrupt = env.interrupts_of(&device, false).next()?;
     if (dma.len as usize) < DMA_BYTES {
         warn!("the manifest gives {} bytes of DMA memory; the I2C adapter needs {DMA_BYTES}", dma.len);
         return None;
