@@ -192,6 +192,12 @@ pub const ALL: &[Definition] = &[
         "through a ring buffer",
         HOST,
     ),
+    exact(
+        "sample.ring.scan",
+        "before the reader asks its ring for the next scan",
+        "it has the time and a value, and has given the room back",
+        "one of 32 scans in a row, no message; the goal is 60 instructions",
+    ),
     loose("sample.to_consumer", "the trigger's time stamp", "the consumer runs", "the whole way", HOST),
     loose(
         "ipc.pipe.round_trip",

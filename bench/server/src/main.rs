@@ -17,6 +17,7 @@ mod kernel;
 mod partner;
 mod report;
 mod sample;
+mod scans;
 mod threads;
 mod timer;
 mod trace;
@@ -80,6 +81,7 @@ impl Bench {
         kernel::measure(&self.rt, &mut self.resources, &mut report);
         bpf::latency(&self.rt, &mut self.resources, &mut report);
         let other = busy.as_ref().ok().map(|thread| thread.tcb);
+        scans::measure(&self.rt, &mut self.resources, &mut report);
         let trace = sample::measure(&self.rt, &mut self.resources, &mut report, other);
         if busy.is_ok_and(|thread| thread.tcb.suspend().is_err()) {
             report.missing("the busy thread", "it could not be stopped");

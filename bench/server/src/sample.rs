@@ -39,7 +39,8 @@ pub fn measure(
     }
 }
 
-fn kernel(error: Error) -> alloc::string::String {
+/// A refusal of the kernel in words.
+pub fn kernel(error: Error) -> alloc::string::String {
     alloc::format!("the kernel refused an object: {error:?}")
 }
 
@@ -117,7 +118,8 @@ impl Waiting {
     }
 }
 
-fn accelerometer(sensors: Endpoint) -> Option<u32> {
+/// The accelerometer's number.
+pub fn accelerometer(sensors: Endpoint) -> Option<u32> {
     let mut buffer = Buffer::new();
     for device in 0.. {
         match call(sensors, iio::INTERFACE, &iio::Request::Device { device }, &mut buffer) {

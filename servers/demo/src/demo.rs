@@ -1,7 +1,9 @@
 //! The story.
 
 use crate::sensors;
+use alloc::vec::Vec;
 use axiom_bpf_client::{BpfServer, Failure, Loaded, ring};
+use axiom_iio_client::Scans;
 use axiom_runtime::proto::bpf::{ProgramId, Refusal, Setting};
 use axiom_runtime::proto::{bench, env::slot, supervisor};
 use axiom_runtime::sel4::CPtr;
@@ -46,6 +48,8 @@ struct Demo {
     timer: Timer,
     slots: Slots,
     space: Pages,
+    /// The sensors' scans, by device.
+    scans: Vec<Option<Scans>>,
     sensors: Option<Endpoint>,
     failures: u32,
 }
@@ -67,7 +71,8 @@ fn run(rt: Runtime) -> &'static str {
     let (slots, space) = (Slots::new(rt.env()), Pages::new(rt.env().scratch));
     let channel = rt.env().channels.iter().find(|c| c.name.starts_with("iio"));
     let sensors = channel.map(|c| Endpoint(CPtr(c.slot)));
-    let mut demo = Demo { rt, server: BpfServer(server), timer, slots, space, sensors, failures: 0 };
+    let mut demo =
+        Demo { rt, server: BpfServer(server), timer, slots, space, scans: Vec::new(), sensors, failures: 0 };
     demo.refusals();
     if let Some(story) = demo.sensor() {
         demo.filters(&story);
@@ -122,8 +127,9 @@ impl Demo {
         plain!("-- sensors --");
         let optional = self.rt.arg("sensors") == Some("optional");
         let by_chip = self.rt.arg("trigger") == Some("data-ready");
-        let found = sensors::start(server, by_chip, optional);
+        let found = sensors::start(server, by_chip, optional, &mut self.slots, &mut self.space);
         self.failures += found.failures;
+        self.scans = found.scans;
         match (found.accelerometer, found.thermometer) {
             (false, true) => Some(WARMTH),
             (false, false) if optional => {
@@ -192,7 +198,8 @@ impl Demo {
             plain!("  ring buffer: {} events read, the last value {}", got.0, got.1);
         }
         if let Some(server) = self.sensors {
-            self.failures += sensors::show(server);
+            let scans = core::mem::take(&mut self.scans);
+            self.failures += sensors::show(server, scans, &mut self.slots, &mut self.space);
         }
         plain!("-- the filter is replaced between two samples: {} to {} --", low / 2, high / 2);
         if let Some(ring) = ring {

@@ -22,6 +22,8 @@ pub struct Permanent {
     pub sc: CPtr,
     /// For the server that places programs: its untyped memory, whose frames outlive it.
     pub untyped: Option<CPtr>,
+    /// Frames that it shares with clients: what they were given stays theirs.
+    pub shared: Vec<CPtr>,
     /// Devices that were found, in the manifest's order.
     pub devices: Vec<Option<Found>>,
     /// Untyped memory behind bridges, in the order of devices.
@@ -80,12 +82,16 @@ pub fn make(
         Some(bits) => Some(memory.make(kind::UNTYPED, bits, bits)?),
         None => None,
     };
+    let shared = (0..u64::from(server.shared_kib).div_ceil(4))
+        .map(|_| memory.make(kind::SMALL_PAGE, 0, o::PAGE_BITS as u32))
+        .collect::<Result<_, _>>()?;
     let mut p = Permanent {
         endpoint,
         notification,
         reply,
         sc,
         untyped,
+        shared,
         devices: Vec::new(),
         windows: Vec::new(),
         messages: Vec::new(),

@@ -10,7 +10,7 @@ use axiom_proto::Values;
 use axiom_proto::bundle::{ADDRESS as PAYLOAD, Segment, Server};
 use axiom_proto::env::{
     self, Blob, Channel, Client, Device, Dma, Env, Grant, Host, Interrupt, NOTIFIED, Part, Range, Setting,
-    Signal, Timer, Window, slot,
+    Shared, Signal, Timer, Window, slot,
 };
 use sel4_sys::bootinfo::BootInfo;
 use sel4_sys::ext::AxiomInfo;
@@ -492,6 +492,19 @@ fn give_memory<'a>(
         }
         world.head.dma =
             Some(Dma { virt: address::DMA, phys: sys::frame_address(first)?, len: pages * 4096 });
+    }
+    if !permanent.shared.is_empty() {
+        let slot = b.next_named;
+        for (i, frame) in (0..).zip(&permanent.shared) {
+            let copy = CPtr(b.memory.slot()?);
+            sys::copy(copy.0, *frame, CapRights::ALL)?;
+            b.pool.adopt(copy);
+            b.map(copy, address::SHARED + i * 4096, CapRights::READ_WRITE, NO_EXECUTE)?;
+            // The server's own is what clients' are made of: it takes those back by revoking.
+            b.name(*frame, CapRights::ALL, None)?;
+        }
+        let pages = permanent.shared.len() as u32;
+        world.head.shared = Some(Shared { slot, address: address::SHARED, pages });
     }
     let mut at = address::FILES;
     for blob in &server.blobs {

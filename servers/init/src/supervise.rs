@@ -347,7 +347,8 @@ impl Supervisor {
     /// Memory that outlives a server's restarts.
     fn kept_bytes(&self, index: usize) -> u64 {
         let bits = permanent::untyped_bits(&self.system.servers[index]);
-        bits.filter(|_| self.permanent[index].untyped.is_some()).map_or(0, |bits| 1 << bits)
+        let untyped = bits.filter(|_| self.permanent[index].untyped.is_some()).map_or(0, |bits| 1 << bits);
+        untyped + self.permanent[index].shared.len() as u64 * 4096
     }
 
     fn figures(&self) -> supervisor::System {

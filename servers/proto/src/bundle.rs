@@ -125,6 +125,8 @@ pub struct Server {
     pub untyped_kib: u32,
     /// Memory for devices, physically in a row.
     pub dma_kib: u32,
+    /// Memory that it shares with clients, which outlives it.
+    pub shared_kib: u32,
     /// Addresses for its own mappings.
     pub scratch_kib: u32,
     /// Gets the Trace capability and the ring.

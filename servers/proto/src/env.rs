@@ -181,6 +181,18 @@ pub struct Dma {
     pub len: u64,
 }
 
+/// Memory of the server's that it may share with its clients, frame by frame: it outlives the server, with what clients were given of it.
+/// It is empty in the first life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Shared {
+    /// The first frame's capability; the others follow.
+    pub slot: u64,
+    /// Where they are mapped, in a row.
+    pub address: u64,
+    /// How many.
+    pub pages: u32,
+}
+
 /// A file of the bundle, mapped read-only.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Blob<'a> {
@@ -249,6 +261,8 @@ pub struct Env<'a> {
     pub untyped: Option<Untyped>,
     /// Its memory for devices.
     pub dma: Option<Dma>,
+    /// Its memory for clients.
+    pub shared: Option<Shared>,
     /// Its files.
     #[serde(borrow)]
     pub blobs: List<'a, Blob<'a>>,

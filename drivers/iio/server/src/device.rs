@@ -84,7 +84,7 @@ pub struct Device {
     /// What happened to its samples.
     pub counts: Counts,
     /// What was accepted.
-    pub buffer: &'static mut Buffer,
+    pub buffer: Buffer,
     /// Who is told of the watermark.
     pub doorbell: Option<Doorbell>,
     /// Samples per second that were asked for; 0: stopped.
@@ -110,7 +110,6 @@ impl Device {
     pub fn new(
         index: u32,
         sensor: &'static mut dyn Sensor<Bus>,
-        buffer: &'static mut Buffer,
         timer: (Timer, u64),
         interrupt: Option<Interrupt>,
         host: &mut Host,
@@ -133,7 +132,7 @@ impl Device {
             sensor,
             health: Health::missing(),
             counts: Counts::default(),
-            buffer,
+            buffer: Buffer::default(),
             doorbell: None,
             hz: 0,
             millihertz: 0,
@@ -400,7 +399,7 @@ impl Device {
             points: &self.points,
             channels: self.sensor.channels(),
             counts: &mut self.counts,
-            buffer: self.buffer,
+            buffer: &mut self.buffer,
             told: false,
         }
     }

@@ -11,6 +11,8 @@ mod device;
 #[cfg(target_os = "none")]
 mod line;
 #[cfg(target_os = "none")]
+mod rings;
+#[cfg(target_os = "none")]
 mod sensors;
 #[cfg(target_os = "none")]
 mod server;

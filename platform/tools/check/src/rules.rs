@@ -137,6 +137,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("drivers/rp1/server", SteadyServer),
     ("drivers/watchdog/server", SteadyServer),
     ("drivers/rp1/client", ServerLibrary),
+    ("drivers/iio/client", ServerLibrary),
     ("drivers/rp1", ServiceLibrary),
     ("drivers/gpio", ServiceLibrary),
     ("drivers/iio", ServiceLibrary),
@@ -157,7 +158,7 @@ const CHIPS: [&str; 3] = ["drivers/iio/", "drivers/gpio/", "drivers/pwm/"];
 
 /// The layer of a crate in that folder of the workspace.
 pub fn layer(folder: &str) -> Option<Layer> {
-    if CHIPS.iter().any(|c| folder.strip_prefix(c).is_some_and(|rest| rest != "server")) {
+    if CHIPS.iter().any(|c| folder.strip_prefix(c).is_some_and(|rest| !matches!(rest, "server" | "client"))) {
         return Some(Chip);
     }
     LAYERS.iter().find(|(prefix, _)| folder.starts_with(prefix)).map(|(_, layer)| *layer)

@@ -271,7 +271,7 @@ fn room(server: &Server, errors: &mut Vec<Diagnostic>) {
             format!("heap_kib = {}", ARENA_KIB - stack),
         ));
     }
-    for key in ["stack_kib", "heap_kib", "dma_kib", "scratch_kib"] {
+    for key in ["stack_kib", "heap_kib", "dma_kib", "shared_kib", "scratch_kib"] {
         let value = server.number(key);
         if !value.is_multiple_of(4) {
             errors.push(Diagnostic::new(
@@ -313,7 +313,11 @@ pub fn heap(server: &mut Server, allocates: bool, errors: &mut Vec<Diagnostic>) 
 
 /// What a system must hold in RAM besides images and files, KiB.
 fn own_kib(server: &Server) -> u64 {
-    ["stack_kib", "heap_kib", "dma_kib", "untyped_kib"].iter().map(|k| server.number(k)).sum::<u64>() + 128
+    ["stack_kib", "heap_kib", "dma_kib", "shared_kib", "untyped_kib"]
+        .iter()
+        .map(|k| server.number(k))
+        .sum::<u64>()
+        + 128
 }
 
 /// Whether it fits the board's RAM, with what kernel and init need; the bundle's size is known by then.

@@ -264,6 +264,7 @@ fn describe(
         timers: s.number("timers") as u8,
         untyped_kib: s.number("untyped_kib") as u32,
         dma_kib: s.number("dma_kib") as u32,
+        shared_kib: s.number("shared_kib") as u32,
         scratch_kib: s.number("scratch_kib") as u32,
         trace: s.flag("trace"),
         makes_threads: s.flag("makes_threads"),

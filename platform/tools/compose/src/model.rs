@@ -2,6 +2,7 @@
 use crate::diagnostic::{At, Diagnostic, nearest};
 use crate::pins::{self, Motor, Program, Wishes};
 use crate::source::{Located, Raw, RawServer};
+use axiom_layout::address::SHARED_KIB;
 use axiom_layout::settings::Kind;
 use axiom_layout::{MAX_SCRATCH_KIB, MAX_SERVERS};
 use axiom_proto::bundle::Restart;
@@ -131,6 +132,7 @@ pub const NUMBERS: &[(&str, u64, u64, Option<u64>, &str)] = &[
     ("timers", 0, 32, Some(0), "timers"),
     ("untyped_kib", 0, 65_536, Some(0), "KiB"),
     ("dma_kib", 0, 16_384, Some(0), "KiB"),
+    ("shared_kib", 0, SHARED_KIB, Some(0), "KiB"),
     ("scratch_kib", 0, MAX_SCRATCH_KIB, Some(0), "KiB"),
     ("dies_after_ms", 0, 60_000, Some(0), "ms"),
 ];

@@ -31,7 +31,7 @@ fn objects(s: &Server) -> Vec<Row> {
         rows.push(row("Untyped", "1", format!("{} KiB for objects of its own", s.untyped_kib)));
     }
     let pages: u64 = s.segments.iter().filter(|g| g.write).map(|g| g.mem_size.div_ceil(4096)).sum::<u64>()
-        + u64::from(s.stack_kib + s.heap_kib + s.dma_kib).div_ceil(4)
+        + u64::from(s.stack_kib + s.heap_kib + s.dma_kib + s.shared_kib).div_ceil(4)
         + 2;
     rows.push(row(
         "Frame",
@@ -176,6 +176,13 @@ fn mappings(c: &Composed, s: &Server) -> Vec<Row> {
             "device memory",
             "rw-",
             format!("{} KiB in a row; **a device may write it**", s.dma_kib),
+        ));
+    }
+    if s.shared_kib > 0 {
+        rows.push(row(
+            "shared memory",
+            "rw-",
+            format!("{} KiB, given to clients page by page; it outlives a crash", s.shared_kib),
         ));
     }
     for b in &s.blobs {
