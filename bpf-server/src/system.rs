@@ -18,6 +18,7 @@ use axiom_runtime::{
 };
 
 axiom_runtime::entry!(main);
+axiom_runtime::takes!(include_str!("../takes.toml"));
 
 const PAGE: u64 = 4096;
 /// Events of the user class that a load leaves in the trace.

@@ -29,6 +29,7 @@ use report::Report;
 use threads::Resources;
 
 axiom_runtime::entry!(main);
+axiom_runtime::takes!(include_str!("../takes.toml"));
 
 struct Bench {
     rt: Runtime,

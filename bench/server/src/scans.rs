@@ -27,7 +27,7 @@ pub fn measure(rt: &Runtime, resources: &mut Resources, report: &mut Report) {
 }
 
 fn run(rt: &Runtime, resources: &mut Resources) -> Result<Vec<u64>, String> {
-    let sensors = rt.channel("iio-server").ok_or("no channel to iio-server")?;
+    let sensors = rt.serving(iio::INTERFACE).ok_or("no channel to the sensors")?;
     let device = accelerometer(sensors).ok_or("there is no accelerometer")?;
     let told = resources.make(kind::NOTIFICATION, 0).map_err(kernel)?;
     let doorbell = resources.slots.take().ok_or("no slot is left")?;

@@ -7,6 +7,7 @@ use axiom_runtime::{Incoming, Place, Reply, Runtime, Service, Slots, Timer, info
 use heapless::Vec;
 
 axiom_runtime::entry!(main);
+axiom_runtime::takes!(include_str!("../takes.toml"));
 
 /// Fastest rate that programs may ask for.
 const MAX_HZ: u64 = 10_000;
@@ -138,7 +139,7 @@ fn log(text: &str) {
 fn main(rt: Runtime) -> ! {
     let frequency = time::frequency();
     let clock = Clock::new(frequency);
-    let free = (0..).map_while(|i| rt.timer(i)).take(RATES).collect();
+    let free = rt.timers_of("rate").take(RATES).collect();
     let rates = Rates { rates: Vec::new(), free, frequency };
     let frames = Frames::new(rt, Slots::new(rt.env()));
     static HOST: Place<Host> = Place::new();

@@ -13,6 +13,7 @@ use heapless::{String, Vec};
 use uart::Uart;
 
 axiom_runtime::entry!(main);
+axiom_runtime::takes!(include_str!("../takes.toml"));
 
 /// Bytes that one answer to [`Request::Read`] brings at most; the rest waits in the port.
 const TYPED: usize = 64;

@@ -5,11 +5,12 @@ use alloc::vec::Vec;
 use axiom_bpf_client::{BpfServer, Failure, Loaded, ring};
 use axiom_iio_client::Scans;
 use axiom_runtime::proto::bpf::{ProgramId, Refusal, Setting};
-use axiom_runtime::proto::{bench, env::slot, supervisor};
+use axiom_runtime::proto::{bench, bpf, env::slot, iio, supervisor};
 use axiom_runtime::sel4::CPtr;
 use axiom_runtime::{Buffer, Endpoint, Notification, Pages, Runtime, Slots, Timer, call, plain, time};
 
 axiom_runtime::entry!(main);
+axiom_runtime::takes!(include_str!("../takes.toml"));
 
 /// The three programs that must not pass, and why.
 const REFUSED: [(&str, &str); 3] = [
@@ -64,13 +65,12 @@ fn main(rt: Runtime) -> ! {
 }
 
 fn run(rt: Runtime) -> &'static str {
-    let Some(server) = rt.channel("bpf-server") else {
+    let Some(server) = rt.serving(bpf::INTERFACE) else {
         return "the manifest gives the demo no channel to bpf-server";
     };
-    let Some((timer, _)) = rt.timer(0) else { return "the manifest gives the demo no timer" };
+    let Some((timer, _)) = rt.timer("sleep") else { return "the manifest gives the demo no timer" };
     let (slots, space) = (Slots::new(rt.env()), Pages::new(rt.env().scratch));
-    let channel = rt.env().channels.iter().find(|c| c.name.starts_with("iio"));
-    let sensors = channel.map(|c| Endpoint(CPtr(c.slot)));
+    let sensors = rt.serving(iio::INTERFACE);
     let mut demo =
         Demo { rt, server: BpfServer(server), timer, slots, space, scans: Vec::new(), sensors, failures: 0 };
     demo.refusals();
@@ -259,7 +259,7 @@ impl Demo {
     }
 
     fn benchmark(&mut self) {
-        let Some(server) = self.rt.channel("bench") else { return };
+        let Some(server) = self.rt.serving(bench::INTERFACE) else { return };
         plain!("");
         let mut buffer = Buffer::new();
         match call(server, bench::INTERFACE, &bench::Request::Run, &mut buffer) {

@@ -149,7 +149,7 @@ pub fn make(
         p.messages.push(messages);
         p.devices.push(found);
     }
-    for _ in 0..server.timers {
+    for _ in &server.timers {
         p.timer_bits.push(bit()?);
     }
     Ok(p)

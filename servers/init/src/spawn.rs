@@ -36,6 +36,8 @@ pub struct Context<'a> {
     pub ready: CPtr,
     /// The extensions.
     pub axiom: Option<AxiomInfo>,
+    /// What init serves.
+    pub supervises: &'a Values,
     /// All servers.
     pub servers: &'a [Server],
     /// Their permanent objects.
@@ -210,7 +212,7 @@ struct World<'a> {
     devices: Vec<Device<'a>>,
     interrupts: Vec<Interrupt>,
     windows: Vec<Window>,
-    timers: Vec<Timer>,
+    timers: Vec<Timer<'a>>,
     blobs: Vec<Blob<'a>>,
     signals: Vec<Signal<'a>>,
     hosts: Vec<Host<'a>>,
@@ -370,10 +372,11 @@ fn channels<'a>(
     let badge = Who::Client(index as u16).word();
     let call = CapRights::WRITE.union(CapRights::GRANT).union(CapRights::GRANT_REPLY);
     let slot = b.name(c.endpoint, call, Some(badge))?;
-    world.channels.push(Channel { name: "init", slot });
+    world.channels.push(Channel { name: "init", slot, serves: c.supervises.list() });
     for &peer in &c.servers[index].calls {
         let slot = b.name(c.permanent[peer as usize].endpoint, call, Some(badge))?;
-        world.channels.push(Channel { name: &c.servers[peer as usize].name, slot });
+        let peer = &c.servers[peer as usize];
+        world.channels.push(Channel { name: &peer.name, slot, serves: peer.serves.list() });
     }
     for &peer in &c.servers[index].signals {
         // The signallers of a server have a bit each, by their order.
@@ -448,14 +451,14 @@ fn give_devices<'a>(
         world.devices.push(Device { name, index: device, registers, messages });
         at += pages + 4096;
     }
-    for &bit in &permanent.timer_bits {
+    for (name, &bit) in server.timers.iter().zip(&permanent.timer_bits) {
         let timer = b.pool.make(b.memory, ext::TIMER_TYPE, 0, ext::TIMER_BITS as u32, 1)?;
         let signal = CPtr(b.memory.slot()?);
         sys::mint(signal.0, permanent.notification, CapRights::WRITE, Badge(NOTIFIED | 1 << bit))?;
         sys::timer_bind(timer, signal)?;
         b.pool.adopt(signal);
         let slot = b.name(timer, CapRights::ALL, None)?;
-        world.timers.push(Timer { slot, bit });
+        world.timers.push(Timer { name, slot, bit });
     }
     Ok(())
 }

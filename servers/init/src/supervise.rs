@@ -12,7 +12,7 @@ use axiom_proto::bundle::{Restart, System};
 use axiom_proto::console::printable;
 use axiom_proto::env::{NOTIFIED, PEER_RESTARTED};
 use axiom_proto::supervisor::{self, Area, Reply, Request, State};
-use axiom_proto::{LABEL_ERROR, LABEL_OK, wire};
+use axiom_proto::{LABEL_ERROR, LABEL_OK, Values, wire};
 use sel4_sys::bootinfo::BootInfo;
 use sel4_sys::cap::init;
 use sel4_sys::ext::{self, AxiomInfo, event};
@@ -84,6 +84,8 @@ pub struct Supervisor {
     timer: Option<CPtr>,
     /// The device tree.
     fdt: Option<&'static [u8]>,
+    /// What init serves, as its clients read it.
+    supervises: Values,
 }
 
 /// A message for the waiting thread: tag and first registers; the rest is in the IPC buffer.
@@ -148,6 +150,7 @@ impl Supervisor {
             all_ready: false,
             timer,
             fdt: extra.fdt,
+            supervises: Values::of([supervisor::INTERFACE]).ok_or(Error::NotEnoughMemory)?,
         })
     }
 
@@ -164,6 +167,7 @@ impl Supervisor {
             endpoint: self.endpoint,
             ready: self.ready,
             axiom: self.axiom,
+            supervises: &self.supervises,
             servers: &self.system.servers,
             permanent: &self.permanent,
             debug_calls: self.system.debug_calls,

@@ -28,6 +28,10 @@ pub const FILES: u64 = 0x1800_0000;
 pub const FILES_BYTES: u64 = SCRATCH - FILES;
 /// Addresses that a server maps itself.
 pub const SCRATCH: u64 = 0x2000_0000;
+/// Code of programs, in a server that runs some: within reach of a branch of compiled code, and of nothing else.
+pub const PROGRAM_CODE: u64 = 0x40_0000_0000;
+/// Their maps.
+pub const PROGRAM_MAPS: u64 = PROGRAM_CODE + 0x1000_0000;
 
 /// init's image: from here to the payload.
 pub const INIT: u64 = 0x40_0000;

@@ -3,7 +3,7 @@
 //! [`Badge`] says who speaks on init's endpoint and notification, with one conversion each way; [`bits`] divides a bound
 //! notification's bits into classes that cannot meet; [`address`] is every server's address space, and init's; [`Rows`] and `Runs` keep
 //! numbers (slots) that are taken and given back in rows, the one with a bound, the other for init, which has thousands; [`restarts`]
-//! decides whether and when a dead server lives again; [`settings`] has the keys that servers know. Nothing here knows the system.
+//! decides whether and when a dead server lives again; [`manifest`] has the keys of a manifest. Nothing here knows the system.
 #![no_std]
 #[cfg(feature = "alloc")]
 extern crate alloc;
@@ -13,12 +13,12 @@ extern crate std;
 pub mod address;
 mod badge;
 pub mod bits;
+pub mod manifest;
 pub mod note;
 pub mod restarts;
 mod rows;
 #[cfg(feature = "alloc")]
 mod runs;
-pub mod settings;
 
 pub use badge::{Badge, MAX_SERVERS};
 pub use note::Note;

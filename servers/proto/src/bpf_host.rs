@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 /// The interface's number: the label of its messages.
 pub const INTERFACE: u16 = 0x21;
 /// First address of code.
-pub const CODE_WINDOW: usize = 0x40_0000_0000;
+pub const CODE_WINDOW: usize = axiom_layout::address::PROGRAM_CODE as usize;
 /// First address of maps.
-pub const MAP_WINDOW: usize = CODE_WINDOW + 0x1000_0000;
+pub const MAP_WINDOW: usize = axiom_layout::address::PROGRAM_MAPS as usize;
 /// Pages of code that a host can hold.
 pub const CODE_PAGES: u32 = 256;
 /// Pages of maps that a host can hold.

@@ -119,8 +119,10 @@ pub struct Server {
     pub signals: Vec<u16>,
     /// Its devices.
     pub devices: Vec<DeviceRequest>,
-    /// How many timers.
-    pub timers: u8,
+    /// Its timers, by name.
+    pub timers: Vec<String>,
+    /// The interfaces that it serves, as the list that its clients read.
+    pub serves: crate::Values,
     /// Memory for its own objects.
     pub untyped_kib: u32,
     /// Memory for devices, physically in a row.

@@ -68,6 +68,9 @@ pub struct Channel<'a> {
     pub name: &'a str,
     /// The endpoint.
     pub slot: u64,
+    /// The interfaces that it serves.
+    #[serde(borrow)]
+    pub serves: List<'a, u16>,
 }
 
 /// A client: who has which badge.
@@ -154,7 +157,9 @@ pub struct Device<'a> {
 
 /// A timer, bound to the server's notification.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Timer {
+pub struct Timer<'a> {
+    /// Its name, as the server's program declares it.
+    pub name: &'a str,
     /// The timer.
     pub slot: u64,
     /// Its bit in the bound notification's badge.
@@ -256,7 +261,7 @@ pub struct Env<'a> {
     pub windows: List<'a, Window>,
     /// Its timers.
     #[serde(borrow)]
-    pub timers: List<'a, Timer>,
+    pub timers: List<'a, Timer<'a>>,
     /// Its memory for objects.
     pub untyped: Option<Untyped>,
     /// Its memory for devices.

@@ -30,6 +30,18 @@ pub use list::Values;
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
+/// Interfaces by name, as programs and manifests say them.
+pub const INTERFACES: [(&str, u16); 8] = [
+    ("console", console::INTERFACE),
+    ("supervisor", supervisor::INTERFACE),
+    ("bpf", bpf::INTERFACE),
+    ("bpf-host", bpf_host::INTERFACE),
+    ("bench", bench::INTERFACE),
+    ("iio", iio::INTERFACE),
+    ("gpio", gpio::INTERFACE),
+    ("rp1", rp1::INTERFACE),
+];
+
 /// Label of a reply that carries the interface's own reply type.
 pub const LABEL_OK: u64 = 0;
 /// Label of a reply that carries an [`Error`].

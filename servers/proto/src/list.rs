@@ -118,7 +118,7 @@ impl<'de: 'a, 'a, T> Deserialize<'de> for List<'a, T> {
 
 /// What a [`List`] lies in, for whoever writes one.
 #[cfg(feature = "alloc")]
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Values(alloc::vec::Vec<u8>);
 
 #[cfg(feature = "alloc")]

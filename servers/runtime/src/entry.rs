@@ -61,6 +61,12 @@ impl Runtime {
         found.map(|c| crate::Endpoint(CPtr(c.slot)))
     }
 
+    /// A server that serves an interface, if the manifest lets this one call it: whatever its name is.
+    pub fn serving(&self, interface: u16) -> Option<crate::Endpoint> {
+        let found = self.env.channels.iter().find(|c| c.serves.iter().any(|i| i == interface));
+        found.map(|c| crate::Endpoint(CPtr(c.slot)))
+    }
+
     /// The name of the client with this badge.
     pub fn client(&self, badge: u64) -> &'static str {
         self.env.clients.iter().find(|c| c.badge == badge).map_or("?", |c| c.name)
@@ -89,9 +95,23 @@ impl Runtime {
         found.map(|s| crate::Notification(CPtr(s.slot)))
     }
 
-    /// This server's timers, with their bits.
-    pub fn timer(&self, index: usize) -> Option<(crate::Timer, u64)> {
-        self.env.timers.get(index).map(|t| (crate::Timer(CPtr(t.slot)), 1 << t.bit))
+    /// The timer of a name that this server's program declares, with its bit.
+    pub fn timer(&self, name: &str) -> Option<(crate::Timer, u64)> {
+        let found = self.env.timers.iter().find(|t| t.name == name);
+        found.map(|t| (crate::Timer(CPtr(t.slot)), 1 << t.bit))
+    }
+
+    /// The timer of one of several things of a kind: `sensor/lm75`.
+    pub fn timer_of(&self, kind: &str, thing: &str) -> Option<(crate::Timer, u64)> {
+        let found = self.env.timers.iter().find(|t| t.name.split_once('/') == Some((kind, thing)));
+        found.map(|t| (crate::Timer(CPtr(t.slot)), 1 << t.bit))
+    }
+
+    /// All timers of a kind.
+    pub fn timers_of(&self, kind: &'static str) -> impl Iterator<Item = (crate::Timer, u64)> {
+        let timers =
+            self.env.timers.iter().filter(move |t| t.name.split_once('/').is_some_and(|(k, _)| k == kind));
+        timers.map(|t| (crate::Timer(CPtr(t.slot)), 1 << t.bit))
     }
 
     /// What tells notifications from other capabilities.

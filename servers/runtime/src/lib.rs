@@ -17,7 +17,7 @@ mod place;
 mod serve;
 pub mod time;
 
-pub use axiom_layout::{CNODE_BITS, Note};
+pub use axiom_layout::{CNODE_BITS, Note, note};
 pub use axiom_proto as proto;
 pub use cap::{
     CNode, Doorbell, Endpoint, Frame, IrqHandler, Notification, PageTable, Probe, Timer, Trace, Untyped,
@@ -29,6 +29,20 @@ pub use pages::{Pages, Slots};
 pub use place::Place;
 pub use sel4_sys as sel4;
 pub use serve::{Incoming, Reply, Service, count_refused, malformed_count, refused_count, serve};
+
+/// Says what the program takes, in its image, where compose reads it: `takes!(include_str!("../takes.toml"))`. What the text may say
+/// stands in compose's module `takes`.
+#[macro_export]
+macro_rules! takes {
+    ($text:expr) => {
+        const _: () = {
+            const TEXT: &str = $text;
+            #[used]
+            #[unsafe(link_section = ".note.axiom.takes")]
+            static NOTE: $crate::Note<{ TEXT.len() }> = $crate::Note::text($crate::note::TAKES, TEXT);
+        };
+    };
+}
 
 /// Defines the program's entry: `entry!(main)` with `fn main(rt: axiom_runtime::Runtime) -> !`.
 #[macro_export]

@@ -17,9 +17,12 @@ static ENV: AtomicPtr<Env<'static>> = AtomicPtr::new(core::ptr::null_mut());
 
 pub(crate) fn init(env: &'static Env<'static>) {
     ENV.store((&raw const *env).cast_mut(), Ordering::Relaxed);
-    for (name, slot) in [("console", &CONSOLE), ("init", &INIT)] {
-        if let Some(channel) = env.channels.iter().find(|c| c.name == name) {
-            slot.store(channel.slot, Ordering::Relaxed);
+    for channel in env.channels {
+        if channel.serves.iter().any(|interface| interface == INTERFACE) {
+            CONSOLE.store(channel.slot, Ordering::Relaxed);
+        }
+        if channel.serves.iter().any(|interface| interface == supervisor::INTERFACE) {
+            INIT.store(channel.slot, Ordering::Relaxed);
         }
     }
 }

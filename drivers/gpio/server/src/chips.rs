@@ -300,7 +300,7 @@ fn soft_pwm(rt: Runtime, outputs: Outputs<'_>, found: &mut Found, number: u8) ->
         Some(Line { chip, line: line.parse().ok()? })
     });
     let hz = rt.arg_number("soft_pwm_hz").filter(|hz| SOFT_HZ.contains(hz));
-    let (Some(line), Some(hz), Some((timer, bit))) = (line, hz, rt.timer(0)) else {
+    let (Some(line), Some(hz), Some((timer, bit))) = (line, hz, rt.timer("soft-pwm")) else {
         warn!(
             "soft-pwm needs a timer and the settings soft_pwm = \"<chip>/<line>\" and soft_pwm_hz = 1 to 1000"
         );

@@ -18,6 +18,7 @@ use core::cell::RefCell;
 use heapless::Vec;
 
 axiom_runtime::entry!(main);
+axiom_runtime::takes!(include_str!("../takes.toml"));
 
 /// More edges than this, of all lines together, in a window are a storm: they would use up the server's time.
 const STORM_EDGES: u32 = 200;
@@ -381,8 +382,6 @@ fn main(rt: Runtime) -> ! {
     let clock = Clock::new(time::frequency());
     let host = HOST.put(|| Host::new(clock, log));
     host.set_actuators(hands);
-    // The last timer, if it is not the software PWM's.
-    let last = env.timers.len().checked_sub(1).filter(|i| *i > 0 || found.soft.is_none());
     let server = SERVER.put(|| Server {
         rt,
         outputs,
@@ -393,7 +392,7 @@ fn main(rt: Runtime) -> ! {
         probe: rt.probe(),
         free,
         irqs: found.irqs,
-        calm: last.and_then(|i| Some(rt.timer(i)?.0)),
+        calm: rt.timer("calm").map(|timer| timer.0),
         soft: found.soft,
         storm: Storm::new(STORM_WINDOW_NS, STORM_EDGES),
         calm_at: None,

@@ -55,8 +55,10 @@ fn address(text: &str) -> Option<u8> {
     number.ok().filter(|a| (0x08..0x78).contains(a))
 }
 
-/// The sensors of a list, as many as this server has room for.
-pub fn wanted(list: Option<&'static str>) -> impl Iterator<Item = &'static mut dyn Sensor<Bus>> {
+/// The sensors of a list, as many as this server has room for, each with its word in the list.
+pub fn wanted(
+    list: Option<&'static str>,
+) -> impl Iterator<Item = (&'static str, &'static mut dyn Sensor<Bus>)> {
     let mut places = CHIPS.iter();
     list.unwrap_or(USUAL).split_whitespace().filter_map(move |word| {
         let (name, place) = word.split_once('@').map_or((word, None), |(name, at)| (name, Some(at)));
@@ -73,6 +75,6 @@ pub fn wanted(list: Option<&'static str>) -> impl Iterator<Item = &'static mut d
             warn!("{word}: left out: this server serves {DEVICES} sensors");
             return None;
         };
-        Some(place.put(|| (known.2)(at)).sensor())
+        Some((word, place.put(|| (known.2)(at)).sensor()))
     })
 }

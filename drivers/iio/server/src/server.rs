@@ -17,6 +17,7 @@ use axiom_runtime::{
 use heapless::Vec;
 
 axiom_runtime::entry!(main);
+axiom_runtime::takes!(include_str!("../takes.toml"));
 
 /// Points are the channels; no others appear later.
 struct Fixed;
@@ -262,15 +263,10 @@ fn main(rt: Runtime) -> ! {
     let mut pages = Pages::new(rt.env().scratch);
     let mut bus = bus::open(rt, &mut slots, &mut pages, &mut own);
     let mut devices: Vec<Device, DEVICES> = Vec::new();
-    for sensor in sensors::wanted(rt.arg("sensors")) {
+    for (word, sensor) in sensors::wanted(rt.arg("sensors")) {
         let i = devices.len();
-        // The first timer is the bus's.
-        let Some(timer) = rt.timer(i + 1) else {
-            warn!(
-                "{}: left out: the manifest gives this server {} timers, one for the bus",
-                sensor.name(),
-                i + 1
-            );
+        let Some(timer) = rt.timer_of("sensor", word) else {
+            warn!("{word}: left out: it has no timer");
             continue;
         };
         let interrupt = Interrupt::open(rt, sensor.name(), &mut own, &mut slots);

@@ -23,6 +23,7 @@ use core::ptr::NonNull;
 use heapless::Vec;
 
 axiom_runtime::entry!(main);
+axiom_runtime::takes!(include_str!("../takes.toml"));
 
 /// A line that comes so often in a row without a source that anybody waits for stays masked until a client has served one.
 const STORM: u64 = 16;

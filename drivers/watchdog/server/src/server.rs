@@ -9,6 +9,7 @@ use core::ptr::NonNull;
 use core::time::Duration;
 
 axiom_runtime::entry!(main);
+axiom_runtime::takes!(include_str!("../takes.toml"));
 
 /// How often it is fed within its time.
 const FEEDINGS: u64 = 4;
@@ -50,7 +51,7 @@ fn feed_for_ever(rt: Runtime) -> Result<(), Idle> {
     let device = rt.env().device("watchdog").map(|d| d.registers);
     let base = device.and_then(|r| NonNull::new(r.start as *mut u32));
     let base = base.ok_or(Idle::Without("the machine has no device 'watchdog'"))?;
-    let (timer, _) = rt.timer(0).ok_or(Idle::Without("the manifest grants no timer"))?;
+    let (timer, _) = rt.timer("feed").ok_or(Idle::Without("it has no timer"))?;
     // SAFETY: init mapped the registers of the device that the manifest calls "watchdog" for this server alone, for its life.
     let registers = Block::new(unsafe { Mmio::new(base) });
     let mut watchdog = Watchdog::new(registers, timeout);

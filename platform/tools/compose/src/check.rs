@@ -120,20 +120,20 @@ fn time(server: &Server, errors: &mut Vec<Diagnostic>) {
 fn bits_of(server: &Server, errors: &mut Vec<Diagnostic>) {
     let with = server.devices.iter().filter(|d| d.value.interrupts);
     let bridges = with.clone().filter(|d| d.value.ranges).count();
-    let timers = server.number("timers");
+    let timers = server.timers.len();
     let (devices, room) = (with.count(), bits::HARDWARE.len());
-    let need = bits::hardware(devices, bridges, timers as usize);
+    let need = bits::hardware(devices, bridges, timers);
     if need > room {
         errors.push(Diagnostic::new(
-            server.number_at("timers"),
+            server.timers.first().map_or(&server.at, |t| &t.at),
             format!("server '{}' has {timers} timers and {devices} devices with interrupts: {need} bits", server.name),
             format!(
                 "timers and interrupts share {room} bits of the server's notification: a timer takes one, a device with interrupts \
                  {0}, a bridge {0} more",
                 bits::INTERRUPTS_PER_DEVICE
             ),
-            match (timers as usize).checked_sub(need - room) {
-                Some(fits) => format!("timers = {fits}"),
+            match timers.checked_sub(need - room) {
+                Some(fits) => format!("settings by which it has {fits} timers"),
                 None => "interrupts = false for devices that raise none".into(),
             },
         ));

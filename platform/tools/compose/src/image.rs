@@ -1,4 +1,5 @@
 //! Reading a server's ELF: the segments to map, or why it cannot be mapped.
+use crate::takes::{self, Takes};
 use axiom_layout::note;
 use object::LittleEndian;
 use object::elf;
@@ -35,6 +36,8 @@ pub struct Image {
     pub segments: Vec<Segment>,
     /// It has a heap: its program allocates.
     pub heap: bool,
+    /// What its program takes, if it says so.
+    pub takes: Option<Takes>,
 }
 
 /// The kinds of this system's notes among some bytes (`Elf64_Nhdr`, name, description, each filled to four bytes), and what they say.
@@ -64,6 +67,9 @@ fn refuse<T>(what: impl Into<String>, rule: &'static str, advice: &'static str) 
 }
 
 const BUILD: &str = "build it with platform/tools/axiom-cargo server build --profile system";
+const SAYS: &str =
+    "a program's takes.toml names interfaces, rights, timers and settings as compose's module `takes` says";
+const TAKES: &str = "mend takes.toml beside the program's Cargo.toml, and build it again";
 const WINDOW: &str = "an image lies between low and high end of its window, no byte twice";
 
 /// Nobody reads a mapped file header's section table, and where it lies depends on the build folder's name: e_shoff, e_shnum and
@@ -97,13 +103,22 @@ pub fn read(data: &[u8], window: std::ops::Range<u64>) -> Result<Image, Refusal>
         );
     }
     let mut segments: Vec<Segment> = Vec::new();
-    let mut heap = false;
+    let (mut heap, mut takes) = (false, None);
     for ph in header.program_headers(endian, data).map_err(broken)? {
         match ph.p_type(endian) {
             elf::PT_INTERP | elf::PT_DYNAMIC => return refuse("is dynamically linked", STATIC, BUILD),
             elf::PT_NOTE => {
                 let said = ph.data(endian, data).unwrap_or(&[]);
-                heap |= notes(said).iter().any(|(kind, _)| *kind == note::HEAP);
+                for (kind, said) in notes(said) {
+                    heap |= kind == note::HEAP;
+                    if kind == note::TAKES {
+                        let said = String::from_utf8_lossy(said);
+                        takes =
+                            Some(takes::read(&said).map_err(|why| {
+                                Refusal(format!("says what it takes, but {why}"), SAYS, TAKES)
+                            })?);
+                    }
+                }
                 continue;
             }
             elf::PT_LOAD if ph.p_memsz(endian) > 0 => {}
@@ -162,5 +177,5 @@ pub fn read(data: &[u8], window: std::ops::Range<u64>) -> Result<Image, Refusal>
             "ENTRY(_start) in the linker script, and axiom_runtime::entry!(main) in the server",
         );
     }
-    Ok(Image { entry, segments, heap })
+    Ok(Image { entry, segments, heap, takes })
 }

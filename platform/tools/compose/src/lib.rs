@@ -8,11 +8,14 @@ pub mod bridge;
 pub mod bundle;
 pub mod check;
 pub mod diagnostic;
+pub mod docs;
+mod given;
 pub mod image;
 pub mod model;
 pub mod pins;
 pub mod report;
 pub mod source;
+pub mod takes;
 mod words;
 
 use axiom_layout::address;
@@ -100,6 +103,19 @@ pub fn compose(options: &Options) -> Result<Composed, Vec<Diagnostic>> {
     let mut errors = Vec::new();
     let raw = source::load(&options.manifest, &mut errors);
     let Some(mut system) = model::read(&raw, &mut errors) else { return Err(errors) };
+    let mut images = Vec::new();
+    for server in &mut system.servers {
+        let who = format!("server '{}'", server.name);
+        let window = address::CODE..address::HEAP;
+        let image = load_image(&who, &server.image.value, &server.image.at, options, window, &mut errors);
+        if let Some(image) = &image {
+            check::heap(server, image.heap, &mut errors);
+            if let Some(takes) = &image.takes {
+                given::check(server, takes, &mut errors);
+            }
+        }
+        images.push((server.name.clone(), image));
+    }
     // Servers whose keys are wrong are missing here: rules between servers would only repeat that.
     if system.servers.len() == raw.servers.len() {
         check::check(&system, &mut errors);
@@ -110,16 +126,9 @@ pub fn compose(options: &Options) -> Result<Composed, Vec<Diagnostic>> {
     system.servers.sort_by_key(|s| std::cmp::Reverse(s.number("priority")));
 
     let init = load_image("the root task", &options.init, &system.at, options, INIT_WINDOW, &mut errors);
-    let mut images = Vec::new();
-    for server in &mut system.servers {
-        let who = format!("server '{}'", server.name);
-        let window = address::CODE..address::HEAP;
-        let image = load_image(&who, &server.image.value, &server.image.at, options, window, &mut errors);
-        if let Some(image) = &image {
-            check::heap(server, image.heap, &mut errors);
-        }
-        images.push(image);
-    }
+    let place = |name: &str| system.servers.iter().position(|s| s.name == name);
+    images.sort_by_key(|(name, _)| place(name));
+    let images: Vec<_> = images.into_iter().map(|(_, image)| image).collect();
     let mut files: Vec<(String, Vec<u8>)> = Vec::new();
     for server in &system.servers {
         let mut total = 0;
@@ -261,7 +270,8 @@ fn describe(
         calls: peers(&s.calls),
         signals: peers(&s.signals),
         devices: s.devices.iter().map(|d| request(&d.value)).collect(),
-        timers: s.number("timers") as u8,
+        timers: names(&s.timers),
+        serves: axiom_proto::Values::of(&s.serves)?,
         untyped_kib: s.number("untyped_kib") as u32,
         dma_kib: s.number("dma_kib") as u32,
         shared_kib: s.number("shared_kib") as u32,
@@ -276,7 +286,7 @@ fn describe(
         ends_run: s.flag("ends_run"),
         reports_ready: s.flag("reports_ready"),
         blobs: Vec::new(),
-        args: s.args.clone(),
+        args: s.args.iter().map(|(key, given)| (key.clone(), given.value.clone())).collect(),
         grants: words::grants(s, index, system, rights)?,
         parts: words::parts(s, rights)?,
         parks: pins::is_owner(s) && !rights.motors.is_empty(),

@@ -24,8 +24,8 @@ fn objects(s: &Server) -> Vec<Row> {
         row("Endpoint", "1", "where it receives; survives restarts"),
         row("Notification", "1", "bound to its thread; survives restarts"),
     ];
-    if s.timers > 0 {
-        rows.push(row("Timer", &s.timers.to_string(), "signals its notification"));
+    if !s.timers.is_empty() {
+        rows.push(row("Timer", &s.timers.len().to_string(), "signals its notification"));
     }
     if s.untyped_kib > 0 {
         rows.push(row("Untyped", "1", format!("{} KiB for objects of its own", s.untyped_kib)));
@@ -93,8 +93,8 @@ fn capabilities(c: &Composed, s: &Server) -> Vec<Row> {
             rows.push(row(format!("interrupts of {}", d.name), "acknowledge", format!("`{}`", d.compatible)));
         }
     }
-    if s.timers > 0 {
-        rows.push(row(format!("{} timers", s.timers), "arm, cancel, read", "time"));
+    if !s.timers.is_empty() {
+        rows.push(row(format!("timers {}", s.timers.join(", ")), "arm, cancel, read", "time"));
     }
     if s.untyped_kib > 0 {
         rows.push(row(format!("{} KiB untyped", s.untyped_kib), "retype, revoke", "objects of its own"));

@@ -10,6 +10,14 @@ const CODE: Header = (1, 5, 0x20_0000, b"code");
 /// What axiom-heap puts into an image, behind a note of somebody else's.
 const HEAP_NOTE: &[u8] = b"\x04\0\0\0\x02\0\0\0\x01\0\0\0GNU\0??\0\0\x06\0\0\0\0\0\0\0heapAxiom\0\0\0";
 
+/// A small ELF that says what its program takes.
+fn says(takes: &str) -> Vec<u8> {
+    let mut note = [6u32, takes.len() as u32].map(u32::to_le_bytes).concat();
+    note.extend(b"takeAxiom\0\0\0");
+    note.extend(takes.as_bytes());
+    elf(183, 2, CODE.2, &[CODE, (4, 4, 0x20_1000, note.leak())])
+}
+
 /// A small ELF.
 fn elf(machine: u16, kind: u16, entry: u64, headers: &[Header]) -> Vec<u8> {
     let mut out = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
@@ -50,9 +58,12 @@ impl World {
         let mut cut = good.clone();
         cut.truncate(good.len() - 4);
         for (name, bytes) in [
-            ("axiom-iio-server", good.clone()),
-            ("axiom-rp1-server", good.clone()),
-            ("axiom-timer-server", good.clone()),
+            ("axiom-iio-server", says(include_str!("../../../../drivers/iio/server/takes.toml"))),
+            ("axiom-rp1-server", says(include_str!("../../../../drivers/rp1/server/takes.toml"))),
+            ("axiom-timer-server", says(include_str!("../../../../drivers/timer/takes.toml"))),
+            ("axiom-console", says(include_str!("../../../../servers/console/takes.toml"))),
+            ("takes-nothing", says("")),
+            ("without-sense", says("serves = [\"ioi\"]")),
             ("good", good),
             ("allocates", elf(183, 2, start, &[CODE, (4, 4, 0x20_1000, HEAP_NOTE)])),
             ("truncated", cut),

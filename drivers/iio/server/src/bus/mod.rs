@@ -98,7 +98,7 @@ pub fn open(rt: Runtime, slots: &mut Slots, pages: &mut Pages, own: &mut Bits) -
 
 fn virtio(rt: Runtime) -> Option<Bus> {
     let env = rt.env();
-    let (Some(device), Some(dma), Some(timer)) = (env.device("i2c"), env.dma, rt.timer(0)) else {
+    let (Some(device), Some(dma), Some(timer)) = (env.device("i2c"), env.dma, rt.timer("bus")) else {
         warn!(
             "no I2C adapter: the manifest or the machine has no device 'i2c', or no DMA memory or timer for it"
         );
@@ -122,7 +122,7 @@ fn virtio(rt: Runtime) -> Option<Bus> {
 /// `bit` is this server's notification's, for the interrupt.
 fn rp1(rt: Runtime, slots: &mut Slots, pages: &mut Pages, bit: u8, name: &str) -> Option<Bus> {
     let hz = rt.arg_number("i2c_hz").unwrap_or(DEFAULT_HZ);
-    let (Some(speed), Some(timer)) = (Speed::at_most(hz), rt.timer(0)) else {
+    let (Some(speed), Some(timer)) = (Speed::at_most(hz), rt.timer("bus")) else {
         warn!("{name}: i2c_hz = {hz} is below 100000, or the manifest gives this server no timer");
         return None;
     };
