@@ -10,7 +10,9 @@ out := "target/axiom"
 rpi5_manifest := env("AXIOM_RPI5_MANIFEST", "platform/rpi5/system.toml")
 rpi5_image := out / "rpi5/axiom-rpi5.img"
 tool_packages := "-p axiom-bpf -p axiom-compose -p axiom-runner -p axiom-check -p axiom-bench-report -p axiom-sensor-sim -p axiom-rpi5"
-server_packages := "-p axiom-init -p axiom-console -p axiom-timer-server -p axiom-gpio-server -p axiom-rp1-server -p axiom-spi-selftest -p axiom-watchdog-server -p axiom-iio-server -p axiom-bpf-server -p axiom-bench -p axiom-demo -p axiom-gpio-demo -p axiom-hostile -p axiom-root-test -p axiom-kernel-fuzz"
+# Without a heap: built by themselves, as a feature that another package asks for would bring `alloc` to them all.
+steady_packages := "-p axiom-console -p axiom-timer-server -p axiom-gpio-server -p axiom-rp1-server -p axiom-watchdog-server -p axiom-iio-server"
+server_packages := "-p axiom-init -p axiom-spi-selftest -p axiom-bpf-server -p axiom-bench -p axiom-demo -p axiom-gpio-demo -p axiom-hostile -p axiom-root-test -p axiom-kernel-fuzz"
 
 # List the recipes
 [private]
@@ -54,6 +56,7 @@ kernel:
 # The servers
 servers:
     @echo "build: servers (each optimised as a whole: the first time takes minutes)"
+    @{{ cargo }} server build -q --profile system {{ steady_packages }}
     @{{ cargo }} server build -q --profile system {{ server_packages }}
 
 # The sample eBPF programs, with clang
@@ -143,6 +146,7 @@ lint: check-deps
     @{{ cargo }} kernel clippy -q -p axiom-kernel -- -D warnings
     @{{ cargo }} kernel clippy -q -p axiom-kernel --features checked -- -D warnings
     @echo "lint: servers"
+    @{{ cargo }} server clippy -q {{ steady_packages }} -- -D warnings
     @{{ cargo }} server clippy -q {{ server_packages }} -- -D warnings
 
 # Kernel and runtime meet only in sel4-sys, and so on

@@ -7,7 +7,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::OnceLock;
 
-#[path = "../../../servers/runtime/src/blocks.rs"]
+#[path = "../../../servers/heap/src/blocks.rs"]
 mod blocks;
 use blocks::{Blocks, class};
 

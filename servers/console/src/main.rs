@@ -2,17 +2,21 @@
 //! the client is, its badge says, so no client can speak in another's name.
 #![no_std]
 #![no_main]
-extern crate alloc;
 
 mod uart;
 
-use alloc::vec::Vec;
 use axiom_proto::Error;
 use axiom_proto::console::{INTERFACE, Level, Reply, Request, printable};
 use axiom_runtime::{Incoming, Runtime, Service, serve};
+use core::fmt::Write;
+use heapless::{String, Vec};
 use uart::Uart;
 
 axiom_runtime::entry!(main);
+axiom_runtime::takes!(include_str!("../takes.toml"));
+
+/// Bytes that one answer to [`Request::Read`] brings at most; the rest waits in the port.
+const TYPED: usize = 64;
 
 struct Console {
     rt: Runtime,
@@ -21,15 +25,16 @@ struct Console {
 }
 
 fn main(rt: Runtime) -> ! {
-    let registers = rt.env().devices.iter().find(|d| d.name == "uart").map(|d| d.registers);
     // SAFETY: init mapped the registers of the device that the manifest calls "uart" (a PL011) for this server alone.
-    let uart = registers.filter(|r| r.len > 0).map(|r| unsafe { Uart::new(r.start as usize) });
+    let uart = rt.env().device("uart").map(|d| unsafe { Uart::new(d.registers.start as usize) });
     rt.ready();
     let mut console = Console { rt, uart, lost: 0 };
     if rt.arg("facts").is_some()
         && let Some((whole, fraction)) = console.uart.as_ref().map(Uart::divisors)
     {
-        let text = alloc::format!("facts: PL011, IBRD {whole}, FBRD {fraction}, as firmware set them");
+        let mut text: String<96> = String::new();
+        // Two numbers of 32 bits fit.
+        let _ = write!(text, "facts: PL011, IBRD {whole}, FBRD {fraction}, as firmware set them");
         console.line(0, Level::Plain, &text);
     }
     serve(&mut console)
@@ -84,12 +89,9 @@ impl Service for Console {
                 axiom_runtime::Reply::ok(&Reply::Done)
             }
             Ok(Request::Read) => {
-                let mut typed = Vec::new();
-                if let Some(uart) = &mut self.uart {
-                    while let Some(byte) = uart.get().filter(|_| typed.len() < 64) {
-                        typed.push(byte);
-                    }
-                }
+                let uart = self.uart.as_mut();
+                let bytes = uart.into_iter().flat_map(|uart| core::iter::from_fn(|| uart.get()));
+                let typed: Vec<u8, TYPED> = bytes.take(TYPED).collect();
                 axiom_runtime::Reply::ok(&Reply::Typed(&typed))
             }
         }

@@ -1,8 +1,10 @@
 //! The sensors: what there is, how they are sampled, what their buffers hold.
 
 use alloc::string::String;
+use alloc::vec::Vec;
+use axiom_iio_client::{Scans, Wanted};
 use axiom_runtime::proto::iio::{INTERFACE, Reply, Request};
-use axiom_runtime::{Buffer, Endpoint, call, plain};
+use axiom_runtime::{Buffer, Endpoint, Pages, Slots, call, plain};
 use core::fmt::Write;
 
 const HZ: u32 = 100;
@@ -11,7 +13,7 @@ const LENGTH: u32 = 64;
 const WATERMARK: u32 = 16;
 
 /// What was found.
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 pub struct Found {
     /// An accelerometer answers.
     pub accelerometer: bool,
@@ -19,10 +21,12 @@ pub struct Found {
     pub thermometer: bool,
     /// How many things went wrong.
     pub failures: u32,
+    /// Their scans, by device.
+    pub scans: Vec<Option<Scans>>,
 }
 
 /// Lists the sensors, starts their samples and buffers. What `optional` sensors that are absent cannot do is no failure.
-pub fn start(server: Endpoint, by_chip: bool, optional: bool) -> Found {
+pub fn start(server: Endpoint, by_chip: bool, optional: bool, slots: &mut Slots, space: &mut Pages) -> Found {
     let mut found = Found::default();
     let mut buffer = Buffer::new();
     for device in 0.. {
@@ -35,11 +39,13 @@ pub fn start(server: Endpoint, by_chip: bool, optional: bool) -> Found {
         found.accelerometer |= present && name == "adxl345";
         found.thermometer |= present && name == "lm75";
         let channels = (1u16 << channels) - 1;
-        let kept = Request::Buffer { device, channels: channels as u8, length: LENGTH, watermark: WATERMARK };
-        if !done(server, &kept) {
+        let wanted = Wanted { device, channels: channels as u8, length: LENGTH, watermark: WATERMARK };
+        let scans = axiom_iio_client::start(server, wanted, None, slots, space);
+        if let Err(failure) = &scans {
             found.failures += u32::from(present || !optional);
-            plain!("  its buffer could not be started");
+            plain!("  its buffer could not be started: {failure:?}");
         }
+        found.scans.push(scans.ok());
         let by_chip = by_chip.then(|| rate(server, &Request::DataReady { device, hz: HZ })).flatten();
         if let Some(millihertz) = by_chip {
             let (whole, rest) = (millihertz / 1000, millihertz % 1000);
@@ -50,10 +56,6 @@ pub fn start(server: Endpoint, by_chip: bool, optional: bool) -> Found {
         }
     }
     found
-}
-
-fn done(server: Endpoint, request: &Request<'_>) -> bool {
-    matches!(call(server, INTERFACE, request, &mut Buffer::new()), Ok(Reply::Done))
 }
 
 /// The rate that the device answers, millihertz.
@@ -73,31 +75,23 @@ fn rate(server: Endpoint, request: &Request<'_>) -> Option<u64> {
     }
 }
 
-/// Shows what each sensor's buffer holds, and counts. How many things went wrong.
-pub fn show(server: Endpoint) -> u32 {
+/// Shows what each sensor's buffer holds, and counts; then nobody reads it any more. How many things went wrong.
+pub fn show(server: Endpoint, scans: Vec<Option<Scans>>, slots: &mut Slots, space: &mut Pages) -> u32 {
     let mut failures = 0;
     let mut buffer = Buffer::new();
-    for device in 0.. {
+    for (device, scans) in (0..).zip(scans) {
         let Ok(Reply::Buffer { channels, available, lost, scan_bytes, .. }) =
             call(server, INTERFACE, &Request::BufferState { device }, &mut buffer)
         else {
             break;
         };
         plain!(
-            "buffer {device}: the newest {available} scans, {scan_bytes} bytes each; {lost} older ones gave way to them, as nobody \
-             read them"
+            "buffer {device}: {available} scans wait, {scan_bytes} bytes each; {lost} later ones found no room, as nobody read them"
         );
-        match call(server, INTERFACE, &Request::ReadScans { device }, &mut buffer) {
-            Ok(Reply::Scans { count, bytes, .. }) => {
-                if !rises(bytes, scan_bytes as usize) {
-                    failures += 1;
-                    plain!("  timestamps do not rise");
-                }
-                if let Some(last) = bytes.chunks_exact(scan_bytes as usize).next_back() {
-                    print_scan(count, channels.count_ones() as usize, last);
-                }
-            }
-            _ => failures += 1,
+        // One that could not be started was counted then.
+        if let Some(mut scans) = scans {
+            failures += read(&mut scans, channels.count_ones() as usize);
+            scans.stop(slots, space);
         }
         if let Ok(Reply::Counts(c)) = call(server, INTERFACE, &Request::Counts { device }, &mut buffer) {
             plain!(
@@ -118,22 +112,30 @@ pub fn show(server: Endpoint) -> u32 {
     failures
 }
 
-fn timestamp(scan: &[u8]) -> u64 {
-    scan.last_chunk().map_or(0, |t| u64::from_le_bytes(*t))
-}
-
-fn rises(bytes: &[u8], size: usize) -> bool {
-    let mut last = 0;
-    bytes.chunks_exact(size).all(|scan| core::mem::replace(&mut last, timestamp(scan)) < timestamp(scan))
-}
-
-fn print_scan(count: u32, channels: usize, scan: &[u8]) {
+/// Takes all scans that wait.
+fn read(scans: &mut Scans, channels: usize) -> u32 {
+    let (mut count, mut last, mut rises) = (0, 0, true);
     let mut values = String::new();
-    for element in scan.chunks_exact(4).take(channels) {
-        let value = element.first_chunk().map_or(0, |e| i32::from_le_bytes(*e));
-        // A text grows without failing.
-        let _ = write!(values, "{value} ");
+    while let Some(timestamp) = scans.next(|scan| {
+        values.clear();
+        for value in (0..channels).filter_map(|n| scan.value(n)) {
+            // A text grows without failing.
+            let _ = write!(values, "{value} ");
+        }
+        scan.timestamp()
+    }) {
+        rises &= core::mem::replace(&mut last, timestamp) < timestamp;
+        count += 1;
     }
-    let time = timestamp(scan);
-    plain!("  {count} taken; the last: {values}at {}.{:09} s", time / 1_000_000_000, time % 1_000_000_000);
+    if !rises {
+        plain!("  timestamps do not rise");
+    }
+    if count > 0 {
+        plain!(
+            "  {count} taken; the last: {values}at {}.{:09} s",
+            last / 1_000_000_000,
+            last % 1_000_000_000
+        );
+    }
+    u32::from(!rises)
 }

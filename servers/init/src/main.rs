@@ -36,8 +36,8 @@ core::arch::global_asm!(
     size = const STACK_SIZE,
 );
 
-const STACK_SIZE: usize = 65536;
-const HEAP_SIZE: usize = 262_144;
+const STACK_SIZE: usize = 32_768;
+const HEAP_SIZE: usize = 131_072;
 #[repr(C, align(16))]
 struct Area<const N: usize>(core::cell::UnsafeCell<[u8; N]>);
 // SAFETY: the stack is used by the stack pointer only, the heap by the allocator only; init has one thread.

@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use axiom_layout::bits::{self, Bits};
 use axiom_proto::bundle::Server;
-use axiom_proto::env::{Interrupt, NOTIFIED};
+use axiom_proto::env::NOTIFIED;
 use sel4_sys::object::{self as o, kind};
 use sel4_sys::{Badge, CPtr, CapRights, Error};
 
@@ -22,14 +22,16 @@ pub struct Permanent {
     pub sc: CPtr,
     /// For the server that places programs: its untyped memory, whose frames outlive it.
     pub untyped: Option<CPtr>,
+    /// Frames that it shares with clients: what they were given stays theirs.
+    pub shared: Vec<CPtr>,
     /// Devices that were found, in the manifest's order.
     pub devices: Vec<Option<Found>>,
     /// Untyped memory behind bridges, in the order of devices.
     pub windows: Vec<Vec<(u64, u32, CPtr)>>,
     /// Handlers of interrupts that messages raise, in the order of devices.
     pub messages: Vec<Vec<CPtr>>,
-    /// Interrupt handlers, flat in the order of devices; those of a bridge's pins follow its own.
-    pub handlers: Vec<(CPtr, Interrupt)>,
+    /// Interrupt handlers and their bits, flat in the order of devices; those of a bridge's pins follow its own.
+    pub handlers: Vec<(CPtr, u8)>,
     /// Bits of its timers.
     pub timer_bits: Vec<u8>,
 }
@@ -80,12 +82,16 @@ pub fn make(
         Some(bits) => Some(memory.make(kind::UNTYPED, bits, bits)?),
         None => None,
     };
+    let shared = (0..u64::from(server.shared_kib).div_ceil(4))
+        .map(|_| memory.make(kind::SMALL_PAGE, 0, o::PAGE_BITS as u32))
+        .collect::<Result<_, _>>()?;
     let mut p = Permanent {
         endpoint,
         notification,
         reply,
         sc,
         untyped,
+        shared,
         devices: Vec::new(),
         windows: Vec::new(),
         messages: Vec::new(),
@@ -124,7 +130,7 @@ pub fn make(
                 let signal = CPtr(memory.slot()?);
                 sys::mint(signal.0, notification, CapRights::WRITE, Badge(NOTIFIED | 1 << bit))?;
                 sys::irq_notify(CPtr(slot), signal)?;
-                p.handlers.push((CPtr(slot), Interrupt { slot: 0, bit }));
+                p.handlers.push((CPtr(slot), bit));
             }
         }
         let mut blocks = Vec::new();
@@ -143,7 +149,7 @@ pub fn make(
         p.messages.push(messages);
         p.devices.push(found);
     }
-    for _ in 0..server.timers {
+    for _ in &server.timers {
         p.timer_bits.push(bit()?);
     }
     Ok(p)
