@@ -124,8 +124,15 @@ impl<P: Platform> Loader<P> {
         let who = Subject { client: owner, object: blob, program: entry.name, point, lines: &lines };
         let grants =
             self.rights.check(&who, &proof.own_calls).map_err(|text| fail(Refusal::NotGranted, text))?;
-        let cost = cost::worst(&program.insns, &contents.defs, proof.max_insns, proof.zero_stack);
-        let cost = cost.ok_or_else(no_memory)?;
+        let worst = || cost::worst(&program.insns, &contents.defs, proof.max_insns, proof.zero_stack);
+        let cost = match worst() {
+            Some(cost) => cost,
+            None => {
+                // The analysis keeps buffers that only save time.
+                self.verifier = Verifier::new();
+                worst().ok_or_else(no_memory)?
+            }
+        };
         clock.lap(&self.platform);
         self.platform.trace(Stage::Verified, proof.max_insns.min(u32::MAX as u64) as u32);
 
