@@ -58,6 +58,7 @@ impl<P: Platform> Loader<P> {
     ) -> Result<Reply<'static>, Failure> {
         let mut clock = StageClock { last: arrived, stages: Stages::default(), index: 0 };
         self.platform.trace(Stage::Begin, 0);
+        self.forget_text(badge);
         match source {
             Source::Inline(bytes) => self.load_bytes(badge, bytes, None, wanted, &mut clock),
             Source::Uploaded => {

@@ -120,6 +120,13 @@ impl<P: Platform> Loader<P> {
         failure.refusal
     }
 
+    /// A load begins: what was said of the one before is not kept any longer, since it lies wherever there was room.
+    pub(crate) fn forget_text(&mut self, badge: u64) {
+        if let Some(known) = self.refused.iter_mut().find(|r| r.badge == badge) {
+            known.text = Cow::Borrowed("");
+        }
+    }
+
     /// A piece of why a client's last request was refused.
     pub(crate) fn verdict(&self, badge: u64, offset: usize) -> &str {
         let text = self.refused.iter().find(|r| r.badge == badge).map_or("", |r| &r.text);
