@@ -99,7 +99,7 @@ pub enum Request<'a> {
         /// Continue behind this one.
         after: u32,
     },
-    /// The text of this client's last refusal, from an offset. Answered by [`Reply::Text`].
+    /// The text of this client's last refusal, from an offset; it goes when the client loads again. Answered by [`Reply::Text`].
     Verdict {
         /// From here.
         offset: u32,
