@@ -291,7 +291,7 @@ fn main(rt: Runtime) -> ! {
         let hz = u32::try_from(hz).unwrap_or(u32::MAX);
         for device in &mut devices {
             // No program is there yet that could have no time.
-            if let Err(NoRate::OutOfRange { fastest, .. }) = device.sample_at(bus.as_mut(), &mut host, hz) {
+            if let Err(NoRate::OutOfRange { fastest, .. }) = device.sample_at(bus.as_mut(), host, hz) {
                 warn!(
                     "{}: it cannot be sampled {hz} times a second as the manifest asks; at most {}.{:03} times",
                     device.sensor.name(),
