@@ -182,12 +182,12 @@ impl Server {
                 None => Answer::NotFound,
             },
             Request::Sample { device, hz } => match self.devices.get_mut(device as usize) {
-                Some(d) => d.sample_at(self.bus.as_mut(), &mut self.host, hz).map_or_else(no_rate, rate_of),
+                Some(d) => d.sample_at(self.bus.as_mut(), self.host, hz).map_or_else(no_rate, rate_of),
                 None => Answer::NotFound,
             },
             Request::DataReady { device, hz } => {
                 let device = self.devices.get_mut(device as usize).zip(self.bus.as_mut());
-                match device.map(|(d, bus)| d.sample_by_chip(bus, &mut self.host, hz)) {
+                match device.map(|(d, bus)| d.sample_by_chip(bus, self.host, hz)) {
                     Some(Ok(Some(millihertz))) => rate_of(millihertz),
                     Some(Err(why)) => no_rate(why),
                     Some(Ok(None)) | None => Answer::NotFound,
