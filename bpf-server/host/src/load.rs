@@ -183,6 +183,11 @@ pub(crate) struct Change {
     pub(crate) stream: Stream,
 }
 
+/// Whether all that there will be fits under every rule, one client's part included: then nothing has to be told apart.
+pub(crate) fn fits(all: &Sum, budget: &Budget) -> bool {
+    all.time() <= for_a_client(budget) && all.round() <= all.shortest / 4
+}
+
 impl Change {
     /// Refuses what there is no time for. What needs no more than before is never refused.
     pub(crate) fn admit(&self, budget: &Budget) -> Result<(), Overload> {

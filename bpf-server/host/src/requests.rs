@@ -258,9 +258,8 @@ impl Host {
             Some(point) => self.points[point.0 as usize].stream,
             None => server.stream(name),
         };
-        let change = |client: Option<u64>| {
+        let after = |client: Option<u64>| {
             let counts = |p: &Program| client.is_none_or(|c| p.client == c);
-            let before = self.sum(budget, |_, p| p.stream, counts);
             // The new program's point is counted apart: with its chain, without what it replaces.
             let elsewhere = |id, p: &crate::Point| if Some(id) == known { Stream::Silent } else { p.stream };
             let mut after = self.sum(budget, elsewhere, counts);
@@ -271,10 +270,17 @@ impl Host {
                 .filter(|p| known == Some(p.point) && Some(p.id) != replaces && counts(p));
             let time = there.fold(new.time, |all, p| all.saturating_add(p.time));
             after.add(stream, time);
-            (before, after)
+            after
         };
-        let (before, after) = change(None);
-        let share = (new.client != 0).then(|| change(Some(new.client)));
+        let all = after(None);
+        if load::fits(&all, budget) {
+            return Ok(());
+        }
+        let before = |client: Option<u64>| {
+            self.sum(budget, |_, p| p.stream, |p: &Program| client.is_none_or(|c| p.client == c))
+        };
+        let share = (new.client != 0).then(|| (before(Some(new.client)), after(Some(new.client))));
+        let (before, after) = (before(None), all);
         load::Change { before, after, share, stream }.admit(budget).map_err(Refusal::Overload)
     }
 

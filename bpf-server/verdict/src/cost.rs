@@ -133,6 +133,20 @@ const fn frame(register: u8) -> u64 {
 /// What an instruction may cost, in machine instructions. Divisions and atomic operations are counted as what they take, not as
 /// what they are.
 pub fn weight(insn: &Insn, maps: &[MapDef], zero_stack: bool) -> u64 {
+    match insn.op & 7 {
+        opcode::CLASS_JMP if insn.op == opcode::CALL => match insn.src() {
+            0 => 4 + helper_cost(insn.imm as u32, maps),
+            // The callee's frame, made and given back.
+            _ => 16 + if zero_stack { 36 } else { 0 },
+        },
+        // A call through a register.
+        opcode::CLASS_JMP if insn.op & 0xf0 == 0x80 => 16 + any_helper(maps),
+        _ => plain(insn),
+    }
+}
+
+/// The weight of what is no call.
+const fn plain(insn: &Insn) -> u64 {
     const CLASS: u8 = 7;
     const REGISTER: u8 = 8;
     let operation = insn.op & 0xf0;
@@ -143,13 +157,6 @@ pub fn weight(insn: &Insn, maps: &[MapDef], zero_stack: bool) -> u64 {
         // Mode 0xc0: atomic.
         opcode::CLASS_STX if insn.op & 0xe0 == 0xc0 => 24,
         opcode::CLASS_STX => 1 + access(insn.dst(), insn.off),
-        opcode::CLASS_JMP if insn.op == opcode::CALL => match insn.src() {
-            0 => 4 + helper_cost(insn.imm as u32, maps),
-            // The callee's frame, made and given back.
-            _ => 16 + if zero_stack { 36 } else { 0 },
-        },
-        // A call through a register.
-        opcode::CLASS_JMP if operation == 0x80 => 16 + any_helper(maps),
         opcode::CLASS_JMP if insn.op == opcode::EXIT => 8,
         opcode::CLASS_JMP | opcode::CLASS_JMP32 if operation == 0 => 1,
         opcode::CLASS_JMP | opcode::CLASS_JMP32 if insn.op & REGISTER != 0 => {
@@ -164,6 +171,34 @@ pub fn weight(insn: &Insn, maps: &[MapDef], zero_stack: bool) -> u64 {
         _ if insn.op & REGISTER != 0 => 1 + frame(insn.src()),
         _ => 1 + immediate(insn.imm, matches!(operation, 0x00 | 0x10 | 0x60 | 0x70 | 0xb0 | 0xc0)),
     }
+}
+
+/// Weights of instructions whose operands are simple: no frame register, small offsets and immediates. 0: none is.
+static SIMPLE: [u8; 256] = simple();
+
+const fn simple() -> [u8; 256] {
+    let mut weights = [0; 256];
+    let mut op = 0;
+    while op < 256 {
+        // A call's weight depends on more than its operands.
+        let call = matches!(op as u8 & 7, opcode::CLASS_JMP) && op & 0xf0 == 0x80;
+        if !call {
+            weights[op] = plain(&Insn::new(op as u8, 0, 0, 0, 0)) as u8;
+        }
+        op += 1;
+    }
+    weights
+}
+
+/// [`weight`], by the table where that is enough.
+#[inline]
+fn quick(insn: &Insn, maps: &[MapDef], zero_stack: bool) -> u64 {
+    let simple = (0..4096).contains(&insn.imm) && (-128..256).contains(&insn.off);
+    let weight = SIMPLE[insn.op as usize];
+    if simple && weight != 0 && insn.dst() != 10 && insn.src() != 10 {
+        return weight.into();
+    }
+    self::weight(insn, maps, zero_stack)
 }
 
 /// Where a jump leads, in slots, if it is one within its function.
@@ -186,9 +221,11 @@ pub fn worst(insns: &[Insn], maps: &[MapDef], most: u64, zero_stack: bool) -> Op
     let (mut back, mut calls) = (false, false);
     let mut at = 0;
     while let Some(insn) = insns.get(at) {
-        all = all.saturating_add(weight(insn, maps, zero_stack));
-        back |= target(at, insn).is_some_and(|t| t <= at as i64);
-        calls |= insn.op == opcode::CALL && insn.src() == 1;
+        all = all.saturating_add(quick(insn, maps, zero_stack));
+        if matches!(insn.op & 7, opcode::CLASS_JMP | opcode::CLASS_JMP32) {
+            back |= target(at, insn).is_some_and(|t| t <= at as i64);
+            calls |= insn.op == opcode::CALL && insn.src() == 1;
+        }
         at += 1 + usize::from(insn.op == opcode::LDDW);
     }
     if !back && !calls {
@@ -260,7 +297,7 @@ fn in_cycles(insns: &[Insn], maps: &[MapDef], most: u64, zero_stack: bool, first
             block = (0, 0);
             cyclic = now > 0;
         }
-        block.0 = block.0.saturating_add(weight(insn, maps, zero_stack));
+        block.0 = block.0.saturating_add(quick(insn, maps, zero_stack));
         block.1 += 1;
         if target(at, insn).is_some_and(|t| t <= at as i64) && now > deepest {
             (deepest, hot) = (now, Some(at));

@@ -32,7 +32,7 @@ pub fn honest(tries: &mut Tries) {
         return tries.works("the manifest gives this server a channel to bpf-server", false);
     };
     tries.sleep(tries.rt.arg_number("after_ms").unwrap_or(0));
-    let object = tries.rt.blob("moving_average.o").unwrap_or(&[]);
+    let object = tries.rt.blob("timer_latency.o").unwrap_or(&[]);
     tries.works("an object that needs an upload", object.len() > MAX_INLINE);
     for turn in 0..20 {
         match server.load_bytes(object, false) {

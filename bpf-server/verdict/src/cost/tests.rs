@@ -72,6 +72,7 @@ fn no_instruction_becomes_more_than_its_weight() {
                             continue;
                         };
                         let weight = weight(&insn, &[], false);
+                        assert_eq!(quick(&insn, &[], false), weight, "{insn:?}");
                         assert!(
                             with <= without + weight,
                             "{insn:?}: {} words, weight {weight}",

@@ -24,8 +24,9 @@ const MAX_INTERRUPTS: u32 = 100;
 const MAX_WATERMARK: u32 = 16;
 /// How long the chip's interrupt is waited for, in batches of samples; at least [`SHORTEST_WATCH_NS`].
 const WATCH_BATCHES: u64 = 4;
-/// Samples that a chip has kept at most when it is asked: programs see them one behind the other.
-const BACKLOG: u32 = 32;
+/// Batches that a chip has kept at most when it is asked, as long as its interrupt is served in time: programs see them one behind the
+/// other. More are there only when something else has kept this server from running.
+const BACKLOG: u32 = 2;
 const SHORTEST_WATCH_NS: u64 = 50_000_000;
 /// Samples that are taken out of a chip at once: drivers end a batch before (the ADXL345's, of three times what the chip keeps).
 const MOST_KEPT: usize = 128;
@@ -246,7 +247,8 @@ impl Device {
         let rates = self.sensor.rates().iter().map(|rate| u64::from(*rate));
         let millihertz = rates.filter(|rate| *rate >= hz_milli).min().unwrap_or(hz_milli);
         let spacing = 1_000_000_000_000 / millihertz.max(1);
-        Stream::Batches { spacing, batch: store(hz).watermark.into(), backlog: BACKLOG }
+        let batch = u32::from(store(hz).watermark);
+        Stream::Batches { spacing, batch, backlog: BACKLOG * batch }
     }
 
     /// Starts or stops sampling by the timer: the rate, millihertz.
