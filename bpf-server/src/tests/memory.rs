@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::sync::OnceLock;
 
 #[path = "../../../servers/heap/src/blocks.rs"]
+#[allow(dead_code)] // the servers' heap takes its arena when it is asked first
 mod blocks;
 use blocks::{Blocks, class};
 
