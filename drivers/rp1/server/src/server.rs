@@ -10,8 +10,8 @@ use axiom_runtime::proto::rp1::{
 use axiom_runtime::sel4::object::vm_attributes;
 use axiom_runtime::sel4::{CPtr, CapRights};
 use axiom_runtime::{
-    CNode, Doorbell, Frame, Incoming, IrqHandler, Pages, Reply, Runtime, Service, Slots, VSpace, info, ipc,
-    serve, warn,
+    CNode, Doorbell, Frame, Incoming, IrqHandler, Pages, Place, Reply, Runtime, Service, Slots, VSpace, info,
+    ipc, serve, warn,
 };
 use bcm2712_pac::rp1::gpio::{IoBank, Pads};
 use bcm2712_pac::rp1::sysinfo::{CHIP_ID, SysInfo};
@@ -58,7 +58,7 @@ struct Chip {
 struct Server {
     rt: Runtime,
     chip: Result<Chip, Absence>,
-    behind: Behind,
+    behind: &'static mut Behind,
     slots: Slots,
     waiters: Vec<Waiter, WAITERS>,
     /// INTA: its handler and its bit.
@@ -238,7 +238,7 @@ fn tell(facts: &Facts) {
 
 /// What the registers behind the bridge are mapped with.
 struct Room {
-    behind: Behind,
+    behind: &'static mut Behind,
     slots: Slots,
     pages: Pages,
 }
@@ -307,9 +307,12 @@ fn messages(rt: Runtime, rc: &Block<Pcie, Mmio>, facts: &Facts, room: &mut Room)
 }
 
 fn main(rt: Runtime) -> ! {
+    static BEHIND: Place<Behind> = Place::new();
+    static SERVER: Place<Server> = Place::new();
     let env = rt.env();
     let device = env.device("pcie");
-    let behind = Behind::new(env.windows.iter().filter(|w| device.is_some_and(|d| d.index == w.device)));
+    let behind = BEHIND
+        .put(|| Behind::new(env.windows.iter().filter(|w| device.is_some_and(|d| d.index == w.device))));
     let mut room = Room { behind, slots: Slots::new(env), pages: Pages::new(env.scratch) };
     let line = device
         .and_then(|d| env.interrupts_of(&d, true).next())
@@ -337,7 +340,7 @@ fn main(rt: Runtime) -> ! {
     let Room { behind, slots, .. } = room;
     let waiters = Vec::new();
     let crash_at = rt.arg_number("crash_at_interrupt").filter(|_| env.restarts == 0);
-    serve(&mut Server {
+    serve(SERVER.put(|| Server {
         rt,
         chip,
         behind,
@@ -348,5 +351,5 @@ fn main(rt: Runtime) -> ! {
         silenced: false,
         in_vain: 0,
         crash_at,
-    })
+    }))
 }

@@ -61,6 +61,7 @@ impl World {
             ("axiom-iio-server", says(include_str!("../../../../drivers/iio/server/takes.toml"))),
             ("axiom-rp1-server", says(include_str!("../../../../drivers/rp1/server/takes.toml"))),
             ("axiom-timer-server", says(include_str!("../../../../drivers/timer/takes.toml"))),
+            ("axiom-gpio-server", says(include_str!("../../../../drivers/gpio/server/takes.toml"))),
             ("axiom-console", says(include_str!("../../../../servers/console/takes.toml"))),
             ("takes-nothing", says("")),
             ("without-sense", says("serves = [\"ioi\"]")),
@@ -317,4 +318,35 @@ fn a_section_table_that_nobody_maps_leaves_no_trace() {
     let read = |bytes: &[u8]| axiom_compose::image::read(bytes, 0x20_0000..0x30_0000).unwrap();
     assert_eq!(read(&image), read(&other));
     assert_eq!(read(&image).segments[0].bytes[..0x28], image[..0x28]);
+}
+
+/// The report is what a reviewer reads: every line of it stands in a file that a reviewer has read. `BLESS=1` writes it anew.
+#[test]
+fn the_report_of_every_kind_of_right_is_the_one_that_was_read() {
+    let world = World::new("golden");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let composed = compose(&world.options(folder.join("system.toml"))).unwrap_or_else(|e| {
+        panic!("{}", e.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+    });
+    let made = [
+        ("report.md", axiom_compose::report::markdown(&composed)),
+        ("report.json", axiom_compose::report::json(&composed)),
+        // What init reads: offsets depend on the images, everything else on the manifest.
+        ("system.txt", format!("{:#?}\n", composed.system)),
+    ];
+    for (name, text) in made {
+        let path = folder.join(name);
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(&path, text).unwrap();
+            continue;
+        }
+        let read = std::fs::read_to_string(&path).unwrap();
+        let differs = read.lines().zip(text.lines()).position(|(a, b)| a != b);
+        assert!(
+            read == text,
+            "{name} is another one from line {:?}: {:?}",
+            differs,
+            differs.map(|n| text.lines().nth(n))
+        );
+    }
 }
