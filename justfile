@@ -10,7 +10,9 @@ out := "target/axiom"
 rpi5_manifest := env("AXIOM_RPI5_MANIFEST", "platform/rpi5/system.toml")
 rpi5_image := out / "rpi5/axiom-rpi5.img"
 tool_packages := "-p axiom-bpf -p axiom-compose -p axiom-runner -p axiom-check -p axiom-bench-report -p axiom-sensor-sim -p axiom-rpi5"
-server_packages := "-p axiom-init -p axiom-console -p axiom-timer-server -p axiom-gpio-server -p axiom-rp1-server -p axiom-spi-selftest -p axiom-watchdog-server -p axiom-iio-server -p axiom-bpf-server -p axiom-bench -p axiom-demo -p axiom-gpio-demo -p axiom-hostile -p axiom-root-test -p axiom-kernel-fuzz"
+# Without a heap: built by themselves, as a feature that another package asks for would bring `alloc` to them all.
+steady_packages := "-p axiom-console -p axiom-timer-server -p axiom-gpio-server -p axiom-rp1-server -p axiom-watchdog-server -p axiom-iio-server"
+server_packages := "-p axiom-init -p axiom-spi-selftest -p axiom-bpf-server -p axiom-bench -p axiom-demo -p axiom-gpio-demo -p axiom-hostile -p axiom-root-test -p axiom-kernel-fuzz"
 
 pc_packages := "-p axiom-init -p axiom-console -p axiom-timer-server -p axiom-bpf-server -p axiom-bench -p axiom-demo"
 
@@ -73,6 +75,7 @@ qemu-x86_64 *flags: kernel-x86_64 tools programs
 # The servers
 servers:
     @echo "build: servers (each optimised as a whole: the first time takes minutes)"
+    @{{ cargo }} server build -q --profile system {{ steady_packages }}
     @{{ cargo }} server build -q --profile system {{ server_packages }}
 
 # The sample eBPF programs, with clang
@@ -175,6 +178,7 @@ lint: check-deps
     @{{ cargo }} kernel-x86_64 clippy -q -p axiom-kernel --features checked -- -D warnings
     @RUSTFLAGS='--cfg axiom_arch="x86_64"' CARGO_TARGET_DIR={{ CARGO_TARGET_DIR }}/rules-x86_64 {{ cargo }} host clippy -q -p sel4-sys -p axiom-objects --all-targets -- -D warnings
     @echo "lint: servers"
+    @{{ cargo }} server clippy -q {{ steady_packages }} -- -D warnings
     @{{ cargo }} server clippy -q {{ server_packages }} -- -D warnings
     @{{ cargo }} server-x86_64 clippy -q {{ server_packages }} -- -D warnings
 

@@ -35,7 +35,7 @@ impl Halves for Capabilities<'_> {
 
 impl Pool {
     /// What init gave.
-    pub fn new(env: &Env) -> Pool {
+    pub fn new(env: &Env<'_>) -> Pool {
         let mut pool = Pool { buddies: Buddies::default(), pages: 0 };
         for u in env.untyped.iter().filter(|u| u.bits as usize >= SMALLEST) {
             pool.buddies.add(u.slot, u.bits as usize);

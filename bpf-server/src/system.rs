@@ -8,10 +8,11 @@ use axiom_bpf_server::{Access, Client, HostId, Loader, Platform, Rights, Stage, 
 use axiom_layout::Badge;
 use axiom_runtime::proto::Error;
 use axiom_runtime::proto::bpf::{self, Refusal, Reply as Answer};
-use axiom_runtime::proto::bpf_host::{self, TRAY, TRAY_BITS};
-use axiom_runtime::proto::env::NOTIFIED;
-use axiom_runtime::proto::env::{Host, PEER_RESTARTED};
+use axiom_runtime::proto::bpf_host::{TRAY, TRAY_BITS};
+use axiom_runtime::proto::env::PEER_RESTARTED;
+use axiom_runtime::proto::env::{self, Env, NOTIFIED};
 use axiom_runtime::proto::supervisor;
+use axiom_runtime::proto::{bpf_host, gpio, iio};
 use axiom_runtime::sel4::object::kind;
 use axiom_runtime::sel4::{CPtr, CapRights};
 use axiom_runtime::{
@@ -21,6 +22,7 @@ use axiom_runtime::{
 use core::ops::Range;
 
 axiom_runtime::entry!(main);
+axiom_runtime::takes!(include_str!("../takes.toml"));
 
 const PAGE: u64 = 4096;
 /// Events of the user class that a load leaves in the trace.
@@ -39,13 +41,36 @@ pub struct Memory {
     ready: Option<(u64, u32)>,
 }
 
+/// A server that runs programs.
+struct Host {
+    name: &'static str,
+    /// The first parts of its attach points' names.
+    kinds: Vec<&'static str>,
+    endpoint: Endpoint,
+}
+
+fn hosts(env: &Env<'static>) -> Vec<Host> {
+    let mut hosts: Vec<Host> = Vec::new();
+    for h in env.hosts {
+        match hosts.iter_mut().find(|known| known.name == h.name) {
+            Some(known) => known.kinds.push(h.kind),
+            None => hosts.push(Host {
+                name: h.name,
+                kinds: Vec::from([h.kind]),
+                endpoint: Endpoint(CPtr(h.slot)),
+            }),
+        }
+    }
+    hosts
+}
+
 /// The system as bpf-server has it.
 pub struct System {
     rt: Runtime,
     slots: Slots,
     pages: Pages,
     pool: Pool,
-    hosts: &'static [Host],
+    hosts: Vec<Host>,
     probe: Option<Probe>,
     trace: Option<Trace>,
     /// Holds a capability with fewer rights while it is sent.
@@ -61,22 +86,23 @@ impl System {
         let env = rt.env();
         let mut slots = Slots::new(env);
         let lent = slots.take()?;
+        let hosts = hosts(env);
         Some(System {
             rt,
             slots,
             pages: Pages::new(env.scratch),
             pool: Pool::new(env),
-            hosts: &env.hosts,
+            trays: hosts.iter().map(|_| None).collect(),
+            hosts,
             probe: rt.probe(),
             trace: rt.trace(),
             lent,
-            trays: env.hosts.iter().map(|_| None).collect(),
             spare: None,
         })
     }
 
     fn endpoint(&self, host: HostId) -> Option<Endpoint> {
-        self.hosts.get(host.0).map(|h| Endpoint(CPtr(h.slot)))
+        self.hosts.get(host.0).map(|h| h.endpoint)
     }
 
     /// After a restart: the hosts forget what an earlier life placed, then its memory is this one's.
@@ -235,11 +261,11 @@ impl Platform for System {
 
     fn host(&self, point: &str) -> Option<HostId> {
         let kind = point.split('/').next()?;
-        self.hosts.iter().position(|h| h.kinds.iter().any(|k| k == kind)).map(HostId)
+        self.hosts.iter().position(|h| h.kinds.contains(&kind)).map(HostId)
     }
 
     fn host_name(&self, host: HostId) -> &str {
-        self.hosts.get(host.0).map_or("the hosting server", |h| &h.name)
+        self.hosts.get(host.0).map_or("the hosting server", |h| h.name)
     }
 
     fn hosts(&self) -> usize {
@@ -404,7 +430,7 @@ impl Platform for System {
     }
 
     fn has_memory(bytes: usize) -> bool {
-        axiom_runtime::heap_has(bytes)
+        axiom_heap::has(bytes)
     }
 
     fn blob(&self, name: &str) -> Option<&'static [u8]> {
@@ -482,8 +508,8 @@ impl Service for Server {
             return;
         }
         for (host, programs, failed) in self.loader.check_hosts() {
-            let hosts = self.loader.platform().hosts;
-            let name = hosts.get(host.0).and_then(|h| h.kinds.first()).map_or("?", String::as_str);
+            let hosts = &self.loader.platform().hosts;
+            let name = hosts.get(host.0).and_then(|h| h.kinds.first()).copied().unwrap_or("?");
             if failed == 0 {
                 info!("the {name} host was restarted: its {programs} programs run again");
             } else {
@@ -504,15 +530,16 @@ fn main(rt: Runtime) -> ! {
     let features = axiom_bpf_server::board(rt.arg("lse") == Some("1"));
     let mut loader = Loader::new(system, features, rt.arg("interpret") == Some("1"));
     let env = rt.env();
+    let gpio::Rights { gpio_chips, pwm_chips, programs } = env.part(gpio::INTERFACE).unwrap_or_default();
+    let client = |c: env::Client<'_>| {
+        let sensors: iio::Grants<'_> = env.grant(c.badge, iio::INTERFACE).unwrap_or_default();
+        Client { badge: c.badge, name: c.name.into(), sensors: sensors.iter().map(String::from).collect() }
+    };
     loader.set_rights(Rights {
-        programs: env.programs.clone(),
-        gpio_chips: env.gpio_chips.clone(),
-        pwm_chips: env.pwm_chips.clone(),
-        clients: env
-            .clients
-            .iter()
-            .map(|c| Client { badge: c.badge, name: c.name.clone(), sensors: c.iio.clone() })
-            .collect(),
+        programs,
+        gpio_chips,
+        pwm_chips,
+        clients: env.clients.iter().map(client).collect(),
     });
     loader.check_hosts();
     for (name, failed) in loader.load_pinned() {

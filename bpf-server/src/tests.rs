@@ -164,8 +164,8 @@ fn log(text: &str) {
 
 fn new_host() -> Host {
     let mut host = Host::new(Clock::new(1_000_000_000), log);
-    host.add_point("iio/adxl345/accel_x");
-    host.add_point("iio/lm75/temp");
+    host.add_point("iio/adxl345/accel_x").unwrap();
+    host.add_point("iio/lm75/temp").unwrap();
     host
 }
 
@@ -546,7 +546,7 @@ fn what_is_wrong_is_said_and_nothing_is_kept() {
         "the server of 'iio/adxl345/temperature' has no such attach point; it has: iio/adxl345/accel_x, iio/lm75/temp"
     );
     for n in 0..20 {
-        l.platform().host.add_point(&format!("iio/many/{n}"));
+        l.platform().host.add_point(&format!("iio/many/{n}")).unwrap();
     }
     let (_, text) = refused(&mut l, &request);
     assert!(text.ends_with(", iio/many/9, and more"), "{text}");
@@ -765,7 +765,7 @@ fn the_samples_are_accepted_and_the_bad_ones_refused_with_their_lines() {
     let mut l = loader();
     l.set_rights(pin_rights());
     for name in ["accel_y", "accel_z"] {
-        l.platform().host.add_point(&format!("iio/adxl345/{name}"));
+        l.platform().host.add_point(&format!("iio/adxl345/{name}")).unwrap();
     }
     for file in files {
         let path = file.unwrap().path();

@@ -132,6 +132,18 @@ pub const ALL: &[Definition] = &[
         "",
         "not copied, not counted again in `in_use`",
     ),
+    exact(
+        "memory.server.*.stack_touched",
+        "pages of a server's stack that were ever written, in this life",
+        "",
+        "whole pages, the high-water mark",
+    ),
+    exact(
+        "memory.server.*.heap_touched",
+        "pages of a server's heap that were ever written, in this life",
+        "",
+        "whole pages; servers without a heap have none",
+    ),
     exact("memory.*", "Linux: the field of /proc/meminfo", "", ""),
     exact(
         "bpf.load.*.total",
@@ -179,6 +191,12 @@ pub const ALL: &[Definition] = &[
         "the consumer, woken by its doorbell, runs",
         "through a ring buffer",
         HOST,
+    ),
+    exact(
+        "sample.ring.scan",
+        "before the reader asks its ring for the next scan",
+        "it has the time and a value, and has given the room back",
+        "one of 32 scans in a row, no message; the goal is 60 instructions",
     ),
     loose("sample.to_consumer", "the trigger's time stamp", "the consumer runs", "the whole way", HOST),
     loose(

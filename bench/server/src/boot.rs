@@ -2,9 +2,9 @@
 use crate::report::Report;
 use crate::trace::boot_records;
 use axiom_bench_metrics::{Unit, elapsed, ticks_to_nanos};
-use axiom_proto::supervisor::{self, Reply, Request};
+use axiom_proto::supervisor::{self, Area, Reply, Request};
 use axiom_runtime::sel4::ext::{TraceRecord, event};
-use axiom_runtime::{Buffer, Runtime, call, time};
+use axiom_runtime::{Buffer, Endpoint, Runtime, call, time};
 
 const PHASES: &[(u16, &str)] = &[
     (event::BOOT_MMU, "boot.entry_to_mmu"),
@@ -91,4 +91,39 @@ pub fn memory(rt: &Runtime, report: &mut Report) {
             _ => break,
         }
     }
+}
+
+/// Adds the high-water marks of stacks and heaps: to be asked for last.
+pub fn high_water(rt: &Runtime, report: &mut Report) {
+    let Some(init) = rt.channel("init") else {
+        return report.missing("high-water marks", "init cannot be called");
+    };
+    for index in 0.. {
+        match call(init, supervisor::INTERFACE, &Request::Server { index }, &mut Buffer::new()) {
+            Ok(Reply::Server(_)) => {}
+            _ => return,
+        }
+        for (area, name) in [(Area::Stack, "stack_touched"), (Area::Heap, "heap_touched")] {
+            touched(init, index, area, name, report);
+        }
+    }
+}
+
+/// Adds how many pages of a server's stack or heap were ever written.
+fn touched(init: Endpoint, index: u32, area: Area, name: &str, report: &mut Report) {
+    let mut buffer = Buffer::new();
+    let server = match call(init, supervisor::INTERFACE, &Request::Server { index }, &mut buffer) {
+        Ok(Reply::Server(s)) => alloc::format!("memory.server.{}.{name}", s.name),
+        _ => return report.missing(name, "init does not know the server any more"),
+    };
+    let mut pages = 0;
+    for page in 0.. {
+        match call(init, supervisor::INTERFACE, &Request::Touched { index, area, page }, &mut Buffer::new()) {
+            Ok(Reply::Touched(touched)) => pages += u32::from(touched),
+            Ok(_) if page == 0 => return,
+            Ok(_) => break,
+            Err(error) => return report.missing(&server, &alloc::format!("init does not look: {error}")),
+        }
+    }
+    report.once(&server, Unit::Bytes, f64::from(pages) * 4096.0);
 }

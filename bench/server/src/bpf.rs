@@ -18,7 +18,7 @@ const OBJECTS: &[(&str, &str)] = &[
 const STAGES: [&str; 6] = ["receive", "parse", "verify", "compile", "map", "attach"];
 
 fn server(rt: &Runtime, report: &mut Report) -> Option<BpfServer> {
-    let server = rt.channel("bpf-server").map(BpfServer);
+    let server = rt.serving(axiom_proto::bpf::INTERFACE).map(BpfServer);
     if server.is_none() {
         report.missing("bpf", "the manifest gives this server no channel to bpf-server");
     }
@@ -97,7 +97,7 @@ pub fn latency(rt: &Runtime, resources: &mut Resources, report: &mut Report) {
 }
 
 fn sleep_ms(rt: &Runtime, ms: u64) {
-    let Some((timer, bit)) = rt.timer(0) else { return };
+    let Some((timer, bit)) = rt.timer("tick") else { return };
     if timer.arm(time::ticks() + time::from_nanoseconds(ms * 1_000_000), 0).is_ok() {
         let own = Notification(axiom_runtime::sel4::CPtr(axiom_proto::env::slot::NOTIFICATION));
         while own.wait() & bit == 0 {}

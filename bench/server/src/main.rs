@@ -7,6 +7,7 @@
 #![no_std]
 #![no_main]
 extern crate alloc;
+use axiom_heap as _;
 
 mod boot;
 mod bpf;
@@ -16,6 +17,7 @@ mod kernel;
 mod partner;
 mod report;
 mod sample;
+mod scans;
 mod threads;
 mod timer;
 mod trace;
@@ -27,6 +29,7 @@ use report::Report;
 use threads::Resources;
 
 axiom_runtime::entry!(main);
+axiom_runtime::takes!(include_str!("../takes.toml"));
 
 struct Bench {
     rt: Runtime,
@@ -79,10 +82,12 @@ impl Bench {
         kernel::measure(&self.rt, &mut self.resources, &mut report);
         bpf::latency(&self.rt, &mut self.resources, &mut report);
         let other = busy.as_ref().ok().map(|thread| thread.tcb);
+        scans::measure(&self.rt, &mut self.resources, &mut report);
         let trace = sample::measure(&self.rt, &mut self.resources, &mut report, other);
         if busy.is_ok_and(|thread| thread.tcb.suspend().is_err()) {
             report.missing("the busy thread", "it could not be stopped");
         }
+        boot::high_water(&self.rt, &mut report);
         let metrics = report.print(&self.rt);
         if let Some(trace) = trace {
             trace.print(&self.rt);

@@ -5,7 +5,7 @@ use crate::threads::Resources;
 use crate::trace;
 use alloc::vec::Vec;
 use axiom_bpf_client::{BpfServer, Failure, Loaded, ring};
-use axiom_proto::iio;
+use axiom_proto::{bpf, iio};
 use axiom_runtime::cap::Tcb;
 use axiom_runtime::sel4::object::kind;
 use axiom_runtime::sel4::{CPtr, CapRights, Error, ext};
@@ -39,7 +39,8 @@ pub fn measure(
     }
 }
 
-fn kernel(error: Error) -> alloc::string::String {
+/// A refusal of the kernel in words.
+pub fn kernel(error: Error) -> alloc::string::String {
     alloc::format!("the kernel refused an object: {error:?}")
 }
 
@@ -49,8 +50,8 @@ fn run(
     report: &mut Report,
     busy: Option<Tcb>,
 ) -> Result<Option<trace::Copy>, alloc::string::String> {
-    let server = rt.channel("bpf-server").map(BpfServer).ok_or("no channel to bpf-server")?;
-    let sensors = rt.channel("iio-server").ok_or("no channel to iio-server")?;
+    let server = rt.serving(bpf::INTERFACE).map(BpfServer).ok_or("no channel to bpf-server")?;
+    let sensors = rt.serving(iio::INTERFACE).ok_or("no channel to the sensors")?;
     let object = rt.blob("sample_latency.o").ok_or("no sample_latency.o")?;
     let device = accelerometer(sensors).ok_or("there is no accelerometer")?;
     let waiting = Waiting::new(resources).map_err(kernel)?;
@@ -117,7 +118,8 @@ impl Waiting {
     }
 }
 
-fn accelerometer(sensors: Endpoint) -> Option<u32> {
+/// The accelerometer's number.
+pub fn accelerometer(sensors: Endpoint) -> Option<u32> {
     let mut buffer = Buffer::new();
     for device in 0.. {
         match call(sensors, iio::INTERFACE, &iio::Request::Device { device }, &mut buffer) {

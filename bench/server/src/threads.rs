@@ -3,7 +3,7 @@ use axiom_proto::env::slot;
 use axiom_runtime::cap::{SchedContext, SchedControl, Tcb};
 use axiom_runtime::sel4::object::kind;
 use axiom_runtime::sel4::{CNodeCapData, CPtr, Error, label};
-use axiom_runtime::{CNode, Endpoint, Frame, Pages, Runtime, Slots, Untyped, VSpace, cap};
+use axiom_runtime::{CNODE_BITS, CNode, Endpoint, Frame, Pages, Runtime, Slots, Untyped, VSpace, cap};
 
 const STACK_PAGES: usize = 4;
 /// A turn of a thread that keeps the processor busy. No measured period is a multiple of it: its end would fall on every
@@ -35,10 +35,10 @@ impl Resources {
     pub fn new(rt: &Runtime) -> Resources {
         let env = rt.env();
         Resources {
-            untyped: env.untyped.first().map(|u| Untyped(CPtr(u.slot))),
+            untyped: env.untyped.map(|u| Untyped(CPtr(u.slot))),
             slots: Slots::new(env),
             pages: Pages::new(env.scratch),
-            guard: CNodeCapData::new(0, 64 - u64::from(env.cnode_bits)).0,
+            guard: CNodeCapData::new(0, 64 - u64::from(CNODE_BITS)).0,
             priority: rt.arg_number("priority").unwrap_or(0),
         }
     }

@@ -15,7 +15,7 @@ pub fn measure(rt: &Runtime, report: &mut Report) {
 }
 
 fn series(rt: &Runtime, report: &mut Report, name: &str, period_us: u64) {
-    let Some((timer, bit)) = rt.timer(0) else {
+    let Some((timer, bit)) = rt.timer("tick") else {
         return report.missing("timer", "the manifest gives this server no timer");
     };
     let own = Notification(CPtr(slot::NOTIFICATION));

@@ -71,7 +71,7 @@ pub(crate) fn table() -> [Helper; abi::HELPER_SLOTS] {
 /// The runtime behind the pointer that compiled code passes on.
 #[inline]
 fn runtime<'a>(rt: *mut Runtime) -> &'a mut Runtime {
-    // SAFETY: `Host::run` passes its own runtime, which lives in a box as long as the host; one program runs at a time and
+    // SAFETY: `Host::run` passes its own runtime, which stays where it is while a program runs; one runs at a time and
     // no helper keeps the reference.
     unsafe { &mut *rt }
 }
@@ -172,7 +172,7 @@ extern "C" fn ringbuf_query(rt: *mut Runtime, handle: u64, what: u64, _: u64, _:
 #[inline]
 fn act(rt: *mut Runtime, f: impl FnOnce(&mut dyn Actuators, &Grants) -> i64) -> u64 {
     let rt = runtime(rt);
-    let Some(actuators) = &rt.actuators else { return errno::EPERM as u64 };
+    let Some(actuators) = rt.actuators else { return errno::EPERM as u64 };
     let Ok(mut actuators) = actuators.try_borrow_mut() else { return errno::EBUSY as u64 };
     // SAFETY: `Host::each` sets it to the running program's identity, which does not move while it runs.
     let grants = unsafe { &(*rt.running).grants };

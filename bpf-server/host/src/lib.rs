@@ -5,9 +5,10 @@
 //! another, and a table of helpers. Everything is changed by the server's own loop, so a program is attached or replaced
 //! between two events by construction.
 //!
+//! Nothing here allocates: a host has room for so many attach points, programs and maps, and refuses the next one.
+//!
 //! Between an event and a program's first instruction lie a bounds check, three loads and an indirect call.
 #![no_std]
-extern crate alloc;
 
 mod arch;
 mod helpers;
@@ -18,17 +19,14 @@ pub mod system;
 #[cfg(test)]
 mod tests;
 
-use alloc::boxed::Box;
-use alloc::rc::Rc;
-use alloc::string::String;
-use alloc::vec::Vec;
 use axiom_bpf_interp::{Insn, Memory, Size, Stack, Trusted, World};
 use axiom_bpf_isa::abi;
 use axiom_bpf_maps::Map;
 use axiom_proto::bpf::ProgramId;
-use axiom_proto::bpf_host::{MAP_SLOTS, Overload, PROGRAMS};
+use axiom_proto::bpf_host::{MAP_SLOTS, Overload, POINTS, PROGRAMS, PointName};
 use axiom_proto::gpio::{Channel, Grants, Line};
 use core::cell::RefCell;
+use heapless::Vec;
 
 pub use helpers::Clock;
 pub use load::{Budget, Stream};
@@ -48,7 +46,7 @@ pub type Entry = extern "C" fn(*mut Runtime, *mut u8, u64) -> u64;
 #[repr(C)]
 pub struct Runtime {
     helpers: [Helper; abi::HELPER_SLOTS],
-    maps: Vec<Option<Map>>,
+    maps: [Option<Map>; MAP_SLOTS as usize],
     clock: Clock,
     log: fn(&str),
     /// Messages that programs may still print before the next refill, and how many were dropped since the last one.
@@ -58,7 +56,7 @@ pub struct Runtime {
     produced: u64,
     /// The program that runs now.
     running: *const Identity,
-    actuators: Option<Rc<RefCell<dyn Actuators>>>,
+    actuators: Option<&'static RefCell<dyn Actuators>>,
 }
 
 /// Who a program is to the helpers: its name, and what it may do with lines, channels and motors.
@@ -113,8 +111,13 @@ pub trait Actuators {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PointId(u32);
 
+impl PointId {
+    /// No point: it has no programs.
+    pub const NOWHERE: PointId = PointId(u32::MAX);
+}
+
 struct Point {
-    name: String,
+    name: PointName,
     chain: [u8; CHAIN],
     len: u8,
     /// Opened for a program: it goes with the last one. Others are the server's own, and stay.
@@ -146,10 +149,10 @@ struct Program {
 
 /// The programs, maps and attach points of one server.
 pub struct Host {
-    runtime: Box<Runtime>,
-    points: Vec<Point>,
+    runtime: Runtime,
+    points: Vec<Point, POINTS>,
     programs: [Option<Program>; PROGRAMS as usize],
-    stack: Box<Stack>,
+    stack: Stack,
     generation: u64,
     /// What programs' time is held against; `None`: nothing.
     budget: Option<Budget>,
@@ -160,12 +163,10 @@ pub struct Host {
 impl Host {
     /// A host without points. `log` receives what programs print.
     pub fn new(clock: Clock, log: fn(&str)) -> Host {
-        let mut maps = Vec::new();
-        maps.resize_with(MAP_SLOTS as usize, || None);
         Host {
-            runtime: Box::new(Runtime {
+            runtime: Runtime {
                 helpers: helpers::table(),
-                maps,
+                maps: [const { None }; MAP_SLOTS as usize],
                 clock,
                 log,
                 log_allowance: helpers::LOG_BURST,
@@ -173,10 +174,10 @@ impl Host {
                 produced: 0,
                 running: &NOBODY,
                 actuators: None,
-            }),
+            },
             points: Vec::new(),
             programs: [None; PROGRAMS as usize],
-            stack: Box::new(Stack::default()),
+            stack: Stack::default(),
             generation: clock.now(),
             budget: None,
             pace: 1000,
@@ -247,25 +248,31 @@ impl Host {
     }
 
     /// From now on, programs reach these outputs, as far as their grants go. They are not borrowed while programs run.
-    pub fn set_actuators(&mut self, actuators: Rc<RefCell<dyn Actuators>>) {
+    pub fn set_actuators(&mut self, actuators: &'static RefCell<dyn Actuators>) {
         self.runtime.actuators = Some(actuators);
     }
 
-    /// Adds an attach point by the name that programs use (their section's).
-    pub fn add_point(&mut self, name: &str) -> PointId {
+    /// Adds an attach point by the name that programs use (their section's); `None` when there are [`POINTS`], or the name is too
+    /// long for a message.
+    pub fn add_point(&mut self, name: &str) -> Option<PointId> {
         self.new_point(name, false)
     }
 
-    fn new_point(&mut self, name: &str, opened: bool) -> PointId {
-        let stream = Stream::Silent;
-        let point = Point { name: String::from(name), chain: [0; CHAIN], len: 0, opened, stream };
-        // A place that an opened point has left is taken again: nobody holds its number, since it has no program.
-        let free = self.points.iter().position(|p| p.name.is_empty());
-        match free {
-            Some(i) => self.points[i] = point,
-            None => self.points.push(point),
+    /// The place of the next point: one that an opened point has left, whose number nobody holds since it has no program, or a new one.
+    fn free_point(&self) -> Option<usize> {
+        let left = self.points.iter().position(|p| p.name.is_empty());
+        left.or_else(|| (!self.points.is_full()).then_some(self.points.len()))
+    }
+
+    fn new_point(&mut self, name: &str, opened: bool) -> Option<PointId> {
+        let name = PointName::try_from(name).ok()?;
+        let point = Point { name, chain: [0; CHAIN], len: 0, opened, stream: Stream::Silent };
+        let place = self.free_point()?;
+        match self.points.get_mut(place) {
+            Some(left) => *left = point,
+            None => self.points.push(point).ok()?,
         }
-        PointId(free.unwrap_or(self.points.len() - 1) as u32)
+        Some(PointId(place as u32))
     }
 
     /// Attach points that have a name: for tests of what is left behind.
@@ -306,10 +313,10 @@ impl Host {
     fn each<C>(&mut self, point: PointId, context: &mut C, mut result: impl FnMut(u64)) {
         let Some(p) = self.points.get(point.0 as usize) else { return };
         let context = (&raw mut *context).cast::<u8>();
-        let runtime: *mut Runtime = &mut *self.runtime;
+        let runtime = &raw mut self.runtime;
         for &index in &p.chain[..p.len as usize] {
             let Some(program) = &mut self.programs[index as usize] else { continue };
-            // SAFETY: the runtime is the host's own box; nobody else uses it between two programs.
+            // SAFETY: the runtime is the host's own; nobody else uses it between two programs.
             unsafe { (*runtime).running = &raw const program.identity };
             let returned = match program.code {
                 Code::Native(entry) => entry(runtime, context, size_of::<C>() as u64),

@@ -1,13 +1,12 @@
 //! bpf-server's requests, applied.
 
 use crate::{CHAIN, Code, Entry, Host, Identity, Name, PointId, Program, Stream, load};
-use alloc::vec::Vec;
 use axiom_bpf_interp::Insn;
 use axiom_bpf_isa::{MapDef, MapType};
 use axiom_bpf_maps::{Map, PAGE, bytes_needed};
-use axiom_proto::bpf::ProgramId;
+use axiom_proto::bpf::{MAX_NAME, ProgramId};
 use axiom_proto::bpf_host::{
-    CODE_PAGES, CODE_WINDOW, MAP_PAGES, MAP_SLOTS, MAP_WINDOW, PointName, Refusal, Reply, Request, TRAY,
+    CODE_PAGES, CODE_WINDOW, MAP_PAGES, MAP_SLOTS, MAP_WINDOW, Refusal, Reply, Request, TRAY,
 };
 
 /// What the host needs of its server. Pages are numbers in the two windows.
@@ -159,7 +158,7 @@ impl Host {
             }
             Request::Point { index } => {
                 let point = self.points.get(index as usize).ok_or(Refusal::BadNumber)?;
-                Ok(Reply::Point(PointName::new(&point.name)))
+                Ok(Reply::Point(point.name.clone()))
             }
             Request::Stats { program } => {
                 let found = self.programs.iter().flatten().find(|p| p.id == program);
@@ -227,8 +226,10 @@ impl Host {
         self.admit(&new, known, name, None, server)?;
         let point = match known {
             Some(point) => point,
+            None if name.len() > MAX_NAME => return Err(Refusal::NoSuchPoint),
+            None if self.free_point().is_none() => return Err(Refusal::Full),
             None if server.open_point(name) => {
-                let point = self.new_point(name, true);
+                let point = self.new_point(name, true).ok_or(Refusal::Full)?;
                 self.points[point.0 as usize].stream = server.stream(name);
                 point
             }
@@ -302,10 +303,9 @@ impl Host {
 
     /// Forgets everything that was placed here.
     fn reset(&mut self, server: &mut impl Server) {
-        let ids: Vec<ProgramId> = self.programs.iter().flatten().map(|p| p.id).collect();
         let stops = self.programs.iter().flatten().any(|p| p.identity.grants.motor_stop);
-        for id in ids {
-            // Found a moment ago.
+        while let Some(id) = self.programs.iter().flatten().next().map(|p| p.id) {
+            // Found a moment ago; what is detached is gone.
             let _ = self.detach(id, server);
         }
         for slot in 0..MAP_SLOTS {

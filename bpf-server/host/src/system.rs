@@ -2,14 +2,13 @@
 //! mapped.
 
 use crate::{Budget, Clock, Host, PointId, Server, Stream};
-use alloc::vec;
-use alloc::vec::Vec;
 use axiom_proto::Error;
 use axiom_proto::bpf_host::{CODE_PAGES, CODE_WINDOW, MAP_PAGES, MAP_SLOTS, MAP_WINDOW, Request, TRAY_BITS};
 use axiom_runtime::sel4::CPtr;
 use axiom_runtime::{
     CNode, Doorbell, Frame, Incoming, Probe, Reply, Runtime, Slots, count_refused, ipc, time,
 };
+use core::num::NonZeroU16;
 
 const PAGE: usize = 4096;
 
@@ -29,14 +28,12 @@ pub trait Points {
     }
 }
 
-/// A host whose programs' time is held against the budget that the manifest gives this server. In the background there is none, and
-/// nothing is held against it.
-pub fn host(rt: Runtime, clock: Clock, log: fn(&str)) -> Host {
-    let mut host = Host::new(clock, log);
+/// From now on the time of the host's programs is held against the budget that the manifest gives this server. In the background there
+/// is none, and nothing is held against it.
+pub fn hold_to_budget(rt: Runtime, host: &mut Host, clock: Clock) {
     if let Some((budget, period)) = rt.env().budget_us {
         host.set_budget(Budget { time: budget * 1000, period: period * 1000 }, pace(clock));
     }
-    host
 }
 
 /// Passes of the loop below, and how often they are measured: the first time brings the loop into the caches.
@@ -57,29 +54,36 @@ fn pace(clock: Clock) -> u64 {
     (clock.nanoseconds(shortest) * 1000).div_ceil(PASSES * time::MIXED).max(1)
 }
 
+/// The slot of a capability that is kept, or none.
+type Kept = Option<NonZeroU16>;
+
+fn cap(kept: Kept) -> Option<CPtr> {
+    kept.map(|slot| CPtr(u64::from(slot.get())))
+}
+
 /// The frames in the two windows.
 pub struct Frames {
     slots: Slots,
-    code: Vec<Option<CPtr>>,
-    data: Vec<Option<CPtr>>,
-    doorbells: [Option<CPtr>; MAP_SLOTS as usize],
+    code: [Kept; CODE_PAGES as usize],
+    data: [Kept; MAP_PAGES as usize],
+    doorbells: [Kept; MAP_SLOTS as usize],
     /// Where frames lie that are handed over.
-    tray: Option<CNode>,
-    /// Badges of those who may place programs here.
-    loaders: Vec<u64>,
+    tray: Kept,
+    /// The badge of whoever may place programs here.
+    loader: Option<u64>,
     probe: Option<Probe>,
 }
 
 impl Frames {
     /// Empty windows; capabilities are kept in these slots.
     pub fn new(rt: Runtime, slots: Slots) -> Frames {
-        let loaders = rt.env().clients.iter().filter(|c| c.loader).map(|c| c.badge).collect();
+        let loader = rt.env().clients.iter().find(|c| c.loader).map(|c| c.badge);
         Frames {
             slots,
-            loaders,
+            loader,
             probe: rt.probe(),
-            code: vec![None; CODE_PAGES as usize],
-            data: vec![None; MAP_PAGES as usize],
+            code: [None; CODE_PAGES as usize],
+            data: [None; MAP_PAGES as usize],
             doorbells: [None; MAP_SLOTS as usize],
             tray: None,
         }
@@ -88,12 +92,12 @@ impl Frames {
     /// Keeps the notification that came with the message being served, for the server's own use. What is no notification is not kept.
     pub fn keep_received(&mut self) -> Option<Doorbell> {
         let probe = self.probe;
-        self.keep(|cap| probe.is_none_or(|p| p.is_notification(cap))).map(Doorbell)
+        cap(self.keep(|cap| probe.is_none_or(|p| p.is_notification(cap)))).map(Doorbell)
     }
 
     /// Gives a kept capability up.
     pub fn forget(&mut self, kept: Doorbell) {
-        self.drop_frame(Some(kept.0));
+        self.drop_cap(Some(kept.0));
     }
 
     /// Tells those who wait for the ring buffers of `produced` ([`Host::take_produced`]): to be called after an event's
@@ -104,7 +108,7 @@ impl Frames {
         while left != 0 {
             let slot = left.trailing_zeros() as usize;
             left &= left - 1;
-            if let Some(doorbell) = self.doorbells.get(slot).copied().flatten() {
+            if let Some(doorbell) = self.doorbells.get(slot).copied().and_then(cap) {
                 Doorbell(doorbell).ring();
             }
         }
@@ -113,7 +117,7 @@ impl Frames {
     /// Answers a message of whoever places programs. Others are told that this server has no such interface: code that came from
     /// them would run here.
     pub fn serve(&mut self, host: &mut Host, points: &mut impl Points, message: &Incoming<'_>) -> Reply {
-        if !self.loaders.contains(&message.badge) {
+        if self.loader != Some(message.badge) {
             count_refused();
             return Reply::error(Error::NoSuchInterface);
         }
@@ -127,14 +131,20 @@ impl Frames {
     }
 
     /// Keeps the capability that came with the message, if `accept` takes it; else it is deleted with the message.
-    fn keep(&mut self, accept: impl FnOnce(CPtr) -> bool) -> Option<CPtr> {
+    fn keep(&mut self, accept: impl FnOnce(CPtr) -> bool) -> Kept {
         if !accept(ipc::received()) {
             return None;
         }
-        ipc::take_received(&mut self.slots)
+        // A server's slots have numbers below 2^16.
+        let kept = ipc::take_received(&mut self.slots)?;
+        u16::try_from(kept.0).ok().and_then(NonZeroU16::new)
     }
 
-    fn drop_frame(&mut self, at: Option<CPtr>) {
+    fn drop_frame(&mut self, at: Kept) {
+        self.drop_cap(cap(at));
+    }
+
+    fn drop_cap(&mut self, at: Option<CPtr>) {
         if let Some(at) = at {
             // Deleting a mapped frame's capability unmaps it; a revoked one is gone already, which is no error.
             let _ = CNode::OWN.delete(at);
@@ -178,11 +188,11 @@ impl<P: Points> Server for Served<'_, P> {
         }
         self.drop_tray();
         // What is no CNode is found out when frames are taken from it.
-        self.frames.tray = self.frames.keep(|_| true).map(CNode);
+        self.frames.tray = self.frames.keep(|_| true);
         self.frames.tray.is_some()
     }
     fn drop_tray(&mut self) {
-        let old = self.frames.tray.take().map(|tray| tray.0);
+        let old = self.frames.tray.take();
         self.frames.drop_frame(old);
     }
     fn has_tray(&self) -> bool {
@@ -191,18 +201,21 @@ impl<P: Points> Server for Served<'_, P> {
     fn map_from_tray(&mut self, slot: u32, page: u32, writable: bool) -> bool {
         let old = self.frames.data[page as usize].take();
         self.frames.drop_frame(old);
-        let Some((tray, to)) = self.frames.tray.zip(self.frames.slots.take()) else { return false };
-        if tray.take_out(slot.into(), TRAY_BITS.into(), to).is_err() {
+        let Some(tray) = cap(self.frames.tray) else { return false };
+        let Some(to) = self.frames.slots.take() else { return false };
+        if CNode(tray).take_out(slot.into(), TRAY_BITS.into(), to).is_err() {
             self.frames.slots.give(to);
             return false;
         }
         let address = MAP_WINDOW + page as usize * PAGE;
         if Frame(to).map_data(address as u64, writable).is_err() {
-            self.frames.drop_frame(Some(to));
+            self.frames.drop_cap(Some(to));
             return false;
         }
-        self.frames.data[page as usize] = Some(to);
-        true
+        // As in `keep`.
+        let kept = u16::try_from(to.0).ok().and_then(NonZeroU16::new);
+        self.frames.data[page as usize] = kept;
+        kept.is_some()
     }
     fn has_code(&self, page: u32) -> bool {
         self.frames.code.get(page as usize).is_some_and(Option::is_some)
@@ -214,10 +227,11 @@ impl<P: Points> Server for Served<'_, P> {
         if !core::mem::take(&mut self.has_frame) {
             return false;
         }
-        let Some(kept) = self.frames.keep_received() else { return false };
+        let Some(Doorbell(kept)) = self.frames.keep_received() else { return false };
         self.drop_doorbell(slot);
-        if let Some(place) = self.frames.doorbells.get_mut(slot as usize) {
-            *place = Some(kept.0);
+        match self.frames.doorbells.get_mut(slot as usize).zip(u16::try_from(kept.0).ok()) {
+            Some((place, kept)) => *place = NonZeroU16::new(kept),
+            None => self.frames.drop_cap(Some(kept)),
         }
         true
     }

@@ -5,9 +5,10 @@ use crate::helpers::LogLine;
 use axiom_bpf_isa::helper;
 use axiom_bpf_maps::errno;
 use axiom_bpf_maps::{Consumer, PAGE};
-use axiom_proto::bpf_host::{Limit, MAP_PAGES, Refusal, Reply, Request, TRAY};
-use std::string::ToString;
+use axiom_proto::bpf_host::{Limit, MAP_PAGES, Overload, Refusal, Reply, Request, TRAY};
+use std::string::{String, ToString};
 use std::vec;
+use std::vec::Vec;
 
 extern crate std;
 
@@ -146,7 +147,7 @@ fn attach(host: &mut Host, fake: &mut Fake, id: u32, page: u32, n: usize, replac
 fn programs_run_in_order_and_all_must_accept() {
     let mut host = Host::new(Clock::new(1_000_000_000), log);
     let mut fake = Fake::new();
-    let point = host.add_point("iio/x/y");
+    let point = host.add_point("iio/x/y").unwrap();
     let mut context = [5u64, 0, 0, 0];
     assert!(host.run(point, &mut context), "no program: every sample passes");
 
@@ -181,7 +182,7 @@ fn programs_run_in_order_and_all_must_accept() {
 fn numbers_out_of_range_and_unknown_points_are_refused() {
     let mut host = Host::new(Clock::new(1_000_000_000), log);
     let mut fake = Fake::new();
-    host.add_point("iio/x/y");
+    host.add_point("iio/x/y").unwrap();
     let refused = |r| Reply::Refused(r);
     assert_eq!(host.handle(&Request::Code { page: 0 }, &mut fake), refused(Refusal::BadFrame));
     assert_eq!(host.handle(&Request::Code { page: 1 << 20 }, &mut fake), refused(Refusal::BadNumber));
@@ -223,7 +224,7 @@ fn numbers_out_of_range_and_unknown_points_are_refused() {
 fn helpers_reach_maps_by_their_handles() {
     let mut host = Host::new(Clock::new(62_500_000), log);
     let mut fake = Fake::new();
-    let point = host.add_point("iio/x/y");
+    let point = host.add_point("iio/x/y").unwrap();
     let array = Request::Map { slot: 1, map_type: 2, key_size: 4, value_size: 8, max_entries: 2, page: 0 };
     let ring = Request::Map { slot: 2, map_type: 27, key_size: 0, value_size: 0, max_entries: 4096, page: 1 };
     assert_eq!(host.handle(&array, &mut fake), Reply::Done);
@@ -309,7 +310,7 @@ fn printing(format: &[u8], numbers: [i32; 3]) -> Vec<Insn> {
 fn a_line_names_its_program_and_dropped_ones_are_counted() {
     let mut host = Host::new(Clock::new(1_000_000_000), keep);
     let mut fake = Fake::new();
-    let point = host.add_point("iio/x/y");
+    let point = host.add_point("iio/x/y").unwrap();
     let mut attached = 0;
     let mut run = |host: &mut Host, program: &[Insn]| {
         attached += 1;
@@ -378,7 +379,7 @@ fn clocks_and_names() {
 fn an_interpreted_program_finds_zeros_on_its_stack() {
     let mut host = Host::new(Clock::new(1_000_000_000), log);
     let mut fake = Fake::new();
-    let point = host.add_point("iio/x/y");
+    let point = host.add_point("iio/x/y").unwrap();
     // The first leaves its context's address in its own frame and in a callee's; the second looks for them.
     let leaves = [
         insn(0x7b, 10, 1, -8, 0),
@@ -409,8 +410,8 @@ fn an_interpreted_program_finds_zeros_on_its_stack() {
 fn queues_and_the_points_that_exist() {
     let mut host = Host::new(Clock::new(1_000_000_000), log);
     let mut fake = Fake::new();
-    let point = host.add_point("iio/x/y");
-    host.add_point("iio/x/z");
+    let point = host.add_point("iio/x/y").unwrap();
+    host.add_point("iio/x/z").unwrap();
     let name = |host: &mut Host, fake: &mut Fake, index| match host.handle(&Request::Point { index }, fake) {
         Reply::Point(name) => name.as_str().to_string(),
         other => std::format!("{other:?}"),
@@ -486,8 +487,8 @@ impl Actuators for Told {
 fn helpers_for_pins_act_with_the_rights_of_the_program_that_runs() {
     let mut host = Host::new(Clock::new(1_000_000_000), log);
     let mut fake = Fake::new();
-    let point = host.add_point("iio/x/y");
-    let told = Rc::new(RefCell::new(Told::default()));
+    let point = host.add_point("iio/x/y").unwrap();
+    let told: &RefCell<Told> = std::boxed::Box::leak(std::boxed::Box::new(RefCell::new(Told::default())));
     let imm = |r, v| insn(0xb7, r, 0, 0, v);
     let call = |n: u32| insn(0x85, 0, 0, 0, n as i32);
     // The first program drives line 5 and returns the result; the second does the same without the right to.
@@ -527,7 +528,7 @@ fn helpers_for_pins_act_with_the_rights_of_the_program_that_runs() {
     }
     let mut context = [0u64; 4];
     assert!(!host.run(point, &mut context), "without outputs every call is refused: -EPERM + 1 = 0");
-    host.set_actuators(told.clone());
+    host.set_actuators(told);
     assert_eq!(host.run_lowest(point, &mut context), Some(0));
     assert_eq!(
         told.borrow().0,
@@ -558,7 +559,7 @@ fn a_point_that_was_opened_goes_with_its_last_program_and_its_place_is_taken_aga
     let mut host = Host::new(Clock::new(1_000_000_000), log);
     let mut fake = Fake::new();
     fake.write(0, &[EXIT]);
-    let own = host.add_point("iio/x/y");
+    let own = host.add_point("iio/x/y").unwrap();
     for id in 1..1000 {
         let name = std::format!("timer/{id}hz");
         assert_eq!(attach_at(&mut host, &mut fake, id, &name, Grants::NONE), Reply::Done);
@@ -715,7 +716,7 @@ fn a_point_that_is_refused_is_not_opened() {
 #[test]
 fn a_rate_that_the_programs_have_no_time_for_changes_nothing() {
     let (mut host, mut fake) = (host_with_budget(), Fake::new());
-    let points = [host.add_point("iio/x/y"), host.add_point("iio/x/z")];
+    let points = ["iio/x/y", "iio/x/z"].map(|name| host.add_point(name).unwrap());
     // Nobody samples: nothing is needed.
     assert_eq!(limit(attach_costing(&mut host, &mut fake, 1, "iio/x/y", 20_000, 1)), None);
     assert_eq!(limit(attach_costing(&mut host, &mut fake, 2, "iio/x/z", 20_000, 1)), None);

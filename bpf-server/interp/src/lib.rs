@@ -5,13 +5,16 @@
 //! executed instructions are bounded. A server whose compiler refuses a program runs it here over [`Trusted`] memory, after
 //! verification.
 #![no_std]
+#[cfg(feature = "alloc")]
 extern crate alloc;
 
 mod alu;
 mod memory;
 
 pub use axiom_bpf_isa::{Insn, abi};
-pub use memory::{Memory, Region, Regions, Size, Trusted};
+pub use memory::{Memory, Size, Trusted};
+#[cfg(feature = "alloc")]
+pub use memory::{Region, Regions};
 
 use axiom_bpf_isa::opcode::{CALL, CALLX, EXIT, JA, JA32, LDDW};
 use core::fmt;

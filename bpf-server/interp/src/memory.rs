@@ -69,6 +69,7 @@ pub trait Memory {
     }
 }
 
+#[cfg(feature = "alloc")]
 /// A piece of memory at an address of the caller's choice.
 pub struct Region<'a> {
     /// Where the program sees it.
@@ -79,9 +80,11 @@ pub struct Region<'a> {
     pub writable: bool,
 }
 
+#[cfg(feature = "alloc")]
 /// A few regions; everything else is refused.
 pub struct Regions<'a>(pub alloc::vec::Vec<Region<'a>>);
 
+#[cfg(feature = "alloc")]
 impl Regions<'_> {
     fn find(&mut self, address: u64, size: Size, write: bool) -> Option<&mut [u8]> {
         for r in &mut self.0 {
@@ -98,6 +101,7 @@ impl Regions<'_> {
     }
 }
 
+#[cfg(feature = "alloc")]
 impl Memory for Regions<'_> {
     fn load(&mut self, address: u64, size: Size) -> Option<u64> {
         self.find(address, size, false).map(|b| size.get(b))

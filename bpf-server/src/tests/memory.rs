@@ -7,7 +7,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::OnceLock;
 
-#[path = "../../../servers/runtime/src/blocks.rs"]
+#[path = "../../../servers/heap/src/blocks.rs"]
+#[allow(dead_code)] // the servers' heap takes its arena when it is asked first
 mod blocks;
 use blocks::{Blocks, class};
 

@@ -3,13 +3,59 @@
 //! Every method that could drive an output takes the caller's [`Grants`] and passes the emergency stop. The chips are
 //! private to this module: code outside it, be it a message, a helper or a timer, has no other path to a register.
 
-use crate::{Channel, Chip, Edges, Grants, Line, Motor, PwmChip, Refusal, Seen};
-use alloc::boxed::Box;
-use alloc::collections::VecDeque;
-use alloc::vec::Vec;
+use crate::{Channel, Chip, Edges, Grants, Line, PwmChip, Refusal, Seen};
+use axiom_proto::gpio::{self, CHANNELS, CHIPS, LINES, MOTOR_OUTPUTS, MOTORS};
+use heapless::{Deque, Vec};
 
-/// Updates of duties that wait for the programs on their channels.
-const WAITING: usize = 16;
+/// Updates of duties that wait for the programs on their channels: the newest of each channel.
+const WAITING: usize = CHIPS * CHANNELS as usize;
+
+/// More chips, motors or outputs than a system has: compose refuses such a manifest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TooMany;
+
+/// Outputs that drive a motor: what an emergency stop switches off and holds.
+#[derive(Clone, Debug, Default)]
+pub struct Motor {
+    /// Its lines, each with the level at which the motor stands.
+    pub gpio: Vec<(Line, bool), MOTOR_OUTPUTS>,
+    /// Its channels; the motor stands at duty 0.
+    pub pwm: Vec<Channel, MOTOR_OUTPUTS>,
+}
+
+impl TryFrom<gpio::Motor<'_>> for Motor {
+    type Error = TooMany;
+    fn try_from(from: gpio::Motor<'_>) -> Result<Motor, TooMany> {
+        let mut motor = Motor::default();
+        for line in from.gpio {
+            motor.gpio.push(line).map_err(|_| TooMany)?;
+        }
+        for channel in from.pwm {
+            motor.pwm.push(channel).map_err(|_| TooMany)?;
+        }
+        Ok(motor)
+    }
+}
+
+/// Lines, a bit each, by chip.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Lines([u64; CHIPS]);
+
+impl Lines {
+    pub(crate) fn add(&mut self, line: Line) {
+        if let Some(chip) = self.0.get_mut(line.chip as usize).filter(|_| line.line < LINES) {
+            *chip |= 1 << line.line;
+        }
+    }
+    #[inline]
+    pub(crate) fn has(&self, line: Line) -> bool {
+        line.line < LINES && self.0.get(line.chip as usize).is_some_and(|chip| chip >> line.line & 1 != 0)
+    }
+    pub(crate) fn iter(self) -> impl Iterator<Item = Line> {
+        let all = (0..CHIPS as u8).flat_map(|chip| (0..LINES).map(move |line| Line { chip, line }));
+        all.filter(move |line| self.has(*line))
+    }
+}
 
 /// Whether the motors are held.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,7 +82,7 @@ struct Soft {
 }
 
 enum Pwm {
-    Hardware(Box<dyn PwmChip>, Vec<u16>),
+    Hardware(&'static mut dyn PwmChip, [u16; CHANNELS as usize]),
     Software(Soft),
     Absent,
 }
@@ -61,14 +107,14 @@ impl Update {
 
 /// The chips.
 pub struct Board {
-    gpio: Vec<Option<Box<dyn Chip>>>,
-    pwm: Vec<Pwm>,
-    motors: Vec<Motor>,
+    gpio: Vec<Option<&'static mut dyn Chip>, CHIPS>,
+    pwm: Vec<Pwm, CHIPS>,
+    motors: Vec<Motor, MOTORS>,
     /// Lines that a PWM channel comes out at: nobody else drives them.
-    taken: Vec<Line>,
+    taken: Lines,
     stop: Stop,
     refused: u64,
-    waiting: VecDeque<Update>,
+    waiting: Deque<Update, WAITING>,
 }
 
 type Done = Result<(), Refusal>;
@@ -76,35 +122,42 @@ type Done = Result<(), Refusal>;
 impl Board {
     /// A board with these motors and no chips yet. After a crash of the server, begin with [`Stop::Held`]: nobody knows
     /// whether the stop held before.
-    pub fn new(motors: Vec<Motor>, stop: Stop) -> Board {
-        let (gpio, pwm, taken, waiting) = (Vec::new(), Vec::new(), Vec::new(), VecDeque::new());
+    pub fn new(motors: Vec<Motor, MOTORS>, stop: Stop) -> Board {
+        let (gpio, pwm, taken, waiting) = (Vec::new(), Vec::new(), Lines::default(), Deque::new());
         Board { gpio, pwm, motors, taken, stop, refused: 0, waiting }
     }
 
     /// Adds the next GPIO chip; `None` is one that is absent.
-    pub fn add_chip(&mut self, chip: Option<Box<dyn Chip>>) {
-        self.gpio.push(chip);
+    ///
+    /// # Errors
+    /// There are [`CHIPS`].
+    pub fn add_chip(&mut self, chip: Option<&'static mut dyn Chip>) -> Result<(), TooMany> {
+        self.gpio.push(chip).map_err(|_| TooMany)
     }
 
     /// Adds the next PWM chip; `None` is one that is absent.
-    pub fn add_pwm(&mut self, chip: Option<Box<dyn PwmChip>>) {
-        let duties = |c: &dyn PwmChip| alloc::vec![0; c.channels() as usize];
-        self.pwm.push(chip.map_or(Pwm::Absent, |c| {
-            let duties = duties(&*c);
-            Pwm::Hardware(c, duties)
-        }));
+    ///
+    /// # Errors
+    /// There are [`CHIPS`].
+    pub fn add_pwm(&mut self, chip: Option<&'static mut dyn PwmChip>) -> Result<(), TooMany> {
+        let pwm = chip.map_or(Pwm::Absent, |chip| Pwm::Hardware(chip, [0; CHANNELS as usize]));
+        self.pwm.push(pwm).map_err(|_| TooMany)
     }
 
     /// Adds a PWM chip of one channel that is made in software.
-    pub fn add_soft_pwm(&mut self, pwm: SoftPwm) {
+    ///
+    /// # Errors
+    /// There are [`CHIPS`].
+    pub fn add_soft_pwm(&mut self, pwm: SoftPwm) -> Result<(), TooMany> {
         let there = self.chip(pwm.line).is_ok();
         self.take_line(pwm.line);
-        self.pwm.push(if there { Pwm::Software(Soft { pwm, duty: 0, high: false }) } else { Pwm::Absent });
+        let pwm = if there { Pwm::Software(Soft { pwm, duty: 0, high: false }) } else { Pwm::Absent };
+        self.pwm.push(pwm).map_err(|_| TooMany)
     }
 
     /// A PWM channel comes out at this line: from now on it is driven by that channel alone.
     pub fn take_line(&mut self, line: Line) {
-        self.taken.push(line);
+        self.taken.add(line);
     }
 
     /// All motors to where they stand. Called once when the chips are there, and by every stop.
@@ -140,7 +193,7 @@ impl Board {
 
     fn chip(&mut self, line: Line) -> Result<&mut dyn Chip, Refusal> {
         match self.gpio.get_mut(line.chip as usize) {
-            Some(Some(chip)) if line.line < chip.lines() => Ok(&mut **chip),
+            Some(Some(chip)) if line.line < chip.lines() => Ok(*chip),
             _ => Err(Refusal::NoSuchLine),
         }
     }
@@ -185,7 +238,7 @@ impl Board {
         if !by.may_set(line) {
             return Err(Refusal::NotGranted);
         }
-        if self.taken.contains(&line) {
+        if self.taken.has(line) {
             return Err(Refusal::Taken);
         }
         if self.stop == Stop::Held && self.parked(line).is_some_and(|at| at != level) {
@@ -200,7 +253,7 @@ impl Board {
         if !by.may_set(line) {
             return Err(Refusal::NotGranted);
         }
-        if self.taken.contains(&line) {
+        if self.taken.has(line) {
             return Err(Refusal::Taken);
         }
         if self.stop == Stop::Held && self.parked(line).is_some() {
@@ -236,7 +289,10 @@ impl Board {
     /// The duty of a channel, for the programs on it.
     pub fn current(&self, channel: Channel) -> Option<u16> {
         match self.pwm.get(channel.chip as usize)? {
-            Pwm::Hardware(_, duties) => duties.get(channel.channel as usize).copied(),
+            Pwm::Hardware(chip, duties) if channel.channel < chip.channels() => {
+                duties.get(channel.channel as usize).copied()
+            }
+            Pwm::Hardware(..) => None,
             Pwm::Software(s) => (channel.channel == 0).then_some(s.duty),
             Pwm::Absent => None,
         }
@@ -257,10 +313,10 @@ impl Board {
         self.waiting.retain(|u| u.channel != channel);
         if duty == 0 {
             self.apply_duty(channel, 0);
-        } else if self.waiting.len() < WAITING {
-            self.waiting.push_back(Update { channel, requested: duty });
+            return Ok(());
         }
-        Ok(())
+        // There is room for one of each channel.
+        self.waiting.push_back(Update { channel, requested: duty }).map_err(|_| Refusal::NoSuchLine)
     }
 
     /// A duty that waits for the programs on its channel.
@@ -281,7 +337,7 @@ impl Board {
 
     fn apply_duty(&mut self, channel: Channel, duty: u16) {
         match self.pwm.get_mut(channel.chip as usize) {
-            Some(Pwm::Hardware(chip, duties)) => {
+            Some(Pwm::Hardware(chip, duties)) if channel.channel < chip.channels() => {
                 if let Some(d) = duties.get_mut(channel.channel as usize) {
                     *d = duty;
                     chip.set_duty(channel.channel, duty);

@@ -3,9 +3,8 @@
 //! A chip driver implements [`Chip`] or [`PwmChip`] over registers and knows nothing of the system. [`Board`] owns all
 //! chips of the machine and is the only way to them: rights and the emergency stop are checked there, whoever asks.
 //! [`Watchers`] knows who wants which
-//! edges. [`Pin`] and [`Duty`] give one line or channel embedded-hal's traits, for drivers that take those.
+//! edges; both have room for what `axiom-proto` says, and refuse more. [`Pin`] and [`Duty`] give one line or channel embedded-hal's traits, for drivers that take those.
 #![no_std]
-extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
@@ -16,8 +15,8 @@ mod storm;
 mod tests;
 mod watchers;
 
-pub use axiom_proto::gpio::{Channel, Edges, FULL_DUTY, Grants, Line, Motor, Refusal};
-pub use board::{Board, SoftPwm, Stop, Update};
+pub use axiom_proto::gpio::{Channel, Edges, FULL_DUTY, Grants, Line, Refusal};
+pub use board::{Board, Motor, SoftPwm, Stop, TooMany, Update};
 pub use hal::{Duty, Pin};
 pub use storm::Storm;
 pub use watchers::{PER_CLIENT, Watchers};

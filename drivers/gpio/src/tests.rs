@@ -1,13 +1,13 @@
 //! The board with chips that remember, and everything that user code could try against a stop.
 
 use super::*;
-use alloc::boxed::Box;
-use alloc::rc::Rc;
-use alloc::vec;
 use core::cell::RefCell;
 use embedded_hal::digital::{InputPin, OutputPin, StatefulOutputPin};
 use embedded_hal::pwm::SetDutyCycle;
 use proptest::prelude::*;
+use std::boxed::Box;
+use std::rc::Rc;
+use std::vec;
 
 /// A chip of eight lines and two channels.
 #[derive(Default)]
@@ -83,15 +83,16 @@ fn everything() -> Grants {
 /// A motor stands with ENABLE low, BRAKE high and no duty; a second one hangs on a channel made in software.
 fn board(stop: Stop) -> (Board, Shared) {
     let chip = Shared::default();
-    let motors = vec![
-        Motor { name: "belt".into(), gpio: vec![(ENABLE, false), (BRAKE, true)], pwm: vec![SPEED] },
-        Motor { name: "fan".into(), gpio: vec![], pwm: vec![SOFT_SPEED] },
-    ];
-    let mut board = Board::new(motors, stop);
-    board.add_chip(Some(Box::new(chip.clone())));
-    board.add_chip(None);
-    board.add_pwm(Some(Box::new(chip.clone())));
-    board.add_soft_pwm(SoftPwm { line: SOFT, period: 1000 });
+    let belt = Motor {
+        gpio: [(ENABLE, false), (BRAKE, true)].into_iter().collect(),
+        pwm: [SPEED].into_iter().collect(),
+    };
+    let fan = Motor { gpio: Default::default(), pwm: [SOFT_SPEED].into_iter().collect() };
+    let mut board = Board::new([belt, fan].into_iter().collect(), stop);
+    board.add_chip(Some(Box::leak(Box::new(chip.clone())))).unwrap();
+    board.add_chip(None).unwrap();
+    board.add_pwm(Some(Box::leak(Box::new(chip.clone())))).unwrap();
+    board.add_soft_pwm(SoftPwm { line: SOFT, period: 1000 }).unwrap();
     board.take_line(LED_PWM);
     board.park();
     (board, chip)
@@ -234,7 +235,7 @@ fn embedded_hal_drives_one_line_of_a_shared_chip() {
 }
 
 fn watchers() -> Watchers<u32, u32> {
-    Watchers::new(vec!["pl061".into(), "absent".into()], vec!["pwm".into(), "soft".into()])
+    Watchers::new(["pl061", "absent"], ["pwm", "soft"])
 }
 
 #[test]
@@ -297,18 +298,18 @@ fn attach_points_are_lines_and_channels_that_are_there() {
 fn clients_are_told_what_they_asked_for_and_one_cannot_take_all_room() {
     let (mut b, chip) = board(Stop::Clear);
     let mut w = watchers();
-    assert_eq!(w.subscribe(&mut b, 1, LED, Edges::Rising, 10), None);
-    assert_eq!(w.subscribe(&mut b, 2, LED, Edges::Falling, 20), None);
+    assert_eq!(w.subscribe(&mut b, 1, LED, Edges::Rising, 10), Ok(None));
+    assert_eq!(w.subscribe(&mut b, 2, LED, Edges::Falling, 20), Ok(None));
     assert_eq!(chip.0.borrow().watched[2], Some(Edges::Both));
     let told = |w: &Watchers<u32, u32>, rising| w.told(LED, rising).collect::<std::vec::Vec<_>>();
     assert_eq!((told(&w, true), told(&w, false)), (vec![10], vec![20]));
-    assert_eq!(w.subscribe(&mut b, 1, LED, Edges::Both, 11), Some(10), "another one takes its place");
+    assert_eq!(w.subscribe(&mut b, 1, LED, Edges::Both, 11), Ok(Some(10)), "another one takes its place");
     assert_eq!((told(&w, true), told(&w, false)), (vec![11], vec![20, 11]));
     assert_eq!((w.unsubscribe(&mut b, 1, LED), w.unsubscribe(&mut b, 1, LED)), (Some(11), None));
     assert_eq!(chip.0.borrow().watched[2], Some(Edges::Falling));
     for line in 0..PER_CLIENT as u8 {
         assert!(w.has_room(3, Line { chip: 0, line }));
-        w.subscribe(&mut b, 3, Line { chip: 0, line }, Edges::Both, 30);
+        w.subscribe(&mut b, 3, Line { chip: 0, line }, Edges::Both, 30).unwrap();
     }
     let other = Line { chip: 1, line: 0 };
     assert!(!w.has_room(3, other) && w.has_room(3, LED) && w.has_room(1, other));
@@ -319,8 +320,8 @@ fn too_many_edges_silence_those_who_made_them_until_it_is_calm() {
     let (mut b, chip) = board(Stop::Clear);
     let mut w = watchers();
     let (loud, quiet) = (LED, Line { chip: 0, line: 4 });
-    w.subscribe(&mut b, 1, loud, Edges::Both, 10);
-    w.subscribe(&mut b, 1, quiet, Edges::Both, 11);
+    w.subscribe(&mut b, 1, loud, Edges::Both, 10).unwrap();
+    w.subscribe(&mut b, 1, quiet, Edges::Both, 11).unwrap();
     let mut storm = Storm::new(1000, 80);
     // As many as allowed, window after window.
     for window in 0..5 {
@@ -337,7 +338,7 @@ fn too_many_edges_silence_those_who_made_them_until_it_is_calm() {
     assert_eq!((chip.0.borrow().watched[2], chip.0.borrow().watched[4]), (None, Some(Edges::Both)));
     assert!(!storm.edge(quiet, 20_101), "the count began anew");
     // Nobody wakes it by attaching something else.
-    w.subscribe(&mut b, 2, loud, Edges::Rising, 12);
+    w.subscribe(&mut b, 2, loud, Edges::Rising, 12).unwrap();
     assert_eq!(chip.0.borrow().watched[2], None);
     w.calm(&mut b);
     assert_eq!(chip.0.borrow().watched[2], Some(Edges::Both));
@@ -432,4 +433,52 @@ proptest! {
             prop_assert!(stands(&chip), "after {t:?}");
         }
     }
+}
+
+#[test]
+fn what_does_not_fit_is_refused_and_nothing_else_changes() {
+    let (mut b, _) = board(Stop::Clear);
+    let mut w: Watchers<u32, u32> = watchers();
+    // Eight clients with eight subscriptions each fill the table; the ninth has none, and nobody loses one.
+    for client in 0..8 {
+        for line in 0..8 {
+            let token = client as u32 * 8 + u32::from(line);
+            assert_eq!(w.subscribe(&mut b, client, Line { chip: 0, line }, Edges::Both, token), Ok(None));
+        }
+    }
+    assert!(!w.has_room(8, LED));
+    assert_eq!(w.subscribe(&mut b, 8, LED, Edges::Both, 99), Err(99));
+    assert_eq!(w.told(LED, true).count(), 8);
+    // Whoever has one may have another in its place.
+    assert_eq!(w.subscribe(&mut b, 3, LED, Edges::Rising, 98), Ok(Some(26)));
+    assert_eq!(w.unsubscribe(&mut b, 0, LED), Some(2));
+    assert_eq!(w.subscribe(&mut b, 8, LED, Edges::Both, 99), Ok(None));
+    // Motors, and chips.
+    let lines: std::vec::Vec<u8> = {
+        let all = (0..9u8).map(|line| (Line { chip: 0, line }, false));
+        axiom_proto::Values::of(all).map(|values| {
+            let motor = axiom_proto::gpio::Motor { name: "m", gpio: values.list(), pwm: Default::default() };
+            assert_eq!(Motor::try_from(motor).err(), Some(TooMany));
+            motor.gpio.iter().map(|(line, _)| line.line).collect()
+        })
+    }
+    .unwrap();
+    assert_eq!(lines.len(), 9);
+    while b.add_chip(None).is_ok() {}
+    assert_eq!((b.add_pwm(None), b.add_pwm(None), b.add_pwm(None)), (Ok(()), Ok(()), Err(TooMany)));
+    assert_eq!((b.lines(3), b.lines(4)), (Some(0), None));
+    assert!(newest_of_each(&mut b));
+}
+
+/// A duty can be asked for on every channel at once, the newest counts, and none is lost.
+fn newest_of_each(b: &mut Board) -> bool {
+    let mut g = everything();
+    g.grant_channel(SPEED);
+    for duty in 1..100 {
+        for channel in [SPEED, FAN] {
+            assert_eq!(b.request_duty(&g, channel, duty), Ok(()));
+        }
+    }
+    update(b);
+    b.current(SPEED) == Some(99) && b.current(FAN) == Some(99)
 }

@@ -2,25 +2,28 @@
 //!
 //! A chip watches a line for the union of everybody's edges; who gets which is sorted out here.
 
+use crate::board::Lines;
 use crate::{Board, Channel, Edges, Line};
-use alloc::string::String;
-use alloc::vec::Vec;
-use axiom_proto::gpio::{CHANNELS, LINES};
+use axiom_proto::bpf_host::PROGRAMS;
+use axiom_proto::gpio::{CHANNELS, CHIPS, LINES, SUBSCRIPTIONS};
 use axiom_proto::number;
+use heapless::Vec;
 
 /// Subscriptions of one client.
 pub const PER_CLIENT: usize = 8;
+/// Attach points of a kind that are open: each has a program, or is opened for one.
+const OPEN: usize = PROGRAMS as usize;
 
+/// An attach point at a line: line and edges name it.
 struct EdgePoint<P> {
-    name: String,
     line: Line,
     edges: Edges,
     point: Option<P>,
     programs: usize,
 }
 
+/// An attach point at a channel, which names it.
 struct DutyPoint<P> {
-    name: String,
     channel: Channel,
     point: Option<P>,
 }
@@ -34,13 +37,13 @@ struct Subscription<N> {
 
 /// All of them. `P` is the host's number of an attach point, `N` what a client is told by.
 pub struct Watchers<P, N> {
-    gpio_chips: Vec<String>,
-    pwm_chips: Vec<String>,
-    edges: Vec<EdgePoint<P>>,
-    duties: Vec<DutyPoint<P>>,
-    subscriptions: Vec<Subscription<N>>,
+    gpio_chips: Vec<&'static str, CHIPS>,
+    pwm_chips: Vec<&'static str, CHIPS>,
+    edges: Vec<EdgePoint<P>, OPEN>,
+    duties: Vec<DutyPoint<P>, OPEN>,
+    subscriptions: Vec<Subscription<N>, SUBSCRIPTIONS>,
     /// Lines that are not watched for a while.
-    silenced: Vec<Line>,
+    silenced: Lines,
 }
 
 fn counts(edges: Edges, rising: bool) -> bool {
@@ -48,9 +51,14 @@ fn counts(edges: Edges, rising: bool) -> bool {
 }
 
 impl<P: Copy, N: Copy> Watchers<P, N> {
-    /// Nobody yet; chips by number.
-    pub fn new(gpio_chips: Vec<String>, pwm_chips: Vec<String>) -> Self {
-        let (edges, duties, subscriptions, silenced) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    /// Nobody yet; chips by number, no more of each kind than there can be.
+    pub fn new(
+        gpio_chips: impl IntoIterator<Item = &'static str>,
+        pwm_chips: impl IntoIterator<Item = &'static str>,
+    ) -> Self {
+        let (gpio_chips, pwm_chips) =
+            (gpio_chips.into_iter().take(CHIPS).collect(), pwm_chips.into_iter().take(CHIPS).collect());
+        let (edges, duties, subscriptions, silenced) = (Vec::new(), Vec::new(), Vec::new(), Lines::default());
         Watchers { gpio_chips, pwm_chips, edges, duties, subscriptions, silenced }
     }
 
@@ -59,21 +67,21 @@ impl<P: Copy, N: Copy> Watchers<P, N> {
         let points = self.edges.iter().filter(|p| p.line == line && p.programs > 0).map(|p| p.edges);
         let clients = self.subscriptions.iter().filter(|s| s.line == line).map(|s| s.edges);
         let all = points.chain(clients).reduce(|a, b| if a == b { a } else { Edges::Both });
-        let all = all.filter(|_| !self.silenced.contains(&line));
+        let all = all.filter(|_| !self.silenced.has(line));
         let _ = board.watch(line, all);
     }
 
     /// From now on nobody sees edges of the line, whatever is attached meanwhile; until [`Watchers::calm`].
     pub fn silence(&mut self, board: &mut Board, line: Line) {
-        if !self.silenced.contains(&line) {
-            self.silenced.push(line);
+        if !self.silenced.has(line) {
+            self.silenced.add(line);
             self.watch(board, line);
         }
     }
 
     /// All lines are watched again as they should be.
     pub fn calm(&mut self, board: &mut Board) {
-        for line in core::mem::take(&mut self.silenced) {
+        for line in core::mem::take(&mut self.silenced).iter() {
             self.watch(board, line);
         }
     }
@@ -81,10 +89,13 @@ impl<P: Copy, N: Copy> Watchers<P, N> {
     /// Whether a client may have one more subscription, or another one to this line.
     pub fn has_room(&self, badge: u64, line: Line) -> bool {
         let own = self.subscriptions.iter().filter(|s| s.badge == badge);
-        own.clone().any(|s| s.line == line) || own.count() < PER_CLIENT
+        own.clone().any(|s| s.line == line) || own.count() < PER_CLIENT && !self.subscriptions.is_full()
     }
 
     /// Adds a client's subscription; returns the token that it takes the place of.
+    ///
+    /// # Errors
+    /// The token, when there is no room ([`Watchers::has_room`]).
     pub fn subscribe(
         &mut self,
         board: &mut Board,
@@ -92,11 +103,14 @@ impl<P: Copy, N: Copy> Watchers<P, N> {
         line: Line,
         edges: Edges,
         token: N,
-    ) -> Option<N> {
+    ) -> Result<Option<N>, N> {
+        if !self.has_room(badge, line) {
+            return Err(token);
+        }
         let old = self.forget(badge, line);
-        self.subscriptions.push(Subscription { badge, line, edges, token });
+        self.subscriptions.push(Subscription { badge, line, edges, token }).map_err(|s| s.token)?;
         self.watch(board, line);
-        old
+        Ok(old)
     }
 
     /// Ends a client's subscription; returns its token.
@@ -130,7 +144,7 @@ impl<P: Copy, N: Copy> Watchers<P, N> {
     fn edge_of(&self, name: &str) -> Option<(Line, Edges)> {
         let mut parts = name.strip_prefix("gpio/")?.split('/');
         let chip = parts.next()?;
-        let chip = self.gpio_chips.iter().position(|c| c == chip)? as u8;
+        let chip = self.gpio_chips.iter().position(|c| *c == chip)? as u8;
         let line = number(parts.next()?).filter(|l| *l < LINES)?;
         let edges = match parts.next()? {
             "rising" => Edges::Rising,
@@ -143,31 +157,37 @@ impl<P: Copy, N: Copy> Watchers<P, N> {
 
     fn channel_of(&self, name: &str) -> Option<Channel> {
         let (chip, channel) = name.strip_prefix("pwm/")?.split_once('/')?;
-        let chip = self.pwm_chips.iter().position(|c| c == chip)? as u8;
+        let chip = self.pwm_chips.iter().position(|c| *c == chip)? as u8;
         Some(Channel { chip, channel: number(channel).filter(|c| *c < CHANNELS)? })
     }
 
-    /// Makes an attach point of this name, if there is such a line or channel.
+    /// Makes an attach point of this name, if there is such a line or channel, and room.
     pub fn open(&mut self, board: &Board, name: &str) -> bool {
         if let Some((line, edges)) = self.edge_of(name) {
             let there = board.lines(line.chip).is_some_and(|n| line.line < n);
-            if there {
-                self.edges.push(EdgePoint { name: name.into(), line, edges, point: None, programs: 0 });
-            }
-            return there;
+            return there && self.edges.push(EdgePoint { line, edges, point: None, programs: 0 }).is_ok();
         }
         let Some(channel) = self.channel_of(name) else { return false };
         let there = board.channels(channel.chip).is_some_and(|(n, _)| channel.channel < n);
-        if there {
-            self.duties.push(DutyPoint { name: name.into(), channel, point: None });
-        }
-        there
+        there && self.duties.push(DutyPoint { channel, point: None }).is_ok()
+    }
+
+    fn edge_point(&self, name: &str) -> Option<usize> {
+        let key = self.edge_of(name)?;
+        self.edges.iter().position(|p| (p.line, p.edges) == key)
+    }
+
+    fn duty_point(&self, name: &str) -> Option<usize> {
+        let channel = self.channel_of(name)?;
+        self.duties.iter().position(|p| p.channel == channel)
     }
 
     /// A point without programs is forgotten.
     pub fn close(&mut self, board: &mut Board, name: &str) {
-        self.duties.retain(|p| p.name != name);
-        if let Some(at) = self.edges.iter().position(|p| p.name == name) {
+        if let Some(at) = self.duty_point(name) {
+            self.duties.swap_remove(at);
+        }
+        if let Some(at) = self.edge_point(name) {
             let line = self.edges.swap_remove(at).line;
             self.watch(board, line);
         }
@@ -180,10 +200,11 @@ impl<P: Copy, N: Copy> Watchers<P, N> {
 
     /// So many programs are attached to a point now.
     pub fn changed(&mut self, board: &mut Board, name: &str, point: P, programs: usize) {
-        if let Some(p) = self.duties.iter_mut().find(|p| p.name == name) {
-            p.point = Some(point);
+        if let Some(at) = self.duty_point(name) {
+            self.duties[at].point = Some(point);
         }
-        let Some(p) = self.edges.iter_mut().find(|p| p.name == name) else { return };
+        let Some(at) = self.edge_point(name) else { return };
+        let p = &mut self.edges[at];
         let (line, before) = (p.line, p.programs);
         (p.point, p.programs) = (Some(point), programs);
         // One more program changes nothing in the chip: setting it again could lose an edge.

@@ -16,7 +16,7 @@ mod tests;
 
 pub use embedded_hal::delay::DelayNs;
 
-pub use buffer::{Buffer, CAPACITY, CHANNELS, FORMAT, SCAN_BYTES, Scan};
+pub use buffer::{Buffer, CAPACITY, CHANNELS, FORMAT, RING_BYTES, SCAN_BYTES, Scan};
 pub use health::{Health, Step};
 pub use stamps::Stamps;
 

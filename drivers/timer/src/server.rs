@@ -1,16 +1,18 @@
 //! Rates, their timers, and the loop.
 
-use alloc::string::String;
-use alloc::vec::Vec;
 use axiom_bpf_host::system::{self, Frames, Points};
 use axiom_bpf_host::{Clock, Host, PointId, Stream};
 use axiom_runtime::proto::{Error, bpf_host, number};
-use axiom_runtime::{Incoming, Reply, Runtime, Service, Slots, Timer, info, serve, time, warn};
+use axiom_runtime::{Incoming, Place, Reply, Runtime, Service, Slots, Timer, info, serve, time, warn};
+use heapless::Vec;
 
 axiom_runtime::entry!(main);
+axiom_runtime::takes!(include_str!("../takes.toml"));
 
 /// Fastest rate that programs may ask for.
 const MAX_HZ: u64 = 10_000;
+/// Rates: a server's timers have a bit each.
+const RATES: usize = 32;
 
 /// What a program gets.
 #[repr(C)]
@@ -21,7 +23,7 @@ struct Context {
 }
 
 struct Rate {
-    name: String,
+    /// Its attach point is `timer/<n>hz`.
     hz: u64,
     point: Option<PointId>,
     timer: Timer,
@@ -33,16 +35,23 @@ struct Rate {
 }
 
 struct Rates {
-    rates: Vec<Rate>,
+    rates: Vec<Rate, RATES>,
     /// Timers without a rate.
-    free: Vec<(Timer, u64)>,
+    free: Vec<(Timer, u64), RATES>,
     frequency: u64,
 }
 
-/// The rate that a point's name asks for.
+/// The rate of an attach point's name.
 fn rate_of(name: &str) -> Option<u64> {
-    let hz = name.strip_prefix("timer/").and_then(|r| r.strip_suffix("hz")).and_then(number);
+    let hz = name.strip_prefix("timer/")?.strip_suffix("hz").and_then(number);
     hz.filter(|hz| (1..=MAX_HZ).contains(hz))
+}
+
+impl Rates {
+    fn of(&mut self, name: &str) -> Option<&mut Rate> {
+        let hz = rate_of(name)?;
+        self.rates.iter_mut().find(|r| r.hz == hz)
+    }
 }
 
 impl Points for Rates {
@@ -55,13 +64,12 @@ impl Points for Rates {
         // Who asks is told; a line each time would let a client fill the console.
         let Some((timer, bit)) = self.free.pop() else { return false };
         let period = self.frequency / hz;
-        let name = String::from(name);
-        self.rates.push(Rate { name, hz, point: None, timer, bit, period, next: 0, armed: false });
-        true
+        let rate = Rate { hz, point: None, timer, bit, period, next: 0, armed: false };
+        self.rates.push(rate).is_ok()
     }
 
     fn point_changed(&mut self, name: &str, point: PointId, programs: usize) {
-        let Some(rate) = self.rates.iter_mut().find(|r| r.name == name) else { return };
+        let Some(rate) = self.of(name) else { return };
         rate.point = Some(point);
         if programs > 0 && !rate.armed {
             rate.next = time::ticks() + rate.period;
@@ -76,14 +84,16 @@ impl Points for Rates {
     }
 
     fn close_point(&mut self, name: &str) {
-        let Some(at) = self.rates.iter().position(|r| r.name == name) else { return };
+        let hz = rate_of(name);
+        let Some(at) = self.rates.iter().position(|r| Some(r.hz) == hz) else { return };
         let rate = self.rates.swap_remove(at);
-        self.free.push((rate.timer, rate.bit));
+        // It came from there.
+        let _ = self.free.push((rate.timer, rate.bit));
     }
 }
 
 struct Server {
-    host: Host,
+    host: &'static mut Host,
     frames: Frames,
     rates: Rates,
     clock: Clock,
@@ -93,7 +103,7 @@ struct Server {
 impl Service for Server {
     fn request(&mut self, message: &Incoming<'_>) -> Reply {
         match message.interface {
-            bpf_host::INTERFACE => self.frames.serve(&mut self.host, &mut self.rates, message),
+            bpf_host::INTERFACE => self.frames.serve(self.host, &mut self.rates, message),
             _ => Reply::error(Error::NoSuchInterface),
         }
     }
@@ -134,10 +144,13 @@ fn log(text: &str) {
 fn main(rt: Runtime) -> ! {
     let frequency = time::frequency();
     let clock = Clock::new(frequency);
-    let free = (0..rt.env().timers.len()).filter_map(|i| rt.timer(i)).collect();
+    let free = rt.timers_of("rate").take(RATES).collect();
     let rates = Rates { rates: Vec::new(), free, frequency };
     let frames = Frames::new(rt, Slots::new(rt.env()));
-    let host = system::host(rt, clock, log);
+    static HOST: Place<Host> = Place::new();
+    static SERVER: Place<Server> = Place::new();
+    let host = HOST.put(|| Host::new(clock, log));
+    system::hold_to_budget(rt, host, clock);
     rt.ready();
-    serve(&mut Server { host, frames, rates, clock, refill_at: 0 })
+    serve(SERVER.put(|| Server { host, frames, rates, clock, refill_at: 0 }))
 }

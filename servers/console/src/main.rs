@@ -2,17 +2,20 @@
 //! the client is, its badge says, so no client can speak in another's name.
 #![no_std]
 #![no_main]
-extern crate alloc;
 
 mod arch;
 
-use alloc::vec::Vec;
 use arch::Uart;
 use axiom_proto::Error;
 use axiom_proto::console::{INTERFACE, Level, Reply, Request, printable};
 use axiom_runtime::{Incoming, Runtime, Service, serve};
+use heapless::Vec;
 
 axiom_runtime::entry!(main);
+axiom_runtime::takes!(include_str!("../takes.toml"));
+
+/// Bytes that one answer to [`Request::Read`] brings at most; the rest waits in the port.
+const TYPED: usize = 64;
 
 struct Console {
     rt: Runtime,
@@ -21,7 +24,7 @@ struct Console {
 }
 
 fn main(rt: Runtime) -> ! {
-    let uart = rt.env().devices.iter().find(|d| d.name == "uart").and_then(arch::open);
+    let uart = rt.env().device("uart").and_then(|d| arch::open(&d));
     rt.ready();
     let mut console = Console { rt, uart, lost: 0 };
     if rt.arg("facts").is_some()
@@ -81,12 +84,9 @@ impl Service for Console {
                 axiom_runtime::Reply::ok(&Reply::Done)
             }
             Ok(Request::Read) => {
-                let mut typed = Vec::new();
-                if let Some(uart) = &mut self.uart {
-                    while let Some(byte) = uart.get().filter(|_| typed.len() < 64) {
-                        typed.push(byte);
-                    }
-                }
+                let uart = self.uart.as_mut();
+                let bytes = uart.into_iter().flat_map(|uart| core::iter::from_fn(|| uart.get()));
+                let typed: Vec<u8, TYPED> = bytes.take(TYPED).collect();
                 axiom_runtime::Reply::ok(&Reply::Typed(&typed))
             }
         }

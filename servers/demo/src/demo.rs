@@ -1,13 +1,15 @@
 //! The story.
 
 use crate::sensors;
+use alloc::vec::Vec;
 use axiom_bpf_client::{BpfServer, Failure, Loaded, ring};
 use axiom_runtime::proto::bpf::{ProgramId, Refusal, Setting};
-use axiom_runtime::proto::{bench, env::slot, supervisor};
+use axiom_runtime::proto::{bench, bpf, env::slot, iio, supervisor};
 use axiom_runtime::sel4::CPtr;
 use axiom_runtime::{Buffer, Endpoint, Notification, Pages, Runtime, Slots, Timer, call, plain, time};
 
 axiom_runtime::entry!(main);
+axiom_runtime::takes!(include_str!("../takes.toml"));
 
 /// The three programs that must not pass, and why.
 const REFUSED: [(&str, &str); 3] = [
@@ -46,6 +48,8 @@ struct Demo {
     timer: Timer,
     slots: Slots,
     space: Pages,
+    /// The sensors' buffers.
+    buffers: sensors::Buffers,
     sensors: Option<Endpoint>,
     failures: u32,
 }
@@ -60,14 +64,22 @@ fn main(rt: Runtime) -> ! {
 }
 
 fn run(rt: Runtime) -> &'static str {
-    let Some(server) = rt.channel("bpf-server") else {
+    let Some(server) = rt.serving(bpf::INTERFACE) else {
         return "the manifest gives the demo no channel to bpf-server";
     };
-    let Some((timer, _)) = rt.timer(0) else { return "the manifest gives the demo no timer" };
+    let Some((timer, _)) = rt.timer("sleep") else { return "the manifest gives the demo no timer" };
     let (slots, space) = (Slots::new(rt.env()), Pages::new(rt.env().scratch));
-    let channel = rt.env().channels.iter().find(|c| c.name.starts_with("iio"));
-    let sensors = channel.map(|c| Endpoint(CPtr(c.slot)));
-    let mut demo = Demo { rt, server: BpfServer(server), timer, slots, space, sensors, failures: 0 };
+    let sensors = rt.serving(iio::INTERFACE);
+    let mut demo = Demo {
+        rt,
+        server: BpfServer(server),
+        timer,
+        slots,
+        space,
+        buffers: sensors::Buffers::default(),
+        sensors,
+        failures: 0,
+    };
     demo.refusals();
     if let Some(story) = demo.sensor() {
         demo.filters(&story);
@@ -122,8 +134,9 @@ impl Demo {
         plain!("-- sensors --");
         let optional = self.rt.arg("sensors") == Some("optional");
         let by_chip = self.rt.arg("trigger") == Some("data-ready");
-        let found = sensors::start(server, by_chip, optional);
+        let found = sensors::start(server, by_chip, optional, &mut self.slots, &mut self.space);
         self.failures += found.failures;
+        self.buffers = found.buffers;
         match (found.accelerometer, found.thermometer) {
             (false, true) => Some(WARMTH),
             (false, false) if optional => {
@@ -184,7 +197,7 @@ impl Demo {
             self.failures += 1;
             plain!("the filter's ring buffer could not be mapped");
         }
-        let mut scans = sensors::Scans::default();
+        let mut buffers = core::mem::take(&mut self.buffers);
         for _ in 0..ROUNDS {
             self.sleep(SETTLE_MS);
             let mut got = (0u64, 0i32);
@@ -195,12 +208,10 @@ impl Demo {
             }
             self.show(story, filter.id);
             plain!("  ring buffer: {} events read, the last value {}", got.0, got.1);
-            if let Some(server) = self.sensors {
-                scans.take(server);
-            }
+            buffers.take();
         }
         if let Some(server) = self.sensors {
-            self.failures += scans.show(server);
+            self.failures += buffers.show(server, &mut self.slots, &mut self.space);
         }
         plain!("-- the filter is replaced between two samples: {} to {} --", low / 2, high / 2);
         if let Some(ring) = ring {
@@ -263,7 +274,7 @@ impl Demo {
     }
 
     fn benchmark(&mut self) {
-        let Some(server) = self.rt.channel("bench") else { return };
+        let Some(server) = self.rt.serving(bench::INTERFACE) else { return };
         plain!("");
         let mut buffer = Buffer::new();
         match call(server, bench::INTERFACE, &bench::Request::Run, &mut buffer) {

@@ -1,8 +1,10 @@
 //! The sensors: what there is, how they are sampled, what their buffers hold.
 
 use alloc::string::String;
+use alloc::vec::Vec;
+use axiom_iio_client::{Scan, Scans, Wanted};
 use axiom_runtime::proto::iio::{INTERFACE, Reply, Request};
-use axiom_runtime::{Buffer, Endpoint, call, plain};
+use axiom_runtime::{Buffer, Endpoint, Pages, Slots, call, plain};
 use core::fmt::Write;
 
 const HZ: u32 = 100;
@@ -11,7 +13,7 @@ const LENGTH: u32 = 256;
 const WATERMARK: u32 = 16;
 
 /// What was found.
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 pub struct Found {
     /// An accelerometer answers.
     pub accelerometer: bool,
@@ -19,10 +21,12 @@ pub struct Found {
     pub thermometer: bool,
     /// How many things went wrong.
     pub failures: u32,
+    /// Their buffers, by device.
+    pub buffers: Buffers,
 }
 
 /// Lists the sensors, starts their samples and buffers. What `optional` sensors that are absent cannot do is no failure.
-pub fn start(server: Endpoint, by_chip: bool, optional: bool) -> Found {
+pub fn start(server: Endpoint, by_chip: bool, optional: bool, slots: &mut Slots, space: &mut Pages) -> Found {
     let mut found = Found::default();
     let mut buffer = Buffer::new();
     for device in 0.. {
@@ -35,11 +39,13 @@ pub fn start(server: Endpoint, by_chip: bool, optional: bool) -> Found {
         found.accelerometer |= present && name == "adxl345";
         found.thermometer |= present && name == "lm75";
         let channels = (1u16 << channels) - 1;
-        let kept = Request::Buffer { device, channels: channels as u8, length: LENGTH, watermark: WATERMARK };
-        if !done(server, &kept) {
+        let wanted = Wanted { device, channels: channels as u8, length: LENGTH, watermark: WATERMARK };
+        let scans = axiom_iio_client::start(server, wanted, None, slots, space);
+        if let Err(failure) = &scans {
             found.failures += u32::from(present || !optional);
-            plain!("  its buffer could not be started");
+            plain!("  its buffer could not be started: {failure:?}");
         }
+        found.buffers.add(scans.ok());
         let by_chip = by_chip.then(|| rate(server, &Request::DataReady { device, hz: HZ })).flatten();
         if let Some(millihertz) = by_chip {
             let (whole, rest) = (millihertz / 1000, millihertz % 1000);
@@ -55,10 +61,6 @@ pub fn start(server: Endpoint, by_chip: bool, optional: bool) -> Found {
 /// `1 channel`, `3 channels`.
 fn plural(channels: u32) -> String {
     alloc::format!("{channels} channel{}", if channels == 1 { "" } else { "s" })
-}
-
-fn done(server: Endpoint, request: &Request<'_>) -> bool {
-    matches!(call(server, INTERFACE, request, &mut Buffer::new()), Ok(Reply::Done))
 }
 
 /// The rate that the device answers, millihertz.
@@ -78,59 +80,53 @@ fn rate(server: Endpoint, request: &Request<'_>) -> Option<u64> {
     }
 }
 
-/// Devices that the demo reads the buffers of.
-const DEVICES: usize = 8;
-
-/// What was read out of a device's buffer.
-#[derive(Default)]
-struct Taken {
+/// A device's scans as they were read.
+struct Read {
+    /// None where its buffer could not be started.
+    ring: Option<Scans>,
     scans: u32,
+    newest: u64,
     /// Values and time of the newest.
     last: String,
 }
 
-/// What was read out of the sensors' buffers: often enough that none of them is ever full.
+/// The sensors' buffers: read often enough that none of them is ever full.
 #[derive(Default)]
-pub struct Scans {
-    taken: [Taken; DEVICES],
+pub struct Buffers {
+    devices: Vec<Read>,
     failures: u32,
 }
 
-impl Scans {
+impl Buffers {
+    fn add(&mut self, ring: Option<Scans>) {
+        self.devices.push(Read { ring, scans: 0, newest: 0, last: String::new() });
+    }
+
     /// Empties every buffer.
-    pub fn take(&mut self, server: Endpoint) {
-        let mut buffer = Buffer::new();
-        for (device, taken) in (0..).zip(&mut self.taken) {
-            let Ok(Reply::Buffer { channels, available, scan_bytes, .. }) =
-                call(server, INTERFACE, &Request::BufferState { device }, &mut buffer)
-            else {
-                break;
-            };
-            let (mut left, mut newest) = (available, 0);
-            while left > 0 {
-                let Ok(Reply::Scans { count, bytes, .. }) =
-                    call(server, INTERFACE, &Request::ReadScans { device }, &mut buffer)
-                else {
-                    self.failures += 1;
-                    break;
-                };
-                if !rises(bytes, scan_bytes as usize, &mut newest) {
-                    self.failures += 1;
-                    plain!("  timestamps do not rise");
-                }
-                taken.scans += count;
-                left = if count > 0 { left.saturating_sub(count) } else { 0 };
-                if let Some(last) = bytes.chunks_exact(scan_bytes as usize).next_back() {
-                    taken.last = told(channels.count_ones() as usize, last);
-                }
+    pub fn take(&mut self) {
+        for device in &mut self.devices {
+            let Read { ring: Some(ring), scans, newest, last } = device else { continue };
+            let mut rises = true;
+            while ring
+                .next(|scan| {
+                    rises &= core::mem::replace(newest, scan.timestamp()) < scan.timestamp();
+                    tell(last, scan);
+                })
+                .is_some()
+            {
+                *scans += 1;
+            }
+            if !rises {
+                self.failures += 1;
+                plain!("  timestamps do not rise");
             }
         }
     }
 
-    /// Says what was read, and what the driver counts. How many things went wrong.
-    pub fn show(&self, server: Endpoint) -> u32 {
+    /// Says what was read, and what the driver counts; then nobody reads any more. How many things went wrong.
+    pub fn show(self, server: Endpoint, slots: &mut Slots, space: &mut Pages) -> u32 {
         let mut buffer = Buffer::new();
-        for (device, taken) in (0..).zip(&self.taken) {
+        for (device, read) in (0..).zip(self.devices) {
             let Ok(Reply::Device { name, channels, .. }) =
                 call(server, INTERFACE, &Request::Device { device }, &mut buffer)
             else {
@@ -139,6 +135,9 @@ impl Scans {
             let (name, channels) = (String::from(name), channels);
             let state = call(server, INTERFACE, &Request::BufferState { device }, &mut buffer);
             let lost = if let Ok(Reply::Buffer { lost, .. }) = state { lost } else { 0 };
+            if let Some(ring) = read.ring {
+                ring.stop(slots, space);
+            }
             let Ok(Reply::Counts(c)) = call(server, INTERFACE, &Request::Counts { device }, &mut buffer)
             else {
                 continue;
@@ -146,9 +145,9 @@ impl Scans {
             plain!("{name}: {} channel samples, {} passed their programs", c.samples, c.accepted);
             // A scan with a value that a program dropped is no scan for the buffer.
             let whole = if channels > 1 { " with every channel passed" } else { "" };
-            match taken.scans {
+            match read.scans {
                 0 => plain!("  its buffer: no scan{whole}"),
-                n => plain!("  its buffer: {n} scans{whole}, all read; the last: {}", taken.last),
+                n => plain!("  its buffer: {n} scans{whole}, all read; the last: {}", read.last),
             }
             let troubles = [
                 (lost, "scans lost: nobody read them in time"),
@@ -167,23 +166,13 @@ impl Scans {
     }
 }
 
-fn timestamp(scan: &[u8]) -> u64 {
-    scan.last_chunk().map_or(0, |t| u64::from_le_bytes(*t))
-}
-
-fn rises(bytes: &[u8], size: usize, last: &mut u64) -> bool {
-    bytes.chunks_exact(size).all(|scan| core::mem::replace(last, timestamp(scan)) < timestamp(scan))
-}
-
 /// A scan's values and its time.
-fn told(channels: usize, scan: &[u8]) -> String {
-    let mut text = String::new();
-    for element in scan.chunks_exact(4).take(channels) {
-        let value = element.first_chunk().map_or(0, |e| i32::from_le_bytes(*e));
+fn tell(text: &mut String, scan: Scan<'_>) {
+    text.clear();
+    for value in (0..).map_while(|n| scan.value(n)) {
         // A text grows without failing.
         let _ = write!(text, "{value} ");
     }
-    let time = timestamp(scan);
+    let time = scan.timestamp();
     let _ = write!(text, "at {}.{:03} s", time / 1_000_000_000, time % 1_000_000_000 / 1_000_000);
-    text
 }

@@ -49,7 +49,7 @@ pub fn endpoint(tries: &mut Tries) {
     let Some(server) = tries.channel("bpf-server").map(BpfServer) else {
         return tries.works("the manifest gives this server a channel to bpf-server", false);
     };
-    let untyped = tries.rt.env().untyped.first().map(|u| Untyped(CPtr(u.slot)));
+    let untyped = tries.rt.env().untyped.map(|u| Untyped(CPtr(u.slot)));
     let end = tries.slots.take().unwrap_or(CPtr::NULL);
     let made = untyped.is_some_and(|u| u.retype(kind::ENDPOINT, 0, end, 1).is_ok());
     tries.works("an endpoint of its own", made);

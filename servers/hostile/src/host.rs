@@ -16,7 +16,7 @@ const POINTS: [&str; 3] = ["timer/100hz", "gpio/pl061/5/both", "iio/adxl345/acce
 /// A frame with code in it, read-only, as bpf-server would send it.
 fn frame(tries: &mut Tries) -> Option<CPtr> {
     let env = tries.rt.env();
-    let untyped = env.untyped.first()?;
+    let untyped = env.untyped?;
     let (whole, read) = (tries.slots.take()?, tries.slots.take()?);
     Untyped(CPtr(untyped.slot)).frames(whole, 1).ok()?;
     let at = Pages::new(env.scratch).take(1)?;
@@ -50,8 +50,8 @@ pub fn run(tries: &mut Tries) {
         return tries
             .works("the manifest gives this server untyped memory and scratch for a frame of code", false);
     };
-    for channel in &tries.rt.env().channels {
-        let (name, server) = (channel.name.as_str(), Endpoint(CPtr(channel.slot)));
+    for channel in tries.rt.env().channels {
+        let (name, server) = (channel.name, Endpoint(CPtr(channel.slot)));
         let hello = ask(server, &Request::Hello, None);
         tries.refused(&format!("{name} is asked for its start's number"), hello.is_none());
         let code = ask(server, &Request::Code { page: 255 }, Some(frame));

@@ -6,6 +6,7 @@
 #![no_std]
 #![no_main]
 extern crate alloc;
+use axiom_heap as _;
 
 mod caps;
 mod greed;
@@ -20,6 +21,7 @@ use alloc::string::String;
 use axiom_runtime::{Buffer, Endpoint, Notification, Runtime, Slots, Timer, call, plain, proto, time};
 
 axiom_runtime::entry!(main);
+axiom_runtime::takes!(include_str!("../takes.toml"));
 
 fn main(rt: Runtime) -> ! {
     let mode = rt.arg("mode");
@@ -107,7 +109,7 @@ impl Tries {
 
     /// The timer that the manifest gives, if it gives one.
     fn timer(&self) -> Option<Timer> {
-        self.rt.timer(0).map(|t| t.0)
+        self.rt.timer("sleep").map(|t| t.0)
     }
 
     /// Sleeps; without a timer, by looking at the clock.

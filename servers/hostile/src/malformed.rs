@@ -32,7 +32,7 @@ fn lies(server: Endpoint) -> Option<String> {
 
 /// Nonsense to everybody who may be called.
 pub fn run(tries: &mut Tries) {
-    for channel in &tries.rt.env().channels {
+    for channel in tries.rt.env().channels {
         let server = Endpoint(CPtr(channel.slot));
         let mut good = true;
         // A variant that no request has, an interface that nobody has, and text where a request should be.

@@ -23,12 +23,13 @@ pub fn run(tries: &mut Tries) {
             ("stops the samples", Request::Sample { device, hz: 0 }),
             ("asks for the fastest samples", Request::Sample { device, hz: u32::MAX }),
             ("leaves the samples to the chip", Request::DataReady { device, hz: 1 }),
-            ("takes scans out of the buffer", Request::ReadScans { device }),
+            ("asks for the page of the reader's position", Request::BufferFrame { device, page: 0 }),
+            ("asks for scans", Request::BufferFrame { device, page: 2 }),
             ("ends the buffer", Request::Buffer { device, channels: 0, length: 0, watermark: 0 }),
         ];
         for (what, request) in requests {
             let reply = call::<_, Reply>(server, INTERFACE, &request, &mut Buffer::new())
-                .map(|r| matches!(r, Reply::Done | Reply::Scans { .. }));
+                .map(|r| matches!(r, Reply::Done | Reply::Frame { .. }));
             tries.refused(&format!("{what} of device {device}"), reply == Ok(false));
         }
         let request = Request::Buffer { device, channels: 1, length: 1, watermark: 1 };

@@ -22,8 +22,8 @@ use linked_list_allocator::Heap;
 use sel4_sys::bootinfo::{BootInfo, HEADER_FDT, Header};
 use sel4_sys::ext::{AxiomInfo, BOOTINFO_AXIOM, BOOTINFO_COMMAND_LINE, event};
 
-pub(crate) const STACK_SIZE: usize = 65536;
-const HEAP_SIZE: usize = 262_144;
+pub(crate) const STACK_SIZE: usize = 32_768;
+const HEAP_SIZE: usize = 131_072;
 #[repr(C, align(16))]
 pub(crate) struct Area<const N: usize>(core::cell::UnsafeCell<[u8; N]>);
 // SAFETY: the stack is used by the stack pointer only, the heap by the allocator only; init has one thread.

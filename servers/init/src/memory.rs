@@ -6,8 +6,8 @@ use sel4_sys::bootinfo::BootInfo;
 use sel4_sys::object::{self as o, kind};
 use sel4_sys::{CPtr, Error};
 
-/// Bytes that a pool takes from init at a time.
-const CHUNK_BITS: u32 = 16;
+/// The least that a pool takes from init at a time: servers hold little more than they use.
+const CHUNK_BITS: u32 = 14;
 
 #[derive(Clone, Copy)]
 struct Untyped {

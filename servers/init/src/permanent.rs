@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use axiom_layout::bits::{self, Bits};
 use axiom_proto::bundle::Server;
-use axiom_proto::env::{Interrupt, NOTIFIED};
+use axiom_proto::env::NOTIFIED;
 use sel4_sys::object::{self as o, kind};
 use sel4_sys::{Badge, CPtr, CapRights, Error};
 
@@ -23,6 +23,8 @@ pub struct Permanent {
     pub sc: CPtr,
     /// For the server that places programs: its untyped memory, whose frames outlive it.
     pub untyped: Option<CPtr>,
+    /// Frames that it shares with clients: what they were given stays theirs.
+    pub shared: Vec<CPtr>,
     /// Devices that were found, in the manifest's order.
     pub devices: Vec<Option<Found>>,
     /// Untyped memory behind bridges, in the order of devices.
@@ -31,8 +33,8 @@ pub struct Permanent {
     pub messages: Vec<Vec<CPtr>>,
     /// Capabilities to I/O ports, in the order of devices.
     pub ports: Vec<Option<CPtr>>,
-    /// Interrupt handlers, flat in the order of devices; those of a bridge's pins follow its own.
-    pub handlers: Vec<(CPtr, Interrupt)>,
+    /// Interrupt handlers and their bits, flat in the order of devices; those of a bridge's pins follow its own.
+    pub handlers: Vec<(CPtr, u8)>,
     /// Bits of its timers.
     pub timer_bits: Vec<u8>,
 }
@@ -86,12 +88,16 @@ pub fn make(
         Some(bits) => Some(memory.make(kind::UNTYPED, bits, bits)?),
         None => None,
     };
+    let shared = (0..u64::from(server.shared_kib).div_ceil(4))
+        .map(|_| memory.make(kind::SMALL_PAGE, 0, o::PAGE_BITS as u32))
+        .collect::<Result<_, _>>()?;
     let mut p = Permanent {
         endpoint,
         notification,
         reply,
         sc,
         untyped,
+        shared,
         devices: Vec::new(),
         windows: Vec::new(),
         messages: Vec::new(),
@@ -132,7 +138,7 @@ pub fn make(
                 let signal = CPtr(memory.slot()?);
                 sys::mint(signal.0, notification, CapRights::WRITE, Badge(NOTIFIED | 1 << bit))?;
                 sys::irq_notify(CPtr(slot), signal)?;
-                p.handlers.push((CPtr(slot), Interrupt { slot: 0, bit }));
+                p.handlers.push((CPtr(slot), bit));
             }
         }
         let mut blocks = Vec::new();
@@ -155,7 +161,7 @@ pub fn make(
         });
         p.devices.push(found);
     }
-    for _ in 0..server.timers {
+    for _ in &server.timers {
         p.timer_bits.push(bit()?);
     }
     Ok(p)

@@ -4,23 +4,20 @@ use crate::devices;
 use crate::memory::{Memory, Pool};
 use crate::permanent::{self, Permanent};
 use crate::sys::{self, Unmapped};
-use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use axiom_layout::Badge as Who;
-use axiom_layout::address;
 use axiom_layout::bits::{self, Bits};
+use axiom_layout::{Badge as Who, CNODE_BITS, address};
+use axiom_proto::Values;
 use axiom_proto::bundle::{ADDRESS as PAYLOAD, Segment, Server};
 use axiom_proto::env::{
-    self, Blob, Channel, Client, Device, Dma, Env, Host, Interrupt, NOTIFIED, Range, Signal, Timer, Window,
-    slot,
+    self, Blob, Channel, Client, Device, Dma, Env, Grant, Host, Interrupt, NOTIFIED, Part, Range, Setting,
+    Shared, Signal, Timer, Window, slot,
 };
-use axiom_proto::gpio::{Grants, Motor, ProgramGrants};
 use sel4_sys::bootinfo::BootInfo;
 use sel4_sys::ext::AxiomInfo;
 use sel4_sys::object::{self as o, kind, vm_attributes};
 use sel4_sys::{Badge, CNodeCapData, CPtr, CapRights, Error, ext};
 
-const CNODE_BITS: u32 = 10;
 const GUARD: CNodeCapData = CNodeCapData::new(0, 64 - CNODE_BITS as u64);
 
 /// Where init fills a server's pages.
@@ -40,16 +37,12 @@ pub struct Context<'a> {
     pub ready: CPtr,
     /// The extensions.
     pub axiom: Option<AxiomInfo>,
-    /// Figures for those who report.
-    pub figures: Vec<(String, u64)>,
+    /// What init serves.
+    pub supervises: &'a Values,
     /// All servers.
     pub servers: &'a [Server],
     /// Their permanent objects.
     pub permanent: &'a [Permanent],
-    /// Rights of programs.
-    pub programs: &'a [ProgramGrants],
-    /// Motors.
-    pub motors: &'a [Motor],
     /// The kernel's debug system calls stay.
     pub debug_calls: bool,
 }
@@ -81,6 +74,19 @@ pub fn map_own(memory: &mut Memory, frame: CPtr, vaddr: u64, rights: CapRights) 
             Err(Unmapped::Other(error)) => return Err(error),
         }
     }
+}
+
+/// Whether something is in a frame that came empty.
+pub fn is_touched(memory: &mut Memory, frame: CPtr) -> Result<bool, Error> {
+    let copy = CPtr(memory.slot()?);
+    let looked = sys::copy(copy.0, frame, CapRights::READ).and_then(|()| {
+        map_own(memory, copy, FILL_AT, CapRights::READ)?;
+        // SAFETY: a page is mapped readable at FILL_AT; its owner may write it meanwhile, but nobody runs while init does.
+        let words = unsafe { core::slice::from_raw_parts(FILL_AT as *const u64, 512) };
+        Ok(words.iter().any(|word| *word != 0))
+    });
+    memory.release(copy);
+    looked
 }
 
 /// A server under construction.
@@ -134,18 +140,21 @@ impl Build<'_> {
     }
 
     /// Fresh pages, readable and writable.
-    fn pages(&mut self, vaddr: u64, bytes: u64) -> Result<(), Error> {
+    fn pages(&mut self, vaddr: u64, bytes: u64) -> Result<Vec<CPtr>, Error> {
+        let mut frames = Vec::new();
         let mut left = bytes.div_ceil(4096);
         let mut at = vaddr;
         while left > 0 {
             let (first, count) = self.pool.frames(self.memory, left)?;
             for i in 0..count {
-                self.map(CPtr(first.0 + i), at, CapRights::READ_WRITE, NO_EXECUTE)?;
+                let frame = CPtr(first.0 + i);
+                self.map(frame, at, CapRights::READ_WRITE, NO_EXECUTE)?;
+                frames.push(frame);
                 at += 4096;
             }
             left -= count;
         }
-        Ok(())
+        Ok(frames)
     }
 
     /// A fresh page with contents.
@@ -201,10 +210,57 @@ impl Build<'_> {
                 let bytes = unsafe { core::slice::from_raw_parts(source, length) };
                 self.filled_page(vaddr, bytes, CapRights::READ_WRITE)?;
             } else {
-                return self.pages(vaddr, (pages - page) * 4096);
+                return self.pages(vaddr, (pages - page) * 4096).map(drop);
             }
         }
         Ok(())
+    }
+}
+
+/// What a server is told, in the making.
+#[derive(Default)]
+struct World<'a> {
+    head: Env<'a>,
+    channels: Vec<Channel<'a>>,
+    clients: Vec<Client<'a>>,
+    grants: Vec<Grant<'a>>,
+    devices: Vec<Device<'a>>,
+    interrupts: Vec<Interrupt>,
+    windows: Vec<Window>,
+    timers: Vec<Timer<'a>>,
+    blobs: Vec<Blob<'a>>,
+    signals: Vec<Signal<'a>>,
+    hosts: Vec<Host<'a>>,
+}
+
+impl World<'_> {
+    /// As bytes.
+    fn encode(&self, server: &Server) -> Option<Vec<u8>> {
+        let parts = server.parts.iter().map(|p| Part { interface: p.interface, bytes: &p.bytes });
+        let args = server.args.iter().map(|(key, value)| Setting { key, value });
+        let (channels, clients, grants) =
+            (Values::of(&self.channels)?, Values::of(&self.clients)?, Values::of(&self.grants)?);
+        let (devices, interrupts, windows) =
+            (Values::of(&self.devices)?, Values::of(&self.interrupts)?, Values::of(&self.windows)?);
+        let (timers, blobs, signals) =
+            (Values::of(&self.timers)?, Values::of(&self.blobs)?, Values::of(&self.signals)?);
+        let (hosts, parts, args) = (Values::of(&self.hosts)?, Values::of(parts)?, Values::of(args)?);
+        let env = Env {
+            channels: channels.list(),
+            clients: clients.list(),
+            grants: grants.list(),
+            parts: parts.list(),
+            devices: devices.list(),
+            interrupts: interrupts.list(),
+            windows: windows.list(),
+            timers: timers.list(),
+            blobs: blobs.list(),
+            signals: signals.list(),
+            hosts: hosts.list(),
+            args: args.list(),
+            ..self.head.clone()
+        };
+        postcard::to_allocvec(&env).ok()
     }
 }
 
@@ -214,6 +270,10 @@ pub struct Running {
     pub shared_bytes: u64,
     /// Its thread.
     pub tcb: CPtr,
+    /// The frames of its stack, by address.
+    pub stack: Vec<CPtr>,
+    /// Those of its heap.
+    pub heap: Vec<CPtr>,
     /// Its CNode, and the slot that its untyped memory comes to when it asks for it.
     pub reclaim: Option<(CPtr, u64)>,
 }
@@ -246,9 +306,9 @@ pub fn spawn(
         b.segment(c, s)?;
     }
     let stack = u64::from(server.stack_kib) * 1024;
-    b.pages(address::STACK_TOP - stack, stack)?;
+    let stack = b.pages(address::STACK_TOP - stack, stack)?;
     let heap = u64::from(server.heap_kib) * 1024;
-    b.pages(address::HEAP, heap)?;
+    let heap_frames = b.pages(address::HEAP, heap)?;
     let buffer = b.filled_page(address::IPC_BUFFER, &[], CapRights::READ_WRITE)?;
     if server.hosts_bpf() {
         use axiom_proto::bpf_host as h;
@@ -259,34 +319,31 @@ pub fn spawn(
     b.tables(address::SCRATCH, scratch)?;
 
     well_known(&mut b, c, server, permanent, tcb)?;
-    let mut world = Env {
-        name: server.name.clone(),
+    let head = Env {
+        name: &server.name,
         index: index as u16,
         restarts,
         last_life,
         // Budget and period are the same in the background.
         budget_us: (server.budget_us < server.period_us).then_some((server.budget_us, server.period_us)),
-        cnode_bits: CNODE_BITS as u8,
         scratch: Range { start: address::SCRATCH, len: scratch },
         counter_frequency: c.axiom.map_or(0, |a| a.counter_frequency),
-        args: server.args.clone(),
         debug_calls: c.debug_calls,
         ..Env::default()
     };
+    let mut world = World { head, ..World::default() };
     channels(&mut b, c, index, &mut world)?;
     give_devices(&mut b, permanent, server, &mut world)?;
-    give_chips(c, server, &mut world);
     let reclaim = give_memory(&mut b, c, permanent, server, &mut world)?;
     give_trace(&mut b, c, server, &mut world)?;
-    world.ready = b.name(c.ready, CapRights::WRITE, Some(Who::ready(index as u16).word()))?;
-    let takes = server.hosts_bpf() || owns_chips(server) || has_bridge(server) || !world.hosts.is_empty();
-    if c.axiom.is_some() && takes {
+    world.head.ready = b.name(c.ready, CapRights::WRITE, Some(Who::ready(index as u16).word()))?;
+    if c.axiom.is_some() && server.takes_notifications {
         // Tells notifications from what else clients may hand over.
         let probe = b.pool.make(b.memory, ext::TIMER_TYPE, 0, ext::TIMER_BITS as u32, 1)?;
-        world.probe = b.name(probe, CapRights::ALL, None)?;
+        world.head.probe = b.name(probe, CapRights::ALL, None)?;
     }
-    world.free_slots = (b.next_named, 1 << CNODE_BITS);
-    write_env(&mut b, &world, heap)?;
+    world.head.free_slots = (b.next_named, 1 << CNODE_BITS);
+    write_env(&mut b, &world, server, heap)?;
 
     let shared_bytes = b.shared_bytes;
     let memory = b.memory;
@@ -299,7 +356,7 @@ pub fn spawn(
     sys::bind_notification(tcb, permanent.notification)?;
     sys::name_thread(tcb, &server.name)?;
     sys::start(tcb, server.entry, address::STACK_TOP, env::ADDRESS as u64)?;
-    Ok(Running { shared_bytes, tcb, reclaim: reclaim.map(|slot| (cnode, slot)) })
+    Ok(Running { shared_bytes, tcb, stack, heap: heap_frames, reclaim: reclaim.map(|slot| (cnode, slot)) })
 }
 
 fn well_known(
@@ -323,14 +380,20 @@ fn well_known(
     Ok(())
 }
 
-fn channels(b: &mut Build<'_>, c: &Context<'_>, index: usize, world: &mut Env) -> Result<(), Error> {
+fn channels<'a>(
+    b: &mut Build<'_>,
+    c: &Context<'a>,
+    index: usize,
+    world: &mut World<'a>,
+) -> Result<(), Error> {
     let badge = Who::Client(index as u16).word();
     let call = CapRights::WRITE.union(CapRights::GRANT).union(CapRights::GRANT_REPLY);
     let slot = b.name(c.endpoint, call, Some(badge))?;
-    world.channels.push(Channel { name: "init".to_string(), slot });
+    world.channels.push(Channel { name: "init", slot, serves: c.supervises.list() });
     for &peer in &c.servers[index].calls {
         let slot = b.name(c.permanent[peer as usize].endpoint, call, Some(badge))?;
-        world.channels.push(Channel { name: c.servers[peer as usize].name.clone(), slot });
+        let peer = &c.servers[peer as usize];
+        world.channels.push(Channel { name: &peer.name, slot, serves: peer.serves.list() });
     }
     for &peer in &c.servers[index].signals {
         // The signallers of a server have a bit each, by their order.
@@ -338,66 +401,40 @@ fn channels(b: &mut Build<'_>, c: &Context<'_>, index: usize, world: &mut Env) -
         let bit = Bits::of(bits::SIGNALS).nth(before).ok_or(Error::RangeError)?;
         let badge = NOTIFIED | 1 << bit;
         let slot = b.name(c.permanent[peer as usize].notification, CapRights::WRITE, Some(badge))?;
-        world.signals.push(Signal { name: c.servers[peer as usize].name.clone(), slot });
+        world.signals.push(Signal { name: &c.servers[peer as usize].name, slot });
     }
     for host in c.servers.iter().filter(|s| s.loader == Some(index as u16)) {
-        let Some(channel) = world.channels.iter().find(|k| k.name == host.name) else { continue };
-        world.hosts.push(Host { name: host.name.clone(), kinds: host.hosts.clone(), slot: channel.slot });
+        let Some(slot) = world.channels.iter().find(|k| k.name == host.name).map(|k| k.slot) else {
+            continue;
+        };
+        world.hosts.extend(host.hosts.iter().map(|kind| Host { name: &host.name, kind, slot }));
     }
     for (i, peer) in c.servers.iter().enumerate() {
         if peer.calls.contains(&(index as u16)) {
-            let grants = if owns_chips(&c.servers[index]) { peer.grants } else { Grants::NONE };
-            let rp1 = if has_bridge(&c.servers[index]) { peer.rp1 } else { Default::default() };
-            world.clients.push(Client {
-                name: peer.name.clone(),
-                badge: Who::Client(i as u16).word(),
-                grants,
-                rp1,
-                iio: peer.iio.clone(),
-                loader: c.servers[index].loader == Some(i as u16),
-            });
+            let badge = Who::Client(i as u16).word();
+            let loader = c.servers[index].loader == Some(i as u16);
+            world.clients.push(Client { name: &peer.name, badge, loader });
+            let here = peer.grants.iter().filter(|g| usize::from(g.at) == index);
+            world.grants.extend(here.map(|g| Grant { badge, interface: g.interface, bytes: &g.bytes }));
         }
     }
     Ok(())
 }
 
-fn owns_chips(server: &Server) -> bool {
-    !server.gpio_chips.is_empty() || !server.pwm_chips.is_empty()
-}
-
-fn has_bridge(server: &Server) -> bool {
-    server.devices.iter().any(|d| d.ranges)
-}
-
-/// The names of chips, the motors for their owner, the rights of the programs among its files.
-fn give_chips(c: &Context<'_>, server: &Server, world: &mut Env) {
-    let has = |p: &&ProgramGrants| server.blobs.iter().any(|b| b.name == p.object);
-    world.programs = c.programs.iter().filter(has).cloned().collect();
-    if owns_chips(server) {
-        world.motors = c.motors.to_vec();
-    } else if world.programs.is_empty() {
-        return;
-    }
-    if let Some(owner) = c.servers.iter().find(|s| owns_chips(s)) {
-        world.gpio_chips = owner.gpio_chips.clone();
-        world.pwm_chips = owner.pwm_chips.clone();
-    }
-}
-
-fn give_devices(
+fn give_devices<'a>(
     b: &mut Build<'_>,
     permanent: &Permanent,
-    server: &Server,
-    world: &mut Env,
+    server: &'a Server,
+    world: &mut World<'a>,
 ) -> Result<(), Error> {
     let mut handlers = permanent.handlers.iter();
     let mut at = address::DEVICES;
     let behind = permanent.windows.iter().zip(&permanent.messages).zip(&permanent.ports);
-    for ((request, found), ((blocks, handlers_of_messages), ports)) in
-        server.devices.iter().zip(&permanent.devices).zip(behind)
-    {
+    let devices = server.devices.iter().zip(&permanent.devices).zip(behind);
+    for (device, ((request, found), ((blocks, handlers_of_messages), ports))) in (0u8..).zip(devices) {
+        let name = request.name.as_str();
         let Some(found) = found else {
-            world.devices.push(Device { name: request.name.clone(), ..Device::default() });
+            world.devices.push(Device { name, index: device, ..Device::default() });
             continue;
         };
         let first = found.phys & !4095;
@@ -409,23 +446,19 @@ fn give_devices(
             b.pool.adopt(copy);
             b.map(copy, at + page, CapRights::READ_WRITE, arch::DEVICE)?;
         }
-        let mut given = Vec::new();
         if request.interrupts {
-            for _ in found.interrupts.iter().chain(&found.pins) {
-                if let Some((handler, interrupt)) = handlers.next() {
-                    let slot = b.name(*handler, CapRights::ALL, None)?;
-                    given.push(Interrupt { slot, bit: interrupt.bit });
-                    sys::irq_ack(*handler)?;
-                }
+            let kinds = found.interrupts.iter().map(|_| false).chain(found.pins.iter().map(|_| true));
+            for (pin, (handler, bit)) in kinds.zip(&mut handlers) {
+                let slot = b.name(*handler, CapRights::ALL, None)?;
+                world.interrupts.push(Interrupt { device, pin, slot, bit: *bit });
+                sys::irq_ack(*handler)?;
             }
         }
-        let pins = given.split_off(found.interrupts.len().min(given.len()));
-        let mut windows = Vec::new();
         for (base, bits, untyped) in blocks {
             // An earlier life of the server, and whoever it gave frames to, loses them.
             sys::revoke(*untyped)?;
             let slot = b.name(*untyped, CapRights::ALL, None)?;
-            windows.push(Window { slot, base: *base, bits: *bits as u8 });
+            world.windows.push(Window { device, slot, base: *base, bits: *bits as u8 });
         }
         let messages = (b.next_named, handlers_of_messages.len() as u32);
         for handler in handlers_of_messages {
@@ -436,36 +469,35 @@ fn give_devices(
             Some(cap) => b.name(*cap, CapRights::ALL, None)?,
             None => 0,
         };
-        let name = request.name.clone();
-        world.devices.push(Device { name, registers, interrupts: given, windows, pins, messages, ports });
+        world.devices.push(Device { name, index: device, registers, messages, ports });
         at += pages + 4096;
     }
-    for &bit in &permanent.timer_bits {
+    for (name, &bit) in server.timers.iter().zip(&permanent.timer_bits) {
         let timer = b.pool.make(b.memory, ext::TIMER_TYPE, 0, ext::TIMER_BITS as u32, 1)?;
         let signal = CPtr(b.memory.slot()?);
         sys::mint(signal.0, permanent.notification, CapRights::WRITE, Badge(NOTIFIED | 1 << bit))?;
         sys::timer_bind(timer, signal)?;
         b.pool.adopt(signal);
         let slot = b.name(timer, CapRights::ALL, None)?;
-        world.timers.push(Timer { slot, bit });
+        world.timers.push(Timer { name, slot, bit });
     }
     Ok(())
 }
 
 /// Memory for objects, for devices, and files. Returns the slot that untyped memory comes to later, if it does.
-fn give_memory(
+fn give_memory<'a>(
     b: &mut Build<'_>,
-    c: &Context<'_>,
+    c: &Context<'a>,
     permanent: &Permanent,
-    server: &Server,
-    world: &mut Env,
+    server: &'a Server,
+    world: &mut World<'a>,
 ) -> Result<Option<u64>, Error> {
     let mut reclaim = None;
     if let Some(bits) = permanent::untyped_bits(server) {
         let slot = b.next_named;
         b.next_named += 1;
         match permanent.untyped {
-            Some(untyped) if world.restarts == 0 => b.place(slot, untyped, CapRights::ALL, None)?,
+            Some(untyped) if world.head.restarts == 0 => b.place(slot, untyped, CapRights::ALL, None)?,
             // What an earlier life made of it is in use, until this one says that it is not.
             Some(_) => reclaim = Some(slot),
             None => {
@@ -474,7 +506,7 @@ fn give_memory(
             }
         }
         // The server's capability must be the only one that is used.
-        world.untyped.push(env::Untyped { slot, bits: bits as u8 });
+        world.head.untyped = Some(env::Untyped { slot, bits: bits as u8 });
     }
     if server.dma_kib > 0 {
         let pages = u64::from(server.dma_kib).div_ceil(4);
@@ -482,7 +514,21 @@ fn give_memory(
         for i in 0..pages {
             b.map(CPtr(first.0 + i), address::DMA + i * 4096, CapRights::READ_WRITE, NO_EXECUTE)?;
         }
-        world.dma = Some(Dma { virt: address::DMA, phys: sys::frame_address(first)?, len: pages * 4096 });
+        world.head.dma =
+            Some(Dma { virt: address::DMA, phys: sys::frame_address(first)?, len: pages * 4096 });
+    }
+    if !permanent.shared.is_empty() {
+        let slot = b.next_named;
+        for (i, frame) in (0..).zip(&permanent.shared) {
+            let copy = CPtr(b.memory.slot()?);
+            sys::copy(copy.0, *frame, CapRights::ALL)?;
+            b.pool.adopt(copy);
+            b.map(copy, address::SHARED + i * 4096, CapRights::READ_WRITE, NO_EXECUTE)?;
+            // The server's own is what clients' are made of: it takes those back by revoking.
+            b.name(*frame, CapRights::ALL, None)?;
+        }
+        let pages = permanent.shared.len() as u32;
+        world.head.shared = Some(Shared { slot, address: address::SHARED, pages });
     }
     let mut at = address::FILES;
     for blob in &server.blobs {
@@ -490,13 +536,18 @@ fn give_memory(
         for page in 0..pages {
             b.shared_page(c, blob.offset + page * 4096, at + page * 4096, false)?;
         }
-        world.blobs.push(Blob { name: blob.name.clone(), bytes: Range { start: at, len: blob.len } });
+        world.blobs.push(Blob { name: &blob.name, bytes: Range { start: at, len: blob.len } });
         at += (pages + 1) * 4096;
     }
     Ok(reclaim)
 }
 
-fn give_trace(b: &mut Build<'_>, c: &Context<'_>, server: &Server, world: &mut Env) -> Result<(), Error> {
+fn give_trace(
+    b: &mut Build<'_>,
+    c: &Context<'_>,
+    server: &Server,
+    world: &mut World<'_>,
+) -> Result<(), Error> {
     let Some(axiom) = c.axiom.filter(|_| server.trace) else { return Ok(()) };
     for i in 0..axiom.trace_frame_count {
         let copy = CPtr(b.memory.slot()?);
@@ -504,19 +555,18 @@ fn give_trace(b: &mut Build<'_>, c: &Context<'_>, server: &Server, world: &mut E
         b.pool.adopt(copy);
         b.map(copy, address::TRACE + i * 4096, CapRights::READ, NO_EXECUTE)?;
     }
-    world.trace_ring = Range { start: address::TRACE, len: axiom.trace_frame_count * 4096 };
-    world.trace = b.name(CPtr(axiom.trace_cap), CapRights::ALL, None)?;
-    world.memory = c.figures.clone();
+    world.head.trace_ring = Range { start: address::TRACE, len: axiom.trace_frame_count * 4096 };
+    world.head.trace = b.name(CPtr(axiom.trace_cap), CapRights::ALL, None)?;
     Ok(())
 }
 
-fn write_env(b: &mut Build<'_>, world: &Env, heap: u64) -> Result<(), Error> {
+fn write_env(b: &mut Build<'_>, world: &World<'_>, server: &Server, heap: u64) -> Result<(), Error> {
     const HEAD: usize = size_of::<env::Header>();
-    let body = postcard::to_allocvec(world).map_err(|_| Error::NotEnoughMemory)?;
+    let body = world.encode(server).ok_or(Error::NotEnoughMemory)?;
     if HEAD + body.len() > env::MAX_PAGES * 4096 {
         crate::say!(
             "the world of '{}' does not fit into {} pages: give it fewer things",
-            world.name,
+            server.name,
             env::MAX_PAGES
         );
         return Err(Error::NotEnoughMemory);

@@ -3,7 +3,7 @@ use crate::memory::{Memory, Pool};
 use crate::permanent::{self, Permanent};
 use crate::spawn::{self, Context, Running};
 use crate::{Extra, down, finish, say, sys};
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 use axiom_fdt::Fdt;
 use axiom_layout::Badge as Who;
@@ -11,8 +11,8 @@ use axiom_layout::restarts::{Next, Restarts};
 use axiom_proto::bundle::{Restart, System};
 use axiom_proto::console::printable;
 use axiom_proto::env::{NOTIFIED, PEER_RESTARTED};
-use axiom_proto::supervisor::{self, Reply, Request, State};
-use axiom_proto::{LABEL_ERROR, LABEL_OK, wire};
+use axiom_proto::supervisor::{self, Area, Reply, Request, State};
+use axiom_proto::{LABEL_ERROR, LABEL_OK, Values, wire};
 use sel4_sys::bootinfo::BootInfo;
 use sel4_sys::cap::init;
 use sel4_sys::ext::{self, AxiomInfo, event};
@@ -26,6 +26,9 @@ struct Life {
     state: State,
     restarts: Restarts,
     shared_bytes: u64,
+    /// Frames of its stack and its heap, by address.
+    stack: Vec<CPtr>,
+    heap: Vec<CPtr>,
     /// The counter at its start.
     started: u64,
     /// When it is started again, while it waits for that.
@@ -46,6 +49,8 @@ impl Life {
             state: State::Starting,
             restarts,
             shared_bytes: 0,
+            stack: Vec::new(),
+            heap: Vec::new(),
             started: 0,
             due: None,
             ends: None,
@@ -79,6 +84,8 @@ pub struct Supervisor {
     timer: Option<CPtr>,
     /// The device tree.
     fdt: Option<&'static [u8]>,
+    /// What init serves, as its clients read it.
+    supervises: Values,
 }
 
 /// A message for the waiting thread: tag and first registers; the rest is in the IPC buffer.
@@ -143,6 +150,7 @@ impl Supervisor {
             all_ready: false,
             timer,
             fdt: extra.fdt,
+            supervises: Values::of([supervisor::INTERFACE]).ok_or(Error::NotEnoughMemory)?,
         })
     }
 
@@ -159,11 +167,9 @@ impl Supervisor {
             endpoint: self.endpoint,
             ready: self.ready,
             axiom: self.axiom,
-            figures: figures(self.axiom, self.memory.allocated),
+            supervises: &self.supervises,
             servers: &self.system.servers,
             permanent: &self.permanent,
-            programs: &self.system.programs,
-            motors: &self.system.motors,
             debug_calls: self.system.debug_calls,
         };
         let life = &mut self.lives[index];
@@ -174,6 +180,7 @@ impl Supervisor {
                 life.state = State::Starting;
                 life.panicked = false;
                 life.shared_bytes = running.shared_bytes;
+                (life.stack, life.heap) = (running.stack, running.heap);
                 life.started = sys::ticks();
                 life.reclaim = running.reclaim;
                 let after = u64::from(self.system.servers[index].dies_after_ms) * 1000;
@@ -313,6 +320,7 @@ impl Supervisor {
                     }),
                 ),
             },
+            Ok(Request::Touched { index, area, page }) => self.touched(caller, index, area, page),
             Ok(Request::System) => encode(LABEL_OK, &Reply::System(self.figures())),
             Ok(Request::Finish { failure }) => match self.system.servers.get(caller) {
                 Some(server) if server.ends_run => finish(failure),
@@ -321,10 +329,30 @@ impl Supervisor {
         }
     }
 
+    /// One page: at init's priority, work has a bound.
+    fn touched(&mut self, caller: usize, index: u32, area: Area, page: u32) -> Answer {
+        if !self.system.servers.get(caller).is_some_and(|server| server.trace) {
+            return encode(LABEL_ERROR, &axiom_proto::Error::NotGranted);
+        }
+        let life = self.lives.get(index as usize);
+        let frames = life.map(|life| match area {
+            Area::Stack => &life.stack,
+            Area::Heap => &life.heap,
+        });
+        let Some(frame) = frames.and_then(|frames| frames.get(page as usize)).copied() else {
+            return encode(LABEL_OK, &Reply::End);
+        };
+        match spawn::is_touched(&mut self.memory, frame) {
+            Ok(touched) => encode(LABEL_OK, &Reply::Touched(touched)),
+            Err(_) => encode(LABEL_ERROR, &axiom_proto::Error::Busy),
+        }
+    }
+
     /// Memory that outlives a server's restarts.
     fn kept_bytes(&self, index: usize) -> u64 {
         let bits = permanent::untyped_bits(&self.system.servers[index]);
-        bits.filter(|_| self.permanent[index].untyped.is_some()).map_or(0, |bits| 1 << bits)
+        let untyped = bits.filter(|_| self.permanent[index].untyped.is_some()).map_or(0, |bits| 1 << bits);
+        untyped + self.permanent[index].shared.len() as u64 * 4096
     }
 
     fn figures(&self) -> supervisor::System {
@@ -379,12 +407,12 @@ impl Supervisor {
             Restart::Max(most) => Some(most),
             Restart::Never => Some(0),
         };
-        let drives = !server.gpio_chips.is_empty() || !server.pwm_chips.is_empty();
-        let parks = drives && !self.system.motors.is_empty();
+        let parks = server.parks;
         let life = &mut self.lives[index];
         life.state = State::Starting;
         life.ends = None;
         life.pool.clear(&mut self.memory);
+        (life.stack, life.heap) = (Vec::new(), Vec::new());
         let lived = sys::ticks().wrapping_sub(life.started);
         let next = life.restarts.died(microseconds_of(self.axiom, lived), most, parks);
         let told = self.is_told(index);
@@ -437,22 +465,6 @@ fn ticks_of(axiom: Option<AxiomInfo>, microseconds: u64) -> u64 {
 fn microseconds_of(axiom: Option<AxiomInfo>, ticks: u64) -> u64 {
     let frequency = axiom.map_or(0, |a| a.counter_frequency).max(1);
     (u128::from(ticks) * 1_000_000 / u128::from(frequency)) as u64
-}
-
-fn figures(axiom: Option<AxiomInfo>, allocated: u64) -> Vec<(String, u64)> {
-    let a = axiom.unwrap_or_default();
-    [
-        ("kernel_text", a.kernel_text),
-        ("kernel_rodata", a.kernel_rodata),
-        ("kernel_data", a.kernel_data),
-        ("kernel_bss", a.kernel_bss),
-        ("boot_allocated", a.boot_allocated),
-        ("init_allocated", allocated),
-        ("ram", a.ram_bytes),
-    ]
-    .iter()
-    .map(|(name, bytes)| (name.to_string(), *bytes))
-    .collect()
 }
 
 /// What somebody reports back from a board that nobody tried before.

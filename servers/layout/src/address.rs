@@ -10,6 +10,10 @@ pub const STACK_TOP: u64 = 0x0c00_0000;
 pub const ARENA_KIB: u64 = (STACK_TOP - HEAP) / 1024 - 1024;
 /// A server's IPC buffer.
 pub const IPC_BUFFER: u64 = 0x0c10_0000;
+/// Memory that a server shares with its clients, page by page.
+pub const SHARED: u64 = 0x0c80_0000;
+/// Most of it, KiB.
+pub const SHARED_KIB: u64 = (DMA - SHARED) / 1024;
 /// Memory for a server's devices.
 pub const DMA: u64 = 0x0d00_0000;
 /// Registers of a server's devices, a free page between any two of them.
@@ -24,6 +28,10 @@ pub const FILES: u64 = 0x1800_0000;
 pub const FILES_BYTES: u64 = SCRATCH - FILES;
 /// Addresses that a server maps itself.
 pub const SCRATCH: u64 = 0x2000_0000;
+/// Code of programs, in a server that runs some: within reach of a branch of compiled code, and of nothing else.
+pub const PROGRAM_CODE: u64 = 0x40_0000_0000;
+/// Their maps.
+pub const PROGRAM_MAPS: u64 = PROGRAM_CODE + 0x1000_0000;
 
 /// init's image: from here to the payload.
 pub const INIT: u64 = 0x40_0000;
@@ -36,7 +44,8 @@ pub const INIT_PROBE: u64 = 0x3000_0000;
 /// Where init fills a server's pages.
 pub const INIT_FILL: u64 = 0x3100_0000;
 
-const _: () = assert!(CODE < HEAP && HEAP < STACK_TOP && STACK_TOP < IPC_BUFFER && IPC_BUFFER < DMA);
+const _: () =
+    assert!(CODE < HEAP && HEAP < STACK_TOP && STACK_TOP < IPC_BUFFER && IPC_BUFFER < SHARED && SHARED < DMA);
 const _: () = assert!(
     DMA < DEVICES && DEVICES < TRACE && TRACE < ENVIRONMENT && ENVIRONMENT < FILES && FILES < SCRATCH
 );

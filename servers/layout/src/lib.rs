@@ -1,10 +1,11 @@
 //! What holds the servers together, written once: compose checks it, init builds by it, servers run by it.
 //!
 //! [`Badge`] says who speaks on init's endpoint and notification, with one conversion each way; [`bits`] divides a bound
-//! notification's bits into classes that cannot meet; [`address`] is every server's address space, and init's; [`Runs`] keeps numbers
-//! (slots) that are taken and given back in rows; [`restarts`] decides whether and when a dead server lives again;
-//! [`settings`] has the keys that servers know. Nothing here knows the system.
+//! notification's bits into classes that cannot meet; [`address`] is every server's address space, and init's; [`Rows`] and `Runs` keep
+//! numbers (slots) that are taken and given back in rows, the one with a bound, the other for init, which has thousands; [`restarts`]
+//! decides whether and when a dead server lives again; [`manifest`] has the keys of a manifest. Nothing here knows the system.
 #![no_std]
+#[cfg(feature = "alloc")]
 extern crate alloc;
 #[cfg(test)]
 extern crate std;
@@ -12,9 +13,24 @@ extern crate std;
 pub mod address;
 mod badge;
 pub mod bits;
+pub mod manifest;
+pub mod note;
 pub mod restarts;
+mod rows;
+#[cfg(feature = "alloc")]
 mod runs;
-pub mod settings;
 
 pub use badge::{Badge, MAX_SERVERS};
+pub use note::Note;
+pub use rows::Rows;
+#[cfg(feature = "alloc")]
 pub use runs::Runs;
+
+/// Bits of a server's CNode.
+pub const CNODE_BITS: u32 = 10;
+/// Slots of a server that it has for itself: all of its CNode's at most.
+pub type ServerSlots = Rows<{ (1 << CNODE_BITS) / 64 }>;
+/// Most addresses that a server maps frames at itself (`scratch_kib`), KiB.
+pub const MAX_SCRATCH_KIB: u64 = 8192;
+/// Pages of them.
+pub type ServerPages = Rows<{ MAX_SCRATCH_KIB as usize / 4 / 64 }>;

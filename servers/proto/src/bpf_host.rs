@@ -6,7 +6,7 @@
 //! read-only, and never gets a writable mapping of code. The requests carry only plain numbers: what they mean was
 //! decided, verified and compiled by bpf-server.
 
-use crate::bpf::ProgramId;
+use crate::bpf::{MAX_NAME, ProgramId};
 use crate::gpio::Grants;
 use core::fmt;
 use serde::{Deserialize, Serialize};
@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 /// The interface's number: the label of its messages.
 pub const INTERFACE: u16 = 0x21;
 /// First address of code.
-pub const CODE_WINDOW: usize = 0x40_0000_0000;
+pub const CODE_WINDOW: usize = axiom_layout::address::PROGRAM_CODE as usize;
 /// First address of maps.
-pub const MAP_WINDOW: usize = CODE_WINDOW + 0x1000_0000;
+pub const MAP_WINDOW: usize = axiom_layout::address::PROGRAM_MAPS as usize;
 /// Pages of code that a host can hold.
 pub const CODE_PAGES: u32 = 256;
 /// Pages of maps that a host can hold.
@@ -29,6 +29,8 @@ pub const TRAY: u32 = 1 << TRAY_BITS;
 pub const TRAY_BITS: u32 = 6;
 /// Programs of a host.
 pub const PROGRAMS: u32 = 32;
+/// Attach points of a host, those included that are opened for a program and go with it.
+pub const POINTS: usize = 96;
 
 /// A request to a hosting server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -237,34 +239,11 @@ impl fmt::Display for Rate {
     }
 }
 
-/// The name of an attach point, which may be cut.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct PointName {
-    bytes: [[u8; 32]; 2],
-    length: u8,
-}
-
-impl PointName {
-    /// From a name.
-    pub fn new(name: &str) -> PointName {
-        let mut length = name.len().min(64);
-        while !name.is_char_boundary(length) {
-            length -= 1;
-        }
-        let mut bytes = [[0; 32]; 2];
-        bytes.as_flattened_mut()[..length].copy_from_slice(&name.as_bytes()[..length]);
-        PointName { bytes, length: length as u8 }
-    }
-
-    /// The name; empty if what came in a message is none.
-    pub fn as_str(&self) -> &str {
-        let bytes = self.bytes.as_flattened().get(..self.length as usize).unwrap_or(&[]);
-        core::str::from_utf8(bytes).unwrap_or("")
-    }
-}
+/// The name of an attach point.
+pub type PointName = heapless::String<MAX_NAME>;
 
 /// An answer of a hosting server.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Reply {
     /// Done.
     Done,

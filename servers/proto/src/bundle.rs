@@ -3,7 +3,6 @@
 //! The payload, mapped at [`ADDRESS`]: [`MAGIC`], a u32 with the description's length, a u32 zero, the postcard
 //! [`System`], then blobs, each on a page boundary. Offsets count from the payload's start.
 
-use crate::gpio::{Grants, Motor, ProgramGrants};
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -75,6 +74,26 @@ pub struct BlobRequest {
     pub len: u64,
 }
 
+/// What a server may do at another.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Grant {
+    /// The other's index.
+    pub at: u16,
+    /// By this interface.
+    pub interface: u16,
+    /// In the interface's own words.
+    pub bytes: Vec<u8>,
+}
+
+/// What a server owns to serve an interface with.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Part {
+    /// The interface.
+    pub interface: u16,
+    /// In its own words.
+    pub bytes: Vec<u8>,
+}
+
 /// A server.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Server {
@@ -100,12 +119,16 @@ pub struct Server {
     pub signals: Vec<u16>,
     /// Its devices.
     pub devices: Vec<DeviceRequest>,
-    /// How many timers.
-    pub timers: u8,
+    /// Its timers, by name.
+    pub timers: Vec<String>,
+    /// The interfaces that it serves, as the list that its clients read.
+    pub serves: crate::Values,
     /// Memory for its own objects.
     pub untyped_kib: u32,
     /// Memory for devices, physically in a row.
     pub dma_kib: u32,
+    /// Memory that it shares with clients, which outlives it.
+    pub shared_kib: u32,
     /// Addresses for its own mappings.
     pub scratch_kib: u32,
     /// Gets the Trace capability and the ring.
@@ -120,8 +143,6 @@ pub struct Server {
     pub ends_run: bool,
     /// For tests of what a crash costs others: init ends the server's first life after so many milliseconds; 0: it does not.
     pub dies_after_ms: u32,
-    /// Sensors of servers that it calls which it may start, stop and read out.
-    pub iio: Vec<String>,
     /// Is told when a peer was restarted.
     pub watches_restarts: bool,
     /// What happens when it crashes.
@@ -132,14 +153,14 @@ pub struct Server {
     pub blobs: Vec<BlobRequest>,
     /// Settings.
     pub args: Vec<(String, String)>,
-    /// GPIO chips that it owns, by number.
-    pub gpio_chips: Vec<String>,
-    /// PWM chips that it owns, by number.
-    pub pwm_chips: Vec<String>,
-    /// What it may do with lines and channels of the chips' owner.
-    pub grants: Grants,
-    /// Peripherals of RP1 that it may open.
-    pub rp1: crate::rp1::Grants,
+    /// What it may do at others.
+    pub grants: Vec<Grant>,
+    /// What it owns.
+    pub parts: Vec<Part>,
+    /// It has outputs that must not stay as they were: before it is given up it lives once more to park them.
+    pub parks: bool,
+    /// Others hand it capabilities of notifications: it gets what tells these from others.
+    pub takes_notifications: bool,
 }
 
 impl Server {
@@ -162,8 +183,4 @@ pub struct System {
     pub debug_calls: bool,
     /// Its servers, in the order of their start.
     pub servers: Vec<Server>,
-    /// Rights of programs.
-    pub programs: Vec<ProgramGrants>,
-    /// Motors.
-    pub motors: Vec<Motor>,
 }

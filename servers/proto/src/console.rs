@@ -31,7 +31,7 @@ pub fn printable(line: &str) -> impl Iterator<Item = char> + '_ {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::string::String;
+    use std::string::String;
 
     #[test]
     fn no_character_passes_that_moves_a_cursor() {

@@ -1,11 +1,10 @@
 //! A server's world: what init tells it at its start, in a read-only page at [`ADDRESS`] (also in x0).
 //!
-//! The page begins with a [`Header`] of plain numbers, which is enough to set up the heap; a postcard [`Env`] follows it.
-//! The well-known slots of every server's CNode are in [`slot`]; everything else is named in the lists.
+//! The page begins with a [`Header`] of plain numbers; a postcard [`Env`] follows it. Its texts and lists are read where they lie, as
+//! often as they are needed. The well-known slots of every server's CNode are in [`slot`]; everything else is named in the lists.
+//! What an interface alone understands, a client's rights or what its server owns, comes as that interface's bytes.
 
-use crate::gpio::{Grants, Motor, ProgramGrants};
-use alloc::string::String;
-use alloc::vec::Vec;
+use crate::List;
 use serde::{Deserialize, Serialize};
 
 /// Where the page is.
@@ -63,38 +62,55 @@ pub struct Range {
 }
 
 /// A server that may be called.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Channel {
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Channel<'a> {
     /// Its name in the manifest.
-    pub name: String,
+    pub name: &'a str,
     /// The endpoint.
     pub slot: u64,
+    /// The interfaces that it serves.
+    #[serde(borrow)]
+    pub serves: List<'a, u16>,
 }
 
 /// A client: who has which badge.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Client {
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Client<'a> {
     /// Its name in the manifest.
-    pub name: String,
+    pub name: &'a str,
     /// Its badge.
     pub badge: u64,
-    /// What it may do with this server's lines and channels.
-    pub grants: Grants,
-    /// What it may open of the chip behind this server's bridge.
-    pub rp1: crate::rp1::Grants,
-    /// Sensors of this server that it may start, stop and read out.
-    pub iio: Vec<String>,
     /// It may place programs in this server.
     pub loader: bool,
 }
 
-/// A server that runs programs, for the one that places them.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Host {
-    /// Its name.
-    pub name: String,
-    /// The first parts of the attach points that it serves: `gpio`, `pwm`.
-    pub kinds: Vec<String>,
+/// What the manifest grants a client at this server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Grant<'a> {
+    /// The client's badge.
+    pub badge: u64,
+    /// By this interface.
+    pub interface: u16,
+    /// In the interface's own words.
+    pub bytes: &'a [u8],
+}
+
+/// What the manifest gives this server to serve an interface with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Part<'a> {
+    /// The interface.
+    pub interface: u16,
+    /// In its own words.
+    pub bytes: &'a [u8],
+}
+
+/// Attach points of a server that runs programs, for the one that places them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Host<'a> {
+    /// The server's name.
+    pub name: &'a str,
+    /// The first part of the attach points' names: `gpio`.
+    pub kind: &'a str,
     /// The endpoint.
     pub slot: u64,
 }
@@ -102,6 +118,10 @@ pub struct Host {
 /// An interrupt of a device.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Interrupt {
+    /// The device's place in the list.
+    pub device: u8,
+    /// It is that of a bridge's pin (INTA to INTD of PCI).
+    pub pin: bool,
     /// Its handler.
     pub slot: u64,
     /// Its bit in the bound notification's badge.
@@ -111,6 +131,8 @@ pub struct Interrupt {
 /// Addresses behind a bridge, as untyped memory for device frames.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Window {
+    /// The bridge's place in the list of devices.
+    pub device: u8,
     /// The capability.
     pub slot: u64,
     /// The first address, as the processor sees it.
@@ -119,19 +141,15 @@ pub struct Window {
     pub bits: u8,
 }
 
-/// A device's registers and interrupts.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Device {
+/// A device's registers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Device<'a> {
     /// Its name in the manifest.
-    pub name: String,
-    /// Its registers, mapped.
+    pub name: &'a str,
+    /// Its place in the list.
+    pub index: u8,
+    /// Its registers, mapped; none: this machine does not have it.
     pub registers: Range,
-    /// Its interrupts.
-    pub interrupts: Vec<Interrupt>,
-    /// For a bridge: the addresses behind it.
-    pub windows: Vec<Window>,
-    /// For a bridge: the interrupts of its pins (INTA to INTD of PCI).
-    pub pins: Vec<Interrupt>,
     /// For a block that turns messages into interrupts: the first handler's slot, and how many follow each other; they signal
     /// nobody yet.
     pub messages: (u64, u32),
@@ -141,7 +159,9 @@ pub struct Device {
 
 /// A timer, bound to the server's notification.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Timer {
+pub struct Timer<'a> {
+    /// Its name, as the server's program declares it.
+    pub name: &'a str,
     /// The timer.
     pub slot: u64,
     /// Its bit in the bound notification's badge.
@@ -168,29 +188,50 @@ pub struct Dma {
     pub len: u64,
 }
 
+/// Memory of the server's that it may share with its clients, frame by frame: it outlives the server, with what clients were given of it.
+/// It is empty in the first life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Shared {
+    /// The first frame's capability; the others follow.
+    pub slot: u64,
+    /// Where they are mapped, in a row.
+    pub address: u64,
+    /// How many.
+    pub pages: u32,
+}
+
 /// A file of the bundle, mapped read-only.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Blob {
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Blob<'a> {
     /// Its name.
-    pub name: String,
+    pub name: &'a str,
     /// Its bytes.
     pub bytes: Range,
 }
 
 /// A notification of another server that may be signalled.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Signal {
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Signal<'a> {
     /// That server's name.
-    pub name: String,
+    pub name: &'a str,
     /// The capability.
     pub slot: u64,
 }
 
+/// A setting of the manifest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Setting<'a> {
+    /// Its key.
+    pub key: &'a str,
+    /// Its value.
+    pub value: &'a str,
+}
+
 /// Everything else.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Env {
+pub struct Env<'a> {
     /// The server's name.
-    pub name: String,
+    pub name: &'a str,
     /// Its index in the system.
     pub index: u16,
     /// How often it was restarted.
@@ -199,28 +240,47 @@ pub struct Env {
     pub budget_us: Option<(u64, u64)>,
     /// Slots that are free, from here to there.
     pub free_slots: (u64, u64),
-    /// Bits of the CNode.
-    pub cnode_bits: u8,
     /// Addresses without mappings whose page tables exist, for frames that the server maps itself.
     pub scratch: Range,
     /// Whom it may call.
-    pub channels: Vec<Channel>,
+    #[serde(borrow)]
+    pub channels: List<'a, Channel<'a>>,
     /// Who may call it.
-    pub clients: Vec<Client>,
+    #[serde(borrow)]
+    pub clients: List<'a, Client<'a>>,
+    /// What they may do here.
+    #[serde(borrow)]
+    pub grants: List<'a, Grant<'a>>,
+    /// What it owns, by interface.
+    #[serde(borrow)]
+    pub parts: List<'a, Part<'a>>,
     /// Its devices.
-    pub devices: Vec<Device>,
+    #[serde(borrow)]
+    pub devices: List<'a, Device<'a>>,
+    /// Their interrupts.
+    #[serde(borrow)]
+    pub interrupts: List<'a, Interrupt>,
+    /// What lies behind bridges.
+    #[serde(borrow)]
+    pub windows: List<'a, Window>,
     /// Its timers.
-    pub timers: Vec<Timer>,
+    #[serde(borrow)]
+    pub timers: List<'a, Timer<'a>>,
     /// Its memory for objects.
-    pub untyped: Vec<Untyped>,
+    pub untyped: Option<Untyped>,
     /// Its memory for devices.
     pub dma: Option<Dma>,
+    /// Its memory for clients.
+    pub shared: Option<Shared>,
     /// Its files.
-    pub blobs: Vec<Blob>,
+    #[serde(borrow)]
+    pub blobs: List<'a, Blob<'a>>,
     /// Whom it may signal.
-    pub signals: Vec<Signal>,
+    #[serde(borrow)]
+    pub signals: List<'a, Signal<'a>>,
     /// Where it places programs.
-    pub hosts: Vec<Host>,
+    #[serde(borrow)]
+    pub hosts: List<'a, Host<'a>>,
     /// A timer that tells capabilities of notifications from others: only a notification can be bound to it. Or 0.
     pub probe: u64,
     /// This is the last life of the server: its restarts are used up, and another crash leaves it down. What drives outputs parks
@@ -233,19 +293,51 @@ pub struct Env {
     /// Hertz of the counter.
     pub counter_frequency: u64,
     /// Settings from the manifest.
-    pub args: Vec<(String, String)>,
-    /// Memory figures for the report, where the manifest grants trace: (what, bytes).
-    pub memory: Vec<(String, u64)>,
-    /// GPIO chips by number, for their owner and for who loads programs that may use them.
-    pub gpio_chips: Vec<String>,
-    /// PWM chips by number, as above.
-    pub pwm_chips: Vec<String>,
-    /// The rights of programs among its files.
-    pub programs: Vec<ProgramGrants>,
-    /// Motors, for the owner of the chips.
-    pub motors: Vec<Motor>,
+    #[serde(borrow)]
+    pub args: List<'a, Setting<'a>>,
     /// The kernel's debug system calls are there.
     pub debug_calls: bool,
     /// Where to report ready: a notification, or 0.
     pub ready: u64,
+}
+
+impl<'a> Env<'a> {
+    /// Whether every list can be read to its end.
+    pub fn is_whole(&self) -> bool {
+        self.channels.is_whole()
+            && self.clients.is_whole()
+            && self.grants.is_whole()
+            && self.parts.is_whole()
+            && self.devices.is_whole()
+            && self.interrupts.is_whole()
+            && self.windows.is_whole()
+            && self.timers.is_whole()
+            && self.blobs.is_whole()
+            && self.signals.is_whole()
+            && self.hosts.is_whole()
+            && self.args.is_whole()
+    }
+
+    /// The device of a name, if the manifest names one and the machine has it.
+    pub fn device(&self, name: &str) -> Option<Device<'a>> {
+        self.devices.iter().find(|d| d.name == name && d.registers.len > 0)
+    }
+
+    /// A device's interrupts; `pin` asks for those of a bridge's pins.
+    pub fn interrupts_of(&self, device: &Device<'_>, pin: bool) -> impl Iterator<Item = Interrupt> + use<'a> {
+        let index = device.index;
+        self.interrupts.iter().filter(move |i| i.device == index && i.pin == pin)
+    }
+
+    /// What a client may do here by an interface; `None` for one that is granted nothing.
+    pub fn grant<T: Deserialize<'a>>(&self, badge: u64, interface: u16) -> Option<T> {
+        let grant = self.grants.iter().find(|g| g.badge == badge && g.interface == interface)?;
+        postcard::from_bytes(grant.bytes).ok()
+    }
+
+    /// What this server owns to serve an interface with.
+    pub fn part<T: Deserialize<'a>>(&self, interface: u16) -> Option<T> {
+        let part = self.parts.iter().find(|p| p.interface == interface)?;
+        postcard::from_bytes(part.bytes).ok()
+    }
 }

@@ -4,9 +4,9 @@
 //! client's [`Grants`]; the outputs of motors are besides subject to the emergency stop, which holds until
 //! [`Request::Rearm`] by a client that the manifest lets do that.
 
-use alloc::format;
-use alloc::string::String;
-use alloc::vec::Vec;
+use crate::List;
+#[cfg(feature = "alloc")]
+use alloc::{format, string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 /// The interface's number.
@@ -19,6 +19,12 @@ pub const LINES: u8 = 64;
 pub const CHANNELS: u8 = 16;
 /// The duty that is always on.
 pub const FULL_DUTY: u16 = u16::MAX;
+/// Motors of a system.
+pub const MOTORS: usize = 8;
+/// Lines of a motor, and channels.
+pub const MOTOR_OUTPUTS: usize = 8;
+/// Subscriptions to edges, of all clients together.
+pub const SUBSCRIPTIONS: usize = 64;
 
 /// A line of a chip.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -126,6 +132,7 @@ impl Grants {
     }
 }
 
+#[cfg(feature = "alloc")]
 impl Grants {
     /// The rights in words, with the chips' names.
     pub fn words(&self, gpio_chips: &[String], pwm_chips: &[String]) -> String {
@@ -154,6 +161,7 @@ impl Grants {
 }
 
 /// What the manifest grants to one program of one object of the bundle.
+#[cfg(feature = "alloc")]
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ProgramGrants {
     /// The program's name: its function's.
@@ -168,15 +176,43 @@ pub struct ProgramGrants {
     pub pinned: Option<String>,
 }
 
+/// What bpf-server knows of lines, channels and motors.
+#[cfg(feature = "alloc")]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Rights {
+    /// GPIO chips by number.
+    pub gpio_chips: Vec<String>,
+    /// PWM chips by number.
+    pub pwm_chips: Vec<String>,
+    /// The rights of programs among its files.
+    pub programs: Vec<ProgramGrants>,
+}
+
+/// What the owner of the chips owns.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Outputs<'a> {
+    /// GPIO chips by number, at most [`CHIPS`].
+    #[serde(borrow)]
+    pub gpio_chips: List<'a, &'a str>,
+    /// PWM chips by number, at most [`CHIPS`].
+    #[serde(borrow)]
+    pub pwm_chips: List<'a, &'a str>,
+    /// Motors, at most [`MOTORS`].
+    #[serde(borrow)]
+    pub motors: List<'a, Motor<'a>>,
+}
+
 /// Outputs that drive a motor: what an emergency stop switches off and holds.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Motor {
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Motor<'a> {
     /// Its name.
-    pub name: String,
-    /// Its lines, each with the level at which the motor stands.
-    pub gpio: Vec<(Line, bool)>,
-    /// Its channels; the motor stands at duty 0.
-    pub pwm: Vec<Channel>,
+    pub name: &'a str,
+    /// Its lines, each with the level at which the motor stands; at most [`MOTOR_OUTPUTS`].
+    #[serde(borrow)]
+    pub gpio: List<'a, (Line, bool)>,
+    /// Its channels, at most [`MOTOR_OUTPUTS`]; the motor stands at duty 0.
+    #[serde(borrow)]
+    pub pwm: List<'a, Channel>,
 }
 
 /// A request to the server of lines and channels.

@@ -7,6 +7,11 @@ use serde::{Deserialize, Serialize};
 
 /// The interface's number.
 pub const INTERFACE: u16 = 0x40;
+/// Devices of a server.
+pub const DEVICES: usize = 8;
+
+/// What a client may start, stop and read out: names of devices.
+pub type Grants<'a> = crate::List<'a, &'a str>;
 
 /// A request to the IIO server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -56,14 +61,15 @@ pub enum Request<'a> {
         /// Samples per second, at least.
         hz: u32,
     },
-    /// Starts or stops the buffer of accepted scans; what was in it is gone. A notification that comes along (a capability
-    /// with the right to send) is signalled when the watermark is reached. A device has one buffer and one reader.
+    /// Starts or stops the buffer of accepted scans, a ring that the client maps ([`Request::BufferFrame`]); what was in it, and the
+    /// pages that were given before, are gone. A notification that comes along (a capability with the right to send) is signalled when
+    /// the watermark is reached. A device has one buffer and one reader: [`Reply::Taken`] while another one has it.
     Buffer {
         /// The device.
         device: u32,
         /// Bit n: channel n is part of a scan. 0: off.
         channels: u8,
-        /// Scans that it holds at most (Linux's `length`); the oldest are lost first.
+        /// Scans that it holds at most (Linux's `length`); those that find no room are lost.
         length: u32,
         /// Scans that are worth telling.
         watermark: u32,
@@ -73,10 +79,13 @@ pub enum Request<'a> {
         /// The device.
         device: u32,
     },
-    /// Takes scans out of the buffer, oldest first, as many as a message holds. Answered by [`Reply::Scans`].
-    ReadScans {
+    /// A page of the buffer's ring, from 0 to [`RING_PAGES`]. Answered by [`Reply::Frame`] with a capability: page 0 for writing, since
+    /// the reader's position lies there, the others for reading.
+    BufferFrame {
         /// The device.
         device: u32,
+        /// Which page.
+        page: u32,
     },
     /// Counts of a device. Answered by [`Reply::Counts`].
     Counts {
@@ -109,8 +118,10 @@ pub struct Counts {
     pub reconfigured: u64,
 }
 
-/// Most bytes of scans in an answer.
-pub const MAX_SCANS: usize = 800;
+/// Pages of a buffer's ring: the reader's position, the writer's, and [`DATA_PAGES`].
+pub const RING_PAGES: u32 = 2 + DATA_PAGES;
+/// Pages of a ring that hold scans.
+pub const DATA_PAGES: u32 = 4;
 
 /// An answer of the IIO server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -150,21 +161,19 @@ pub enum Reply<'a> {
         watermark: u32,
         /// Scans that can be read (Linux's `data_available`).
         available: u32,
-        /// Scans that nobody read in time.
+        /// Scans that found no room, as nobody read in time.
         lost: u64,
         /// Bytes of a scan.
         scan_bytes: u32,
     },
-    /// Scans: an element of four bytes for each chosen channel (`le:s32/32>>0`), padding to eight, the timestamp
-    /// (`le:s64/64>>0`, nanoseconds).
-    Scans {
-        /// How many.
-        count: u32,
-        /// How many are left.
-        left: u32,
-        /// Their bytes.
-        bytes: &'a [u8],
+    /// A page of the ring comes along. Each record in it is a scan: an element of four bytes for each chosen channel
+    /// (`le:s32/32>>0`), padding to eight, the timestamp (`le:s64/64>>0`, nanoseconds).
+    Frame {
+        /// It may be mapped for writing.
+        writable: bool,
     },
+    /// Another client reads the buffer.
+    Taken,
     /// A rate, thousandths of a hertz; 0: sampling has stopped.
     Rate {
         /// Millihertz.

@@ -4,6 +4,7 @@
 //! two bytes of length, then postcard. Replies have label [`LABEL_OK`], or [`LABEL_ERROR`] with an [`Error`].
 //! Nothing here knows the system: host tools decode the same types.
 #![no_std]
+#[cfg(feature = "alloc")]
 extern crate alloc;
 #[cfg(test)]
 extern crate std;
@@ -11,17 +12,35 @@ extern crate std;
 pub mod bench;
 pub mod bpf;
 pub mod bpf_host;
+#[cfg(feature = "alloc")]
 pub mod bundle;
 pub mod console;
 pub mod env;
 pub mod gpio;
 pub mod iio;
+mod list;
 pub mod rp1;
 pub mod supervisor;
 pub mod wire;
 
+pub use list::List;
+#[cfg(feature = "alloc")]
+pub use list::Values;
+
 use core::fmt;
 use serde::{Deserialize, Serialize};
+
+/// Interfaces by name, as programs and manifests say them.
+pub const INTERFACES: [(&str, u16); 8] = [
+    ("console", console::INTERFACE),
+    ("supervisor", supervisor::INTERFACE),
+    ("bpf", bpf::INTERFACE),
+    ("bpf-host", bpf_host::INTERFACE),
+    ("bench", bench::INTERFACE),
+    ("iio", iio::INTERFACE),
+    ("gpio", gpio::INTERFACE),
+    ("rp1", rp1::INTERFACE),
+];
 
 /// Label of a reply that carries the interface's own reply type.
 pub const LABEL_OK: u64 = 0;
@@ -74,7 +93,7 @@ impl core::error::Error for Error {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::string::ToString;
+    use std::string::ToString;
 
     #[test]
     fn a_number_has_one_spelling() {

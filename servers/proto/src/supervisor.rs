@@ -22,6 +22,17 @@ pub enum Request<'a> {
         /// Its place in the manifest.
         index: u32,
     },
+    /// Whether a page of a server's own memory was ever written: it came empty, and is not now. One page at a time, because init works
+    /// above everybody; only for servers whose manifest lets them see the kernel's events (`trace`). Answered by [`Reply::Touched`] or,
+    /// behind the last page, by [`Reply::End`].
+    Touched {
+        /// The server's place in the manifest.
+        index: u32,
+        /// Which of its memory.
+        area: Area,
+        /// From 0, by address.
+        page: u32,
+    },
     /// Figures of the kernel and the boot. Answered by [`Reply::System`].
     System,
     /// Empties the caller's untyped memory and gives it to this life: for the server that places programs, whose frames outlive it
@@ -32,6 +43,15 @@ pub enum Request<'a> {
         /// Empty: all is well; else why not.
         failure: &'a str,
     },
+}
+
+/// Memory of a server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Area {
+    /// Its stack, which grows down from its last page.
+    Stack,
+    /// Its heap, which grows up from its first page.
+    Heap,
 }
 
 /// What a server is doing.
@@ -91,8 +111,10 @@ pub enum Reply<'a> {
     /// A server.
     #[serde(borrow)]
     Server(Server<'a>),
-    /// No such server: the list ends.
+    /// No such server or page: the list ends.
     End,
+    /// The page was written.
+    Touched(bool),
     /// The system.
     System(System),
 }

@@ -1,20 +1,28 @@
-//! The first code of a server: heap and environment.
+//! The first code of a server: its environment.
 
-use crate::{heap, ipc, log};
-use alloc::boxed::Box;
+use crate::{Place, ipc, log};
 use axiom_proto::env::{Env, Header, MAGIC, slot};
+use core::sync::atomic::{AtomicUsize, Ordering};
 use sel4_sys::{CPtr, stubs};
 
 /// A server's world.
 #[derive(Clone, Copy)]
 pub struct Runtime {
-    env: &'static Env,
+    env: &'static Env<'static>,
+}
+
+static ENV: Place<Env<'static>> = Place::new();
+static HEAP: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
+
+/// Memory for a heap: its first address and bytes, as the manifest gives them (`heap_kib`). For whoever makes the heap.
+pub fn heap_range() -> (usize, usize) {
+    (HEAP[0].load(Ordering::Relaxed), HEAP[1].load(Ordering::Relaxed))
 }
 
 /// Sets the runtime up. Used by [`crate::entry!`].
 ///
 /// # Safety
-/// Called once, before anything allocates, with the address of the environment page.
+/// Called once, before anything else, with the address of the environment page.
 pub unsafe fn start(page: *const u8) -> Runtime {
     // SAFETY: init has mapped the page and filled its header; it is aligned to a page.
     let header = unsafe { page.cast::<Header>().read() };
@@ -22,19 +30,19 @@ pub unsafe fn start(page: *const u8) -> Runtime {
         // Nobody is known to tell it to: the fault says it to init.
         log::die();
     }
-    // SAFETY: init gave these ranges to this server alone; once.
-    unsafe {
-        ipc::init(header.ipc_buffer as *mut _);
-        heap::init(header.heap as usize, header.heap_len as usize);
-    }
+    // SAFETY: init gave this page to this server alone; once.
+    unsafe { ipc::init(header.ipc_buffer as *mut _) };
+    HEAP[0].store(header.heap as usize, Ordering::Relaxed);
+    HEAP[1].store(header.heap_len as usize, Ordering::Relaxed);
     // SAFETY: the description follows the header in pages that stay mapped and never change.
     let bytes =
         unsafe { core::slice::from_raw_parts(page.add(size_of::<Header>()), header.env_len as usize) };
-    let env: Env = match axiom_proto::wire::decode_plain(bytes) {
+    let env: Env<'static> = match axiom_proto::wire::decode_plain(bytes) {
         Ok(env) => env,
         Err(_) => panic!("the environment page cannot be read"),
     };
-    let env: &'static Env = Box::leak(Box::new(env));
+    assert!(env.is_whole(), "a list of the environment page cannot be read");
+    let env: &'static Env<'static> = ENV.put(|| env);
     log::init(env);
     crate::time::init(env.counter_frequency);
     ipc::receive_into(CPtr(slot::RECEIVED));
@@ -43,7 +51,7 @@ pub unsafe fn start(page: *const u8) -> Runtime {
 
 impl Runtime {
     /// What init said about this server's world.
-    pub fn env(&self) -> &'static Env {
+    pub fn env(&self) -> &'static Env<'static> {
         self.env
     }
 
@@ -53,14 +61,20 @@ impl Runtime {
         found.map(|c| crate::Endpoint(CPtr(c.slot)))
     }
 
+    /// A server that serves an interface, if the manifest lets this one call it: whatever its name is.
+    pub fn serving(&self, interface: u16) -> Option<crate::Endpoint> {
+        let found = self.env.channels.iter().find(|c| c.serves.iter().any(|i| i == interface));
+        found.map(|c| crate::Endpoint(CPtr(c.slot)))
+    }
+
     /// The name of the client with this badge.
     pub fn client(&self, badge: u64) -> &'static str {
-        self.env.clients.iter().find(|c| c.badge == badge).map_or("?", |c| c.name.as_str())
+        self.env.clients.iter().find(|c| c.badge == badge).map_or("?", |c| c.name)
     }
 
     /// A setting of the manifest.
     pub fn arg(&self, name: &str) -> Option<&'static str> {
-        self.env.args.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+        self.env.args.iter().find(|s| s.key == name).map(|s| s.value)
     }
 
     /// A number among the settings.
@@ -81,9 +95,23 @@ impl Runtime {
         found.map(|s| crate::Notification(CPtr(s.slot)))
     }
 
-    /// This server's timers, with their bits.
-    pub fn timer(&self, index: usize) -> Option<(crate::Timer, u64)> {
-        self.env.timers.get(index).map(|t| (crate::Timer(CPtr(t.slot)), 1 << t.bit))
+    /// The timer of a name that this server's program declares, with its bit.
+    pub fn timer(&self, name: &str) -> Option<(crate::Timer, u64)> {
+        let found = self.env.timers.iter().find(|t| t.name == name);
+        found.map(|t| (crate::Timer(CPtr(t.slot)), 1 << t.bit))
+    }
+
+    /// The timer of one of several things of a kind: `sensor/lm75`.
+    pub fn timer_of(&self, kind: &str, thing: &str) -> Option<(crate::Timer, u64)> {
+        let found = self.env.timers.iter().find(|t| t.name.split_once('/') == Some((kind, thing)));
+        found.map(|t| (crate::Timer(CPtr(t.slot)), 1 << t.bit))
+    }
+
+    /// All timers of a kind.
+    pub fn timers_of(&self, kind: &'static str) -> impl Iterator<Item = (crate::Timer, u64)> {
+        let timers =
+            self.env.timers.iter().filter(move |t| t.name.split_once('/').is_some_and(|(k, _)| k == kind));
+        timers.map(|t| (crate::Timer(CPtr(t.slot)), 1 << t.bit))
     }
 
     /// What tells notifications from other capabilities.

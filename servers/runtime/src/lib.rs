@@ -1,22 +1,22 @@
-//! What every server links: entry, typed capabilities, messages, the server loop, a heap, the log, time.
+//! What every server links: entry, typed capabilities, messages, the server loop, the log, time. Nothing here allocates; a server
+//! that has time for a heap takes `axiom-heap` besides.
 //!
 //! A server is `axiom_runtime::entry!(main)` with `fn main(rt: Runtime) -> !`. It sets itself up from [`Runtime::env`], calls
 //! [`Runtime::ready`], and ends in [`serve`]. Single-threaded by design: one thread, one endpoint, one bound notification.
 #![no_std]
 #![cfg(target_os = "none")]
-extern crate alloc;
 
 pub mod arch;
-mod blocks;
 pub mod cap;
 mod entry;
-mod heap;
 pub mod ipc;
 pub mod log;
 pub mod pages;
+mod place;
 mod serve;
 pub mod time;
 
+pub use axiom_layout::{CNODE_BITS, Note, note};
 pub use axiom_proto as proto;
 /// Instructions that this program wrote.
 pub mod code {
@@ -26,12 +26,26 @@ pub use cap::{
     CNode, Doorbell, Endpoint, Frame, IrqHandler, Notification, PageTable, Probe, Timer, Trace, Untyped,
     VSpace,
 };
-pub use entry::{Runtime, start};
-pub use heap::{has as heap_has, init as heap_init, used as heap_used};
+pub use entry::{Runtime, heap_range, start};
 pub use ipc::{Buffer, call, call_with_cap};
 pub use pages::{Pages, Slots};
+pub use place::Place;
 pub use sel4_sys as sel4;
 pub use serve::{Incoming, Reply, Service, count_refused, malformed_count, refused_count, serve};
+
+/// Says what the program takes, in its image, where compose reads it: `takes!(include_str!("../takes.toml"))`. What the text may say
+/// stands in compose's module `takes`.
+#[macro_export]
+macro_rules! takes {
+    ($text:expr) => {
+        const _: () = {
+            const TEXT: &str = $text;
+            #[used]
+            #[unsafe(link_section = ".note.axiom.takes")]
+            static NOTE: $crate::Note<{ TEXT.len() }> = $crate::Note::text($crate::note::TAKES, TEXT);
+        };
+    };
+}
 
 /// Defines the program's entry: `entry!(main)` with `fn main(rt: axiom_runtime::Runtime) -> !`.
 #[macro_export]

@@ -13,19 +13,22 @@ pub use axiom_proto::console::Level;
 
 static CONSOLE: AtomicU64 = AtomicU64::new(0);
 static INIT: AtomicU64 = AtomicU64::new(0);
-static ENV: AtomicPtr<Env> = AtomicPtr::new(core::ptr::null_mut());
+static ENV: AtomicPtr<Env<'static>> = AtomicPtr::new(core::ptr::null_mut());
 
-pub(crate) fn init(env: &'static Env) {
+pub(crate) fn init(env: &'static Env<'static>) {
     ENV.store((&raw const *env).cast_mut(), Ordering::Relaxed);
-    for (name, slot) in [("console", &CONSOLE), ("init", &INIT)] {
-        if let Some(channel) = env.channels.iter().find(|c| c.name == name) {
-            slot.store(channel.slot, Ordering::Relaxed);
+    for channel in env.channels {
+        if channel.serves.iter().any(|interface| interface == INTERFACE) {
+            CONSOLE.store(channel.slot, Ordering::Relaxed);
+        }
+        if channel.serves.iter().any(|interface| interface == supervisor::INTERFACE) {
+            INIT.store(channel.slot, Ordering::Relaxed);
         }
     }
 }
 
-fn env() -> Option<&'static Env> {
-    // SAFETY: set once to a leaked value, or null.
+fn env() -> Option<&'static Env<'static>> {
+    // SAFETY: set once to a value that stays, or null.
     unsafe { ENV.load(Ordering::Relaxed).as_ref() }
 }
 
@@ -69,7 +72,7 @@ pub fn print(level: Level, args: fmt::Arguments<'_>) {
     }
     // Whoever has no console is not heard, unless the manifest leaves the debug calls to the servers.
     let Some(env) = env().filter(|e| e.debug_calls) else { return };
-    debug(&env.name);
+    debug(env.name);
     debug(": ");
     debug(text);
     debug("\n");

@@ -1,25 +1,24 @@
 //! Free slots and free addresses of a server that maps frames itself.
 
-use alloc::vec;
-use alloc::vec::Vec;
-use axiom_layout::Runs;
+use axiom_layout::{ServerPages, ServerSlots};
 use axiom_proto::env::{Env, Range};
 use sel4_sys::CPtr;
 
 /// Bytes of a page.
 pub const PAGE: u64 = 4096;
 
-/// Free slots of this server's CNode: rows that are given back merge, so that rows of any length are found again.
-pub struct Slots(Runs);
+/// Free slots of this server's CNode, a bit each.
+pub struct Slots(ServerSlots);
 
 impl Slots {
     /// Those that the environment names.
-    pub fn new(env: &Env) -> Slots {
-        Slots(Runs::new(env.free_slots.0, env.free_slots.1))
+    pub fn new(env: &Env<'_>) -> Slots {
+        Slots(ServerSlots::new(env.free_slots.0, env.free_slots.1))
     }
     /// One slot.
+    #[inline]
     pub fn take(&mut self) -> Option<CPtr> {
-        self.take_row(1)
+        self.0.take_one().map(CPtr)
     }
     /// Slots in a row.
     pub fn take_row(&mut self, count: u64) -> Option<CPtr> {
@@ -35,33 +34,23 @@ impl Slots {
     }
 }
 
-/// Pages of an address range whose page tables exist.
+/// Pages of an address range whose page tables exist; at most [`MAX_SCRATCH_KIB`](axiom_layout::MAX_SCRATCH_KIB).
 pub struct Pages {
     start: u64,
-    taken: Vec<bool>,
+    free: ServerPages,
 }
 
 impl Pages {
     /// All of a range.
     pub fn new(range: Range) -> Pages {
-        Pages { start: range.start, taken: vec![false; (range.len / PAGE) as usize] }
+        Pages { start: range.start, free: ServerPages::new(0, range.len / PAGE) }
     }
     /// Addresses for pages in a row.
     pub fn take(&mut self, count: usize) -> Option<u64> {
-        let mut run = 0;
-        for i in 0..self.taken.len() {
-            run = if self.taken[i] { 0 } else { run + 1 };
-            if run == count {
-                let first = i + 1 - count;
-                self.taken[first..=i].fill(true);
-                return Some(self.start + first as u64 * PAGE);
-            }
-        }
-        None
+        self.free.take(count as u64).map(|first| self.start + first * PAGE)
     }
     /// Gives them back.
     pub fn give(&mut self, address: u64, count: usize) {
-        let first = ((address - self.start) / PAGE) as usize;
-        self.taken[first..first + count].fill(false);
+        self.free.give((address - self.start) / PAGE, count as u64);
     }
 }

@@ -7,9 +7,6 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
-extern crate alloc;
-
-#[cfg(target_os = "none")]
 mod chips;
 #[cfg(target_os = "none")]
 mod hands;

@@ -2,22 +2,23 @@
 
 use crate::chips::{self, Irq, SoftTimer};
 use crate::hands::{self, Hands};
-use alloc::rc::Rc;
-use alloc::vec;
-use alloc::vec::Vec;
 use axiom_bpf_host::system::{self, Frames, Points};
 use axiom_bpf_host::{Clock, Host, PointId, Stream};
 use axiom_gpio::{Board, Edges, FULL_DUTY, Grants, Line, PER_CLIENT, Stop, Storm, Watchers};
-use axiom_runtime::proto::gpio::{self, LINES, Refusal, Reply as Answer, Request};
+use axiom_runtime::proto::gpio::{
+    self, CHIPS, LINES, Outputs, Refusal, Reply as Answer, Request, SUBSCRIPTIONS,
+};
 use axiom_runtime::proto::{Error, bpf_host};
 use axiom_runtime::sel4::CPtr;
 use axiom_runtime::{
-    CNode, Doorbell, Incoming, Probe, Reply, Runtime, Service, Slots, Timer, count_refused, info, ipc, serve,
-    time, warn,
+    CNode, Doorbell, Incoming, Place, Probe, Reply, Runtime, Service, Slots, Timer, count_refused, info, ipc,
+    serve, time, warn,
 };
 use core::cell::RefCell;
+use heapless::Vec;
 
 axiom_runtime::entry!(main);
+axiom_runtime::takes!(include_str!("../takes.toml"));
 
 /// More edges than this, of all lines together, in a window are a storm: they would use up the server's time. Where programs take
 /// longer, fewer are one; programs that leave no time for [`LEAST_EDGES`] are not attached.
@@ -55,25 +56,26 @@ const FALLING: u32 = 2;
 
 struct Server {
     rt: Runtime,
-    host: Host,
+    outputs: Outputs<'static>,
+    host: &'static mut Host,
     frames: Frames,
-    hands: Rc<RefCell<Hands>>,
+    hands: &'static RefCell<Hands>,
     watchers: Watchers<PointId, Doorbell>,
     probe: Option<Probe>,
     /// Slots for notifications of clients.
-    free: Vec<CPtr>,
-    irqs: Vec<Irq>,
+    free: Vec<CPtr, SUBSCRIPTIONS>,
+    irqs: Vec<Irq, { chips::IRQS }>,
     soft: Option<SoftTimer>,
     storm: Storm,
     /// When silenced lines are watched again, nanoseconds; and the timer for it, if the manifest gives one for that.
     calm_at: Option<u64>,
     calm: Option<Timer>,
     /// Lines whose storm was reported, by chip: the console may be slow.
-    reported: Vec<u64>,
+    reported: [u64; CHIPS],
     clock: Clock,
     refill_at: u64,
     /// Edges by chip and line.
-    edges: Vec<[u64; LINES as usize]>,
+    edges: [[u64; LINES as usize]; CHIPS],
     /// For tests of the restart: the edge after which the first life of this server ends.
     crash_at: Option<u64>,
 }
@@ -136,7 +138,7 @@ impl Server {
     /// Too many edges: those who made them are left alone for a while.
     #[cold]
     fn silence(&mut self, now: u64) {
-        let hands = self.hands.clone();
+        let hands = self.hands;
         let board = &mut hands.borrow_mut().board;
         for line in self.storm.loud(now) {
             self.watchers.silence(board, line);
@@ -145,7 +147,7 @@ impl Server {
             if before >> line.line & 1 != 0 {
                 continue;
             }
-            let chip = self.rt.env().gpio_chips.get(line.chip as usize).map_or("?", |c| c.as_str());
+            let chip = self.outputs.gpio_chips.get(line.chip as usize).unwrap_or("?");
             warn!(
                 "line {} of {chip} has too many edges: it is not watched for {} ms, each time; this is said once",
                 line.line,
@@ -217,37 +219,50 @@ impl Server {
         }
         let to = self.free.pop().ok_or(Refusal::NoCapability)?;
         if CNode::OWN.move_to(to, ipc::received()).is_err() {
-            self.free.push(to);
+            self.keep_slot(to);
             return Err(Refusal::NoCapability);
         }
-        if let Some(old) = self.watchers.subscribe(board, message.badge, line, edges, Doorbell(to)) {
-            self.give_back(old.0);
+        match self.watchers.subscribe(board, message.badge, line, edges, Doorbell(to)) {
+            Ok(None) => Ok(()),
+            Ok(Some(old)) => {
+                self.give_back(old.0);
+                Ok(())
+            }
+            Err(refused) => {
+                self.give_back(refused.0);
+                Err(Refusal::NoCapability)
+            }
         }
-        Ok(())
     }
 
     /// Empties a client's slot, whatever became of the notification in it.
     fn give_back(&mut self, slot: CPtr) {
         let _ = CNode::OWN.delete(slot);
-        self.free.push(slot);
+        self.keep_slot(slot);
+    }
+
+    fn keep_slot(&mut self, slot: CPtr) {
+        // It came from there.
+        let _ = self.free.push(slot);
     }
 
     fn answer(&mut self, message: &Incoming<'_>, request: &Request) -> Result<Answer<'static>, Refusal> {
         let env = self.rt.env();
-        let by = env.clients.iter().find(|c| c.badge == message.badge).map_or(Grants::NONE, |c| c.grants);
-        let hands = self.hands.clone();
-        let hands = &mut *hands.borrow_mut();
+        let by = env.grant::<Grants>(message.badge, gpio::INTERFACE).unwrap_or(Grants::NONE);
+        let hands = &mut *self.hands.borrow_mut();
         let board = &mut hands.board;
         match *request {
             Request::Chip { chip } => {
-                let (Some(name), Some(lines)) = (env.gpio_chips.get(chip as usize), board.lines(chip)) else {
+                let (Some(name), Some(lines)) =
+                    (self.outputs.gpio_chips.get(chip as usize), board.lines(chip))
+                else {
                     return Ok(Answer::End);
                 };
                 return Ok(Answer::Chip { name, lines, software: false });
             }
             Request::PwmChip { chip } => {
                 let (Some(name), Some((lines, software))) =
-                    (env.pwm_chips.get(chip as usize), board.channels(chip))
+                    (self.outputs.pwm_chips.get(chip as usize), board.channels(chip))
                 else {
                     return Ok(Answer::End);
                 };
@@ -330,11 +345,11 @@ impl Service for Server {
     fn request(&mut self, message: &Incoming<'_>) -> Reply {
         match message.interface {
             bpf_host::INTERFACE if !self.rt.env().last_life => {
-                let hands = self.hands.clone();
+                let hands = self.hands;
                 let board = &mut hands.borrow_mut().board;
                 let mut points = Attached { watchers: &mut self.watchers, board };
-                let reply = self.frames.serve(&mut self.host, &mut points, message);
-                self.storm.set_most(edges_allowed(&self.host));
+                let reply = self.frames.serve(self.host, &mut points, message);
+                self.storm.set_most(edges_allowed(self.host));
                 reply
             }
             gpio::INTERFACE => {
@@ -379,41 +394,41 @@ fn log(text: &str) {
 }
 
 fn main(rt: Runtime) -> ! {
+    static HOST: Place<Host> = Place::new();
+    static HANDS: Place<RefCell<Hands>> = Place::new();
+    static SERVER: Place<Server> = Place::new();
     let env = rt.env();
+    let outputs: Outputs<'static> = env.part(gpio::INTERFACE).unwrap_or_default();
     let mut slots = Slots::new(env);
-    let free = (0..env.clients.len() * PER_CLIENT).map_while(|_| slots.take()).collect();
-    let found = chips::open(rt, &mut slots);
-    let hands =
-        Rc::new(RefCell::new(Hands { board: found.board, deciding: false, allowance: Default::default() }));
+    let subscriptions = (env.clients.len() * PER_CLIENT).min(SUBSCRIPTIONS);
+    let free = (0..subscriptions).map_while(|_| slots.take()).collect();
+    let found = chips::open(rt, outputs, &mut slots);
+    let hands: &'static RefCell<Hands> = HANDS
+        .put(|| RefCell::new(Hands { board: found.board, deciding: false, allowance: Default::default() }));
     let clock = Clock::new(time::frequency());
-    let mut host = system::host(rt, clock, log);
-    host.set_actuators(hands.clone());
-    let mut server = Server {
+    let host = HOST.put(|| Host::new(clock, log));
+    system::hold_to_budget(rt, host, clock);
+    host.set_actuators(hands);
+    let server = SERVER.put(|| Server {
         rt,
+        outputs,
         host,
         frames: Frames::new(rt, slots),
         hands,
-        watchers: Watchers::new(env.gpio_chips.clone(), env.pwm_chips.clone()),
+        watchers: Watchers::new(outputs.gpio_chips, outputs.pwm_chips),
         probe: rt.probe(),
         free,
         irqs: found.irqs,
-        // The last timer, if it is not the software PWM's.
-        calm: rt
-            .env()
-            .timers
-            .len()
-            .checked_sub(1)
-            .filter(|i| *i > 0 || found.soft.is_none())
-            .and_then(|i| Some(rt.timer(i)?.0)),
+        calm: rt.timer("calm").map(|timer| timer.0),
         soft: found.soft,
         storm: Storm::new(STORM_WINDOW_NS, STORM_EDGES),
         calm_at: None,
-        reported: vec![0; env.gpio_chips.len()],
+        reported: [0; CHIPS],
         clock,
         refill_at: 0,
-        edges: vec![[0; LINES as usize]; env.gpio_chips.len()],
+        edges: [[0; LINES as usize]; CHIPS],
         crash_at: rt.arg_number("crash_at_edge").filter(|_| env.restarts == 0),
-    };
+    });
     rt.ready();
-    serve(&mut server)
+    serve(server)
 }

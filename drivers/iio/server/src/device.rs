@@ -2,14 +2,13 @@
 
 use crate::bus::Bus;
 use crate::line::Interrupt;
-use alloc::boxed::Box;
-use alloc::vec;
-use alloc::vec::Vec;
 use axiom_bpf_host::{Clock, Host, PointId, Stream};
 use axiom_iio::{Buffer, CHANNELS, DelayNs, Event, Fault, Health, Scan, Sensor, Stamps, Step, Store};
-use axiom_runtime::proto::bpf_host::Overload;
+use axiom_runtime::proto::bpf_host::{Overload, PointName};
 use axiom_runtime::proto::iio::Counts;
 use axiom_runtime::{Doorbell, Timer, info, time, warn};
+use core::fmt::Write;
+use heapless::Vec;
 
 /// How long an absent chip is left alone.
 const LOOK_AGAIN_NS: u64 = 500_000_000;
@@ -29,6 +28,8 @@ const WATCH_BATCHES: u64 = 4;
 /// other. More are there only when something else has kept this server from running.
 const BACKLOG: u32 = 2;
 const SHORTEST_WATCH_NS: u64 = 50_000_000;
+/// Samples that are taken out of a chip at once: drivers end a batch before (the ADXL345's, of three times what the chip keeps).
+const MOST_KEPT: usize = 128;
 
 /// What makes this server read the chip.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -85,13 +86,13 @@ pub struct Device {
     /// Its number.
     pub index: u32,
     /// The chip.
-    pub sensor: Box<dyn Sensor<Bus>>,
+    pub sensor: &'static mut dyn Sensor<Bus>,
     /// Whether it answers.
     pub health: Health,
     /// What happened to its samples.
     pub counts: Counts,
     /// What was accepted.
-    pub buffer: Box<Buffer>,
+    pub buffer: Buffer,
     /// Who is told of the watermark.
     pub doorbell: Option<Doorbell>,
     /// Samples per second that were asked for; 0: stopped.
@@ -104,8 +105,8 @@ pub struct Device {
     pub interrupt: Option<Interrupt>,
     timer: Timer,
     trigger: Trigger,
-    points: Vec<PointId>,
-    raw: Vec<i32>,
+    points: [PointId; CHANNELS],
+    raw: [i32; CHANNELS],
     /// The newest timestamp of samples that the chip kept.
     newest: u64,
     /// When the chip's configuration is looked at next, ticks.
@@ -116,24 +117,30 @@ impl Device {
     /// A device that nobody has looked for yet; its channels become attach points.
     pub fn new(
         index: u32,
-        sensor: Box<dyn Sensor<Bus>>,
+        sensor: &'static mut dyn Sensor<Bus>,
         timer: (Timer, u64),
         interrupt: Option<Interrupt>,
         host: &mut Host,
     ) -> Device {
-        let name = sensor.name();
-        let points = sensor
-            .channels()
-            .iter()
-            .map(|c| host.add_point(&alloc::format!("iio/{name}/{}", c.point)))
-            .collect();
-        let raw = vec![0; sensor.channels().len()];
+        let mut points = [PointId::NOWHERE; CHANNELS];
+        for (point, channel) in points.iter_mut().zip(sensor.channels()) {
+            let mut name = PointName::new();
+            let added = write!(name, "iio/{}/{}", sensor.name(), channel.point)
+                .ok()
+                .and_then(|()| host.add_point(&name));
+            match added {
+                Some(added) => *point = added,
+                None => {
+                    warn!("{}: no program can be attached to it: there is no room for its name", channel.name)
+                }
+            }
+        }
         Device {
             index,
             sensor,
             health: Health::missing(),
             counts: Counts::default(),
-            buffer: Box::default(),
+            buffer: Buffer::default(),
             doorbell: None,
             hz: 0,
             millihertz: 0,
@@ -142,7 +149,7 @@ impl Device {
             timer: timer.0,
             trigger: Trigger::Stopped,
             points,
-            raw,
+            raw: [0; CHANNELS],
             newest: 0,
             check_at: 0,
         }
@@ -150,7 +157,8 @@ impl Device {
 
     /// Whether each of its channels has a program.
     pub fn filtered(&self, host: &Host) -> bool {
-        self.points.iter().all(|&point| host.attached(point) > 0)
+        let channels = self.sensor.channels().len();
+        self.points.iter().take(channels).all(|&point| host.attached(point) > 0)
     }
 
     /// Looks for the chip, and sets it up for what it is to do.
@@ -346,14 +354,16 @@ impl Device {
     /// Takes what the chip has kept. If that is what it told of, the last sample is as old as the interrupt; if more came
     /// meanwhile, it has just come. The others are older by the chip's rate, but never as old as one that was there before.
     fn drain(&mut self, bus: &mut Bus, host: &mut Host, clock: Clock, interval: u64, now: u64) {
-        let mut batch = Vec::with_capacity(MAX_WATERMARK as usize);
+        let mut batch: Vec<[i32; CHANNELS], MOST_KEPT> = Vec::new();
+        let mut without_room = 0;
         let drained = self.sensor.drain(bus, &mut |raw| {
             let mut values = [0; CHANNELS];
             for (to, from) in values.iter_mut().zip(raw) {
                 *to = *from;
             }
-            batch.push(values);
+            without_room += u64::from(batch.push(values).is_err());
         });
+        self.counts.overruns += without_room;
         let count = batch.len() as u64;
         match drained {
             Ok(drained) => {
@@ -397,19 +407,17 @@ impl Device {
 
     fn read(&mut self, bus: &mut Bus, host: &mut Host, clock: Clock, now: u64) {
         // One failure may be noise: once more at once.
-        let mut result = self.sensor.read(bus, &mut self.raw);
+        let channels = self.sensor.channels().len().min(CHANNELS);
+        let mut result = self.sensor.read(bus, &mut self.raw[..channels]);
         if matches!(result, Err(Fault::Bus(_) | Fault::Crc)) {
             self.counts.errors += 1;
-            result = self.sensor.read(bus, &mut self.raw);
+            result = self.sensor.read(bus, &mut self.raw[..channels]);
         }
         if let Err(fault) = result {
             return self.failed(&fault, now);
         }
         self.health.good();
-        let mut raw = [0; CHANNELS];
-        for (to, from) in raw.iter_mut().zip(&self.raw) {
-            *to = *from;
-        }
+        let raw = self.raw;
         let mut sink = self.sink(host);
         sink.deliver(clock.nanoseconds(now), raw);
         let told = sink.told;
@@ -442,8 +450,9 @@ impl Device {
         if !self.health.present() && !self.probe(bus) {
             return Err(Absent);
         }
-        match self.sensor.read(bus, &mut self.raw) {
-            Ok(()) => Ok(self.raw.get(channel).copied()),
+        let channels = self.sensor.channels().len().min(CHANNELS);
+        match self.sensor.read(bus, &mut self.raw[..channels]) {
+            Ok(()) => Ok(self.raw[..channels].get(channel).copied()),
             Err(Fault::NotReady) => {
                 self.counts.not_ready += 1;
                 Ok(None)

@@ -16,21 +16,21 @@ pub struct Interrupt {
 impl Interrupt {
     /// The line that the manifest's argument `NAME_int1 = "CHIP/LINE"` names, if there is one.
     pub fn open(rt: Runtime, name: &str, own: &mut Bits, slots: &mut Slots) -> Option<Interrupt> {
-        let place = rt.arg(&alloc::format!("{name}_int1"))?;
+        let place = rt.env().args.iter().find(|s| s.key.strip_suffix("_int1") == Some(name))?.value;
         let found = (|| {
             let server = rt
-                .channel("gpio-server")
-                .ok_or("the manifest gives this server no channel to gpio-server")?;
+                .serving(INTERFACE)
+                .ok_or("the manifest gives this server no channel to one that has lines")?;
             let (chip, line) = place.split_once('/').ok_or("it must read CHIP/LINE")?;
             let line = line.parse().map_err(|_| "the line must be a number")?;
-            let chip = chip_number(server, chip).ok_or("gpio-server has no such chip")?;
+            let chip = chip_number(server, chip).ok_or("there is no such chip")?;
             let badge = own.take().ok_or("no bit of its notification is left")?;
             let doorbell = slots.take().ok_or("no free slot for its notification")?;
             CNode::OWN
                 .mint(doorbell, CPtr(slot::NOTIFICATION), CapRights::WRITE, NOTIFIED | 1 << badge)
                 .map_err(|_| "its notification could not be made")?;
             let interrupt = Interrupt { server, line: Line { chip, line }, badge, doorbell };
-            if interrupt.subscribe() { Ok(interrupt) } else { Err("gpio-server does not grant it") }
+            if interrupt.subscribe() { Ok(interrupt) } else { Err("it is not granted") }
         })();
         match found {
             Ok(interrupt) => Some(interrupt),

@@ -5,14 +5,13 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
-extern crate alloc;
-
-#[cfg(target_os = "none")]
 mod bus;
 #[cfg(target_os = "none")]
 mod device;
 #[cfg(target_os = "none")]
 mod line;
+#[cfg(target_os = "none")]
+mod rings;
 #[cfg(target_os = "none")]
 mod sensors;
 #[cfg(target_os = "none")]

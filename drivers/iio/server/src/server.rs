@@ -3,17 +3,21 @@
 use crate::bus::{self, Bus};
 use crate::device::{Absent, Device, NoRate};
 use crate::line::Interrupt;
+use crate::rings::{Refusal, Rings};
 use crate::sensors;
-use alloc::vec::Vec;
 use axiom_bpf_host::system::{self, Frames, Points};
 use axiom_bpf_host::{Clock, Host, PointId, Stream};
 use axiom_iio::Decimal;
 use axiom_runtime::proto::env::{Bits, OWN_BITS};
-use axiom_runtime::proto::iio::{INTERFACE, MAX_SCANS, Reply as Answer, Request};
+use axiom_runtime::proto::iio::{DEVICES, Grants, INTERFACE, Reply as Answer, Request};
 use axiom_runtime::proto::{Error, bpf_host};
-use axiom_runtime::{Incoming, Reply, Runtime, Service, Slots, count_refused, info, serve, time, warn};
+use axiom_runtime::{
+    Incoming, Pages, Place, Reply, Runtime, Service, Slots, count_refused, info, serve, time, warn,
+};
+use heapless::Vec;
 
 axiom_runtime::entry!(main);
+axiom_runtime::takes!(include_str!("../takes.toml"));
 
 /// Points are the channels; no others appear later.
 struct Fixed;
@@ -32,8 +36,9 @@ impl Points for Fixed {
 struct Server {
     rt: Runtime,
     bus: Option<Bus>,
-    devices: Vec<Device>,
-    host: Host,
+    devices: Vec<Device, DEVICES>,
+    rings: Rings,
+    host: &'static mut Host,
     frames: Frames,
     clock: Clock,
     refill_at: u64,
@@ -51,8 +56,8 @@ impl Server {
                 bus.stray();
             }
             for device in &mut self.devices {
-                device.triggered(bits, bus, &mut self.host, self.clock);
-                if self.crash_at.is_some_and(|n| device.counts.samples >= n && device.filtered(&self.host)) {
+                device.triggered(bits, bus, self.host, self.clock);
+                if self.crash_at.is_some_and(|n| device.counts.samples >= n && device.filtered(self.host)) {
                     // SAFETY: none: this is the fault that the manifest asks for.
                     unsafe { core::ptr::null_mut::<u32>().write_volatile(1) };
                 }
@@ -71,41 +76,68 @@ impl Server {
     }
 
     /// Starts or stops a device's buffer.
-    fn buffer(&mut self, device: u32, has_cap: bool, shape: (u8, u32, u32)) -> Answer<'static> {
+    fn buffer(&mut self, badge: u64, device: u32, has_cap: bool, shape: (u8, u32, u32)) -> Answer<'static> {
         let Some(d) = self.devices.get_mut(device as usize) else { return Answer::NotFound };
         let (channels, length, watermark) = shape;
         if u32::from(channels) >> d.sensor.channels().len() != 0 {
             return Answer::NotFound;
         }
-        if let Some(old) = d.doorbell.take() {
+        let place = device as usize;
+        if channels == 0 && ![0, badge].contains(&self.rings.reader(place)) {
+            return Answer::Taken;
+        }
+        // Asking init about the reader comes first: it would take the place of what came along.
+        let doorbell = if has_cap { self.frames.keep_received() } else { None };
+        let memory = match channels {
+            0 => Ok(None),
+            _ => self.rings.start(place, badge).map(Some),
+        };
+        if let Some(old) = memory.map_or(doorbell, |_| core::mem::replace(&mut d.doorbell, doorbell)) {
             self.frames.forget(old);
         }
-        if has_cap {
-            d.doorbell = self.frames.keep_received();
+        match memory {
+            Ok(Some(memory)) => {
+                // SAFETY: the ring's pages, zeroed, which this server keeps mapped for its life; `Rings` gives only the reader's page for
+                // writing.
+                unsafe { d.buffer.start(memory, channels, length, watermark) };
+                Answer::Done
+            }
+            Ok(None) => {
+                d.buffer.stop();
+                self.rings.stop(place);
+                Answer::Done
+            }
+            Err(Refusal::Taken) => Answer::Taken,
+            Err(Refusal::NoMemory) => Answer::NotFound,
         }
-        d.buffer.enable(channels, length, watermark);
-        Answer::Done
     }
 
     /// Whether the manifest gives a device to the client with this badge.
     fn owns(&self, badge: u64, device: u32) -> bool {
         let Some(d) = self.devices.get(device as usize) else { return true };
-        let clients = &self.rt.env().clients;
-        clients.iter().any(|c| c.badge == badge && c.iio.iter().any(|name| name == d.sensor.name()))
+        let grants: Grants<'_> = self.rt.env().grant(badge, INTERFACE).unwrap_or_default();
+        grants.iter().any(|name| name == d.sensor.name())
     }
 
-    fn iio<'b>(
-        &mut self,
-        badge: u64,
-        request: &Request<'_>,
-        has_cap: bool,
-        scans: &'b mut [u8],
-    ) -> Answer<'b> {
+    /// A page of the ring, for the client that reads it.
+    fn frame(&mut self, badge: u64, device: u32, page: u32) -> Reply {
+        let lent = if self.rings.reader(device as usize) == badge {
+            self.rings.lend(device as usize, page)
+        } else {
+            None
+        };
+        match lent {
+            Some((cap, writable)) => Reply::ok_with_cap(&Answer::Frame { writable }, cap),
+            None => Reply::ok(&Answer::NotFound),
+        }
+    }
+
+    fn iio(&mut self, badge: u64, request: &Request<'_>, has_cap: bool) -> Answer<'static> {
         match *request {
             Request::Sample { device, .. }
             | Request::DataReady { device, .. }
             | Request::Buffer { device, .. }
-            | Request::ReadScans { device }
+            | Request::BufferFrame { device, .. }
                 if !self.owns(badge, device) =>
             {
                 count_refused();
@@ -150,19 +182,19 @@ impl Server {
                 None => Answer::NotFound,
             },
             Request::Sample { device, hz } => match self.devices.get_mut(device as usize) {
-                Some(d) => d.sample_at(self.bus.as_mut(), &mut self.host, hz).map_or_else(no_rate, rate_of),
+                Some(d) => d.sample_at(self.bus.as_mut(), self.host, hz).map_or_else(no_rate, rate_of),
                 None => Answer::NotFound,
             },
             Request::DataReady { device, hz } => {
                 let device = self.devices.get_mut(device as usize).zip(self.bus.as_mut());
-                match device.map(|(d, bus)| d.sample_by_chip(bus, &mut self.host, hz)) {
+                match device.map(|(d, bus)| d.sample_by_chip(bus, self.host, hz)) {
                     Some(Ok(Some(millihertz))) => rate_of(millihertz),
                     Some(Err(why)) => no_rate(why),
                     Some(Ok(None)) | None => Answer::NotFound,
                 }
             }
             Request::Buffer { device, channels, length, watermark } => {
-                self.buffer(device, has_cap, (channels, length, watermark))
+                self.buffer(badge, device, has_cap, (channels, length, watermark))
             }
             Request::BufferState { device } => match self.devices.get(device as usize) {
                 Some(d) => Answer::Buffer {
@@ -175,13 +207,8 @@ impl Server {
                 },
                 None => Answer::NotFound,
             },
-            Request::ReadScans { device } => match self.devices.get_mut(device as usize) {
-                Some(d) => {
-                    let (count, used) = d.buffer.read(scans);
-                    Answer::Scans { count: count as u32, left: d.buffer.len() as u32, bytes: &scans[..used] }
-                }
-                None => Answer::NotFound,
-            },
+            // With a capability: answered before.
+            Request::BufferFrame { .. } => Answer::NotFound,
             Request::Counts { device } => {
                 self.devices.get(device as usize).map_or(Answer::NotFound, |d| Answer::Counts(d.counts))
             }
@@ -203,11 +230,13 @@ fn no_rate(why: NoRate) -> Answer<'static> {
 impl Service for Server {
     fn request(&mut self, message: &Incoming<'_>) -> Reply {
         match message.interface {
-            bpf_host::INTERFACE => self.frames.serve(&mut self.host, &mut Fixed, message),
+            bpf_host::INTERFACE => self.frames.serve(self.host, &mut Fixed, message),
             INTERFACE => {
-                let mut scans = [0; MAX_SCANS];
                 let answer = match message.decode::<Request>() {
-                    Ok(request) => self.iio(message.badge, &request, message.has_cap, &mut scans),
+                    Ok(Request::BufferFrame { device, page }) if self.owns(message.badge, device) => {
+                        return self.frame(message.badge, device, page);
+                    }
+                    Ok(request) => self.iio(message.badge, &request, message.has_cap),
                     Err(error) => return Reply::error(error),
                 };
                 // The bus may have been used: triggers that came meanwhile are served before the answer is written.
@@ -231,29 +260,30 @@ fn log(text: &str) {
 }
 
 fn main(rt: Runtime) -> ! {
+    static HOST: Place<Host> = Place::new();
+    static SERVER: Place<Server> = Place::new();
     let clock = Clock::new(time::frequency());
-    let mut host = system::host(rt, clock, log);
+    let host = HOST.put(|| Host::new(clock, log));
+    system::hold_to_budget(rt, host, clock);
     let mut slots = Slots::new(rt.env());
     let mut own = Bits::of(OWN_BITS);
-    let mut bus = bus::open(rt, &mut slots, &mut own);
-    let mut devices = Vec::new();
-    for sensor in sensors::wanted(rt.arg("sensors")) {
+    let mut pages = Pages::new(rt.env().scratch);
+    let mut bus = bus::open(rt, &mut slots, &mut pages, &mut own);
+    let mut devices: Vec<Device, DEVICES> = Vec::new();
+    for (word, sensor) in sensors::wanted(rt.arg("sensors")) {
         let i = devices.len();
-        // The first timer is the bus's.
-        let Some(timer) = rt.timer(i + 1) else {
-            warn!(
-                "{}: left out: the manifest gives this server {} timers, one for the bus",
-                sensor.name(),
-                i + 1
-            );
+        let Some(timer) = rt.timer_of("sensor", word) else {
+            warn!("{word}: left out: it has no timer");
             continue;
         };
         let interrupt = Interrupt::open(rt, sensor.name(), &mut own, &mut slots);
-        let mut device = Device::new(i as u32, sensor, timer, interrupt, &mut host);
+        let mut device = Device::new(i as u32, sensor, timer, interrupt, host);
         if let Some(bus) = &mut bus {
             device.probe(bus);
         }
-        devices.push(device);
+        if let Err(device) = devices.push(device) {
+            warn!("{}: left out: this server serves {DEVICES} sensors", device.sensor.name());
+        }
     }
     // After a restart samples go on by themselves; at the first start somebody asks for them, or the manifest does.
     let again = if rt.env().restarts > 0 { Some(100) } else { None };
@@ -261,7 +291,7 @@ fn main(rt: Runtime) -> ! {
         let hz = u32::try_from(hz).unwrap_or(u32::MAX);
         for device in &mut devices {
             // No program is there yet that could have no time.
-            if let Err(NoRate::OutOfRange { fastest, .. }) = device.sample_at(bus.as_mut(), &mut host, hz) {
+            if let Err(NoRate::OutOfRange { fastest, .. }) = device.sample_at(bus.as_mut(), host, hz) {
                 warn!(
                     "{}: it cannot be sampled {hz} times a second as the manifest asks; at most {}.{:03} times",
                     device.sensor.name(),
@@ -272,7 +302,8 @@ fn main(rt: Runtime) -> ! {
         }
     }
     let crash_at = rt.arg_number("crash_at_sample").filter(|_| rt.env().restarts == 0);
+    let rings = Rings::new(rt, &mut slots);
     let frames = Frames::new(rt, slots);
     rt.ready();
-    serve(&mut Server { rt, bus, devices, host, frames, clock, refill_at: 0, crash_at })
+    serve(SERVER.put(|| Server { rt, bus, devices, rings, host, frames, clock, refill_at: 0, crash_at }))
 }

@@ -13,9 +13,6 @@ use axiom_runtime::{
 };
 use core::fmt;
 
-/// The server that owns the chip.
-const SERVER: &str = "rp1-server";
-
 /// Why a peripheral was not opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Failure {
@@ -36,7 +33,7 @@ pub enum Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::NoChannel => write!(f, "the manifest does not let this server call '{SERVER}'"),
+            Failure::NoChannel => f.write_str("the manifest does not let this server call RP1's"),
             Failure::NoSuchPeripheral => f.write_str("RP1 has no peripheral of that name"),
             Failure::Refused(refusal) => refusal.fmt(f),
             Failure::Call(error) => error.fmt(f),
@@ -92,7 +89,7 @@ fn ask(to: Endpoint, request: Request, cap: Option<CPtr>) -> Result<(Reply, bool
 }
 
 fn server(rt: Runtime) -> Result<Endpoint, Failure> {
-    rt.channel(SERVER).ok_or(Failure::NoChannel)
+    rt.serving(INTERFACE).ok_or(Failure::NoChannel)
 }
 
 fn peripheral(name: &str) -> Result<Peripheral, Failure> {

@@ -6,9 +6,6 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
-extern crate alloc;
-
-#[cfg(target_os = "none")]
 mod pages;
 #[cfg(target_os = "none")]
 mod server;

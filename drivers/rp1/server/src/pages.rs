@@ -1,11 +1,17 @@
 //! Frames of the addresses behind the bridge, cut out of the untyped memory that init gives, each once.
 
-use alloc::vec::Vec;
 use axiom_runtime::proto::env::Window;
 use axiom_runtime::sel4::object::kind;
 use axiom_runtime::sel4::{CPtr, Error};
 use axiom_runtime::{Frame, Slots, Untyped};
+use heapless::Vec;
 
+/// Pieces that are not cut further, yet: each page that is cut out of a window leaves one of every size above it at most.
+const PIECES: usize = 192;
+/// Pages that are handed out: all peripherals have fewer.
+const FRAMES: usize = 96;
+
+#[derive(Clone, Copy)]
 struct Piece {
     untyped: Untyped,
     base: u64,
@@ -14,15 +20,15 @@ struct Piece {
 
 /// The addresses behind the bridge.
 pub struct Behind {
-    pieces: Vec<Piece>,
-    frames: Vec<(u64, Frame)>,
+    pieces: Vec<Piece, PIECES>,
+    frames: Vec<(u64, Frame), FRAMES>,
 }
 
 impl Behind {
-    /// What init gave.
-    pub fn new(windows: &[Window]) -> Behind {
-        let piece = |w: &Window| Piece { untyped: Untyped(CPtr(w.slot)), base: w.base, bits: w.bits };
-        Behind { pieces: windows.iter().map(piece).collect(), frames: Vec::new() }
+    /// What init gave; windows that there is no room for are as if they were not there.
+    pub fn new(windows: impl Iterator<Item = Window>) -> Behind {
+        let piece = |w: Window| Piece { untyped: Untyped(CPtr(w.slot)), base: w.base, bits: w.bits };
+        Behind { pieces: windows.map(piece).take(PIECES).collect(), frames: Vec::new() }
     }
 
     /// Whether an address is there.
@@ -39,22 +45,32 @@ impl Behind {
         if let Some((_, frame)) = self.frames.iter().find(|f| f.0 == page) {
             return Ok(*frame);
         }
+        if self.frames.is_full() {
+            return Err(Error::NotEnoughMemory);
+        }
         loop {
+            // Two halves take the place of one piece.
+            if self.pieces.is_full() {
+                return Err(Error::NotEnoughMemory);
+            }
             let i = self.piece(page).ok_or(Error::FailedLookup)?;
-            let p = self.pieces.swap_remove(i);
+            let p = self.pieces[i];
             if p.bits == 12 {
                 let slot = slots.take().ok_or(Error::NotEnoughMemory)?;
                 p.untyped.frames(slot, 1)?;
-                self.frames.push((page, Frame(slot)));
+                self.pieces.swap_remove(i);
+                self.frames.push((page, Frame(slot))).map_err(|_| Error::NotEnoughMemory)?;
                 return Ok(Frame(slot));
             }
             // Halves, until one is the page.
             let half = p.bits - 1;
             let first = slots.take_row(2).ok_or(Error::NotEnoughMemory)?;
             p.untyped.retype(kind::UNTYPED, half.into(), first, 2)?;
+            self.pieces.swap_remove(i);
             for n in 0..2 {
                 let base = p.base + (n << half);
-                self.pieces.push(Piece { untyped: Untyped(CPtr(first.0 + n)), base, bits: half });
+                let half = Piece { untyped: Untyped(CPtr(first.0 + n)), base, bits: half };
+                self.pieces.push(half).map_err(|_| Error::NotEnoughMemory)?;
             }
         }
     }

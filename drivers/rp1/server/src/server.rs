@@ -1,18 +1,17 @@
 //! Requests and interrupts.
 
 use crate::pages::Behind;
-use alloc::vec::Vec;
 use axiom_rp1::{Facts, Fan, chip, find, msix, place, switch};
 use axiom_runtime::proto::Error;
 use axiom_runtime::proto::env::{Device, NOTIFIED, OWN_BITS, slot};
 use axiom_runtime::proto::rp1::{
-    Absence, INTERFACE, InterruptPath, Peripheral, Refusal, Reply as Answer, Request,
+    Absence, Grants, INTERFACE, InterruptPath, Peripheral, Refusal, Reply as Answer, Request,
 };
 use axiom_runtime::sel4::object::vm_attributes;
 use axiom_runtime::sel4::{CPtr, CapRights};
 use axiom_runtime::{
-    CNode, Doorbell, Frame, Incoming, IrqHandler, Pages, Reply, Runtime, Service, Slots, VSpace, info, ipc,
-    serve, warn,
+    CNode, Doorbell, Frame, Incoming, IrqHandler, Pages, Place, Reply, Runtime, Service, Slots, VSpace, info,
+    ipc, serve, warn,
 };
 use bcm2712_pac::rp1::gpio::{IoBank, Pads};
 use bcm2712_pac::rp1::sysinfo::{CHIP_ID, SysInfo};
@@ -21,8 +20,10 @@ use bcm2712_pac::soc::mip::Mip;
 use bcm2712_pac::soc::pcie::Pcie;
 use bcm2712_pac::{Block, Mmio};
 use core::ptr::NonNull;
+use heapless::Vec;
 
 axiom_runtime::entry!(main);
+axiom_runtime::takes!(include_str!("../takes.toml"));
 
 /// A line that comes so often in a row without a source that anybody waits for stays masked until a client has served one.
 const STORM: u64 = 16;
@@ -30,6 +31,9 @@ const STORM: u64 = 16;
 const RC_BYTES: u64 = 0x9004;
 /// Those of the block that turns messages into interrupts.
 const MIP_BYTES: u64 = 0xc0;
+
+/// Those who wait for a source: each takes a bit that this server gives away.
+const WAITERS: usize = (OWN_BITS.end - OWN_BITS.start) as usize;
 
 /// Who waits for a source.
 struct Waiter {
@@ -54,9 +58,9 @@ struct Chip {
 struct Server {
     rt: Runtime,
     chip: Result<Chip, Absence>,
-    behind: Behind,
+    behind: &'static mut Behind,
     slots: Slots,
-    waiters: Vec<Waiter>,
+    waiters: Vec<Waiter, WAITERS>,
     /// INTA: its handler and its bit.
     line: Option<(IrqHandler, u64)>,
     /// Interrupts of their own for the sources: slots of the handlers, in a row. Then INTA is left alone.
@@ -73,7 +77,7 @@ type Opened = Result<(Answer, CPtr), Refusal>;
 
 impl Server {
     fn granted(&self, badge: u64, peripheral: Peripheral) -> bool {
-        self.rt.env().clients.iter().any(|c| c.badge == badge && c.rp1.has(peripheral))
+        self.rt.env().grant::<Grants>(badge, INTERFACE).is_some_and(|grants| grants.has(peripheral))
     }
 
     fn open(&mut self, badge: u64, peripheral: Peripheral, page: u8) -> Opened {
@@ -131,7 +135,8 @@ impl Server {
                 CNode::OWN
                     .mint(served, CPtr(slot::NOTIFICATION), CapRights::WRITE, NOTIFIED | 1 << bit)
                     .map_err(|_| Refusal::Full)?;
-                self.waiters.push(Waiter { source, signal: Doorbell(signal), served, bit });
+                let waiter = Waiter { source, signal: Doorbell(signal), served, bit };
+                self.waiters.push(waiter).map_err(|_| Refusal::Full)?;
                 self.waiters.len() - 1
             }
         };
@@ -233,7 +238,7 @@ fn tell(facts: &Facts) {
 
 /// What the registers behind the bridge are mapped with.
 struct Room {
-    behind: Behind,
+    behind: &'static mut Behind,
     slots: Slots,
     pages: Pages,
 }
@@ -254,7 +259,7 @@ impl Room {
 }
 
 /// Registers that init mapped, so many bytes of them.
-fn mapped(device: Option<&Device>, bytes: u64) -> Option<Mmio> {
+fn mapped(device: Option<Device<'_>>, bytes: u64) -> Option<Mmio> {
     let registers = device.map(|d| d.registers).filter(|r| r.len >= bytes)?;
     // SAFETY: init mapped the device's registers, as many as are used, for this server alone.
     NonNull::new(registers.start as *mut u32).map(|start| unsafe { Mmio::new(start) })
@@ -279,7 +284,7 @@ fn messages(rt: Runtime, rc: &Block<Pcie, Mmio>, facts: &Facts, room: &mut Room)
     if rt.arg("interrupts") != Some("msi") {
         return None;
     }
-    let device = rt.env().devices.iter().find(|d| d.name == "mip");
+    let device = rt.env().device("mip");
     let (Some(mip), Some(given)) =
         (mapped(device, MIP_BYTES), device.map(|d| d.messages).filter(|m| m.1 > 0))
     else {
@@ -302,11 +307,16 @@ fn messages(rt: Runtime, rc: &Block<Pcie, Mmio>, facts: &Facts, room: &mut Room)
 }
 
 fn main(rt: Runtime) -> ! {
+    static BEHIND: Place<Behind> = Place::new();
+    static SERVER: Place<Server> = Place::new();
     let env = rt.env();
-    let device = env.devices.iter().find(|d| d.name == "pcie");
-    let behind = Behind::new(device.map_or(&[], |d| &d.windows));
+    let device = env.device("pcie");
+    let behind = BEHIND
+        .put(|| Behind::new(env.windows.iter().filter(|w| device.is_some_and(|d| d.index == w.device))));
     let mut room = Room { behind, slots: Slots::new(env), pages: Pages::new(env.scratch) };
-    let line = device.and_then(|d| d.pins.first()).map(|i| (IrqHandler(CPtr(i.slot)), 1 << i.bit));
+    let line = device
+        .and_then(|d| env.interrupts_of(&d, true).next())
+        .map(|i| (IrqHandler(CPtr(i.slot)), 1 << i.bit));
     let mut given = None;
     let chip = match mapped(device, RC_BYTES).map(Block::new) {
         Some(rc) => look(&rc, &mut room).map(|(chip, facts)| {
@@ -330,7 +340,7 @@ fn main(rt: Runtime) -> ! {
     let Room { behind, slots, .. } = room;
     let waiters = Vec::new();
     let crash_at = rt.arg_number("crash_at_interrupt").filter(|_| env.restarts == 0);
-    serve(&mut Server {
+    serve(SERVER.put(|| Server {
         rt,
         chip,
         behind,
@@ -341,5 +351,5 @@ fn main(rt: Runtime) -> ! {
         silenced: false,
         in_vain: 0,
         crash_at,
-    })
+    }))
 }

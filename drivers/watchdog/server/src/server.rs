@@ -2,12 +2,14 @@
 use axiom_runtime::proto::env::slot;
 use axiom_runtime::sel4::CPtr;
 use axiom_runtime::{Notification, Runtime, info, time, warn};
-use axiom_watchdog::{Timeout, Watchdog};
+use axiom_watchdog::{BadTimeout, Timeout, Watchdog};
 use bcm2712_pac::{Block, Mmio};
+use core::fmt;
 use core::ptr::NonNull;
 use core::time::Duration;
 
 axiom_runtime::entry!(main);
+axiom_runtime::takes!(include_str!("../takes.toml"));
 
 /// How often it is fed within its time.
 const FEEDINGS: u64 = 4;
@@ -23,14 +25,33 @@ fn main(rt: Runtime) -> ! {
     }
 }
 
-fn feed_for_ever(rt: Runtime) -> Result<(), alloc::string::String> {
-    use alloc::string::ToString;
-    let ms = rt.arg_number("timeout_ms").ok_or("the manifest's args say no timeout_ms")?;
-    let timeout = Timeout::new(Duration::from_millis(ms)).map_err(|e| e.to_string())?;
-    let device = rt.env().devices.iter().find(|d| d.name == "watchdog").map(|d| d.registers);
-    let base = device.filter(|r| r.len > 0).and_then(|r| NonNull::new(r.start as *mut u32));
-    let base = base.ok_or("the machine has no device 'watchdog'")?;
-    let (timer, _) = rt.timer(0).ok_or("the manifest grants no timer")?;
+/// Why nothing is fed.
+enum Idle {
+    /// What the manifest or the machine does not have.
+    Without(&'static str),
+    /// A time that the watchdog cannot watch.
+    Timeout(BadTimeout),
+    /// Its timer cannot be armed.
+    Timer(axiom_runtime::sel4::Error),
+}
+
+impl fmt::Display for Idle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Idle::Without(what) => f.write_str(what),
+            Idle::Timeout(error) => error.fmt(f),
+            Idle::Timer(error) => write!(f, "its timer cannot be armed: {error:?}"),
+        }
+    }
+}
+
+fn feed_for_ever(rt: Runtime) -> Result<(), Idle> {
+    let ms = rt.arg_number("timeout_ms").ok_or(Idle::Without("the manifest's args say no timeout_ms"))?;
+    let timeout = Timeout::new(Duration::from_millis(ms)).map_err(Idle::Timeout)?;
+    let device = rt.env().device("watchdog").map(|d| d.registers);
+    let base = device.and_then(|r| NonNull::new(r.start as *mut u32));
+    let base = base.ok_or(Idle::Without("the machine has no device 'watchdog'"))?;
+    let (timer, _) = rt.timer("feed").ok_or(Idle::Without("it has no timer"))?;
     // SAFETY: init mapped the registers of the device that the manifest calls "watchdog" for this server alone, for its life.
     let registers = Block::new(unsafe { Mmio::new(base) });
     let mut watchdog = Watchdog::new(registers, timeout);
@@ -38,9 +59,7 @@ fn feed_for_ever(rt: Runtime) -> Result<(), alloc::string::String> {
         if watchdog.was_reset() { "the watchdog's, or one that software asked for" } else { "another" };
     info!("the last reset was {cause}; from now on {ms} ms without a feeding reset the board");
     let period = time::frequency() * ms / 1000 / FEEDINGS;
-    timer
-        .arm(time::ticks() + period, period)
-        .map_err(|e| alloc::format!("its timer cannot be armed: {e:?}"))?;
+    timer.arm(time::ticks() + period, period).map_err(Idle::Timer)?;
     watchdog.start();
     loop {
         Notification(CPtr(slot::NOTIFICATION)).wait();

@@ -25,8 +25,12 @@ pub enum Layer {
     Chip,
     /// What several servers share, built on the runtime.
     ServerLibrary,
+    /// The heap of servers that have one.
+    Heap,
     /// A server.
     Server,
+    /// A server on which others wait in real time: it has no heap.
+    SteadyServer,
     /// A tool that runs on the developer's machine.
     HostTool,
 }
@@ -46,7 +50,9 @@ impl Layer {
             Runtime => &[Abi, Proto, Library],
             Chip => &[Library, ServiceLibrary],
             ServerLibrary => &[Abi, Proto, Library, ServiceLibrary, Runtime],
-            Server => &[Abi, Proto, Library, Chip, ServiceLibrary, Runtime, ServerLibrary],
+            Heap => &[Library, Runtime],
+            SteadyServer => &[Abi, Proto, Library, Chip, ServiceLibrary, Runtime, ServerLibrary],
+            Server => &[Abi, Proto, Library, Chip, ServiceLibrary, Runtime, ServerLibrary, Heap],
             HostTool => &[Proto, Library, ServiceLibrary, HostTool],
         }
     }
@@ -78,6 +84,11 @@ impl Layer {
                 "what servers share is built on the runtime; it never sees the kernel's insides, a tool or a server"
             }
             Runtime => "the runtime is built on sel4-sys and proto; it never sees the kernel or a server",
+            Heap => "the heap is built on the runtime",
+            SteadyServer => {
+                "a server that serves samples, timers, lines, the console, the watchdog or RP1 is built on the runtime without a heap; it \
+                 never sees the kernel's insides, a tool or another server"
+            }
             Server => {
                 "a server is built on the runtime; it never sees the kernel's insides, a tool or another server"
             }
@@ -97,7 +108,9 @@ impl Layer {
             ServiceLibrary => "service library",
             Chip => "chip driver",
             ServerLibrary => "server library",
+            Heap => "heap",
             Server => "server",
+            SteadyServer => "server without a heap",
             HostTool => "host tool",
         }
     }
@@ -114,14 +127,17 @@ const LAYERS: &[(&str, Layer)] = &[
     ("servers/layout", Library),
     ("servers/proto", Proto),
     ("servers/runtime", Runtime),
+    ("servers/heap", Heap),
+    ("servers/console", SteadyServer),
     ("servers/", Server),
-    ("drivers/iio/server", Server),
-    ("drivers/timer", Server),
-    ("drivers/gpio/server", Server),
+    ("drivers/iio/server", SteadyServer),
+    ("drivers/timer", SteadyServer),
+    ("drivers/gpio/server", SteadyServer),
     ("drivers/bus/dw-spi/selftest", Server),
-    ("drivers/rp1/server", Server),
-    ("drivers/watchdog/server", Server),
+    ("drivers/rp1/server", SteadyServer),
+    ("drivers/watchdog/server", SteadyServer),
     ("drivers/rp1/client", ServerLibrary),
+    ("drivers/iio/client", ServerLibrary),
     ("drivers/rp1", ServiceLibrary),
     ("drivers/gpio", ServiceLibrary),
     ("drivers/iio", ServiceLibrary),
@@ -142,7 +158,7 @@ const CHIPS: [&str; 3] = ["drivers/iio/", "drivers/gpio/", "drivers/pwm/"];
 
 /// The layer of a crate in that folder of the workspace.
 pub fn layer(folder: &str) -> Option<Layer> {
-    if CHIPS.iter().any(|c| folder.strip_prefix(c).is_some_and(|rest| rest != "server")) {
+    if CHIPS.iter().any(|c| folder.strip_prefix(c).is_some_and(|rest| !matches!(rest, "server" | "client"))) {
         return Some(Chip);
     }
     LAYERS.iter().find(|(prefix, _)| folder.starts_with(prefix)).map(|(_, layer)| *layer)
@@ -152,7 +168,7 @@ pub fn layer(folder: &str) -> Option<Layer> {
 fn foreign(layer: Layer) -> Option<&'static [&'static str]> {
     match layer {
         Abi | Objects | Kernel => Some(&[]),
-        Proto => Some(&["serde", "postcard"]),
+        Proto => Some(&["serde", "postcard", "heapless"]),
         _ => None,
     }
 }

@@ -1,6 +1,6 @@
 //! The rules that join servers: who calls whom, who owns what, whether it all fits.
 use crate::diagnostic::{At, Diagnostic, nearest};
-use crate::model::{Server, System};
+use crate::model::{HEAP_KIB, Placed, Server, System};
 use axiom_layout::address::ARENA_KIB;
 use axiom_layout::bits;
 use std::collections::BTreeMap;
@@ -120,20 +120,20 @@ fn time(server: &Server, errors: &mut Vec<Diagnostic>) {
 fn bits_of(server: &Server, errors: &mut Vec<Diagnostic>) {
     let with = server.devices.iter().filter(|d| d.value.interrupts);
     let bridges = with.clone().filter(|d| d.value.ranges).count();
-    let timers = server.number("timers");
+    let timers = server.timers.len();
     let (devices, room) = (with.count(), bits::HARDWARE.len());
-    let need = bits::hardware(devices, bridges, timers as usize);
+    let need = bits::hardware(devices, bridges, timers);
     if need > room {
         errors.push(Diagnostic::new(
-            server.number_at("timers"),
+            server.timers.first().map_or(&server.at, |t| &t.at),
             format!("server '{}' has {timers} timers and {devices} devices with interrupts: {need} bits", server.name),
             format!(
                 "timers and interrupts share {room} bits of the server's notification: a timer takes one, a device with interrupts \
                  {0}, a bridge {0} more",
                 bits::INTERRUPTS_PER_DEVICE
             ),
-            match (timers as usize).checked_sub(need - room) {
-                Some(fits) => format!("timers = {fits}"),
+            match timers.checked_sub(need - room) {
+                Some(fits) => format!("settings by which it has {fits} timers"),
                 None => "interrupts = false for devices that raise none".into(),
             },
         ));
@@ -271,7 +271,7 @@ fn room(server: &Server, errors: &mut Vec<Diagnostic>) {
             format!("heap_kib = {}", ARENA_KIB - stack),
         ));
     }
-    for key in ["stack_kib", "heap_kib", "dma_kib", "scratch_kib"] {
+    for key in ["stack_kib", "heap_kib", "dma_kib", "shared_kib", "scratch_kib"] {
         let value = server.number(key);
         if !value.is_multiple_of(4) {
             errors.push(Diagnostic::new(
@@ -293,9 +293,31 @@ fn room(server: &Server, errors: &mut Vec<Diagnostic>) {
     }
 }
 
+/// A server's heap goes with its program: whoever cannot allocate has none, who can has [`HEAP_KIB`] if nothing is said.
+pub fn heap(server: &mut Server, allocates: bool, errors: &mut Vec<Diagnostic>) {
+    let heap = server.number("heap_kib");
+    if allocates && heap == 0 {
+        server.numbers.insert("heap_kib", Placed { value: HEAP_KIB, at: server.at.clone() });
+    } else if !allocates && heap > 0 {
+        errors.push(Diagnostic::new(
+            server.number_at("heap_kib"),
+            format!(
+                "server '{}' has heap_kib = {heap}, but its program \"{}\" has no heap",
+                server.name, server.image.value
+            ),
+            "memory for a heap is given to programs that allocate: those that link axiom-heap",
+            "leave heap_kib out",
+        ));
+    }
+}
+
 /// What a system must hold in RAM besides images and files, KiB.
 fn own_kib(server: &Server) -> u64 {
-    ["stack_kib", "heap_kib", "dma_kib", "untyped_kib"].iter().map(|k| server.number(k)).sum::<u64>() + 128
+    ["stack_kib", "heap_kib", "dma_kib", "shared_kib", "untyped_kib"]
+        .iter()
+        .map(|k| server.number(k))
+        .sum::<u64>()
+        + 128
 }
 
 /// Whether it fits the board's RAM, with what kernel and init need; the bundle's size is known by then.

@@ -1,4 +1,6 @@
 //! Reading a server's ELF: the segments to map, or why it cannot be mapped.
+use crate::takes::{self, Takes};
+use axiom_layout::note;
 use object::LittleEndian;
 use object::elf;
 use object::read::elf::{FileHeader, ProgramHeader};
@@ -69,6 +71,28 @@ pub struct Image {
     pub entry: u64,
     /// What it maps.
     pub segments: Vec<Segment>,
+    /// It has a heap: its program allocates.
+    pub heap: bool,
+    /// What its program takes, if it says so.
+    pub takes: Option<Takes>,
+}
+
+/// The kinds of this system's notes among some bytes (`Elf64_Nhdr`, name, description, each filled to four bytes), and what they say.
+fn notes(mut bytes: &[u8]) -> Vec<([u8; 4], &[u8])> {
+    let mut found = Vec::new();
+    while let Some((head, rest)) = bytes.split_at_checked(note::HEAD) {
+        let size =
+            |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]) as usize;
+        let (name, length) = (size(0), size(4));
+        if name == note::NAME.len() && head[12..].starts_with(note::NAME) {
+            let Some(said) = rest.get(..length) else { break };
+            found.push(([head[8], head[9], head[10], head[11]], said));
+        }
+        let next =
+            12usize.saturating_add(name.next_multiple_of(4)).saturating_add(length.next_multiple_of(4));
+        bytes = bytes.get(next..).unwrap_or(&[]);
+    }
+    found
 }
 
 /// Why an image cannot be used: what, the rule, what to try.
@@ -80,6 +104,9 @@ fn refuse<T>(what: impl Into<String>, rule: &'static str, advice: &'static str) 
 }
 
 const BUILD: &str = "build it with platform/tools/axiom-cargo server build --profile system";
+const SAYS: &str =
+    "a program's takes.toml names interfaces, rights, timers and settings as compose's module `takes` says";
+const TAKES: &str = "mend takes.toml beside the program's Cargo.toml, and build it again";
 const WINDOW: &str = "an image lies between low and high end of its window, no byte twice";
 
 /// Nobody reads a mapped file header's section table, and where it lies depends on the build folder's name: e_shoff, e_shnum and
@@ -113,9 +140,24 @@ pub fn read(data: &[u8], window: std::ops::Range<u64>) -> Result<Image, Refusal>
         );
     }
     let mut segments: Vec<Segment> = Vec::new();
+    let (mut heap, mut takes) = (false, None);
     for ph in header.program_headers(endian, data).map_err(broken)? {
         match ph.p_type(endian) {
             elf::PT_INTERP | elf::PT_DYNAMIC => return refuse("is dynamically linked", STATIC, BUILD),
+            elf::PT_NOTE => {
+                let said = ph.data(endian, data).unwrap_or(&[]);
+                for (kind, said) in notes(said) {
+                    heap |= kind == note::HEAP;
+                    if kind == note::TAKES {
+                        let said = String::from_utf8_lossy(said);
+                        takes =
+                            Some(takes::read(&said).map_err(|why| {
+                                Refusal(format!("says what it takes, but {why}"), SAYS, TAKES)
+                            })?);
+                    }
+                }
+                continue;
+            }
             elf::PT_LOAD if ph.p_memsz(endian) > 0 => {}
             _ => continue,
         }
@@ -172,5 +214,5 @@ pub fn read(data: &[u8], window: std::ops::Range<u64>) -> Result<Image, Refusal>
             "ENTRY(_start) in the linker script, and axiom_runtime::entry!(main) in the server",
         );
     }
-    Ok(Image { machine, entry, segments })
+    Ok(Image { machine, entry, segments, heap, takes })
 }

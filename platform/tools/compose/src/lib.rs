@@ -8,15 +8,18 @@ pub mod bridge;
 pub mod bundle;
 pub mod check;
 pub mod diagnostic;
+pub mod docs;
+mod given;
 pub mod image;
 pub mod model;
 pub mod pins;
 pub mod report;
 pub mod source;
+pub mod takes;
+mod words;
 
 use axiom_layout::address;
 use axiom_proto::bundle as wire;
-use axiom_proto::gpio::Grants;
 use diagnostic::{At, Diagnostic, nearest};
 use std::path::{Path, PathBuf};
 
@@ -37,6 +40,8 @@ pub struct Options {
 pub struct Composed {
     /// What init will read.
     pub system: wire::System,
+    /// Who may do what with lines, channels, motors and RP1.
+    pub rights: pins::Rights,
     /// The bundle: an ELF.
     pub elf: Vec<u8>,
     /// Bytes of the payload in it.
@@ -98,6 +103,19 @@ pub fn compose(options: &Options) -> Result<Composed, Vec<Diagnostic>> {
     let mut errors = Vec::new();
     let raw = source::load(&options.manifest, &mut errors);
     let Some(mut system) = model::read(&raw, &mut errors) else { return Err(errors) };
+    let mut images = Vec::new();
+    for server in &mut system.servers {
+        let who = format!("server '{}'", server.name);
+        let window = address::CODE..address::HEAP;
+        let image = load_image(&who, &server.image.value, &server.image.at, options, window, &mut errors);
+        if let Some(image) = &image {
+            check::heap(server, image.heap, &mut errors);
+            if let Some(takes) = &image.takes {
+                given::check(server, takes, &mut errors);
+            }
+        }
+        images.push((server.name.clone(), image));
+    }
     // Servers whose keys are wrong are missing here: rules between servers would only repeat that.
     if system.servers.len() == raw.servers.len() {
         check::check(&system, &mut errors);
@@ -108,23 +126,24 @@ pub fn compose(options: &Options) -> Result<Composed, Vec<Diagnostic>> {
     system.servers.sort_by_key(|s| std::cmp::Reverse(s.number("priority")));
 
     let init = load_image("the root task", &options.init, &system.at, options, INIT_WINDOW, &mut errors);
-    let mut images = Vec::new();
-    for server in &system.servers {
-        let who = format!("server '{}'", server.name);
-        let window = address::CODE..address::HEAP;
-        let image = load_image(&who, &server.image.value, &server.image.at, options, window, &mut errors);
-        if let (Some(init), Some(image)) = (&init, &image)
+    let place = |name: &str| system.servers.iter().position(|s| s.name == name);
+    images.sort_by_key(|(name, _)| place(name));
+    let images: Vec<_> = images.into_iter().map(|(_, image)| image).collect();
+    for (server, image) in system.servers.iter().zip(&images) {
+        if let (Some(init), Some(image)) = (&init, image)
             && init.machine != image.machine
         {
             let (name, theirs, ours) = (&server.image.value, image.machine.name(), init.machine.name());
             errors.push(Diagnostic::new(
                 &server.image.at,
-                format!("{who}: image \"{name}\" is for {theirs}, and the root task is for {ours}"),
+                format!(
+                    "server '{}': image \"{name}\" is for {theirs}, and the root task is for {ours}",
+                    server.name
+                ),
                 "all images of a system are for one processor",
                 "look for it in one folder of images only, that of the board's processor",
             ));
         }
-        images.push(image);
     }
     let mut files: Vec<(String, Vec<u8>)> = Vec::new();
     for server in &system.servers {
@@ -165,7 +184,7 @@ pub fn compose(options: &Options) -> Result<Composed, Vec<Diagnostic>> {
     check::memory(&system, bytes, &mut errors);
     let (Some(init), true) = (init, errors.is_empty()) else { return Err(errors) };
     let images: Vec<image::Image> = images.into_iter().flatten().collect();
-    write(&system, &rights, &init, &images, &files).map_err(|what| {
+    write(&system, rights, &init, &images, &files).map_err(|what| {
         let rule = "a payload is at most 512 MiB, its description 1 MiB";
         vec![Diagnostic::new(&system.at, what, rule, "fewer servers or smaller files")]
     })
@@ -179,22 +198,24 @@ fn description_room(servers: &[wire::Server]) -> usize {
             512 + 48 * s.blobs.len()
                 + 64 * s.args.len()
                 + 64 * s.devices.len()
-                + 32 * (s.iio.len() + s.hosts.len())
+                + 32 * s.hosts.len()
+                + s.grants.iter().map(|g| 8 + g.bytes.len()).sum::<usize>()
+                + s.parts.iter().map(|p| 8 + p.bytes.len()).sum::<usize>()
         })
         .sum();
-    let words = words + 4096; // rights of programs, motors
     words.next_multiple_of(4096)
 }
 
 fn write(
     system: &model::System,
-    rights: &pins::Rights,
+    rights: pins::Rights,
     init: &image::Image,
     images: &[image::Image],
     files: &[(String, Vec<u8>)],
 ) -> Result<Composed, String> {
     let index = |name: &str| system.servers.iter().position(|s| s.name == name).map(|i| i as u16);
-    let mut servers: Vec<wire::Server> = system.servers.iter().map(|s| describe(s, &index, rights)).collect();
+    let describe = |s| describe(s, &index, system, &rights).ok_or("what a server may do cannot be written");
+    let mut servers: Vec<wire::Server> = system.servers.iter().map(describe).collect::<Result<_, _>>()?;
     let mut blobs = bundle::Blobs::behind(description_room(&servers));
     // An image that several servers run is there once.
     let mut placed: Vec<(&image::Image, Vec<wire::Segment>)> = Vec::new();
@@ -235,20 +256,25 @@ fn write(
         print_facts: system.print_facts,
         debug_calls: system.debug_calls,
         servers,
-        programs: rights.programs.clone(),
-        motors: rights.motors.clone(),
     };
     let payload = bundle::payload(&described, &blobs).ok_or("the description of the servers is too long")?;
     if payload.len() as u64 > address::PAYLOAD_BYTES {
         return Err(format!("the payload has {} bytes", payload.len()));
     }
-    Ok(Composed { elf: bundle::elf(init, &payload), payload_bytes: payload.len(), system: described })
+    Ok(Composed { elf: bundle::elf(init, &payload), payload_bytes: payload.len(), system: described, rights })
 }
 
-fn describe(s: &model::Server, index: &dyn Fn(&str) -> Option<u16>, rights: &pins::Rights) -> wire::Server {
+fn describe(
+    s: &model::Server,
+    index: &dyn Fn(&str) -> Option<u16>,
+    system: &model::System,
+    rights: &pins::Rights,
+) -> Option<wire::Server> {
     let names = |list: &[model::Placed<String>]| list.iter().map(|p| p.value.clone()).collect();
     let peers = |list: &[model::Placed<String>]| list.iter().filter_map(|p| index(&p.value)).collect();
-    wire::Server {
+    let loads = system.servers.iter().any(|o| o.loader.as_ref().is_some_and(|l| l.value == s.name));
+    let bridge = s.devices.iter().any(|d| d.value.ranges);
+    Some(wire::Server {
         name: s.name.clone(),
         segments: Vec::new(),
         entry: 0,
@@ -260,27 +286,28 @@ fn describe(s: &model::Server, index: &dyn Fn(&str) -> Option<u16>, rights: &pin
         calls: peers(&s.calls),
         signals: peers(&s.signals),
         devices: s.devices.iter().map(|d| request(&d.value)).collect(),
-        timers: s.number("timers") as u8,
+        timers: names(&s.timers),
+        serves: axiom_proto::Values::of(&s.serves)?,
         untyped_kib: s.number("untyped_kib") as u32,
         dma_kib: s.number("dma_kib") as u32,
+        shared_kib: s.number("shared_kib") as u32,
         scratch_kib: s.number("scratch_kib") as u32,
         trace: s.flag("trace"),
         makes_threads: s.flag("makes_threads"),
         hosts: names(&s.hosts),
         loader: s.loader.as_ref().and_then(|l| index(&l.value)),
         dies_after_ms: s.number("dies_after_ms") as u32,
-        iio: names(&s.iio),
         watches_restarts: s.flag("watches_restarts"),
         restart: s.restart,
         ends_run: s.flag("ends_run"),
         reports_ready: s.flag("reports_ready"),
         blobs: Vec::new(),
-        args: s.args.clone(),
-        gpio_chips: names(&s.gpio_chips),
-        pwm_chips: names(&s.pwm_chips),
-        grants: rights.servers.iter().find(|(name, _)| *name == s.name).map_or(Grants::NONE, |(_, g)| *g),
-        rp1: rights.rp1.iter().find(|(name, _)| *name == s.name).map(|(_, g)| *g).unwrap_or_default(),
-    }
+        args: s.args.iter().map(|(key, given)| (key.clone(), given.value.clone())).collect(),
+        grants: words::grants(s, index, system, rights)?,
+        parts: words::parts(s, rights)?,
+        parks: pins::is_owner(s) && !rights.motors.is_empty(),
+        takes_notifications: !s.hosts.is_empty() || pins::is_owner(s) || bridge || loads,
+    })
 }
 
 fn request(d: &model::Device) -> wire::DeviceRequest {

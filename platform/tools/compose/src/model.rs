@@ -3,7 +3,7 @@ use crate::diagnostic::{At, Diagnostic, nearest};
 use crate::pins::{self, Motor, Program, Wishes};
 use crate::source::{Located, Raw, RawServer};
 use axiom_layout::MAX_SERVERS;
-use axiom_layout::settings::Kind;
+use axiom_layout::manifest::{DEVICE, Key, Kind, Otherwise, SERVER, SYSTEM};
 use axiom_proto::bundle::Restart;
 use std::collections::BTreeMap;
 use toml_edit::{InlineTable, Value};
@@ -47,9 +47,9 @@ pub struct Server {
     pub at: At,
     /// File name of its image.
     pub image: Placed<String>,
-    /// Numbers by key; every key of [`NUMBERS`] is here.
+    /// Numbers by key; every number of the schema is here.
     pub numbers: BTreeMap<&'static str, Placed<u64>>,
-    /// Yes or no by key; every key of [`FLAGS`] is here.
+    /// Yes or no by key; every flag of the schema is here.
     pub flags: BTreeMap<&'static str, bool>,
     /// Whom it calls.
     pub calls: Vec<Placed<String>>,
@@ -63,8 +63,14 @@ pub struct Server {
     pub blobs: Vec<Placed<String>>,
     /// After a crash.
     pub restart: Restart,
+    /// Keys that the manifest says, and where.
+    pub given: BTreeMap<String, At>,
     /// Settings.
-    pub args: Vec<(String, String)>,
+    pub args: Vec<(String, Placed<String>)>,
+    /// Timers, by name.
+    pub timers: Vec<Placed<String>>,
+    /// Interfaces that it serves.
+    pub serves: Vec<u16>,
     /// GPIO chips that it owns.
     pub gpio_chips: Vec<Placed<String>>,
     /// PWM chips that it owns.
@@ -82,7 +88,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// A number of [`NUMBERS`].
+    /// A number of the schema.
     pub fn number(&self, key: &str) -> u64 {
         self.numbers.get(key).map_or(0, |n| n.value)
     }
@@ -92,7 +98,7 @@ impl Server {
         self.numbers.get(key).map_or(&self.at, |n| &n.at)
     }
 
-    /// A flag of [`FLAGS`].
+    /// A flag of the schema.
     pub fn flag(&self, key: &str) -> bool {
         self.flags.get(key).copied().unwrap_or(false)
     }
@@ -121,53 +127,42 @@ pub struct System {
     pub motors: Vec<Motor>,
 }
 
-/// key, smallest, largest, default (none: must be given), unit.
-pub const NUMBERS: &[(&str, u64, u64, Option<u64>, &str)] = &[
-    ("priority", 1, 254, None, "(254 is the highest; init has 255)"),
-    ("budget_us", 20, 10_000_000, None, "microseconds"),
-    ("period_us", 20, 10_000_000, None, "microseconds"),
-    ("stack_kib", 4, 8192, Some(16), "KiB"),
-    ("heap_kib", 4, 126_976, Some(64), "KiB"),
-    ("timers", 0, 32, Some(0), "timers"),
-    ("untyped_kib", 0, 65_536, Some(0), "KiB"),
-    ("dma_kib", 0, 16_384, Some(0), "KiB"),
-    ("scratch_kib", 0, 262_144, Some(0), "KiB"),
-    ("dies_after_ms", 0, 60_000, Some(0), "ms"),
-];
-/// key, default.
-pub const FLAGS: &[(&str, bool)] = &[
-    ("trace", false),
-    ("makes_threads", false),
-    ("watches_restarts", false),
-    ("reports_ready", true),
-    ("ends_run", false),
-    ("motor_stop", false),
-    ("motor_rearm", false),
-    ("background", false),
-];
+/// A number as a reader wants it: key, smallest, largest, default (none: it must be given), unit.
+type Number = (&'static str, u64, u64, Option<u64>, &'static str);
+
+fn numbers(table: &'static [Key]) -> impl Iterator<Item = Number> {
+    table.iter().filter_map(|key| match (key.kind, key.default) {
+        (Kind::Number(least, most, unit), Otherwise::Must) => Some((key.name, least, most, None, unit)),
+        (Kind::Number(least, most, unit), Otherwise::Number(n)) => {
+            Some((key.name, least, most, Some(n), unit))
+        }
+        // What it is then depends on others.
+        (Kind::Number(least, most, unit), _) => Some((key.name, least, most, Some(0), unit)),
+        _ => None,
+    })
+}
+
+/// A number of a table, by its key.
+pub(crate) fn number_of(table: &'static [Key], name: &str) -> Number {
+    numbers(table).find(|n| n.0 == name).unwrap_or(("?", 0, 0, Some(0), "?"))
+}
+
+fn flags(table: &'static [Key]) -> impl Iterator<Item = (&'static str, bool)> {
+    table.iter().filter_map(|key| match key.default {
+        Otherwise::Flag(default) => Some((key.name, default)),
+        _ => None,
+    })
+}
+
+/// The names of a table's keys.
+pub(crate) fn names(table: &'static [Key]) -> Vec<&'static str> {
+    table.iter().map(|key| key.name).collect()
+}
+
+/// The heap of a server whose program allocates, where the manifest says nothing, KiB.
+pub const HEAP_KIB: u64 = 64;
 /// Microseconds that a server in the background runs before its equals have their turn.
 pub const TURN_US: u64 = 5_000;
-const OTHERS: &[&str] = &[
-    "image",
-    "calls",
-    "signals",
-    "clients",
-    "devices",
-    "blobs",
-    "restart",
-    "args",
-    "removed",
-    "gpio_chips",
-    "pwm_chips",
-    "gpio",
-    "pwm",
-    "rp1",
-    "hosts",
-    "loader",
-    "iio",
-];
-const DEVICE_KEYS: &[&str] =
-    &["name", "compatible", "virtio_id", "instance", "interrupts", "ranges", "messages", "optional"];
 /// What the kernel keeps for itself, by the start of its `compatible`.
 const KERNELS_OWN: &[&str] =
     &["arm,gic", "arm,cortex-a15-gic", "arm,armv8-timer", "arm,armv7-timer", "arm,psci"];
@@ -313,12 +308,12 @@ impl Reader<'_> {
 pub fn read(raw: &Raw, errors: &mut Vec<Diagnostic>) -> Option<System> {
     let at = raw.at.clone()?;
     let mut r = Reader { who: "[system]".into(), keys: &raw.system, at: &at, errors };
-    r.unknown(&["name", "board", "memory_mib", "print_facts", "debug_calls"]);
+    r.unknown(&names(SYSTEM));
     let print_facts = r.flag("print_facts", false);
     let debug_calls = r.flag("debug_calls", false);
     let name = r.text("name", "[system] name = \"main\"");
     let board = r.text("board", "board = \"qemu-aarch64\"");
-    let memory = r.number(&("memory_mib", 16, 1 << 20, Some(1024), "MiB"));
+    let memory = r.number(&number_of(SYSTEM, "memory_mib"));
     if raw.servers.is_empty() {
         errors.push(Diagnostic::new(
             &at,
@@ -359,24 +354,25 @@ fn server(raw: &RawServer, errors: &mut Vec<Diagnostic>) -> Option<Server> {
         let rule = "names are 1 to 24 of a-z, 0-9 and '-'; 'init' is the root task's";
         r.errors.push(Diagnostic::new(&raw.at, what, rule, format!("[server.{}]", mend(&raw.name))));
     }
-    let known: Vec<&str> =
-        NUMBERS.iter().map(|n| n.0).chain(FLAGS.iter().map(|f| f.0)).chain(OTHERS.iter().copied()).collect();
-    r.unknown(&known);
+    r.unknown(&names(SERVER));
     let image = r.text("image", &format!("image = \"axiom-{}\"", raw.name));
-    let mut numbers = BTreeMap::new();
+    let mut given_numbers = BTreeMap::new();
     let mut whole = true;
     let background = r.flag("background", false);
-    for spec in NUMBERS {
+    for spec in numbers(SERVER) {
         if background && matches!(spec.0, "budget_us" | "period_us") {
-            numbers.insert(spec.0, Placed { value: TURN_US, at: r.without(spec.0) });
+            given_numbers.insert(spec.0, Placed { value: TURN_US, at: r.without(spec.0) });
             continue;
         }
-        match r.number(spec) {
-            Some(n) => drop(numbers.insert(spec.0, n)),
+        match r.number(&spec) {
+            Some(n) => drop(given_numbers.insert(spec.0, n)),
             None => whole = false,
         }
     }
-    let flags = FLAGS.iter().map(|(key, default)| (*key, r.flag(key, *default))).collect();
+    let flags = flags(SERVER)
+        .filter(|f| f.0 != "removed")
+        .map(|(key, default)| (key, r.flag(key, default)))
+        .collect();
     let (calls, signals, blobs) = (r.texts("calls"), r.texts("signals"), r.texts("blobs"));
     let clients = raw.keys.get("clients").map(|found| Placed {
         value: r.texts("clients").into_iter().map(|p| p.value).collect(),
@@ -389,8 +385,18 @@ fn server(raw: &RawServer, errors: &mut Vec<Diagnostic>) -> Option<Server> {
         if raw.keys.contains_key("loader") { r.text("loader", "loader = \"bpf-server\"") } else { None };
     let devices = devices(&mut r);
     let restart = restart(&mut r);
-    settings(&mut r, raw, image.as_ref());
-    let args = raw.args.iter().map(|(key, found)| (key.clone(), plain(&found.value))).collect();
+    let timers = r.texts("timers");
+    let placed = |found: &Located| Placed { value: plain(&found.value), at: found.at.clone() };
+    let args = raw.args.iter().map(|(key, found)| (key.clone(), placed(found))).collect();
+    // What is said to be nothing is not asked for.
+    let said = |found: &&Located| match &found.value {
+        Value::Boolean(yes) => *yes.value(),
+        Value::Integer(n) => *n.value() != 0,
+        Value::Array(list) => !list.is_empty(),
+        _ => true,
+    };
+    let given =
+        raw.keys.iter().filter(|(_, found)| said(found)).map(|(k, f)| (k.clone(), f.at.clone())).collect();
     if !whole {
         return None;
     }
@@ -398,7 +404,7 @@ fn server(raw: &RawServer, errors: &mut Vec<Diagnostic>) -> Option<Server> {
         name: raw.name.clone(),
         at: raw.at.clone(),
         image: image?,
-        numbers,
+        numbers: given_numbers,
         flags,
         calls,
         signals,
@@ -406,7 +412,10 @@ fn server(raw: &RawServer, errors: &mut Vec<Diagnostic>) -> Option<Server> {
         devices,
         blobs,
         restart,
+        given,
         args,
+        timers,
+        serves: Vec::new(),
         gpio_chips,
         pwm_chips,
         wishes,
@@ -415,38 +424,6 @@ fn server(raw: &RawServer, errors: &mut Vec<Diagnostic>) -> Option<Server> {
         loader,
         iio,
     })
-}
-
-/// Whether a server of this workspace knows its settings, and can use their values.
-fn settings(r: &mut Reader<'_>, raw: &RawServer, image: Option<&Placed<String>>) {
-    let Some(known) = image.and_then(|i| axiom_layout::settings::of(&i.value)) else { return };
-    for (key, found) in &raw.args {
-        let value = plain(&found.value);
-        let Some(kind) = axiom_layout::settings::find(known, key) else {
-            let what = format!("{}: its program has no setting '{key}'", r.who);
-            let keys = known.iter().map(|s| s.0);
-            let rule = match known {
-                [] => "this program has no settings".into(),
-                _ => format!("its settings are {}", keys.clone().collect::<Vec<_>>().join(", ")),
-            };
-            r.errors.push(Diagnostic::new(&found.at, what, rule, nearest(key, keys)));
-            continue;
-        };
-        if !kind.fits(&value) {
-            let what = format!("{}: the setting {key} = {}", r.who, show(&found.value));
-            let (rule, advice) = match kind {
-                Kind::Text => (format!("{key} is a text"), format!("{key} = \"...\"")),
-                Kind::OneOf(list) => {
-                    (format!("{key} is one of {}", list.join(", ")), nearest(&value, list.iter().copied()))
-                }
-                Kind::Number(least, most) => {
-                    (format!("{key} is a whole number, {least} to {most}"), format!("{key} = {least}"))
-                }
-                Kind::Signed => (format!("{key} is a whole number"), format!("{key} = 0")),
-            };
-            r.errors.push(Diagnostic::new(&found.at, what, rule, advice));
-        }
-    }
 }
 
 fn mend(name: &str) -> String {
@@ -513,12 +490,12 @@ fn device(r: &mut Reader<'_>, table: &InlineTable, at: &At) -> Option<Device> {
     let keys: BTreeMap<String, Located> =
         table.iter().map(|(k, v)| (k.to_owned(), Located { value: v.clone(), at: at.clone() })).collect();
     let mut d = Reader { who: format!("{}, a device", r.who), keys: &keys, at, errors: r.errors };
-    d.unknown(DEVICE_KEYS);
+    d.unknown(&names(DEVICE));
     let name = d.text("name", "name = \"uart\"");
     let compatible = d.text("compatible", "compatible = \"arm,pl011\"")?.value;
-    let instance = d.number(&("instance", 0, 255, Some(0), "(which of several, from 0)"))?.value as u32;
+    let instance = d.number(&number_of(DEVICE, "instance"))?.value as u32;
     let virtio = keys.contains_key("virtio_id");
-    let virtio_id = d.number(&("virtio_id", 1, 63, Some(0), "(34 is I2C)"))?.value as u32;
+    let virtio_id = d.number(&number_of(DEVICE, "virtio_id"))?.value as u32;
     let (interrupts, optional) = (d.flag("interrupts", true), d.flag("optional", false));
     let (ranges, messages) = (d.flag("ranges", false), d.flag("messages", false));
     let wrong = |what: &str, rule: &str, advice: &str| {

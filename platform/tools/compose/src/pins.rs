@@ -1,10 +1,16 @@
 //! Lines, PWM channels and motors: `gpio_chips` and `pwm_chips` of their owner, what servers and `[program.<name>]` may do
 //! with them, and which outputs are a `[motor.<name>]`. Chips are named here and numbered in the bundle.
 use crate::diagnostic::{At, Diagnostic, nearest};
-use crate::model::{Placed, Reader, Server, System};
+use crate::model::{Placed, Reader, Server, System, names, number_of};
 use crate::source::{Located, RawServer};
-use axiom_proto::gpio::{self, CHANNELS, CHIPS, Channel, Grants, LINES, Line};
+use axiom_layout::manifest::{CHANNEL, Key, Kind, LINE, MOTOR, MOTOR_LINE, PROGRAM};
+use axiom_proto::gpio::{self, CHANNELS, CHIPS, Channel, Grants, LINES, Line, MOTOR_OUTPUTS, MOTORS};
 use std::collections::BTreeMap;
+
+// The schema's ranges are the messages'.
+const _: () = assert!(matches!(LINE[1].kind, Kind::Number(0, most, _) if most + 1 == LINES as u64));
+const _: () = assert!(matches!(MOTOR_LINE[1].kind, Kind::Number(0, most, _) if most + 1 == LINES as u64));
+const _: () = assert!(matches!(CHANNEL[1].kind, Kind::Number(0, most, _) if most + 1 == CHANNELS as u64));
 
 /// A line or channel that is asked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -66,6 +72,17 @@ pub struct Motor {
     pub pwm: Vec<Placed<Pin>>,
 }
 
+/// What a motor hangs on, in numbers.
+#[derive(Clone, Debug)]
+pub struct Outputs {
+    /// The motor's name.
+    pub name: String,
+    /// Lines, each with the level at which it stands.
+    pub gpio: Vec<(Line, bool)>,
+    /// Channels.
+    pub pwm: Vec<Channel>,
+}
+
 /// Everything in numbers.
 #[derive(Clone, Debug, Default)]
 pub struct Rights {
@@ -74,17 +91,23 @@ pub struct Rights {
     /// By program.
     pub programs: Vec<gpio::ProgramGrants>,
     /// The motors.
-    pub motors: Vec<gpio::Motor>,
+    pub motors: Vec<Outputs>,
+    /// GPIO chips by number.
+    pub gpio_chips: Vec<String>,
+    /// PWM chips by number.
+    pub pwm_chips: Vec<String>,
     /// Peripherals of RP1, by server.
     pub rp1: Vec<(String, axiom_proto::rp1::Grants)>,
 }
 
-fn keys(table: &toml_edit::InlineTable, at: &At) -> BTreeMap<String, Located> {
+fn located(table: &toml_edit::InlineTable, at: &At) -> BTreeMap<String, Located> {
     table.iter().map(|(k, v)| (k.to_owned(), Located { value: v.clone(), at: at.clone() })).collect()
 }
 
 /// A list of `{ chip = "...", line = N }`; `flag` is the third key, if there is one.
-fn pins(r: &mut Reader<'_>, key: &str, number: &str, most: u8, flag: Option<&str>) -> Vec<Placed<Pin>> {
+fn pins(r: &mut Reader<'_>, key: &str, table: &'static [Key]) -> Vec<Placed<Pin>> {
+    let keys = names(table);
+    let (number, flag) = (keys[1], keys.get(2).copied());
     let Some(found) = r.keys.get(key).cloned() else { return Vec::new() };
     let example = format!("{key} = [{{ chip = \"pl061\", {number} = 5 }}]");
     let list = found.value.as_array().map(|a| a.iter().map(|v| v.as_inline_table()).collect::<Vec<_>>());
@@ -93,18 +116,16 @@ fn pins(r: &mut Reader<'_>, key: &str, number: &str, most: u8, flag: Option<&str
         return Vec::new();
     };
     let mut pins: Vec<Placed<Pin>> = Vec::new();
-    for table in list.into_iter().flatten() {
-        let keys = keys(table, &found.at);
+    for pin in list.into_iter().flatten() {
+        let keys = located(pin, &found.at);
         let who = format!("{}, {key}", r.who);
         let mut p = Reader { who, keys: &keys, at: &found.at, errors: r.errors };
-        let known: Vec<&str> = ["chip", number].into_iter().chain(flag).collect();
-        p.unknown(&known);
+        p.unknown(&names(table));
         let chip = p.text("chip", "chip = \"pl061\"");
-        let unit = format!("(a {number} of the chip)");
-        let n = p.number(&(number, 0, u64::from(most) - 1, None, &unit));
+        let n = p.number(&number_of(table, number));
         let flag = match flag {
             // The level at which a motor stands is a level: 0 or 1.
-            Some("stop") => p.number(&("stop", 0, 1, None, "(the level at which the motor stands)")),
+            Some("stop") => p.number(&number_of(table, "stop")),
             Some(name) => {
                 let value = u64::from(p.flag(name, false));
                 Some(Placed { value, at: found.at.clone() })
@@ -122,8 +143,8 @@ fn pins(r: &mut Reader<'_>, key: &str, number: &str, most: u8, flag: Option<&str
 /// What a server or program asks for.
 pub(crate) fn wishes(r: &mut Reader<'_>) -> Wishes {
     Wishes {
-        gpio: pins(r, "gpio", "line", LINES, Some("out")),
-        pwm: pins(r, "pwm", "channel", CHANNELS, None),
+        gpio: pins(r, "gpio", LINE),
+        pwm: pins(r, "pwm", CHANNEL),
         motor_stop: r.flag("motor_stop", false),
         motor_rearm: r.keys.contains_key("motor_rearm") && r.flag("motor_rearm", false),
     }
@@ -132,7 +153,7 @@ pub(crate) fn wishes(r: &mut Reader<'_>) -> Wishes {
 /// Reads `[program.<name>]`.
 pub(crate) fn program(raw: &RawServer, errors: &mut Vec<Diagnostic>) -> Option<Program> {
     let mut r = Reader { who: format!("program '{}'", raw.name), keys: &raw.keys, at: &raw.at, errors };
-    r.unknown(&["object", "gpio", "pwm", "motor_stop", "owner", "pinned_at"]);
+    r.unknown(&names(PROGRAM));
     let object = r.text("object", &format!("object = \"{}.o\"", raw.name));
     let owner = r.text(
         "owner",
@@ -156,9 +177,9 @@ pub(crate) fn program(raw: &RawServer, errors: &mut Vec<Diagnostic>) -> Option<P
 /// Reads `[motor.<name>]`.
 pub(crate) fn motor(raw: &RawServer, errors: &mut Vec<Diagnostic>) -> Option<Motor> {
     let mut r = Reader { who: format!("motor '{}'", raw.name), keys: &raw.keys, at: &raw.at, errors };
-    r.unknown(&["gpio", "pwm"]);
-    let gpio = pins(&mut r, "gpio", "line", LINES, Some("stop"));
-    let pwm = pins(&mut r, "pwm", "channel", CHANNELS, None);
+    r.unknown(&names(MOTOR));
+    let gpio = pins(&mut r, "gpio", MOTOR_LINE);
+    let pwm = pins(&mut r, "pwm", CHANNEL);
     if gpio.is_empty() && pwm.is_empty() {
         errors.push(Diagnostic::new(
             &raw.at,
@@ -222,11 +243,12 @@ impl Resolver<'_> {
     }
 }
 
-fn is_owner(s: &Server) -> bool {
+/// Whether a server owns the chips.
+pub fn is_owner(s: &Server) -> bool {
     !s.gpio_chips.is_empty() || !s.pwm_chips.is_empty()
 }
 
-fn names(list: &[Placed<String>]) -> Vec<&str> {
+fn values(list: &[Placed<String>]) -> Vec<&str> {
     list.iter().map(|p| p.value.as_str()).collect()
 }
 
@@ -242,7 +264,8 @@ pub fn resolve(system: &System, errors: &mut Vec<Diagnostic>) -> Rights {
             format!("move the chips of '{}' to '{}'", second.name, first.name),
         ));
     }
-    let (gpio, pwm) = owner.map_or((Vec::new(), Vec::new()), |o| (names(&o.gpio_chips), names(&o.pwm_chips)));
+    let (gpio, pwm) =
+        owner.map_or((Vec::new(), Vec::new()), |o| (values(&o.gpio_chips), values(&o.pwm_chips)));
     for (list, key) in [(&gpio, "gpio_chips"), (&pwm, "pwm_chips")] {
         if let Some(owner) = owner.filter(|_| list.len() > CHIPS) {
             errors.push(Diagnostic::new(
@@ -253,8 +276,9 @@ pub fn resolve(system: &System, errors: &mut Vec<Diagnostic>) -> Rights {
             ));
         }
     }
+    let chips = |names: &[&str]| names.iter().map(|n| n.to_string()).collect();
+    let mut rights = Rights { gpio_chips: chips(&gpio), pwm_chips: chips(&pwm), ..Rights::default() };
     let mut r = Resolver { gpio, pwm, errors };
-    let mut rights = Rights::default();
     for server in system.servers.iter().filter(|s| s.wishes.any()) {
         let who = format!("server '{}'", server.name);
         let calls = owner.is_some_and(|o| server.calls.iter().any(|c| c.value == o.name));
@@ -270,7 +294,7 @@ pub fn resolve(system: &System, errors: &mut Vec<Diagnostic>) -> Rights {
     }
     for program in &system.programs {
         let object = &program.object.value;
-        let known: Vec<&str> = system.servers.iter().flat_map(|s| names(&s.blobs)).collect();
+        let known: Vec<&str> = system.servers.iter().flat_map(|s| values(&s.blobs)).collect();
         if !known.contains(&object.as_str()) {
             r.errors.push(Diagnostic::new(
                 &program.object.at,
@@ -291,11 +315,29 @@ pub fn resolve(system: &System, errors: &mut Vec<Diagnostic>) -> Rights {
         });
     }
     one_motor(system, r.errors);
+    if let Some(extra) = system.motors.get(MOTORS) {
+        r.errors.push(Diagnostic::new(
+            &extra.at,
+            format!("motor '{}' is number {}", extra.name, system.motors.len()),
+            format!("the server of lines and channels has room for {MOTORS} motors"),
+            "outputs that stop together can be one motor",
+        ));
+    }
     for motor in &system.motors {
+        for (pins, what) in [(&motor.gpio, "lines"), (&motor.pwm, "channels")] {
+            if let Some(extra) = pins.get(MOTOR_OUTPUTS) {
+                r.errors.push(Diagnostic::new(
+                    &extra.at,
+                    format!("motor '{}' has {} {what}", motor.name, pins.len()),
+                    format!("a motor has at most {MOTOR_OUTPUTS} {what}"),
+                    "two motors",
+                ));
+            }
+        }
         let who = format!("motor '{}'", motor.name);
         let gpio = motor.gpio.iter().filter_map(|p| Some((r.line(&who, p)?, p.value.flag))).collect();
         let pwm = motor.pwm.iter().filter_map(|p| r.channel(&who, p)).collect();
-        rights.motors.push(gpio::Motor { name: motor.name.clone(), gpio, pwm });
+        rights.motors.push(Outputs { name: motor.name.clone(), gpio, pwm });
     }
     rights
 }

@@ -1,8 +1,9 @@
 //! Who may reach what: every object, capability, mapping and interrupt of every server, as Markdown and as JSON.
 use crate::Composed;
+use crate::pins::Outputs;
 use axiom_proto::bundle::{Restart, Server};
-use axiom_proto::gpio::{Grants, Line, Motor};
-use axiom_proto::{bpf_host, env};
+use axiom_proto::gpio::{Grants, Line};
+use axiom_proto::{bpf_host, env, iio};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -23,14 +24,14 @@ fn objects(s: &Server) -> Vec<Row> {
         row("Endpoint", "1", "where it receives; survives restarts"),
         row("Notification", "1", "bound to its thread; survives restarts"),
     ];
-    if s.timers > 0 {
-        rows.push(row("Timer", &s.timers.to_string(), "signals its notification"));
+    if !s.timers.is_empty() {
+        rows.push(row("Timer", &s.timers.len().to_string(), "signals its notification"));
     }
     if s.untyped_kib > 0 {
         rows.push(row("Untyped", "1", format!("{} KiB for objects of its own", s.untyped_kib)));
     }
     let pages: u64 = s.segments.iter().filter(|g| g.write).map(|g| g.mem_size.div_ceil(4096)).sum::<u64>()
-        + u64::from(s.stack_kib + s.heap_kib + s.dma_kib).div_ceil(4)
+        + u64::from(s.stack_kib + s.heap_kib + s.dma_kib + s.shared_kib).div_ceil(4)
         + 2;
     rows.push(row(
         "Frame",
@@ -92,14 +93,14 @@ fn capabilities(c: &Composed, s: &Server) -> Vec<Row> {
             rows.push(row(format!("interrupts of {}", d.name), "acknowledge", format!("`{}`", d.compatible)));
         }
     }
-    if s.timers > 0 {
-        rows.push(row(format!("{} timers", s.timers), "arm, cancel, read", "time"));
+    if !s.timers.is_empty() {
+        rows.push(row(format!("timers {}", s.timers.join(", ")), "arm, cancel, read", "time"));
     }
     if s.untyped_kib > 0 {
         rows.push(row(format!("{} KiB untyped", s.untyped_kib), "retype, revoke", "objects of its own"));
     }
-    if s.rp1.iter().next().is_some() {
-        let names: Vec<&str> = s.rp1.iter().map(|p| p.name()).collect();
+    if let Some(peripherals) = rp1(c, s) {
+        let names: Vec<&str> = peripherals.iter().map(|p| p.name()).collect();
         rows.push(row(format!("RP1: {}", names.join(", ")), "map, interrupt", "asked for by message"));
     }
     if s.ends_run {
@@ -108,14 +109,31 @@ fn capabilities(c: &Composed, s: &Server) -> Vec<Row> {
     if s.dies_after_ms > 0 {
         rows.push(row("its first life", "-", format!("**ends after {} ms, for a test**", s.dies_after_ms)));
     }
-    if !s.iio.is_empty() {
-        rows.push(row(format!("sensors {}", s.iio.join(", ")), "start, stop, read out", "by message"));
+    if let Some(sensors) = sensors(s) {
+        rows.push(row(format!("sensors {}", sensors.join(", ")), "start, stop, read out", "by message"));
     }
     if s.trace {
         rows.push(row("trace", "emit, set mask", "**sees the kernel's events**"));
     }
     rows.push(row("init's notification", "signal", "says that it is ready"));
     rows
+}
+
+/// Peripherals of RP1 that a server may open.
+fn rp1(c: &Composed, s: &Server) -> Option<axiom_proto::rp1::Grants> {
+    c.rights.rp1.iter().find(|r| r.0 == s.name).map(|r| r.1)
+}
+
+/// What a server may do with lines and channels.
+fn grants(c: &Composed, s: &Server) -> Grants {
+    c.rights.servers.iter().find(|r| r.0 == s.name).map_or(Grants::NONE, |r| r.1)
+}
+
+/// Sensors that a server may start, stop and read out.
+fn sensors(s: &Server) -> Option<Vec<&str>> {
+    let grant = s.grants.iter().find(|g| g.interface == iio::INTERFACE)?;
+    let names: iio::Grants<'_> = postcard::from_bytes(&grant.bytes).ok()?;
+    Some(names.iter().collect())
 }
 
 fn loader(c: &Composed, s: &Server) -> String {
@@ -135,7 +153,9 @@ fn mappings(c: &Composed, s: &Server) -> Vec<Row> {
         };
         rows.push(row(range(g.vaddr, g.mem_size.next_multiple_of(4096)), rights, "image"));
     }
-    rows.push(row("heap", "rw-", format!("{} KiB", s.heap_kib)));
+    if s.heap_kib > 0 {
+        rows.push(row("heap", "rw-", format!("{} KiB", s.heap_kib)));
+    }
     rows.push(row("stack", "rw-", format!("{} KiB, guard pages on both sides", s.stack_kib)));
     rows.push(row("IPC buffer", "rw-", "messages"));
     rows.push(row(range(env::ADDRESS as u64, env::MAX_PAGES as u64 * 4096), "r--", "what init tells it"));
@@ -156,6 +176,13 @@ fn mappings(c: &Composed, s: &Server) -> Vec<Row> {
             "device memory",
             "rw-",
             format!("{} KiB in a row; **a device may write it**", s.dma_kib),
+        ));
+    }
+    if s.shared_kib > 0 {
+        rows.push(row(
+            "shared memory",
+            "rw-",
+            format!("{} KiB, given to clients page by page; it outlives a crash", s.shared_kib),
         ));
     }
     for b in &s.blobs {
@@ -240,19 +267,15 @@ pub fn markdown(c: &Composed) -> String {
     out
 }
 
-/// The owner's names of chips.
-fn chips(c: &Composed) -> Option<(&[String], &[String])> {
-    let owner = c.system.servers.iter().find(|s| !s.gpio_chips.is_empty() || !s.pwm_chips.is_empty())?;
-    Some((&owner.gpio_chips, &owner.pwm_chips))
-}
-
 /// Who may do what with lines, channels and motors, in words.
 fn rights(c: &Composed) -> Vec<Row> {
-    let Some((gpio, pwm)) = chips(c) else { return Vec::new() };
-    let servers = c.system.servers.iter().filter(|s| s.grants != Grants::NONE);
-    let servers =
-        servers.map(|s| row(format!("server {}", s.name), &s.grants.words(gpio, pwm), "by message"));
-    let programs = c.system.programs.iter().map(|p| {
+    let (gpio, pwm) = (&c.rights.gpio_chips, &c.rights.pwm_chips);
+    if gpio.is_empty() && pwm.is_empty() {
+        return Vec::new();
+    }
+    let servers = c.system.servers.iter().map(|s| (s, grants(c, s))).filter(|(_, g)| *g != Grants::NONE);
+    let servers = servers.map(|(s, g)| row(format!("server {}", s.name), &g.words(gpio, pwm), "by message"));
+    let programs = c.rights.programs.iter().map(|p| {
         let how = match &p.pinned {
             Some(at) => format!("by helper at {at}, always; only {} may replace or remove it", p.owner),
             None => format!("by helper, where {} has loaded it", p.owner),
@@ -263,8 +286,8 @@ fn rights(c: &Composed) -> Vec<Row> {
 }
 
 fn motors(c: &Composed) -> Vec<Row> {
-    let Some((gpio, pwm)) = chips(c) else { return Vec::new() };
-    let motor = |m: &Motor| {
+    let (gpio, pwm) = (&c.rights.gpio_chips, &c.rights.pwm_chips);
+    let motor = |m: &Outputs| {
         let lines = m.gpio.iter().map(|(l, level)| {
             format!("line {} of {} at {}", l.line, gpio[l.chip as usize], u8::from(*level))
         });
@@ -273,7 +296,7 @@ fn motors(c: &Composed) -> Vec<Row> {
         let stands = lines.chain(channels).collect::<Vec<_>>().join(", ");
         row(format!("motor {}", m.name), &stands, "until it is rearmed")
     };
-    c.system.motors.iter().map(motor).collect()
+    c.rights.motors.iter().map(motor).collect()
 }
 
 /// Who can make hardware read and write memory, whatever it may touch itself: there is no IOMMU.
@@ -295,7 +318,7 @@ fn reach(c: &Composed) -> Vec<Row> {
                 ));
             }
         }
-        for p in s.rp1.iter().filter(|p| p.name().starts_with("dma")) {
+        for p in rp1(c, s).iter().flat_map(|g| g.iter()).filter(|p| p.name().starts_with("dma")) {
             rows.push(row(format!("server {}", s.name), "**all memory**", format!("by RP1's {}", p.name())));
         }
     }
@@ -304,15 +327,14 @@ fn reach(c: &Composed) -> Vec<Row> {
 
 /// Lines of RP1 that a peripheral's owner gets switched to it, and that somebody else has a right to besides.
 fn contested(c: &Composed) -> Vec<Row> {
-    let Some((gpio, _)) = chips(c) else { return Vec::new() };
-    let Some(chip) = gpio.iter().position(|name| name == "rp1") else { return Vec::new() };
-    let servers = c.system.servers.iter().map(|s| (format!("server {}", s.name), &s.grants));
+    let Some(chip) = c.rights.gpio_chips.iter().position(|name| name == "rp1") else { return Vec::new() };
+    let servers = c.rights.servers.iter().map(|(name, grants)| (format!("server {name}"), grants));
     let programs =
-        c.system.programs.iter().map(|p| (format!("program {} of {}", p.program, p.object), &p.grants));
+        c.rights.programs.iter().map(|p| (format!("program {} of {}", p.program, p.object), &p.grants));
     let all: Vec<(String, &Grants)> = servers.chain(programs).collect();
     let mut rows = Vec::new();
     for s in &c.system.servers {
-        for peripheral in s.rp1.iter() {
+        for peripheral in rp1(c, s).iter().flat_map(|g| g.iter()) {
             for &line in axiom_rp1::header_lines(peripheral) {
                 let at = Line { chip: chip as u8, line };
                 for (who, grants) in all.iter().filter(|(_, g)| g.may_get(at)) {

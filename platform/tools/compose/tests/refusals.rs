@@ -7,6 +7,17 @@ use std::path::{Path, PathBuf};
 type Header = (u32, u32, u64, &'static [u8]);
 const CODE: Header = (1, 5, 0x20_0000, b"code");
 
+/// What axiom-heap puts into an image, behind a note of somebody else's.
+const HEAP_NOTE: &[u8] = b"\x04\0\0\0\x02\0\0\0\x01\0\0\0GNU\0??\0\0\x06\0\0\0\0\0\0\0heapAxiom\0\0\0";
+
+/// A small ELF that says what its program takes.
+fn says(takes: &str) -> Vec<u8> {
+    let mut note = [6u32, takes.len() as u32].map(u32::to_le_bytes).concat();
+    note.extend(b"takeAxiom\0\0\0");
+    note.extend(takes.as_bytes());
+    elf(183, 2, CODE.2, &[CODE, (4, 4, 0x20_1000, note.leak())])
+}
+
 /// A small ELF.
 fn elf(machine: u16, kind: u16, entry: u64, headers: &[Header]) -> Vec<u8> {
     let mut out = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
@@ -47,10 +58,15 @@ impl World {
         let mut cut = good.clone();
         cut.truncate(good.len() - 4);
         for (name, bytes) in [
-            ("axiom-iio-server", good.clone()),
-            ("axiom-rp1-server", good.clone()),
-            ("axiom-timer-server", good.clone()),
+            ("axiom-iio-server", says(include_str!("../../../../drivers/iio/server/takes.toml"))),
+            ("axiom-rp1-server", says(include_str!("../../../../drivers/rp1/server/takes.toml"))),
+            ("axiom-timer-server", says(include_str!("../../../../drivers/timer/takes.toml"))),
+            ("axiom-gpio-server", says(include_str!("../../../../drivers/gpio/server/takes.toml"))),
+            ("axiom-console", says(include_str!("../../../../servers/console/takes.toml"))),
+            ("takes-nothing", says("")),
+            ("without-sense", says("serves = [\"ioi\"]")),
             ("good", good),
+            ("allocates", elf(183, 2, start, &[CODE, (4, 4, 0x20_1000, HEAP_NOTE)])),
             ("truncated", cut),
             ("text-file", b"#!/bin/sh\n".to_vec()),
             ("for-x86", elf(62, 2, start, &[CODE])),
@@ -217,12 +233,20 @@ pwm = [{ chip = "pwm", channel = 1 }]
 "#;
     std::fs::write(&pins, text).unwrap();
     let composed = compose(&world.options(pins)).unwrap_or_else(|e| panic!("{}", e[0]));
-    let system = &composed.system;
+    let rights = &composed.rights;
     let line = |chip, line| axiom_proto::gpio::Line { chip, line };
-    assert!(system.servers[1].grants.may_set(line(1, 7)) && !system.servers[1].grants.may_get(line(0, 7)));
-    let blink = &system.programs[0];
+    // What init passes on is what the owner of the chips reads.
+    let grant = &composed.system.servers[1].grants[0];
+    let demo: axiom_proto::gpio::Grants = postcard::from_bytes(&grant.bytes).unwrap();
+    assert_eq!((grant.at, grant.interface), (0, axiom_proto::gpio::INTERFACE));
+    assert!(demo.may_set(line(1, 7)) && !demo.may_get(line(0, 7)));
+    let owned = &composed.system.servers[0].parts[0];
+    let outputs: axiom_proto::gpio::Outputs = postcard::from_bytes(&owned.bytes).unwrap();
+    assert_eq!(outputs.gpio_chips.iter().collect::<Vec<_>>(), ["first", "second"]);
+    assert_eq!(outputs.motors.first().unwrap().gpio.iter().collect::<Vec<_>>(), [(line(1, 7), true)]);
+    let blink = &rights.programs[0];
     assert!(blink.grants.may_get(line(0, 3)) && !blink.grants.may_set(line(0, 3)) && blink.grants.motor_stop);
-    assert_eq!(system.motors[0].gpio, [(line(1, 7), true)]);
+    assert_eq!(rights.motors[0].gpio, [(line(1, 7), true)]);
     let report = axiom_compose::report::markdown(&composed);
     for expected in [
         "| server demo | read and drive line 7 of chip 'second', rearm the motors | by message |",
@@ -295,4 +319,35 @@ fn a_section_table_that_nobody_maps_leaves_no_trace() {
     let read = |bytes: &[u8]| axiom_compose::image::read(bytes, 0x20_0000..0x30_0000).unwrap();
     assert_eq!(read(&image), read(&other));
     assert_eq!(read(&image).segments[0].bytes[..0x28], image[..0x28]);
+}
+
+/// The report is what a reviewer reads: every line of it stands in a file that a reviewer has read. `BLESS=1` writes it anew.
+#[test]
+fn the_report_of_every_kind_of_right_is_the_one_that_was_read() {
+    let world = World::new("golden");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let composed = compose(&world.options(folder.join("system.toml"))).unwrap_or_else(|e| {
+        panic!("{}", e.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+    });
+    let made = [
+        ("report.md", axiom_compose::report::markdown(&composed)),
+        ("report.json", axiom_compose::report::json(&composed)),
+        // What init reads: offsets depend on the images, everything else on the manifest.
+        ("system.txt", format!("{:#?}\n", composed.system)),
+    ];
+    for (name, text) in made {
+        let path = folder.join(name);
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(&path, text).unwrap();
+            continue;
+        }
+        let read = std::fs::read_to_string(&path).unwrap();
+        let differs = read.lines().zip(text.lines()).position(|(a, b)| a != b);
+        assert!(
+            read == text,
+            "{name} is another one from line {:?}: {:?}",
+            differs,
+            differs.map(|n| text.lines().nth(n))
+        );
+    }
 }

@@ -4,6 +4,8 @@
 
 #[cfg(target_os = "none")]
 extern crate alloc;
+#[cfg(target_os = "none")]
+use axiom_heap as _;
 
 #[cfg(target_os = "none")]
 mod test;

@@ -17,6 +17,7 @@ use embedded_hal::digital::OutputPin;
 use embedded_hal::spi::{MODE_0, MODE_1, MODE_2, MODE_3, SpiBus};
 
 axiom_runtime::entry!(main);
+axiom_runtime::takes!(include_str!("../takes.toml"));
 
 const HZ: u32 = 10_000_000;
 const PATIENCE_NS: u64 = 100_000_000;
@@ -97,7 +98,7 @@ impl World {
         let start = self.registers(name)?;
         let served =
             interrupt(self.rt, &mut self.slots, name, bit).map_err(|f| alloc::format!("{name}: {f}"))?;
-        let timer = self.rt.timer(0).ok_or("the manifest gives this server no timer")?;
+        let timer = self.rt.timer("wait").ok_or("the manifest gives this server no timer")?;
         let waiter = Waiter { served, bit, timer, deadline: 0, interrupts: 0 };
         DwSpi::new(mmio(start)?, waiter, CLK_SYS_HZ, HZ, MODE_0).map_err(|e| e.to_string())
     }

@@ -89,23 +89,22 @@ impl Bus {
 
 /// Opens the bus that the manifest gives this server: the argument `rp1_i2c = "i2c1"` names a controller of RP1; without it, it is
 /// the device `i2c`.
-pub fn open(rt: Runtime, slots: &mut Slots, own: &mut Bits) -> Option<Bus> {
+pub fn open(rt: Runtime, slots: &mut Slots, pages: &mut Pages, own: &mut Bits) -> Option<Bus> {
     match rt.arg("rp1_i2c") {
-        Some(name) => rp1(rt, slots, own.take()?, name),
+        Some(name) => rp1(rt, slots, pages, own.take()?, name),
         None => virtio(rt),
     }
 }
 
 fn virtio(rt: Runtime) -> Option<Bus> {
     let env = rt.env();
-    let device = env.devices.iter().find(|d| d.name == "i2c").filter(|d| d.registers.len > 0);
-    let (Some(device), Some(dma), Some(timer)) = (device, env.dma, rt.timer(0)) else {
+    let (Some(device), Some(dma), Some(timer)) = (env.device("i2c"), env.dma, rt.timer("bus")) else {
         warn!(
             "no I2C adapter: the manifest or the machine has no device 'i2c', or no DMA memory or timer for it"
         );
         return None;
     };
-    let interrupt = device.interrupts.first()?;
+    let interrupt = env.interrupts_of(&device, false).next()?;
     if (dma.len as usize) < DMA_BYTES {
         warn!("the manifest gives {} bytes of DMA memory; the I2C adapter needs {DMA_BYTES}", dma.len);
         return None;
@@ -121,14 +120,13 @@ fn virtio(rt: Runtime) -> Option<Bus> {
 }
 
 /// `bit` is this server's notification's, for the interrupt.
-fn rp1(rt: Runtime, slots: &mut Slots, bit: u8, name: &str) -> Option<Bus> {
+fn rp1(rt: Runtime, slots: &mut Slots, pages: &mut Pages, bit: u8, name: &str) -> Option<Bus> {
     let hz = rt.arg_number("i2c_hz").unwrap_or(DEFAULT_HZ);
-    let (Some(speed), Some(timer)) = (Speed::at_most(hz), rt.timer(0)) else {
+    let (Some(speed), Some(timer)) = (Speed::at_most(hz), rt.timer("bus")) else {
         warn!("{name}: i2c_hz = {hz} is below 100000, or the manifest gives this server no timer");
         return None;
     };
-    let mut pages = Pages::new(rt.env().scratch);
-    let registers = match axiom_rp1_client::open(rt, slots, &mut pages, name) {
+    let registers = match axiom_rp1_client::open(rt, slots, pages, name) {
         Ok(registers) => registers,
         Err(failure) => {
             warn!("{name}: no I2C bus: {failure}");

@@ -1,8 +1,9 @@
 //! AArch64: a PL011.
 mod uart;
 
-use alloc::string::String;
 use axiom_proto::env::Device;
+use core::fmt::Write;
+use heapless::String;
 pub use uart::Uart;
 
 /// The port that init gave, if it did.
@@ -13,7 +14,10 @@ pub fn open(device: &Device) -> Option<Uart> {
 }
 
 /// What firmware set up.
-pub fn facts(uart: &Uart) -> String {
+pub fn facts(uart: &Uart) -> String<96> {
     let (whole, fraction) = uart.divisors();
-    alloc::format!("facts: PL011, IBRD {whole}, FBRD {fraction}, as firmware set them")
+    let mut text = String::new();
+    // Two numbers of 32 bits fit.
+    let _ = write!(text, "facts: PL011, IBRD {whole}, FBRD {fraction}, as firmware set them");
+    text
 }

@@ -1,10 +1,11 @@
 //! x86-64: a 16550 behind I/O ports.
 mod uart;
 
-use alloc::string::String;
 use axiom_proto::env::Device;
 use axiom_runtime::arch::Ports;
 use axiom_runtime::sel4::CPtr;
+use core::fmt::Write;
+use heapless::String;
 pub use uart::Uart;
 
 /// The port that init gave, if it did.
@@ -13,7 +14,10 @@ pub fn open(device: &Device) -> Option<Uart> {
 }
 
 /// What firmware set up.
-pub fn facts(uart: &Uart) -> String {
+pub fn facts(uart: &Uart) -> String<96> {
     let (line, interrupts) = uart.settings();
-    alloc::format!("facts: 16550, LCR {line:#04x}, IIR {interrupts:#04x}, as firmware set them")
+    let mut text = String::new();
+    // Two numbers of 32 bits fit.
+    let _ = write!(text, "facts: 16550, LCR {line:#04x}, IIR {interrupts:#04x}, as firmware set them");
+    text
 }

@@ -1,8 +1,22 @@
-//! The heap: a fixed arena of [`blocks`](crate::blocks). The price of its speed is up to half of each block.
+//! The heap of a server that has time for one: a fixed arena of [`blocks`]. The price of its speed is up to half of each block.
+//!
+//! A server has a heap by `use axiom_heap as _;`, and only so: without this crate nothing in it can allocate, since a program that
+//! links `alloc` without an allocator is not built. Servers on which others wait in real time do without; `axiom-check` names them,
+//! and refuses this crate to them. The image says in a note that it has a heap, by which compose knows whether `heap_kib` means
+//! something.
+#![no_std]
+#![cfg(target_os = "none")]
 
-use crate::blocks::{Blocks, class};
+mod blocks;
+
+use blocks::{Blocks, class};
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
+
+/// Tells compose that the image has a heap.
+#[used]
+#[unsafe(link_section = ".note.axiom.heap")]
+static NOTE: axiom_runtime::Note<0> = axiom_runtime::Note::new(axiom_layout::note::HEAP, []);
 
 struct Heap(UnsafeCell<Blocks>);
 
@@ -12,25 +26,29 @@ unsafe impl Sync for Heap {}
 #[global_allocator]
 static HEAP: Heap = Heap(UnsafeCell::new(Blocks::empty()));
 
-/// Gives the heap its arena. Servers need not call it: their entry does.
-///
-/// # Safety
-/// Called once; the range belongs to the heap alone.
-pub unsafe fn init(start: usize, len: usize) {
-    // SAFETY: one thread, and nothing else uses the blocks now; the range is the caller's promise.
-    unsafe { (*HEAP.0.get()).set(start, len) };
+impl Heap {
+    /// The blocks, with the arena that init gave once the server has started.
+    #[allow(clippy::mut_from_ref)]
+    fn blocks(&self) -> &mut Blocks {
+        // SAFETY: one thread, and no caller keeps the reference while another takes one.
+        let blocks = unsafe { &mut *self.0.get() };
+        if blocks.is_empty() {
+            let (start, len) = axiom_runtime::heap_range();
+            // SAFETY: init gave this range to this server's heap alone; it is taken once, since it is not empty then.
+            unsafe { blocks.set(start, len) };
+        }
+        blocks
+    }
 }
 
 /// Bytes of the arena that were taken so far.
 pub fn used() -> usize {
-    // SAFETY: one thread; the reference ends here.
-    unsafe { (*HEAP.0.get()).used() }
+    HEAP.blocks().used()
 }
 
 /// Whether so many bytes in a row can be had.
 pub fn has(bytes: usize) -> bool {
-    // SAFETY: one thread; the reference ends here.
-    unsafe { (*HEAP.0.get()).has(bytes) }
+    HEAP.blocks().has(bytes)
 }
 
 // SAFETY: blocks are disjoint parts of the arena, at least as large and as aligned as asked for (a block of 2^n bytes is
@@ -40,14 +58,11 @@ unsafe impl GlobalAlloc for Heap {
         if layout.align() > 4096 {
             return core::ptr::null_mut();
         }
-        // SAFETY: as above.
-        let blocks = unsafe { &mut *self.0.get() };
-        blocks.take(class(layout.size(), layout.align())) as *mut u8
+        self.blocks().take(class(layout.size(), layout.align())) as *mut u8
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        let blocks = unsafe { &mut *self.0.get() };
+        let blocks = self.blocks();
         // SAFETY: the block came from `alloc` with this layout and nobody uses it any more.
         unsafe { blocks.give(block as usize, class(layout.size(), layout.align())) };
     }

@@ -47,6 +47,12 @@ impl Blocks {
         self.end = start + len;
     }
 
+    /// Whether no arena was taken yet.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.end == 0
+    }
+
     /// Most bytes of the arena that were ever in blocks.
     pub fn used(&self) -> usize {
         self.used

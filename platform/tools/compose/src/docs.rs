@@ -1,0 +1,81 @@
+//! The manifest's keys, and the settings of programs, as tables for the book: made of what compose checks by.
+use crate::takes::{Count, Kind as Type, Takes};
+use axiom_layout::manifest::{Key, Kind, Otherwise, TABLES};
+use std::fmt::Write;
+
+/// Where the tables begin and end in a page.
+pub const MARKS: (&str, &str) = ("<!-- made by compose's tests, from here -->", "<!-- to here -->");
+
+fn kind(key: &Key) -> String {
+    match key.kind {
+        Kind::Text => "text".into(),
+        Kind::Texts => "list of texts".into(),
+        Kind::Number(least, most, unit) => format!("{least} to {most} {unit}"),
+        Kind::Flag => "true, false".into(),
+        Kind::Tables(_) => "list of tables".into(),
+        Kind::Other(words) => words.into(),
+    }
+}
+
+fn otherwise(key: &Key) -> String {
+    match key.default {
+        Otherwise::Must => "must be given".into(),
+        Otherwise::Number(n) => n.to_string(),
+        Otherwise::Flag(yes) => yes.to_string(),
+        Otherwise::Words(words) => words.into(),
+    }
+}
+
+/// The manifest's keys.
+pub fn keys() -> String {
+    let mut out = String::new();
+    for (heading, table) in TABLES {
+        let _ = writeln!(out, "\n### {heading}\n\n| key | values | otherwise | |\n|---|---|---|---|");
+        for key in *table {
+            let _ = writeln!(out, "| `{}` | {} | {} | {} |", key.name, kind(key), otherwise(key), key.doc);
+        }
+    }
+    out
+}
+
+/// What a program takes.
+pub fn program(name: &str, takes: &Takes) -> String {
+    let mut out = format!("\n### {name}\n\n");
+    let list = |list: &[String]| if list.is_empty() { "nothing".into() } else { list.join(", ") };
+    let _ = writeln!(out, "Rights that it can use: {}.", list(&takes.rights));
+    if !takes.hosts.is_empty() {
+        let _ = writeln!(out, "It runs programs at `{}/...`.", takes.hosts.join("/...`, `"));
+    }
+    if !takes.timers.is_empty() || !takes.settings.is_empty() {
+        let _ = writeln!(out, "\n| | values | otherwise | |\n|---|---|---|---|");
+    }
+    for s in &takes.settings {
+        let values = match &s.kind {
+            Type::Text => "text".into(),
+            Type::Words(most) => format!("1 to {most} words"),
+            Type::OneOf(list) => list.join(", "),
+            Type::Number(least, most) if *most == i64::MAX as u64 => format!("from {least}"),
+            Type::Number(least, most) => format!("{least} to {most}"),
+            Type::Signed => "whole number".into(),
+        };
+        let otherwise = s.default.as_deref().unwrap_or("none");
+        let _ = writeln!(out, "| setting `{}` | {values} | {otherwise} | {} |", s.key, s.doc);
+    }
+    for t in &takes.timers {
+        let count = match &t.count {
+            Count::One => "one".into(),
+            Count::When(key) => format!("one with `{key}`"),
+            Count::Each(key) => format!("one for each of `{key}`"),
+            Count::Number(key) => format!("as many as `{key}`"),
+        };
+        let _ = writeln!(out, "| timer `{}` | {count} | | {} |", t.name, t.doc);
+    }
+    out
+}
+
+/// A page with the tables between its marks made anew; `None` if it has no marks.
+pub fn renew(page: &str, tables: &str) -> Option<String> {
+    let (head, rest) = page.split_once(MARKS.0)?;
+    let (_, tail) = rest.split_once(MARKS.1)?;
+    Some(format!("{head}{}\n{tables}\n{}{tail}", MARKS.0, MARKS.1))
+}

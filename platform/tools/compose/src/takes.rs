@@ -1,0 +1,392 @@
+//! What a program says it takes: a TOML text in its own source, which `axiom_runtime::takes!` puts into a note of its image. Manifests are
+//! checked against it. A program that says nothing is taken for somebody else's, and may be given anything.
+//!
+//! ```toml
+//! serves = ["iio"]                       # interfaces
+//! hosts = ["iio"]                        # kinds of attach points on which it runs programs
+//! rights = ["dma_kib", "shared_kib"]     # keys of the manifest that it can use
+//! [timer.bus]                            # a timer by its name
+//! doc = "..."
+//! [timer.sensor]                         # sensor/NAME for each word of a setting; `count = "rates"`: rate/0 and so on;
+//! each = "sensors"                       # `when = "soft_pwm"`: only if that is set
+//! [setting.sensors]
+//! type = "words"                         # text, words (most), one-of (values), number (least, most), signed
+//! most = 8
+//! default = "adxl345 lm75"
+//! doc = "..."
+//! ```
+use axiom_layout::manifest;
+use axiom_proto::INTERFACES;
+use std::collections::BTreeMap;
+use toml_edit::{Document, Item, TableLike};
+
+/// What a setting may be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// A text.
+    Text,
+    /// Words, so many at most.
+    Words(u64),
+    /// One of these.
+    OneOf(Vec<String>),
+    /// A whole number, from and to.
+    Number(u64, u64),
+    /// A whole number that may be negative.
+    Signed,
+}
+
+impl Kind {
+    /// Whether a value is one.
+    pub fn fits(&self, value: &str) -> bool {
+        match self {
+            Kind::Text => !value.is_empty(),
+            Kind::Words(most) => (1..=*most).contains(&(value.split_whitespace().count() as u64)),
+            Kind::OneOf(list) => list.iter().any(|one| one == value),
+            Kind::Number(least, most) => value.parse::<u64>().is_ok_and(|n| (least..=most).contains(&&n)),
+            Kind::Signed => value.parse::<i64>().is_ok(),
+        }
+    }
+}
+
+/// A setting.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Setting {
+    /// Its key; one that begins with `*` stands for every key that ends as it does.
+    pub key: String,
+    /// What it may be.
+    pub kind: Kind,
+    /// What it is otherwise.
+    pub default: Option<String>,
+    /// What it says.
+    pub doc: String,
+}
+
+/// How many timers of a name there are.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Count {
+    /// One.
+    One,
+    /// One if this is set.
+    When(String),
+    /// One for each word of this.
+    Each(String),
+    /// As many as this says.
+    Number(String),
+}
+
+/// A timer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Timer {
+    /// Its name.
+    pub name: String,
+    /// How many.
+    pub count: Count,
+    /// What it is for.
+    pub doc: String,
+}
+
+/// What a program takes.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Takes {
+    /// Interfaces, by number.
+    pub serves: Vec<u16>,
+    /// Kinds of attach points.
+    pub hosts: Vec<String>,
+    /// Keys of the manifest; `*` stands for all.
+    pub rights: Vec<String>,
+    /// Timers, in their order.
+    pub timers: Vec<Timer>,
+    /// Settings.
+    pub settings: Vec<Setting>,
+}
+
+/// Keys of a server that are rights: whoever does not use one is not given it.
+pub const RIGHTS: &[&str] = &[
+    "signals",
+    "devices",
+    "loader",
+    "blobs",
+    "untyped_kib",
+    "dma_kib",
+    "shared_kib",
+    "scratch_kib",
+    "trace",
+    "makes_threads",
+    "watches_restarts",
+    "ends_run",
+    "gpio_chips",
+    "pwm_chips",
+    "gpio",
+    "pwm",
+    "motor_stop",
+    "motor_rearm",
+    "rp1",
+    "iio",
+];
+
+fn text(table: &dyn TableLike, key: &str) -> Result<Option<String>, String> {
+    table.get(key).map(|item| item.as_str().map(str::to_owned).ok_or(format!("{key} is no text"))).transpose()
+}
+
+fn texts(table: &dyn TableLike, key: &str) -> Result<Vec<String>, String> {
+    let Some(item) = table.get(key) else { return Ok(Vec::new()) };
+    let list = item.as_array().and_then(|a| a.iter().map(|v| v.as_str().map(str::to_owned)).collect());
+    list.ok_or(format!("{key} is no list of texts"))
+}
+
+fn number(table: &dyn TableLike, key: &str) -> Result<u64, String> {
+    let found = table.get(key).and_then(Item::as_integer).and_then(|n| u64::try_from(n).ok());
+    found.ok_or(format!("{key} is missing, or no whole number"))
+}
+
+fn known(table: &dyn TableLike, what: &str, keys: &[&str]) -> Result<(), String> {
+    match table.iter().find(|(key, _)| !keys.contains(key)) {
+        Some((key, _)) => Err(format!("{what} has no key '{key}' (they are {})", keys.join(", "))),
+        None => Ok(()),
+    }
+}
+
+fn tables<'a>(document: &'a dyn TableLike, key: &str) -> Result<Vec<(&'a str, &'a dyn TableLike)>, String> {
+    let Some(item) = document.get(key) else { return Ok(Vec::new()) };
+    let table = item.as_table_like().ok_or(format!("{key} is no table"))?;
+    let each = |(name, item): (&'a str, &'a Item)| {
+        Ok((name, item.as_table_like().ok_or(format!("{key}.{name} is no table"))?))
+    };
+    table.iter().map(each).collect()
+}
+
+fn setting(key: &str, table: &dyn TableLike) -> Result<Setting, String> {
+    let at = |why: String| format!("setting {key}: {why}");
+    known(table, &format!("setting {key}"), &["type", "values", "least", "most", "default", "doc"])?;
+    let kind = match text(table, "type").map_err(at)?.as_deref() {
+        Some("text") => Kind::Text,
+        Some("words") => Kind::Words(number(table, "most").map_err(at)?),
+        Some("signed") => Kind::Signed,
+        Some("one-of") => Kind::OneOf(texts(table, "values").map_err(at)?),
+        Some("number") => {
+            Kind::Number(number(table, "least").map_err(at)?, number(table, "most").map_err(at)?)
+        }
+        _ => return Err(at("type is text, words, one-of, number or signed".into())),
+    };
+    let default = text(table, "default").map_err(at)?;
+    if let Some(default) = default.as_ref().filter(|d| !kind.fits(d)) {
+        return Err(at(format!("its default \"{default}\" is none of its values")));
+    }
+    let doc = text(table, "doc").map_err(at)?.filter(|doc| !doc.is_empty());
+    Ok(Setting { key: key.into(), kind, default, doc: doc.ok_or_else(|| at("doc is missing".into()))? })
+}
+
+fn timer(name: &str, table: &dyn TableLike) -> Result<Timer, String> {
+    let at = |why: String| format!("timer {name}: {why}");
+    known(table, &format!("timer {name}"), &["doc", "when", "each", "count"])?;
+    let rule = |key| text(table, key).map_err(at);
+    let count = match (rule("when")?, rule("each")?, rule("count")?) {
+        (None, None, None) => Count::One,
+        (Some(when), None, None) => Count::When(when),
+        (None, Some(each), None) => Count::Each(each),
+        (None, None, Some(count)) => Count::Number(count),
+        _ => return Err(at("one of when, each and count".into())),
+    };
+    let doc = rule("doc")?.filter(|doc| !doc.is_empty());
+    Ok(Timer { name: name.into(), count, doc: doc.ok_or_else(|| at("doc is missing".into()))? })
+}
+
+/// Reads what a program says.
+///
+/// # Errors
+/// A sentence's end: what is wrong.
+pub fn read(said: &str) -> Result<Takes, String> {
+    let document = Document::parse(said).map_err(|e| format!("is not TOML: {}", e.message()))?;
+    known(document.as_table(), "it", &["serves", "hosts", "rights", "timer", "setting"])?;
+    let table = document.as_table();
+    let interface = |name: String| {
+        let found = INTERFACES.iter().find(|i| i.0 == name).map(|i| i.1);
+        found.ok_or_else(|| format!("there is no interface '{name}'"))
+    };
+    let takes = Takes {
+        serves: texts(table, "serves")?.into_iter().map(interface).collect::<Result<_, _>>()?,
+        hosts: texts(table, "hosts")?,
+        rights: texts(table, "rights")?,
+        timers: tables(table, "timer")?.into_iter().map(|(n, t)| timer(n, t)).collect::<Result<_, _>>()?,
+        settings: tables(table, "setting")?
+            .into_iter()
+            .map(|(k, t)| setting(k, t))
+            .collect::<Result<_, _>>()?,
+    };
+    if let Some(right) = takes.rights.iter().find(|r| *r != "*" && !RIGHTS.contains(&r.as_str())) {
+        return Err(format!("'{right}' is no right (they are {})", RIGHTS.join(", ")));
+    }
+    for timer in &takes.timers {
+        let (Count::When(key) | Count::Each(key) | Count::Number(key)) = &timer.count else { continue };
+        let kind = takes.find(key).map(|s| &s.kind);
+        let fits = match timer.count {
+            Count::Each(_) => matches!(kind, Some(Kind::Words(_))),
+            Count::Number(_) => matches!(kind, Some(Kind::Number(..))),
+            _ => kind.is_some(),
+        };
+        if !fits {
+            return Err(format!("timer {}: '{key}' is no setting by which it can be counted", timer.name));
+        }
+    }
+    Ok(takes)
+}
+
+impl Takes {
+    /// The setting that a key names.
+    pub fn find(&self, key: &str) -> Option<&Setting> {
+        let named = |s: &&Setting| match s.key.strip_prefix('*') {
+            Some(end) => key.len() > end.len() && key.ends_with(end),
+            None => s.key == key,
+        };
+        self.settings.iter().find(named)
+    }
+
+    /// Whether it can use a key of the manifest.
+    pub fn may_have(&self, key: &str) -> bool {
+        !RIGHTS.contains(&key) || self.rights.iter().any(|r| r == "*" || r == key)
+    }
+
+    /// The timers that it takes with these settings, each by its own name.
+    pub fn timers(&self, args: &BTreeMap<&str, &str>) -> Vec<String> {
+        let value = |key: &str| {
+            let default = self.find(key).and_then(|s| s.default.as_deref());
+            args.get(key).copied().or(default)
+        };
+        let mut names = Vec::new();
+        for timer in &self.timers {
+            let name = &timer.name;
+            match &timer.count {
+                Count::One => names.push(name.clone()),
+                Count::When(key) => names.extend(value(key).map(|_| name.clone())),
+                Count::Each(key) => {
+                    names.extend(
+                        value(key).unwrap_or("").split_whitespace().map(|word| format!("{name}/{word}")),
+                    );
+                }
+                Count::Number(key) => {
+                    let count = value(key).and_then(|n| n.parse().ok()).unwrap_or(0u64);
+                    names.extend((0..count.min(64)).map(|n| format!("{name}/{n}")));
+                }
+            }
+        }
+        names
+    }
+}
+
+/// Every right is a key of the manifest.
+pub fn rights_are_keys() -> bool {
+    RIGHTS.iter().all(|right| manifest::find(manifest::SERVER, right).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SENSORS: &str = r#"
+serves = ["iio", "bpf-host"]
+hosts = ["iio"]
+rights = ["dma_kib"]
+[timer.bus]
+doc = "d"
+[timer.sensor]
+each = "sensors"
+doc = "d"
+[timer.extra]
+when = "soft"
+doc = "d"
+[timer.rate]
+count = "rates"
+doc = "d"
+[setting.sensors]
+type = "words"
+most = 3
+default = "adxl345 lm75"
+doc = "d"
+[setting.soft]
+type = "text"
+doc = "d"
+[setting.rates]
+type = "number"
+least = 1
+most = 32
+default = "2"
+doc = "d"
+[setting."*_int1"]
+type = "text"
+doc = "d"
+[setting.mode]
+type = "one-of"
+values = ["a", "b"]
+doc = "d"
+[setting.low]
+type = "signed"
+doc = "d"
+"#;
+
+    #[test]
+    fn timers_are_those_of_what_is_set() {
+        let takes = read(SENSORS).unwrap();
+        let names = |args: &[(&str, &str)]| takes.timers(&args.iter().copied().collect());
+        assert_eq!(names(&[]), ["bus", "sensor/adxl345", "sensor/lm75", "rate/0", "rate/1"]);
+        assert_eq!(
+            names(&[("sensors", "lm75@0x49"), ("soft", "a/1"), ("rates", "1")]),
+            ["bus", "sensor/lm75@0x49", "extra", "rate/0"]
+        );
+        assert_eq!(takes.serves, [axiom_proto::iio::INTERFACE, axiom_proto::bpf_host::INTERFACE]);
+        assert!(takes.may_have("dma_kib") && takes.may_have("priority") && !takes.may_have("trace"));
+        assert!(rights_are_keys());
+    }
+
+    #[test]
+    fn settings_are_found_whole_and_values_must_fit() {
+        let takes = read(SENSORS).unwrap();
+        assert_eq!(takes.find("adxl345_int1").map(|s| &s.kind), Some(&Kind::Text));
+        for unknown in ["_int1", "int1", "adxl345_int2", "Mode", "mode ", "*_int1x"] {
+            assert_eq!(takes.find(unknown), None, "{unknown}");
+        }
+        let kind = |key: &str| takes.find(key).unwrap().kind.clone();
+        for (key, good, bad) in [
+            ("rates", ["1", "32"], ["0", "33"]),
+            ("rates", ["5", "5"], ["five", "-5"]),
+            ("low", ["-50", "7"], ["", "0x7"]),
+            ("mode", ["a", "b"], ["", "c"]),
+            ("soft", ["x", "y z"], ["", ""]),
+            ("sensors", ["a", "a b  c"], [" ", "a b c d"]),
+        ] {
+            assert!(
+                good.iter().all(|v| kind(key).fits(v)) && !bad.iter().any(|v| kind(key).fits(v)),
+                "{key}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_said() {
+        for (said, wrong) in [
+            ("serves = [\"ioi\"]", "there is no interface 'ioi'"),
+            ("serves = 1", "serves is no list of texts"),
+            ("servs = []", "it has no key 'servs'"),
+            ("rights = [\"priority\"]", "'priority' is no right"),
+            ("[timer.a]\ndoc = \"d\"\neach = \"b\"", "timer a: 'b' is no setting by which it can be counted"),
+            ("[timer.a]\ndoc = \"d\"\neach = \"b\"\nwhen = \"c\"", "timer a: one of when, each and count"),
+            ("[timer.a]\n", "timer a: doc is missing"),
+            (
+                "[timer.a]\ndoc = \"d\"\ncount = \"b\"\n[setting.b]\ntype = \"text\"\ndoc = \"d\"",
+                "timer a: 'b' is no setting",
+            ),
+            ("[setting.b]\ntype = \"txt\"\ndoc = \"d\"", "setting b: type is text, words"),
+            ("[setting.b]\ntype = \"number\"\nleast = 1\ndoc = \"d\"", "setting b: most is missing"),
+            (
+                "[setting.b]\ntype = \"number\"\nleast = 1\nmost = 2\ndefault = \"3\"\ndoc = \"d\"",
+                "setting b: its default \"3\"",
+            ),
+            ("[setting.b]\ntype = \"text\"", "setting b: doc is missing"),
+            ("[setting.b]\ntype = \"text\"\nunit = 3", "setting b has no key 'unit'"),
+            ("setting = 1", "setting is no table"),
+            ("= 1", "is not TOML"),
+        ] {
+            let why = read(said).unwrap_err();
+            assert!(why.contains(wrong), "{said}: {why}");
+        }
+    }
+}
