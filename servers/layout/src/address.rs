@@ -64,6 +64,6 @@ mod tests {
         assert_eq!(PAYLOAD + PAYLOAD_BYTES, INIT_PROBE);
         // Code of programs reaches its maps, and 256 pages of it are far from them.
         assert_eq!(PROGRAM_MAPS - PROGRAM_CODE, 256 << 20);
-        assert!(SCRATCH + crate::MAX_SCRATCH_KIB * 1024 <= PROGRAM_CODE);
+        const { assert!(SCRATCH + crate::MAX_SCRATCH_KIB * 1024 <= PROGRAM_CODE) };
     }
 }

@@ -379,6 +379,7 @@ fn what_just_fits_is_accepted() {
                 names("c", 4)
             ),
         ),
+        server("d", "heap_kib = 121856\nstack_kib = 8192").replace("good", "allocates"),
         server("c", "untyped_kib = 65536\ndma_kib = 16384"),
         format!("[motor.m0]\ngpio = [{}]\n", lines(8)),
         motors,
@@ -386,6 +387,6 @@ fn what_just_fits_is_accepted() {
     let path = world.0.join("fits.toml");
     std::fs::write(&path, format!("[system]\nname = \"n\"\nboard = \"b\"\n{}", all.concat())).unwrap();
     let composed = compose(&world.options(path)).unwrap_or_else(|e| panic!("{}", e[0]));
-    assert_eq!((composed.system.servers.len(), composed.rights.motors.len()), (3, 8));
+    assert_eq!((composed.system.servers.len(), composed.rights.motors.len()), (4, 8));
     assert_eq!(composed.rights.motors[0].gpio.len(), 8);
 }
