@@ -50,3 +50,20 @@ const _: () = assert!(
     DMA < DEVICES && DEVICES < TRACE && TRACE < ENVIRONMENT && ENVIRONMENT < FILES && FILES < SCRATCH
 );
 const _: () = assert!(INIT < PAYLOAD && PAYLOAD < INIT_PROBE && INIT_PROBE < INIT_FILL);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_window_ends_where_the_next_thing_begins() {
+        // A guard of 1 MiB lies between heap and stack.
+        assert_eq!(HEAP + ARENA_KIB * 1024 + (1 << 20), STACK_TOP);
+        assert_eq!(SHARED + SHARED_KIB * 1024, DMA);
+        assert_eq!(FILES + FILES_BYTES, SCRATCH);
+        assert_eq!(PAYLOAD + PAYLOAD_BYTES, INIT_PROBE);
+        // Code of programs reaches its maps, and 256 pages of it are far from them.
+        assert_eq!(PROGRAM_MAPS - PROGRAM_CODE, 256 << 20);
+        const { assert!(SCRATCH + crate::MAX_SCRATCH_KIB * 1024 <= PROGRAM_CODE) };
+    }
+}

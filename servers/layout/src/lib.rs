@@ -34,3 +34,14 @@ pub type ServerSlots = Rows<{ (1 << CNODE_BITS) / 64 }>;
 pub const MAX_SCRATCH_KIB: u64 = 8192;
 /// Pages of them.
 pub type ServerPages = Rows<{ MAX_SCRATCH_KIB as usize / 4 / 64 }>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_servers_slots_and_pages_are_as_many_as_it_can_have() {
+        assert_eq!(ServerSlots::BOUND, 1 << CNODE_BITS);
+        assert_eq!(ServerPages::BOUND * 4, MAX_SCRATCH_KIB);
+    }
+}

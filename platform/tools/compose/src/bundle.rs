@@ -81,3 +81,54 @@ pub fn elf(init: &Image, payload: &[u8]) -> Vec<u8> {
     out.resize(out.len().next_multiple_of(4096), 0);
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image;
+
+    fn system(name: usize) -> System {
+        System { name: "n".repeat(name), ..System::default() }
+    }
+
+    #[test]
+    fn blobs_lie_on_pages_behind_a_description_that_fits_to_the_byte() {
+        // A magic of 16 bytes, two lengths of four: a description of 4072 fills the first page.
+        assert_eq!([4071, 4072, 4073].map(|n| Blobs::behind(n).start), [4096, 4096, 8192]);
+        let mut blobs = Blobs::behind(1000);
+        assert_eq!([blobs.add(&[7; 4097]), blobs.add(&[]), blobs.add(&[8])], [4096, 12_288, 12_288]);
+        let fits = (0..4072).rev().find(|n| payload(&system(*n), &blobs).is_some()).unwrap();
+        let whole = payload(&system(fits), &blobs).unwrap();
+        assert_eq!(
+            postcard::to_allocvec(&system(fits)).unwrap().len(),
+            4072,
+            "not one byte of the page is left"
+        );
+        assert_eq!(whole.len(), 4096 + 8192 + 4096);
+        assert_eq!((&whole[..16], &whole[16..24]), (&MAGIC[..], &[0xe8, 0x0f, 0, 0, 0, 0, 0, 0][..]));
+        assert_eq!((whole[4095 + 4097], whole[4096 + 4097], whole[12_288]), (7, 0, 8));
+        assert_eq!(payload(&system(fits + 1), &blobs), None);
+    }
+
+    #[test]
+    fn the_elf_maps_what_init_and_the_payload_are() {
+        let segment = |vaddr, bytes: &[u8], mem_size, write, execute| Segment {
+            vaddr,
+            mem_size,
+            bytes: bytes.to_vec(),
+            write,
+            execute,
+        };
+        let segments = vec![
+            segment(0x40_0000, b"code", 4, false, true),
+            segment(0x40_1000, &[5; 5000], 5000, false, false),
+            segment(0x40_4000, b"data", 9000, true, false),
+        ];
+        let init = Image { entry: 0x40_0000, segments, heap: false, takes: None };
+        let payload = [9; 10_000];
+        let read = image::read(&elf(&init, &payload), 0..u64::MAX).unwrap();
+        assert_eq!((read.entry, read.segments.len()), (init.entry, 4));
+        assert_eq!(read.segments[..3], init.segments[..]);
+        assert_eq!(read.segments[3], segment(ADDRESS as u64, &payload, 10_000, false, false));
+    }
+}

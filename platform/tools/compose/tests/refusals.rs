@@ -351,3 +351,43 @@ fn the_report_of_every_kind_of_right_is_the_one_that_was_read() {
         );
     }
 }
+
+/// What is refused from one more on is accepted to the last one.
+#[test]
+fn what_just_fits_is_accepted() {
+    let world = World::new("fits");
+    let names =
+        |what: &str, n: usize| (0..n).map(|i| format!("\"{what}{i}\"")).collect::<Vec<_>>().join(", ");
+    let server = |name: &str, more: &str| {
+        format!(
+            "[server.{name}]\nimage = \"good\"\npriority = 10\nbudget_us = 100\nperiod_us = 10000\n{more}\n"
+        )
+    };
+    let device = "devices = [{ name = \"uart\", compatible = \"arm,pl011\" }]";
+    let lines = |n: usize| {
+        (0..n).map(|i| format!("{{ chip = \"c0\", line = {i}, stop = 0 }}")).collect::<Vec<_>>().join(", ")
+    };
+    let motor = |name: usize, first: usize| {
+        format!("[motor.m{name}]\ngpio = [{{ chip = \"c0\", line = {first}, stop = 0 }}]\n")
+    };
+    let motors: String = (1..8).map(|n| motor(n, 10 + n)).collect();
+    let all = [
+        server("a", &format!("timers = [{}]\n{device}", names("t", 28))),
+        server(
+            "b",
+            &format!(
+                "gpio_chips = [{}]\nstack_kib = 8192\nscratch_kib = 8192\nshared_kib = 8192",
+                names("c", 4)
+            ),
+        ),
+        server("d", "heap_kib = 121856\nstack_kib = 8192").replace("good", "allocates"),
+        server("c", "untyped_kib = 65536\ndma_kib = 16384"),
+        format!("[motor.m0]\ngpio = [{}]\n", lines(8)),
+        motors,
+    ];
+    let path = world.0.join("fits.toml");
+    std::fs::write(&path, format!("[system]\nname = \"n\"\nboard = \"b\"\n{}", all.concat())).unwrap();
+    let composed = compose(&world.options(path)).unwrap_or_else(|e| panic!("{}", e[0]));
+    assert_eq!((composed.system.servers.len(), composed.rights.motors.len()), (4, 8));
+    assert_eq!(composed.rights.motors[0].gpio.len(), 8);
+}
