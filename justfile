@@ -14,7 +14,8 @@ tool_packages := "-p axiom-bpf -p axiom-compose -p axiom-runner -p axiom-check -
 steady_packages := "-p axiom-console -p axiom-timer-server -p axiom-gpio-server -p axiom-rp1-server -p axiom-watchdog-server -p axiom-iio-server"
 server_packages := "-p axiom-init -p axiom-spi-selftest -p axiom-bpf-server -p axiom-bench -p axiom-demo -p axiom-gpio-demo -p axiom-hostile -p axiom-root-test -p axiom-kernel-fuzz"
 
-pc_packages := "-p axiom-init -p axiom-console -p axiom-timer-server -p axiom-bpf-server -p axiom-bench -p axiom-demo"
+pc_steady_packages := "-p axiom-console -p axiom-timer-server"
+pc_packages := "-p axiom-init -p axiom-bpf-server -p axiom-bench -p axiom-demo"
 
 # List the recipes
 [private]
@@ -67,6 +68,7 @@ root-task-x86_64 *flags: kernel-x86_64 tools
 # Boot the first system on QEMU's PC, q35, to the report; flags for the runner as above
 qemu-x86_64 *flags: kernel-x86_64 tools programs
     @echo "build: servers (x86-64)"
+    @{{ cargo }} server-x86_64 build -q --profile system {{ pc_steady_packages }}
     @{{ cargo }} server-x86_64 build -q --profile system {{ pc_packages }}
     @mkdir -p {{ out }}
     @{{ bin }}/axiom-compose platform/qemu-x86_64/system.toml -o {{ out }}/qemu-x86_64.bundle --report {{ out }}/qemu-x86_64.report --images {{ CARGO_TARGET_DIR }}/x86_64-unknown-none/system --blobs {{ out }}/programs
@@ -180,6 +182,7 @@ lint: check-deps
     @echo "lint: servers"
     @{{ cargo }} server clippy -q {{ steady_packages }} -- -D warnings
     @{{ cargo }} server clippy -q {{ server_packages }} -- -D warnings
+    @{{ cargo }} server-x86_64 clippy -q {{ steady_packages }} -- -D warnings
     @{{ cargo }} server-x86_64 clippy -q {{ server_packages }} -- -D warnings
 
 # Kernel and runtime meet only in sel4-sys, and so on; the documents' links and the places in the code that they name

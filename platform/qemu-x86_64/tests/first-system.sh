@@ -7,7 +7,9 @@ set -uo pipefail
 bin=${1:?usage: first-system.sh TOOLS-DIR}
 target=${CARGO_TARGET_DIR:-target}
 out=target/axiom/tests; mkdir -p "$out"
-packages="-p axiom-init -p axiom-console -p axiom-timer-server -p axiom-bpf-server -p axiom-bench -p axiom-demo"
+packages="-p axiom-init -p axiom-bpf-server -p axiom-bench -p axiom-demo"
+# Those without a heap by themselves: what others of a build need would become theirs.
+platform/tools/axiom-cargo server-x86_64 build -q --profile system -p axiom-console -p axiom-timer-server || exit 1
 # shellcheck disable=SC2086 # the words of $packages are options
 platform/tools/axiom-cargo server-x86_64 build -q --profile system $packages || exit 1
 "$bin/axiom-compose" platform/qemu-x86_64/system.toml -o "$out/qemu-x86_64-first.bundle" --report "$out/qemu-x86_64-first.report" \

@@ -1,7 +1,6 @@
 //! The story.
 
 use crate::sensors;
-use alloc::vec::Vec;
 use axiom_bpf_client::{BpfServer, Failure, Loaded, ring};
 use axiom_runtime::proto::bpf::{ProgramId, Refusal, Setting};
 use axiom_runtime::proto::{bench, bpf, env::slot, iio, supervisor};

@@ -124,7 +124,8 @@ mod tests {
             segment(0x40_1000, &[5; 5000], 5000, false, false),
             segment(0x40_4000, b"data", 9000, true, false),
         ];
-        let init = Image { entry: 0x40_0000, segments, heap: false, takes: None };
+        let init =
+            Image { machine: image::Machine::Aarch64, entry: 0x40_0000, segments, heap: false, takes: None };
         let payload = [9; 10_000];
         let read = image::read(&elf(&init, &payload), 0..u64::MAX).unwrap();
         assert_eq!((read.entry, read.segments.len()), (init.entry, 4));
