@@ -147,6 +147,7 @@ impl Buffers {
             let whole = if channels > 1 { " with every channel passed" } else { "" };
             match read.scans {
                 0 => plain!("  its buffer: no scan{whole}"),
+                1 => plain!("  its buffer: 1 scan{whole}, read: {}", read.last),
                 n => plain!("  its buffer: {n} scans{whole}, all read; the last: {}", read.last),
             }
             let troubles = [
