@@ -320,7 +320,7 @@ impl<'a> Env<'a> {
 
     /// The device of a name, if the manifest names one and the machine has it.
     pub fn device(&self, name: &str) -> Option<Device<'a>> {
-        self.devices.iter().find(|d| d.name == name && d.registers.len > 0)
+        self.devices.iter().find(|d| d.name == name && (d.registers.len > 0 || d.ports != 0))
     }
 
     /// A device's interrupts; `pin` asks for those of a bridge's pins.
