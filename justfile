@@ -238,6 +238,7 @@ bench-check: build kernel-x86_64
 # Take the figures of the last `just bench-check` as the new baseline
 bench-accept: tools
     @{{ bin }}/axiom-bench-report results {{ out }}/logs/check-kernel.log bench/results/kernel-icount.jsonl "command=just bench-kernel cortex-a53" "commit=$(platform/tools/commit)" cpu=cortex-a53 "emulator=$(platform/tools/emulator)"
+    @{{ bin }}/axiom-bench-report results {{ out }}/logs/check-kernel-x86_64.log bench/results/kernel-x86_64-icount.jsonl "command=just bench-kernel-x86_64" "commit=$(platform/tools/commit)" cpu=max "emulator=$(platform/tools/emulator)"
     @{{ bin }}/axiom-bench-report results {{ out }}/logs/check-system.log bench/results/qemu-aarch64-icount.jsonl "command=just bench (icount)" "emulator=$(platform/tools/emulator)"
 
 # The same on the Raspberry Pi 5's model, instruction-exact: rpi5-model-icount.jsonl in target/axiom/results; --record as for bench
