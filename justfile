@@ -221,11 +221,11 @@ bench-jit:
     @{{ cargo }} host build -q --release -p axiom-bench-jit
     @bench/jit/run {{ out }}/bench-jit {{ bin }}/axiom-bench-jit
 
-# The same on x86-64, QEMU's q35: bench/results/kernel-x86_64-icount.jsonl
-bench-kernel-x86_64: kernel-x86_64 tools
+# The kernel's operations in instructions on x86-64, QEMU's q35: kernel-x86_64-icount.jsonl; --record as for bench
+bench-kernel-x86_64 *record: kernel-x86_64 tools
     @{{ cargo }} server-x86_64 build -q --profile system -p axiom-root-test
     @{{ bin }}/axiom-runner --quiet --board platform/qemu-x86_64/model.options --icount --root-task --name bench-kernel-x86_64 --timeout 60 --bundle {{ CARGO_TARGET_DIR }}/x86_64-unknown-none/system/axiom-kernel-bench
-    @{{ bin }}/axiom-bench-report results {{ out }}/logs/bench-kernel-x86_64.log bench/results/kernel-x86_64-icount.jsonl "command=just bench-kernel-x86_64" "commit=$(platform/tools/commit)" cpu=max
+    @results=$(platform/tools/results-folder "$@") && {{ bin }}/axiom-bench-report results {{ out }}/logs/bench-kernel-x86_64.log "$results/kernel-x86_64-icount.jsonl" "command=just bench-kernel-x86_64" "commit=$(platform/tools/commit)" cpu=max "emulator=$(platform/tools/emulator)"
 
 # Fails if an instruction-exact figure is 2 % worse than the committed one in bench/results/, or missing
 bench-check: build kernel-x86_64
@@ -245,6 +245,7 @@ bench-check: build kernel-x86_64
 # Take the figures of the last `just bench-check` as the new baseline
 bench-accept: tools
     @{{ bin }}/axiom-bench-report results {{ out }}/logs/check-kernel.log bench/results/kernel-icount.jsonl "command=just bench-kernel cortex-a53" "commit=$(platform/tools/commit)" cpu=cortex-a53 "emulator=$(platform/tools/emulator)"
+    @{{ bin }}/axiom-bench-report results {{ out }}/logs/check-kernel-x86_64.log bench/results/kernel-x86_64-icount.jsonl "command=just bench-kernel-x86_64" "commit=$(platform/tools/commit)" cpu=max "emulator=$(platform/tools/emulator)"
     @{{ bin }}/axiom-bench-report results {{ out }}/logs/check-system.log bench/results/qemu-aarch64-icount.jsonl "command=just bench (icount)" "emulator=$(platform/tools/emulator)"
 
 # The same on the Raspberry Pi 5's model, instruction-exact: rpi5-model-icount.jsonl in target/axiom/results; --record as for bench

@@ -185,11 +185,11 @@ extern "C" fn init_main(info: &'static BootInfo) -> ! {
         ALLOCATOR.0.borrow_mut().init(HEAP.0.get().cast(), HEAP_SIZE);
     }
     let extra = extra(info);
-    TOKEN.0.set(token_of(arch::arguments(&extra)));
     if let Some(axiom) = &extra.axiom {
         sys::init_debug(sel4_sys::CPtr(axiom.debug_cap));
         sys::trace(sel4_sys::CPtr(axiom.trace_cap), event::BOOT_INIT, 0, Some(sel4_sys::cap::init::TCB));
     }
+    TOKEN.0.set(token_of(arch::arguments(&extra)));
     let system = match payload() {
         Ok((system, _)) => system,
         Err(reason) => finish(reason),
