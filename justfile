@@ -17,7 +17,7 @@ pc_packages := "-p axiom-init -p axiom-console -p axiom-timer-server -p axiom-bp
 # List the recipes
 [private]
 default:
-    @just --list --unsorted
+    @platform/tools/recipes
 
 # Install what is missing (./justw does it by itself)
 setup:
@@ -214,7 +214,7 @@ bench-jit:
     @{{ cargo }} host build -q --release -p axiom-bench-jit
     @bench/jit/run {{ out }}/bench-jit {{ bin }}/axiom-bench-jit
 
-# The same on x86-64, QEMU's q35: bench/results/kernel-x86_64-icount.jsonl
+# The kernel's operations in instructions on x86-64, QEMU's q35: it writes the baseline itself, bench/results/kernel-x86_64-icount.jsonl
 bench-kernel-x86_64: kernel-x86_64 tools
     @{{ cargo }} server-x86_64 build -q --profile system -p axiom-root-test
     @{{ bin }}/axiom-runner --quiet --board platform/qemu-x86_64/model.options --icount --root-task --name bench-kernel-x86_64 --timeout 60 --bundle {{ CARGO_TARGET_DIR }}/x86_64-unknown-none/system/axiom-kernel-bench
@@ -235,7 +235,7 @@ bench-check: build kernel-x86_64
     check check-system qemu-aarch64-icount
     exit $bad
 
-# Take the figures of the last `just bench-check` as the new baseline
+# Take the figures of the last `just bench-check` as the new baseline; x86-64's is taken by bench-kernel-x86_64
 bench-accept: tools
     @{{ bin }}/axiom-bench-report results {{ out }}/logs/check-kernel.log bench/results/kernel-icount.jsonl "command=just bench-kernel cortex-a53" "commit=$(platform/tools/commit)" cpu=cortex-a53 "emulator=$(platform/tools/emulator)"
     @{{ bin }}/axiom-bench-report results {{ out }}/logs/check-system.log bench/results/qemu-aarch64-icount.jsonl "command=just bench (icount)" "emulator=$(platform/tools/emulator)"
