@@ -20,7 +20,7 @@ pc_packages := "-p axiom-init -p axiom-bpf-server -p axiom-bench -p axiom-demo"
 # List the recipes
 [private]
 default:
-    @just --list --unsorted
+    @platform/tools/recipes
 
 # Install what is missing (./justw does it by itself)
 setup:

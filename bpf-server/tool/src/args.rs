@@ -6,19 +6,27 @@ use std::path::PathBuf;
 
 /// What `axiom-bpf --help` prints.
 pub const HELP: &str = "\
-axiom-bpf verify OBJ.o [--prog NAME] [--json]      verdict, worst case, cost, stack, helpers, maps; or the whole reason
-axiom-bpf prove OBJ.o [--prog NAME] [-o OUT.o]     the same, and writes the proofs (into OBJ.o)
-axiom-bpf run OBJ.o|--raw INSNS.bin [--prog NAME] [--ctx FILE] [--engine interp|jit] [--repeat N] [--no-verify]
-                                                   r0, time per run, memory after
+axiom-bpf verify OBJ.o [--prog NAME] [--json]
+    verdict, worst case, cost, stack, helpers, maps; or the whole reason
+axiom-bpf prove OBJ.o [--prog NAME] [-o OUT.o]
+    the same, and writes the proofs (into OBJ.o)
+axiom-bpf run OBJ.o|--raw INSNS.bin [--prog NAME] [--ctx FILE] [--engine ENGINE] [--repeat N]
+              [--no-verify]
+    r0, time per run, memory after
 axiom-bpf disasm OBJ.o|--raw INSNS.bin [--prog NAME]
 axiom-bpf maps OBJ.o
-axiom-bpf plugin [--engine interp|jit] [MEMORY]    for bpf_conformance: memory and program in base 16, r0 in base 16
+axiom-bpf plugin [--engine ENGINE] [MEMORY]
+    for bpf_conformance: memory and program in base 16, r0 in base 16
 
---raw        plain instructions: r1 = the memory of --ctx, r2 = its length, helper 1 = lookup in map 0, an array of 64 x u64
-             (the verifier takes r1 for a context: read-only, and r2 for nothing; --no-verify runs what needs more)
---engine     interp: the reference interpreter; jit: the compiler's code for this machine; jit-aarch64, jit-x86_64: for that one (elsewhere
-             under qemu-aarch64 or qemu-x86_64)
---no-verify  run it all the same: the interpreter checks each access, compiled code runs in a process of its own
+--raw        plain instructions: r1 = the memory of --ctx, r2 = its length, helper 1 = lookup in
+             map 0, an array of 64 x u64 (the verifier takes r1 for a context: read-only, and r2
+             for nothing; --no-verify runs what needs more)
+--engine     interp (default): the reference interpreter; jit: the compiler's code for this machine;
+             jit-aarch64, jit-x86_64: for that one (elsewhere under qemu-aarch64 or qemu-x86_64).
+             The time of compiled code has the start of its process in it, and a pipe's way there
+             and back for each call of a helper
+--no-verify  run it all the same: the interpreter checks each access, compiled code runs in a
+             process of its own
 Exit status: 0 accepted or done, 1 refused or failed, 2 asked wrongly.
 ";
 

@@ -9,8 +9,8 @@ use std::process::ExitCode;
 
 const HELP: &str = "\
 axiom-rpi5 image -o IMAGE --config FILE --kernel FILE --bundle FILE --tree FILE=NAME... [--dtb PATH]
-    makes a card's image; --dtb takes the official device tree instead of --tree's: a file, or the folder
-    of a mounted Raspberry Pi OS boot partition
+    makes a card's image; --dtb takes the official device tree instead of --tree's: a file, or the
+    folder of a mounted Raspberry Pi OS boot partition
 axiom-rpi5 list IMAGE            what is in it
 axiom-rpi5 unpack IMAGE FOLDER [--d0]
     kernel.img, initramfs.bundle and board.dtb: what the firmware would load

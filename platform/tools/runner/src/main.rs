@@ -336,7 +336,7 @@ fn run(o: &Options) -> Result<(), Stop> {
         console.tail(&log_path);
     }
     if !o.quiet && console.has_report {
-        eprintln!("axiom-runner: its figures as tables and charts: just report {}", log_path.display());
+        eprintln!("axiom-runner: its figures as tables and charts: ./justw report {}", log_path.display());
     }
     outcome
 }

@@ -134,46 +134,60 @@ impl Default for Options {
 
 /// What `--help` prints.
 pub const HELP: &str = "\
-axiom-runner [OPTIONS] [-- QEMU-ARGUMENTS...]   runs Axiom in QEMU; the exit status is the run's verdict
+axiom-runner [OPTIONS] [-- QEMU-ARGUMENTS...]
+runs Axiom in QEMU; the exit status is the run's verdict. The defaults are qemu-aarch64's; the
+recipes of other machines set their own
 
   --kernel FILE        default target/axiom/kernel-aarch64.img
-  --bundle FILE        default target/axiom/qemu-aarch64.bundle; any static root task works; --no-bundle gives none
-  --test FILE.toml     options from the file's header lines `#! --option value`; its name names the log
-  --board FILE         options from a file, one a line, as `#` comments; a board's model describes itself so
-  --machine TEXT       another machine than virt, with properties; --gic, --el2 and the CPU, unless --cpu follows, are then its affair
+  --bundle FILE        default target/axiom/qemu-aarch64.bundle; any static root task works;
+                       --no-bundle gives none
+  --test FILE.toml     options from the file's header lines `#! --option value`; its name names
+                       the log
+  --board FILE         options from a file, one a line; `#` starts a comment (model.options)
+  --machine TEXT       another machine than virt, with properties; --gic, --el2 and the CPU,
+                       unless --cpu follows, are then its affair
   --property NAME=VALUE  a property of that machine (repeatable)
   --dtb FILE           a device tree instead of QEMU's own
   --cores N            default 1
   --reboot             a reset starts the machine again instead of ending the run
-  --device TEXT        one more device, as QEMU's -device takes it (repeatable); --no-devices forgets those before
+  --device TEXT        one more device, as QEMU's -device takes it (repeatable); --no-devices
+                       forgets those before
   --after 'TEXT => qmp qom-set PATH PROPERTY VALUE'
-  --after 'TEXT => qtest LINE'   once the console said TEXT, does that to the machine; several: one after the other. The answer
-                       becomes a line `runner: qtest LINE -> ANSWER`, for --expect and --after. {qom:TYPE} is the path of the
-                       first object of that type. Example: ready => qtest set_irq_in {qom:pl061} unnamed-gpio-in 5 1
+  --after 'TEXT => qtest LINE'
+                       once the console said TEXT, does that to the machine; several: one after
+                       the other. The answer becomes a line `runner: qtest LINE -> ANSWER`, for
+                       --expect and --after. {qom:TYPE} is the path of the first object of that
+                       type. Example: ready => qtest set_irq_in {qom:pl061} unnamed-gpio-in 5 1
   --cpu MODEL          default cortex-a76        --memory SIZE   default 1G
   --gic 2|3            default 3                 --el2           enter the kernel at EL2
   --icount             one instruction = 1 ns of virtual time: exact, slower
   --counting TEXT      how: what -icount gets, default shift=0
   --append TEXT        words for the kernel's command line (repeatable)
-  --qemu-argument TEXT one more argument for QEMU (repeatable); on the command line, what follows -- is the same
-  --exit-status N      after a good verdict QEMU must end by itself with this status: on a PC, status 0 may be a crash
+  --qemu-argument TEXT one more argument for QEMU (repeatable); on the command line, what follows
+                       -- is the same
+  --exit-status N      after a good verdict QEMU must end by itself with this status: on a PC,
+                       status 0 may be a crash
   --expect TEXT        must be printed; several: in this order
   --forbid TEXT        must not be printed
   --expect-failure TEXT  the verdict must be FAILED with this reason
   --no-verdict         the run ends when all expected texts came (for foreign root tasks)
-  --root-task          the bundle is one root task and no system: its verdict is believed as it stands. Else init gets a random word with
-                       the boot arguments and puts it behind the verdict, so that no server can end a run by printing one
+  --root-task          the bundle is one root task and no system: its verdict is believed as it
+                       stands. Else init gets a random word with the boot arguments and puts it
+                       behind the verdict, so that no server can end a run by printing one
   --sensors FILE       the sensor simulator; default: axiom-sensor-sim beside this program
   --sensor-arg ARG     an argument for it (repeatable)
-  --sensor-interrupt LINE  the pin that the accelerometer's INT1 is wired to: a qtest line without its level, for example
-                       set_irq_in {qom:pl061} unnamed-gpio-in 4
+  --sensor-interrupt LINE
+                       the pin that the accelerometer's INT1 is wired to: a qtest line without its
+                       level, for example set_irq_in {qom:pl061} unnamed-gpio-in 4
   --no-sensors         run without
   --timeout SECONDS    default 120; 0 is for ever
   --linger             stay when the run has ended; leave with Ctrl-A x
   --quiet              print the console's end only if the run fails
-  --raw                print the console as it is; else lines of at most 100 columns, without what is for tools, which the log has
+  --raw                print the console as it is; else lines of at most 100 columns, without what
+                       is for tools, which the log has
   --elf-of SERVER      no run: the file that the bundle's server was made of
-  --explain LOG        no run: shows the log, with function, file and line of what died in it, from --kernel and --bundle
+  --explain LOG        no run: shows the log, with function, file and line of what died in it,
+                       from --kernel and --bundle
   --name NAME          names the log                --logs DIR     default target/axiom/logs
   --qemu FILE          default qemu-system-aarch64
   --qemu-variable NAME an environment variable that names the emulator, before --qemu

@@ -162,7 +162,7 @@ fn the_terminal_shows_what_people_read_and_the_log_has_everything() {
     assert!(shown.lines().all(|l| l.len() <= 100), "{shown}");
     let whole = "init: all servers are ready\ndemo: a line that a line of init's cut in two\n";
     assert!(shown.starts_with(whole) && shown.ends_with("\naxiom: run ended: ok\n"), "{shown}");
-    assert!(String::from_utf8(output.stderr).unwrap().contains("just report"));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("./justw report"));
     let log = std::fs::read_to_string(bench.0.join("logs/qemu-aarch64.log")).unwrap();
     assert!(log.starts_with(whole) && log.contains("{\"metrics\":0}\n") && !log.contains('\r'), "{log}");
     let raw = bench.command(&["--no-sensors", "--raw"]).output().unwrap().stdout;

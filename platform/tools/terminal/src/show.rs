@@ -36,7 +36,7 @@ impl Show {
             _ => {
                 let text = line.trim_end();
                 let text = self.token.as_ref().and_then(|t| text.strip_suffix(t.as_str())).unwrap_or(text);
-                return Some(self.painted(text));
+                return Some(self.painted(&without_controls(text)));
             }
         }
         None
@@ -56,6 +56,26 @@ impl Show {
         }
         out
     }
+}
+
+/// The line without control characters and the sequences that begin with ESC: a PC's firmware clears the screen with them and switches the
+/// wrapping of lines off, and nobody would switch it on again.
+fn without_controls(line: &str) -> String {
+    let mut out = String::with_capacity(line.len());
+    let mut rest = line.chars();
+    while let Some(c) = rest.next() {
+        match c {
+            '\x1b' => {
+                if rest.next() == Some('[') {
+                    // Numbers and signs, up to the letter that says what to do.
+                    rest.find(|c| matches!(c, '@'..='~'));
+                }
+            }
+            c if c.is_control() => {}
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 /// The server's name before the colon.
@@ -164,6 +184,12 @@ mod tests {
         let text =
             shown(&["x: -----BEGIN AXIOM REPORT-----", "x: still here", "axiom: run ended: ok (feed)"]);
         assert_eq!(text, "x: -----BEGIN AXIOM REPORT-----\nx: still here\naxiom: run ended: ok (feed)\n");
+    }
+
+    #[test]
+    fn nothing_on_the_console_commands_the_terminal() {
+        assert_eq!(shown(&["\x1bc\x1b[?7l\x1b[2J\x1b[0mSeaBIOS (version 1.16)"]), "SeaBIOS (version 1.16)\n");
+        assert_eq!(shown(&["a\x07b\u{9b}2Jc\x1b", "\x1b[12;"]), "ab2Jc\n\n");
     }
 
     #[test]
