@@ -3,7 +3,7 @@
 use crate::fault::Why;
 use crate::state::{Kind, State, Value};
 use crate::step::Machine;
-use crate::{Number, OwnCall};
+use crate::{MAX_OWN_CALLS, Number, OwnCall};
 use axiom_bpf_isa::helper;
 use axiom_bpf_isa::proto::{self, Arg, Returns};
 
@@ -15,11 +15,11 @@ impl Machine<'_> {
             self.helpers.push(id);
         }
         if id >= helper::OWN_FIRST {
-            let call =
-                OwnCall { insn: at as u32, helper: id, args: [s.regs[1].constant(), s.regs[2].constant()] };
-            if !self.own_calls.contains(&call) {
-                self.own_calls.push(call);
-            }
+            self.list(OwnCall {
+                insn: at as u32,
+                helper: id,
+                args: [s.regs[1].constant(), s.regs[2].constant()],
+            })?;
         }
         let mut map = None;
         let (mut reserve, mut printed) = (0, None);
@@ -99,6 +99,17 @@ impl Machine<'_> {
             }
         };
         s.write(0, result);
+        Ok(())
+    }
+
+    /// Lists a call, once. The list is in order, so that finding it in a long one costs little, and short, so that nobody runs
+    /// out of memory for it.
+    fn list(&mut self, call: OwnCall) -> Result<(), Why> {
+        let Err(place) = self.own_calls.binary_search(&call) else { return Ok(()) };
+        if self.own_calls.len() == MAX_OWN_CALLS {
+            return Err(Why::TooComplex);
+        }
+        self.own_calls.insert(place, call);
         Ok(())
     }
 

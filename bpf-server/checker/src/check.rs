@@ -7,7 +7,7 @@ use crate::proof::{Ghost, MAGIC, MAX_CONTEXTS, MAX_GHOSTS, MAX_LINES, Place, Rea
 use crate::shape;
 use crate::state::{DEPTH, Frame, Kind, State, Value};
 use crate::step::{Machine, forget, on_numbers};
-use crate::{Accepted, Env};
+use crate::{Accepted, Env, MEMORY};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use axiom_bpf_isa::{Insn, opcode::*};
@@ -160,6 +160,11 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
 
     /// Checks the contexts of the proof, and returns the last one: the entry's.
     fn contexts(&mut self, r: &mut Reader, contexts: u64, starts: &[u32]) -> Result<&Context, Why> {
+        let bytes = MEMORY + contexts as usize * size_of::<Context>();
+        let there = self.m.env.limits.room.is_none_or(|room| room(bytes));
+        if !there || self.contexts.try_reserve_exact(contexts as usize).is_err() {
+            return Err(Why::TooComplex);
+        }
         for _ in 0..contexts {
             self.context(r, starts)?;
         }

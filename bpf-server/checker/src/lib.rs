@@ -10,8 +10,8 @@
 //! loops around it. Every way from one place to the next must pay for the instructions on it. Budgets are never negative,
 //! so a run executes no more instructions than the entry's budget: that is the worst case. There is no rule about loops.
 //!
-//! No heuristics, no recursion, no unsafe code. Memory: a few states, and 48 bytes for each function context that the
-//! proof names. Time: linear in the program's instructions, once for each context, and in the proof's bytes.
+//! No heuristics, no recursion, no unsafe code. Memory: [`MEMORY`], and 64 bytes at most for each function context that the
+//! proof names, which is asked for. Time: linear in the program's instructions, once for each context, and in the proof's bytes.
 //!
 //! A wrong proof, whatever is in it, costs a refusal.
 #![no_std]
@@ -82,8 +82,13 @@ pub struct Env<'a> {
     pub limits: Limits,
 }
 
+/// Calls of Axiom's own helpers that a program may have, each counted once for every combination of constants.
+pub const MAX_OWN_CALLS: usize = 256;
+/// Memory that a check takes beside its contexts.
+pub const MEMORY: usize = 64 << 10;
+
 /// A call of one of Axiom's own helpers.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct OwnCall {
     /// Which instruction.
     pub insn: u32,
@@ -108,6 +113,6 @@ pub struct Accepted {
     pub helpers: Vec<u32>,
     /// Indices of the maps that it names.
     pub maps: Vec<u32>,
-    /// Its calls of Axiom's own helpers.
+    /// Its calls of Axiom's own helpers, in order: at most [`MAX_OWN_CALLS`].
     pub own_calls: Vec<OwnCall>,
 }

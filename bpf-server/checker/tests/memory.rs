@@ -1,7 +1,8 @@
-//! The memory that a check takes, whatever it is given: at most 64 KiB, beside 64 bytes for each context that a proof names and
-//! what is found out about the program as a whole.
+//! The memory that a check takes, whatever it is given: at most 64 KiB, beside 64 bytes for each context that a proof names. What is
+//! found out about the program as a whole is part of it.
+use axiom_bpf_checker::proof::MAGIC;
 use axiom_bpf_checker::{Env, Limits, Why, check};
-use axiom_bpf_isa::{Insn, ProgramKind};
+use axiom_bpf_isa::{Insn, ProgramKind, helper};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -93,4 +94,27 @@ fn a_check_takes_little_memory() {
     let (bytes, verdict) = needed(&code);
     assert_eq!(verdict, Ok(()));
     assert!(bytes <= 16 << 10, "{bytes} bytes");
+    // Calls that are listed, as many as fit into a program.
+    for calls in [16, 256, 257, 32_000] {
+        let mut code = Vec::new();
+        for k in 0..calls {
+            code.push(insn(0xb7, 1, 0, 0, k));
+            code.push(insn(0x85, 0, 0, 0, helper::MOTOR_EMERGENCY_STOP as i32));
+        }
+        end(&mut code);
+        let (bytes, verdict) = needed(&code);
+        assert!(bytes <= 24 << 10, "{calls} calls: {bytes} bytes");
+        assert_eq!(verdict, if calls <= 256 { Ok(()) } else { Err(Why::TooComplex) }, "{calls} calls");
+    }
+    // Contexts that a proof only announces are given up where there is no memory for them.
+    let proof = [&MAGIC[..], &[0x80, 0x04]].concat();
+    let mut code = Vec::new();
+    end(&mut code);
+    for (room, expected) in [
+        (Some((|bytes| bytes <= 96 << 10) as fn(usize) -> bool), Why::Format),
+        (Some(|bytes| bytes < 80 << 10), Why::TooComplex),
+    ] {
+        let limits = Limits { room, ..Limits::default() };
+        assert_eq!(check(&code, &proof, &Env { limits, ..env() }).map_err(|f| f.why), Err(expected));
+    }
 }

@@ -196,9 +196,18 @@ impl Host {
     pub fn set_stream(&mut self, points: &[PointId], stream: Stream) -> Result<(), Overload> {
         let of = |id: PointId, point: &Point| if points.contains(&id) { stream } else { point.stream };
         if let Some(budget) = &self.budget {
-            let before = self.sum(budget, |_, p| p.stream, |_| true);
             let after = self.sum(budget, of, |_| true);
-            load::Change { before, after, share: None, stream }.admit(budget)?;
+            if !load::fits(&after, budget) {
+                let before = self.sum(budget, |_, p| p.stream, |_| true);
+                load::Change { before, after, share: None, stream }.admit(budget)?;
+                // Whoever has a program where the rate changes keeps to its share.
+                let there = |p: &&Program| p.client != 0 && points.contains(&p.point);
+                for client in self.programs.iter().flatten().filter(there).map(|p| p.client) {
+                    let own = |p: &Program| p.client == client;
+                    let share = Some((self.sum(budget, |_, p| p.stream, own), self.sum(budget, of, own)));
+                    load::Change { before, after, share, stream }.admit(budget)?;
+                }
+            }
         }
         for point in points {
             if let Some(p) = self.points.get_mut(point.0 as usize) {

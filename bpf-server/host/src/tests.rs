@@ -719,17 +719,38 @@ fn a_rate_that_the_programs_have_no_time_for_changes_nothing() {
     let points = ["iio/x/y", "iio/x/z"].map(|name| host.add_point(name).unwrap());
     // Nobody samples: nothing is needed.
     assert_eq!(limit(attach_costing(&mut host, &mut fake, 1, "iio/x/y", 20_000, 1)), None);
-    assert_eq!(limit(attach_costing(&mut host, &mut fake, 2, "iio/x/z", 20_000, 1)), None);
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 2, "iio/x/z", 20_000, 2)), None);
     let at = |hz: u64| Stream::Periodic(1_000_000_000 / hz);
     assert_eq!(host.set_stream(&points, at(1000)), Ok(()));
     let refused = host.set_stream(&points, at(2000)).unwrap_err();
     assert_eq!((refused.limit, refused.needs, refused.millihertz), (Limit::Budget, 400, 2_000_000));
     assert_eq!((host.stream(points[0]), host.stream(points[1])), (at(1000), at(1000)));
     // The rate that is there counts for what comes.
-    assert_eq!(limit(attach_costing(&mut host, &mut fake, 3, "iio/x/y", 6000, 2)), Some(Limit::Budget));
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 3, "iio/x/y", 6000, 3)), Some(Limit::Budget));
     assert_eq!(host.set_stream(&points, at(500)), Ok(()));
-    assert_eq!(limit(attach_costing(&mut host, &mut fake, 3, "iio/x/y", 6000, 2)), None);
+    assert_eq!(limit(attach_costing(&mut host, &mut fake, 3, "iio/x/y", 6000, 3)), None);
     assert_eq!(host.set_stream(&points, Stream::Silent), Ok(()));
+}
+
+/// A program that waits for a silent sensor needs nothing yet: what it will need is held against its client's share when the sensor
+/// starts.
+#[test]
+fn a_rate_gives_no_client_more_than_its_share() {
+    let at = |hz: u64| Stream::Periodic(1_000_000_000 / hz);
+    for owners in [[1, 1], [1, 0], [1, 2]] {
+        let (mut host, mut fake) = (host_with_budget(), Fake::new());
+        let points = [host.add_point("iio/x/y"), host.add_point("iio/x/z")];
+        assert_eq!(limit(attach_costing(&mut host, &mut fake, 1, "iio/x/y", 20_000, owners[0])), None);
+        assert_eq!(limit(attach_costing(&mut host, &mut fake, 2, "iio/x/z", 20_000, owners[1])), None);
+        // Eleven events of 40 us a period are 440 us: more than the 250 us of one client, less than the 500 us of all.
+        let started = host.set_stream(&points, at(1000)).map_err(|why| why.limit);
+        let expected = if owners == [1, 1] { Err(Limit::Share) } else { Ok(()) };
+        assert_eq!(started, expected, "{owners:?}");
+        assert_eq!(host.stream(points[0]), if started.is_ok() { at(1000) } else { Stream::Silent });
+        // Slower, both have time; and going slower yet is never refused.
+        assert_eq!(host.set_stream(&points, at(500)), Ok(()));
+        assert_eq!(host.set_stream(&points, at(100)), Ok(()));
+    }
 }
 
 #[test]

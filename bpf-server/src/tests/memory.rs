@@ -243,6 +243,33 @@ fn no_object_ends_the_server() {
     on_board(|| drop(l));
 }
 
+/// Calls whose list would be larger than the heap, in a program of a kind that has them: whoever may load anything may send it.
+#[test]
+fn no_list_of_calls_ends_the_server() {
+    let mut l = on_board(|| Loader::new(Fake::new(), Default::default(), true));
+    l.set_rights(Rights { clients: clients(), ..Rights::default() });
+    let stop = i(0x85, 0, 0, 0, axiom_bpf_isa::helper::MOTOR_EMERGENCY_STOP as i32);
+    let code: Vec<Insn> = (0..4200).flat_map(|n| [i(0xb7, 1, 0, 0, n), stop]).chain(END).collect();
+    for (n, chunk) in object(&code, 8, 0).chunks(800).enumerate() {
+        let request = Request::Upload { offset: n as u32 * 800, bytes: chunk };
+        assert!(on_board(|| l.handle(1, &request, (0, 0)).reply == Reply::Done));
+    }
+    let mut request = load(Source::Uploaded);
+    if let Request::Load { point, .. } = &mut request {
+        *point = "gpio/gpio/1/rising";
+    }
+    let why = on_board(|| match l.handle(1, &request, (0, 0)).reply {
+        Reply::Refused(why) => Some(why),
+        _ => None,
+    });
+    // The heap may be in too many pieces for the object itself, after what other tests did there.
+    let text = text(&mut l);
+    let given_up = why == Some(Refusal::Verifier) && text.contains("given up");
+    assert!(given_up || why == Some(Refusal::Resources), "{why:?}: {text}");
+    assert_eq!(try_load(&mut l, FILTER, None), None);
+    on_board(|| drop(l));
+}
+
 #[test]
 fn a_proof_loads_what_the_board_cannot_analyse() {
     use axiom_bpf_isa::ProgramKind;

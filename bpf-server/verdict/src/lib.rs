@@ -17,7 +17,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use axiom_bpf_isa::{CtxLayout, LineInfo, Lines};
 use axiom_bpf_object::{Entry, Object, Program};
-use axiom_bpf_verifier::{Accepted, Env, Limits, Verifier, check, place, proof};
+use axiom_bpf_verifier::{Accepted, Env, Limits, MEMORY, Verifier, check, place, proof};
 
 pub use contents::{Contents, MAX_SETTINGS, Patch, Setting};
 pub use words::explain;
@@ -130,9 +130,6 @@ impl Lines for Source<'_, '_> {
     }
 }
 
-/// Memory that checking a proof may take.
-const CHECK_MEMORY: usize = 64 << 10;
-
 /// A program of an object, for its verdict.
 #[derive(Clone, Copy)]
 pub struct Subject<'a, 'o> {
@@ -181,7 +178,7 @@ impl Subject<'_, '_> {
     }
 
     fn check(&self, proof: &[u8], env: &Env<'_>) -> Result<Accepted, Refused> {
-        if self.room.is_some_and(|room| !room(CHECK_MEMORY)) {
+        if self.room.is_some_and(|room| !room(MEMORY)) {
             return Err(Refused::memory());
         }
         check(&self.program.insns, proof, env).map_err(|fault| {

@@ -4,7 +4,6 @@ use crate::exec::{Machine, Note};
 use crate::num::Num;
 use crate::report::{Memory, Reason};
 use crate::state::{FRAME, Kind, Reg, State, made_at, why};
-use axiom_bpf_isa::helper;
 use axiom_bpf_isa::proto::{self, Arg, HelperProto, Returns};
 
 impl Machine<'_> {
@@ -17,9 +16,6 @@ impl Machine<'_> {
         };
         if !self.helpers.contains(&id) {
             self.helpers.push(id);
-        }
-        if id >= helper::OWN_FIRST && !self.quiet {
-            self.own_call(at, id, s);
         }
         let mut map = None;
         let mut reserve = 0;
@@ -129,15 +125,6 @@ impl Machine<'_> {
                 Reg { null: true, id: made_at(site), size: reserve, ..Reg::pointer(Kind::Reserved, site) }
             }
         };
-    }
-
-    #[cold]
-    fn own_call(&mut self, at: usize, id: u32, s: &State) {
-        let constant = |r: usize| s.regs[r].constant();
-        let call = crate::OwnCall { insn: at as u32, helper: id, args: [constant(1), constant(2)] };
-        if !self.own_calls.contains(&call) {
-            self.own_calls.push(call);
-        }
     }
 
     #[cold]

@@ -36,7 +36,6 @@ pub struct Machine<'a> {
     pub notes_from: usize,
     pub helpers: Vec<u32>,
     pub maps: Vec<u32>,
-    pub own_calls: Vec<crate::OwnCall>,
     pub zero_stack: bool,
     /// Lowest stack byte used, by depth.
     pub used: [i64; crate::state::DEPTH],

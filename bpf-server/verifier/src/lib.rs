@@ -35,7 +35,7 @@ mod report;
 mod state;
 mod writer;
 
-pub use axiom_bpf_checker::{Accepted, Env, Fault, Limits, OwnCall, Why, check};
+pub use axiom_bpf_checker::{Accepted, Env, Fault, Limits, MEMORY, OwnCall, Why, check};
 /// Proofs in objects.
 pub mod proof {
     pub use crate::writer::add;
@@ -133,7 +133,6 @@ impl Verifier {
             notes_from: 0,
             helpers: Vec::new(),
             maps: Vec::new(),
-            own_calls: Vec::new(),
             zero_stack: false,
             used: [0; state::DEPTH],
         };
