@@ -105,6 +105,29 @@ fn frames_cost_no_more_than_is_counted() {
     }
 }
 
+/// x86-64 shifts by CL alone where it has no BMI2, and clears a frame in a loop. Its moves and shifts have 3 bytes at most, so there
+/// are at least a third as many of them as bytes.
+#[test]
+fn what_x86_64_has_no_instruction_for_is_counted_too() {
+    use axiom_bpf_jit::x64;
+    let bytes = |program: &[Insn]| {
+        let mut compiler = Compiler::new(x64::Features { bmi2: false, blind: None });
+        let mut out = [0; 2048];
+        compiler.compile(program, &|_, _, _| None, &mut out).unwrap() as u64
+    };
+    for op in [0x6f, 0x7f, 0xcf, 0x6c, 0x7c, 0xcc] {
+        for (dst, src) in [(0, 1), (1, 2), (4, 1), (1, 4), (4, 4), (3, 0), (0, 3)] {
+            // What is in r3 is needed afterwards.
+            let behind = [i(0x0f, 0, 3, 0, 0), EXIT];
+            let shift = i(op, dst, src, 0, 0);
+            let takes = bytes(&[&[shift][..], &behind].concat()) - bytes(&behind);
+            assert!(3 * weight(&shift, &[], false) >= takes, "{shift:?}: {takes} bytes");
+        }
+    }
+    // Two constants, and eight stores, an addition and a jump for each 64 of 512 bytes.
+    const { assert!(CLEARED >= 2 + 8 * (8 + 2)) };
+}
+
 /// The costliest way through a program to its end, if it gets there in so many instructions.
 fn costliest(program: &[Insn], maps: &[MapDef], at: usize, left: u64) -> Option<u64> {
     let insn = program.get(at).filter(|_| left > 0)?;
