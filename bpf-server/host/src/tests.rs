@@ -739,7 +739,7 @@ fn a_rate_gives_no_client_more_than_its_share() {
     let at = |hz: u64| Stream::Periodic(1_000_000_000 / hz);
     for owners in [[1, 1], [1, 0], [1, 2]] {
         let (mut host, mut fake) = (host_with_budget(), Fake::new());
-        let points = [host.add_point("iio/x/y"), host.add_point("iio/x/z")];
+        let points = ["iio/x/y", "iio/x/z"].map(|name| host.add_point(name).unwrap());
         assert_eq!(limit(attach_costing(&mut host, &mut fake, 1, "iio/x/y", 20_000, owners[0])), None);
         assert_eq!(limit(attach_costing(&mut host, &mut fake, 2, "iio/x/z", 20_000, owners[1])), None);
         // Eleven events of 40 us a period are 440 us: more than the 250 us of one client, less than the 500 us of all.
