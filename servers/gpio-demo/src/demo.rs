@@ -350,8 +350,12 @@ impl Demo {
         let started = self.lines.set(line, true).is_ok();
         self.sleep(500);
         match self.lines.get(line) {
-            Ok((_, edges)) => self
-                .check(&format!("a storm on line {}: {edges} edges", line.line), started && edges >= STORM),
+            // More than the server lets pass where programs leave it the least time, and no more than six bursts of the most
+            // that it lets pass: its silences take the rest of that half second.
+            Ok((_, edges)) => {
+                let silenced = (9..=6 * 201).contains(&edges);
+                self.check(&format!("a storm on line {}: {edges} edges", line.line), started && silenced)
+            }
             Err(_) => self.wrong("the server of lines does not answer"),
         }
     }
