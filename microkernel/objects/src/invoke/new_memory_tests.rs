@@ -5,7 +5,9 @@
 //! point and made again later, with the others' calls in between. All frames are filled with words that nobody else writes, as soon
 //! as they exist: so memory that is made anew has them, or what other objects left.
 extern crate std;
+use super::arch::vspace::table_labels;
 use crate::arch::registers::{FAULT_PC, PC};
+use crate::arch::tables::TableKind;
 use crate::cap::{Cap, FrameSize};
 use crate::fake::{FakeWorld, Message};
 use crate::invariants;
@@ -109,16 +111,11 @@ impl Scene {
         let vspace = world.put(space, VSPACE, vspace);
         world.put(space, 63, Cap::AsidPool { base: pool, first_asid: 0 });
         world.put(space, ASID_CONTROL, Cap::AsidControl);
-        for table in TABLES..TABLES + 3 {
-            world.put(
-                space,
-                table,
-                Cap::PageTable {
-                    base: world.allocate(12),
-                    mapping: None,
-                    kind: crate::arch::tables::TableKind::LAST,
-                },
-            );
+        // One for each level, from the root's down.
+        for level in 0..3 {
+            let kind = TableKind::below(level);
+            let table = Cap::PageTable { base: world.allocate(12), mapping: None, kind };
+            world.put(space, TABLES + u64::from(level), table);
         }
         let all = world.untyped(MEMORY_BITS);
         let Some((start, _)) = all.region() else { panic!("untyped memory is a region") };
@@ -134,8 +131,9 @@ impl Scene {
         };
         scene.prepare(63, label::ASID_POOL_ASSIGN, &[], &[VSPACE]);
         assert!(matches!(vspace.cap(), Cap::VSpace { asid: Some(_), .. }));
-        for table in TABLES..TABLES + 3 {
-            scene.prepare(table, label::PAGE_TABLE_MAP, &[AT, 3], &[VSPACE]);
+        for level in 0..3 {
+            let (map, _) = table_labels(TableKind::below(level));
+            scene.prepare(TABLES + u64::from(level), map, &[AT, 3], &[VSPACE]);
         }
         // Memory that was somebody's before: nothing is zero by chance.
         let words = (start..memory.1).step_by(8);
