@@ -133,5 +133,5 @@ cd "$root"
 "$bin/axiom-compose" "$copy/system.toml" -o "$copy/adding.bundle" --report "$copy/adding.report" --images "$mine" --blobs target/axiom/programs >>"$log" 2>&1 ||
   fail "the system with the newcomers is refused: see $log"
 "$bin/axiom-runner" --quiet --name adding-run --bundle "$copy/adding.bundle" --timeout 120 \
-  --expect "iio-server: newchip: found, 1 channel" --expect "newcomer: a newcomer speaks" --forbid died: </dev/null
+  --expect "newcomer: a newcomer speaks" --expect "demo: newchip: 1 channel" --forbid died: </dev/null
 rm -rf "$copy"
