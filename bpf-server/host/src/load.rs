@@ -137,7 +137,9 @@ impl Sum {
         self.shortest = self.shortest.min(stream.deadline().unwrap_or(u64::MAX));
         if let Stream::Shared { group, points, .. } = stream {
             let g = &mut self.groups[usize::from(group & 1)];
-            (g.events, g.round, g.points) = (events, stream.in_a_round(), points);
+            // Points that share a bound and disagree: the most that one of them says.
+            (g.events, g.round) = (g.events.max(events), g.round.max(stream.in_a_round()));
+            g.points = g.points.max(points);
             let [first, second] = g.costs;
             g.costs = if cost > first { [cost, first] } else { [first, second.max(cost)] };
             return;

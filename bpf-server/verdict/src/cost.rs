@@ -168,8 +168,9 @@ const fn plain(insn: &Insn) -> u64 {
         opcode::CLASS_JMP | opcode::CLASS_JMP32 => {
             2 + frame(insn.dst()) + immediate(insn.imm, operation != 0x40)
         }
-        // Division and remainder; swaps; then those whose immediate has room in the instruction.
-        _ if operation == 0x30 || operation == 0x90 => 12,
+        // Division and remainder (x86-64 has registers to save, a zero and a -1 to look for); swaps; then those whose immediate has
+        // room in the instruction.
+        _ if operation == 0x30 || operation == 0x90 => 16,
         _ if operation == 0xd0 => 2,
         // A shift by a register: x86-64 without BMI2 moves the count to the one register that counts.
         _ if insn.op & REGISTER != 0 && matches!(operation, 0x60 | 0x70 | 0xc0) => 4 + frame(insn.src()),

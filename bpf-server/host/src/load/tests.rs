@@ -249,3 +249,19 @@ fn sums_end_at_the_largest_number() {
     assert_eq!((refused.needs, refused.left), (u32::MAX, 500));
     assert_eq!(Stream::Periodic(0).millihertz(), 1_000_000_000_000);
 }
+
+/// Points that share a bound and disagree count with the most that one of them says, in whatever order they come.
+#[test]
+fn of_points_that_share_a_bound_the_most_counts() {
+    let budget = Budget { time: 1_000_000, period: 10_000_000 };
+    let at = |most| Stream::Shared { group: 0, points: 1, most, window: 10_000_000 };
+    let time = |order: [u32; 2]| {
+        let mut sum = Sum::new(&budget);
+        order.map(|most| sum.add(at(most), 100));
+        (sum.time(), sum.round())
+    };
+    let mut alone = Sum::new(&budget);
+    alone.add(at(100), 100);
+    assert_eq!(time([8, 100]), (alone.time(), alone.round()));
+    assert_eq!(time([100, 8]), time([8, 100]));
+}
