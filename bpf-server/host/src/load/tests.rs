@@ -257,7 +257,7 @@ fn of_points_that_share_a_bound_the_most_counts() {
     let at = |most| Stream::Shared { group: 0, points: 1, most, window: 10_000_000 };
     let time = |order: [u32; 2]| {
         let mut sum = Sum::new(&budget);
-        order.map(|most| sum.add(at(most), 100));
+        order.into_iter().for_each(|most| sum.add(at(most), 100));
         (sum.time(), sum.round())
     };
     let mut alone = Sum::new(&budget);
