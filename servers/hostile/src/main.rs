@@ -9,6 +9,7 @@ extern crate alloc;
 use axiom_heap as _;
 
 mod caps;
+mod debugger;
 mod greed;
 mod host;
 mod malformed;
@@ -49,6 +50,7 @@ fn main(rt: Runtime) -> ! {
         Some("sensors") => sensors::run(&mut tries),
         Some("two-caps") => caps::two(&mut tries),
         Some("endpoint") => caps::endpoint(&mut tries),
+        Some("debugger") => debugger::run(&mut tries),
         Some("finish") => supervisor::finish(&mut tries),
         Some("forge") => supervisor::forge(&mut tries),
         Some("idle") => idle(),

@@ -11,7 +11,7 @@ use axiom_proto::Values;
 use axiom_proto::bundle::{ADDRESS as PAYLOAD, Segment, Server};
 use axiom_proto::env::{
     self, Blob, Channel, Client, Device, Dma, Env, Grant, Host, Interrupt, NOTIFIED, Part, Range, Setting,
-    Shared, Signal, Timer, Window, slot,
+    Shared, Signal, Thread, Timer, Window, slot,
 };
 use sel4_sys::bootinfo::BootInfo;
 use sel4_sys::ext::AxiomInfo;
@@ -43,6 +43,8 @@ pub struct Context<'a> {
     pub servers: &'a [Server],
     /// Their permanent objects.
     pub permanent: &'a [Permanent],
+    /// Their threads, of those that live.
+    pub threads: &'a [Option<CPtr>],
     /// The kernel's debug system calls stay.
     pub debug_calls: bool,
 }
@@ -230,6 +232,7 @@ struct World<'a> {
     timers: Vec<Timer<'a>>,
     blobs: Vec<Blob<'a>>,
     signals: Vec<Signal<'a>>,
+    threads: Vec<Thread<'a>>,
     hosts: Vec<Host<'a>>,
 }
 
@@ -245,6 +248,7 @@ impl World<'_> {
         let (timers, blobs, signals) =
             (Values::of(&self.timers)?, Values::of(&self.blobs)?, Values::of(&self.signals)?);
         let (hosts, parts, args) = (Values::of(&self.hosts)?, Values::of(parts)?, Values::of(args)?);
+        let threads = Values::of(&self.threads)?;
         let env = Env {
             channels: channels.list(),
             clients: clients.list(),
@@ -256,6 +260,7 @@ impl World<'_> {
             timers: timers.list(),
             blobs: blobs.list(),
             signals: signals.list(),
+            threads: threads.list(),
             hosts: hosts.list(),
             args: args.list(),
             ..self.head.clone()
@@ -402,6 +407,11 @@ fn channels<'a>(
         let badge = NOTIFIED | 1 << bit;
         let slot = b.name(c.permanent[peer as usize].notification, CapRights::WRITE, Some(badge))?;
         world.signals.push(Signal { name: &c.servers[peer as usize].name, slot });
+    }
+    for &peer in &c.servers[index].debugs {
+        let Some(thread) = c.threads[usize::from(peer)] else { continue };
+        let slot = b.name(thread, CapRights::ALL, None)?;
+        world.threads.push(Thread { name: &c.servers[usize::from(peer)].name, slot });
     }
     for host in c.servers.iter().filter(|s| s.loader == Some(index as u16)) {
         let Some(slot) = world.channels.iter().find(|k| k.name == host.name).map(|k| k.slot) else {

@@ -33,8 +33,8 @@ struct Life {
     started: u64,
     /// When it is started again, while it waits for that.
     due: Option<u64>,
-    /// When its first life ends, if a test's manifest says so.
-    ends: Option<u64>,
+    /// Its thread, while it lives.
+    thread: Option<CPtr>,
     /// Where its untyped memory goes when it asks for it.
     reclaim: Option<(CPtr, u64)>,
     /// It said that it panicked.
@@ -53,7 +53,7 @@ impl Life {
             heap: Vec::new(),
             started: 0,
             due: None,
-            ends: None,
+            thread: None,
             reclaim: None,
             panicked: false,
         }
@@ -161,6 +161,7 @@ impl Supervisor {
 
     /// Builds and starts a server; false (and a line) if that fails.
     pub fn start(&mut self, index: usize) -> bool {
+        let threads: Vec<Option<CPtr>> = self.lives.iter().map(|life| life.thread).collect();
         let context = Context {
             payload_frames: self.payload_frames,
             sched_control: self.sched_control,
@@ -170,6 +171,7 @@ impl Supervisor {
             supervises: &self.supervises,
             servers: &self.system.servers,
             permanent: &self.permanent,
+            threads: &threads,
             debug_calls: self.system.debug_calls,
         };
         let life = &mut self.lives[index];
@@ -183,8 +185,7 @@ impl Supervisor {
                 (life.stack, life.heap) = (running.stack, running.heap);
                 life.started = sys::ticks();
                 life.reclaim = running.reclaim;
-                let after = u64::from(self.system.servers[index].dies_after_ms) * 1000;
-                life.ends = (after > 0 && count == 0).then(|| life.started + ticks_of(self.axiom, after));
+                life.thread = Some(running.tcb);
                 self.trace(event::BOOT_SPAWNED, index as u16, Some(running.tcb));
                 true
             }
@@ -241,11 +242,7 @@ impl Supervisor {
         while let Some(index) = self.lives.iter().position(|life| due(life, sys::ticks())) {
             self.start(index);
         }
-        let ends = |life: &Life, now| life.ends.is_some_and(|at| at <= now);
-        while let Some(index) = self.lives.iter().position(|life| ends(life, sys::ticks())) {
-            self.died(index, "this test's manifest ends its first life");
-        }
-        let next = self.lives.iter().flat_map(|life| [life.due, life.ends]).flatten().min();
+        let next = self.lives.iter().filter_map(|life| life.due).min();
         if let (Some(timer), Some(at)) = (self.timer, next)
             && sys::timer_arm(timer, at).is_err()
         {
@@ -410,7 +407,7 @@ impl Supervisor {
         let parks = server.parks;
         let life = &mut self.lives[index];
         life.state = State::Starting;
-        life.ends = None;
+        life.thread = None;
         life.pool.clear(&mut self.memory);
         (life.stack, life.heap) = (Vec::new(), Vec::new());
         let lived = sys::ticks().wrapping_sub(life.started);

@@ -218,6 +218,15 @@ pub struct Signal<'a> {
     pub slot: u64,
 }
 
+/// The thread of a server that may be debugged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Thread<'a> {
+    /// That server's name.
+    pub name: &'a str,
+    /// The capability. It is gone when that life of the server is.
+    pub slot: u64,
+}
+
 /// A setting of the manifest.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Setting<'a> {
@@ -278,6 +287,9 @@ pub struct Env<'a> {
     /// Whom it may signal.
     #[serde(borrow)]
     pub signals: List<'a, Signal<'a>>,
+    /// Whose threads it may stop and change.
+    #[serde(borrow)]
+    pub threads: List<'a, Thread<'a>>,
     /// Where it places programs.
     #[serde(borrow)]
     pub hosts: List<'a, Host<'a>>,
@@ -314,6 +326,7 @@ impl<'a> Env<'a> {
             && self.timers.is_whole()
             && self.blobs.is_whole()
             && self.signals.is_whole()
+            && self.threads.is_whole()
             && self.hosts.is_whole()
             && self.args.is_whole()
     }

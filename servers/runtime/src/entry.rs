@@ -95,6 +95,12 @@ impl Runtime {
         found.map(|s| crate::Notification(CPtr(s.slot)))
     }
 
+    /// The thread of a server that this one may debug, if that lived when this one started.
+    pub fn thread_of(&self, name: &str) -> Option<crate::cap::Tcb> {
+        let found = self.env.threads.iter().find(|t| t.name == name);
+        found.map(|t| crate::cap::Tcb(CPtr(t.slot)))
+    }
+
     /// The timer of a name that this server's program declares, with its bit.
     pub fn timer(&self, name: &str) -> Option<(crate::Timer, u64)> {
         let found = self.env.timers.iter().find(|t| t.name == name);

@@ -76,8 +76,6 @@ struct Server {
     refill_at: u64,
     /// Edges by chip and line.
     edges: [[u64; LINES as usize]; CHIPS],
-    /// For tests of the restart: the edge after which the first life of this server ends.
-    crash_at: Option<u64>,
 }
 
 /// Edges in a window that are not yet a storm: their programs fit into the budget, even if they lie at the end of one window and at
@@ -128,10 +126,6 @@ impl Server {
         self.frames.ring(self.host.take_produced());
         if self.storm.edge(line, timestamp) {
             self.silence(timestamp);
-        }
-        if self.crash_at.is_some_and(|n| self.edges.iter().flatten().sum::<u64>() >= n) {
-            // SAFETY: none: this is the fault that the manifest asks for.
-            unsafe { core::ptr::null_mut::<u32>().write_volatile(1) };
         }
     }
 
@@ -427,7 +421,6 @@ fn main(rt: Runtime) -> ! {
         clock,
         refill_at: 0,
         edges: [[0; LINES as usize]; CHIPS],
-        crash_at: rt.arg_number("crash_at_edge").filter(|_| env.restarts == 0),
     });
     rt.ready();
     serve(server)

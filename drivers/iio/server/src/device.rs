@@ -155,12 +155,6 @@ impl Device {
         }
     }
 
-    /// Whether each of its channels has a program.
-    pub fn filtered(&self, host: &Host) -> bool {
-        let channels = self.sensor.channels().len();
-        self.points.iter().take(channels).all(|&point| host.attached(point) > 0)
-    }
-
     /// Looks for the chip, and sets it up for what it is to do.
     pub fn probe(&mut self, bus: &mut Bus) -> bool {
         let name = self.sensor.name();

@@ -42,9 +42,6 @@ struct Server {
     frames: Frames,
     clock: Clock,
     refill_at: u64,
-    /// For tests of the restart: the first life of this server ends at this sample of a device, or, while not all of its
-    /// channels have a program, at the first sample after they do: how fast the machine loads programs then does not matter.
-    crash_at: Option<u64>,
 }
 
 impl Server {
@@ -57,10 +54,6 @@ impl Server {
             }
             for device in &mut self.devices {
                 device.triggered(bits, bus, self.host, self.clock);
-                if self.crash_at.is_some_and(|n| device.counts.samples >= n && device.filtered(self.host)) {
-                    // SAFETY: none: this is the fault that the manifest asks for.
-                    unsafe { core::ptr::null_mut::<u32>().write_volatile(1) };
-                }
             }
             self.frames.ring(self.host.take_produced());
             bits = bus.waiter().take_pending();
@@ -301,9 +294,8 @@ fn main(rt: Runtime) -> ! {
             }
         }
     }
-    let crash_at = rt.arg_number("crash_at_sample").filter(|_| rt.env().restarts == 0);
     let rings = Rings::new(rt, &mut slots);
     let frames = Frames::new(rt, slots);
     rt.ready();
-    serve(SERVER.put(|| Server { rt, bus, devices, rings, host, frames, clock, refill_at: 0, crash_at }))
+    serve(SERVER.put(|| Server { rt, bus, devices, rings, host, frames, clock, refill_at: 0 }))
 }

@@ -69,8 +69,6 @@ struct Server {
     silenced: bool,
     /// Interrupts for nothing, in a row.
     in_vain: u64,
-    /// For tests of the restart: the interrupt after which the first life of this server ends.
-    crash_at: Option<u64>,
 }
 
 type Opened = Result<(Answer, CPtr), Refusal>;
@@ -149,13 +147,6 @@ impl Server {
     /// INTA is up.
     fn distribute(&mut self) {
         let (Ok(chip), Some((handler, _))) = (&mut self.chip, self.line) else { return };
-        if let Some(left) = &mut self.crash_at {
-            *left = left.saturating_sub(1);
-            if *left == 0 {
-                // SAFETY: none: this is the fault that the manifest asks for.
-                unsafe { core::ptr::null_mut::<u32>().write_volatile(1) };
-            }
-        }
         let raised = chip.fan.raised();
         for waiter in self.waiters.iter().filter(|w| raised.has(w.source)) {
             waiter.signal.ring();
@@ -339,7 +330,6 @@ fn main(rt: Runtime) -> ! {
     rt.ready();
     let Room { behind, slots, .. } = room;
     let waiters = Vec::new();
-    let crash_at = rt.arg_number("crash_at_interrupt").filter(|_| env.restarts == 0);
     serve(SERVER.put(|| Server {
         rt,
         chip,
@@ -350,6 +340,5 @@ fn main(rt: Runtime) -> ! {
         messages: given,
         silenced: false,
         in_vain: 0,
-        crash_at,
     }))
 }

@@ -15,6 +15,7 @@ pub fn check(system: &System, errors: &mut Vec<Diagnostic>) {
         bits_of(server, errors);
     }
     hosting(system, &by_name, errors);
+    debugging(system, &by_name, errors);
     cycles(system, &by_name, errors);
     utilisation(system, errors);
     background(system, errors);
@@ -23,7 +24,7 @@ pub fn check(system: &System, errors: &mut Vec<Diagnostic>) {
 
 fn channels(server: &Server, by_name: &BTreeMap<&str, &Server>, errors: &mut Vec<Diagnostic>) {
     let who = &server.name;
-    for (list, verb) in [(&server.calls, "calls"), (&server.signals, "signals")] {
+    for (list, verb) in [(&server.calls, "calls"), (&server.signals, "signals"), (&server.debugs, "debugs")] {
         for peer in list {
             let name = peer.value.as_str();
             if name == "init" {
@@ -203,6 +204,33 @@ fn hosting(system: &System, by_name: &BTreeMap<&str, &Server>, errors: &mut Vec<
                 ),
                 "take signals together in one server",
             ));
+        }
+    }
+}
+
+/// Rights over other servers' threads are a test's; and there is a thread only of a server that starts earlier.
+fn debugging(system: &System, by_name: &BTreeMap<&str, &Server>, errors: &mut Vec<Diagnostic>) {
+    for server in &system.servers {
+        let who = &server.name;
+        for peer in &server.debugs {
+            if !system.test {
+                errors.push(Diagnostic::new(
+                    &peer.at,
+                    format!("server '{who}' debugs '{}', and this is no test's system", peer.value),
+                    "a right over another server's thread ends every promise about that server: no product has it",
+                    "leave debugs out, or test = true in the [system] of a test",
+                ));
+            }
+            let Some(other) = by_name.get(peer.value.as_str()).filter(|o| o.name != *who) else { continue };
+            let (mine, theirs) = (server.number("priority"), other.number("priority"));
+            if theirs <= mine {
+                errors.push(Diagnostic::new(
+                    &peer.at,
+                    format!("server '{who}' (priority {mine}) debugs '{}' (priority {theirs})", other.name),
+                    "servers start by their priority, and a thread is given to who starts after it",
+                    format!("priority of '{who}' below {theirs}"),
+                ));
+            }
         }
     }
 }

@@ -296,7 +296,7 @@ fn describe(
         makes_threads: s.flag("makes_threads"),
         hosts: names(&s.hosts),
         loader: s.loader.as_ref().and_then(|l| index(&l.value)),
-        dies_after_ms: s.number("dies_after_ms") as u32,
+        debugs: peers(&s.debugs),
         watches_restarts: s.flag("watches_restarts"),
         restart: s.restart,
         ends_run: s.flag("ends_run"),

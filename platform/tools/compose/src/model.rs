@@ -55,6 +55,8 @@ pub struct Server {
     pub calls: Vec<Placed<String>>,
     /// Whom it signals.
     pub signals: Vec<Placed<String>>,
+    /// Whose threads it may stop and change.
+    pub debugs: Vec<Placed<String>>,
     /// Who alone may call it, if it says so.
     pub clients: Option<Placed<Vec<String>>>,
     /// Its devices.
@@ -115,6 +117,8 @@ pub struct System {
     pub print_facts: bool,
     /// The kernel's debug system calls stay.
     pub debug_calls: bool,
+    /// It tests others: rights that no product gives may be given.
+    pub test: bool,
     /// The least RAM of the board, MiB.
     pub memory_mib: u64,
     /// Where `[system]` stands.
@@ -311,6 +315,7 @@ pub fn read(raw: &Raw, errors: &mut Vec<Diagnostic>) -> Option<System> {
     r.unknown(&names(SYSTEM));
     let print_facts = r.flag("print_facts", false);
     let debug_calls = r.flag("debug_calls", false);
+    let test = r.flag("test", false);
     let name = r.text("name", "[system] name = \"main\"");
     let board = r.text("board", "board = \"qemu-aarch64\"");
     let memory = r.number(&number_of(SYSTEM, "memory_mib"));
@@ -338,6 +343,7 @@ pub fn read(raw: &Raw, errors: &mut Vec<Diagnostic>) -> Option<System> {
         board: board?.value,
         print_facts,
         debug_calls,
+        test,
         memory_mib: memory?.value,
         at,
         servers,
@@ -374,6 +380,7 @@ fn server(raw: &RawServer, errors: &mut Vec<Diagnostic>) -> Option<Server> {
         .map(|(key, default)| (key, r.flag(key, default)))
         .collect();
     let (calls, signals, blobs) = (r.texts("calls"), r.texts("signals"), r.texts("blobs"));
+    let debugs = r.texts("debugs");
     let clients = raw.keys.get("clients").map(|found| Placed {
         value: r.texts("clients").into_iter().map(|p| p.value).collect(),
         at: found.at.clone(),
@@ -408,6 +415,7 @@ fn server(raw: &RawServer, errors: &mut Vec<Diagnostic>) -> Option<Server> {
         flags,
         calls,
         signals,
+        debugs,
         clients,
         devices,
         blobs,
