@@ -9,8 +9,7 @@ use axiom_layout::Badge;
 use axiom_runtime::proto::Error;
 use axiom_runtime::proto::bpf::{self, Refusal, Reply as Answer};
 use axiom_runtime::proto::bpf_host::{TRAY, TRAY_BITS};
-use axiom_runtime::proto::env::PEER_RESTARTED;
-use axiom_runtime::proto::env::{self, Env, NOTIFIED};
+use axiom_runtime::proto::env::{self, Bit, Env, Signals};
 use axiom_runtime::proto::supervisor;
 use axiom_runtime::proto::{bpf_host, gpio, iio};
 use axiom_runtime::sel4::object::kind;
@@ -503,8 +502,8 @@ impl Service for Server {
         }
     }
 
-    fn notified(&mut self, bits: u64) {
-        if bits & PEER_RESTARTED & !NOTIFIED == 0 {
+    fn notified(&mut self, signals: Signals) {
+        if !signals.has(Bit::RESTARTED) {
             return;
         }
         for (host, programs, failed) in self.loader.check_hosts() {

@@ -2,10 +2,8 @@
 //! of it, and can be anywhere: in a request, in its loop, waiting.
 
 use crate::{Tries, idle};
-use axiom_runtime::proto::env::{NOTIFIED, OWN_BITS, slot};
 use axiom_runtime::proto::gpio::{Edges, INTERFACE, Line, Reply, Request};
-use axiom_runtime::sel4::{CPtr, CapRights};
-use axiom_runtime::{Buffer, CNode, Notification, call_with_cap, plain};
+use axiom_runtime::{Buffer, Notification, call_with_cap, plain};
 
 /// Sends the victim to address 0, where nothing is mapped: after a while, or when a line has had an edge.
 pub fn run(tries: &mut Tries) -> ! {
@@ -29,16 +27,10 @@ fn wait_for(tries: &mut Tries, line: Line) {
     let Some(server) = tries.rt.serving(INTERFACE) else {
         panic!("the manifest gives this server nobody to ask for lines");
     };
-    let Some(bell) = tries.slots.take() else { panic!("no slot is left") };
-    let bit = OWN_BITS.start;
-    let minted = CNode::OWN.mint(bell, CPtr(slot::NOTIFICATION), CapRights::WRITE, NOTIFIED | 1 << bit);
+    let (bell, bit) = tries.doorbell();
     let request = Request::Subscribe { line, edges: Edges::Both };
     let mut buffer = Buffer::new();
-    let reply = call_with_cap::<_, Reply>(server, INTERFACE, &request, Some(bell), &mut buffer);
-    assert!(
-        minted.is_ok() && matches!(reply, Ok((Reply::Done, _))),
-        "no word of line {}: {reply:?}",
-        line.line
-    );
-    while Notification(CPtr(slot::NOTIFICATION)).wait() & (1 << bit) == 0 {}
+    let reply = call_with_cap::<_, Reply>(server, INTERFACE, &request, Some(bell.0), &mut buffer);
+    assert!(matches!(reply, Ok((Reply::Done, _))), "no word of line {}: {reply:?}", line.line);
+    while !Notification::OWN.wait().has(bit) {}
 }

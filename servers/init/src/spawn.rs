@@ -5,13 +5,12 @@ use crate::memory::{Memory, Pool};
 use crate::permanent::{self, Permanent};
 use crate::sys::{self, Unmapped};
 use alloc::vec::Vec;
-use axiom_layout::bits::{self, Bits};
-use axiom_layout::{Badge as Who, CNODE_BITS, address};
+use axiom_layout::{Badge as Who, CNODE_BITS, Class, address};
 use axiom_proto::Values;
 use axiom_proto::bundle::{ADDRESS as PAYLOAD, Segment, Server};
 use axiom_proto::env::{
-    self, Blob, Channel, Client, Device, Dma, Env, Grant, Host, Interrupt, NOTIFIED, Part, Range, Setting,
-    Shared, Signal, Thread, Timer, Window, slot,
+    self, Blob, Channel, Client, Device, Dma, Env, Grant, Host, Interrupt, Part, Range, Setting, Shared,
+    Signal, Thread, Timer, Window, slot,
 };
 use sel4_sys::bootinfo::BootInfo;
 use sel4_sys::ext::AxiomInfo;
@@ -403,8 +402,7 @@ fn channels<'a>(
     for &peer in &c.servers[index].signals {
         // The signallers of a server have a bit each, by their order.
         let before = c.servers[..index].iter().filter(|s| s.signals.contains(&peer)).count();
-        let bit = Bits::of(bits::SIGNALS).nth(before).ok_or(Error::RangeError)?;
-        let badge = NOTIFIED | 1 << bit;
+        let badge = Class::Peer.nth(before).ok_or(Error::RangeError)?.badge();
         let slot = b.name(c.permanent[peer as usize].notification, CapRights::WRITE, Some(badge))?;
         world.signals.push(Signal { name: &c.servers[peer as usize].name, slot });
     }
@@ -485,7 +483,7 @@ fn give_devices<'a>(
     for (name, &bit) in server.timers.iter().zip(&permanent.timer_bits) {
         let timer = b.pool.make(b.memory, ext::TIMER_TYPE, 0, ext::TIMER_BITS as u32, 1)?;
         let signal = CPtr(b.memory.slot()?);
-        sys::mint(signal.0, permanent.notification, CapRights::WRITE, Badge(NOTIFIED | 1 << bit))?;
+        sys::mint(signal.0, permanent.notification, CapRights::WRITE, Badge(bit.badge()))?;
         sys::timer_bind(timer, signal)?;
         b.pool.adopt(signal);
         let slot = b.name(timer, CapRights::ALL, None)?;

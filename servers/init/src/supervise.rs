@@ -6,11 +6,10 @@ use crate::{Extra, down, finish, say, sys};
 use alloc::string::String;
 use alloc::vec::Vec;
 use axiom_fdt::Fdt;
-use axiom_layout::Badge as Who;
 use axiom_layout::restarts::{Next, Restarts};
+use axiom_layout::{Badge as Who, Bit};
 use axiom_proto::bundle::{Restart, System};
 use axiom_proto::console::printable;
-use axiom_proto::env::{NOTIFIED, PEER_RESTARTED};
 use axiom_proto::supervisor::{self, Area, Reply, Request, State};
 use axiom_proto::{LABEL_ERROR, LABEL_OK, Values, wire};
 use sel4_sys::bootinfo::BootInfo;
@@ -129,7 +128,7 @@ impl Supervisor {
             )?;
             if server.watches_restarts {
                 let slot = memory.slot()?;
-                sys::mint(slot, p.notification, CapRights::WRITE, Badge(NOTIFIED | PEER_RESTARTED))?;
+                sys::mint(slot, p.notification, CapRights::WRITE, Badge(Bit::RESTARTED.badge()))?;
                 watchers.push(CPtr(slot));
             }
             permanent.push(p);
@@ -222,9 +221,11 @@ impl Supervisor {
                 self.faulted(index.into(), received);
                 None
             }
-            Who::Signal { ready, timer } => {
-                (0..self.lives.len()).filter(|i| ready >> i & 1 != 0).for_each(|i| self.became_ready(i));
-                if timer {
+            Who::Signal(woken) => {
+                let servers = self.lives.len();
+                let known = woken.ready().map(usize::from).filter(|i| *i < servers);
+                known.for_each(|i| self.became_ready(i));
+                if woken.timer() {
                     self.start_due();
                 }
                 None

@@ -34,7 +34,7 @@ pub mod slot {
     pub const FIRST: u64 = 16;
 }
 
-pub use axiom_layout::bits::{Bits, NOTIFIED, OWN as OWN_BITS, PEER_RESTARTED};
+pub use axiom_layout::{Bit, Bits, Class, Signals};
 
 /// The page's start.
 #[derive(Clone, Copy, Debug, Default)]
@@ -124,8 +124,8 @@ pub struct Interrupt {
     pub pin: bool,
     /// Its handler.
     pub slot: u64,
-    /// Its bit in the bound notification's badge.
-    pub bit: u8,
+    /// Its bit of the bound notification.
+    pub bit: Bit,
 }
 
 /// Addresses behind a bridge, as untyped memory for device frames.
@@ -164,8 +164,8 @@ pub struct Timer<'a> {
     pub name: &'a str,
     /// The timer.
     pub slot: u64,
-    /// Its bit in the bound notification's badge.
-    pub bit: u8,
+    /// Its bit of the bound notification.
+    pub bit: Bit,
 }
 
 /// Untyped memory of the server's own.

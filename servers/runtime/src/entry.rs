@@ -1,7 +1,7 @@
 //! The first code of a server: its environment.
 
 use crate::{Place, ipc, log};
-use axiom_proto::env::{Env, Header, MAGIC, slot};
+use axiom_proto::env::{Bit, Env, Header, MAGIC, slot};
 use core::sync::atomic::{AtomicUsize, Ordering};
 use sel4_sys::{CPtr, stubs};
 
@@ -102,22 +102,22 @@ impl Runtime {
     }
 
     /// The timer of a name that this server's program declares, with its bit.
-    pub fn timer(&self, name: &str) -> Option<(crate::Timer, u64)> {
+    pub fn timer(&self, name: &str) -> Option<(crate::Timer, Bit)> {
         let found = self.env.timers.iter().find(|t| t.name == name);
-        found.map(|t| (crate::Timer(CPtr(t.slot)), 1 << t.bit))
+        found.map(|t| (crate::Timer(CPtr(t.slot)), t.bit))
     }
 
     /// The timer of one of several things of a kind: `sensor/lm75`.
-    pub fn timer_of(&self, kind: &str, thing: &str) -> Option<(crate::Timer, u64)> {
+    pub fn timer_of(&self, kind: &str, thing: &str) -> Option<(crate::Timer, Bit)> {
         let found = self.env.timers.iter().find(|t| t.name.split_once('/') == Some((kind, thing)));
-        found.map(|t| (crate::Timer(CPtr(t.slot)), 1 << t.bit))
+        found.map(|t| (crate::Timer(CPtr(t.slot)), t.bit))
     }
 
     /// All timers of a kind.
-    pub fn timers_of(&self, kind: &'static str) -> impl Iterator<Item = (crate::Timer, u64)> {
+    pub fn timers_of(&self, kind: &'static str) -> impl Iterator<Item = (crate::Timer, Bit)> {
         let timers =
             self.env.timers.iter().filter(move |t| t.name.split_once('/').is_some_and(|(k, _)| k == kind));
-        timers.map(|t| (crate::Timer(CPtr(t.slot)), 1 << t.bit))
+        timers.map(|t| (crate::Timer(CPtr(t.slot)), t.bit))
     }
 
     /// What tells notifications from other capabilities.

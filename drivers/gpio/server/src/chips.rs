@@ -8,10 +8,10 @@ use axiom_pl061::Pl061;
 use axiom_rp1_client::Served;
 use axiom_rp1_gpio::{Pull, Rp1Gpio};
 use axiom_rp1_pwm::{CLOCK_HZ, Rp1Pwm};
-use axiom_runtime::proto::env::{Bits, Device, OWN_BITS};
+use axiom_runtime::proto::env::Device;
 use axiom_runtime::proto::gpio::{CHANNELS, CHIPS, LINES, Outputs};
 use axiom_runtime::sel4::CPtr;
-use axiom_runtime::{IrqHandler, Pages, Place, Runtime, Slots, Timer, info, time, warn};
+use axiom_runtime::{Bit, Bits, Class, IrqHandler, Pages, Place, Runtime, Slots, Timer, info, time, warn};
 use bcm2712_pac::Block;
 use core::ptr::NonNull;
 use heapless::Vec;
@@ -30,8 +30,8 @@ static RP1_PWM: Place<Rp1Pwm<bcm2712_pac::Mmio>> = Place::new();
 pub struct Irq {
     /// The chip's number.
     pub chip: u8,
-    /// Its bit in the notification's badge.
-    pub bit: u64,
+    /// Its bit of the notification.
+    pub bit: Bit,
     /// To let it come again.
     pub again: Again,
 }
@@ -66,8 +66,8 @@ pub struct SoftTimer {
     pub chip: u8,
     /// The timer.
     pub timer: Timer,
-    /// Its bit in the notification's badge.
-    pub bit: u64,
+    /// Its bit of the notification.
+    pub bit: Bit,
     /// When it comes next, in ticks; none: it stands still.
     pub next: Option<u64>,
 }
@@ -81,7 +81,7 @@ pub struct Found {
     /// The timer of the channel made in software.
     pub soft: Option<SoftTimer>,
     /// Bits that this server gives away.
-    own: Bits,
+    bits: Bits,
 }
 
 /// The motors, all of them: who cannot hold one must not drive anything.
@@ -103,7 +103,7 @@ pub fn open(rt: Runtime, outputs: Outputs<'static>, slots: &mut Slots) -> Found 
     let env = rt.env();
     let again = env.restarts > 0;
     let board = Board::new(motors(outputs), if again { Stop::Held } else { Stop::Clear });
-    let mut found = Found { board, irqs: Vec::new(), soft: None, own: Bits::of(OWN_BITS) };
+    let mut found = Found { board, irqs: Vec::new(), soft: None, bits: Bits::new() };
     let mut pages = Pages::new(env.scratch);
     // PWM first: its channels stand still before a line is led to them.
     let mut rp1_pwm = outputs
@@ -174,7 +174,7 @@ fn pl061(rt: Runtime, found: &mut Found, number: u8, device: &Device<'_>) -> Opt
     };
     for i in rt.env().interrupts_of(device, false) {
         let again = Again::Handler(IrqHandler(CPtr(i.slot)));
-        keep_irq(found, Irq { chip: number, bit: 1 << i.bit, again });
+        keep_irq(found, Irq { chip: number, bit: i.bit, again });
     }
     PL061S.get(number as usize).map(|place| place.put(|| chip) as &mut dyn Chip)
 }
@@ -264,12 +264,12 @@ fn rp1_gpio(
             warn!("rp1_pulls: there is no line {line}");
         }
     }
-    let Some(bit) = found.own.take() else {
+    let Some(bit) = found.bits.take(Class::Doorbell) else {
         warn!("no bit is left for the interrupt of RP1's lines");
         return None;
     };
     match axiom_rp1_client::interrupt(rt, slots, "gpio", bit) {
-        Ok(served) => keep_irq(found, Irq { chip: number, bit: 1 << bit, again: Again::Served(served) }),
+        Ok(served) => keep_irq(found, Irq { chip: number, bit, again: Again::Served(served) }),
         Err(failure) => warn!("RP1's lines have no interrupt, so that no edge is seen: {failure}"),
     }
     Some(RP1_GPIO.put(|| chip))

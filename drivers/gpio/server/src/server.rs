@@ -11,8 +11,8 @@ use axiom_runtime::proto::gpio::{
 use axiom_runtime::proto::{Error, bpf_host};
 use axiom_runtime::sel4::CPtr;
 use axiom_runtime::{
-    CNode, Doorbell, Incoming, Place, Probe, Reply, Runtime, Service, Slots, Timer, count_refused, info, ipc,
-    serve, time, warn,
+    CNode, Doorbell, Incoming, Place, Probe, Reply, Runtime, Service, Signals, Slots, Timer, count_refused,
+    info, ipc, serve, time, warn,
 };
 use core::cell::RefCell;
 use heapless::Vec;
@@ -359,9 +359,9 @@ impl Service for Server {
         }
     }
 
-    fn notified(&mut self, bits: u64) {
+    fn notified(&mut self, signals: Signals) {
         for i in 0..self.irqs.len() {
-            if bits & self.irqs[i].bit != 0 {
+            if signals.has(self.irqs[i].bit) {
                 self.chip_changed(self.irqs[i].chip);
                 self.irqs[i].served();
             }
@@ -370,7 +370,7 @@ impl Service for Server {
             self.calm_at = None;
             self.watchers.calm(&mut self.hands.borrow_mut().board);
         }
-        if let Some(next) = self.soft.as_ref().filter(|s| bits & s.bit != 0).and_then(|s| s.next)
+        if let Some(next) = self.soft.as_ref().filter(|s| signals.has(s.bit)).and_then(|s| s.next)
             && time::ticks() >= next
         {
             self.switch(next);

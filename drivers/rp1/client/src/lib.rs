@@ -2,14 +2,13 @@
 #![cfg(target_os = "none")]
 #![no_std]
 
-use axiom_runtime::proto::env::{NOTIFIED, slot};
+use axiom_runtime::proto::Error;
 use axiom_runtime::proto::rp1::{INTERFACE, Peripheral, Refusal, Reply, Request};
-use axiom_runtime::proto::{Error, env::OWN_BITS};
 use axiom_runtime::sel4::object::vm_attributes;
 use axiom_runtime::sel4::{CPtr, CapRights};
 use axiom_runtime::{
-    Buffer, CNode, Endpoint, Frame, IrqHandler, Notification, Pages, Runtime, Slots, VSpace, call_with_cap,
-    ipc,
+    Bit, Buffer, CNode, Endpoint, Frame, IrqHandler, Notification, Pages, Runtime, Slots, VSpace,
+    call_with_cap, ipc,
 };
 use core::fmt;
 
@@ -118,13 +117,11 @@ pub fn open(rt: Runtime, slots: &mut Slots, pages: &mut Pages, name: &str) -> Re
     Ok(Registers { start: start as usize, len: count as usize * 4096 })
 }
 
-/// From now on the peripheral's interrupt sets `bit` (one of [`OWN_BITS`]) in this server's notification.
-pub fn interrupt(rt: Runtime, slots: &mut Slots, name: &str, bit: u8) -> Result<Served, Failure> {
-    assert!(OWN_BITS.contains(&bit), "a bit that this server may give away");
+/// From now on the peripheral's interrupt sets a bit of this server's notification, one for doorbells.
+pub fn interrupt(rt: Runtime, slots: &mut Slots, name: &str, bit: Bit) -> Result<Served, Failure> {
     let (to, peripheral) = (server(rt)?, peripheral(name)?);
     let signal = slots.take().ok_or(Failure::NoRoom)?;
-    let badge = NOTIFIED | 1 << bit;
-    CNode::OWN.mint(signal, CPtr(slot::NOTIFICATION), CapRights::WRITE, badge)?;
+    Notification::OWN.signaller(signal, bit)?;
     let answer = ask(to, Request::Interrupt(peripheral), Some(signal));
     let bound = answer.and_then(|answer| bind(answer, slots, signal));
     // RP1's server, or the kernel, has a copy, or there was nothing to bind.

@@ -3,15 +3,15 @@
 use crate::pages::Behind;
 use axiom_rp1::{Facts, Fan, chip, find, msix, place, switch};
 use axiom_runtime::proto::Error;
-use axiom_runtime::proto::env::{Device, NOTIFIED, OWN_BITS, slot};
+use axiom_runtime::proto::env::Device;
 use axiom_runtime::proto::rp1::{
     Absence, Grants, INTERFACE, InterruptPath, Peripheral, Refusal, Reply as Answer, Request,
 };
 use axiom_runtime::sel4::object::vm_attributes;
 use axiom_runtime::sel4::{CPtr, CapRights};
 use axiom_runtime::{
-    CNode, Doorbell, Frame, Incoming, IrqHandler, Pages, Place, Reply, Runtime, Service, Slots, VSpace, info,
-    ipc, serve, warn,
+    Bit, Bits, CNode, Class, Doorbell, Frame, Incoming, IrqHandler, Notification, Pages, Place, Reply,
+    Runtime, Service, Signals, Slots, VSpace, info, ipc, serve, warn,
 };
 use bcm2712_pac::rp1::gpio::{IoBank, Pads};
 use bcm2712_pac::rp1::sysinfo::{CHIP_ID, SysInfo};
@@ -33,7 +33,7 @@ const RC_BYTES: u64 = 0x9004;
 const MIP_BYTES: u64 = 0xc0;
 
 /// Those who wait for a source: each takes a bit that this server gives away.
-const WAITERS: usize = (OWN_BITS.end - OWN_BITS.start) as usize;
+const WAITERS: usize = Class::Doorbell.room();
 
 /// Who waits for a source.
 struct Waiter {
@@ -43,7 +43,7 @@ struct Waiter {
     /// What the client signals when it has served the source: this server's notification, with a bit for each waiter.
     served: CPtr,
     /// That bit.
-    bit: u8,
+    bit: Bit,
 }
 
 /// The chip, found.
@@ -61,8 +61,9 @@ struct Server {
     behind: &'static mut Behind,
     slots: Slots,
     waiters: Vec<Waiter, WAITERS>,
+    bits: Bits,
     /// INTA: its handler and its bit.
-    line: Option<(IrqHandler, u64)>,
+    line: Option<(IrqHandler, Bit)>,
     /// Interrupts of their own for the sources: slots of the handlers, in a row. Then INTA is left alone.
     messages: Option<(u64, u32)>,
     /// INTA is masked at the interrupt controller, since it came for nothing too often.
@@ -124,15 +125,13 @@ impl Server {
                 i
             }
             None => {
-                let bit = OWN_BITS.start + self.waiters.len() as u8;
-                if !OWN_BITS.contains(&bit) {
+                if self.waiters.is_full() {
                     return Err(Refusal::Full);
                 }
+                let bit = self.bits.take(Class::Doorbell).ok_or(Refusal::Full)?;
                 let (signal, served) =
                     (self.slots.take().ok_or(Refusal::Full)?, self.slots.take().ok_or(Refusal::Full)?);
-                CNode::OWN
-                    .mint(served, CPtr(slot::NOTIFICATION), CapRights::WRITE, NOTIFIED | 1 << bit)
-                    .map_err(|_| Refusal::Full)?;
+                Notification::OWN.signaller(served, bit).map_err(|_| Refusal::Full)?;
                 let waiter = Waiter { source, signal: Doorbell(signal), served, bit };
                 self.waiters.push(waiter).map_err(|_| Refusal::Full)?;
                 self.waiters.len() - 1
@@ -163,9 +162,9 @@ impl Server {
     }
 
     /// Clients that have served their source.
-    fn served(&mut self, bits: u64) {
+    fn served(&mut self, signals: Signals) {
         let Ok(chip) = &mut self.chip else { return };
-        for waiter in self.waiters.iter().filter(|w| bits >> w.bit & 1 != 0) {
+        for waiter in self.waiters.iter().filter(|w| signals.has(w.bit)) {
             chip.fan.served(waiter.source);
         }
         if self.silenced {
@@ -206,12 +205,12 @@ impl Service for Server {
         }
     }
 
-    fn notified(&mut self, bits: u64) {
-        if (bits >> OWN_BITS.start) & ((1 << OWN_BITS.len()) - 1) != 0 {
-            self.served(bits);
+    fn notified(&mut self, signals: Signals) {
+        if signals.any(Class::Doorbell) {
+            self.served(signals);
         }
         // With messages INTA stays masked as it came.
-        if self.messages.is_none() && self.line.is_some_and(|(_, line)| bits & line != 0) {
+        if self.messages.is_none() && self.line.is_some_and(|(_, bit)| signals.has(bit)) {
             self.distribute();
         }
     }
@@ -305,9 +304,8 @@ fn main(rt: Runtime) -> ! {
     let behind = BEHIND
         .put(|| Behind::new(env.windows.iter().filter(|w| device.is_some_and(|d| d.index == w.device))));
     let mut room = Room { behind, slots: Slots::new(env), pages: Pages::new(env.scratch) };
-    let line = device
-        .and_then(|d| env.interrupts_of(&d, true).next())
-        .map(|i| (IrqHandler(CPtr(i.slot)), 1 << i.bit));
+    let line =
+        device.and_then(|d| env.interrupts_of(&d, true).next()).map(|i| (IrqHandler(CPtr(i.slot)), i.bit));
     let mut given = None;
     let chip = match mapped(device, RC_BYTES).map(Block::new) {
         Some(rc) => look(&rc, &mut room).map(|(chip, facts)| {
@@ -336,6 +334,7 @@ fn main(rt: Runtime) -> ! {
         behind,
         slots,
         waiters,
+        bits: Bits::new(),
         line,
         messages: given,
         silenced: false,

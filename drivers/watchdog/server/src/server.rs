@@ -1,6 +1,4 @@
 //! Set-up, and the loop that feeds.
-use axiom_runtime::proto::env::slot;
-use axiom_runtime::sel4::CPtr;
 use axiom_runtime::{Notification, Runtime, info, time, warn};
 use axiom_watchdog::{BadTimeout, Timeout, Watchdog};
 use bcm2712_pac::{Block, Mmio};
@@ -21,7 +19,7 @@ fn main(rt: Runtime) -> ! {
     }
     // Without a watchdog there is nothing to do.
     loop {
-        Notification(CPtr(slot::NOTIFICATION)).wait();
+        Notification::OWN.wait();
     }
 }
 
@@ -62,7 +60,7 @@ fn feed_for_ever(rt: Runtime) -> Result<(), Idle> {
     timer.arm(time::ticks() + period, period).map_err(Idle::Timer)?;
     watchdog.start();
     loop {
-        Notification(CPtr(slot::NOTIFICATION)).wait();
+        Notification::OWN.wait();
         watchdog.feed();
     }
 }

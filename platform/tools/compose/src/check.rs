@@ -2,7 +2,7 @@
 use crate::diagnostic::{At, Diagnostic, nearest};
 use crate::model::{HEAP_KIB, Placed, Server, System};
 use axiom_layout::address::ARENA_KIB;
-use axiom_layout::bits;
+use axiom_layout::{Class, bits};
 use std::collections::BTreeMap;
 
 /// Checks everything that needs no file.
@@ -122,7 +122,7 @@ fn bits_of(server: &Server, errors: &mut Vec<Diagnostic>) {
     let with = server.devices.iter().filter(|d| d.value.interrupts);
     let bridges = with.clone().filter(|d| d.value.ranges).count();
     let timers = server.timers.len();
-    let (devices, room) = (with.count(), bits::HARDWARE.len());
+    let (devices, room) = (with.count(), Class::Timer.room());
     let need = bits::hardware(devices, bridges, timers);
     if need > room {
         errors.push(Diagnostic::new(
@@ -194,13 +194,13 @@ fn hosting(system: &System, by_name: &BTreeMap<&str, &Server>, errors: &mut Vec<
     }
     for server in &system.servers {
         let from = system.servers.iter().filter(|s| s.signals.iter().any(|p| p.value == server.name));
-        if let Some(extra) = from.clone().nth(bits::SIGNALS.len()) {
+        if let Some(extra) = from.clone().nth(Class::Peer.room()) {
             errors.push(Diagnostic::new(
                 &extra.at,
                 format!("server '{}' is signalled by {} servers", server.name, from.count()),
                 format!(
                     "a server is signalled by at most {} others, each with a bit of its own",
-                    bits::SIGNALS.len()
+                    Class::Peer.room()
                 ),
                 "take signals together in one server",
             ));

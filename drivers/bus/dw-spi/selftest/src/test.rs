@@ -4,10 +4,10 @@ use alloc::string::{String, ToString};
 use axiom_bus::Wait;
 use axiom_dw_spi::DwSpi;
 use axiom_rp1_client::{Served, interrupt, open};
-use axiom_runtime::proto::env::{NOTIFIED, OWN_BITS, slot};
 use axiom_runtime::proto::supervisor;
-use axiom_runtime::sel4::CPtr;
-use axiom_runtime::{Buffer, Notification, Pages, Runtime, Slots, Timer, call, plain, time};
+use axiom_runtime::{
+    Bit, Bits, Buffer, Class, Notification, Pages, Runtime, Slots, Timer, call, plain, time,
+};
 use bcm2712_pac::rp1::CLK_SYS_HZ;
 use bcm2712_pac::rp1::gpio::{self, IoBank, SYS_RIO};
 use bcm2712_pac::rp1::rio::{self, Rio};
@@ -22,15 +22,13 @@ axiom_runtime::takes!(include_str!("../takes.toml"));
 const HZ: u32 = 10_000_000;
 const PATIENCE_NS: u64 = 100_000_000;
 const CHIP_SELECT: u8 = 8;
-/// The first bit of this server's notification that it gives away.
-const FIRST_BIT: u8 = OWN_BITS.start;
 const PAGE: usize = 256;
 const BUSY: u8 = 1;
 
 struct Waiter {
     served: Served,
-    bit: u8,
-    timer: (Timer, u64),
+    bit: Bit,
+    timer: (Timer, Bit),
     deadline: u64,
     /// Interrupts that were waited for.
     interrupts: u32,
@@ -44,12 +42,12 @@ impl Wait for Waiter {
     }
     fn wait(&mut self) -> bool {
         loop {
-            let bits = Notification(CPtr(slot::NOTIFICATION)).wait() & !NOTIFIED;
-            if bits >> self.bit & 1 != 0 {
+            let signals = Notification::OWN.wait();
+            if signals.has(self.bit) {
                 self.interrupts += 1;
                 return true;
             }
-            if bits & self.timer.1 != 0 && time::ticks() >= self.deadline {
+            if signals.has(self.timer.1) && time::ticks() >= self.deadline {
                 return false;
             }
         }
@@ -82,6 +80,7 @@ struct World {
     rt: Runtime,
     slots: Slots,
     pages: Pages,
+    bits: Bits,
 }
 
 /// SYS_RIO's pages follow IO_BANK's in what is mapped for `gpio`.
@@ -94,8 +93,9 @@ impl World {
         found.map(|r| r.start).map_err(|f| alloc::format!("{name}: {f}"))
     }
 
-    fn bus(&mut self, name: &str, bit: u8) -> Result<Bus, String> {
+    fn bus(&mut self, name: &str) -> Result<Bus, String> {
         let start = self.registers(name)?;
+        let bit = self.bits.take(Class::Doorbell).ok_or("no bit of the notification is left")?;
         let served =
             interrupt(self.rt, &mut self.slots, name, bit).map_err(|f| alloc::format!("{name}: {f}"))?;
         let timer = self.rt.timer("wait").ok_or("the manifest gives this server no timer")?;
@@ -199,11 +199,11 @@ fn flash(f: &mut Flash, erase: bool) -> Result<(), String> {
 
 fn test(rt: Runtime) -> Result<(), String> {
     let env = rt.env();
-    let mut world = World { rt, slots: Slots::new(env), pages: Pages::new(env.scratch) };
-    let mut loopback = world.bus("spi1", FIRST_BIT)?;
+    let mut world = World { rt, slots: Slots::new(env), pages: Pages::new(env.scratch), bits: Bits::new() };
+    let mut loopback = world.bus("spi1")?;
     wire(&mut loopback)?;
     plain!("spi1: what is sent comes back in all modes, {} interrupts", loopback.waiter().interrupts);
-    let bus = world.bus("spi0", FIRST_BIT + 1)?;
+    let bus = world.bus("spi0")?;
     let mut f = Flash { bus, select: world.select()? };
     flash(&mut f, rt.arg("erase") == Some("yes"))?;
     plain!("spi0: {} interrupts", f.bus.waiter().interrupts);
@@ -219,6 +219,6 @@ fn main(rt: Runtime) -> ! {
         let _ = call::<_, supervisor::Reply>(init, supervisor::INTERFACE, &request, &mut Buffer::new());
     }
     loop {
-        Notification(CPtr(slot::NOTIFICATION)).wait();
+        Notification::OWN.wait();
     }
 }

@@ -3,10 +3,9 @@
 mod waiter;
 
 use axiom_dw_i2c::{DwI2c, Speed};
-use axiom_runtime::proto::env::Bits;
 use axiom_runtime::proto::rp1::Refusal;
 use axiom_runtime::sel4::CPtr;
-use axiom_runtime::{IrqHandler, Pages, Runtime, Slots, info, warn};
+use axiom_runtime::{Bit, Bits, Class, IrqHandler, Pages, Runtime, Slots, info, warn};
 use axiom_virtio_i2c::{DMA_BYTES, Dma, VirtioI2c};
 use bcm2712_pac::rp1::CLK_SYS_HZ;
 use core::fmt;
@@ -89,9 +88,9 @@ impl Bus {
 
 /// Opens the bus that the manifest gives this server: the argument `rp1_i2c = "i2c1"` names a controller of RP1; without it, it is
 /// the device `i2c`.
-pub fn open(rt: Runtime, slots: &mut Slots, pages: &mut Pages, own: &mut Bits) -> Option<Bus> {
+pub fn open(rt: Runtime, slots: &mut Slots, pages: &mut Pages, bits: &mut Bits) -> Option<Bus> {
     match rt.arg("rp1_i2c") {
-        Some(name) => rp1(rt, slots, pages, own.take()?, name),
+        Some(name) => rp1(rt, slots, pages, bits.take(Class::Doorbell)?, name),
         None => virtio(rt),
     }
 }
@@ -120,7 +119,7 @@ fn virtio(rt: Runtime) -> Option<Bus> {
 }
 
 /// `bit` is this server's notification's, for the interrupt.
-fn rp1(rt: Runtime, slots: &mut Slots, pages: &mut Pages, bit: u8, name: &str) -> Option<Bus> {
+fn rp1(rt: Runtime, slots: &mut Slots, pages: &mut Pages, bit: Bit, name: &str) -> Option<Bus> {
     let hz = rt.arg_number("i2c_hz").unwrap_or(DEFAULT_HZ);
     let (Some(speed), Some(timer)) = (Speed::at_most(hz), rt.timer("bus")) else {
         warn!("{name}: i2c_hz = {hz} is below 100000, or the manifest gives this server no timer");
