@@ -17,6 +17,9 @@ axiom_runtime::takes!(include_str!("../takes.toml"));
 /// Bytes that one answer to [`Request::Read`] brings at most; the rest waits in the port.
 const TYPED: usize = 64;
 
+/// The port's name in the manifest.
+const PORT: &str = "uart";
+
 struct Console {
     rt: Runtime,
     uart: Option<Uart>,
@@ -24,7 +27,7 @@ struct Console {
 }
 
 fn main(rt: Runtime) -> ! {
-    let uart = rt.env().device("uart").and_then(|d| arch::open(&d));
+    let uart = arch::open(rt);
     rt.ready();
     let mut console = Console { rt, uart, lost: 0 };
     if rt.arg("facts").is_some()

@@ -1,7 +1,9 @@
 //! The first code of a server: its environment.
 
 use crate::{Place, ipc, log};
+use axiom_mmio::Mmio;
 use axiom_proto::env::{Bit, Env, Header, MAGIC, slot};
+use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use sel4_sys::{CPtr, stubs};
 
@@ -129,6 +131,17 @@ impl Runtime {
     /// The Trace capability, if granted.
     pub fn trace(&self) -> Option<crate::Trace> {
         (self.env.trace != 0).then_some(crate::Trace(CPtr(self.env.trace)))
+    }
+
+    /// The registers of the device of a name, if the manifest names one, the machine has it, and it has so many bytes of them.
+    pub fn registers(&self, name: &str, bytes: u64) -> Option<Mmio> {
+        let mapped = self.env.device(name)?.registers;
+        if mapped.len < bytes {
+            return None;
+        }
+        let start = NonNull::new(mapped.start as *mut u32)?;
+        // SAFETY: init mapped the device's registers, as many as are used, as device memory for this server alone, for its life.
+        Some(unsafe { Mmio::new(start) })
     }
 
     /// Tells init that this server is ready to be called.

@@ -1,25 +1,22 @@
 //! Requests and interrupts.
 
 use crate::pages::Behind;
+use axiom_mmio::{Block, Mmio};
 use axiom_rp1::{Facts, Fan, chip, find, msix, place, switch};
 use axiom_runtime::proto::Error;
-use axiom_runtime::proto::env::Device;
 use axiom_runtime::proto::rp1::{
     Absence, Grants, INTERFACE, InterruptPath, Peripheral, Refusal, Reply as Answer, Request,
 };
-use axiom_runtime::sel4::object::vm_attributes;
-use axiom_runtime::sel4::{CPtr, CapRights};
+use axiom_runtime::sel4::CPtr;
 use axiom_runtime::{
     Bit, Bits, CNode, Class, Doorbell, Frame, Incoming, IrqHandler, Notification, Pages, Place, Reply,
-    Runtime, Service, Signals, Slots, VSpace, info, ipc, serve, warn,
+    Runtime, Service, Signals, Slots, info, ipc, serve, warn,
 };
 use bcm2712_pac::rp1::gpio::{IoBank, Pads};
 use bcm2712_pac::rp1::sysinfo::{CHIP_ID, SysInfo};
 use bcm2712_pac::rp1::{INTC, IO_BANK, PADS, SYSINFO, Source};
 use bcm2712_pac::soc::mip::Mip;
 use bcm2712_pac::soc::pcie::Pcie;
-use bcm2712_pac::{Block, Mmio};
-use core::ptr::NonNull;
 use heapless::Vec;
 
 axiom_runtime::entry!(main);
@@ -238,21 +235,8 @@ impl Room {
     fn map(&mut self, address: u64) -> Result<Mmio, Absence> {
         let nowhere = Absence::Elsewhere(address);
         let frame: Frame = self.behind.frame(address & !4095, &mut self.slots).map_err(|_| nowhere)?;
-        let at = self.pages.take(1).ok_or(nowhere)?;
-        frame
-            .map(VSpace::OWN, at, CapRights::READ_WRITE, vm_attributes::EXECUTE_NEVER)
-            .map_err(|_| nowhere)?;
-        let start = NonNull::new(at as *mut u32).ok_or(nowhere)?;
-        // SAFETY: the page was just mapped as device memory, for this server's life; only this server uses it.
-        Ok(unsafe { Mmio::new(start) })
+        self.pages.registers(&[frame]).map_err(|_| nowhere)
     }
-}
-
-/// Registers that init mapped, so many bytes of them.
-fn mapped(device: Option<Device<'_>>, bytes: u64) -> Option<Mmio> {
-    let registers = device.map(|d| d.registers).filter(|r| r.len >= bytes)?;
-    // SAFETY: init mapped the device's registers, as many as are used, for this server alone.
-    NonNull::new(registers.start as *mut u32).map(|start| unsafe { Mmio::new(start) })
 }
 
 fn look(rc: &Block<Pcie, Mmio>, room: &mut Room) -> Result<(Chip, Facts), Absence> {
@@ -276,7 +260,7 @@ fn messages(rt: Runtime, rc: &Block<Pcie, Mmio>, facts: &Facts, room: &mut Room)
     }
     let device = rt.env().device("mip");
     let (Some(mip), Some(given)) =
-        (mapped(device, MIP_BYTES), device.map(|d| d.messages).filter(|m| m.1 > 0))
+        (rt.registers("mip", MIP_BYTES), device.map(|d| d.messages).filter(|m| m.1 > 0))
     else {
         warn!(
             "interrupts = \"msi\", but the manifest or the machine has no device 'mip' with messages; INTA is used"
@@ -307,7 +291,7 @@ fn main(rt: Runtime) -> ! {
     let line =
         device.and_then(|d| env.interrupts_of(&d, true).next()).map(|i| (IrqHandler(CPtr(i.slot)), i.bit));
     let mut given = None;
-    let chip = match mapped(device, RC_BYTES).map(Block::new) {
+    let chip = match rt.registers("pcie", RC_BYTES).map(Block::new) {
         Some(rc) => look(&rc, &mut room).map(|(chip, facts)| {
             given = messages(rt, &rc, &facts, &mut room);
             chip

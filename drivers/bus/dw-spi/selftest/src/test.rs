@@ -3,7 +3,8 @@
 use alloc::string::{String, ToString};
 use axiom_bus::Wait;
 use axiom_dw_spi::DwSpi;
-use axiom_rp1_client::{Served, interrupt, open};
+use axiom_mmio::{Block, Mmio};
+use axiom_rp1_client::{Registers, Served, interrupt, open};
 use axiom_runtime::proto::supervisor;
 use axiom_runtime::{
     Bit, Bits, Buffer, Class, Notification, Pages, Runtime, Slots, Timer, call, plain, time,
@@ -11,8 +12,6 @@ use axiom_runtime::{
 use bcm2712_pac::rp1::CLK_SYS_HZ;
 use bcm2712_pac::rp1::gpio::{self, IoBank, SYS_RIO};
 use bcm2712_pac::rp1::rio::{self, Rio};
-use bcm2712_pac::{Block, Mmio};
-use core::ptr::NonNull;
 use embedded_hal::digital::OutputPin;
 use embedded_hal::spi::{MODE_0, MODE_1, MODE_2, MODE_3, SpiBus};
 
@@ -88,38 +87,31 @@ const RIO_AT: usize = 4 * 4096;
 
 impl World {
     /// Where a peripheral's registers are mapped, once.
-    fn registers(&mut self, name: &str) -> Result<usize, String> {
+    fn registers(&mut self, name: &str) -> Result<Registers, String> {
         let found = open(self.rt, &mut self.slots, &mut self.pages, name);
-        found.map(|r| r.start).map_err(|f| alloc::format!("{name}: {f}"))
+        found.map_err(|f| alloc::format!("{name}: {f}"))
     }
 
     fn bus(&mut self, name: &str) -> Result<Bus, String> {
-        let start = self.registers(name)?;
+        let registers = self.registers(name)?;
         let bit = self.bits.take(Class::Doorbell).ok_or("no bit of the notification is left")?;
         let served =
             interrupt(self.rt, &mut self.slots, name, bit).map_err(|f| alloc::format!("{name}: {f}"))?;
         let timer = self.rt.timer("wait").ok_or("the manifest gives this server no timer")?;
         let waiter = Waiter { served, bit, timer, deadline: 0, interrupts: 0 };
-        DwSpi::new(mmio(start)?, waiter, CLK_SYS_HZ, HZ, MODE_0).map_err(|e| e.to_string())
+        DwSpi::new(registers.whole(), waiter, CLK_SYS_HZ, HZ, MODE_0).map_err(|e| e.to_string())
     }
 
     /// GPIO8, high.
     fn select(&mut self) -> Result<Select, String> {
-        let start = self.registers("gpio")?;
+        let registers = self.registers("gpio")?;
         let (bank, rio): (Block<IoBank, _>, Block<Rio, _>) =
-            (Block::new(mmio(start)?), Block::new(mmio(start + RIO_AT)?));
+            registers.block(0).zip(registers.block(RIO_AT)).ok_or("gpio: too few pages of registers")?;
         rio.set(rio::OUT, 1 << CHIP_SELECT);
         rio.set(rio::OE, 1 << CHIP_SELECT);
         bank.modify(gpio::control(CHIP_SELECT), |c| c.with_function(SYS_RIO));
         Ok(Select(rio))
     }
-}
-
-fn mmio(start: usize) -> Result<Mmio, String> {
-    let start = NonNull::new(start as *mut u32).ok_or("mapped at 0")?;
-    // SAFETY: the peripheral's pages were mapped as device memory for this server alone, and stay; its parts are used by one
-    // block each.
-    Ok(unsafe { Mmio::new(start) })
 }
 
 /// The flash behind its chip select.

@@ -3,13 +3,13 @@
 mod waiter;
 
 use axiom_dw_i2c::{DwI2c, Speed};
+use axiom_mmio::Mmio;
 use axiom_runtime::proto::rp1::Refusal;
 use axiom_runtime::sel4::CPtr;
 use axiom_runtime::{Bit, Bits, Class, IrqHandler, Pages, Runtime, Slots, info, warn};
-use axiom_virtio_i2c::{DMA_BYTES, Dma, VirtioI2c};
+use axiom_virtio_i2c::{DMA_BYTES, Dma, REGISTER_BYTES, VirtioI2c};
 use bcm2712_pac::rp1::CLK_SYS_HZ;
 use core::fmt;
-use core::ptr::NonNull;
 use embedded_hal::i2c::{ErrorKind, ErrorType, I2c, Operation, SevenBitAddress};
 use waiter::{Acknowledge, Waiter};
 
@@ -23,9 +23,9 @@ const DEFAULT_HZ: u64 = 400_000;
 /// The bus.
 pub enum Bus {
     /// A virtio adapter.
-    Virtio(VirtioI2c<axiom_virtio_i2c::Mmio, Waiter>),
+    Virtio(VirtioI2c<Mmio, Waiter>),
     /// A DesignWare controller of RP1.
-    Dw(DwI2c<bcm2712_pac::Mmio, Waiter>),
+    Dw(DwI2c<Mmio, Waiter>),
 }
 
 /// What can go wrong on it.
@@ -110,11 +110,9 @@ fn virtio(rt: Runtime) -> Option<Bus> {
     }
     let acknowledge = Acknowledge::Handler(IrqHandler(CPtr(interrupt.slot)));
     let waiter = Waiter::new(acknowledge, interrupt.bit, timer, VIRTIO_PATIENCE_NS);
-    // SAFETY: init mapped the device's registers, and DMA memory physically in a row, for this server alone; both stay.
-    let (registers, dma) = unsafe {
-        let registers = axiom_virtio_i2c::Mmio::new(device.registers.start as *mut u32);
-        (registers, Dma::new(dma.virt as *mut u8, dma.phys))
-    };
+    let registers = rt.registers("i2c", REGISTER_BYTES)?;
+    // SAFETY: init mapped DMA memory, physically in a row and as much as was just checked, for this server alone; it stays.
+    let dma = unsafe { Dma::new(dma.virt as *mut u8, dma.phys) };
     VirtioI2c::new(registers, dma, waiter).inspect_err(|error| warn!("{error}")).ok().map(Bus::Virtio)
 }
 
@@ -143,9 +141,7 @@ fn rp1(rt: Runtime, slots: &mut Slots, pages: &mut Pages, bit: Bit, name: &str) 
         }
     };
     let waiter = Waiter::new(acknowledge, bit, timer, DW_PATIENCE_NS);
-    // SAFETY: the peripheral's page was mapped as device memory for this server alone, and stays.
-    let registers = unsafe { bcm2712_pac::Mmio::new(NonNull::new(registers.start as *mut u32)?) };
-    match DwI2c::new(registers, waiter, CLK_SYS_HZ, speed) {
+    match DwI2c::new(registers.whole(), waiter, CLK_SYS_HZ, speed) {
         Ok(bus) => {
             info!("{name}: I2C at {speed:?} speed");
             Some(Bus::Dw(bus))
