@@ -25,7 +25,7 @@ axiom_runtime::takes!(include_str!("../takes.toml"));
 
 const PAGE: u64 = 4096;
 /// Events of the user class that a load leaves in the trace.
-const TRACE_LOAD: u16 = 0x1000;
+const TRACE_LOAD: u16 = axiom_runtime::sel4::ext::event::USER;
 
 /// Frames of one program, and the untyped memory that they are made of.
 pub struct Memory {

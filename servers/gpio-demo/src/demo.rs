@@ -18,7 +18,7 @@ axiom_runtime::entry!(main);
 axiom_runtime::takes!(include_str!("../takes.toml"));
 
 /// Trace class of interrupts.
-const TRACE_IRQ: u64 = 1 << 4;
+const TRACE_IRQ: u64 = 1 << axiom_runtime::sel4::ext::class::IRQ;
 /// How long an edge may take to come where the manifest says nothing (`patience_s`), seconds.
 const PATIENCE_S: u64 = 30;
 const LOOK_MS: u64 = 10;

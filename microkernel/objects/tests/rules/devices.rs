@@ -1,7 +1,7 @@
 //! The machine's own objects: timers, interrupt handlers, the trace ring as user space maps it, the Debug capability.
 use axiom_objects::fake::{FREQUENCY, FakeWorld, Hardware, MAX_IRQ, Message, TIMER_IRQ};
 use axiom_objects::machine::{Machine, record};
-use axiom_objects::trace::{PAGES, Ring, class, class_of};
+use axiom_objects::trace::{PAGES, Ring, class};
 use axiom_objects::{Cap, Ptr, Tcb};
 use core::cell::Cell;
 use sel4_sys::ext::{self, stretch};
@@ -254,7 +254,7 @@ fn the_trace_ring_is_as_its_layout_says() {
             assert_eq!(trace.is_on(class), class == class::BOOT || mask >> class & 1 != 0);
         }
     }
-    assert_eq!([0x0100, 0x01ff, 0x0200, 0x3f00].map(class_of), [1, 1, 2, 63]);
+    assert_eq!([0x0100, 0x01ff, 0x0200, 0x3f00].map(class::of), [1, 1, 2, 63]);
     // Records go round; the boot's are kept as well, as far as there is room.
     let (boot, records) = (32, 512);
     for i in 0..1100u64 {

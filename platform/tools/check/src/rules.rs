@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 /// Where a crate stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Layer {
+    /// The layout of the kernel's trace: `axiom-trace`.
+    Trace,
     /// The kernel's interface: `sel4-sys`.
     Abi,
     /// The kernel's rules, host-testable.
@@ -40,12 +42,13 @@ impl Layer {
     /// What a crate of this layer may use, from the workspace.
     fn may_use(self) -> &'static [Layer] {
         match self {
-            Abi => &[],
+            Trace => &[],
+            Abi => &[Trace],
             Proto => &[Library],
             Objects => &[Abi],
             Kernel => &[Abi, Objects, Library],
             RootTest => &[Abi, Library, RootTest],
-            Library => &[Library],
+            Library => &[Library, Trace],
             ServiceLibrary => &[Library, ServiceLibrary, Proto],
             Runtime => &[Abi, Proto, Library],
             Chip => &[Library, ServiceLibrary],
@@ -53,14 +56,15 @@ impl Layer {
             Heap => &[Library, Runtime],
             SteadyServer => &[Abi, Proto, Library, Chip, ServiceLibrary, Runtime, ServerLibrary],
             Server => &[Abi, Proto, Library, Chip, ServiceLibrary, Runtime, ServerLibrary, Heap],
-            HostTool => &[Proto, Library, ServiceLibrary, HostTool],
+            HostTool => &[Proto, Library, ServiceLibrary, HostTool, Trace],
         }
     }
 
     /// The rule, for whoever broke it.
     fn rule(self) -> &'static str {
         match self {
-            Abi => "sel4-sys is the interface alone and uses no other crate",
+            Trace => "the trace's layout is numbers for everybody and uses no other crate",
+            Abi => "sel4-sys is the interface alone: it uses the trace's layout and no other crate",
             Objects => {
                 "objects sees the kernel's interface (sel4-sys) and nothing else, so that it runs on the host"
             }
@@ -98,6 +102,7 @@ impl Layer {
 
     fn name(self) -> &'static str {
         match self {
+            Trace => "trace layout",
             Abi => "interface",
             Objects => "objects",
             Kernel => "kernel",
@@ -118,6 +123,7 @@ impl Layer {
 
 /// Folder -> layer; the first match wins, so longer paths stand first.
 const LAYERS: &[(&str, Layer)] = &[
+    ("microkernel/trace", Trace),
     ("microkernel/sel4-sys", Abi),
     ("microkernel/objects", Objects),
     ("microkernel/fdt", Library),
@@ -168,7 +174,7 @@ pub fn layer(folder: &str) -> Option<Layer> {
 /// What foreign crates a layer may use; `None` is no limit.
 fn foreign(layer: Layer) -> Option<&'static [&'static str]> {
     match layer {
-        Abi | Objects | Kernel => Some(&[]),
+        Trace | Abi | Objects | Kernel => Some(&[]),
         Proto => Some(&["serde", "postcard", "heapless"]),
         _ => None,
     }
