@@ -7,15 +7,12 @@ mod arch;
 
 use arch::Uart;
 use axiom_proto::Error;
-use axiom_proto::console::{INTERFACE, Level, Reply, Request, printable};
+use axiom_proto::console::{INTERFACE, Level, MAX_TYPED, Reply, Request, printable};
 use axiom_runtime::{Incoming, Runtime, Service, serve};
 use heapless::Vec;
 
 axiom_runtime::entry!(main);
 axiom_runtime::takes!(include_str!("../takes.toml"));
-
-/// Bytes that one answer to [`Request::Read`] brings at most; the rest waits in the port.
-const TYPED: usize = 64;
 
 /// The port's name in the manifest.
 const PORT: &str = "uart";
@@ -89,7 +86,7 @@ impl Service for Console {
             Ok(Request::Read) => {
                 let uart = self.uart.as_mut();
                 let bytes = uart.into_iter().flat_map(|uart| core::iter::from_fn(|| uart.get()));
-                let typed: Vec<u8, TYPED> = bytes.take(TYPED).collect();
+                let typed: Vec<u8, MAX_TYPED> = bytes.take(MAX_TYPED).collect();
                 axiom_runtime::Reply::ok(&Reply::Typed(&typed))
             }
         }

@@ -2,7 +2,8 @@
 
 use crate::ipc::{self, Buffer};
 use axiom_proto::env::{Signals, slot};
-use axiom_proto::{Error, LABEL_ERROR, LABEL_OK, wire};
+use axiom_proto::largest::assert_fits;
+use axiom_proto::{Error, LABEL_ERROR, LABEL_OK, Largest, wire};
 use core::sync::atomic::{AtomicU64, Ordering};
 use sel4_sys::{CPtr, MessageInfo, stubs};
 use serde::{Deserialize, Serialize};
@@ -58,15 +59,17 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// The interface's reply.
+    /// The interface's reply. One that could be too large does not compile.
     #[inline]
-    pub fn ok<T: Serialize + ?Sized>(value: &T) -> Reply {
+    pub fn ok<T: Serialize + Largest>(value: &T) -> Reply {
+        const { assert_fits::<T>() };
         Reply::encode(LABEL_OK, value, None)
     }
 
     /// The interface's reply, with a copy of a capability.
     #[inline]
-    pub fn ok_with_cap<T: Serialize + ?Sized>(value: &T, cap: CPtr) -> Reply {
+    pub fn ok_with_cap<T: Serialize + Largest>(value: &T, cap: CPtr) -> Reply {
+        const { assert_fits::<T>() };
         Reply::encode(LABEL_OK, value, Some(cap))
     }
 
