@@ -321,7 +321,7 @@ impl<P: Platform> Loader<P> {
         if !self.interpret_only && leaves_floor::<P>(jit::TABLE_BYTES * insns.len()) {
             self.compiler.set_zero_stack(zero_stack);
             let mut result = self.compiler.compile(insns, &resolve, &mut self.code);
-            if let Err(jit::Error::NoRoom { needed }) = result {
+            if let Err(jit::CompileError::NoRoom { needed }) = result {
                 grow::<P>(&mut self.code, needed)?;
                 result = self.compiler.compile(insns, &resolve, &mut self.code);
             }

@@ -64,7 +64,7 @@ fn hosts(env: &Env<'static>) -> Vec<Host> {
 }
 
 /// The system as bpf-server has it.
-pub struct System {
+pub struct KernelObjects {
     rt: Runtime,
     slots: Slots,
     pages: Pages,
@@ -80,13 +80,13 @@ pub struct System {
     spare: Option<Memory>,
 }
 
-impl System {
-    fn new(rt: Runtime) -> Option<System> {
+impl KernelObjects {
+    fn new(rt: Runtime) -> Option<KernelObjects> {
         let env = rt.env();
         let mut slots = Slots::new(env);
         let lent = slots.take()?;
         let hosts = hosts(env);
-        Some(System {
+        Some(KernelObjects {
             rt,
             slots,
             pages: Pages::new(env.scratch),
@@ -255,7 +255,7 @@ impl Memory {
     }
 }
 
-impl Platform for System {
+impl Platform for KernelObjects {
     type Memory = Memory;
 
     fn host(&self, point: &str) -> Option<HostId> {
@@ -458,7 +458,7 @@ impl Platform for System {
 }
 
 struct Server {
-    loader: Loader<System>,
+    loader: Loader<KernelObjects>,
     /// Each client's badge, and how often it was started when that was asked last.
     clients: Vec<(u64, u32)>,
 }
@@ -522,7 +522,9 @@ impl Service for Server {
 }
 
 fn main(rt: Runtime) -> ! {
-    let Some(mut system) = System::new(rt) else { panic!("the manifest gives bpf-server no free slots") };
+    let Some(mut system) = KernelObjects::new(rt) else {
+        panic!("the manifest gives bpf-server no free slots")
+    };
     if rt.env().restarts > 0 {
         system.reclaim();
     }

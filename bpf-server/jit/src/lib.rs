@@ -21,7 +21,7 @@ pub use program::Tables;
 
 /// Why a program could not be compiled. `at` is an instruction slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Error {
+pub enum CompileError {
     /// The output slice is too small.
     NoRoom {
         /// Bytes that the code needs.
@@ -59,31 +59,33 @@ pub enum Error {
     NoMemory,
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for CompileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Error::NoRoom { needed } => {
+            CompileError::NoRoom { needed } => {
                 write!(f, "the compiled program needs {needed} bytes, more than its code frames hold")
             }
-            Error::BadOpcode { at, op } => {
+            CompileError::BadOpcode { at, op } => {
                 write!(f, "instruction {at}: opcode {op:#04x} is not in the BPF instruction set")
             }
-            Error::BadTarget { at, target } => {
+            CompileError::BadTarget { at, target } => {
                 write!(f, "instruction {at}: jumps to slot {target}, outside the program")
             }
-            Error::Unresolved { at } => write!(f, "instruction {at}: loads an address that nothing resolves"),
-            Error::UnknownHelper { at, id } => {
+            CompileError::Unresolved { at } => {
+                write!(f, "instruction {at}: loads an address that nothing resolves")
+            }
+            CompileError::UnknownHelper { at, id } => {
                 write!(f, "instruction {at}: calls helper {id}, which does not exist")
             }
-            Error::NoMemory => write!(f, "there is no memory left to compile it"),
-            Error::TooLarge => {
+            CompileError::NoMemory => write!(f, "there is no memory left to compile it"),
+            CompileError::TooLarge => {
                 write!(f, "the compiled program exceeds 1 MiB, the reach of a conditional branch")
             }
         }
     }
 }
 
-impl core::error::Error for Error {}
+impl core::error::Error for CompileError {}
 
 /// What the compiler's tables take for an instruction, at most.
 pub const TABLE_BYTES: usize = 16;
@@ -111,7 +113,7 @@ pub trait Machine: machine::Sealed + Copy {
         program: &[Insn],
         resolve: Resolve,
         out: &mut [u8],
-    ) -> Result<usize, Error>;
+    ) -> Result<usize, CompileError>;
 }
 
 /// The machine that a server of this build runs on. A build for the host takes AArch64's, whose code it does not run.
@@ -153,7 +155,12 @@ impl<M: Machine> Compiler<M> {
 
     /// Compiles `program` (entry at slot 0, functions reached by local calls behind it) into `out`; returns the
     /// length in bytes.
-    pub fn compile(&mut self, program: &[Insn], resolve: Resolve, out: &mut [u8]) -> Result<usize, Error> {
+    pub fn compile(
+        &mut self,
+        program: &[Insn],
+        resolve: Resolve,
+        out: &mut [u8],
+    ) -> Result<usize, CompileError> {
         self.machine.compile(&mut self.tables, program, resolve, out)
     }
 }

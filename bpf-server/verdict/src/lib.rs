@@ -69,8 +69,8 @@ impl Refused {
     }
 }
 
-impl From<axiom_bpf_object::Error> for Refused {
-    fn from(error: axiom_bpf_object::Error) -> Refused {
+impl From<axiom_bpf_object::ObjectError> for Refused {
+    fn from(error: axiom_bpf_object::ObjectError) -> Refused {
         if error.out_of_memory { Refused::memory() } else { Refused::new(Wrong::Object, error.to_string()) }
     }
 }

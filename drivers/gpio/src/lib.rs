@@ -16,7 +16,7 @@ mod tests;
 mod watchers;
 
 pub use axiom_proto::gpio::{Channel, Edges, FULL_DUTY, Grants, Line, Refusal};
-pub use board::{Board, Motor, SoftPwm, Stop, TooMany, Update};
+pub use board::{Board, EmergencyStop, Motor, SoftPwm, TooMany, Update};
 pub use hal::{Duty, Pin};
 pub use storm::Storm;
 pub use watchers::{PER_CLIENT, Watchers};

@@ -353,9 +353,9 @@ impl Supervisor {
         untyped + self.permanent[index].shared.len() as u64 * 4096
     }
 
-    fn figures(&self) -> supervisor::System {
+    fn figures(&self) -> supervisor::Figures {
         let a = self.axiom.unwrap_or_default();
-        supervisor::System {
+        supervisor::Figures {
             kernel_text: a.kernel_text,
             kernel_rodata: a.kernel_rodata,
             kernel_data: a.kernel_data,

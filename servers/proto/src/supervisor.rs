@@ -92,7 +92,7 @@ message! {
 message! {
     /// Figures of the system.
     #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-    pub struct System {
+    pub struct Figures {
         /// Kernel code, bytes.
         pub kernel_text: u64,
         /// Kernel constants, bytes.
@@ -128,6 +128,6 @@ message! {
         /// The page was written.
         Touched(bool),
         /// The system.
-        System(System),
+        System(Figures),
     }
 }

@@ -3,7 +3,7 @@
 use super::Features;
 use super::asm::{Asm, Cond, Mem, Reg, SP, Width, ZR};
 use crate::program::*;
-use crate::{Error, Insn, Resolve, abi};
+use crate::{CompileError, Insn, Resolve, abi};
 
 /// BPF's stack per function.
 const BPF_STACK: i32 = 512;
@@ -44,7 +44,7 @@ pub(crate) fn compile(
     program: &[Insn],
     resolve: Resolve,
     out: &mut [u8],
-) -> Result<usize, Error> {
+) -> Result<usize, CompileError> {
     let uses_helpers = scan(c, program)?;
     c.fixups.clear();
     let mut e = Emitter {
@@ -65,14 +65,14 @@ pub(crate) fn compile(
         e.function(c.functions[index], index == 0, program, resolve)?;
     }
     if e.no_memory {
-        return Err(Error::NoMemory);
+        return Err(CompileError::NoMemory);
     }
     let words = e.asm.words();
     if words >= MAX_WORDS {
-        return Err(Error::TooLarge);
+        return Err(CompileError::TooLarge);
     }
     if !e.asm.fits() {
-        return Err(Error::NoRoom { needed: words * 4 });
+        return Err(CompileError::NoRoom { needed: words * 4 });
     }
     for i in 0..e.fixups.len() {
         let Fixup { word, target, .. } = e.fixups[i];
@@ -143,7 +143,7 @@ impl Emitter<'_, '_> {
         is_entry: bool,
         program: &[Insn],
         resolve: Resolve,
-    ) -> Result<(), Error> {
+    ) -> Result<(), CompileError> {
         self.function = function;
         self.is_entry = is_entry;
         let (_, pairs) = self.saved_registers();
@@ -221,7 +221,13 @@ impl Emitter<'_, '_> {
     }
 
     /// Emits the instruction at `at` (and what is fused with it); returns the next slot.
-    fn insn(&mut self, at: usize, end: usize, program: &[Insn], resolve: Resolve) -> Result<usize, Error> {
+    fn insn(
+        &mut self,
+        at: usize,
+        end: usize,
+        program: &[Insn],
+        resolve: Resolve,
+    ) -> Result<usize, CompileError> {
         self.mark(at);
         let insn = program[at];
         let next = Next {
@@ -254,17 +260,23 @@ impl Emitter<'_, '_> {
         Ok(at + 1)
     }
 
-    fn wide_load(&mut self, at: usize, insn: Insn, program: &[Insn], resolve: Resolve) -> Result<(), Error> {
+    fn wide_load(
+        &mut self,
+        at: usize,
+        insn: Insn,
+        program: &[Insn],
+        resolve: Resolve,
+    ) -> Result<(), CompileError> {
         if insn.op != LDDW || insn.dst() > 9 {
-            return Err(Error::BadOpcode { at, op: insn.op });
+            return Err(CompileError::BadOpcode { at, op: insn.op });
         }
         let Some(next) = program.get(at + 1) else {
-            return Err(Error::BadTarget { at, target: at as i64 + 1 });
+            return Err(CompileError::BadTarget { at, target: at as i64 + 1 });
         };
         let value = if insn.src() == 0 {
             insn.imm as u32 as u64 | (next.imm as u32 as u64) << 32
         } else {
-            resolve(insn.src(), insn.imm, next.imm).ok_or(Error::Unresolved { at })?
+            resolve(insn.src(), insn.imm, next.imm).ok_or(CompileError::Unresolved { at })?
         };
         let dst = self.reg(insn.dst());
         self.asm.mov_imm(dst, value);
@@ -272,8 +284,8 @@ impl Emitter<'_, '_> {
     }
 
     /// Arithmetic. Returns whether the next instruction was absorbed.
-    fn alu(&mut self, at: usize, insn: Insn, w: Width, next: Next) -> Result<bool, Error> {
-        let bad = Error::BadOpcode { at, op: insn.op };
+    fn alu(&mut self, at: usize, insn: Insn, w: Width, next: Next) -> Result<bool, CompileError> {
+        let bad = CompileError::BadOpcode { at, op: insn.op };
         if insn.dst() > 9 || insn.src() > 10 {
             return Err(bad);
         }
@@ -499,7 +511,7 @@ impl Emitter<'_, '_> {
         tmp
     }
 
-    fn load(&mut self, at: usize, insn: Insn) -> Result<(), Error> {
+    fn load(&mut self, at: usize, insn: Insn) -> Result<(), CompileError> {
         let op = match insn.op {
             0x61 => Mem::LdrW,
             0x69 => Mem::Ldrh,
@@ -508,18 +520,18 @@ impl Emitter<'_, '_> {
             0x81 => Mem::Ldrsw,
             0x89 => Mem::Ldrsh,
             0x91 => Mem::Ldrsb,
-            op => return Err(Error::BadOpcode { at, op }),
+            op => return Err(CompileError::BadOpcode { at, op }),
         };
         if insn.dst() > 9 || insn.src() > 10 {
-            return Err(Error::BadOpcode { at, op: insn.op });
+            return Err(CompileError::BadOpcode { at, op: insn.op });
         }
         let d = self.reg(insn.dst());
         self.access(op, d, insn.src(), insn.off);
         Ok(())
     }
 
-    fn store(&mut self, at: usize, insn: Insn) -> Result<(), Error> {
-        let bad = Error::BadOpcode { at, op: insn.op };
+    fn store(&mut self, at: usize, insn: Insn) -> Result<(), CompileError> {
+        let bad = CompileError::BadOpcode { at, op: insn.op };
         if insn.dst() > 10 || insn.src() > 10 {
             return Err(bad);
         }
@@ -570,14 +582,14 @@ impl Emitter<'_, '_> {
         self.fixups.push(Fixup { word, target, kind: Kind::Jump });
     }
 
-    fn call(&mut self, at: usize, insn: Insn) -> Result<(), Error> {
+    fn call(&mut self, at: usize, insn: Insn) -> Result<(), CompileError> {
         if insn.op == CALLX {
             return self.call_register(at, insn);
         }
         match insn.src() {
             0 => {
                 let id = insn.imm as u32;
-                let slot = abi::slot(id).ok_or(Error::UnknownHelper { at, id })?;
+                let slot = abi::slot(id).ok_or(CompileError::UnknownHelper { at, id })?;
                 self.asm.mov(Width::X64, Reg(0), RT);
                 self.asm.try_mem(Mem::LdrX, TMP, Reg(0), slot as i64 * 8);
                 self.asm.blr(TMP);
@@ -587,15 +599,15 @@ impl Emitter<'_, '_> {
                 self.fix(self.asm.words() as u32, target);
                 self.asm.bl(0);
             }
-            _ => return Err(Error::UnknownHelper { at, id: insn.imm as u32 }),
+            _ => return Err(CompileError::UnknownHelper { at, id: insn.imm as u32 }),
         }
         Ok(())
     }
 
     /// A helper whose number is in a register: the number becomes a table slot, the last one when there is none.
-    fn call_register(&mut self, at: usize, insn: Insn) -> Result<(), Error> {
+    fn call_register(&mut self, at: usize, insn: Insn) -> Result<(), CompileError> {
         if insn.dst() > 9 {
-            return Err(Error::BadOpcode { at, op: insn.op });
+            return Err(CompileError::BadOpcode { at, op: insn.op });
         }
         let id = self.reg(insn.dst());
         let a = &mut self.asm;
@@ -619,7 +631,7 @@ impl Emitter<'_, '_> {
         Ok(())
     }
 
-    fn jump(&mut self, at: usize, insn: Insn) -> Result<(), Error> {
+    fn jump(&mut self, at: usize, insn: Insn) -> Result<(), CompileError> {
         match insn.op {
             EXIT => {
                 self.epilogue();
@@ -638,7 +650,7 @@ impl Emitter<'_, '_> {
             return Ok(());
         }
         if insn.dst() > 10 || insn.src() > 10 {
-            return Err(Error::BadOpcode { at, op: insn.op });
+            return Err(CompileError::BadOpcode { at, op: insn.op });
         }
         let w = if insn.op & 7 == CLASS_JMP { Width::X64 } else { Width::W32 };
         let immediate = insn.op & 8 == 0;
@@ -703,7 +715,7 @@ impl Emitter<'_, '_> {
             0xb0 => Cond::Ls,
             0xc0 => Cond::Lt,
             0xd0 => Cond::Le,
-            _ => return Err(Error::BadOpcode { at, op: insn.op }),
+            _ => return Err(CompileError::BadOpcode { at, op: insn.op }),
         };
         let distance = self.distance(at, target);
         self.asm.b_cond(cond, distance);

@@ -24,7 +24,7 @@ mod emit;
 
 pub use asm::*;
 
-use crate::{Error, Insn, Machine, Resolve, Tables, machine};
+use crate::{CompileError, Insn, Machine, Resolve, Tables, machine};
 
 /// What the target machine can do beyond ARMv8.0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Machine for Features {
         program: &[Insn],
         resolve: Resolve,
         out: &mut [u8],
-    ) -> Result<usize, Error> {
+    ) -> Result<usize, CompileError> {
         emit::compile(self, tables, program, resolve, out)
     }
 }

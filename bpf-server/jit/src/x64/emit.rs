@@ -3,7 +3,7 @@
 use super::Features;
 use super::asm::{Asm, Cond, Op, Reg, Rm, Size, Width};
 use crate::program::*;
-use crate::{Error, Insn, Resolve, abi};
+use crate::{CompileError, Insn, Resolve, abi};
 use alloc::vec::Vec;
 
 /// BPF's stack per function.
@@ -52,7 +52,7 @@ pub(super) fn compile(
     program: &[Insn],
     resolve: Resolve,
     out: &mut [u8],
-) -> Result<usize, Error> {
+) -> Result<usize, CompileError> {
     let uses_helpers = scan(c, program)?;
     c.fixups.clear();
     let mut e = Emitter {
@@ -74,14 +74,14 @@ pub(super) fn compile(
         e.function(c.functions[index], index == 0, program, resolve)?;
     }
     if e.no_memory {
-        return Err(Error::NoMemory);
+        return Err(CompileError::NoMemory);
     }
     let bytes = e.asm.len();
     if bytes >= MAX_BYTES {
-        return Err(Error::TooLarge);
+        return Err(CompileError::TooLarge);
     }
     if !e.asm.fits() {
-        return Err(Error::NoRoom { needed: bytes });
+        return Err(CompileError::NoRoom { needed: bytes });
     }
     for i in 0..e.fixups.len() {
         let Fixup { word: end, target, kind } = e.fixups[i];
@@ -95,7 +95,9 @@ pub(super) fn compile(
         let distance = to.wrapping_sub(end) as i32;
         match kind {
             // `bound` promised that it fits.
-            Kind::Short => e.asm.patch8(end as usize, i8::try_from(distance).map_err(|_| Error::TooLarge)?),
+            Kind::Short => {
+                e.asm.patch8(end as usize, i8::try_from(distance).map_err(|_| CompileError::TooLarge)?)
+            }
             _ => e.asm.patch32(end as usize, distance),
         }
     }
@@ -135,7 +137,7 @@ impl Emitter<'_, '_> {
         is_entry: bool,
         program: &[Insn],
         resolve: Resolve,
-    ) -> Result<(), Error> {
+    ) -> Result<(), CompileError> {
         self.function = function;
         self.is_entry = is_entry;
         let (regs, n) = self.saved_registers();
@@ -198,7 +200,13 @@ impl Emitter<'_, '_> {
     }
 
     /// Emits the instruction at `at` (and what is fused with it); returns the next slot.
-    fn insn(&mut self, at: usize, end: usize, program: &[Insn], resolve: Resolve) -> Result<usize, Error> {
+    fn insn(
+        &mut self,
+        at: usize,
+        end: usize,
+        program: &[Insn],
+        resolve: Resolve,
+    ) -> Result<usize, CompileError> {
         if self.offsets[at] & LOOP != 0 {
             self.asm.align(16);
         }
@@ -267,19 +275,25 @@ impl Emitter<'_, '_> {
         }
     }
 
-    fn wide_load(&mut self, at: usize, insn: Insn, program: &[Insn], resolve: Resolve) -> Result<(), Error> {
+    fn wide_load(
+        &mut self,
+        at: usize,
+        insn: Insn,
+        program: &[Insn],
+        resolve: Resolve,
+    ) -> Result<(), CompileError> {
         if insn.op != LDDW || insn.dst() > 9 {
-            return Err(Error::BadOpcode { at, op: insn.op });
+            return Err(CompileError::BadOpcode { at, op: insn.op });
         }
         let Some(next) = program.get(at + 1) else {
-            return Err(Error::BadTarget { at, target: at as i64 + 1 });
+            return Err(CompileError::BadTarget { at, target: at as i64 + 1 });
         };
         let d = REGS[insn.dst() as usize];
         if insn.src() == 0 {
             let value = insn.imm as u32 as u64 | (next.imm as u32 as u64) << 32;
             self.constant(d, value);
         } else {
-            let value = resolve(insn.src(), insn.imm, next.imm).ok_or(Error::Unresolved { at })?;
+            let value = resolve(insn.src(), insn.imm, next.imm).ok_or(CompileError::Unresolved { at })?;
             self.asm.mov_imm(d, value);
         }
         Ok(())
@@ -317,12 +331,12 @@ impl Emitter<'_, '_> {
         Some(TMP)
     }
 
-    fn load(&mut self, at: usize, insn: Insn) -> Result<(), Error> {
+    fn load(&mut self, at: usize, insn: Insn) -> Result<(), CompileError> {
         if insn.dst() > 9 || insn.src() > 10 {
-            return Err(Error::BadOpcode { at, op: insn.op });
+            return Err(CompileError::BadOpcode { at, op: insn.op });
         }
         let m = Rm::Mem(REGS[insn.src() as usize], insn.off.into());
-        self.load_from(insn, m).ok_or(Error::BadOpcode { at, op: insn.op })
+        self.load_from(insn, m).ok_or(CompileError::BadOpcode { at, op: insn.op })
     }
 
     /// The load `insn` from a place that may be another than it says.
@@ -342,8 +356,8 @@ impl Emitter<'_, '_> {
         Some(())
     }
 
-    fn store(&mut self, at: usize, insn: Insn) -> Result<(), Error> {
-        let bad = Error::BadOpcode { at, op: insn.op };
+    fn store(&mut self, at: usize, insn: Insn) -> Result<(), CompileError> {
+        let bad = CompileError::BadOpcode { at, op: insn.op };
         if insn.dst() > 10 || insn.src() > 10 {
             return Err(bad);
         }
@@ -409,14 +423,14 @@ impl Emitter<'_, '_> {
         self.fix(target as u32, kind);
     }
 
-    fn call(&mut self, at: usize, insn: Insn) -> Result<(), Error> {
+    fn call(&mut self, at: usize, insn: Insn) -> Result<(), CompileError> {
         if insn.op == CALLX {
             return self.call_register(at, insn);
         }
         match insn.src() {
             0 => {
                 let id = insn.imm as u32;
-                let slot = abi::slot(id).ok_or(Error::UnknownHelper { at, id })?;
+                let slot = abi::slot(id).ok_or(CompileError::UnknownHelper { at, id })?;
                 self.asm.mov(Width::X64, Reg::RDI, RT);
                 self.asm.call_mem(Rm::Mem(RT, slot as i32 * 8));
             }
@@ -425,15 +439,15 @@ impl Emitter<'_, '_> {
                 self.asm.call(0);
                 self.fix(target, Kind::Call);
             }
-            _ => return Err(Error::UnknownHelper { at, id: insn.imm as u32 }),
+            _ => return Err(CompileError::UnknownHelper { at, id: insn.imm as u32 }),
         }
         Ok(())
     }
 
     /// A helper whose number is in a register: the number becomes a table slot, the last one when there is none.
-    fn call_register(&mut self, at: usize, insn: Insn) -> Result<(), Error> {
+    fn call_register(&mut self, at: usize, insn: Insn) -> Result<(), CompileError> {
         if insn.dst() > 9 {
-            return Err(Error::BadOpcode { at, op: insn.op });
+            return Err(CompileError::BadOpcode { at, op: insn.op });
         }
         let own = abi::OWN_FIRST_SLOT as i32;
         let last = abi::HELPER_SLOTS as i32 - 1;
@@ -461,7 +475,7 @@ impl Emitter<'_, '_> {
         Ok(())
     }
 
-    fn jump(&mut self, at: usize, insn: Insn, program: &[Insn]) -> Result<(), Error> {
+    fn jump(&mut self, at: usize, insn: Insn, program: &[Insn]) -> Result<(), CompileError> {
         match insn.op {
             EXIT => {
                 self.epilogue();
@@ -479,7 +493,7 @@ impl Emitter<'_, '_> {
             return Ok(());
         }
         if insn.dst() > 10 || insn.src() > 10 {
-            return Err(Error::BadOpcode { at, op: insn.op });
+            return Err(CompileError::BadOpcode { at, op: insn.op });
         }
         let operation = insn.op & 0xf0;
         let cond = match operation {
@@ -493,7 +507,7 @@ impl Emitter<'_, '_> {
             0xb0 => Cond::BelowEqual,
             0xc0 => Cond::Less,
             0xd0 => Cond::LessEqual,
-            _ => return Err(Error::BadOpcode { at, op: insn.op }),
+            _ => return Err(CompileError::BadOpcode { at, op: insn.op }),
         };
         let w = if insn.op & 7 == CLASS_JMP { Width::X64 } else { Width::W32 };
         let d = REGS[insn.dst() as usize];

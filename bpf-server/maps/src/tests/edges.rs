@@ -15,11 +15,11 @@ fn errors_are_linuxs_numbers() {
 #[test]
 fn every_shape_error_is_a_sentence() {
     for (error, text) in [
-        (Error::KeySize(3), "a key of 3 bytes: arrays have 4,"),
-        (Error::ValueSize(0), "a value of 0 bytes: ring buffers have none,"),
-        (Error::Entries(0), "max_entries is 0: it must not be 0,"),
-        (Error::TooLarge(17 << 20), "the map needs 17408 KiB, and the most is 16384 KiB"),
-        (Error::Flags(8), "map_flags 0x8: only BPF_F_NO_PREALLOC (1)"),
+        (MapError::KeySize(3), "a key of 3 bytes: arrays have 4,"),
+        (MapError::ValueSize(0), "a value of 0 bytes: ring buffers have none,"),
+        (MapError::Entries(0), "max_entries is 0: it must not be 0,"),
+        (MapError::TooLarge(17 << 20), "the map needs 17408 KiB, and the most is 16384 KiB"),
+        (MapError::Flags(8), "map_flags 0x8: only BPF_F_NO_PREALLOC (1)"),
     ] {
         assert!(error.to_string().starts_with(text), "{error}");
     }

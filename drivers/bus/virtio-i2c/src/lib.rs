@@ -124,7 +124,7 @@ impl Dma {
 
 /// What can go wrong on the bus.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Error {
+pub enum VirtioError {
     /// The chip (or the adapter) did not acknowledge.
     NoAcknowledge,
     /// The transaction did not end in time; the adapter was reset.
@@ -135,24 +135,24 @@ pub enum Error {
     Adapter,
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for VirtioError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Error::NoAcknowledge => "no chip acknowledged the transfer",
-            Error::Timeout => "the transfer did not end in time; the adapter was reset",
-            Error::TooLong => "the transfer is longer than the adapter takes",
-            Error::Adapter => "the I2C adapter does not work as virtio 1.2 says",
+            VirtioError::NoAcknowledge => "no chip acknowledged the transfer",
+            VirtioError::Timeout => "the transfer did not end in time; the adapter was reset",
+            VirtioError::TooLong => "the transfer is longer than the adapter takes",
+            VirtioError::Adapter => "the I2C adapter does not work as virtio 1.2 says",
         })
     }
 }
 
-impl embedded_hal::i2c::Error for Error {
+impl embedded_hal::i2c::Error for VirtioError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Error::NoAcknowledge => ErrorKind::NoAcknowledge(NoAcknowledgeSource::Unknown),
-            Error::Timeout => ErrorKind::Bus,
-            Error::TooLong => ErrorKind::Overrun,
-            Error::Adapter => ErrorKind::Other,
+            VirtioError::NoAcknowledge => ErrorKind::NoAcknowledge(NoAcknowledgeSource::Unknown),
+            VirtioError::Timeout => ErrorKind::Bus,
+            VirtioError::TooLong => ErrorKind::Overrun,
+            VirtioError::Adapter => ErrorKind::Other,
         }
     }
 }
@@ -170,7 +170,7 @@ pub struct VirtioI2c<R, W> {
 
 impl<R: Io, W: Wait> VirtioI2c<R, W> {
     /// Finds the device behind the registers and sets it up.
-    pub fn new(registers: R, dma: Dma, wait: W) -> Result<VirtioI2c<R, W>, Error> {
+    pub fn new(registers: R, dma: Dma, wait: W) -> Result<VirtioI2c<R, W>, VirtioError> {
         let mut bus =
             VirtioI2c { registers: Block::new(registers), dma, wait, available: 0, used: 0, resets: 0 };
         bus.set_up()?;
@@ -190,10 +190,10 @@ impl<R: Io, W: Wait> VirtioI2c<R, W> {
         &mut self.wait
     }
 
-    fn set_up(&mut self) -> Result<(), Error> {
+    fn set_up(&mut self) -> Result<(), VirtioError> {
         let r = &self.registers;
         if r.read(reg::MAGIC) != MAGIC || r.read(reg::VERSION) != 2 || r.read(reg::DEVICE_ID) != DEVICE_ID {
-            return Err(Error::Adapter);
+            return Err(VirtioError::Adapter);
         }
         r.write(reg::STATUS, 0);
         r.write(reg::STATUS, ACKNOWLEDGE | DRIVER);
@@ -206,12 +206,12 @@ impl<R: Io, W: Wait> VirtioI2c<R, W> {
         r.write(reg::STATUS, ACKNOWLEDGE | DRIVER | FEATURES_OK);
         if r.read(reg::STATUS) & FEATURES_OK == 0 {
             r.write(reg::STATUS, FAILED);
-            return Err(Error::Adapter);
+            return Err(VirtioError::Adapter);
         }
         r.write(reg::QUEUE_SEL, 0);
         if r.read(reg::QUEUE_NUM_MAX) < QUEUE as u32 {
             r.write(reg::STATUS, FAILED);
-            return Err(Error::Adapter);
+            return Err(VirtioError::Adapter);
         }
         for offset in (0..DATA).step_by(8) {
             self.dma.put(offset, 0u64);
@@ -242,10 +242,10 @@ impl<R: Io, W: Wait> VirtioI2c<R, W> {
     }
 
     /// Queues the operations, each a request of two or three descriptors; returns how many.
-    fn queue(&mut self, address: u8, operations: &[Operation<'_>]) -> Result<usize, Error> {
+    fn queue(&mut self, address: u8, operations: &[Operation<'_>]) -> Result<usize, VirtioError> {
         let total: usize = operations.iter().map(length).sum();
         if operations.len() > MAX_OPS || total > DATA_BYTES {
-            return Err(Error::TooLong);
+            return Err(VirtioError::TooLong);
         }
         let mut data = DATA;
         let mut desc = 0u16;
@@ -285,7 +285,7 @@ impl<R: Io, W: Wait> VirtioI2c<R, W> {
         Ok(operations.len())
     }
 
-    fn run(&mut self, requests: u16) -> Result<(), Error> {
+    fn run(&mut self, requests: u16) -> Result<(), VirtioError> {
         fence(Ordering::SeqCst);
         self.available = self.available.wrapping_add(requests);
         self.dma.put(AVAIL + 2, self.available);
@@ -299,7 +299,7 @@ impl<R: Io, W: Wait> VirtioI2c<R, W> {
                 // Whatever the device still does with the memory ends with the reset.
                 self.resets += 1;
                 self.set_up()?;
-                return Err(Error::Timeout);
+                return Err(VirtioError::Timeout);
             }
             let status = self.registers.read(reg::INTERRUPT_STATUS);
             self.registers.write(reg::INTERRUPT_ACK, status);
@@ -319,11 +319,11 @@ fn length(operation: &Operation<'_>) -> usize {
 }
 
 impl<R, W> ErrorType for VirtioI2c<R, W> {
-    type Error = Error;
+    type Error = VirtioError;
 }
 
 impl<R: Io, W: Wait> I2c<SevenBitAddress> for VirtioI2c<R, W> {
-    fn transaction(&mut self, address: u8, operations: &mut [Operation<'_>]) -> Result<(), Error> {
+    fn transaction(&mut self, address: u8, operations: &mut [Operation<'_>]) -> Result<(), VirtioError> {
         if operations.is_empty() {
             return Ok(());
         }
@@ -332,7 +332,7 @@ impl<R: Io, W: Wait> I2c<SevenBitAddress> for VirtioI2c<R, W> {
         let mut data = DATA;
         for (i, operation) in operations.iter_mut().enumerate() {
             if self.dma.get::<u8>(HEADERS + i * 16 + 8) != 0 {
-                return Err(Error::NoAcknowledge);
+                return Err(VirtioError::NoAcknowledge);
             }
             let len = length(operation);
             if let Operation::Read(bytes) = operation {

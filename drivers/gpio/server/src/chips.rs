@@ -3,7 +3,7 @@
 //! `rp1` and `rp1-pwm0` are peripherals of RP1, opened through its server; `soft-pwm` is made in software; any other name is
 //! that of one of the server's `devices`, a PL061.
 
-use axiom_gpio::{Board, Chip, Line, Motor, PwmChip, SoftPwm, Stop};
+use axiom_gpio::{Board, Chip, EmergencyStop, Line, Motor, PwmChip, SoftPwm};
 use axiom_mmio::Mmio;
 use axiom_pl061::Pl061;
 use axiom_rp1_client::Served;
@@ -101,7 +101,7 @@ fn motors(outputs: Outputs<'_>) -> Vec<Motor, { axiom_runtime::proto::gpio::MOTO
 pub fn open(rt: Runtime, outputs: Outputs<'static>, slots: &mut Slots) -> Found {
     let env = rt.env();
     let again = env.restarts > 0;
-    let board = Board::new(motors(outputs), if again { Stop::Held } else { Stop::Clear });
+    let board = Board::new(motors(outputs), if again { EmergencyStop::Held } else { EmergencyStop::Clear });
     let mut found = Found { board, irqs: Vec::new(), soft: None, bits: Bits::new() };
     let mut pages = Pages::new(env.scratch);
     // PWM first: its channels stand still before a line is led to them.

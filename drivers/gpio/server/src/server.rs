@@ -4,7 +4,7 @@ use crate::chips::{self, Irq, SoftTimer};
 use crate::hands::{self, Hands};
 use axiom_bpf_host::system::{self, Frames, Points};
 use axiom_bpf_host::{Clock, Host, PointId, Stream};
-use axiom_gpio::{Board, Edges, FULL_DUTY, Grants, Line, PER_CLIENT, Stop, Storm, Watchers};
+use axiom_gpio::{Board, Edges, EmergencyStop, FULL_DUTY, Grants, Line, PER_CLIENT, Storm, Watchers};
 use axiom_runtime::proto::gpio::{
     self, CHIPS, LINES, Outputs, Refusal, Reply as Answer, Request, SUBSCRIPTIONS,
 };
@@ -289,7 +289,11 @@ impl Server {
             }
             Request::Motors => {
                 let (stop, motors, refused) = board.motors();
-                return Ok(Answer::Motors { stopped: stop == Stop::Held, motors: motors as u8, refused });
+                return Ok(Answer::Motors {
+                    stopped: stop == EmergencyStop::Held,
+                    motors: motors as u8,
+                    refused,
+                });
             }
         }
         Ok(Answer::Done)

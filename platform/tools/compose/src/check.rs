@@ -1,12 +1,12 @@
 //! The rules that join servers: who calls whom, who owns what, whether it all fits.
 use crate::diagnostic::{At, Diagnostic, nearest};
-use crate::model::{HEAP_KIB, Placed, Server, System};
+use crate::model::{HEAP_KIB, Manifest, Placed, Server};
 use axiom_layout::address::ARENA_KIB;
 use axiom_layout::{Class, bits};
 use std::collections::BTreeMap;
 
 /// Checks everything that needs no file.
-pub fn check(system: &System, errors: &mut Vec<Diagnostic>) {
+pub fn check(system: &Manifest, errors: &mut Vec<Diagnostic>) {
     let by_name: BTreeMap<&str, &Server> = system.servers.iter().map(|s| (s.name.as_str(), s)).collect();
     for server in &system.servers {
         channels(server, &by_name, errors);
@@ -142,7 +142,7 @@ fn bits_of(server: &Server, errors: &mut Vec<Diagnostic>) {
 }
 
 /// Who runs programs, for whom, and who signals whom.
-fn hosting(system: &System, by_name: &BTreeMap<&str, &Server>, errors: &mut Vec<Diagnostic>) {
+fn hosting(system: &Manifest, by_name: &BTreeMap<&str, &Server>, errors: &mut Vec<Diagnostic>) {
     let mut served: BTreeMap<&str, (&str, &At)> = BTreeMap::new();
     for server in &system.servers {
         let who = &server.name;
@@ -209,7 +209,7 @@ fn hosting(system: &System, by_name: &BTreeMap<&str, &Server>, errors: &mut Vec<
 }
 
 /// Rights over other servers' threads are a test's; and there is a thread only of a server that starts earlier.
-fn debugging(system: &System, by_name: &BTreeMap<&str, &Server>, errors: &mut Vec<Diagnostic>) {
+fn debugging(system: &Manifest, by_name: &BTreeMap<&str, &Server>, errors: &mut Vec<Diagnostic>) {
     for server in &system.servers {
         let who = &server.name;
         for peer in &server.debugs {
@@ -243,7 +243,7 @@ pub fn share_ppm(server: &Server) -> u64 {
     server.number("budget_us") * 1_000_000 / server.number("period_us").max(1)
 }
 
-fn utilisation(system: &System, errors: &mut Vec<Diagnostic>) {
+fn utilisation(system: &Manifest, errors: &mut Vec<Diagnostic>) {
     // More than all is named by itself.
     let sum: u64 = system.servers.iter().map(|s| share_ppm(s).min(1_000_000)).sum();
     if sum > 1_000_000 {
@@ -265,7 +265,7 @@ fn utilisation(system: &System, errors: &mut Vec<Diagnostic>) {
 }
 
 /// Nothing bounds a server in the background but the priorities above it.
-fn background(system: &System, errors: &mut Vec<Diagnostic>) {
+fn background(system: &Manifest, errors: &mut Vec<Diagnostic>) {
     let (behind, bounded): (Vec<&Server>, Vec<&Server>) =
         system.servers.iter().partition(|s| s.flag("background"));
     let Some(lowest) = bounded.into_iter().min_by_key(|s| s.number("priority")) else { return };
@@ -349,7 +349,7 @@ fn own_kib(server: &Server) -> u64 {
 }
 
 /// Whether it fits the board's RAM, with what kernel and init need; the bundle's size is known by then.
-pub fn memory(system: &System, bundle_bytes: u64, errors: &mut Vec<Diagnostic>) {
+pub fn memory(system: &Manifest, bundle_bytes: u64, errors: &mut Vec<Diagnostic>) {
     let own: u64 = system.servers.iter().map(own_kib).sum();
     let need = own + bundle_bytes.div_ceil(1024) + 4096;
     let have = system.memory_mib * 1024;
@@ -377,7 +377,7 @@ pub fn memory(system: &System, bundle_bytes: u64, errors: &mut Vec<Diagnostic>) 
 }
 
 /// Circles of calls, each named once, by its path.
-fn cycles(system: &System, by_name: &BTreeMap<&str, &Server>, errors: &mut Vec<Diagnostic>) {
+fn cycles(system: &Manifest, by_name: &BTreeMap<&str, &Server>, errors: &mut Vec<Diagnostic>) {
     let mut reported: Vec<Vec<&str>> = Vec::new();
     for start in &system.servers {
         let mut paths: Vec<Vec<&str>> = vec![vec![&start.name]];
@@ -409,7 +409,7 @@ fn cycles(system: &System, by_name: &BTreeMap<&str, &Server>, errors: &mut Vec<D
     }
 }
 
-fn owners(system: &System, errors: &mut Vec<Diagnostic>) {
+fn owners(system: &Manifest, errors: &mut Vec<Diagnostic>) {
     let mut owner: BTreeMap<(&str, Option<u32>, u32), (&str, &At)> = BTreeMap::new();
     for server in &system.servers {
         for device in &server.devices {

@@ -207,7 +207,7 @@ fn description_room(servers: &[wire::Server]) -> usize {
 }
 
 fn write(
-    system: &model::System,
+    system: &model::Manifest,
     rights: pins::Rights,
     init: &image::Image,
     images: &[image::Image],
@@ -267,7 +267,7 @@ fn write(
 fn describe(
     s: &model::Server,
     index: &dyn Fn(&str) -> Option<u16>,
-    system: &model::System,
+    system: &model::Manifest,
     rights: &pins::Rights,
 ) -> Option<wire::Server> {
     let names = |list: &[model::Placed<String>]| list.iter().map(|p| p.value.clone()).collect();

@@ -108,7 +108,7 @@ impl Server {
 
 /// A system as the manifest asks for it.
 #[derive(Clone, Debug)]
-pub struct System {
+pub struct Manifest {
     /// Its name.
     pub name: String,
     /// Its board.
@@ -309,7 +309,7 @@ impl Reader<'_> {
 }
 
 /// Reads every key; what is wrong goes to `errors`.
-pub fn read(raw: &Raw, errors: &mut Vec<Diagnostic>) -> Option<System> {
+pub fn read(raw: &Raw, errors: &mut Vec<Diagnostic>) -> Option<Manifest> {
     let at = raw.at.clone()?;
     let mut r = Reader { who: "[system]".into(), keys: &raw.system, at: &at, errors };
     r.unknown(&names(SYSTEM));
@@ -338,7 +338,7 @@ pub fn read(raw: &Raw, errors: &mut Vec<Diagnostic>) -> Option<System> {
     let servers: Vec<_> = raw.servers.iter().filter_map(|s| server(s, errors)).collect();
     let programs = raw.programs.iter().filter_map(|p| pins::program(p, errors)).collect();
     let motors = raw.motors.iter().filter_map(|m| pins::motor(m, errors)).collect();
-    Some(System {
+    Some(Manifest {
         name: name?.value,
         board: board?.value,
         print_facts,

@@ -15,7 +15,7 @@ pub const LARGEST: u64 = 256_000_000_000;
 
 /// Where the system describes its disks.
 #[derive(Clone)]
-pub struct System {
+pub struct SystemFolders {
     /// `/sys`.
     pub sys: PathBuf,
     /// `/proc`.
@@ -26,7 +26,7 @@ pub struct System {
     pub kind: fn(&Path) -> std::io::Result<Kind>,
 }
 
-impl Default for System {
+impl Default for SystemFolders {
     fn default() -> Self {
         Self { sys: "/sys".into(), proc: "/proc".into(), dev: "/dev".into(), kind: target::kind }
     }
@@ -154,7 +154,7 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-impl System {
+impl SystemFolders {
     /// The whole disks, by name; memory disks and loop devices are left out.
     pub fn disks(&self) -> Vec<Disk> {
         let names = names(&self.sys.join("block"));

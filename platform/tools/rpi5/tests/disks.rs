@@ -1,5 +1,5 @@
 //! Refusals, on a machine made of files.
-use axiom_rpi5::disks::{LARGEST, Refusal, System};
+use axiom_rpi5::disks::{LARGEST, Refusal, SystemFolders};
 use axiom_rpi5::flash::{self, Failed, Step};
 use axiom_rpi5::target::{Kind, Number};
 use std::fs;
@@ -30,7 +30,7 @@ fn number(name: &str) -> Number {
 
 struct Machine {
     _folder: tempfile::TempDir,
-    system: System,
+    system: SystemFolders,
 }
 
 impl Machine {
@@ -42,7 +42,7 @@ impl Machine {
         fs::create_dir_all(sys.join("block")).unwrap();
         fs::write(proc.join("swaps"), "Filename Type Size Used Priority\n").unwrap();
         fs::write(proc.join("self/mountinfo"), "").unwrap();
-        Self { _folder: folder, system: System { sys, proc, dev, kind } }
+        Self { _folder: folder, system: SystemFolders { sys, proc, dev, kind } }
     }
 
     /// A disk with one partition.

@@ -30,40 +30,42 @@ pub enum Bus {
 
 /// What can go wrong on it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Error {
+pub enum BusError {
     /// On the virtio adapter.
-    Virtio(axiom_virtio_i2c::Error),
+    Virtio(axiom_virtio_i2c::VirtioError),
     /// On the DesignWare controller.
-    Dw(axiom_dw_i2c::Error),
+    Dw(axiom_dw_i2c::I2cError),
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for BusError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Virtio(error) => error.fmt(f),
-            Error::Dw(error) => error.fmt(f),
+            BusError::Virtio(error) => error.fmt(f),
+            BusError::Dw(error) => error.fmt(f),
         }
     }
 }
 
-impl embedded_hal::i2c::Error for Error {
+impl embedded_hal::i2c::Error for BusError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Error::Virtio(error) => error.kind(),
-            Error::Dw(error) => error.kind(),
+            BusError::Virtio(error) => error.kind(),
+            BusError::Dw(error) => error.kind(),
         }
     }
 }
 
 impl ErrorType for Bus {
-    type Error = Error;
+    type Error = BusError;
 }
 
 impl I2c<SevenBitAddress> for Bus {
-    fn transaction(&mut self, address: u8, operations: &mut [Operation<'_>]) -> Result<(), Error> {
+    fn transaction(&mut self, address: u8, operations: &mut [Operation<'_>]) -> Result<(), BusError> {
         match self {
-            Bus::Virtio(bus) => bus.transaction(address, operations).map_err(Error::Virtio),
-            Bus::Dw(bus) => I2c::<SevenBitAddress>::transaction(bus, address, operations).map_err(Error::Dw),
+            Bus::Virtio(bus) => bus.transaction(address, operations).map_err(BusError::Virtio),
+            Bus::Dw(bus) => {
+                I2c::<SevenBitAddress>::transaction(bus, address, operations).map_err(BusError::Dw)
+            }
         }
     }
 }
