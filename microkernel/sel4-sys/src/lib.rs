@@ -22,6 +22,11 @@ pub mod regs;
 pub mod stubs;
 pub mod syscall;
 
+/// The examples of README.md are tests, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use bootinfo::BootInfo;
 pub use cap::{Badge, CNodeCapData, CPtr, CapRights};
 pub use error::Error;

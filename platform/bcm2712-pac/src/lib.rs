@@ -48,4 +48,9 @@ mod access;
 pub mod rp1;
 pub mod soc;
 
+/// The examples of README.md are tests, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use access::{Atomic, Block, Io, Mmio, ReadOnly, ReadWrite, Readable, Register, Writable, WriteOnly};
