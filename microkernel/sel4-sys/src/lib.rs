@@ -14,11 +14,13 @@ pub mod cap;
 pub mod error;
 pub mod ext;
 pub mod fault;
+#[cfg(all(feature = "syscall", not(target_os = "none")))]
+pub mod host;
 pub mod label;
 pub mod message;
 pub mod object;
 pub mod regs;
-#[cfg(all(feature = "syscall", target_os = "none"))]
+#[cfg(feature = "syscall")]
 pub mod stubs;
 pub mod syscall;
 
