@@ -22,8 +22,7 @@ use axiom_proto::{Error, LABEL_OK, wire};
 use axiom_runtime::Runtime;
 use sel4_sys::stubs::Received;
 use sel4_sys::{Badge, CPtr, IpcBuffer, MessageInfo, host, label, syscall};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -341,7 +340,7 @@ impl Fake {
     ///
     /// # Errors
     /// What the server answers.
-    pub fn ask<Q: Serialize, R: DeserializeOwned>(
+    pub fn ask<Q: Serialize, R: Deserialize<'static>>(
         &mut self,
         badge: u64,
         interface: u16,
@@ -354,7 +353,7 @@ impl Fake {
     ///
     /// # Errors
     /// What the server answers.
-    pub fn ask_with<Q: Serialize, R: DeserializeOwned>(
+    pub fn ask_with<Q: Serialize, R: Deserialize<'static>>(
         &mut self,
         badge: u64,
         interface: u16,
@@ -364,11 +363,13 @@ impl Fake {
         let bytes = answer(request);
         let words = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
         let said = self.send(badge, Message { label: interface.into(), words, caps });
+        // Kept for good: an answer may refer to it.
         let bytes: Vec<u8> = said.words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let bytes: &'static [u8] = bytes.leak();
         if said.label == LABEL_OK {
-            return Ok(wire::decode(&bytes).expect("an answer in the interface's words"));
+            return Ok(wire::decode(bytes).expect("an answer in the interface's words"));
         }
-        Err(wire::decode(&bytes).expect("an error in its words"))
+        Err(wire::decode(bytes).expect("an error in its words"))
     }
 
     /// Signals the server's notification with this badge.
