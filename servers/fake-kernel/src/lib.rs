@@ -18,7 +18,7 @@
 //! ```
 //! One server runs at a time in a process: the runtime has statics. Tests wait for each other.
 use axiom_proto::env::{Env, Header, MAGIC};
-use axiom_proto::{Error, LABEL_OK, wire};
+use axiom_proto::{Error, LABEL_OK, console, wire};
 use axiom_runtime::Runtime;
 use sel4_sys::stubs::Received;
 use sel4_sys::{Badge, CPtr, IpcBuffer, MessageInfo, host, label, syscall};
@@ -44,11 +44,38 @@ pub struct Invocation {
 /// A message to a peer of the server's, and what the peer says.
 type Peer = Box<dyn FnMut(u16, &[u8]) -> Vec<u8> + Send>;
 
+/// A console that keeps its lines, to be put into a [`World`] as a peer.
+#[derive(Clone, Default)]
+pub struct Lines(Arc<Mutex<Vec<String>>>);
+
+impl Lines {
+    /// The peer.
+    pub fn peer(&self) -> impl FnMut(u16, &[u8]) -> Vec<u8> + Send + 'static {
+        let lines = self.0.clone();
+        move |_, message| {
+            if let Ok(console::Request::Line { text, .. }) = wire::decode(message) {
+                lock(&lines).push(text.to_owned());
+            }
+            answer(&console::Reply::Done)
+        }
+    }
+
+    /// What was printed since the last question.
+    pub fn take(&self) -> Vec<String> {
+        core::mem::take(&mut lock(&self.0))
+    }
+}
+
 /// What a server finds around it.
 #[derive(Default)]
 pub struct World {
     peers: BTreeMap<u64, Peer>,
+    refused: BTreeMap<i64, sel4_sys::Error>,
+    returns: BTreeMap<i64, Returns>,
 }
+
+/// What an invocation returns for its words.
+type Returns = Box<dyn FnMut(&[u64]) -> u64 + Send>;
 
 /// Words that are sent to a server, or that it answers with.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -122,6 +149,18 @@ impl World {
         self
     }
 
+    /// Invocations with this label fail from the start ([`Fake::refuse`]).
+    pub fn refusing(mut self, label: u64, error: sel4_sys::Error) -> World {
+        self.refused.insert(label as i64, error);
+        self
+    }
+
+    /// Invocations with this label return what is said for their words.
+    pub fn returning(mut self, label: u64, says: impl FnMut(&[u64]) -> u64 + Send + 'static) -> World {
+        self.returns.insert(label as i64, Box::new(says));
+        self
+    }
+
     /// Starts a server without anything.
     pub fn start(self, main: fn(Runtime) -> !) -> Fake {
         self.start_in(&Env::default(), main)
@@ -135,7 +174,7 @@ impl World {
         let alone = lock(&ALONE);
         let (events, to_server) = channel();
         let (from_server, said) = channel();
-        let notes = Arc::new(Mutex::new(Notes::default()));
+        let notes = Arc::new(Mutex::new(Notes { refused: self.refused, ..Notes::default() }));
         let page = page(env);
         let kernel = Kernel {
             // SAFETY: the page begins with the header that `page` wrote.
@@ -144,6 +183,7 @@ impl World {
             said: from_server.clone(),
             notes: notes.clone(),
             peers: self.peers,
+            returns: self.returns,
             asked: false,
         };
         let (page, kernel) = (Handed(page), Handed(kernel));
@@ -235,6 +275,7 @@ struct Kernel {
     said: Sender<Said>,
     notes: Arc<Mutex<Notes>>,
     peers: BTreeMap<u64, Peer>,
+    returns: BTreeMap<i64, Returns>,
     /// The server owes an answer.
     asked: bool,
 }
@@ -274,6 +315,7 @@ impl Kernel {
                 let said = (call.number == syscall::REPLY_RECV && self.asked).then_some(message);
                 self.receive(said)
             }
+            syscall::WAIT => self.receive(None),
             syscall::CALL => self.call(call.cap, message),
             // Nothing was signalled, nobody sends.
             syscall::NB_WAIT | syscall::NB_RECV | syscall::YIELD => self.deliver(0, &Message::default()),
@@ -300,6 +342,7 @@ impl Kernel {
     fn call(&mut self, cap: CPtr, message: Message) -> Received {
         let Some(peer) = self.peers.get_mut(&cap.0) else {
             let (label, first) = (message.label as i64, message.words.first().copied());
+            let value = self.returns.get_mut(&label).map_or(0, |says| says(&message.words));
             self.note(cap, label, message);
             let mut notes = lock(&self.notes);
             let result = match (notes.refused.get(&label).copied(), first) {
@@ -308,7 +351,7 @@ impl Kernel {
                 _ => sel4_sys::Error::NoError,
             };
             drop(notes);
-            return self.deliver(0, &Message { label: result as u64, words: vec![0; 4], caps: 0 });
+            return self.deliver(0, &Message { label: result as u64, words: vec![value, 0, 0, 0], caps: 0 });
         };
         let bytes: Vec<u8> = message.words.iter().flat_map(|word| word.to_le_bytes()).collect();
         let mut said = peer(message.label as u16, &bytes);

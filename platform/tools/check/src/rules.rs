@@ -31,6 +31,8 @@ pub enum Layer {
     Server,
     /// A server on which others wait in real time: it has no heap.
     SteadyServer,
+    /// What stands in for the kernel where servers are tested on the developer's machine.
+    FakeKernel,
     /// A tool that runs on the developer's machine.
     HostTool,
 }
@@ -53,6 +55,7 @@ impl Layer {
             Heap => &[Library, Runtime],
             SteadyServer => &[Abi, Proto, Library, Chip, ServiceLibrary, Runtime, ServerLibrary],
             Server => &[Abi, Proto, Library, Chip, ServiceLibrary, Runtime, ServerLibrary, Heap],
+            FakeKernel => &[Abi, Proto, Library, Runtime],
             HostTool => &[Proto, Library, ServiceLibrary, HostTool],
         }
     }
@@ -92,6 +95,9 @@ impl Layer {
             Server => {
                 "a server is built on the runtime; it never sees the kernel's insides, a tool or another server"
             }
+            FakeKernel => {
+                "what stands in for the kernel knows its interface and the runtime, and no server that runs on it"
+            }
             HostTool => "a host tool decodes proto and uses libraries; it never links kernel or runtime",
         }
     }
@@ -111,6 +117,7 @@ impl Layer {
             Heap => "heap",
             Server => "server",
             SteadyServer => "server without a heap",
+            FakeKernel => "stand-in for the kernel",
             HostTool => "host tool",
         }
     }
@@ -128,6 +135,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("servers/proto", Proto),
     ("servers/runtime", Runtime),
     ("servers/heap", Heap),
+    ("servers/fake-kernel", FakeKernel),
     ("servers/console", SteadyServer),
     ("servers/", Server),
     ("drivers/iio/server", SteadyServer),
