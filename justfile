@@ -4,6 +4,8 @@ set positional-arguments
 
 export CARGO_TARGET_DIR := env("CARGO_TARGET_DIR", justfile_directory() / "target")
 cargo := "platform/tools/axiom-cargo"
+# What others may take as packages of their own: README, licences, versions, no path that leads out.
+kept_packages := "-p axiom-trace -p axiom-mmio -p sel4-sys -p bcm2712-pac -p hpet-rs -p axiom-bpf-isa -p axiom-bpf-checker -p axiom-bpf-interp -p axiom-bpf-jit -p axiom-bpf-maps -p axiom-iio -p axiom-chips"
 bin := CARGO_TARGET_DIR / "release"
 images := CARGO_TARGET_DIR / "aarch64-unknown-none-softfloat/system"
 out := "target/axiom"
@@ -184,6 +186,12 @@ lint: check-deps
     @{{ cargo }} server clippy -q {{ server_packages }} -- -D warnings
     @{{ cargo }} server-x86_64 clippy -q {{ steady_packages }} -- -D warnings
     @{{ cargo }} server-x86_64 clippy -q {{ server_packages }} -- -D warnings
+    @echo "lint: packages"
+    @{{ cargo }} host package -q --allow-dirty --no-verify {{ kept_packages }}
+
+# Crates that others may take, as packages: each is unpacked and built alone
+package:
+    @{{ cargo }} host package --allow-dirty {{ kept_packages }}
 
 # Kernel and runtime meet only in sel4-sys, and so on; the documents' links and the places in the code that they name
 check-deps:

@@ -1,6 +1,5 @@
 //! bpf-server, as a client sees it.
 #![no_std]
-#![cfg(target_os = "none")]
 extern crate alloc;
 
 pub mod ring;

@@ -15,6 +15,11 @@ pub mod x64;
 
 use core::fmt;
 
+/// The examples of README.md are tests, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use a64::Features;
 pub use axiom_bpf_isa::{Insn, abi};
 pub use program::Tables;

@@ -23,6 +23,11 @@ mod ring;
 use axiom_bpf_isa::{MapDef, MapType};
 use core::fmt;
 
+/// The examples of README.md are tests, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use hash::HashStats;
 pub use ring::{Consumer, Record};
 

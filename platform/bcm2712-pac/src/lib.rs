@@ -46,4 +46,9 @@ extern crate std;
 pub mod rp1;
 pub mod soc;
 
+/// The examples of README.md are tests, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use axiom_mmio::{Atomic, Block, Io, Mmio, ReadOnly, ReadWrite, Readable, Register, Writable, WriteOnly};

@@ -67,7 +67,7 @@ struct Server {
     irqs: Vec<Irq, { chips::IRQS }>,
     soft: Option<SoftTimer>,
     storm: Storm,
-    /// When silenced lines are watched again, nanoseconds; and the timer for it, if the manifest gives one for that.
+    /// When silenced lines are watched again, ticks; and the timer for it, if the manifest gives one for that.
     calm_at: Option<u64>,
     calm: Option<Timer>,
     /// Lines whose storm was reported, by chip: the console may be slow.
@@ -148,8 +148,8 @@ impl Server {
                 SILENCE_NS / 1_000_000
             );
         }
-        self.calm_at = Some(now + SILENCE_NS);
         let until = time::ticks() + time::from_nanoseconds(SILENCE_NS);
+        self.calm_at = Some(until);
         if self.calm.is_some_and(|timer| timer.arm(until, 0).is_err()) {
             warn!("the timer that ends the silence could not be armed: the next event ends it");
         }
@@ -370,7 +370,7 @@ impl Service for Server {
                 self.irqs[i].served();
             }
         }
-        if self.calm_at.is_some_and(|at| self.clock.now() >= at) {
+        if self.calm_at.is_some_and(|at| time::ticks() >= at) {
             self.calm_at = None;
             self.watchers.calm(&mut self.hands.borrow_mut().board);
         }

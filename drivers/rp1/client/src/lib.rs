@@ -1,5 +1,4 @@
 //! How a server opens a peripheral of RP1: its registers, mapped as device memory, and its interrupt.
-#![cfg(target_os = "none")]
 #![no_std]
 
 use axiom_mmio::{Block, Mmio};

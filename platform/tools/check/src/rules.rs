@@ -33,6 +33,8 @@ pub enum Layer {
     Server,
     /// A server on which others wait in real time: it has no heap.
     SteadyServer,
+    /// What stands in for the kernel where servers are tested on the developer's machine.
+    FakeKernel,
     /// A tool that runs on the developer's machine.
     HostTool,
 }
@@ -56,6 +58,7 @@ impl Layer {
             Heap => &[Library, Runtime],
             SteadyServer => &[Abi, Proto, Library, Chip, ServiceLibrary, Runtime, ServerLibrary],
             Server => &[Abi, Proto, Library, Chip, ServiceLibrary, Runtime, ServerLibrary, Heap],
+            FakeKernel => &[Abi, Proto, Library, Runtime],
             HostTool => &[Proto, Library, ServiceLibrary, HostTool, Trace],
         }
     }
@@ -96,6 +99,9 @@ impl Layer {
             Server => {
                 "a server is built on the runtime; it never sees the kernel's insides, a tool or another server"
             }
+            FakeKernel => {
+                "what stands in for the kernel knows its interface and the runtime, and no server that runs on it"
+            }
             HostTool => "a host tool decodes proto and uses libraries; it never links kernel or runtime",
         }
     }
@@ -116,6 +122,7 @@ impl Layer {
             Heap => "heap",
             Server => "server",
             SteadyServer => "server without a heap",
+            FakeKernel => "stand-in for the kernel",
             HostTool => "host tool",
         }
     }
@@ -134,6 +141,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("servers/proto", Proto),
     ("servers/runtime", Runtime),
     ("servers/heap", Heap),
+    ("servers/fake-kernel", FakeKernel),
     ("servers/console", SteadyServer),
     ("servers/", Server),
     ("drivers/iio/server", SteadyServer),

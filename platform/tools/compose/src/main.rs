@@ -61,8 +61,10 @@ fn run() -> Result<(), String> {
         write(format!("{base}.json").into(), report::json(&composed).as_bytes())?;
     }
     let output = output.unwrap_or_default();
-    println!("{summary} -> {}", output.display());
-    write(output, &composed.elf)
+    let done = format!("{summary} -> {}", output.display());
+    write(output, &composed.elf)?;
+    println!("{done}");
+    Ok(())
 }
 
 fn main() -> ExitCode {

@@ -510,10 +510,7 @@ fn device(r: &mut Reader<'_>, table: &InlineTable, at: &At) -> Option<Device> {
         Diagnostic::new(at, format!("{}: compatible = \"{compatible}\" {what}", r.who), rule, advice)
     };
     let (vendor, model) = compatible.split_once(',').unwrap_or(("", ""));
-    if vendor.is_empty()
-        || model.is_empty()
-        || compatible.chars().any(|c| c.is_whitespace() || !c.is_ascii_graphic())
-    {
+    if vendor.is_empty() || model.is_empty() || !compatible.chars().all(|c| c.is_ascii_graphic()) {
         let advice = nearest(&compatible, ["arm,pl011", "virtio,mmio", "arm,pl061", "arm,pl031"]);
         d.errors.push(wrong("is not a device-tree name", "compatible is \"manufacturer,model\"", &advice));
     } else if KERNELS_OWN.iter().any(|own| compatible.starts_with(own)) {

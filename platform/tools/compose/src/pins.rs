@@ -146,7 +146,7 @@ pub(crate) fn wishes(r: &mut Reader<'_>) -> Wishes {
         gpio: pins(r, "gpio", LINE),
         pwm: pins(r, "pwm", CHANNEL),
         motor_stop: r.flag("motor_stop", false),
-        motor_rearm: r.keys.contains_key("motor_rearm") && r.flag("motor_rearm", false),
+        motor_rearm: r.flag("motor_rearm", false),
     }
 }
 

@@ -44,7 +44,8 @@ pub fn build(root: &Path, output: &Path, package: &str, mutants: Vec<Mutant>) ->
         println!("build {}: {count} mutants as branches, {} unviable", round + 1, unviable.len());
         for (file, woven) in &files {
             let mut text = woven.text.clone();
-            if *file == library {
+            // A program is a crate of its own beside the library.
+            if *file == library || file.ends_with("/src/main.rs") {
                 text.push_str(&switch(mutants.len()));
             }
             write_if_new(&copy.join(file), text.as_bytes())?;
@@ -156,7 +157,7 @@ fn weave_all(
     Ok(files)
 }
 
-/// What decides at run time which mutant is there: a module at the end of the crate's lib.rs.
+/// What decides at run time which mutant is there: a module at the end of the crate's lib.rs (and main.rs).
 fn switch(count: usize) -> String {
     format!(
         r#"

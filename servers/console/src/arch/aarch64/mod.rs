@@ -1,7 +1,7 @@
 //! AArch64: a PL011.
 mod uart;
 
-use crate::PORT;
+use crate::server::PORT;
 use axiom_runtime::Runtime;
 use core::fmt::Write;
 use heapless::String;

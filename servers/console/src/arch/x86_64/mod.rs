@@ -1,7 +1,7 @@
 //! x86-64: a 16550 behind I/O ports.
 mod uart;
 
-use crate::PORT;
+use crate::server::PORT;
 use axiom_runtime::Runtime;
 use axiom_runtime::arch::Ports;
 use axiom_runtime::sel4::CPtr;
