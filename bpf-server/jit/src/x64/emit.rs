@@ -367,13 +367,10 @@ impl Emitter<'_, '_> {
         Ok(())
     }
 
-    /// Notes a branch to fill in later. Where there is no memory for the note, the program is not compiled.
+    /// Notes a branch to fill in later.
     fn fix(&mut self, target: u32, kind: Kind) {
-        if self.fixups.len() == self.fixups.capacity() && self.fixups.try_reserve(1).is_err() {
-            self.no_memory = true;
-            return;
-        }
-        self.fixups.push(Fixup { word: self.asm.len() as u32, target, kind });
+        let word = self.asm.len() as u32;
+        fix(self.fixups, &mut self.no_memory, Fixup { word, target, kind });
     }
 
     /// A jump to a slot, on a condition or always.
