@@ -289,11 +289,11 @@ impl<P: Platform> Loader<P> {
         let filled = fill(&mut self.platform, &mut memory, loaded, &self.code, contents);
         loaded.memory = Some(memory);
         filled.ok_or_else(|| no_room("its frames could not be mapped in bpf-server".into()))?;
-        place_maps(&mut self.platform, loaded)?;
+        let maps = place_maps(&mut self.platform, loaded, wanted.attach)?;
         clock.lap(&self.platform);
         self.platform.trace(Stage::Mapped, pages + map_pages);
 
-        place_code(&mut self.platform, loaded, wanted.attach, wanted.replaces)?;
+        place_code(&mut self.platform, loaded, wanted.attach, wanted.replaces, maps)?;
         clock.lap(&self.platform);
         self.platform.trace(Stage::Attached, loaded.id.0);
         Ok(())

@@ -379,15 +379,7 @@ impl Platform for KernelObjects {
             let request = bpf_host::Request::MapPages { page, count, writable: access == Access::Write };
             let mut reply = self.call_host(host, &request, None)?;
             if reply == bpf_host::Reply::Refused(bpf_host::Refusal::NoTray) {
-                let (endpoint, mut buffer) = (self.endpoint(host)?, Buffer::new());
-                let given = call_with_cap::<_, bpf_host::Reply>(
-                    endpoint,
-                    bpf_host::INTERFACE,
-                    &bpf_host::Request::Tray,
-                    Some(tray.0),
-                    &mut buffer,
-                );
-                given.ok().filter(|g| g.0 == bpf_host::Reply::Done)?;
+                self.give_tray(host).filter(|given| *given == bpf_host::Reply::Done)?;
                 reply = self.call_host(host, &request, None)?;
             }
             if reply != bpf_host::Reply::Done {
@@ -395,6 +387,24 @@ impl Platform for KernelObjects {
             }
         }
         Some(bpf_host::Reply::Done)
+    }
+
+    fn fill_tray(&mut self, host: HostId, memory: &mut Memory, frames: &[(u32, u32, Access)]) -> bool {
+        let Some(tray) = self.tray(host) else { return false };
+        let pages = frames
+            .iter()
+            .flat_map(|&(first, count, access)| (first..first + count).map(move |p| (p, access)));
+        let mut slots = 0..TRAY;
+        pages.into_iter().all(|(page, access)| {
+            slots.next().and_then(|slot| Self::put(tray, slot, memory.frame(page).0, access)).is_some()
+        })
+    }
+
+    fn give_tray(&mut self, host: HostId) -> Option<bpf_host::Reply> {
+        let (endpoint, tray, mut buffer) = (self.endpoint(host)?, self.tray(host)?, Buffer::new());
+        let request = bpf_host::Request::Tray;
+        let given = call_with_cap(endpoint, bpf_host::INTERFACE, &request, Some(tray.0), &mut buffer);
+        given.ok().map(|(reply, _)| reply)
     }
 
     fn take_token(&mut self) -> Option<Token> {

@@ -11,6 +11,8 @@ extern crate alloc;
 
 pub mod a64;
 mod program;
+#[cfg(test)]
+mod samples;
 pub mod x64;
 
 use core::fmt;

@@ -49,6 +49,15 @@ pub(crate) enum Kind {
     Call,
 }
 
+/// Notes a branch to fill in later. Where there is no memory for the note, the program is not compiled.
+pub(crate) fn fix(fixups: &mut Vec<Fixup>, no_memory: &mut bool, fixup: Fixup) {
+    if fixups.len() == fixups.capacity() && fixups.try_reserve(1).is_err() {
+        *no_memory = true;
+        return;
+    }
+    fixups.push(fixup);
+}
+
 /// The tables of one compile. `offsets`: before emission flags, then where each slot's code is.
 #[derive(Default)]
 pub struct Tables {
@@ -78,6 +87,9 @@ pub(crate) const CALL: u8 = 0x85;
 pub(crate) const CALLX: u8 = 0x8d;
 pub(crate) const EXIT: u8 = 0x95;
 
+/// The classes whose instructions have one slot and one successor.
+const LEADS_ON: u32 = !(1 << CLASS_LD | 1 << CLASS_JMP | 1 << CLASS_JMP32);
+
 /// Finds jump targets and functions. Returns whether any helper is called.
 pub(crate) fn scan(c: &mut Tables, program: &[Insn]) -> Result<bool, CompileError> {
     let n = program.len();
@@ -98,6 +110,10 @@ pub(crate) fn scan(c: &mut Tables, program: &[Insn]) -> Result<bool, CompileErro
     while let Some(&insn) = program.get(at) {
         named |= 1 << insn.dst() | 1 << insn.src();
         at += 1;
+        // Most instructions only go on to the next.
+        if LEADS_ON & 1 << (insn.op & 7) != 0 {
+            continue;
+        }
         let (delta, flag) = match insn.op & 7 {
             CLASS_LD => {
                 at += 1;

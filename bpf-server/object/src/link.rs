@@ -240,7 +240,11 @@ impl<'a> Object<'a> {
         let end = piece.start + piece.len;
         let mut at = piece.start;
         while at < end {
-            let insn = program.insns[at];
+            // What is neither a wide load nor a call is not looked at, unless a relocation says that it is one.
+            let near = left.peek().map_or(end, |r| end.min(piece.start + r.slot));
+            let plain = |insn: &Insn| !matches!(insn.op, opcode::LDDW | opcode::CALL);
+            at += program.insns.get(at..near).map_or(0, |rest| rest.iter().take_while(|i| plain(i)).count());
+            let Some(&insn) = program.insns.get(at).filter(|_| at < end) else { break };
             let slot = at - piece.start;
             let relocation = left.next_if(|r| r.slot == slot);
             at += 1;

@@ -33,6 +33,37 @@ pub const PROGRAMS: u32 = 32;
 /// Attach points of a host, those included that are opened for a program and go with it.
 pub const POINTS: usize = 96;
 
+/// Maps in one message.
+pub const MAPS: usize = 8;
+
+message! {
+    /// A map to be. Its frames are the next ones of the tray, which the host takes; without any, its pages are there already.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+    pub struct MapPlan {
+        /// Its number, from 1.
+        pub slot: u32,
+        /// Linux's number of its type.
+        pub map_type: u32,
+        /// Bytes.
+        pub key_size: u32,
+        /// Bytes.
+        pub value_size: u32,
+        /// Entries, or bytes of a ring.
+        pub max_entries: u32,
+        /// First page in the map window.
+        pub page: u32,
+        /// How many frames of the tray are its; at most [`TRAY`] in a message.
+        pub frames: u32,
+        /// Read-only data stays read-only.
+        pub writable: bool,
+    }
+}
+
+/// The maps of a message, in the order of their frames.
+pub type Plans = [Option<MapPlan>; MAPS];
+/// None.
+pub const NO_MAPS: Plans = [None; MAPS];
+
 message! {
     /// A request to a hosting server.
     #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -63,20 +94,10 @@ message! {
             /// Read-only data stays read-only.
             writable: bool,
         },
-        /// Describes a map whose pages are there.
-        Map {
-            /// Its number, from 1.
-            slot: u32,
-            /// Linux's number of its type.
-            map_type: u32,
-            /// Bytes.
-            key_size: u32,
-            /// Bytes.
-            value_size: u32,
-            /// Entries, or bytes of a ring.
-            max_entries: u32,
-            /// First page in the map window.
-            page: u32,
+        /// Maps of a program, with their frames.
+        Maps {
+            /// Which.
+            maps: Plans,
         },
         /// Signals the notification that comes along when a program has put records into this ring buffer: once for all records
         /// of an event. Takes the place of an earlier one.
@@ -89,7 +110,7 @@ message! {
             /// Its number.
             slot: u32,
         },
-        /// Attaches a program whose code is there (a frame that comes along is its first code page).
+        /// Attaches a program whose code is there (a frame that comes along is its first code page), after these maps of its.
         Attach {
             /// Which.
             program: ProgramId,
@@ -111,6 +132,8 @@ message! {
             cost: u64,
             /// Whose it is, for the share of time that one client may have: a badge, or 0 if the manifest names the program.
             client: u64,
+            /// Those of its maps that are not there yet.
+            maps: Plans,
         },
         /// Detaches a program.
         Detach {

@@ -2,6 +2,7 @@
 
 use super::Features;
 use super::asm::{Asm, Cond, Mem, Reg, SP, Width, ZR};
+use super::plain::NONE;
 use crate::program::*;
 use crate::{CompileError, Insn, Resolve, abi};
 
@@ -18,14 +19,28 @@ pub(crate) const TMP3: Reg = Reg(15);
 const RT: Reg = Reg(23);
 const LR: Reg = Reg(30);
 
+/// Where r0 to r9 are in a function that calls something, and in one that does not.
+const SAVED: [u8; 16] = registers(19);
+const FREE: [u8; 16] = registers(9);
+
+const fn registers(r6: u8) -> [u8; 16] {
+    let mut regs = [NONE; 16];
+    let mut r = 0;
+    while r < 10 {
+        regs[r as usize] = if r < 6 { r } else { r6 + r - 6 };
+        r += 1;
+    }
+    regs
+}
+
 const BL: u32 = 0x9400_0000;
 const BL_MASK: u32 = 0xfc00_0000;
 
 pub(crate) struct Emitter<'a, 'b> {
     pub(crate) asm: Asm<'a>,
     pub(crate) features: Features,
-    offsets: &'b mut [u32],
-    fixups: &'b mut alloc::vec::Vec<Fixup>,
+    pub(super) offsets: &'b mut [u32],
+    pub(super) fixups: &'b mut alloc::vec::Vec<Fixup>,
     function: Function,
     is_entry: bool,
     uses_helpers: bool,
@@ -33,12 +48,36 @@ pub(crate) struct Emitter<'a, 'b> {
     /// Bytes of saved registers below the BPF stack.
     save_bytes: i32,
     /// The whole frame.
-    frame: i32,
+    pub(super) frame: i32,
+    /// The registers of r0 to r9; [`NONE`] for all other numbers.
+    pub(super) regs: [u8; 16],
     /// A note could not be kept.
-    no_memory: bool,
+    pub(super) no_memory: bool,
 }
 
-pub(crate) fn compile(
+/// Words are stored whole: where the slice starts between two, they lie behind that until they are done.
+pub(crate) fn compile<const TABLED: bool>(
+    features: Features,
+    c: &mut Tables,
+    program: &[Insn],
+    resolve: Resolve,
+    out: &mut [u8],
+) -> Result<usize, CompileError> {
+    let skew = out.as_ptr().align_offset(4).min(out.len());
+    match compile_aligned::<TABLED>(features, c, program, resolve, &mut out[skew..]) {
+        Ok(bytes) => {
+            if skew > 0 {
+                out.copy_within(skew..skew + bytes, 0);
+            }
+            Ok(bytes)
+        }
+        Err(CompileError::NoRoom { needed }) => Err(CompileError::NoRoom { needed: needed + skew }),
+        Err(error) => Err(error),
+    }
+}
+
+/// `TABLED`: what [`super::plain`] knows is left to it (tests look at the same without it).
+fn compile_aligned<const TABLED: bool>(
     features: Features,
     c: &mut Tables,
     program: &[Insn],
@@ -58,11 +97,12 @@ pub(crate) fn compile(
         zero_stack: c.zero_stack,
         save_bytes: 0,
         frame: 0,
+        regs: [NONE; 16],
         no_memory: false,
     };
     for index in 0..c.functions.len() {
         c.functions[index].entry = e.asm.words() as u32;
-        e.function(c.functions[index], index == 0, program, resolve)?;
+        e.function::<TABLED>(c.functions[index], index == 0, program, resolve)?;
     }
     if e.no_memory {
         return Err(CompileError::NoMemory);
@@ -99,11 +139,7 @@ pub(crate) fn compile(
 impl Emitter<'_, '_> {
     /// The register of a BPF register; r10 has none and is a caller's mistake here.
     pub(crate) fn reg(&self, r: u8) -> Reg {
-        match r {
-            0..=5 => Reg(r),
-            _ if self.function.calls => Reg(19 + (r - 6)),
-            _ => Reg(9 + (r - 6)),
-        }
+        Reg(self.regs[usize::from(r & 15)])
     }
 
     /// A source register; r10 is computed into `tmp`.
@@ -137,7 +173,7 @@ impl Emitter<'_, '_> {
         (regs, n.div_ceil(2))
     }
 
-    fn function(
+    fn function<const TABLED: bool>(
         &mut self,
         function: Function,
         is_entry: bool,
@@ -146,6 +182,7 @@ impl Emitter<'_, '_> {
     ) -> Result<(), CompileError> {
         self.function = function;
         self.is_entry = is_entry;
+        self.regs = if function.calls { SAVED } else { FREE };
         let (_, pairs) = self.saved_registers();
         self.save_bytes = pairs as i32 * 16;
         self.frame = self.save_bytes + if function.stack() { BPF_STACK } else { 0 };
@@ -158,8 +195,14 @@ impl Emitter<'_, '_> {
         }
         let mut at = function.start as usize;
         let end = function.end as usize;
+        // The first slot's offset lies behind the prologue: jumps go there, calls to the function's entry.
         while at < end {
-            // The first slot's offset lies behind the prologue: jumps go there, calls to the function's entry.
+            if TABLED {
+                at = self.plain(at, end, program);
+                if at == end {
+                    break;
+                }
+            }
             at = self.insn(at, end, program, resolve)?;
         }
         Ok(())
@@ -573,13 +616,9 @@ impl Emitter<'_, '_> {
         }
     }
 
-    /// Notes a branch to fill in later. Where there is no memory for the note, the program is not compiled.
+    /// Notes a branch to fill in later.
     fn fix(&mut self, word: u32, target: u32) {
-        if self.fixups.len() == self.fixups.capacity() && self.fixups.try_reserve(1).is_err() {
-            self.no_memory = true;
-            return;
-        }
-        self.fixups.push(Fixup { word, target, kind: Kind::Jump });
+        fix(self.fixups, &mut self.no_memory, Fixup { word, target, kind: Kind::Jump });
     }
 
     fn call(&mut self, at: usize, insn: Insn) -> Result<(), CompileError> {

@@ -21,6 +21,9 @@
 mod asm;
 mod atomics;
 mod emit;
+mod plain;
+#[cfg(test)]
+mod tests;
 
 pub use asm::*;
 
@@ -43,6 +46,6 @@ impl Machine for Features {
         resolve: Resolve,
         out: &mut [u8],
     ) -> Result<usize, CompileError> {
-        emit::compile(self, tables, program, resolve, out)
+        emit::compile::<true>(self, tables, program, resolve, out)
     }
 }

@@ -46,7 +46,8 @@ pub(super) struct Emitter<'a, 'b> {
     random: u64,
 }
 
-pub(super) fn compile(
+/// `TABLED`: what [`super::plain`] knows is left to it (tests look at the same without it).
+pub(super) fn compile<const TABLED: bool>(
     features: Features,
     c: &mut Tables,
     program: &[Insn],
@@ -71,7 +72,7 @@ pub(super) fn compile(
     for index in 0..c.functions.len() {
         e.asm.align(16);
         c.functions[index].entry = e.asm.len() as u32;
-        e.function(c.functions[index], index == 0, program, resolve)?;
+        e.function::<TABLED>(c.functions[index], index == 0, program, resolve)?;
     }
     if e.no_memory {
         return Err(CompileError::NoMemory);
@@ -107,6 +108,39 @@ pub(super) fn compile(
 /// A jump of one byte's distance where what lies between is at most this long.
 const SHORT: u32 = 127;
 
+/// The most bytes of each opcode, with its constants as they are, and split.
+static BOUNDS: [[u8; 256]; 2] = [bounds(0), bounds(20)];
+
+const fn bounds(split: u8) -> [u8; 256] {
+    let mut bounds = [0; 256];
+    let mut op = 0;
+    while op < 256 {
+        bounds[op] = bytes_of(op as u8, split);
+        op += 1;
+    }
+    bounds
+}
+
+const fn bytes_of(op: u8, split: u8) -> u8 {
+    match op & 7 {
+        CLASS_LD => 10 + split,
+        CLASS_LDX => 9,
+        CLASS_ST => 13 + split,
+        CLASS_STX if op & 0xe0 == 0xc0 => 60,
+        CLASS_STX => 9,
+        CLASS_ALU | CLASS_ALU64 => match op & 0xf0 {
+            0x30 | 0x90 => 90 + split,
+            0x60 | 0x70 | 0xc0 => 14,
+            _ => 14 + split,
+        },
+        _ => match op {
+            CALLX => 70,
+            EXIT => 24,
+            _ => 14 + split,
+        },
+    }
+}
+
 impl Emitter<'_, '_> {
     fn saved_registers(&self) -> ([Reg; 6], usize) {
         let mut regs = [Reg::RAX; 6];
@@ -131,7 +165,7 @@ impl Emitter<'_, '_> {
         r == 0 || self.function.calls || self.function.named & 1 << r != 0
     }
 
-    fn function(
+    fn function<const TABLED: bool>(
         &mut self,
         function: Function,
         is_entry: bool,
@@ -163,8 +197,14 @@ impl Emitter<'_, '_> {
         }
         let mut at = function.start as usize;
         let end = function.end as usize;
+        // The first slot's offset lies behind the prologue: jumps go there, calls to the function's entry.
         while at < end {
-            // The first slot's offset lies behind the prologue: jumps go there, calls to the function's entry.
+            if TABLED {
+                at = self.plain(at, end, program);
+                if at == end {
+                    break;
+                }
+            }
             at = self.insn(at, end, program, resolve)?;
         }
         Ok(())
@@ -255,24 +295,7 @@ impl Emitter<'_, '_> {
 
     /// No instruction becomes more bytes than this (the test build checks that).
     fn bound(&self, insn: Insn) -> u32 {
-        let blind = if self.features.blind.is_some() { 20 } else { 0 };
-        match insn.op & 7 {
-            CLASS_LD => 10 + blind,
-            CLASS_LDX => 9,
-            CLASS_ST => 13 + blind,
-            CLASS_STX if insn.op & 0xe0 == 0xc0 => 60,
-            CLASS_STX => 9,
-            CLASS_ALU | CLASS_ALU64 => match insn.op & 0xf0 {
-                0x30 | 0x90 => 90 + blind,
-                0x60 | 0x70 | 0xc0 => 14,
-                _ => 14 + blind,
-            },
-            _ => match insn.op {
-                CALLX => 70,
-                EXIT => 24,
-                _ => 14 + blind,
-            },
-        }
+        BOUNDS[usize::from(self.features.blind.is_some())][usize::from(insn.op)].into()
     }
 
     fn wide_load(
@@ -381,17 +404,14 @@ impl Emitter<'_, '_> {
         Ok(())
     }
 
-    /// Notes a branch to fill in later. Where there is no memory for the note, the program is not compiled.
+    /// Notes a branch to fill in later.
     fn fix(&mut self, target: u32, kind: Kind) {
-        if self.fixups.len() == self.fixups.capacity() && self.fixups.try_reserve(1).is_err() {
-            self.no_memory = true;
-            return;
-        }
-        self.fixups.push(Fixup { word: self.asm.len() as u32, target, kind });
+        let word = self.asm.len() as u32;
+        fix(self.fixups, &mut self.no_memory, Fixup { word, target, kind });
     }
 
     /// A jump to a slot, on a condition or always.
-    fn branch(&mut self, cond: Option<Cond>, at: usize, target: usize, program: &[Insn]) {
+    pub(super) fn branch(&mut self, cond: Option<Cond>, at: usize, target: usize, program: &[Insn]) {
         if target <= at {
             let distance = self.offsets[target] as i64 - self.asm.len() as i64;
             match (cond, i8::try_from(distance - 2)) {

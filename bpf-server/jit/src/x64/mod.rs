@@ -26,6 +26,9 @@ mod atomics;
 mod divide;
 mod emit;
 mod fuse;
+mod plain;
+#[cfg(test)]
+mod tests;
 
 pub use asm::*;
 
@@ -67,6 +70,6 @@ impl Machine for Features {
         resolve: Resolve,
         out: &mut [u8],
     ) -> Result<usize, CompileError> {
-        emit::compile(self, tables, program, resolve, out)
+        emit::compile::<true>(self, tables, program, resolve, out)
     }
 }
