@@ -36,6 +36,12 @@ impl Registers {
         self.any >> r & 1 == 1
     }
 
+    /// Registers that hold some number of which nothing else is known, a bit for each.
+    #[inline]
+    pub fn any(&self) -> u16 {
+        self.any
+    }
+
     /// Registers of which more is known than that they hold a number, or nothing.
     fn known(&self) -> u16 {
         ALL & !(self.any | self.nothing)

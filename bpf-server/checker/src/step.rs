@@ -362,19 +362,12 @@ pub(crate) fn on_numbers(i: Insn, s: &State) -> bool {
 
 /// Arithmetic of which nobody needs to know what it results in: some number. Does nothing, and says so, where it is something
 /// else, or results in no number.
-#[inline]
 pub(crate) fn forget(i: Insn, s: &mut State) -> bool {
-    if !matches!(i.op & 7, CLASS_ALU | CLASS_ALU64) || !s.gaps.is_empty() {
-        return false;
-    }
-    if s.regs.is_any(i.dst()) && (i.op & 8 == 0 || s.regs.is_any(i.src())) {
-        return true;
-    }
-    let numbers = on_numbers(i, s);
-    if numbers {
+    let forgets = matches!(i.op & 7, CLASS_ALU | CLASS_ALU64) && s.gaps.is_empty() && on_numbers(i, s);
+    if forgets {
         s.regs.forget(i.dst());
     }
-    numbers
+    forgets
 }
 
 /// Arithmetic on numbers that nothing else is known of, in place. Does nothing, and says so, where more is to be done.
