@@ -45,19 +45,19 @@ pub fn is_local_call(i: Insn) -> bool {
 #[derive(Clone, Copy)]
 struct Form {
     /// Bits of `imm` that are zero: all or none.
-    imm: i32,
+    imm: u32,
     /// The same of `off`.
-    off: i16,
-    /// What its registers must not be, of [`BEYOND`].
-    registers: u8,
-    /// What else is to be looked at.
+    off: u16,
+    /// What its registers must not be, of [`BEYOND`], and [`RULE`] if there is one.
+    not: u16,
     rule: Rule,
 }
 
 /// Of each pair of registers, by the second byte of an instruction: the destination's number is beyond 0, 9, 10, and the source's
-/// beyond 0, 1, 2, 9, 10, a bit for each.
-static BEYOND: [u8; 256] = {
-    let mut t = [0; 256];
+/// beyond 0, 1, 2, 9, 10, a bit for each; and [`RULE`].
+static BEYOND: [u16; 256] = {
+    const MOST: [usize; 8] = [0, 9, 10, 0, 1, 2, 9, 10];
+    let mut t = [RULE; 256];
     let mut regs = 0;
     while regs < 256 {
         let (dst, src) = (regs & 15, regs >> 4);
@@ -72,9 +72,10 @@ static BEYOND: [u8; 256] = {
     }
     t
 };
-const MOST: [usize; 8] = [0, 9, 10, 0, 1, 2, 9, 10];
+/// There is a rule, so that one look tells whether there is more to be looked at.
+const RULE: u16 = 1 << 8;
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 enum Rule {
     /// Nothing else.
     Plain,
@@ -108,14 +109,19 @@ static FORMS: [Form; 256] = {
 };
 
 const fn form(op: u8) -> Form {
+    use Rule::*;
     /// With something in `off` and `imm`, where these are true; the greatest numbers in `dst` and `src`.
     const fn new(off: bool, imm: bool, dst: usize, src: u8, rule: Rule) -> Form {
         let dst = if dst == 0 { 1 } else { 1 << (dst - 8) };
         let src = 8 << if src < 3 { src } else { src - 6 };
-        let (imm, off) = (if imm { 0 } else { -1 }, if off { 0 } else { -1 });
-        Form { imm, off, registers: dst | src, rule }
+        let more = if matches!(rule, Plain) { 0 } else { RULE };
+        Form {
+            imm: if imm { 0 } else { u32::MAX },
+            off: if off { 0 } else { u16::MAX },
+            not: dst | src | more,
+            rule,
+        }
     }
-    use Rule::*;
     let unknown = new(false, false, 0, 0, Unknown);
     // The second operand: a register, or the immediate.
     let register = op & 8 != 0;
@@ -159,21 +165,12 @@ pub fn functions(insns: &[Insn]) -> Result<Vec<u32>, Fault> {
     let mut at = 0;
     while let Some(i) = insns.get(at) {
         let form = &FORMS[i.op as usize];
-        let zero = (i.off & form.off) as i32 | i.imm & form.imm;
-        if zero != 0 || form.registers & BEYOND[i.regs as usize] != 0 {
+        let zero = (i.off as u16 & form.off) as u32 | i.imm as u32 & form.imm;
+        let not = form.not & BEYOND[i.regs as usize];
+        if zero != 0 || not > 0 && !(not == RULE && follows(form.rule, insns, at, *i, &mut starts)) {
             return wrong(at);
         }
-        at += 1;
-        if form.rule != Rule::Plain {
-            let fits = match form.rule {
-                Rule::Jump => leads(insns, target(at - 1, *i)),
-                rule => follows(rule, insns, at - 1, &mut starts),
-            };
-            if !fits {
-                return wrong(at - 1);
-            }
-            at += width(*i) - 1;
-        }
+        at += if not > 0 { width(*i) } else { 1 };
     }
     for (f, &start) in starts.iter().enumerate() {
         let end = starts.get(f + 1).map_or(insns.len(), |s| *s as usize);
@@ -202,13 +199,20 @@ fn leads(insns: &[Insn], to: i64) -> bool {
 }
 
 /// Whether an instruction follows a rule; puts functions that are called into `starts`.
+#[inline]
+fn follows(rule: Rule, insns: &[Insn], at: usize, i: Insn, starts: &mut Vec<u32>) -> bool {
+    match rule {
+        Rule::Jump => leads(insns, target(at, i)),
+        rule => rarer(rule, insns, at, starts),
+    }
+}
+
 #[inline(never)]
-fn follows(rule: Rule, insns: &[Insn], at: usize, starts: &mut Vec<u32>) -> bool {
+fn rarer(rule: Rule, insns: &[Insn], at: usize, starts: &mut Vec<u32>) -> bool {
     let i = insns[at];
     match rule {
         Rule::Plain => true,
-        Rule::Unknown => false,
-        Rule::Jump => leads(insns, target(at, i)),
+        Rule::Unknown | Rule::Jump => false,
         Rule::Call if i.src() != pseudo::LOCAL_CALL => true,
         Rule::Call => {
             let to = at as i64 + 1 + i.imm as i64;
