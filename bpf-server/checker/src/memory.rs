@@ -102,17 +102,15 @@ impl Machine<'_> {
         } else if span.kind == Kind::Value && span.exact() {
             known = self.constant_at(s.reg(i.src()), &span, signed).map(Value::number);
         }
-        s.write(i.dst(), known.unwrap_or(Value::number(any)));
+        match known {
+            None if size == 8 => s.regs.forget(i.dst()),
+            _ => s.write(i.dst(), known.unwrap_or(Value::number(any))),
+        }
         Ok(())
     }
 
     /// What is known of a stack slot, or of the low bytes of one.
-    fn load_slot(
-        &mut self,
-        s: &mut State,
-        span: &Span,
-        signed: bool,
-    ) -> Result<Option<Value>, Why> {
+    fn load_slot(&mut self, s: &mut State, span: &Span, signed: bool) -> Result<Option<Value>, Why> {
         let (from, len) = span.bytes();
         let f = s.frame(span.at)?;
         if !span.exact() {
@@ -195,7 +193,11 @@ impl Machine<'_> {
 /// A number goes to a stack.
 pub(crate) fn fill(s: &mut State, span: &Span) -> Result<(), Why> {
     let ((from, len), f) = (span.bytes(), s.frame(span.at)?);
-    if span.exact() { f.store(from, len, None) } else { f.store_within(from, len) }
+    if span.exact() {
+        f.store(from, len, None)
+    } else {
+        f.store_within(from, len)
+    }
     Ok(())
 }
 
