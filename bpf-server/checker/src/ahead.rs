@@ -31,6 +31,7 @@ pub struct Ahead {
     slots: usize,
     /// Places with what the walk has, and their budgets. It may have passed them.
     shared: Vec<(u32, u64)>,
+    #[expect(clippy::vec_box, reason = "states are large, and move in and out")]
     buffers: Vec<Box<State>>,
     none: Rc<Vec<Frame>>,
 }
