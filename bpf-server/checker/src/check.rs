@@ -44,11 +44,6 @@ impl Header<'_> {
         Header { unneeded, worst, entry: 0, exit: None, table: 0, places: 0, states: 0, end: 0 }
     }
 
-    #[inline]
-    fn unneeded(&self, at: usize) -> bool {
-        self.unneeded.get(at / 8).is_some_and(|byte| byte >> (at % 8) & 1 == 1)
-    }
-
     /// From a slot on, at least so many are unneeded.
     #[inline]
     fn run(&self, at: usize) -> usize {
@@ -313,7 +308,7 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
             if live {
                 self.spend(1)?;
                 self.ahead.settle(at, &mut self.now, &mut self.seals)?;
-                live = h.unneeded(at) && forget(i, &mut self.now) || self.instruction(h, at, i)?;
+                live = h.run(at) > 0 && forget(i, &mut self.now) || self.instruction(h, at, i)?;
                 stop = slot.min(self.ahead.next());
             }
             at += shape::width(i);

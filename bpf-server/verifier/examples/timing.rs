@@ -43,7 +43,7 @@ fn time(name: &str, code: &[Insn], v: &mut Verifier) {
     let n = (2_000_000 / code.len()).clamp(20, 3000);
     let (proof, _) = v.prove(&program, &env).unwrap_or_else(|r| panic!("{name}: {r}"));
     let prove = least(n, || drop(v.prove(&program, &env)));
-    let checked = least(n, || drop(check(code, &proof, &env).unwrap_or_else(|f| panic!("{name}: {f}"))));
+    let checked = least(n, || drop(check(code, &proof, &env).unwrap_or_else(|f| panic!("{name}: {f:?}"))));
     println!(
         "{name:<16} {:>6} insns  prove {prove:>9.2} us  check {checked:>9.2} us  {:>6} bytes",
         code.len(),
