@@ -33,14 +33,16 @@ mod rank;
 mod relevance;
 mod report;
 mod state;
+mod words;
 mod writer;
 
 pub use axiom_bpf_checker::{Accepted, Env, Fault, Limits, MEMORY, OwnCall, Why, check};
 /// Proofs in objects.
 pub mod proof {
-    pub use crate::writer::add;
-    pub use axiom_bpf_checker::proof::{SECTION, find, fingerprint};
+    pub use crate::writer::{SECTION, add, find, fingerprint};
 }
+
+pub use words::Words;
 
 pub use report::{Memory, Place, Reason, Refusal, Step, Unbounded, Way};
 
