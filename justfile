@@ -152,7 +152,7 @@ test-system *names: build image-rpi5 kernel-x86_64
 fmt:
     @{{ cargo }} host fmt --all
 
-# How strong the tests of CRATE (axiom-objects, axiom-fdt, axiom-boot) are: all its mutants in one build, and those that no test notices; --sample 150 --seed 7, --names FILE
+# How strong the tests of CRATE (axiom-objects, axiom-bpf-checker, ...) are: all its mutants in one build, and those that no test notices; --sample 150 --seed 7, --names FILE, --with CRATE for the tests of another one
 mutants crate *flags:
     @cargo mutants --version >/dev/null 2>&1 || {{ cargo }} host install -q --locked cargo-mutants
     @{{ cargo }} host build -q --release -p axiom-mutants
