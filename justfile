@@ -132,6 +132,15 @@ fuzz-programs minutes="2":
     @AXIOM_FUZZ_MINUTES={{ minutes }} AXIOM_FUZZ_FIRST="$(date +%s)000000" \
         {{ cargo }} host test -q --release -p axiom-bpf-verifier --test fuzz -- --nocapture
 
+# Put faults into copies of the checker, one by one: the generators must find each within a minute of processor time; NAMES chooses some
+fuzz-planted *names:
+    @platform/tools/fuzz-planted bpf-server/verifier/tests/fuzz/planted.txt "$@"
+
+# Everyday loops in C, 43 at five optimisation levels: how many of 215 are accepted, and why the others are not
+everyday-loops:
+    @{{ cargo }} host build -q --release -p axiom-bpf
+    @bpf-server/verifier/tests/loops/run {{ bin }}/axiom-bpf "$PWD/{{ out }}/loops"
+
 # COUNT damaged proofs of each of twelve programs through the checker
 mutate-proofs count="84000":
     @AXIOM_FUZZ_SEEDS={{ count }} {{ cargo }} host test -q --release -p axiom-bpf-verifier --test proofs -- --nocapture
