@@ -1,9 +1,10 @@
 //! Runs an accepted program beside its proof: at every step, each register and stack slot is compared with what the proof
 //! states there, or what the checker's rules make of it since.
 use crate::concrete::{Did, Run, V, What};
-use axiom_bpf_checker::proof::{Form, Ghost, Line, MAGIC, Place, Reader};
+use crate::proofs::{self, Part};
+use axiom_bpf_checker::proof::{Form, Ghost, Line};
 use axiom_bpf_checker::state::{Kind, State, Value, extent};
-use axiom_bpf_checker::{Accepted, Env, Machine, Why, come_back, enter, observe};
+use axiom_bpf_checker::{Accepted, Env, Machine, come_back, enter, observe};
 use axiom_bpf_isa::Insn;
 
 struct Context {
@@ -19,6 +20,13 @@ struct Context {
 }
 
 impl Context {
+    fn of(part: Part) -> Context {
+        let Part { ghosts, lines, worst, mut entry, exit, calls, .. } = part;
+        entry.budget = worst;
+        let stated = part.places.iter().map(|p| p.0.slot).collect();
+        Context { ghosts, lines, entry, exit, stated, places: Vec::new(), calls }
+    }
+
     fn new(entry: State) -> Context {
         let (ghosts, lines, stated) = (Vec::new(), Vec::new(), Vec::new());
         Context { ghosts, lines, entry, exit: None, stated, places: Vec::new(), calls: Vec::new() }
@@ -65,14 +73,8 @@ impl Known {
 }
 
 fn read(proof: &[u8], instructions: u64) -> Vec<Context> {
-    let mut all = Vec::new();
-    if !proof.is_empty() {
-        let mut r = Reader::new(proof, 0);
-        assert_eq!(r.take(MAGIC.len()).expect("magic"), MAGIC);
-        for _ in 0..r.number().expect("contexts") {
-            all.push(context(&mut r).expect("a context"));
-        }
-    }
+    let parts = proofs::read(proof).expect("a proof that was accepted");
+    let mut all: Vec<Context> = parts.into_iter().map(Context::of).collect();
     if all.is_empty() {
         let mut entry = State::new(0);
         entry.write(1, Value::pointer(Kind::Ctx, 0));
@@ -80,28 +82,6 @@ fn read(proof: &[u8], instructions: u64) -> Vec<Context> {
         all.push(Context::new(entry));
     }
     all
-}
-
-fn context(r: &mut Reader) -> Result<Context, Why> {
-    let state = |r: &mut Reader| {
-        let mut s = State::new(0);
-        r.state(&mut s).map(|()| s)
-    };
-    r.number()?;
-    r.number()?;
-    let ghosts = (0..r.number()?).map(|_| r.ghost()).collect::<Result<_, _>>()?;
-    let lines = (0..r.number()?).map(|_| r.line()).collect::<Result<_, _>>()?;
-    let worst = r.number()?;
-    let mut entry = state(r)?;
-    entry.budget = worst;
-    let exit = if r.number()? == 1 { Some(state(r)?) } else { None };
-    let n = r.number()? as usize;
-    let table = r.take(n * Place::SIZE)?;
-    let stated = (0..n).filter_map(|k| Place::get(table, 0, k)).map(|p| p.slot).collect();
-    let calls = (0..r.number()?).map(|_| Ok((r.number()?, r.number()?))).collect::<Result<_, _>>()?;
-    let length = r.number()? as usize;
-    r.take(length)?;
-    Ok(Context { ghosts, lines, entry, exit, stated, places: Vec::new(), calls })
 }
 
 struct Level {

@@ -31,9 +31,9 @@ impl Random {
 }
 
 /// The kinds, by name.
-pub const KINDS: [&str; 12] = [
+pub const KINDS: [&str; 13] = [
     "dense", "halves", "shifts", "series", "frame", "torn", "elements", "calls", "ends", "wraps", "straight",
-    "helpers",
+    "helpers", "sums",
 ];
 /// Number of the kind whose counts wrap.
 pub const WRAPS: usize = 9;
@@ -184,6 +184,18 @@ impl Writer<'_> {
         }
     }
 
+    /// What grows by a constant, and what grows by that.
+    fn sum(&mut self) {
+        let class = self.r.pick(&[7, 7, 7, 4]);
+        let by = self.r.pick(&[0, 1, 1, 2, 3, 8, -1, -5]);
+        match self.r.below(6) {
+            0 | 1 => self.emit(class | 0x08, 3, 2, 0, 0),
+            2 | 3 => self.emit(class, 2, 0, 0, by),
+            4 => self.emit(class, 3, 0, 0, by),
+            _ => self.emit(class | 0x08, 4, 3, 0, 0),
+        }
+    }
+
     /// A helper's call, and what is left of the registers.
     fn helper(&mut self) {
         let (s, t) = (self.reg(), self.reg());
@@ -308,6 +320,7 @@ impl Writer<'_> {
             4 | 5 if !self.r.one_in(3) => self.frame(),
             6 if self.r.one_in(2) => self.pointers(),
             11 if self.r.one_in(2) => self.helper(),
+            12 if !self.r.one_in(6) => self.sum(),
             7 | 9 if self.r.one_in(3) => {
                 if self.r.one_in(2) {
                     self.emit(0xbf, 1, 10, 0, 0);
@@ -352,7 +365,7 @@ impl Writer<'_> {
 
     fn repeat(&mut self, nested: bool) {
         // A register that the body may not notice counts, or whatever the body does must.
-        let counter = if self.r.one_in(2) { None } else { Some(8u8) };
+        let counter = if self.kind != 12 && self.r.one_in(2) { None } else { Some(8u8) };
         if counter.is_some() {
             let imm = self.r.below(4) as i32;
             self.emit(0xb7, 8, 0, 0, imm);
@@ -443,7 +456,7 @@ pub fn change(r: &mut Random, code: &mut [Insn], kind: usize) {
     let at = first + r.below((code.len() - first) as u64) as usize;
     let i = &mut code[at];
     let memory = i.op & 7 < 4;
-    match r.below(12) {
+    match r.below(14) {
         0 | 1 if i.op == 0x85 => i.imm = r.pick(&HELPERS) as i32,
         0 => i.imm = r.imm(),
         1 => {
@@ -463,6 +476,17 @@ pub fn change(r: &mut Random, code: &mut [Insn], kind: usize) {
             code.swap(at, next);
         }
         10 => *i = Insn::new(0xbf, 3, 3, 0, 0),
+        // What is added here is taken away there.
+        11 | 12 if matches!(i.op, 0x04 | 0x07) => {
+            let (register, by) = (i.dst(), r.imm());
+            let adds = |i: &Insn| matches!(i.op, 0x04 | 0x07) && i.dst() == register;
+            if let Some(other) = (first..code.len()).find(|k| *k != at && adds(&code[*k])) {
+                code[at].imm = code[at].imm.wrapping_sub(by);
+                code[other].imm = code[other].imm.wrapping_add(by);
+                let class = r.pick(&[0, 0, 3]);
+                code[at].op ^= class;
+            }
+        }
         _ => {
             let mut w = Writer { r, code: Vec::with_capacity(4), kind: kind % 4, regs: &[0, 1, 2, 3, 4, 8] };
             w.arithmetic();
@@ -485,11 +509,16 @@ pub fn program(r: &mut Random, kind: usize) -> Vec<Insn> {
             w.emit(0x7a, 10, 0, slot, imm);
         }
     }
-    let first = if w.r.one_in(8) { 1 } else { 0 };
+    let first = if w.r.one_in(8) && kind != 12 { 1 } else { 0 };
     w.emit(0xb7, 8, 0, 0, 0);
     w.emit(0xb7, 5, 0, 0, 0);
     for d in first..5 {
         w.value(d);
+    }
+    if kind == 12 {
+        let (start, add) = (w.r.below(6) as i32, w.r.below(6) as i32);
+        w.emit(0xb7, 2, 0, 0, add);
+        w.emit(0xb7, 3, 0, 0, start);
     }
     for _ in 0..w.r.below(3) {
         w.one();

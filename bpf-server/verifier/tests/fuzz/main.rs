@@ -8,11 +8,13 @@
 //!
 //! `AXIOM_FUZZ_MINUTES` runs longer, `AXIOM_FUZZ_FIRST` from another seed, `AXIOM_FUZZ_KIND` one kind alone. What is found wrong is
 //! told as a line for `corpus.txt`, whose pairs are tried first, always.
+extern crate alloc;
 #[path = "../common/mod.rs"]
 mod common;
 mod concrete;
 mod follow;
 mod generate;
+mod proofs;
 
 use axiom_bpf_checker::proof::MAGIC;
 use axiom_bpf_checker::{Env, Limits};
@@ -96,9 +98,18 @@ impl Fuzz {
         let mut r = Random(seed | 1);
         for run in 0..runs {
             let mut ctx = [0; 32];
-            let mask = if (run + seed).is_multiple_of(2) { u64::MAX } else { 0x0707_0707_0707_0707 };
             for eight in ctx.chunks_exact_mut(8) {
-                eight.copy_from_slice(&(r.next() & mask).to_le_bytes());
+                // Numbers whose halves are small, great, or of either sign: comparisons must fall both ways.
+                let (n, small) = (r.next(), r.below(12).wrapping_sub(4));
+                let n = match (run + seed + r.below(3)) % 6 {
+                    0 => n,
+                    1 => n & 0x0707_0707_0707_0707,
+                    2 => n << 32 | small & 0xffff_ffff,
+                    3 => small,
+                    4 => small << 32 | n >> 32,
+                    _ => small & 0xffff_ffff,
+                };
+                eight.copy_from_slice(&n.to_le_bytes());
             }
             let what = (&self.known, &accepted);
             self.follower.run((code, &env), what, &ctx, r.next(), longest(kind)).map_err(|e| {
@@ -135,8 +146,10 @@ impl Fuzz {
         for _ in 0..NEIGHBOURS {
             other.clone_from(&code);
             other_proof.clone_from(&proof);
-            if r.one_in(5) {
-                change_proof(&mut r, &mut other_proof);
+            match r.below(8) {
+                0 => change_bytes(&mut r, &mut other_proof),
+                1 | 2 => change_proof(&mut r, &mut other_proof),
+                _ => {}
             }
             while other == code && other_proof == proof || r.one_in(3) {
                 change(&mut r, &mut other, kind);
@@ -154,25 +167,21 @@ impl Fuzz {
     }
 }
 
-/// Changes bytes of a proof, or puts great numbers where it has small ones.
+/// Changes what a proof says, if it says something.
 fn change_proof(r: &mut Random, proof: &mut Vec<u8>) {
-    let at = r.below(proof.len() as u64) as usize;
-    if r.one_in(8) {
-        for k in 0..1 + r.below(2) {
-            let number =
-                (1u64 << r.pick(&[7, 16, 31, 32, 32, 63])).wrapping_add(r.pick(&[0, 0, 1, u64::MAX]));
-            let mut bytes = Vec::new();
-            let mut rest = number;
-            while rest >= 0x80 {
-                bytes.push(rest as u8 | 0x80);
-                rest >>= 7;
+    match proofs::read(proof) {
+        Ok(mut parts) if !parts.is_empty() => {
+            while !r.one_in(3) {
+                proofs::change(r, &mut parts);
             }
-            bytes.push(rest as u8);
-            let from = (at + bytes.len() * k as usize).min(proof.len());
-            proof.splice(from..(from + 1).min(proof.len()), bytes);
+            proofs::write(&parts, proof);
         }
-        return;
+        _ => change_bytes(r, proof),
     }
+}
+
+/// Changes bytes of a proof.
+fn change_bytes(r: &mut Random, proof: &mut [u8]) {
     for _ in 0..1 + r.below(2) {
         let at = r.below(proof.len() as u64) as usize;
         proof[at] = match r.below(4) {
