@@ -234,7 +234,7 @@ fn value(r: &mut Random, v: &mut Value, lines: usize) {
         2 => v.half = !v.half,
         3 => v.id = r.pick(&[0, v.id, 1, 2, 1 << 20, (1 << 20) + 1, (1 << 20) + 2]),
         4 => v.delta = near(r, v.delta),
-        5 => v.of = r.pick(&[0, v.of + 1, v.of.wrapping_sub(1), 1 << 20]),
+        5 => v.of = r.pick(&[0, v.of.wrapping_add(1), v.of.wrapping_sub(1), 1 << 20]),
         6 => v.moved.half = !v.moved.half,
         7 => {
             v.moved.half = true;
