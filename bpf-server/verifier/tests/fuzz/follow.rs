@@ -179,7 +179,7 @@ impl<'a> Follower<'a> {
             if run.steps > accepted.max_insns {
                 return Err(format!("at {at}: more than {} instructions", accepted.max_insns));
             }
-            let wrong = |w| format!("at {at}: the checker's rules refuse: {w}");
+            let wrong = |w| format!("at {at}: the checker's rules refuse: {w:?}");
             match did {
                 Did::Next => m.step(at, i, &mut top.state).map_err(wrong)?,
                 Did::Branch(taken) => {
