@@ -134,6 +134,15 @@ fuzz-programs minutes="2":
     @AXIOM_FUZZ_MINUTES={{ minutes }} AXIOM_FUZZ_FIRST="$(date +%s)000000" \
         {{ cargo }} host test -q --release -p axiom-bpf-verifier --test fuzz -- --nocapture
 
+# Put faults into copies of the checker, one by one: the generators must find each within a minute of processor time; NAMES chooses some
+fuzz-planted *names:
+    @platform/tools/fuzz-planted bpf-server/verifier/tests/fuzz/planted.txt "$@"
+
+# Everyday loops in C, 43 at five optimisation levels: how many of 215 are accepted, and why the others are not
+everyday-loops:
+    @{{ cargo }} host build -q --release -p axiom-bpf
+    @bpf-server/verifier/tests/loops/run {{ bin }}/axiom-bpf "$PWD/{{ out }}/loops"
+
 # COUNT damaged proofs of each of twelve programs through the checker
 mutate-proofs count="84000":
     @AXIOM_FUZZ_SEEDS={{ count }} {{ cargo }} host test -q --release -p axiom-bpf-verifier --test proofs -- --nocapture
@@ -154,7 +163,7 @@ test-system *names: build image-rpi5 kernel-x86_64
 fmt:
     @{{ cargo }} host fmt --all
 
-# How strong the tests of CRATE (axiom-objects, axiom-fdt, axiom-boot) are: all its mutants in one build, and those that no test notices; --sample 150 --seed 7, --names FILE
+# How strong the tests of CRATE (axiom-objects, axiom-bpf-checker, ...) are: all its mutants in one build, and those that no test notices; --sample 150 --seed 7, --names FILE, --with CRATE for the tests of another one
 mutants crate *flags:
     @cargo mutants --version >/dev/null 2>&1 || {{ cargo }} host install -q --locked cargo-mutants
     @{{ cargo }} host build -q --release -p axiom-mutants

@@ -68,7 +68,7 @@ pub struct Program<'a> {
 /// What one block may add to the memory in use.
 const BLOCK_MEMORY: usize = 96 << 10;
 /// What the tables of the analysis take for an instruction.
-const TABLE_MEMORY: usize = 96;
+const TABLE_MEMORY: usize = 112;
 
 /// The verifier, with buffers that the next verification uses again.
 #[derive(Default)]

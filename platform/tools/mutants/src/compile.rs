@@ -29,8 +29,14 @@ pub struct Built {
 /// How often the compiler is asked before something else must be wrong.
 const ROUNDS: usize = 40;
 
-/// Weaves the crate's mutants in a copy of the repository, and builds its tests.
-pub fn build(root: &Path, output: &Path, package: &str, mutants: Vec<Mutant>) -> Result<Built, String> {
+/// Weaves the crate's mutants in a copy of the repository, and builds its tests, and those of the crates `with` it.
+pub fn build(
+    root: &Path,
+    output: &Path,
+    package: &str,
+    with: &[String],
+    mutants: Vec<Mutant>,
+) -> Result<Built, String> {
     let copy = output.join("tree");
     copy_tree(root, &copy)?;
     let manifest = manifest(&copy, package)?;
@@ -54,7 +60,7 @@ pub fn build(root: &Path, output: &Path, package: &str, mutants: Vec<Mutant>) ->
             let text = std::fs::read_to_string(root.join(&library)).map_err(|e| format!("{library}: {e}"))?;
             write_if_new(&copy.join(&library), (text + &switch(mutants.len())).as_bytes())?;
         }
-        let messages = cargo(&copy, package)?;
+        let messages = cargo(&copy, package, with)?;
         let mut verdict = Verdict::default();
         for message in messages.iter().filter(|message| message["reason"] == "compiler-message") {
             verdict.add(&message["message"], &files);
@@ -244,12 +250,19 @@ fn whose(span: &Value, files: &BTreeMap<String, Woven>) -> Option<u32> {
     around.min_by_key(|(place, _)| place.len()).map(|(_, id)| *id)
 }
 
-fn cargo(copy: &Path, package: &str) -> Result<Vec<Value>, String> {
-    let output = Command::new("cargo")
-        .args(["test", "--no-run", "--message-format=json", "-p", package])
-        .args(["--config", "profile.dev.debug=0", "--config", "profile.dev.incremental=true"])
-        .arg("--config")
-        .arg(format!("profile.dev.package.{package}.opt-level=2"))
+fn cargo(copy: &Path, package: &str, with: &[String]) -> Result<Vec<Value>, String> {
+    let mut command = Command::new("cargo");
+    command.args(["test", "--no-run", "--message-format=json"]).args([
+        "--config",
+        "profile.dev.debug=0",
+        "--config",
+        "profile.dev.incremental=true",
+    ]);
+    for package in std::iter::once(package).chain(with.iter().map(String::as_str)) {
+        let fast = format!("profile.dev.package.{package}.opt-level=2");
+        command.args(["-p", package, "--config", &fast]);
+    }
+    let output = command
         .current_dir(copy)
         .env("CARGO_TARGET_DIR", copy.with_file_name("target"))
         .env("RUSTFLAGS", flags())
