@@ -36,6 +36,7 @@ impl From<String> for Stop {
 }
 
 fn main() -> ExitCode {
+    axiom_terminal::end_with_the_pipe();
     let args: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match args.split_first() {
         Some((command, rest)) if command == "image" => image(rest),

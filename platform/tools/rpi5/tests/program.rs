@@ -133,3 +133,22 @@ fn refusals_end_with_2_and_failures_with_1() {
     }
     assert!(!Path::new(&bench.path("copy.img")).exists() && !bench.path("x.img").exists());
 }
+
+#[test]
+fn who_has_read_enough_is_no_panic() {
+    let bench = Bench::new();
+    bench.image("");
+    let (read, write) = std::io::pipe().unwrap();
+    drop(read);
+    let output = Command::new(env!("CARGO_BIN_EXE_axiom-rpi5"))
+        .args(["list", "card.img"])
+        .current_dir(bench.0.path())
+        .stdout(write)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap()
+        .wait_with_output()
+        .unwrap();
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    assert_eq!(output.status.code(), Some(axiom_terminal::CLOSED));
+}
