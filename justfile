@@ -14,9 +14,9 @@ out := "target/axiom"
 rpi5_manifest := env("AXIOM_RPI5_MANIFEST", "platform/rpi5/system.toml")
 rpi5_image := out / "rpi5/axiom-rpi5.img"
 tool_packages := "-p axiom-bpf -p axiom-compose -p axiom-runner -p axiom-check -p axiom-bench-report -p axiom-sensor-sim -p axiom-rpi5"
-# Without a heap: built by themselves, as a feature that another package asks for would bring `alloc` to them all.
-steady_packages := "-p axiom-console -p axiom-timer-server -p axiom-gpio-server -p axiom-rp1-server -p axiom-watchdog-server -p axiom-iio-server"
-server_packages := "-p axiom-init -p axiom-spi-selftest -p axiom-bpf-server -p axiom-bench -p axiom-demo -p axiom-gpio-demo -p axiom-hostile -p axiom-root-test -p axiom-kernel-fuzz"
+# What runs on Axiom says so in its Cargo.toml; those without a heap are built by themselves.
+steady_packages := `platform/tools/packages steady`
+server_packages := `platform/tools/packages heap`
 
 pc_steady_packages := "-p axiom-console -p axiom-timer-server"
 pc_packages := "-p axiom-init -p axiom-bpf-server -p axiom-bench -p axiom-demo"

@@ -1,0 +1,4 @@
+#!/usr/bin/env bash
+# "A sensor driver", followed literally in a copy of the tree: it ends with the sensor found and sampled.
+set -euo pipefail
+bin=$1; exec platform/tools/follow-page "$bin" docs/src/adding.md "A sensor driver" axiom-iio-server
