@@ -161,7 +161,7 @@ image-rpi5 *flags:
     @{{ ask }} image-rpi5 rpi5,--dtb=place "$@"
 
 _image-rpi5 *flags: kernel dtb-rpi5 (_bundle rpi5_manifest "target/axiom/rpi5/rpi5")
-    @{{ bin }}/axiom-rpi5 image -o {{ rpi5_image }} --config platform/rpi5/config.txt --kernel {{ out }}/kernel-aarch64.img --bundle {{ out }}/rpi5/rpi5.bundle --tree {{ out }}/rpi5/bcm2712-axiom.dtb=bcm2712-rpi-5-b.dtb --tree {{ out }}/rpi5/bcm2712d0-axiom.dtb=bcm2712d0-rpi-5-b.dtb "$@"
+    @{{ bin }}/axiom-rpi5 image -o {{ rpi5_image }} --config platform/rpi5/config.txt --kernel {{ out }}/kernel-aarch64.img --bundle {{ out }}/rpi5/rpi5.bundle --tree {{ out }}/rpi5/bcm2712-axiom.dtb=bcm2712-rpi-5-b.dtb --tree {{ out }}/rpi5/bcm2712d0-axiom.dtb=bcm2712d0-rpi-5-b.dtb --commit "$(platform/tools/commit)" "$@"
 
 # Write the card and read it back; without DEVICE, list the disks that can be removed; --yes-really for what is hardly a card
 [group("Raspberry Pi 5")]
