@@ -474,6 +474,12 @@ grants: _bundle
 reference:
     @AXIOM_WRITE_DOCS=1 {{ cargo }} host test -q -p axiom-bpf-server --test reference the_page_is && echo "reference: docs/src/program-reference.md"
 
+# What README says that the first run prints, from a run of this tree; on a quiet machine, as its times are kept
+[group("documents")]
+readme: build
+    @{{ bin }}/axiom-runner --timeout 240 --name readme </dev/null >{{ out }}/readme.shown
+    @platform/tools/readme-excerpt {{ out }}/readme.shown >{{ out }}/README.md && cat {{ out }}/README.md >README.md && echo "readme: README.md"
+
 # The book, with mdbook where it is installed
 [group("documents")]
 docs:

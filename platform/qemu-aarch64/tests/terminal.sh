@@ -25,8 +25,4 @@ grep -qE 'bench:   memory.in_use +[0-9.]+ MB' "$out/shown" || fail "memory has n
 grep -q '^bench: {"metric":"boot.entry_to_init"' target/axiom/logs/terminal.log || fail "the log has no figures"
 [ "$(tail -n 1 "$out/shown")" = "axiom: run ended: ok" ] || fail "the last line is no verdict: $(tail -n 1 "$out/shown")"
 # What README says the first run prints, but for figures and commits.
-plain() { sed -E 's/[0-9a-f]{12}(\+changes)?//; s/-?[0-9]+(\.[0-9]+)?/N/g; s/ +/ /g'; }
-plain <"$out/shown" >"$out/plain"
-sed -n '/^What the first prints/,/^```$/p' README.md | sed -n '/^```text$/,/^```$/p' | grep -vE '^(```.*|\.\.\.)$' | plain >"$out/promised"
-[ "$(wc -l <"$out/promised")" -gt 10 ] || fail "README does not say what the first run prints"
-missing=$(grep -vxFf "$out/plain" "$out/promised" | head -n 1 || true); [ -z "$missing" ] || fail "README promises a line that does not come: $missing"
+platform/tools/readme-excerpt "$out/shown" >"$out/README.md" || fail "see above"
