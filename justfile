@@ -8,8 +8,10 @@ answer := "platform/tools/answer"
 
 export CARGO_TARGET_DIR := env("CARGO_TARGET_DIR", justfile_directory() / "target")
 cargo := "platform/tools/axiom-cargo"
-bin := CARGO_TARGET_DIR / "release"
-images := CARGO_TARGET_DIR / "aarch64-unknown-none-softfloat/system"
+# Quoted: any path may have spaces and quotes. In recipes they stand outside quotes.
+bin := quote(CARGO_TARGET_DIR / "release")
+images := quote(CARGO_TARGET_DIR / "aarch64-unknown-none-softfloat/system")
+pc_images := quote(CARGO_TARGET_DIR / "x86_64-unknown-none/system")
 out := "target/axiom"
 rpi5_manifest := env("AXIOM_RPI5_MANIFEST", "platform/rpi5/system.toml")
 rpi5_image := out / "rpi5/axiom-rpi5.img"
@@ -122,7 +124,7 @@ _qemu-x86_64 *flags: kernel-x86_64 tools programs
     @{{ cargo }} server-x86_64 build -q --profile system {{ pc_steady_packages }}
     @{{ cargo }} server-x86_64 build -q --profile system {{ pc_packages }}
     @mkdir -p {{ out }}
-    @{{ bin }}/axiom-compose platform/qemu-x86_64/system.toml -o {{ out }}/qemu-x86_64.bundle --report {{ out }}/qemu-x86_64.report --images {{ CARGO_TARGET_DIR }}/x86_64-unknown-none/system --blobs {{ out }}/programs
+    @{{ bin }}/axiom-compose platform/qemu-x86_64/system.toml -o {{ out }}/qemu-x86_64.bundle --report {{ out }}/qemu-x86_64.report --images {{ pc_images }} --blobs {{ out }}/programs
     @exec {{ bin }}/axiom-runner --board platform/qemu-x86_64/model.options --bundle {{ out }}/qemu-x86_64.bundle "$@"
 
 # The servers
@@ -194,7 +196,7 @@ test-host: programs
 [group("test")]
 rules-x86_64:
     @echo "test: the rules of x86-64"
-    @RUSTFLAGS='--cfg axiom_arch="x86_64"' CARGO_TARGET_DIR={{ CARGO_TARGET_DIR }}/rules-x86_64 {{ cargo }} host test -q -p sel4-sys -p axiom-objects --lib
+    @RUSTFLAGS='--cfg axiom_arch="x86_64"' CARGO_TARGET_DIR="$CARGO_TARGET_DIR/rules-x86_64" {{ cargo }} host test -q -p sel4-sys -p axiom-objects --lib
 
 # For so many MINUTES, accepted random programs beside their proofs, from a seed of the moment
 [group("search and fuzz")]
@@ -284,7 +286,7 @@ lint: check-deps
     @{{ cargo }} kernel clippy -q -p axiom-kernel --features checked -- -D warnings
     @{{ cargo }} kernel-x86_64 clippy -q -p axiom-kernel -- -D warnings
     @{{ cargo }} kernel-x86_64 clippy -q -p axiom-kernel --features checked -- -D warnings
-    @RUSTFLAGS='--cfg axiom_arch="x86_64"' CARGO_TARGET_DIR={{ CARGO_TARGET_DIR }}/rules-x86_64 {{ cargo }} host clippy -q -p sel4-sys -p axiom-objects --all-targets -- -D warnings
+    @RUSTFLAGS='--cfg axiom_arch="x86_64"' CARGO_TARGET_DIR="$CARGO_TARGET_DIR/rules-x86_64" {{ cargo }} host clippy -q -p sel4-sys -p axiom-objects --all-targets -- -D warnings
     @echo "lint: servers"
     @{{ cargo }} server clippy -q {{ steady_packages }} -- -D warnings
     @{{ cargo }} server clippy -q {{ server_packages }} -- -D warnings
@@ -332,7 +334,7 @@ bench-kernel cpu="cortex-a53" *record:
 
 _bench-kernel cpu *record: kernel tools
     @{{ cargo }} server build -q --profile system -p axiom-root-test
-    @{{ bin }}/axiom-runner --quiet --icount --no-sensors --root-task --name bench-kernel --timeout 60 --cpu "{{ cpu }}" --bundle "{{ images }}/axiom-kernel-bench"
+    @{{ bin }}/axiom-runner --quiet --icount --no-sensors --root-task --name bench-kernel --timeout 60 --cpu "{{ cpu }}" --bundle {{ images }}/axiom-kernel-bench
     @results=$(platform/tools/results-folder {{ record }}) && {{ bin }}/axiom-bench-report results "{{ out }}/logs/bench-kernel.log" "$results/kernel-icount.jsonl" "command=just bench-kernel {{ cpu }}" "commit=$(platform/tools/commit)" "cpu={{ cpu }}" "emulator=$(platform/tools/emulator)"
 
 # The BPF compiler's code for this machine (x86-64) beside clang -O2 and rbpf: twelve kinds of programs
@@ -349,7 +351,7 @@ bench-kernel-x86_64 *record:
 
 _bench-kernel-x86_64 *record: kernel-x86_64 tools
     @{{ cargo }} server-x86_64 build -q --profile system -p axiom-root-test
-    @{{ bin }}/axiom-runner --quiet --board platform/qemu-x86_64/model.options --icount --root-task --name bench-kernel-x86_64 --timeout 60 --bundle {{ CARGO_TARGET_DIR }}/x86_64-unknown-none/system/axiom-kernel-bench
+    @{{ bin }}/axiom-runner --quiet --board platform/qemu-x86_64/model.options --icount --root-task --name bench-kernel-x86_64 --timeout 60 --bundle {{ pc_images }}/axiom-kernel-bench
     @results=$(platform/tools/results-folder "$@") && {{ bin }}/axiom-bench-report results {{ out }}/logs/bench-kernel-x86_64.log "$results/kernel-x86_64-icount.jsonl" "command=just bench-kernel-x86_64" "commit=$(platform/tools/commit)" cpu=max "emulator=$(platform/tools/emulator)"
 
 # Fails if an instruction-exact figure is 2 % worse than the committed one in bench/results/, or missing
@@ -364,7 +366,7 @@ bench-check: build kernel-x86_64
       {{ bin }}/axiom-runner --quiet --icount --name "$1" --timeout 600 "${@:3}" && {{ bin }}/axiom-bench-report guard "bench/results/$2.jsonl" "{{ out }}/logs/$1.log" || bad=1
     }
     check check-kernel kernel-icount --root-task --no-sensors --cpu cortex-a53 --bundle {{ images }}/axiom-kernel-bench
-    check check-kernel-x86_64 kernel-x86_64-icount --board platform/qemu-x86_64/model.options --name check-kernel-x86_64 --root-task --bundle {{ CARGO_TARGET_DIR }}/x86_64-unknown-none/system/axiom-kernel-bench
+    check check-kernel-x86_64 kernel-x86_64-icount --board platform/qemu-x86_64/model.options --name check-kernel-x86_64 --root-task --bundle {{ pc_images }}/axiom-kernel-bench
     check check-system qemu-aarch64-icount
     exit $bad
 

@@ -244,8 +244,14 @@ fn help_and_wrong_flags_are_answered_without_a_build() {
         let (code, said) = answer(&words);
         assert!(code == 2 && said.contains(expected), "{words:?}: {said}");
     }
-    // No recipe builds before it has looked at its words.
+    // A path may have spaces and quotes: those of the target folder are quoted once, where they are named.
     let justfile = std::fs::read_to_string(format!("{root}/justfile")).unwrap();
+    for line in justfile.lines() {
+        let named = ["bin", "images", "pc_images"].iter().any(|n| line.contains(&format!("\"{{{{ {n} }}}}")));
+        assert!(!named && !line.contains("{{ CARGO_TARGET_DIR }}"), "a path that would fall apart: {line}");
+        assert!(!line.contains(":= CARGO_TARGET_DIR"), "a path without quote(): {line}");
+    }
+    // No recipe builds before it has looked at its words.
     let lines: Vec<&str> = justfile.lines().collect();
     for pair in lines.windows(2) {
         let named = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
