@@ -93,6 +93,7 @@ fn documents(fix: bool) -> Result<String, String> {
 }
 
 fn main() -> ExitCode {
+    axiom_terminal::end_with_the_pipe();
     let words: Vec<String> = std::env::args().skip(1).collect();
     match other(&words) {
         Some(Ok(said)) => {

@@ -68,6 +68,7 @@ fn run() -> Result<(), String> {
 }
 
 fn main() -> ExitCode {
+    axiom_terminal::end_with_the_pipe();
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {

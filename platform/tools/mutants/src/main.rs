@@ -91,6 +91,7 @@ fn run(options: &Options) -> Result<bool, String> {
 }
 
 fn main() -> ExitCode {
+    axiom_terminal::end_with_the_pipe();
     let options = Options::parse(std::env::args().skip(1));
     match options.and_then(|options| run(&options)) {
         Ok(true) => ExitCode::SUCCESS,

@@ -9,8 +9,9 @@ use std::process::ExitCode;
 
 const HELP: &str = "\
 axiom-rpi5 image -o IMAGE --config FILE --kernel FILE --bundle FILE --tree FILE=NAME... [--dtb PATH]
+    [--commit TEXT]
     makes a card's image; --dtb takes the official device tree instead of --tree's: a file, or the
-    folder of a mounted Raspberry Pi OS boot partition
+    folder of a mounted Raspberry Pi OS boot partition; --commit is kept in config.txt
 axiom-rpi5 list IMAGE            what is in it
 axiom-rpi5 unpack IMAGE FOLDER [--d0]
     kernel.img, initramfs.bundle and board.dtb: what the firmware would load
@@ -36,6 +37,7 @@ impl From<String> for EndsWith {
 }
 
 fn main() -> ExitCode {
+    axiom_terminal::end_with_the_pipe();
     let args: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match args.split_first() {
         Some((command, rest)) if command == "image" => image(rest),
@@ -129,7 +131,7 @@ fn trees(found: &[(String, String)], config: &mut String) -> Result<(Vec<Entry>,
 }
 
 fn image(args: &[String]) -> Result<(), EndsWith> {
-    let options = ["-o", "--config", "--kernel", "--bundle", "--tree", "--dtb"];
+    let options = ["-o", "--config", "--kernel", "--bundle", "--tree", "--dtb", "--commit"];
     let (found, plain) = parse(args, &options, &[])?;
     if let Some(word) = plain.first() {
         return Err(EndsWith::Refused(format!("'{word}' is not understood; see --help")));
@@ -138,6 +140,12 @@ fn image(args: &[String]) -> Result<(), EndsWith> {
     let mut config = String::from_utf8(bytes(needed(&found, "--config")?)?)
         .map_err(|_| EndsWith::Failed("config.txt is not text".into()))?;
     let (trees, source) = trees(&found, &mut config)?;
+    if let Some(commit) = value(&found, "--commit") {
+        if !commit.bytes().all(|b| b.is_ascii_graphic()) || commit.len() > 60 {
+            return Err(EndsWith::Refused(format!("--commit '{commit}': one word of at most 60 characters")));
+        }
+        config.push_str(&format!("{COMMIT}{commit}\n"));
+    }
     let contents = Contents {
         config,
         kernel: bytes(needed(&found, "--kernel")?)?,
@@ -152,7 +160,13 @@ fn image(args: &[String]) -> Result<(), EndsWith> {
     Ok(())
 }
 
+/// How the line of config.txt begins that says what the card was made from.
+const COMMIT: &str = "# Made from commit ";
+
 fn show(entries: &[Entry], image: &[u8]) {
+    let config = entries.iter().find(|e| e.path == "config.txt").map(|e| String::from_utf8_lossy(&e.bytes));
+    let commit = config.iter().flat_map(|text| text.lines()).find_map(|line| line.strip_prefix(COMMIT));
+    println!("image:   made from commit {}", commit.unwrap_or("unknown"));
     for entry in entries {
         println!("image:   {:<24} {:>9} bytes  sha256 {}", entry.path, entry.bytes.len(), entry.sha256());
     }

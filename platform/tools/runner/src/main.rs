@@ -67,6 +67,7 @@ impl Drop for Scratch {
 }
 
 fn main() -> ExitCode {
+    axiom_terminal::end_with_the_pipe();
     let mut options = match options::parse(std::env::args().skip(1)) {
         Ok(Some(options)) => options,
         Ok(None) => {
