@@ -156,7 +156,7 @@ fmt:
 mutants crate *flags:
     @cargo mutants --version >/dev/null 2>&1 || {{ cargo }} host install -q --locked cargo-mutants
     @{{ cargo }} host build -q --release -p axiom-mutants
-    @nice {{ bin }}/axiom-mutants "{{ crate }}" --output "{{ out }}/mutants" "${@:2}"
+    @AXIOM_SEARCH_STATES="${AXIOM_SEARCH_STATES:-1500}" PROPTEST_CASES="${PROPTEST_CASES:-30}" nice {{ bin }}/axiom-mutants "{{ crate }}" --output "{{ out }}/mutants" "${@:2}"
 
 # COUNT mutants of each of the three crates, other ones each day; fails if less than 95 % are noticed
 mutants-sample count="100" seed=`date +%Y%m%d`:
@@ -323,9 +323,9 @@ docs:
 clean:
     rm -rf target/axiom && {{ cargo }} host clean -q
 
-# Deletion in small worlds to the last state, with a preemption at every point (`just test-host` does a part); names choose some
+# The kernel's small worlds with a preemption at every point, up to AXIOM_SEARCH_STATES states of each (400,000; `just test-host` does a part); names choose some
 search-kernel *worlds:
-    @AXIOM_SEARCH_ALL=1 {{ cargo }} host test -q --release -p axiom-objects --test deletion -- --nocapture --test-threads 1 "$@"
+    @AXIOM_SEARCH_ALL=1 AXIOM_SEARCH_STATES="${AXIOM_SEARCH_STATES:-400000}" {{ cargo }} host test -q -p axiom-objects --test deletion -- --nocapture --test-threads 1 "$@"
     @AXIOM_SEARCH_STATES="${AXIOM_SEARCH_STATES:-400000}" {{ cargo }} host test -q -p axiom-objects --lib worlds -- --nocapture --test-threads 1 "$@"
 
 # The kernel's rules under Miri: every host test of the library but those that say why not; names choose some. Needs a nightly toolchain (rustup component add miri --toolchain nightly)

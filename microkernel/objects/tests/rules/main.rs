@@ -20,3 +20,4 @@ mod scheduling;
 mod short;
 mod spaces;
 mod threads;
+mod turns;
