@@ -6,6 +6,7 @@
 mod accounts;
 mod calls;
 mod capabilities;
+mod choice;
 mod contexts;
 mod copies;
 mod derivation;

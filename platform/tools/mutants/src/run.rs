@@ -5,6 +5,7 @@
 //! test has noticed of the mutants before, in the same file and elsewhere, decides its place: so the order gets better as it goes.
 use crate::compile::Built;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
@@ -20,6 +21,13 @@ pub enum Outcome {
     Missed,
     /// Missed, and no test even passes its place.
     NeverPassed,
+}
+
+impl Outcome {
+    /// Some test told it from the program as it is.
+    pub fn is_noticed(self) -> bool {
+        matches!(self, Outcome::Noticed | Outcome::TimedOut)
+    }
 }
 
 /// A test, with what it costs and where it passes.
@@ -84,6 +92,9 @@ pub fn all(
     let path = output.join("untried.txt");
     std::fs::write(&path, &untried).map_err(|e| format!("{}: {e}", path.display()))?;
     println!("of all mutants, {} are where no test comes by: {}", untried.lines().count(), path.display());
+    // A run that is stopped leaves what it found.
+    let path = output.join("so-far.txt");
+    let so_far = std::fs::File::create(&path).map_err(|e| format!("{}: {e}", path.display()))?;
     let (next, outcomes, begun) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()), Instant::now());
     let record = Mutex::new(Record::default());
     let work = || -> Result<(), String> {
@@ -91,12 +102,16 @@ pub fn all(
             let outcome = one(built, &tests, *id, &record)?;
             let mut outcomes = outcomes.lock().map_err(|_| "another job failed")?;
             outcomes.insert(*id, outcome);
-            if matches!(outcome, Outcome::Missed | Outcome::NeverPassed) {
-                let name = &built.mutants[*id as usize - 1].name;
+            let name = &built.mutants[*id as usize - 1].name;
+            writeln!(&so_far, "{outcome:?}\t{name}").map_err(|e| format!("{}: {e}", path.display()))?;
+            if !outcome.is_noticed() {
                 println!("{} {name}", if outcome == Outcome::Missed { "MISSED " } else { "UNTRIED" });
             }
-            if outcomes.len() % 200 == 0 {
-                println!("{} of {} in {} s", outcomes.len(), chosen.len(), begun.elapsed().as_secs());
+            let tried = outcomes.len();
+            if tried.is_multiple_of(50) {
+                let noticed = outcomes.values().filter(|outcome| outcome.is_noticed()).count();
+                let time = begun.elapsed().as_secs();
+                println!("{tried} of {} in {time} s, {noticed} noticed", chosen.len());
             }
         }
         Ok(())
