@@ -6,6 +6,7 @@
 mod accounts;
 mod calls;
 mod capabilities;
+mod chains;
 mod choice;
 mod contexts;
 mod copies;
