@@ -158,9 +158,9 @@ mutants crate *flags:
     @{{ cargo }} host build -q --release -p axiom-mutants
     @AXIOM_SEARCH_STATES="${AXIOM_SEARCH_STATES:-1500}" PROPTEST_CASES="${PROPTEST_CASES:-30}" nice {{ bin }}/axiom-mutants "{{ crate }}" --output "{{ out }}/mutants" "${@:2}"
 
-# COUNT mutants of each of the three crates, other ones each day; fails if less than 95 % are noticed
+# COUNT mutants of each of the three crates, other ones each day; fails if less than 90 % are noticed, which a hundred of a crate at 95 % are on one day in ninety
 mutants-sample count="100" seed=`date +%Y%m%d`:
-    @for crate in axiom-fdt axiom-boot axiom-objects; do just mutants $crate --sample "{{ count }}" --seed "{{ seed }}" --least 95; done
+    @for crate in axiom-fdt axiom-boot axiom-objects; do just mutants $crate --sample "{{ count }}" --seed "{{ seed }}" --least 90; done
 
 # Fuzz the kernel's system calls for MINUTES, from SEED, on ARCH (aarch64, x86_64); release and checked kernel in turn, as many at a time as there are cores. Ends with calls, coverage and what failed
 fuzz-kernel minutes seed=`date +%Y%m%d%H%M` arch="aarch64": tools
