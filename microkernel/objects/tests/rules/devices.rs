@@ -247,6 +247,8 @@ fn the_trace_ring_is_as_its_layout_says() {
     trace.start(ring, FREQUENCY);
     assert_eq!(word(0), 1 << 32 | u64::from(u32::from_le_bytes(*b"AXTR")));
     assert_eq!([1, 2, 3, 4, 8].map(word), [512, 0, FREQUENCY, 1 << class::BOOT, 0]);
+    trace.set_frequency(FREQUENCY + 1);
+    assert_eq!(word(3), FREQUENCY + 1, "measured later");
     for mask in [0, 1 << class::IPC, 0x1fc, u64::MAX] {
         trace.set_mask(mask);
         assert_eq!((word(4), trace.info()[2]), (mask | 2, mask | 2), "boot stays on");

@@ -42,10 +42,17 @@ pub fn build(
     let manifest = manifest(&copy, package)?;
     let library = manifest.with_file_name("src").join("lib.rs");
     let library = library.strip_prefix(&copy).map_err(|e| e.to_string())?.to_string_lossy().into_owned();
-    let known = Known::new(root, output, &mutants)?;
+    let mut texts = BTreeMap::new();
+    for file in mutants.iter().map(|mutant| &mutant.file).chain([&library]) {
+        if !texts.contains_key(file) {
+            let text = std::fs::read_to_string(root.join(file)).map_err(|e| format!("{file}: {e}"))?;
+            texts.insert(file.clone(), text);
+        }
+    }
+    let known = Known::new(output, &mutants, &texts);
     let (mut unviable, mut stay_constant) = known.read();
     for round in 0..ROUNDS {
-        let files = weave_all(root, &mutants, &unviable, &stay_constant)?;
+        let files = weave_all(&texts, &mutants, &unviable, &stay_constant)?;
         let count: usize = files.values().map(|woven| woven.sites.len()).sum();
         println!("build {}: {count} mutants as branches, {} unviable", round + 1, unviable.len());
         for (file, woven) in &files {
@@ -57,8 +64,8 @@ pub fn build(
             write_if_new(&copy.join(file), text.as_bytes())?;
         }
         if !files.contains_key(&library) {
-            let text = std::fs::read_to_string(root.join(&library)).map_err(|e| format!("{library}: {e}"))?;
-            write_if_new(&copy.join(&library), (text + &switch(mutants.len())).as_bytes())?;
+            let text = format!("{}{}", texts[&library], switch(mutants.len()));
+            write_if_new(&copy.join(&library), text.as_bytes())?;
         }
         let messages = cargo(&copy, package, with)?;
         let mut verdict = Verdict::default();
@@ -105,15 +112,12 @@ struct Known {
 }
 
 impl Known {
-    fn new(root: &Path, output: &Path, mutants: &[Mutant]) -> Result<Known, String> {
+    fn new(output: &Path, mutants: &[Mutant], texts: &BTreeMap<String, String>) -> Known {
         let mut hasher = DefaultHasher::new();
-        let files: BTreeSet<&str> = mutants.iter().map(|mutant| mutant.file.as_str()).collect();
-        for file in files {
-            std::fs::read(root.join(file)).map_err(|e| format!("{file}: {e}"))?.hash(&mut hasher);
-        }
+        texts.hash(&mut hasher);
         flags().hash(&mut hasher);
         mutants.iter().for_each(|mutant| (&mutant.name, &mutant.replacement).hash(&mut hasher));
-        Ok(Known { path: output.join("known.txt"), digest: format!("{:016x}", hasher.finish()) })
+        Known { path: output.join("known.txt"), digest: format!("{:016x}", hasher.finish()) }
     }
 
     /// Mutants that are unviable, and functions that stay constant.
@@ -138,7 +142,7 @@ impl Known {
 }
 
 fn weave_all(
-    root: &Path,
+    texts: &BTreeMap<String, String>,
     mutants: &[Mutant],
     unviable: &BTreeSet<u32>,
     stay_constant: &BTreeSet<String>,
@@ -154,9 +158,8 @@ fn weave_all(
     let mut files = BTreeMap::new();
     let mut first_site = 0;
     for (file, list) in by_file {
-        let text = std::fs::read_to_string(root.join(file)).map_err(|e| format!("{file}: {e}"))?;
-        let woven =
-            weave::weave(&text, &list, stay_constant, first_site).map_err(|e| format!("{file}: {e}"))?;
+        let woven = weave::weave(&texts[file], &list, stay_constant, first_site)
+            .map_err(|e| format!("{file}: {e}"))?;
         first_site += woven.sites.len() as u32;
         files.insert(file.to_string(), woven);
     }
