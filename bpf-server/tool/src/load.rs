@@ -19,7 +19,7 @@ pub fn object<'a>(path: &Path, bytes: &'a [u8]) -> Result<Object<'a>, Failure> {
 }
 
 /// Why a file is no object that can be read: by its name, and what to do if it is a source.
-pub fn unreadable(path: &Path, bytes: &[u8], error: &axiom_bpf_object::Error) -> String {
+pub fn unreadable(path: &Path, bytes: &[u8], error: &axiom_bpf_object::ObjectError) -> String {
     let (file, is_text) =
         (path.display(), !bytes.is_empty() && std::str::from_utf8(bytes).is_ok_and(|t| !t.contains('\0')));
     let extension = path.extension().and_then(|e| e.to_str());

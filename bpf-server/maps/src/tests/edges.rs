@@ -271,7 +271,7 @@ fn links_that_lead_nowhere_end_and_circles_are_left() {
     };
     assert_eq!(visited(&map), 3);
     // Every bucket leads to an entry behind the last one. Entries have 24 bytes each, and are the last in memory.
-    let bytes = bytes_needed(map.def()).unwrap() as usize;
+    let bytes = bytes_needed(map.def()).unwrap();
     let entries = bytes - MOST as usize * 24;
     for link in [MOST + 1, u32::MAX] {
         (64..entries).step_by(4).for_each(|word| spoil(&map, word, link));

@@ -383,7 +383,7 @@ impl Device {
     }
 
     /// Nothing was read. A chip that answers has no value now; one that does not is given up after a while.
-    fn failed(&mut self, fault: &Fault<crate::bus::Error>, now: u64) {
+    fn failed(&mut self, fault: &Fault<crate::bus::BusError>, now: u64) {
         match fault {
             Fault::NotReady => self.counts.not_ready += 1,
             Fault::Overflow => self.counts.overflow += 1,
