@@ -212,7 +212,11 @@ _fuzz-programs minutes:
 
 # Put faults into copies of the checker, one by one: the generators must find each within a minute of processor time; NAMES chooses some
 [group("search and fuzz")]
+[no-exit-message]
 fuzz-planted *names:
+    @{{ ask }} fuzz-planted 'any*' "$@"
+
+_fuzz-planted *names:
     @platform/tools/fuzz-planted bpf-server/verifier/tests/fuzz/planted.txt "$@"
 
 # Everyday loops in C, 43 at five optimisation levels: how many of 215 are accepted, and why the others are not

@@ -9,12 +9,11 @@
 //! ```no_run
 //! # fn server_main(_: axiom_runtime::Runtime) -> ! { loop {} }
 //! use axiom_fake_kernel::World;
-//! use axiom_proto::{Error, timer};
+//! use axiom_proto::Error;
 //!
 //! let mut server = World::default().start(server_main);
 //! let answer = server.ask::<_, ()>(1, 999, &());
 //! assert_eq!(answer, Err(Error::NoSuchInterface));
-//! # let _ = timer::INTERFACE;
 //! ```
 //! One server runs at a time in a process: the runtime has statics. Tests wait for each other.
 use axiom_proto::env::{Env, Header, MAGIC};
