@@ -79,7 +79,7 @@ extern "C" fn watch(ntfn: u64, _: u64) -> ! {
             let late = now.saturating_sub(read.mrs[2]);
             if late > LATEST.fetch_max(late, Relaxed) && us(late) > LATE_US && told < 10 {
                 told += 1;
-                say!("fuzz: the watchdog woke {} us late after {} calls", us(late), crate::arena::calls());
+                say!("fuzz: the watchdog woke {} us late after {} calls", us(late), crate::arena::counted());
                 if Options::get().strict {
                     supervisor::fail(format_args!("the watchdog woke {} us late", us(late)));
                 }
