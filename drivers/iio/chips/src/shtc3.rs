@@ -4,7 +4,6 @@
 //! The crate owns its bus, so it is made anew for each operation around a borrowed one; that costs nothing. It checks the
 //! checksums. A measurement takes 12.1 ms, for which nobody waits here: each read takes the result of the measurement
 //! that the read before has started.
-#![no_std]
 
 use axiom_iio::{Channel, DelayNs, Fault, Sensor, fill};
 use embedded_hal::i2c::I2c;

@@ -3,10 +3,6 @@
 //! The FIFO (stream mode) keeps up to 32 samples, with the watermark's interrupt on INT1.
 //!
 //! A scan is one transfer of six bytes, which the chip keeps consistent. Scale: 3.9 mg per step at every range.
-#![no_std]
-#[cfg(test)]
-extern crate std;
-
 use axiom_iio::{Channel, DelayNs, Drained, Fault, Sensor, Store, slowest_rate};
 use embedded_hal::i2c::I2c;
 
