@@ -15,7 +15,6 @@ mod tests;
 mod timing;
 
 pub use axiom_bus::Wait;
-pub use recover::clock_free;
 pub use timing::{Speed, Timing};
 
 use bcm2712_pac::rp1::i2c::{self, COMP_TYPE_VALUE, Con, DataCmd, Enable, Intr, Tar};
