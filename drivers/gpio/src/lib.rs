@@ -2,8 +2,7 @@
 //!
 //! A chip driver implements [`Chip`] or [`PwmChip`] over registers and knows nothing of the system. [`Board`] owns all
 //! chips of the machine and is the only way to them: rights and the emergency stop are checked there, whoever asks.
-//! [`Watchers`] knows who wants which
-//! edges; both have room for what `axiom-proto` says, and refuse more.
+//! [`Watchers`] knows who wants which edges. Both have room for what `axiom-proto` says, and refuse more.
 #![no_std]
 #[cfg(test)]
 extern crate std;

@@ -1,4 +1,5 @@
-//! init's slots and memory: untyped capabilities handed to pools, objects made from pools, device frames by address.
+//! init's slots and memory. A server's objects are made from its own pool, which is emptied as a whole when the server dies; frames of
+//! device registers are found by their address.
 use crate::arch::Table;
 use crate::sys;
 use alloc::vec::Vec;

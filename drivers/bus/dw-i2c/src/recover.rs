@@ -1,4 +1,4 @@
-//! Giving up, and freeing a bus that a chip holds.
+//! What is done after a transaction ran out of time: the controller gives it up, and frees a data line that a chip holds low.
 
 use crate::{DwI2c, I2cError, PATIENCE, Wait};
 use bcm2712_pac::Io;

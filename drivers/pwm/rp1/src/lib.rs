@@ -1,7 +1,7 @@
 //! A PWM block of RP1: four channels with one period for all.
 //!
-//! A channel runs from its first duty on; duty 0 holds its output low. Settings take effect at [`GLOBAL_CTRL`]'s update bit, which
-//! every change sets. The block's clock comes from the device tree (50 MHz there); this driver does not set it.
+//! A channel starts with the first duty that it is given; duty 0 holds its output low. New settings take effect when the update bit of
+//! [`GLOBAL_CTRL`] is set, which every change does. The block's clock comes from the device tree (50 MHz there); this driver does not set it.
 #![no_std]
 #[cfg(test)]
 extern crate std;
