@@ -3,11 +3,11 @@
 //! A function without loops takes one pass, and each state is dropped once its block is done. With loops:
 //! 1. *ascend*: follow the blocks until nothing new arrives; at loop entries, numbers that keep growing jump to the next
 //!    constant of the program (widening at thresholds), so the number of passes does not depend on that of iterations;
-//! 2. *sweep*: pass once more over all blocks without widening, which takes back what the jump overshot (narrowing). What
-//!    a sweep computes from states that hold is a state that holds, so rules are checked in the last sweep;
-//! 3. *bound* ([`crate::rank`]): a counter that moves in one direction on every pass and stays in a known interval bounds
-//!    the passes; and what moves in step with it is bounded with it, although no comparison mentions it. If rules failed
-//!    or bounds are missing, start over with these bounds as constraints.
+//! 2. *sweep*: pass over all blocks once more, without widening. This takes back what the jump overshot (narrowing): from states that
+//!    are true of the program, a sweep computes states that are true of it. Rules are checked in the last sweep;
+//! 3. *bound* ([`crate::rank`]): if a counter moves in one direction on every pass and stays in a known interval, it bounds the number
+//!    of passes. What moves in step with that counter is bounded, too, although no comparison mentions it. If a rule failed or a
+//!    bound is missing, start over with these bounds as constraints.
 
 use crate::call::clobber;
 use crate::cfg::{Block, Function, Graph, NONE, is_conditional};

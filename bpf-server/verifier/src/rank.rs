@@ -470,9 +470,9 @@ fn bound(l: &Loop, f: &Function, graph: &Graph, m: &Machine, run: &Run) -> Bound
             if e.kind != now.kind || e.at != now.at || lo < -FAR || hi > FAR || dlo < -FAR || dhi > FAR {
                 continue;
             }
-            // Numbers of passes beyond sense bound nothing; below, no sum leaves 64 bits.
+            // A larger number of passes bounds nothing that matters; with a smaller one, no sum leaves 64 bits.
             let Some(count) = i64::try_from(n).ok().filter(|n| *n <= FAR >> 20) else { continue };
-            // What is added grows by a constant itself: a sum of a series.
+            // What is added on each pass grows by a constant: the total is the sum of an arithmetic series.
             let series = moving.plus.and_then(|(u, c)| {
                 let by = latch_of(&latch, u)?;
                 let (Move::Add(ulo, uhi), Some(u0)) = (by.by, place_of(entry, m.depth, u)) else {

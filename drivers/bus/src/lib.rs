@@ -1,4 +1,4 @@
-//! What bus drivers ask of their surroundings.
+//! What every bus driver needs from whoever runs it: a way to wait for its device, with a limit.
 #![no_std]
 
 /// How a bus driver waits for its controller.

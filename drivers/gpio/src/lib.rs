@@ -2,14 +2,12 @@
 //!
 //! A chip driver implements [`Chip`] or [`PwmChip`] over registers and knows nothing of the system. [`Board`] owns all
 //! chips of the machine and is the only way to them: rights and the emergency stop are checked there, whoever asks.
-//! [`Watchers`] knows who wants which
-//! edges; both have room for what `axiom-proto` says, and refuse more. [`Pin`] and [`Duty`] give one line or channel embedded-hal's traits, for drivers that take those.
+//! [`Watchers`] knows who wants which edges. Both have room for what `axiom-proto` says, and refuse more.
 #![no_std]
 #[cfg(test)]
 extern crate std;
 
 mod board;
-mod hal;
 mod storm;
 #[cfg(test)]
 mod tests;
@@ -17,7 +15,6 @@ mod watchers;
 
 pub use axiom_proto::gpio::{Channel, Edges, FULL_DUTY, Grants, Line, Refusal};
 pub use board::{Board, EmergencyStop, Motor, SoftPwm, TooMany, Update};
-pub use hal::{Duty, Pin};
 pub use storm::Storm;
 pub use watchers::{PER_CLIENT, Watchers};
 

@@ -1,6 +1,6 @@
-//! A line that chatters, or a program that answers an edge with another one, must not use up the server's time: a limit switch
-//! waits in the same queue. When all lines together have more edges in a window than the server can afford, those that made them are
-//! not watched for a while.
+//! Storms of edges. A line that chatters, or a program that answers each edge with another one, must not use up the server's time,
+//! because a limit switch waits for the same server. If all lines together have more edges in a window than the server has time
+//! for, the lines that made most of them are not watched for a while.
 
 use crate::Line;
 use axiom_proto::gpio::{CHIPS, LINES};

@@ -2,8 +2,6 @@
 
 use super::*;
 use core::cell::RefCell;
-use embedded_hal::digital::{InputPin, OutputPin, StatefulOutputPin};
-use embedded_hal::pwm::SetDutyCycle;
 use proptest::prelude::*;
 use std::boxed::Box;
 use std::rc::Rc;
@@ -214,24 +212,6 @@ fn software_switches_a_line_for_the_duty_s_share_of_the_period() {
     update(&mut b);
     assert_eq!((b.soft_edge(1), high()), (None, true));
     assert_eq!((b.soft_edge(1), high()), (None, true));
-}
-
-#[test]
-fn embedded_hal_drives_one_line_of_a_shared_chip() {
-    let chip = RefCell::new(Shared::default());
-    let mut out = Pin::output(&chip, 3, false).unwrap();
-    let mut input = Pin::input(&chip, 4).unwrap();
-    out.set_high().unwrap();
-    assert!(out.is_set_high().unwrap() && out.is_high().unwrap());
-    out.toggle().unwrap();
-    assert!(out.is_set_low().unwrap() && input.is_low().unwrap());
-    chip.borrow().0.borrow_mut().inputs = 1 << 4;
-    assert!(input.is_high().unwrap());
-    assert!(Pin::input(&chip, 8).is_none());
-    let mut duty = Duty::new(&chip, 1).unwrap();
-    duty.set_duty_cycle_percent(50).unwrap();
-    assert_eq!(chip.borrow().0.borrow().duties[1], u16::MAX / 2);
-    assert!(Duty::new(&chip, 2).is_none());
 }
 
 fn watchers() -> Watchers<u32, u32> {

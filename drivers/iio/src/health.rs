@@ -1,5 +1,5 @@
-//! What is done about transfers that fail: tried again at once, then the chip counts as absent and is looked for now and
-//! then. Nothing waits.
+//! What is done when transfers fail. After a failed one, the next trigger tries again; after three in a row, the chip counts as absent
+//! and is looked for from time to time. Nobody waits for a chip that does not answer.
 
 /// Failures in a row after which a chip counts as absent.
 const PATIENCE: u32 = 3;

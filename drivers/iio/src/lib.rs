@@ -9,7 +9,6 @@ extern crate std;
 
 mod buffer;
 mod health;
-pub mod lm75;
 mod stamps;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
-//! Timestamps of samples that come in batches.
+//! When each sample of a batch was taken: the chip tells only of the batch as a whole.
 
-/// The timestamps of a batch: apart by the chip's rate and ending at the newest, squeezed where the batch would otherwise begin
-/// before the end of the one before it. They rise, and none lies in the future.
+/// The timestamps of a batch. They end at the newest and lie one interval of the chip apart. If the batch would then begin before the
+/// end of the previous one, they lie closer together. They never fall, and none lies in the future.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Stamps {
     newest: u64,

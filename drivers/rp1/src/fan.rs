@@ -1,5 +1,5 @@
-//! The interrupts of RP1, one source for each client. A source that was raised stays masked in the chip until its client has
-//! served it, so a client that is slow, or dead, costs nobody an interrupt.
+//! The interrupts of RP1: each source belongs to one client. After a source was raised, it stays masked in the chip until its client has
+//! served it. A client that is slow or dead therefore delays nobody else's interrupts.
 
 use bcm2712_pac::rp1::Source;
 use bcm2712_pac::rp1::intc::{Config, Intc, STAT, config};

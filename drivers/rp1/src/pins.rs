@@ -1,4 +1,4 @@
-//! The header's lines of a peripheral: what its owner gets them switched to.
+//! Which lines of the header a peripheral uses, and the function that they are switched to when it is opened.
 
 use axiom_proto::rp1::Peripheral;
 use bcm2712_pac::rp1::gpio::{self, FUNCTION_I2C, FUNCTION_SPI0, IoBank, Pad, Pads};

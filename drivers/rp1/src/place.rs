@@ -1,4 +1,4 @@
-//! What lies where in RP1, as its clients ask for it.
+//! Where each peripheral's registers are in RP1, page by page as clients ask for them, and which interrupt it has.
 
 use axiom_proto::rp1::Peripheral;
 use bcm2712_pac::rp1::{ADC, I2C, IO_BANK, PADS, PWM, SPI, SYS_RIO, Source, UART};

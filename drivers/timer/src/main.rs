@@ -1,8 +1,8 @@
 //! The timer server: runs BPF programs at fixed rates, `timer/<n>hz`.
 //!
 //! Each rate that programs ask for gets one of the kernel's timers, which signals this server's notification and does not
-//! drift. Between the signal and a program's first instruction nothing is asked of the kernel: the deadline is known here,
-//! because deadlines are the first one plus whole periods.
+//! drift. After the signal, the kernel is asked nothing before the program runs: each deadline is the first one plus whole periods, so
+//! this server knows it.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(any(target_os = "none", test))]

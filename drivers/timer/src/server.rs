@@ -1,4 +1,4 @@
-//! Rates, their timers, and the loop.
+//! The server's loop: rates that programs ask for get a timer, and each expiry runs their programs.
 
 use axiom_bpf_host::system::{self, Frames, Points};
 use axiom_bpf_host::{Clock, Host, PointId, Stream};

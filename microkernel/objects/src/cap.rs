@@ -178,6 +178,19 @@ fn object<T>(word0: u64) -> Ptr<T> {
     unsafe { Ptr::new(PhysAddr(word0 & PA_MASK).kernel()) }
 }
 
+/// Where a CNode's slots are, how many there are, and the bits that stand before their index.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CNodePlace {
+    /// The first slot.
+    pub base: PhysAddr,
+    /// Slots, as a power of two.
+    pub radix: u32,
+    /// Bits of the guard.
+    pub guard_size: u32,
+    /// The guard.
+    pub guard: u64,
+}
+
 impl Packed {
     #[inline(always)]
     const fn is(self, kind: u64) -> bool {
@@ -203,11 +216,12 @@ impl Packed {
         self.is(kind::REPLY).then(|| (object(self.0), self.0 >> 47 & 1 != 0))
     }
 
-    /// Base, radix, guard size and guard, if this is a CNode capability.
+    /// Where and how large the node is, and its guard, if this is a CNode capability.
     #[inline(always)]
-    pub fn as_cnode(self) -> Option<(PhysAddr, u32, u32, u64)> {
+    pub fn as_cnode(self) -> Option<CNodePlace> {
         let (radix, guard_size) = ((self.0 >> 47 & 63) as u32, (self.0 >> 53 & 63) as u32);
-        self.is(kind::CNODE).then_some((PhysAddr(self.0 & PA_MASK), radix, guard_size, self.1))
+        let base = PhysAddr(self.0 & PA_MASK);
+        self.is(kind::CNODE).then_some(CNodePlace { base, radix, guard_size, guard: self.1 })
     }
 
     /// Root and identifier, if this is an address space with an identifier.
@@ -449,7 +463,8 @@ mod tests {
     #[test]
     fn the_short_cuts_agree_with_unpacking() {
         let cnode = Cap::CNode { base: PhysAddr(0x4000), radix: 13, guard: 5, guard_size: 51 };
-        assert_eq!(cnode.pack().as_cnode(), Some((PhysAddr(0x4000), 13, 51, 5)));
+        let place = CNodePlace { base: PhysAddr(0x4000), radix: 13, guard_size: 51, guard: 5 };
+        assert_eq!(cnode.pack().as_cnode(), Some(place));
         let space = Cap::VSpace { base: PhysAddr(0x5000), asid: Some(3) };
         assert_eq!(space.pack().as_mapped_vspace(), Some((PhysAddr(0x5000), 3)));
         assert_eq!(Cap::VSpace { base: PhysAddr(0x5000), asid: None }.pack().as_mapped_vspace(), None);

@@ -1,5 +1,5 @@
 //! Capability lookup in guarded page-table-like trees of CNodes (seL4 reference manual, "Capability Space").
-use crate::cap::Cap;
+use crate::cap::{CNodePlace, Cap};
 use crate::object::{LookupFailure, Packed, Slot, TCB_CSPACE, Tcb};
 use crate::ptr::Ptr;
 
@@ -11,7 +11,7 @@ pub fn resolve_packed(root: Packed, cptr: u64, depth: u32) -> Result<(Ptr<Slot>,
     let mut bits = depth;
     let Some(mut node) = root.as_cnode() else { return Err(LookupFailure::InvalidRoot) };
     loop {
-        let (base, radix, guard_size, guard) = node;
+        let CNodePlace { base, radix, guard_size, guard } = node;
         if guard_size > 0 && (guard_size > bits || cptr >> (bits - guard_size) & mask(guard_size) != guard) {
             return Err(LookupFailure::GuardMismatch { bits_left: bits, guard, guard_size });
         }

@@ -40,14 +40,23 @@ pub fn mask_rights(cap: Cap, mask: CapRights) -> Cap {
     }
 }
 
+/// How a capability comes by a badge or a guard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Giving {
+    /// A copy of it is minted.
+    Mint,
+    /// It is moved, and keeps the badge that it has.
+    Mutate,
+}
+
 /// The capability with a badge or a guard; null where that is not allowed.
-pub fn with_data(cap: Cap, data: u64, preserve: bool) -> Cap {
+pub fn with_data(cap: Cap, data: u64, giving: Giving) -> Cap {
     match cap {
         // A badge is given once, when the capability is minted, and never changes.
-        Cap::Endpoint { ep, badge: Badge(0), rights } if !preserve => {
+        Cap::Endpoint { ep, badge: Badge(0), rights } if giving == Giving::Mint => {
             Cap::Endpoint { ep, badge: Badge(data), rights }
         }
-        Cap::Notification { ntfn, badge: Badge(0), rights } if !preserve => {
+        Cap::Notification { ntfn, badge: Badge(0), rights } if giving == Giving::Mint => {
             Cap::Notification { ntfn, badge: Badge(data), rights }
         }
         Cap::Endpoint { .. } | Cap::Notification { .. } => Cap::Null,

@@ -33,21 +33,21 @@ pub fn system_call<M: Machine>(m: M, number: i64) {
             syscall::CALL => invoke::invoke(m, tcb.regs.get(CAP), CALL),
             syscall::REPLY_RECV => {
                 reply_phase(m, tcb);
-                receive_if_able(m, tcb, true, true);
+                receive_if_able(m, tcb, RECV);
             }
             syscall::SEND => invoke::invoke(m, tcb.regs.get(CAP), SEND),
             syscall::NB_SEND => invoke::invoke(m, tcb.regs.get(CAP), NB_SEND),
-            syscall::RECV => receive(m, tcb, true, true),
-            syscall::NB_RECV => receive(m, tcb, false, true),
-            syscall::WAIT => receive(m, tcb, true, false),
-            syscall::NB_WAIT => receive(m, tcb, false, false),
+            syscall::RECV => receive(m, tcb, RECV),
+            syscall::NB_RECV => receive(m, tcb, NB_RECV),
+            syscall::WAIT => receive(m, tcb, WAIT),
+            syscall::NB_WAIT => receive(m, tcb, NB_WAIT),
             syscall::NB_SEND_RECV => {
                 invoke::invoke(m, tcb.regs.get(NB_SEND_DEST), FIRST_PHASE);
-                receive_if_able(m, tcb, true, true);
+                receive_if_able(m, tcb, RECV);
             }
             syscall::NB_SEND_WAIT => {
                 invoke::invoke(m, tcb.regs.get(REPLY), FIRST_PHASE);
-                receive_if_able(m, tcb, true, false);
+                receive_if_able(m, tcb, WAIT);
             }
             syscall::YIELD => thread::yield_now(n),
             _ => other_call(m, tcb, number),
@@ -68,15 +68,29 @@ fn reply_phase<M: Machine>(m: M, tcb: Ptr<Tcb>) {
     }
 }
 
+/// How a thread receives.
+#[derive(Clone, Copy)]
+struct Receiving {
+    /// It waits until something comes.
+    blocking: bool,
+    /// It names a reply object, for callers.
+    with_reply: bool,
+}
+
+const RECV: Receiving = Receiving { blocking: true, with_reply: true };
+const NB_RECV: Receiving = Receiving { blocking: false, with_reply: true };
+const WAIT: Receiving = Receiving { blocking: true, with_reply: false };
+const NB_WAIT: Receiving = Receiving { blocking: false, with_reply: false };
+
 /// The receive phase of a combined call: not if the send phase faulted, or was preempted.
-fn receive_if_able<M: Machine>(m: M, tcb: Ptr<Tcb>, blocking: bool, with_reply: bool) {
+fn receive_if_able<M: Machine>(m: M, tcb: Ptr<Tcb>, how: Receiving) {
     if tcb.state.get() == ThreadState::Running {
-        receive(m, tcb, blocking, with_reply);
+        receive(m, tcb, how);
     }
 }
 
 #[inline(always)]
-fn receive<M: Machine>(m: M, tcb: Ptr<Tcb>, blocking: bool, with_reply: bool) {
+fn receive<M: Machine>(m: M, tcb: Ptr<Tcb>, how: Receiving) {
     let n = m.node();
     let cptr = tcb.regs.get(CAP);
     let cap = match cspace::lookup(tcb, cptr) {
@@ -87,7 +101,7 @@ fn receive<M: Machine>(m: M, tcb: Ptr<Tcb>, blocking: bool, with_reply: bool) {
         && rights.contains(CapRights::READ)
     {
         let mut reply = None;
-        if with_reply {
+        if how.with_reply {
             let cptr = tcb.regs.get(REPLY);
             match cspace::lookup(tcb, cptr) {
                 Ok((_, cap)) => match cap.as_reply() {
@@ -97,12 +111,12 @@ fn receive<M: Machine>(m: M, tcb: Ptr<Tcb>, blocking: bool, with_reply: bool) {
                 Err(failure) => return refuse_receive(m, tcb, cptr, failure),
             }
         }
-        ipc::receive(m, tcb, ep, rights.contains(CapRights::GRANT), blocking, reply);
+        ipc::receive(m, tcb, ep, rights.contains(CapRights::GRANT), how.blocking, reply);
     } else if let Some((ntfn, _, rights)) = cap.as_notification()
         && rights.contains(CapRights::READ)
         && ntfn.bound.get().is_none_or(|bound| bound == tcb)
     {
-        notify::wait(n, tcb, ntfn, blocking);
+        notify::wait(n, tcb, ntfn, how.blocking);
     } else {
         refuse_receive(m, tcb, cptr, LookupFailure::Missing { bits_left: 0 });
     }

@@ -1,11 +1,12 @@
-//! The short ways through the kernel: calls and answers, signals that wake nobody, polls.
+//! The short ways through the kernel: calls and their answers, signals that wake nobody, and polls.
 //!
-//! A call to a passive server and its answer run on one scheduling context, which only changes hands: no time is charged,
-//! no timer is set, no queue of ready threads is touched, and the budget's own interrupt stays armed. A server with a
-//! context of its own costs what changing contexts costs. A signal that nobody waits for, and a poll, change the
-//! notification and nothing else; their time is charged with the next call that asks for it. Everything that needs more is
-//! found out before anything is changed, and goes the ordinary way (`entry`, `ipc`, `notify`), which does the same and is
-//! the specification of this file.
+//! A call to a passive server and its answer run on one scheduling context, which passes from thread to thread: no time is charged, no
+//! timer is set, no queue of ready threads is touched, and the interrupt for the end of the budget stays armed. If the server has a
+//! context of its own, the change of contexts is paid for. A signal that nobody waits for changes the notification and nothing else,
+//! and so does a poll; their time is charged at the next system call that needs to know it.
+//!
+//! Each short way first finds out, before it changes anything, whether it can do the whole work. If it cannot, the ordinary way does
+//! it (`entry`, `ipc`, `notify`): that one has the same effects, and is the specification of this file.
 use crate::arch::registers::{CAP, INFO, REPLY};
 use crate::cspace;
 use crate::machine::{Machine, record};

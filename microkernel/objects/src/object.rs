@@ -158,8 +158,6 @@ pub struct Tcb {
     pub priority: Cell<u8>,
     /// Highest priority that it may give to others.
     pub mcp: Cell<u8>,
-    /// Domain.
-    pub domain: Cell<u8>,
     /// `seL4_TCBFlag` bits.
     pub flags: Cell<u64>,
     /// In a ready queue.

@@ -320,9 +320,9 @@ pub fn switch_if_higher(n: &Node, tcb: Ptr<Tcb>) {
     }
 }
 
-/// Chooses who runs and prepares to leave the kernel: contexts charged, timer set. False if the chosen thread cannot run on its
-/// context after all: it waits for its refill now, and somebody else has to be chosen. If timers were `served`, the time until here is
-/// that of the context that paid for the last one, unless the chosen thread runs on it anyway.
+/// Chooses the thread that runs next, and prepares to leave the kernel: contexts are charged, the timer is set. Returns false if the chosen
+/// thread's context turns out to have no budget: that thread now waits for its refill, and another one has to be chosen. If timers
+/// were `served`, the context that paid for the last of them pays for the time until now, unless the chosen thread runs on it anyway.
 #[inline(always)]
 #[must_use = "the chosen thread may not be able to run"]
 pub fn schedule<M: Machine>(m: M, served: bool) -> bool {
@@ -438,9 +438,9 @@ fn enter_context<M: Machine>(m: M) {
     set_next_interrupt(m);
 }
 
-/// A timer that is armed for an earlier time stays so: when it fires, whoever asks again gets the later deadline. Threads that
-/// call each other, each with a budget of its own, then seldom write the timer's registers, which costs more than an
-/// interrupt too many once in a budget (in a virtual machine each write leaves the guest).
+/// If the timer is armed for an earlier time, it is left so; when it fires, the later deadline is set. Threads that call each other,
+/// each with a budget of its own, then seldom write the timer's registers. One interrupt too many in each budget costs less than
+/// those writes (in a virtual machine each of them leaves the guest).
 fn set_next_interrupt<M: Machine>(m: M) {
     let n = m.node();
     let mut next = Ticks::MAX;

@@ -1,4 +1,4 @@
-//! The story.
+//! What the demonstration does, step by step, and what it says about each.
 
 use crate::sensors;
 use axiom_bpf_client::{BpfServer, Failure, Loaded, ring};

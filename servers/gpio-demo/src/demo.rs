@@ -1,4 +1,4 @@
-//! The stories.
+//! The two stories, step by step: what should happen is checked and said, and what does not ends the run as a failure.
 
 use crate::latency;
 use crate::lines::{Failure, Lines};

@@ -1,4 +1,5 @@
-//! From the interrupt's entry in the kernel to the pin: the kernel's trace has the one, the program's map the other.
+//! How long it takes from the interrupt's entry in the kernel to the change of a pin. The entry's time is in the kernel's trace, the time
+//! of the change in the program's map.
 
 use axiom_runtime::sel4::ext::{TRACE_MAGIC, TraceHeader, TraceRecord, event};
 use axiom_runtime::{Runtime, time};

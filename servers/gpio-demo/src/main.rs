@@ -1,7 +1,7 @@
 //! The demos on lines: a button and an LED (`story = "button"`), a limit switch and a motor (`story = "limit"`).
 //!
-//! The demo loads the programs and waits for edges, which come from outside: from a hand on a board, from the emulator's
-//! test socket elsewhere. It ends the run with a verdict of its own.
+//! The demo loads the programs and waits for edges. They come from outside: on a board from a hand, in an emulator through its test
+//! socket. It ends the run with a verdict of its own.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]

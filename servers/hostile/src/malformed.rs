@@ -1,4 +1,4 @@
-//! What is not a request, or not as long as it says: typed errors are asked for.
+//! Messages that are no requests, or not as long as they say: each must be answered with a typed error.
 
 use crate::Tries;
 use alloc::string::String;

@@ -1,4 +1,4 @@
-//! Sensors that others use.
+//! Sensors that the manifest gives to others: stopped, emptied, and their doorbells taken.
 
 use crate::Tries;
 use alloc::format;

@@ -1,4 +1,4 @@
-//! The end of the run, which is not everybody's to declare, and the kernel's debugging calls, which are nobody's.
+//! Ending the run, which only some servers may, and the kernel's debugging calls, which no server may make.
 
 use crate::Tries;
 use alloc::string::String;

@@ -1,4 +1,4 @@
-//! Uploads that are never loaded, and a client that only wants to load its object.
+//! One client fills the memory for uploads and never loads anything; another only wants to load its object.
 
 use crate::Tries;
 use alloc::format;

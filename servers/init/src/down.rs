@@ -1,13 +1,12 @@
 //! Who answers for a server that stays down: a thread of init's that tells every caller so. Without it, whoever calls such a server
 //! would wait for ever, and everybody who calls that one.
-use crate::memory::{Memory, Pool};
+use crate::memory::{Memory, Object, Pool};
 use crate::permanent::Permanent;
 use crate::sys;
 use alloc::boxed::Box;
 use axiom_layout::address;
 use axiom_proto::{LABEL_ERROR, wire};
 use sel4_sys::cap::init;
-use sel4_sys::object::{self as o, kind};
 use sel4_sys::{CNodeCapData, CPtr, Error, MessageInfo};
 
 /// What the thread reads at its start.
@@ -32,7 +31,7 @@ pub fn answer_for(memory: &mut Memory, pool: &mut Pool, p: &Permanent, priority:
     let info = MessageInfo::new(LABEL_ERROR, 0, 0, words as u64).0;
     // As long as the system runs.
     let errand = Box::leak(Box::new(Errand { endpoint: p.endpoint.0, reply: p.reply.0, info, word }));
-    let tcb = pool.make(memory, kind::TCB, 0, o::TCB_BITS as u32, 1)?;
+    let tcb = pool.make(memory, Object::TCB)?;
     sys::configure(tcb, init::CNODE, CNodeCapData(0), init::VSPACE, 0, CPtr(0))?;
     sys::set_sched_params(tcb, priority, p.sc, CPtr(0))?;
     sys::name_thread(tcb, "down")?;

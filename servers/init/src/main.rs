@@ -1,5 +1,5 @@
 //! The root task: reads the bundle, builds the servers that the manifest names with exactly what it grants, then watches
-//! over them. It is every server's fault handler; it restarts the crashed by their policy.
+//! over them. It is every server's fault handler; it restarts a server that crashed as that server's policy says.
 //!
 //! init runs at the highest priority and only on requests, readiness signals, faults and restarts that are due; it never calls a
 //! server, so no server can make it wait. What a server sends is never printed, but for the verdict of one that may end the run.

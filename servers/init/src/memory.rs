@@ -1,10 +1,12 @@
-//! init's slots and memory: untyped capabilities handed to pools, objects made from pools, device frames by address.
+//! init's slots and memory. A server's objects are made from its own pool, which is emptied as a whole when the server dies; frames of
+//! device registers are found by their address.
+use crate::arch::Table;
 use crate::sys;
 use alloc::vec::Vec;
 use axiom_layout::Runs;
 use sel4_sys::bootinfo::BootInfo;
 use sel4_sys::object::{self as o, kind};
-use sel4_sys::{CPtr, Error};
+use sel4_sys::{CPtr, Error, ext};
 
 /// The least that a pool takes from init at a time: servers hold little more than they use.
 const CHUNK_BITS: u32 = 14;
@@ -66,7 +68,8 @@ impl Memory {
     }
 
     /// Objects for good, outside any pool.
-    pub fn make(&mut self, kind: u64, bits: u32, size_bits: u32) -> Result<CPtr, Error> {
+    pub fn make(&mut self, object: Object) -> Result<CPtr, Error> {
+        let Object { kind, bits, size_bits } = object;
         let slot = self.slot()?;
         for u in &mut self.ram {
             let start = u.used.next_multiple_of(1 << size_bits);
@@ -138,6 +141,55 @@ impl Memory {
     }
 }
 
+/// What can be made of untyped memory: its type, the size that its maker chooses, and the memory that it takes, as powers of two.
+#[derive(Clone, Copy)]
+pub struct Object {
+    kind: u64,
+    bits: u32,
+    size_bits: u32,
+}
+
+impl Object {
+    /// An endpoint.
+    pub const ENDPOINT: Object = Object::plain(kind::ENDPOINT, o::ENDPOINT_BITS);
+    /// A notification.
+    pub const NOTIFICATION: Object = Object::plain(kind::NOTIFICATION, o::NOTIFICATION_BITS);
+    /// A reply object.
+    pub const REPLY: Object = Object::plain(kind::REPLY, o::REPLY_BITS);
+    /// A thread.
+    pub const TCB: Object = Object::plain(kind::TCB, o::TCB_BITS);
+    /// An address space.
+    pub const VSPACE: Object = Object::plain(kind::VSPACE, o::VSPACE_BITS);
+    /// A page of memory.
+    pub const PAGE: Object = Object::plain(kind::SMALL_PAGE, o::PAGE_BITS);
+    /// A timer.
+    pub const TIMER: Object = Object::plain(ext::TIMER_TYPE, ext::TIMER_BITS);
+
+    const fn plain(kind: u64, size_bits: u64) -> Object {
+        Object { kind, bits: 0, size_bits: size_bits as u32 }
+    }
+
+    /// A CNode with so many slots.
+    pub const fn cnode(bits: u32) -> Object {
+        Object { kind: kind::CNODE, bits, size_bits: bits + o::SLOT_BITS as u32 }
+    }
+
+    /// A scheduling context of this size.
+    pub const fn sched_context(bits: u32) -> Object {
+        Object { kind: kind::SCHED_CONTEXT, bits, size_bits: bits }
+    }
+
+    /// Untyped memory of this size.
+    pub const fn untyped(bits: u32) -> Object {
+        Object { kind: kind::UNTYPED, bits, size_bits: bits }
+    }
+
+    /// A page table.
+    pub const fn table(table: Table) -> Object {
+        Object { kind: table.kind, bits: 0, size_bits: table.bits }
+    }
+}
+
 /// Memory of one server: everything made from it goes at once, and comes back for its next life.
 #[derive(Default)]
 pub struct Pool {
@@ -151,22 +203,21 @@ impl Pool {
         self.chunks.iter().map(|c| 1 << c.bits).sum()
     }
 
+    /// Makes an object.
+    pub fn make(&mut self, m: &mut Memory, object: Object) -> Result<CPtr, Error> {
+        self.make_row(m, object, 1)
+    }
+
     /// Makes `count` objects in slots in a row; the first.
-    pub fn make(
-        &mut self,
-        m: &mut Memory,
-        kind: u64,
-        bits: u32,
-        size_bits: u32,
-        count: u64,
-    ) -> Result<CPtr, Error> {
+    pub fn make_row(&mut self, m: &mut Memory, object: Object, count: u64) -> Result<CPtr, Error> {
+        let Object { kind, bits, size_bits } = object;
         let size = count << size_bits;
         let fits = |c: &Untyped| c.used.next_multiple_of(1 << size_bits) + size <= 1 << c.bits;
         let index = match self.chunks.iter().position(fits) {
             Some(index) => index,
             None => {
                 let chunk = CHUNK_BITS.max(size.next_power_of_two().ilog2());
-                let cap = m.make(kind::UNTYPED, chunk, chunk)?;
+                let cap = m.make(Object::untyped(chunk))?;
                 self.chunks.push(Untyped { cap, base: 0, bits: chunk, used: 0 });
                 self.chunks.len() - 1
             }
@@ -184,7 +235,7 @@ impl Pool {
         let room = |c: &Untyped| ((1u64 << c.bits) - c.used.next_multiple_of(4096).min(1 << c.bits)) / 4096;
         let best = self.chunks.iter().map(room).max().unwrap_or(0);
         let count = if best == 0 { wanted.min(16) } else { wanted.min(best) }.min(o::RETYPE_FAN_OUT);
-        Ok((self.make(m, kind::SMALL_PAGE, 0, 12, count)?, count))
+        Ok((self.make_row(m, Object::PAGE, count)?, count))
     }
 
     /// A capability that goes with the pool.

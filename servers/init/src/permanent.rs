@@ -1,13 +1,12 @@
 //! What outlives a server's restarts: the objects that others hold capabilities to, its devices and their interrupts.
 use crate::arch;
 use crate::devices::{self, Found};
-use crate::memory::Memory;
+use crate::memory::{Memory, Object};
 use crate::sys;
 use alloc::string::String;
 use alloc::vec::Vec;
 use axiom_layout::{Bit, Bits, Class};
 use axiom_proto::bundle::Server;
-use sel4_sys::object::{self as o, kind};
 use sel4_sys::{Badge, CPtr, CapRights, Error};
 
 /// What outlives a server's restarts.
@@ -78,17 +77,17 @@ pub fn make(
     loader: bool,
 ) -> Result<Permanent, Error> {
     let server = &servers[index];
-    let endpoint = memory.make(kind::ENDPOINT, 0, o::ENDPOINT_BITS as u32)?;
-    let notification = memory.make(kind::NOTIFICATION, 0, o::NOTIFICATION_BITS as u32)?;
-    let reply = memory.make(kind::REPLY, 0, o::REPLY_BITS as u32)?;
-    let sc = memory.make(kind::SCHED_CONTEXT, SC_BITS, SC_BITS)?;
+    let endpoint = memory.make(Object::ENDPOINT)?;
+    let notification = memory.make(Object::NOTIFICATION)?;
+    let reply = memory.make(Object::REPLY)?;
+    let sc = memory.make(Object::sched_context(SC_BITS))?;
     sys::configure_sc(sched_control, sc, server.budget_us, server.period_us, EXTRA_REFILLS, index as u64)?;
     let untyped = match untyped_bits(server).filter(|_| loader) {
-        Some(bits) => Some(memory.make(kind::UNTYPED, bits, bits)?),
+        Some(bits) => Some(memory.make(Object::untyped(bits))?),
         None => None,
     };
     let shared = (0..u64::from(server.shared_kib).div_ceil(4))
-        .map(|_| memory.make(kind::SMALL_PAGE, 0, o::PAGE_BITS as u32))
+        .map(|_| memory.make(Object::PAGE))
         .collect::<Result<_, _>>()?;
     let mut p = Permanent {
         endpoint,

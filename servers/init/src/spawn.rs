@@ -1,7 +1,7 @@
 //! Building a server: its address space, capability space, memory and thread, from what the manifest grants.
 use crate::arch::{self, Table};
 use crate::devices;
-use crate::memory::{Memory, Pool};
+use crate::memory::{Memory, Object, Pool};
 use crate::permanent::{self, Permanent};
 use crate::sys::{self, Unmapped};
 use alloc::vec::Vec;
@@ -14,8 +14,8 @@ use axiom_proto::env::{
 };
 use sel4_sys::bootinfo::BootInfo;
 use sel4_sys::ext::AxiomInfo;
-use sel4_sys::object::{self as o, kind, vm_attributes};
-use sel4_sys::{Badge, CNodeCapData, CPtr, CapRights, Error, ext};
+use sel4_sys::object::{self as o, vm_attributes};
+use sel4_sys::{Badge, CNodeCapData, CPtr, CapRights, Error};
 
 const GUARD: CNodeCapData = CNodeCapData::new(0, 64 - CNODE_BITS as u64);
 
@@ -65,7 +65,7 @@ pub fn map_own(memory: &mut Memory, frame: CPtr, vaddr: u64, rights: CapRights) 
         match sys::map(frame, devices::OWN, vaddr, rights, NO_EXECUTE) {
             Ok(()) => return Ok(()),
             Err(Unmapped::Table(table)) => {
-                let made = memory.make(table.kind, 0, table.bits)?;
+                let made = memory.make(Object::table(table))?;
                 match sys::map_table(table, made, devices::OWN, vaddr) {
                     Ok(()) => {}
                     Err(Unmapped::Table(_)) => return Err(Error::FailedLookup),
@@ -113,7 +113,7 @@ impl Build<'_> {
 
     /// Adds a table, and those above it that are missing.
     fn add_table(&mut self, table: Table, vaddr: u64) -> Result<(), Error> {
-        let made = self.pool.make(self.memory, table.kind, 0, table.bits, 1)?;
+        let made = self.pool.make(self.memory, Object::table(table))?;
         loop {
             match sys::map_table(table, made, self.vspace, vaddr) {
                 Ok(()) => return Ok(()),
@@ -160,7 +160,7 @@ impl Build<'_> {
 
     /// A fresh page with contents.
     fn filled_page(&mut self, vaddr: u64, bytes: &[u8], rights: CapRights) -> Result<CPtr, Error> {
-        let frame = self.pool.make(self.memory, kind::SMALL_PAGE, 0, 12, 1)?;
+        let frame = self.pool.make(self.memory, Object::PAGE)?;
         let copy = CPtr(self.memory.slot()?);
         sys::copy(copy.0, frame, CapRights::ALL)?;
         map_own(self.memory, copy, FILL_AT, CapRights::READ_WRITE)?;
@@ -300,10 +300,10 @@ pub fn spawn(
 ) -> Result<Running, Error> {
     let server = &c.servers[index];
     let permanent = &c.permanent[index];
-    let vspace = pool.make(memory, kind::VSPACE, 0, o::VSPACE_BITS as u32, 1)?;
+    let vspace = pool.make(memory, Object::VSPACE)?;
     sys::assign_asid(vspace)?;
-    let cnode = pool.make(memory, kind::CNODE, CNODE_BITS, CNODE_BITS + o::SLOT_BITS as u32, 1)?;
-    let tcb = pool.make(memory, kind::TCB, 0, o::TCB_BITS as u32, 1)?;
+    let cnode = pool.make(memory, Object::cnode(CNODE_BITS))?;
+    let tcb = pool.make(memory, Object::TCB)?;
     let mut b = Build { memory, pool, vspace, cnode, next_named: slot::FIRST, shared_bytes: 0 };
 
     for s in &server.segments {
@@ -343,7 +343,7 @@ pub fn spawn(
     world.head.ready = b.name(c.ready, CapRights::WRITE, Some(Who::ready(index as u16).word()))?;
     if c.axiom.is_some() && server.takes_notifications {
         // Tells notifications from what else clients may hand over.
-        let probe = b.pool.make(b.memory, ext::TIMER_TYPE, 0, ext::TIMER_BITS as u32, 1)?;
+        let probe = b.pool.make(b.memory, Object::TIMER)?;
         world.head.probe = b.name(probe, CapRights::ALL, None)?;
     }
     world.head.free_slots = (b.next_named, 1 << CNODE_BITS);
@@ -481,7 +481,7 @@ fn give_devices<'a>(
         at += pages + 4096;
     }
     for (name, &bit) in server.timers.iter().zip(&permanent.timer_bits) {
-        let timer = b.pool.make(b.memory, ext::TIMER_TYPE, 0, ext::TIMER_BITS as u32, 1)?;
+        let timer = b.pool.make(b.memory, Object::TIMER)?;
         let signal = CPtr(b.memory.slot()?);
         sys::mint(signal.0, permanent.notification, CapRights::WRITE, Badge(bit.badge()))?;
         sys::timer_bind(timer, signal)?;
@@ -509,7 +509,7 @@ fn give_memory<'a>(
             // What an earlier life made of it is in use, until this one says that it is not.
             Some(_) => reclaim = Some(slot),
             None => {
-                let untyped = b.pool.make(b.memory, kind::UNTYPED, bits, bits, 1)?;
+                let untyped = b.pool.make(b.memory, Object::untyped(bits))?;
                 b.place(slot, untyped, CapRights::ALL, None)?;
             }
         }
@@ -518,7 +518,7 @@ fn give_memory<'a>(
     }
     if server.dma_kib > 0 {
         let pages = u64::from(server.dma_kib).div_ceil(4);
-        let first = b.pool.make(b.memory, kind::SMALL_PAGE, 0, 12, pages)?;
+        let first = b.pool.make_row(b.memory, Object::PAGE, pages)?;
         for i in 0..pages {
             b.map(CPtr(first.0 + i), address::DMA + i * 4096, CapRights::READ_WRITE, NO_EXECUTE)?;
         }

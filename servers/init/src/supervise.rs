@@ -1,5 +1,5 @@
 //! Watching over the servers: readiness, requests, faults, restarts.
-use crate::memory::{Memory, Pool};
+use crate::memory::{Memory, Object, Pool};
 use crate::permanent::{self, Permanent};
 use crate::spawn::{self, Context, Running};
 use crate::{Extra, down, finish, say, sys};
@@ -14,9 +14,8 @@ use axiom_proto::supervisor::{self, Area, Reply, Request, State};
 use axiom_proto::{LABEL_ERROR, LABEL_OK, Values, wire};
 use sel4_sys::bootinfo::BootInfo;
 use sel4_sys::cap::init;
-use sel4_sys::ext::{self, AxiomInfo, event};
+use sel4_sys::ext::{AxiomInfo, event};
 use sel4_sys::fault::{cap_fault, kind as fault, unknown_syscall, user_exception, vm_fault};
-use sel4_sys::object::{self as o, kind};
 use sel4_sys::stubs::{self, Received};
 use sel4_sys::{Badge, CPtr, CapRights, Error, MessageInfo};
 
@@ -94,9 +93,9 @@ impl Supervisor {
     /// Makes what outlives the servers' restarts.
     pub fn new(info: &BootInfo, extra: &Extra, system: System) -> Result<Supervisor, Error> {
         let mut memory = Memory::new(info);
-        let endpoint = memory.make(kind::ENDPOINT, 0, o::ENDPOINT_BITS as u32)?;
-        let ready = memory.make(kind::NOTIFICATION, 0, o::NOTIFICATION_BITS as u32)?;
-        let reply = memory.make(kind::REPLY, 0, o::REPLY_BITS as u32)?;
+        let endpoint = memory.make(Object::ENDPOINT)?;
+        let ready = memory.make(Object::NOTIFICATION)?;
+        let reply = memory.make(Object::REPLY)?;
         sys::bind_notification(init::TCB, ready)?;
         let fdt = extra.fdt.and_then(|bytes| Fdt::new(bytes).ok());
         if fdt.is_none() {
@@ -104,7 +103,7 @@ impl Supervisor {
         }
         let timer = match extra.axiom {
             Some(_) => {
-                let timer = memory.make(ext::TIMER_TYPE, 0, ext::TIMER_BITS as u32)?;
+                let timer = memory.make(Object::TIMER)?;
                 let signal = memory.slot()?;
                 sys::mint(signal, ready, CapRights::WRITE, Badge(Who::TIMER.word()))?;
                 sys::timer_bind(timer, CPtr(signal))?;

@@ -1,4 +1,5 @@
-//! Who speaks to init.
+//! Who speaks to init: a client that asks, a server that died, a server that is ready, or init's own timer. Each has badges that no other
+//! can have.
 
 use crate::bits::SIGNALLED;
 

@@ -1,4 +1,4 @@
-//! Numbers (slots of a CNode) that are taken in rows and given back.
+//! Numbers (slots of a CNode) that are taken in rows and given back, without a bound: for init, which has a heap and thousands of them.
 
 use alloc::vec::Vec;
 

@@ -1,4 +1,4 @@
-//! The benchmark server.
+//! What the benchmark server is asked: to run the benchmarks, and to echo a value, whose way is measured.
 use crate::largest::message;
 use serde::{Deserialize, Serialize};
 

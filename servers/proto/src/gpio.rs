@@ -1,8 +1,8 @@
 //! General-purpose lines and PWM channels: what a client may ask of their server, and what the manifest grants.
 //!
 //! Chips have numbers: their places in the manifest's `gpio_chips` and `pwm_chips`. Every request is checked against the
-//! client's [`Grants`]; the outputs of motors are besides subject to the emergency stop, which holds until
-//! [`Request::Rearm`] by a client that the manifest lets do that.
+//! client's [`Grants`]. An emergency stop holds the outputs of motors, whoever asks, until a client that may do so ends it
+//! ([`Request::Rearm`]).
 
 use crate::List;
 use crate::MAX_NAME;

@@ -1,8 +1,9 @@
 //! How large a message can get, known when it is compiled.
 //!
 //! [`Largest`] is the number of bytes of postcard that a value takes at most. Messages are declared with `message!`, which adds up
-//! their fields; texts and byte slices, whose types have no bound, say theirs behind `=`: `name: &'a str = MAX_NAME`. A request or reply
-//! that could be larger than the buffer does not compile (`fits!`), and the tests encode the largest value of each kind.
+//! their fields. The types of texts and byte slices have no bound, so each says its own after `=`: `name: &'a str = MAX_NAME`. A
+//! request or reply that could be larger than its buffer does not compile ([`assert_fits`]), and a test encodes the largest value of each
+//! kind.
 
 use crate::wire::MAX_BYTES;
 

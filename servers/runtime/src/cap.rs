@@ -1,4 +1,4 @@
-//! Typed capabilities: a slot of this server's CNode and the operations of what lies there.
+//! Typed capabilities: each names a slot of this server's CNode, and has the operations of the object in it.
 
 use crate::ipc::{self, buffer, set_cap};
 use axiom_proto::env::{Bit, Signals, slot};

@@ -1,4 +1,4 @@
-//! The first code of a server: its environment.
+//! The first code of a server: it reads what init says about the server's world, and looks things up in it by name.
 
 use crate::{Place, ipc, log};
 use axiom_mmio::Mmio;

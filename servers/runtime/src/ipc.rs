@@ -1,4 +1,4 @@
-//! Messages: postcard straight into the message registers.
+//! Sending and receiving: values are encoded with postcard straight into the message registers, and capabilities go beside them.
 
 use crate::Slots;
 use axiom_proto::env::slot;

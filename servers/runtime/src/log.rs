@@ -1,5 +1,5 @@
-//! The log: whole lines to the console server. Without it, to the kernel's debug output, if the manifest leaves that to the
-//! servers; a panic is told to init, which is always there.
+//! The log: whole lines, sent to the console server. A server without a channel to it prints through the kernel, if the manifest leaves the
+//! debugging calls to servers. A panic is told to init, which is always there.
 
 use crate::ipc::{Buffer, call};
 use axiom_proto::console::{INTERFACE, MAX_TEXT, Reply, Request};

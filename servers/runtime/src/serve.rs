@@ -1,4 +1,4 @@
-//! The server loop.
+//! The loop that every server ends in: one message or signal after the other, each answered before the next is taken.
 
 use crate::ipc::{self, Buffer};
 use axiom_proto::env::{Signals, slot};

@@ -1,10 +1,10 @@
 //! The DesignWare I2C controller, RP1's, as embedded-hal's `I2c` with addresses of seven and ten bits.
 //!
-//! A transaction's bytes go through the FIFOs; between fillings the driver waits for an interrupt (or polls: that is
-//! [`Wait`]'s business), for a transaction that fits the FIFO exactly once. It ends with a stop that was seen on the bus, or
-//! with an error that says what went wrong: nobody answered, a byte was refused, another master won, the time was over. A
-//! transaction whose time is over is given up in the controller, and a data line that a chip holds low is clocked free: one
-//! error, and the bus works again; if it does not, the next transaction says so.
+//! A transaction's bytes go through the FIFOs. Between two fillings the driver waits ([`Wait`]: for an interrupt, or by polling); a
+//! transaction that fits the FIFO waits exactly once. It ends with a stop that was seen on the bus, or with an error that says what
+//! went wrong: no chip answered, a chip refused a byte, another master won the bus, or the time was over. In the last case the
+//! controller is told to give the transaction up, and a data line that a chip still holds low is clocked free. The caller sees one
+//! error; if the bus does not work after that, the next transaction says so.
 #![no_std]
 #[cfg(test)]
 extern crate std;
@@ -15,7 +15,6 @@ mod tests;
 mod timing;
 
 pub use axiom_bus::Wait;
-pub use recover::clock_free;
 pub use timing::{Speed, Timing};
 
 use bcm2712_pac::rp1::i2c::{self, COMP_TYPE_VALUE, Con, DataCmd, Enable, Intr, Tar};
@@ -25,7 +24,7 @@ use embedded_hal::i2c::{
     ErrorKind, ErrorType, I2c, NoAcknowledgeSource, Operation, SevenBitAddress, TenBitAddress,
 };
 
-/// Looks at a register after which a controller that should have obeyed has not.
+/// A register is read so often after a command; if the controller has not obeyed by then, it is taken for broken.
 const PATIENCE: u32 = 100_000;
 
 /// What can go wrong.

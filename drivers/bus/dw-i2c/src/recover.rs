@@ -1,10 +1,8 @@
-//! Giving up, and freeing a bus that a chip holds.
+//! What is done after a transaction ran out of time: the controller gives it up, and frees a data line that a chip holds low.
 
 use crate::{DwI2c, I2cError, PATIENCE, Wait};
 use bcm2712_pac::Io;
 use bcm2712_pac::rp1::i2c::{self, Enable, Intr};
-use embedded_hal::delay::DelayNs;
-use embedded_hal::digital::{ErrorType, InputPin, OutputPin};
 
 impl<I: Io, W: Wait> DwI2c<I, W> {
     /// Ends a transaction whose time is over, with a stop if the bus allows one.
@@ -34,34 +32,4 @@ impl<I: Io, W: Wait> DwI2c<I, W> {
         }
         self.disable()
     }
-}
-
-/// Frees a data line that a chip holds low, by hand: nine clocks at most, then a stop. For boards where both lines can be switched
-/// to GPIO (open drain: high means released). Returns whether the data line is free.
-pub fn clock_free<C: OutputPin, D: ErrorType<Error = C::Error> + InputPin + OutputPin>(
-    clock: &mut C,
-    data: &mut D,
-    delay: &mut impl DelayNs,
-) -> Result<bool, C::Error> {
-    /// Half a clock at 100 kHz.
-    const HALF_US: u32 = 5;
-    data.set_high()?;
-    for _ in 0..9 {
-        if data.is_high()? {
-            break;
-        }
-        clock.set_low()?;
-        delay.delay_us(HALF_US);
-        clock.set_high()?;
-        delay.delay_us(HALF_US);
-    }
-    // A stop: data rises while the clock is high.
-    clock.set_low()?;
-    data.set_low()?;
-    delay.delay_us(HALF_US);
-    clock.set_high()?;
-    delay.delay_us(HALF_US);
-    data.set_high()?;
-    delay.delay_us(HALF_US);
-    data.is_high()
 }

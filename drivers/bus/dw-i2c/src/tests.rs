@@ -3,7 +3,6 @@
 use super::*;
 use bcm2712_pac::rp1::CLK_SYS_HZ;
 use bcm2712_pac::rp1::i2c::{Abort, Status};
-use embedded_hal::digital::{InputPin, OutputPin};
 use proptest::prelude::*;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -312,66 +311,6 @@ fn timing_keeps_the_minima_and_comes_near_the_speed() {
     }
     assert_eq!(Speed::at_most(399_999), Some(Speed::Standard));
     assert_eq!(Speed::at_most(99_999), None);
-}
-
-/// A bus whose data line a chip holds until it has seen so many clocks.
-struct Lines {
-    clocks: u32,
-    needs: u32,
-    high: bool,
-    data_low: bool,
-}
-struct Clock<'a>(&'a RefCell<Lines>);
-struct Data<'a>(&'a RefCell<Lines>);
-impl embedded_hal::digital::ErrorType for Clock<'_> {
-    type Error = core::convert::Infallible;
-}
-impl embedded_hal::digital::ErrorType for Data<'_> {
-    type Error = core::convert::Infallible;
-}
-impl OutputPin for Clock<'_> {
-    fn set_low(&mut self) -> Result<(), Self::Error> {
-        self.0.borrow_mut().high = false;
-        Ok(())
-    }
-    fn set_high(&mut self) -> Result<(), Self::Error> {
-        let mut l = self.0.borrow_mut();
-        l.clocks += u32::from(!l.high);
-        l.high = true;
-        Ok(())
-    }
-}
-impl OutputPin for Data<'_> {
-    fn set_low(&mut self) -> Result<(), Self::Error> {
-        self.0.borrow_mut().data_low = true;
-        Ok(())
-    }
-    fn set_high(&mut self) -> Result<(), Self::Error> {
-        self.0.borrow_mut().data_low = false;
-        Ok(())
-    }
-}
-impl InputPin for Data<'_> {
-    fn is_high(&mut self) -> Result<bool, Self::Error> {
-        let l = self.0.borrow();
-        Ok(!l.data_low && l.clocks >= l.needs)
-    }
-    fn is_low(&mut self) -> Result<bool, Self::Error> {
-        self.is_high().map(|high| !high)
-    }
-}
-struct NoDelay;
-impl embedded_hal::delay::DelayNs for NoDelay {
-    fn delay_ns(&mut self, _: u32) {}
-}
-
-#[test]
-fn a_held_data_line_is_clocked_free_by_hand() {
-    for (needs, free, clocks) in [(0, true, 1), (4, true, 5), (9, true, 10), (11, false, 10)] {
-        let lines = RefCell::new(Lines { clocks: 0, needs, high: true, data_low: false });
-        let got = clock_free(&mut Clock(&lines), &mut Data(&lines), &mut NoDelay);
-        assert_eq!((got, lines.borrow().clocks), (Ok(free), clocks), "{needs}");
-    }
 }
 
 proptest! {

@@ -1,8 +1,8 @@
 //! The Arm PL061 GPIO controller: eight lines, interrupts on edges.
 //!
 //! Source of the registers: Arm DDI 0190, "PrimeCell General Purpose Input/Output (PL061) Technical Reference Manual".
-//! A line that is watched for both edges has one interrupt bit for them: the level after it tells which it was, so a pulse
-//! that is over before the interrupt is served counts as one edge, back to the level that it has then.
+//! A line that is watched for both edges has one interrupt bit for both. Which edge it was is told from the level that the line has when
+//! the interrupt is served. If a pulse is over by then, it counts as one edge: the one that led to that level.
 #![no_std]
 #[cfg(test)]
 extern crate std;

@@ -1,9 +1,7 @@
 //! The driver against a model of the registers.
 
 use super::*;
-use axiom_gpio::Pin;
 use core::cell::RefCell;
-use embedded_hal::digital::{InputPin, OutputPin, StatefulOutputPin};
 use std::rc::Rc;
 
 #[derive(Default)]
@@ -133,15 +131,16 @@ fn edges_are_told_apart_and_seen_once() {
 }
 
 #[test]
-fn embedded_hal_s_pins_work_on_it() {
-    let (c, model) = chip();
-    let chip = RefCell::new(c);
-    let mut led = Pin::output(&chip, 6, true).unwrap();
-    let mut button = Pin::input(&chip, 5).unwrap();
-    assert!(led.is_set_high().unwrap() && model.0.borrow().levels() == 0x40);
-    led.toggle().unwrap();
+fn outputs_and_inputs_keep_out_of_each_others_way() {
+    let (mut c, model) = chip();
+    c.drive(6, true);
+    c.release(5);
+    assert!(c.is_output(6) && !c.is_output(5) && c.level(6));
+    assert_eq!(model.0.borrow().levels(), 0x40);
+    c.drive(6, false);
     model.pin(5, true);
-    assert!(button.is_high().unwrap() && model.0.borrow().levels() == 0x20);
-    led.set_high().unwrap();
+    assert!(c.level(5) && !c.level(6));
+    assert_eq!(model.0.borrow().levels(), 0x20);
+    c.drive(6, true);
     assert_eq!(model.0.borrow().levels(), 0x60);
 }

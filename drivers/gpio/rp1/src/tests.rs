@@ -1,9 +1,7 @@
 //! The driver against a model of the registers.
 
 use super::*;
-use axiom_gpio::Pin;
 use core::cell::RefCell;
-use embedded_hal::digital::{InputPin, OutputPin, StatefulOutputPin};
 use std::rc::Rc;
 
 const EVENTS: u32 = 0b11 << 20;
@@ -198,16 +196,15 @@ fn a_pwm_channel_is_led_to_the_lines_where_it_comes_out() {
 }
 
 #[test]
-fn embedded_hal_s_pins_work_on_it() {
-    let (c, state) = chip();
-    let chip = RefCell::new(c);
-    let mut led = Pin::output(&chip, 17, true).unwrap();
-    let mut button = Pin::input(&chip, 27).unwrap();
-    assert!(led.is_set_high().unwrap() && led.is_high().unwrap());
-    led.toggle().unwrap();
+fn outputs_and_inputs_keep_out_of_each_others_way() {
+    let (mut c, state) = chip();
+    c.drive(17, true);
+    c.release(27);
+    assert!(c.is_output(17) && !c.is_output(27) && c.level(17));
+    c.drive(17, false);
     state.borrow_mut().pin(27, true);
-    assert!(button.is_high().unwrap() && led.is_low().unwrap());
-    led.set_high().unwrap();
+    assert!(c.level(27) && !c.level(17));
+    c.drive(17, true);
     assert_eq!(state.borrow().levels(), 1 << 17 | 1 << 27);
-    assert!(Pin::input(&chip, 28).is_none());
+    assert_eq!(c.lines(), 28);
 }

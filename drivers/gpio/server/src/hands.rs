@@ -1,4 +1,4 @@
-//! The board as the helpers of programs reach it.
+//! How programs drive lines and channels: the board, shared between the server and the helpers that programs call.
 
 use axiom_bpf_host::Actuators;
 use axiom_gpio::{Board, Channel, Grants, Line, Refusal};

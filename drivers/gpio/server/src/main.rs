@@ -2,8 +2,8 @@
 //! some, and runs BPF programs on edges (`gpio/<chip>/<line>/<rising|falling|both>`) and on duties before they are applied
 //! (`pwm/<chip>/<channel>`).
 //!
-//! Between an edge's interrupt and a program's first instruction lie the kernel's signal, one or two reads and a write of
-//! the chip's registers, and a look at who is attached. What a program sets is at the pin when its helper returns.
+//! Between an edge's interrupt and the first instruction of a program, the kernel signals this server, the server reads one or two
+//! registers of the chip and writes one, and looks up who is attached. When a helper returns to a program, what it set is at the pin.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(any(target_os = "none", test))]

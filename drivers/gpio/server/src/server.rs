@@ -1,4 +1,4 @@
-//! Edges, duties and messages.
+//! The server's loop: requests of clients, edges and duties that run programs, and the silence after a storm of edges.
 
 use crate::chips::{self, Irq, SoftTimer};
 use crate::hands::{self, Hands};

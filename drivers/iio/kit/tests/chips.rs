@@ -1,10 +1,8 @@
 //! Every chip of this tree, through the kit; the table of `docs/src/sensor-conformance.md` is what comes out.
 
-use axiom_adxl345::{Adxl345, Range};
-use axiom_chips::{Bme280, Dps310, Lsm303Accel, Lsm303Magn};
-use axiom_iio::lm75::Lm75;
+use axiom_chips::adxl345::Range;
+use axiom_chips::{Adxl345, Bme280, Dps310, Lm75, Lsm303Accel, Lsm303Magn, Shtc3};
 use axiom_iio_kit::{CHECKS, Condition, Model, Outcome, Registers, Row, Subject, Tables, run};
-use axiom_shtcx::Shtc3;
 use std::fmt::Write;
 
 static ADXL345: Tables = Tables {

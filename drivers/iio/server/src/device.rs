@@ -18,14 +18,14 @@ const CHECK_NS: u64 = 500_000_000;
 const MAX_HZ: u32 = 3200;
 /// Slowest: once a second, in thousandths of a hertz.
 const SLOWEST: u64 = 1000;
-/// Interrupts per second that a chip shall raise at most; above that it keeps more samples.
+/// A chip raises at most so many interrupts per second. If samples come faster, it keeps several and raises one for all.
 const MAX_INTERRUPTS: u32 = 100;
-/// Samples that a chip shall keep at most.
+/// A chip keeps at most so many samples before it raises its interrupt.
 const MAX_WATERMARK: u32 = 16;
 /// How long the chip's interrupt is waited for, in batches of samples; at least [`SHORTEST_WATCH_NS`].
 const WATCH_BATCHES: u64 = 4;
-/// Batches that a chip has kept at most when it is asked, as long as its interrupt is served in time: programs see them one behind the
-/// other. More are there only when something else has kept this server from running.
+/// If its interrupts are served in time, a chip has kept at most so many batches when it is read; programs see them one after the
+/// other. It has kept more only if something else has kept this server from running.
 const BACKLOG: u32 = 2;
 const SHORTEST_WATCH_NS: u64 = 50_000_000;
 /// Samples that are taken out of a chip at once: drivers end a batch before (the ADXL345's, of three times what the chip keeps).
@@ -345,8 +345,9 @@ impl Device {
         }
     }
 
-    /// Takes what the chip has kept. If that is what it told of, the last sample is as old as the interrupt; if more came
-    /// meanwhile, it has just come. The others are older by the chip's rate, but never as old as one that was there before.
+    /// Reads the samples that the chip has kept, and gives each its time. If there are as many as the chip raised its interrupt for, the
+    /// newest was taken at the interrupt. If there are more, they came after it, and the newest was taken just now. Each sample before
+    /// the newest is one interval older than the next, but none is as old as the last sample of the batch before.
     fn drain(&mut self, bus: &mut Bus, host: &mut Host, clock: Clock, interval: u64, now: u64) {
         let mut batch: Vec<[i32; CHANNELS], MOST_KEPT> = Vec::new();
         let mut without_room = 0;

@@ -2,13 +2,11 @@
 //! is not the usual one).
 
 use crate::bus::Bus;
-use axiom_adxl345::{Adxl345, Range};
-use axiom_chips::{Bme280, Dps310, Lsm303Accel, Lsm303Magn};
+use axiom_chips::adxl345::{self, Range};
+use axiom_chips::{Adxl345, Bme280, Dps310, Lm75, Lsm303Accel, Lsm303Magn, Shtc3, shtc3};
 use axiom_iio::Sensor;
-use axiom_iio::lm75::Lm75;
 use axiom_runtime::proto::iio::DEVICES;
 use axiom_runtime::{Place, warn};
-use axiom_shtcx::Shtc3;
 
 /// What is looked for where the manifest says nothing.
 const USUAL: &str = "adxl345 lm75";
@@ -35,12 +33,12 @@ macro_rules! sensors {
 
 // Name, usual address, driver, how it is made for an address. A new chip is a line here.
 sensors! {
-    "adxl345" axiom_adxl345::ADDRESS => Adxl345 |address| Adxl345::new(address, Range::G16),
+    "adxl345" adxl345::ADDRESS => Adxl345 |address| Adxl345::new(address, Range::G16),
     "lm75" 0x48 => Lm75 |address| Lm75::new(address),
     "bme280" 0x76 => Bme280 |address| Bme280::new(address),
     "dps310" 0x77 => Dps310 |address| Dps310::new(address),
     "lsm303dlhc_magn" Lsm303Magn::ADDRESS => Lsm303Magn |_address| Lsm303Magn::default(),
-    "shtc3" axiom_shtcx::ADDRESS => Shtc3 |_address| Shtc3::default(),
+    "shtc3" shtc3::ADDRESS => Shtc3 |_address| Shtc3::default(),
     "lsm303dlhc_accel" Lsm303Accel::ADDRESS => Lsm303Accel |_address| Lsm303Accel::default(),
 }
 

@@ -1,4 +1,4 @@
-//! Messages and triggers.
+//! The server's loop: requests of clients, triggers that take samples, and programs that bpf-server places.
 
 use crate::bus::{self, Bus};
 use crate::device::{Absent, Device, NoRate};

@@ -1,4 +1,4 @@
-//! Frames of the addresses behind the bridge, cut out of the untyped memory that init gives, each once.
+//! Frames for the addresses behind the PCIe bridge. init gives them as untyped memory, from which each page is cut out once.
 
 use axiom_runtime::proto::env::Window;
 use axiom_runtime::sel4::object::kind;

@@ -1,4 +1,4 @@
-//! Requests and interrupts.
+//! The server's loop: peripherals that clients open, and interrupts that are passed on to those who wait for them.
 
 use crate::pages::Behind;
 use axiom_mmio::{Block, Mmio};
@@ -22,9 +22,9 @@ use heapless::Vec;
 axiom_runtime::entry!(main);
 axiom_runtime::takes!(include_str!("../takes.toml"));
 
-/// A line that comes so often in a row without a source that anybody waits for stays masked until a client has served one.
+/// After so many interrupts in a row whose source nobody waits for, INTA stays masked until a client has served its source.
 const STORM: u64 = 16;
-/// Root complex registers that are used end here.
+/// The registers of the root complex that are used end here.
 const RC_BYTES: u64 = 0x9004;
 /// Those of the block that turns messages into interrupts.
 const MIP_BYTES: u64 = 0xc0;

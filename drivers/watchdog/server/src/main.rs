@@ -1,7 +1,7 @@
-//! The watchdog's server. Give it the lowest priority: it feeds the watchdog whenever it runs, so the board is reset when nobody
-//! leaves the processor to the least urgent for `args = { timeout_ms = ... }`, be it a server or the kernel that hangs.
+//! The watchdog's server. Give it the lowest priority: it feeds the watchdog whenever it runs. If the others, or a kernel that hangs,
+//! leave it no time for `args = { timeout_ms = ... }`, the board is reset.
 //!
-//! Nobody calls it. If it dies, it is not restarted for feeding's sake alone: the board resets, which is what it is for.
+//! Nobody calls it. If it dies, it need not be restarted: then the board is reset, and that is what a watchdog is for.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(any(target_os = "none", test))]

@@ -1,4 +1,4 @@
-//! Set-up, and the loop that feeds.
+//! Sets the watchdog up, then feeds it for ever, several times in each of its periods.
 use axiom_mmio::Block;
 use axiom_runtime::{Notification, Runtime, info, time, warn};
 use axiom_watchdog::{BadTimeout, Timeout, Watchdog};

@@ -2,7 +2,7 @@
 use super::args::{Args, Invoked, Outcome, Stop, ensure_empty, target_slot};
 use crate::cap::Cap;
 use crate::delete;
-use crate::derive::{derive, mask_rights, with_data};
+use crate::derive::{Giving, derive, mask_rights, with_data};
 use crate::machine::Machine;
 use crate::object::{LookupFailure, Slot};
 use crate::preempt::preemption_point;
@@ -52,12 +52,12 @@ fn transfer(args: &Args, dest: Ptr<Slot>) -> Invoked {
         label::CNODE_MINT => {
             args.need(6, 1)?;
             let masked = mask_rights(cap, CapRights(args.word(4)));
-            (derive(src, with_data(masked, args.word(5), false))?, false)
+            (derive(src, with_data(masked, args.word(5), Giving::Mint))?, false)
         }
         label::CNODE_MOVE => (cap, true),
         _ => {
             args.need(5, 1)?;
-            (with_data(cap, args.word(4), true), true)
+            (with_data(cap, args.word(4), Giving::Mutate), true)
         }
     };
     if cap == Cap::Null {
@@ -92,8 +92,8 @@ fn rotate(args: &Args, dest: Ptr<Slot>) -> Invoked {
     if pivot.is_empty() {
         return Err(missing(false, args.word(4)));
     }
-    let src_cap = with_data(src.cap(), src_data, true);
-    let pivot_cap = with_data(pivot.cap(), pivot_data, true);
+    let src_cap = with_data(src.cap(), src_data, Giving::Mutate);
+    let pivot_cap = with_data(pivot.cap(), pivot_data, Giving::Mutate);
     if src_cap == Cap::Null || pivot_cap == Cap::Null {
         return Err(Stop::IllegalOperation);
     }

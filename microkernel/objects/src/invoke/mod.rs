@@ -17,10 +17,10 @@ mod arch;
 pub mod args;
 mod cnode;
 mod debug;
-mod irq;
+mod irq_handler;
 #[cfg(test)]
 mod new_memory_tests;
-mod sched;
+mod sched_context;
 mod tcb;
 mod timer;
 mod untyped;
@@ -164,11 +164,11 @@ fn dispatch<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
         Cap::Untyped { .. } => untyped::invoke(m, args, cap),
         Cap::CNode { .. } => cnode::invoke(m, args),
         Cap::Tcb { tcb } => tcb::invoke(m, args, tcb),
-        Cap::SchedContext { sc, .. } => sched::invoke_context(n, args, sc),
-        Cap::SchedControl { .. } => sched::invoke_control(n, args),
-        Cap::Domain => sched::invoke_domain(n, args),
-        Cap::IrqControl => irq::invoke_control(m, args),
-        Cap::IrqHandler { irq } => irq::invoke_handler(m, args, irq),
+        Cap::SchedContext { sc, .. } => sched_context::invoke_context(n, args, sc),
+        Cap::SchedControl { .. } => sched_context::invoke_control(n, args),
+        Cap::Domain => sched_context::invoke_domain(n, args),
+        Cap::IrqControl => irq_handler::invoke_control(m, args),
+        Cap::IrqHandler { irq } => irq_handler::invoke_handler(m, args, irq),
         Cap::Timer { timer } => timer::invoke_timer(m, args, timer),
         Cap::Trace => timer::invoke_trace(m, args),
         Cap::Debug => debug::invoke(m, args),

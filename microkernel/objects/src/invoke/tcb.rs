@@ -3,7 +3,7 @@ use super::args::{Args, Invoked, Outcome, Stop};
 use crate::arch::registers::{FAULT_PC, PC, TLS, USER_CONTEXT_ORDER, sanitise};
 use crate::cap::Cap;
 use crate::delete;
-use crate::derive::{derive, with_data};
+use crate::derive::{Giving, derive, with_data};
 use crate::fpu;
 use crate::machine::Machine;
 use crate::object::{Slot, TCB_BUFFER, TCB_CSPACE, TCB_FAULT, TCB_TIMEOUT, TCB_VSPACE, Tcb};
@@ -230,7 +230,7 @@ fn fault_handler(args: &Args, index: usize, argument: u64) -> Result<Install, St
 
 fn cspace_root(args: &Args, index: usize, data: u64) -> Result<Install, Stop> {
     let src = args.cap_slot(index)?;
-    let cap = if data == 0 { src.cap() } else { with_data(src.cap(), data, false) };
+    let cap = if data == 0 { src.cap() } else { with_data(src.cap(), data, Giving::Mint) };
     match derive(src, cap)? {
         cap @ Cap::CNode { .. } => Ok(Install { cap, src }),
         _ => Err(Stop::IllegalOperation),

@@ -2,7 +2,7 @@
 use super::args::{Args, Invoked, Outcome, Stop, target_slot};
 use crate::arch::registers::{STATUS, USER_STATUS};
 use crate::arch::tables::TableKind;
-use crate::cap::{Cap, FrameSize, VmRights};
+use crate::cap::{CNodePlace, Cap, FrameSize, VmRights};
 use crate::machine::{Machine, record};
 use crate::object::{LookupFailure, Slot, Tcb};
 use crate::preempt::preemption_point;
@@ -26,7 +26,7 @@ pub fn invoke<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
         return Err(Stop::IllegalOperation);
     }
     let Cap::Untyped { base, bits, device, free } = cap else { return Err(Stop::IllegalOperation) };
-    let request = decode(args, device)?;
+    let request = decode(args)?;
     let free = if slot::first_child(args.slot).is_some() { free } else { 0 };
     let left = (1u64 << bits) - free;
     if left >> request.bits < request.slots {
@@ -80,7 +80,7 @@ fn ask_for_the_rest(args: &Args, made: u64) -> Invoked {
     Err(Stop::Preempted)
 }
 
-fn decode(args: &Args, _device: bool) -> Result<Request, Stop> {
+fn decode(args: &Args) -> Result<Request, Stop> {
     args.need(6, 1)?;
     let [kind, user_size, index, depth, offset, window] = core::array::from_fn(|i| args.word(i));
     let bits = size_bits(kind, user_size).ok_or(Stop::InvalidArgument(0))?;
@@ -98,7 +98,7 @@ fn decode(args: &Args, _device: bool) -> Result<Request, Stop> {
     }
     let root = args.cap_slot(0)?.packed();
     let node = if depth == 0 { root } else { target_slot(root, index, depth, false)?.packed() };
-    let Some((base, radix, ..)) = node.as_cnode() else {
+    let Some(CNodePlace { base, radix, .. }) = node.as_cnode() else {
         let failure = LookupFailure::Missing { bits_left: depth as u32 };
         return Err(Stop::FailedLookup { source: false, failure });
     };

@@ -1,7 +1,7 @@
 //! Capabilities: what is packed comes out again, every field apart from the others; the short cuts see what unpacking sees; which
 //! memory an object takes, and what belongs to what.
 use axiom_objects::arch::tables::TableKind;
-use axiom_objects::cap::{FrameSize, Mapping, VmRights};
+use axiom_objects::cap::{CNodePlace, FrameSize, Mapping, VmRights};
 use axiom_objects::fake::FakeWorld;
 use axiom_objects::zombie::Zombie;
 use axiom_objects::{Cap, PhysAddr};
@@ -103,7 +103,9 @@ fn the_short_cuts_see_what_unpacking_sees() {
         let reply = if let Cap::Reply { reply, can_grant } = cap { Some((reply, can_grant)) } else { None };
         assert_eq!(packed.as_reply(), reply, "{cap:?}");
         let cnode = match cap {
-            Cap::CNode { base, radix, guard, guard_size } => Some((base, radix, guard_size, guard)),
+            Cap::CNode { base, radix, guard, guard_size } => {
+                Some(CNodePlace { base, radix, guard_size, guard })
+            }
             _ => None,
         };
         assert_eq!(packed.as_cnode(), cnode, "{cap:?}");

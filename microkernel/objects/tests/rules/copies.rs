@@ -1,7 +1,7 @@
 //! Copies: which rights remain, which kinds are copied and how, what a badge or a guard may change.
 use axiom_objects::arch::tables::TableKind;
 use axiom_objects::cap::{FrameSize, Mapping, VmRights};
-use axiom_objects::derive::{derive, mask_rights, with_data};
+use axiom_objects::derive::{Giving, derive, mask_rights, with_data};
 use axiom_objects::fake::FakeWorld;
 use axiom_objects::slot;
 use axiom_objects::zombie::Zombie;
@@ -93,15 +93,15 @@ fn each_kind_is_copied_in_its_own_way() {
 fn a_badge_is_given_once_and_a_guard_where_there_is_room() {
     let world = FakeWorld::with_memory(17);
     let (ep, ntfn, rights) = (world.endpoint(), world.notification(), CapRights(7));
-    for (preserve, old) in [(false, 0), (false, 4), (true, 0), (true, 4)] {
-        let may = !preserve && old == 0;
+    for (giving, old) in [(Giving::Mint, 0), (Giving::Mint, 4), (Giving::Mutate, 0), (Giving::Mutate, 4)] {
+        let may = giving == Giving::Mint && old == 0;
         let of_endpoint = |badge| Cap::Endpoint { ep, badge: Badge(badge), rights };
         let of_notification = |badge| Cap::Notification { ntfn, badge: Badge(badge), rights };
         for badge in [0, 1, u64::MAX] {
             let endpoint = if may { of_endpoint(badge) } else { Cap::Null };
-            assert_eq!(with_data(of_endpoint(old), badge, preserve), endpoint);
+            assert_eq!(with_data(of_endpoint(old), badge, giving), endpoint);
             let notification = if may { of_notification(badge) } else { Cap::Null };
-            assert_eq!(with_data(of_notification(old), badge, preserve), notification);
+            assert_eq!(with_data(of_notification(old), badge, giving), notification);
         }
     }
     // The guard's size is in the low six bits, the guard above.
@@ -114,11 +114,11 @@ fn a_badge_is_given_once_and_a_guard_where_there_is_room() {
             let kept =
                 (0..size.min(58)).filter(|bit| guard >> bit & 1 != 0).fold(0, |all, bit| all | 1u64 << bit);
             let expected = if radix + size <= 64 { cnode(kept, size) } else { Cap::Null };
-            for preserve in [true, false] {
-                assert_eq!(with_data(cnode(9, 5), data, preserve), expected, "{radix} and {size}");
+            for giving in [Giving::Mutate, Giving::Mint] {
+                assert_eq!(with_data(cnode(9, 5), data, giving), expected, "{radix} and {size}");
             }
         }
     }
     let frame = world.frame();
-    assert_eq!(with_data(frame, 99, false), frame, "others have no data");
+    assert_eq!(with_data(frame, 99, Giving::Mint), frame, "others have no data");
 }

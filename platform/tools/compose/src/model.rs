@@ -165,7 +165,7 @@ pub(crate) fn names(table: &'static [Key]) -> Vec<&'static str> {
 
 /// The heap of a server whose program allocates, where the manifest says nothing, KiB.
 pub const HEAP_KIB: u64 = 64;
-/// Microseconds that a server in the background runs before its equals have their turn.
+/// A server in the background runs for so many microseconds at a time; then those of the same priority have their turn.
 pub const TURN_US: u64 = 5_000;
 /// What the kernel keeps for itself, by the start of its `compatible`.
 const KERNELS_OWN: &[&str] =

@@ -12,7 +12,7 @@ pub struct Options {
     pub bundle: Option<PathBuf>,
     /// The emulator.
     pub qemu: PathBuf,
-    /// What to tell who does not have it.
+    /// What to print where there is no such emulator: how to get it.
     pub qemu_hint: String,
     /// Only say whether the emulator is there.
     pub probe: bool,

@@ -1,4 +1,4 @@
-//! The test.
+//! The test: the flash is identified, erased, written and read back; the wire brings back what was sent, in all four modes.
 
 use alloc::string::{String, ToString};
 use axiom_bus::Wait;

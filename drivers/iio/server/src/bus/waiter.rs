@@ -1,4 +1,4 @@
-//! Waiting for an adapter.
+//! How the server waits for its I2C adapter: for the interrupt or the end of patience, without losing what else is signalled.
 
 use axiom_bus::{Wait, woken};
 use axiom_rp1_client::Served;

@@ -1,4 +1,4 @@
-//! What an architecture does to invocations. Every architecture has the same files with the same names: `irq` (which interrupts
+//! What an architecture does to invocations. Every architecture has the same files with the same names: `irq_control` (which interrupts
 //! IRQControl hands out), `ports`, `vspace` (tables and frames, maintenance of caches).
 #[cfg(not(any(axiom_arch = "x86_64", all(target_arch = "x86_64", target_os = "none"))))]
 mod aarch64;

@@ -1,10 +1,9 @@
 //! SHTC3 (temperature and relative humidity, Sensirion data sheet version 4) by the crates.io driver `shtcx` 1.0, unchanged: the
 //! example of how such a driver stands behind IIO's [`Sensor`].
 //!
-//! The crate owns its bus, so it is made anew for each operation around a borrowed one; that costs nothing. It checks the
-//! checksums. A measurement takes 12.1 ms, for which nobody waits here: each read takes the result of the measurement
-//! that the read before has started.
-#![no_std]
+//! That crate's driver owns its bus, so it is made anew around the borrowed bus for each operation, which costs nothing. It checks the
+//! checksums. A measurement takes 12.1 ms, and nobody waits for it here: each read fetches the measurement that the previous read
+//! started, and starts the next one.
 
 use axiom_iio::{Channel, DelayNs, Fault, Sensor, fill};
 use embedded_hal::i2c::I2c;

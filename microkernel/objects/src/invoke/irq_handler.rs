@@ -9,10 +9,10 @@ use sel4_sys::label;
 
 /// Invokes IRQControl.
 pub fn invoke_control<M: Machine>(m: M, args: &Args) -> Invoked {
-    let wanted = arch::irq::decode(m, args)?;
+    let wanted = arch::irq_control::decode(m, args)?;
     ensure_empty(wanted.slot)?;
     let irq = wanted.irq;
-    arch::irq::wire(m, &wanted)?;
+    arch::irq_control::wire(m, &wanted)?;
     m.shared().irq_active(irq).set(true);
     m.unmask(irq);
     slot::insert(Cap::IrqHandler { irq }, args.slot, wanted.slot);

@@ -3,10 +3,6 @@
 //! The FIFO (stream mode) keeps up to 32 samples, with the watermark's interrupt on INT1.
 //!
 //! A scan is one transfer of six bytes, which the chip keeps consistent. Scale: 3.9 mg per step at every range.
-#![no_std]
-#[cfg(test)]
-extern crate std;
-
 use axiom_iio::{Channel, DelayNs, Drained, Fault, Sensor, Store, slowest_rate};
 use embedded_hal::i2c::I2c;
 
@@ -30,7 +26,8 @@ const BYPASS: u8 = 0;
 const DATA_READY: u8 = 1 << 7;
 const WATERMARK: u8 = 1 << 1;
 const OVERRUN: u8 = 1;
-/// More than the FIFO holds twice: a chip that always has more is not to hold up the others.
+/// Samples that are read in one go at most, more than the FIFO can fill twice meanwhile: a chip that always says that it has more must not
+/// keep the others waiting.
 const MOST: u32 = 66;
 const CHIP: u8 = 0xe5;
 const STANDBY: u8 = 0;
