@@ -349,6 +349,11 @@ pub fn random_token() -> Result<String, String> {
     Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
 }
 
+/// A path as a value among QEMU's comma-separated ones: its commas are doubled.
+pub fn quoted(path: &std::path::Path) -> String {
+    path.display().to_string().replace(',', ",,")
+}
+
 /// QEMU's arguments; `socket` is the simulator's.
 pub fn qemu_arguments(o: &Options, socket: Option<&std::path::Path>) -> Vec<String> {
     let mut machine = match &o.machine {
@@ -361,7 +366,7 @@ pub fn qemu_arguments(o: &Options, socket: Option<&std::path::Path>) -> Vec<Stri
         // The simulator reads requests from the guest's memory, so that is shared with it.
         machine += ",memory-backend=mem";
         let memory = format!("memory-backend-memfd,id=mem,size={},share=on", o.memory);
-        let chardev = format!("socket,id=vi2c,path={}", socket.display());
+        let chardev = format!("socket,id=vi2c,path={}", quoted(socket));
         for (key, value) in [
             ("-object", memory.as_str()),
             ("-global", "virtio-mmio.force-legacy=false"),
@@ -425,6 +430,8 @@ mod tests {
              -M virt,gic-version=2,virtualization=on,memory-backend=mem -cpu cortex-a76 -m 512M -nographic -nic none -no-reboot \
              -kernel k -initrd b -icount shift=0 -d int"
         );
+        let commas = qemu_arguments(&o, Some(std::path::Path::new("/a, b,c/s"))).join(" ");
+        assert!(commas.contains("path=/a,, b,,c/s -device"), "{commas}");
         let without = qemu_arguments(&Options { bundle: None, ..Options::default() }, None).join(" ");
         assert!(!without.contains("vhost") && !without.contains("initrd"));
     }
