@@ -441,10 +441,9 @@ mod tests {
         let path = std::env::temp_dir().join(format!("axiom-runner-{}.options", std::process::id()));
         let text = "# a board\n--machine pi,rp1=on\n--qemu-variable AXIOM_TEST_NO_SUCH\n--qemu ../pi-qemu\n--qemu-hint build it so\n\n--dtb t.dtb\n--device dps310\n";
         std::fs::write(&path, text).unwrap();
-        let o = read(&format!(
-            "--board {} --property link=off --no-devices --cores 4 --device tmp105,id=t0 --no-bundle --kernel k",
-            path.display()
-        ));
+        let more = "--property link=off --no-devices --cores 4 --device tmp105,id=t0 --no-bundle --kernel k";
+        let board = ["--board".to_owned(), path.display().to_string()];
+        let o = parse(board.into_iter().chain(more.split(' ').map(str::to_owned)));
         std::fs::remove_file(&path).unwrap();
         let o = o.unwrap().unwrap();
         assert_eq!((o.qemu.to_str(), o.qemu_hint.as_str()), (Some("../pi-qemu"), "build it so"));
