@@ -33,9 +33,9 @@ le d2a8e000 d2a80401 d61f0020 >"$out/start.bin" # mov x0, #0x47000000; mov x1, #
 le d2800060 f2b88000 d2800021 d2a80402 d2a8e003 d4000002 d503207f 17ffffff >"$out/start-second.bin"
 raw() { # start, tree, QEMU's arguments...
   local start=$1 tree=$2; shift 2
-  timeout -k 1 20 "${machine[@]}" -device loader,file="$out/$start.bin",addr=0x40180000,force-raw=on,cpu-num=0 \
-    -device loader,file="$kernel",addr=0x40200000,force-raw=on \
-    -device loader,file="$out/$tree.dtb",addr=0x47000000,force-raw=on "$@" </dev/null 2>&1 || true
+  timeout -k 1 20 "${machine[@]}" -device loader,file="${out//,/,,}/$start.bin",addr=0x40180000,force-raw=on,cpu-num=0 \
+    -device loader,file="${kernel//,/,,}",addr=0x40200000,force-raw=on \
+    -device loader,file="${out//,/,,}/$tree.dtb",addr=0x47000000,force-raw=on "$@" </dev/null 2>&1 || true
 }
 refuse_raw() { expect "$1" "^axiom: boot stopped: .*$2" "$(raw start "$3")"; } # what, expected text, tree
 
@@ -98,7 +98,7 @@ console "a console that nobody names" 'chosen { /delete-property/ stdout-path; }
 dtc -q -I dtb -O dts "$out/two.dtb" -o "$out/virt.dts"
 root=$images/axiom-root-test
 disk "linux,initrd-start = <0x49000000>; linux,initrd-end = <$((0x49000000 + $(stat -c %s "$root")))>;" second
-expect "a boot on the second core" "^axiom: run ended: ok" "$(raw start-second second -smp 2 -icount shift=0 -device loader,file="$root",addr=0x49000000,force-raw=on)"
+expect "a boot on the second core" "^axiom: run ended: ok" "$(raw start-second second -smp 2 -icount shift=0 -device loader,file="${root//,/,,}",addr=0x49000000,force-raw=on)"
 # A region with room for the first core's redistributor alone.
 sed -i 's/reg = <0x00 0x8000000 0x00 0x10000 0x00 0x80a0000 0x00 0xf60000>/reg = <0x00 0x8000000 0x00 0x10000 0x00 0x80a0000 0x00 0x20000>/' "$out/virt.dts"
 disk "linux,initrd-start = <0x49000000>; linux,initrd-end = <0x49100000>;" one-redistributor

@@ -5,11 +5,10 @@ set -euo pipefail
 bin=$1; out=target/axiom/tests/terminal; rm -rf "$out"; mkdir -p "$out"
 fail() { echo "terminal: $*" >&2; exit 1; }
 # Whoever reads `| head` has read enough: no tool panics about a pipe that its reader has closed.
-for tool in "$bin/axiom-runner --help" "$bin/axiom-rpi5 --help" "$bin/axiom-bpf --help" "$bin/axiom-compose --help" "$bin/axiom-check book" \
-  "$bin/axiom-bench-report --help"; do
+for tool in "axiom-runner --help" "axiom-rpi5 --help" "axiom-bpf --help" "axiom-compose --help" "axiom-check book" "axiom-bench-report --help"; do
   exec 3> >(:); wait $!
   # shellcheck disable=SC2086 # the words of $tool are its arguments
-  status=0; $tool >&3 2>"$out/errors" || status=$?
+  status=0; "$bin"/$tool >&3 2>"$out/errors" || status=$?
   exec 3>&-
   [ ! -s "$out/errors" ] || fail "$tool at a closed pipe: $(head -n 1 "$out/errors")"
   case $status in 0 | 141) ;; *) fail "$tool at a closed pipe: status $status" ;; esac

@@ -91,7 +91,7 @@ impl Injector {
 
     /// What QEMU needs for them.
     pub fn qemu_arguments(&self) -> Vec<String> {
-        let socket = |path: &Path| format!("unix:{},server=on,wait=off", path.display());
+        let socket = |path: &Path| format!("unix:{},server=on,wait=off", crate::options::quoted(path));
         let mut args = Vec::new();
         if self.waiting.is_empty() && self.interrupt.is_none() {
             return args;

@@ -349,6 +349,11 @@ pub fn random_token() -> Result<String, String> {
     Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
 }
 
+/// A path as a value among QEMU's comma-separated ones: its commas are doubled.
+pub fn quoted(path: &std::path::Path) -> String {
+    path.display().to_string().replace(',', ",,")
+}
+
 /// QEMU's arguments; `socket` is the simulator's.
 pub fn qemu_arguments(o: &Options, socket: Option<&std::path::Path>) -> Vec<String> {
     let mut machine = match &o.machine {
@@ -361,7 +366,7 @@ pub fn qemu_arguments(o: &Options, socket: Option<&std::path::Path>) -> Vec<Stri
         // The simulator reads requests from the guest's memory, so that is shared with it.
         machine += ",memory-backend=mem";
         let memory = format!("memory-backend-memfd,id=mem,size={},share=on", o.memory);
-        let chardev = format!("socket,id=vi2c,path={}", socket.display());
+        let chardev = format!("socket,id=vi2c,path={}", quoted(socket));
         for (key, value) in [
             ("-object", memory.as_str()),
             ("-global", "virtio-mmio.force-legacy=false"),
@@ -425,6 +430,8 @@ mod tests {
              -M virt,gic-version=2,virtualization=on,memory-backend=mem -cpu cortex-a76 -m 512M -nographic -nic none -no-reboot \
              -kernel k -initrd b -icount shift=0 -d int"
         );
+        let commas = qemu_arguments(&o, Some(std::path::Path::new("/a, b,c/s"))).join(" ");
+        assert!(commas.contains("path=/a,, b,,c/s -device"), "{commas}");
         let without = qemu_arguments(&Options { bundle: None, ..Options::default() }, None).join(" ");
         assert!(!without.contains("vhost") && !without.contains("initrd"));
     }
@@ -434,10 +441,9 @@ mod tests {
         let path = std::env::temp_dir().join(format!("axiom-runner-{}.options", std::process::id()));
         let text = "# a board\n--machine pi,rp1=on\n--qemu-variable AXIOM_TEST_NO_SUCH\n--qemu ../pi-qemu\n--qemu-hint build it so\n\n--dtb t.dtb\n--device dps310\n";
         std::fs::write(&path, text).unwrap();
-        let o = read(&format!(
-            "--board {} --property link=off --no-devices --cores 4 --device tmp105,id=t0 --no-bundle --kernel k",
-            path.display()
-        ));
+        let more = "--property link=off --no-devices --cores 4 --device tmp105,id=t0 --no-bundle --kernel k";
+        let board = ["--board".to_owned(), path.display().to_string()];
+        let o = parse(board.into_iter().chain(more.split(' ').map(str::to_owned)));
         std::fs::remove_file(&path).unwrap();
         let o = o.unwrap().unwrap();
         assert_eq!((o.qemu.to_str(), o.qemu_hint.as_str()), (Some("../pi-qemu"), "build it so"));

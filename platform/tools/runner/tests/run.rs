@@ -11,7 +11,9 @@ struct Bench(PathBuf);
 
 impl Bench {
     fn new(name: &str, qemu: &str) -> Self {
-        let dir = std::env::temp_dir().join(format!("axiom-runner-test-{}-{name}", std::process::id()));
+        // Paths may have anything in them.
+        let dir =
+            std::env::temp_dir().join(format!("axiom, runner's \"test\" ü-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         for file in ["kernel", "bundle"] {
             std::fs::write(dir.join(file), "x").unwrap();
@@ -91,8 +93,10 @@ fn a_failed_run_ends_with_1_and_says_why() {
 
 #[test]
 fn a_silent_run_ends_with_3_even_if_qemu_does_not_listen() {
-    let bench =
-        Bench::new("silent", "trap '' TERM; echo $$ > $(dirname $0)/pid; while :; do sleep 0.1; done");
+    let bench = Bench::new(
+        "silent",
+        "trap '' TERM; echo $$ > \"$(dirname \"$0\")\"/pid; while :; do sleep 0.1; done",
+    );
     let start = Instant::now();
     let (code, said) = bench.run(&["--no-sensors", "--timeout", "1", "--expect", "never"]);
     assert_eq!(code, 3, "{said}");
@@ -104,12 +108,14 @@ fn a_silent_run_ends_with_3_even_if_qemu_does_not_listen() {
 
 #[test]
 fn a_signal_ends_qemu_and_simulator() {
-    let bench = Bench::new("signal", "echo $$ > $(dirname $0)/pid; exec sleep 60");
-    bench.script("sim", "echo $$ > $(dirname $0)/simpid; touch $2; exec sleep 60");
+    let bench = Bench::new("signal", "echo $$ > \"$(dirname \"$0\")\"/pid; exec sleep 60");
+    bench.script("sim", "echo $$ > \"$(dirname \"$0\")\"/simpid; touch \"$2\"; exec sleep 60");
     let sim = bench.0.join("sim");
     let mut child = bench.command(&["--sensors", sim.to_str().unwrap()]).spawn().unwrap();
     let pid = bench.0.join("pid");
+    let start = Instant::now();
     while !std::fs::read_to_string(&pid).is_ok_and(|t| t.ends_with('\n')) {
+        assert!(start.elapsed() < Duration::from_secs(60), "QEMU was not started");
         std::thread::sleep(Duration::from_millis(10));
     }
     let kill = format!("kill {}", child.id());
