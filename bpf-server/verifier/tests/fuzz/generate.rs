@@ -475,7 +475,8 @@ pub fn change(r: &mut Random, code: &mut [Insn], kind: usize) {
             let next = (at + 1).min(code.len() - 1);
             code.swap(at, next);
         }
-        10 => *i = Insn::new(0xbf, 3, 3, 0, 0),
+        10 if r.one_in(2) => *i = Insn::new(0xbf, 3, 3, 0, 0),
+        10 => *i = Insn::new(0xbf, r.below(5) as u8, 10, 0, 0),
         // What is added here is taken away there.
         11 | 12 if matches!(i.op, 0x04 | 0x07) => {
             let (register, by) = (i.dst(), r.imm());

@@ -205,7 +205,7 @@ fn accepted_programs_do_what_their_proofs_state() {
     let mut seed = first;
     while match minutes {
         Some(_) => Instant::now() < end,
-        None => seed < first + 6_000,
+        None => seed < first + 12_000,
     } {
         let kind = only.unwrap_or(seed as usize % KINDS.len());
         if let Err(e) = fuzz.seed(kind, seed) {
