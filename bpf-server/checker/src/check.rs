@@ -198,6 +198,7 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
         if self.work > self.m.env.limits.work { Err(Why::TooComplex) } else { Ok(()) }
     }
 
+    /// Reads the parts of a context; what is known at its entry goes into `now`.
     fn header(&mut self, r: &mut Reader) -> Result<Header<'static>, Why> {
         self.cached = 0;
         self.ghosts.clear();
@@ -210,7 +211,8 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
         }
         let worst = r.number()?;
         let entry = r.at;
-        r.state(&mut self.there)?;
+        r.state(&mut self.now)?;
+        self.pay(1 + (r.at - entry) as u64 / 16)?;
         let mut exit = None;
         if r.up_to(1)? == 1 {
             exit = Some(r.at);
@@ -253,8 +255,6 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
         let end = starts.get(function + 1).map_or(self.m.insns.len(), |s| *s as usize);
         let h = self.header(r)?;
         self.m.used = [0; DEPTH];
-        self.decode(h.entry)?;
-        core::mem::swap(&mut self.now, &mut self.there);
         self.now.budget = h.worst;
         if self.now.frames.len() != depth as usize + 1 || !self.now.ghosts.is_empty() || lines(&mut self.now)
         {
