@@ -38,9 +38,9 @@ pub struct Ahead {
 
 impl Ahead {
     /// Nothing waits.
-    pub fn new(none: &Rc<Vec<Frame>>) -> Ahead {
+    pub fn new() -> Ahead {
         let (waiting, shared, buffers) = (Vec::new(), Vec::new(), Vec::new());
-        Ahead { waiting, slots: 0, shared, buffers, none: none.clone() }
+        Ahead { waiting, slots: 0, shared, buffers, none: Rc::default() }
     }
 
     /// The first place that waits for what it was sent.
@@ -79,7 +79,7 @@ impl Ahead {
     }
 
     fn buffer(&mut self) -> Box<State> {
-        self.buffers.pop().unwrap_or_else(|| Box::new(State::bare(&self.none)))
+        self.buffers.pop().unwrap_or_else(|| Box::new(State::bare()))
     }
 
     /// What the walk knows is about to change, by instruction `at`, if it was not there yet: what it shares is put down.

@@ -9,7 +9,6 @@ use crate::state::{DEPTH, Frame, Kind, State, Value};
 use crate::step::{Machine, forget, on_numbers};
 use crate::{Accepted, Env, MEMORY};
 use alloc::boxed::Box;
-use alloc::rc::Rc;
 use alloc::vec::Vec;
 use axiom_bpf_isa::{Insn, opcode::*};
 
@@ -56,6 +55,17 @@ impl Header<'_> {
     }
 }
 
+/// A state that is made when it is needed.
+#[derive(Default)]
+struct Spare(Option<Box<State>>);
+
+impl Spare {
+    #[inline]
+    fn get(&mut self) -> &mut Box<State> {
+        self.0.get_or_insert_with(|| Box::new(State::bare()))
+    }
+}
+
 struct Checker<'a, F> {
     m: Machine<'a>,
     proof: &'a [u8],
@@ -64,8 +74,8 @@ struct Checker<'a, F> {
     contexts: Vec<Context>,
     /// What is known at the instruction at hand, and buffers.
     now: Box<State>,
-    there: Box<State>,
-    other: Box<State>,
+    there: Spare,
+    other: Spare,
     ahead: Ahead,
     work: u64,
     /// The last seal of a register.
@@ -96,7 +106,6 @@ pub fn observe(
 ) -> Result<Accepted, Fault> {
     let starts = shape::functions(insns)?;
     let now = Box::new(State::new(0));
-    let none = Rc::default();
     let mut c = Checker {
         m: Machine::new(insns, env),
         proof,
@@ -104,9 +113,9 @@ pub fn observe(
         ghosts: Vec::new(),
         contexts: Vec::new(),
         now,
-        there: Box::new(State::bare(&none)),
-        other: Box::new(State::bare(&none)),
-        ahead: Ahead::new(&none),
+        there: Spare::default(),
+        other: Spare::default(),
+        ahead: Ahead::new(),
         work: 0,
         seals: 0,
         cached: 0,
@@ -145,9 +154,9 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
             let mut before = State::new(0);
             before.regs[1] = Value::pointer(Kind::Ctx, 0);
             self.decode(entry)?;
-            self.there.budget = 0;
+            self.there.get().budget = 0;
             let none = Loops { ghosts: &[], lines: &[] };
-            self.edges.check(none, &mut before, 0, &self.there)?;
+            self.edges.check(none, &mut before, 0, self.there.get())?;
             (worst, used)
         };
         if worst > limits.instructions {
@@ -188,7 +197,7 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
     fn decode(&mut self, at: usize) -> Result<(), Why> {
         let mut r = Reader::new(self.proof, at);
         self.cached = 0;
-        r.state(&mut self.there)?;
+        r.state(self.there.get())?;
         self.pay(1 + (r.at - at) as u64 / 16)
     }
 
@@ -198,6 +207,7 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
         if self.work > self.m.env.limits.work { Err(Why::TooComplex) } else { Ok(()) }
     }
 
+    /// Reads the parts of a context; what is known at its entry goes into `now`.
     fn header(&mut self, r: &mut Reader) -> Result<Header<'static>, Why> {
         self.cached = 0;
         self.ghosts.clear();
@@ -210,11 +220,12 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
         }
         let worst = r.number()?;
         let entry = r.at;
-        r.state(&mut self.there)?;
+        r.state(&mut self.now)?;
+        self.pay(1 + (r.at - entry) as u64 / 16)?;
         let mut exit = None;
         if r.up_to(1)? == 1 {
             exit = Some(r.at);
-            r.state(&mut self.there)?;
+            r.state(self.there.get())?;
         }
         let places = r.up_to(shape::MAX_SLOTS as u64)? as usize;
         let table = r.at;
@@ -253,8 +264,6 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
         let end = starts.get(function + 1).map_or(self.m.insns.len(), |s| *s as usize);
         let h = self.header(r)?;
         self.m.used = [0; DEPTH];
-        self.decode(h.entry)?;
-        core::mem::swap(&mut self.now, &mut self.there);
         self.now.budget = h.worst;
         if self.now.frames.len() != depth as usize + 1 || !self.now.ghosts.is_empty() || lines(&mut self.now)
         {
@@ -359,12 +368,12 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
     fn begin(&mut self, h: &Header, p: Place, live: bool) -> Result<(), Why> {
         self.ahead.settle(p.slot as usize, &mut self.now, &mut self.seals)?;
         if live {
-            core::mem::swap(&mut self.now, &mut self.other);
+            core::mem::swap(&mut self.now, self.other.get());
             self.edge(h, p)?;
         } else {
             self.state(h, p)?;
         }
-        core::mem::swap(&mut self.now, &mut self.there);
+        core::mem::swap(&mut self.now, self.there.get());
         self.cached = 0;
         Ok(())
     }
@@ -383,7 +392,7 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
             self.decode(at)?;
             self.cached = at;
         }
-        self.there.budget = p.budget;
+        self.there.get().budget = p.budget;
         Ok(())
     }
 
@@ -391,9 +400,9 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
     fn edge(&mut self, h: &Header, p: Place) -> Result<(), Why> {
         self.state(h, p)?;
         let loops = Loops { ghosts: &self.ghosts, lines: &self.m.lines };
-        self.edges.check(loops, &mut self.other, p.slot, &self.there)?;
-        let known = 10 + self.other.slots();
-        let (ghosts, names) = (self.other.ghosts.len(), self.edges.names());
+        self.edges.check(loops, self.other.get(), p.slot, self.there.get())?;
+        let known = 10 + self.other.get().slots();
+        let (ghosts, names) = (self.other.get().ghosts.len(), self.edges.names());
         self.pay((ghosts * known + names * names / 2) as u64 / 16)
     }
 
@@ -402,7 +411,7 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
         match self.stated(h, to) {
             Some(p) => self.edge(h, p),
             None if to as usize <= at => Err(Why::NothingStated),
-            None => self.ahead.send(to, &mut self.other),
+            None => self.ahead.send(to, self.other.get()),
         }
     }
 
@@ -426,13 +435,13 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
         }
         let to = shape::target(at, i) as u32;
         if !shape::is_conditional(i.op) {
-            core::mem::swap(&mut self.now, &mut self.other);
+            core::mem::swap(&mut self.now, self.other.get());
             self.jump(h, at, to)?;
             return Ok(false);
         }
         self.now.regs.seal(&mut self.seals);
-        self.other.clone_from(&self.now);
-        if self.m.branch(i, &mut self.other, true)? {
+        self.other.get().clone_from(&self.now);
+        if self.m.branch(i, self.other.get(), true)? {
             self.jump(h, at, to)?;
         }
         self.m.branch(i, &mut self.now, false)
@@ -448,12 +457,12 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
         }
         leave(&mut self.now)?;
         self.decode(h.exit.ok_or(Why::WrongContext)?)?;
-        if !self.there.ghosts.is_empty() || lines(&mut self.there) {
+        if !self.there.get().ghosts.is_empty() || lines(self.there.get()) {
             return Err(Why::Format);
         }
-        self.there.budget = 0;
+        self.there.get().budget = 0;
         let loops = Loops { ghosts: &self.ghosts, lines: &self.m.lines };
-        self.edges.check(loops, &mut self.now, u32::MAX, &self.there)
+        self.edges.check(loops, &mut self.now, u32::MAX, self.there.get())
     }
 
     /// A call of a function: what is known implies what its context wants, and becomes what its context leaves.
@@ -476,18 +485,18 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
             *mine = (*mine).max(its);
         }
         self.spend(worst)?;
-        self.other.clone_from(&self.now);
-        let shared = enter(&mut self.other);
+        self.other.get().clone_from(&self.now);
+        let shared = enter(self.other.get());
         self.decode(entry)?;
-        self.there.budget = 0;
+        self.there.get().budget = 0;
         let none = Loops { ghosts: &[], lines: &[] };
-        self.edges.check(none, &mut self.other, to, &self.there)?;
+        self.edges.check(none, self.other.get(), to, self.there.get())?;
         let Some(exit) = exit else { return Ok(false) };
         self.decode(exit)?;
-        if self.there.frames.len() != depth {
+        if self.there.get().frames.len() != depth {
             return Err(Why::WrongContext);
         }
-        come_back(&mut self.m, &mut self.now, &mut self.there, shared)?;
+        come_back(&mut self.m, &mut self.now, self.there.get(), shared)?;
         Ok(true)
     }
 }

@@ -111,13 +111,19 @@ impl Machine<'_> {
 
     /// What is known of a stack slot, or of the low bytes of one.
     fn load_slot(&mut self, s: &mut State, span: &Span, signed: bool) -> Result<Option<Value>, Why> {
-        let (from, len) = span.bytes();
-        let f = s.frame(span.at)?;
         if !span.exact() {
             return Ok(None);
         }
-        if let Some(v) = slot(from, len).and_then(|k| f.get_mut(k)) {
-            return Ok(Some(if signed { Value::number(v.num.sext(32)) } else { self.copy(v)? }));
+        let (from, len) = span.bytes();
+        let f = s.frames.get(span.at as usize).ok_or(Why::OutOfBounds)?;
+        if let Some((k, v)) = slot(from, len).and_then(|k| Some((k, *f.get(k)?))) {
+            return Ok(Some(if signed {
+                Value::number(v.num.sext(32))
+            } else if v.id != 0 || v.constant().is_some() {
+                v
+            } else {
+                self.copy(s.frame(span.at)?.get_mut(k).ok_or(Why::OutOfBounds)?)?
+            }));
         }
         let whole = slot(from, 8).and_then(|k| f.get(k)).filter(|v| v.kind == Kind::Number);
         Ok(whole.map(|v| {

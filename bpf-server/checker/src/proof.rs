@@ -199,7 +199,8 @@ impl<'a> Reader<'a> {
     fn value(&mut self) -> Result<Value, Why> {
         let flags = self.byte()?;
         let kind = match flags & 7 {
-            1 => Kind::Number,
+            // A number that may be 0 instead is a number.
+            1 if flags & 8 == 0 => Kind::Number,
             2 => Kind::Ctx,
             3 => Kind::Stack,
             4 => Kind::Map,

@@ -67,7 +67,7 @@ impl Registers {
     #[inline]
     fn place(&mut self, r: u8) -> Option<&mut Value> {
         if self.values.is_empty() {
-            self.values.resize(REGISTERS, Value::NOTHING);
+            self.values.extend_from_slice(&[Value::NOTHING; REGISTERS]);
         }
         let place = self.values.get_mut(r as usize)?;
         self.seals[r as usize] = 0;

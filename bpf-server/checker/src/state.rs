@@ -325,16 +325,16 @@ impl Clone for State {
 impl State {
     /// Nothing is known; the frames are fresh.
     pub fn new(depth: usize) -> State {
-        let mut s = State::bare(&Rc::default());
+        let mut s = State::bare();
         s.nest(depth + 1);
         s
     }
 
-    /// Nothing is known, and these are the frames.
-    pub fn bare(frames: &Rc<Vec<Frame>>) -> State {
+    /// Nothing is known, and there are no frames.
+    pub fn bare() -> State {
         State {
             regs: Registers::NOTHING,
-            frames: frames.clone(),
+            frames: Rc::default(),
             gaps: Vec::new(),
             ghosts: Vec::new(),
             held: [0; RECORDS],
