@@ -71,7 +71,7 @@ pub struct Node {
     pub(crate) ready: [Cell<Ends>; PRIORITIES],
     pub(crate) ready_words: Cell<u64>,
     pub(crate) ready_bits: [Cell<u64>; PRIORITIES / 64],
-    work: Cell<u32>,
+    pub(crate) work: Cell<u32>,
     /// Frequency of the counter, Hz.
     frequency: Cell<u64>,
     /// The interrupt of the CPU timer.
@@ -80,7 +80,7 @@ pub struct Node {
     pub zeroing: Zeroing,
     /// How far a long cancellation of badged sends got.
     pub walk: Walk,
-    order: Cell<u64>,
+    pub(crate) order: Cell<u64>,
     idle: Ptr<Tcb>,
 }
 
@@ -137,7 +137,7 @@ impl Zeroing {
 #[derive(Default)]
 pub struct Walk {
     /// The cancellation: its `until`, which no other has; 0 for none.
-    owner: Cell<u64>,
+    pub(crate) owner: Cell<u64>,
     /// The sender to look at next.
     at: Link<Tcb>,
 }

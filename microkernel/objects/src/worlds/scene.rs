@@ -10,7 +10,7 @@ use crate::invariants;
 use crate::machine::Machine;
 use crate::message;
 use crate::node::Node;
-use crate::object::{Fault, SchedContext, Tcb, ThreadState};
+use crate::object::{Cancelling, Fault, SchedContext, Tcb, ThreadState};
 use crate::ptr::Ptr;
 use crate::thread;
 use crate::time::NEVER;
@@ -459,6 +459,9 @@ impl Scene {
         for sc in &self.contexts {
             sc.consumed.set(0);
         }
+        // Who looks up is the world's to say, whatever was counted.
+        n.work.set(0);
+        self.forget_orders(n);
         if self.keeps_clock {
             return;
         }
@@ -468,6 +471,26 @@ impl Scene {
             self.turn_back(n);
         }
         self.forget_turns(n);
+    }
+
+    /// Of the numbers that tell for which senders a cancellation is, only the order matters.
+    fn forget_orders(&self, n: &Node) {
+        let sends = |tcb: &Ptr<Tcb>| tcb.state.get() == ThreadState::BlockedOnSend;
+        let senders = self.threads.iter().filter(|tcb| sends(tcb)).map(|tcb| tcb.sender_order.get());
+        let cancelling = self.threads.iter().map(|tcb| tcb.cancelling.get()).filter(|which| which.badge != 0);
+        let numbers = senders.chain(cancelling.map(|which| which.until)).chain([n.walk.owner.get()]);
+        let mut all: Vec<u64> = numbers.filter(|number| *number != 0).collect();
+        all.sort_unstable();
+        all.dedup();
+        let rank = |number: u64| all.iter().position(|other| *other == number).map_or(0, |i| i as u64 + 1);
+        for tcb in &self.threads {
+            tcb.sender_order.set(if sends(tcb) { rank(tcb.sender_order.get()) } else { 0 });
+            let which = tcb.cancelling.get();
+            let until = if which.badge != 0 { rank(which.until) } else { 0 };
+            tcb.cancelling.set(Cancelling { until, ..which });
+        }
+        n.walk.owner.set(rank(n.walk.owner.get()));
+        n.order.set(all.len() as u64);
     }
 
     /// Of what is counted to tell who came first, only the order matters.

@@ -32,12 +32,12 @@ fn whole() -> bool {
 }
 
 /// The most states from one start, from all, and the most starts. `AXIOM_SEARCH_STATES` says how many states of a world.
-fn limits() -> (usize, usize, usize) {
+fn limits(placements: usize) -> (usize, usize, usize) {
     let told = std::env::var("AXIOM_SEARCH_STATES").ok();
-    let told = told.map(|n| n.parse().expect("AXIOM_SEARCH_STATES is a number of states"));
+    let told = told.map(|n| n.parse::<usize>().expect("AXIOM_SEARCH_STATES is a number of states"));
     let starts = if whole() { usize::MAX } else { STARTS };
     match told {
-        Some(states) => (states, states, starts),
+        Some(states) => (states.div_ceil(STARTS.min(placements)), states, starts),
         None if whole() => (usize::MAX, usize::MAX, starts),
         None => (STATES, usize::MAX, starts),
     }
@@ -68,7 +68,7 @@ fn run(spec: &Spec, limit: usize) -> Extent {
 }
 
 fn run_all(mut spec: Spec, placements: Vec<Vec<(usize, usize)>>) {
-    let (each, all, most) = limits();
+    let (each, all, most) = limits(placements.len());
     // Neighbours are alike: those that are tried lie apart. A prime that does not divide their number gets to all of them.
     const STRIDE: usize = 7919;
     let count = placements.len();

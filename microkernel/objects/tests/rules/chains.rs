@@ -181,6 +181,24 @@ fn what_goes_from_a_chain_cuts_it_there() {
     assert_eq!(c.stack(), (None, 0));
 }
 
+#[test]
+fn parameters_that_name_the_context_one_has_change_nothing_about_it() {
+    let c = chain();
+    c.sc.configure(4, 1000, 10_000, 0);
+    c.sc.sporadic.set(true);
+    let refills = || c.sc.refills().map(|refill| (refill.time, refill.amount)).collect::<Vec<_>>();
+    c.world.advance(500);
+    let before = refills();
+    const NOTHING: u64 = 30;
+    let above = c.world.slot(c.above.slot(0).cap(), NOTHING - 1);
+    c.world.original(Cap::Tcb { tcb: c.above }, above);
+    c.invoke(THREADS[2], label::TCB_SET_SCHED_PARAMS, &[7, 9], &[NOTHING - 1, CONTEXT, NOTHING]);
+    assert_eq!((c.threads[2].mcp.get(), c.threads[2].priority.get()), (7, 9));
+    c.expect([Some(0), Some(1), None], Some(2), "parameters of C");
+    // It is A's still, which lent it.
+    assert_eq!((c.sc.thread(), refills()), (Some(c.threads[0]), before));
+}
+
 /// The manual: it goes back to the thread that it was bound to. The kernel: it is nobody's until the call is answered.
 #[test]
 fn a_context_that_is_taken_from_its_borrower_comes_back_with_the_answer() {

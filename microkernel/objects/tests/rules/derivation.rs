@@ -57,6 +57,12 @@ fn a_badge_founds_a_family_each_time_it_is_given() {
             (0..8).filter(|i| !s[*i].is_empty() && is_parent_of(&s[*i], &s[6])).collect();
         assert_eq!(before, [0]);
         assert!((0..8).all(|i| s[i].is_empty() || !is_final(s[i])), "all designate one object");
+        // One that stands between two other founders goes, and then their parent: they are no family.
+        let s = start(&world, cap(0));
+        (1..4).for_each(|i| insert(cap(7), s[0], s[i]));
+        remove(s[2]);
+        remove(s[0]);
+        assert_eq!([1, 3].map(|i| first_child(s[i])), [None; 2]);
     }
 }
 

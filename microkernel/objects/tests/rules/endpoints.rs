@@ -3,8 +3,8 @@ use axiom_objects::arch::registers::CAP;
 use axiom_objects::fake::FakeWorld;
 use axiom_objects::ipc::{self, SendOptions};
 use axiom_objects::machine::Machine;
-use axiom_objects::object::{EndpointState, Fault, Reply, ThreadState};
-use axiom_objects::{Cap, Ptr, SchedContext, Tcb, entry, notify};
+use axiom_objects::object::{Cancelling, EndpointState, Fault, Reply, ThreadState};
+use axiom_objects::{Cap, Ptr, SchedContext, Tcb, entry, notify, waiting};
 
 struct Scene {
     world: FakeWorld,
@@ -209,6 +209,23 @@ fn a_receiver_takes_a_stored_signal_first_and_gives_up_what_its_object_did() {
         assert_eq!((s.reply.tcb.get(), s.receiver.reply.get()), (Some(s.receiver), Some(s.reply)));
         assert_eq!(other.state.get(), ThreadState::Inactive);
         assert_eq!(other.reply.get(), None);
+    }
+}
+
+#[test]
+fn a_cancellation_goes_on_only_for_the_same_badge_of_the_same_endpoint() {
+    let world = FakeWorld::with_memory(17);
+    let machine = &world;
+    let n = machine.node();
+    let (ep, other) = (world.endpoint(), world.endpoint());
+    let begun = waiting::cancellation(n, Cancelling::default(), ep, 7);
+    assert_eq!((begun.badge, begun.endpoint), (7, ep.addr()));
+    for (endpoint, badge) in [(ep, 7), (ep, 8), (other, 7), (other, 8)] {
+        let which = waiting::cancellation(n, begun, endpoint, badge);
+        assert_eq!((which.badge, which.endpoint), (badge, endpoint.addr()));
+        // A new one is for all who wait until now.
+        assert_eq!(which.until == begun.until, badge == 7 && endpoint == ep);
+        assert!(which.until >= begun.until);
     }
 }
 

@@ -3,7 +3,7 @@
 use axiom_objects::arch::registers::{FAULT_PC, MR0, PC, STATUS, TLS, TPIDRRO};
 use axiom_objects::fake::{FakeWorld, Hardware, Message};
 use axiom_objects::machine::Machine;
-use axiom_objects::object::{Cancelling, ThreadState};
+use axiom_objects::object::{Cancelling, TCB_FAULT, TCB_TIMEOUT, ThreadState};
 use axiom_objects::{Cap, Ptr, Tcb, ipc};
 use sel4_sys::{Badge, CapRights, Error, label};
 
@@ -242,6 +242,58 @@ fn flags_are_cleared_then_set_and_only_known_ones() {
                 assert_eq!((answer, s.thread.flags.get()), (Ok(vec![expected]), expected));
                 let has_fpu = (&&s.world).node().fpu_owner.get().is_some();
                 assert_eq!(has_fpu, expected == 0, "{old} {clear} {set}");
+            }
+        }
+    }
+}
+
+/// A handler is an endpoint to which faults can be sent and from which they can be answered, or none; one that is given replaces the other.
+#[test]
+fn a_handler_takes_faults_and_gives_answers_or_is_none() {
+    const HANDLER: u64 = 8;
+    const NONE: u64 = 9;
+    for rights in (0..16).map(CapRights) {
+        let s = scene();
+        let ep = s.world.endpoint();
+        s.world.put(s.space, HANDLER, Cap::Endpoint { ep, badge: Badge(3), rights });
+        let call = |handler: u64, label, words: &[u64], caps: &[u64]| {
+            s.world.run(s.caller);
+            let caps: Vec<u64> =
+                caps.iter().map(|cap| if *cap == HANDLER { handler } else { *cap }).collect();
+            let message = Message { label, words, caps: &caps };
+            s.world.invoke(s.caller, THREAD, message).map(|a| (a.label, a.words[0]))
+        };
+        let writes = rights.contains(CapRights::WRITE);
+        let answers = rights.contains(CapRights::GRANT) || rights.contains(CapRights::GRANT_REPLY);
+        for (label, words, caps, slot, argument) in [
+            (label::TCB_SET_TIMEOUT_ENDPOINT, &[][..], &[HANDLER][..], TCB_TIMEOUT, 1),
+            (label::TCB_SET_SCHED_PARAMS, &[3, 3][..], &[CALLER, 0, HANDLER][..], TCB_FAULT, 3),
+        ] {
+            // The parameters keep the context that the thread has.
+            let own = s.thread.sc.get().expect("it has a context");
+            let context = s.world.slot(s.space, 10);
+            if context.is_empty() {
+                s.world.original(Cap::SchedContext { sc: own, bits: 8 }, context);
+            }
+            let caps: Vec<u64> = caps.iter().map(|cap| if *cap == 0 { 10 } else { *cap }).collect();
+            let before = s.world.snapshot();
+            let expected = if writes && answers { 0 } else { Error::InvalidCapability as u64 };
+            let answer = call(HANDLER, label, words, &caps).expect("it goes on");
+            assert_eq!(answer.0, expected, "{rights:?}");
+            if expected != 0 {
+                assert_eq!(answer.1, argument, "{rights:?}");
+                assert!(s.thread.slot(slot).is_empty());
+                continue;
+            }
+            assert_eq!(s.thread.slot(slot).cap(), Cap::Endpoint { ep, badge: Badge(3), rights });
+            // None is no capability: nothing is in the slot, and nothing hangs together.
+            assert_eq!(call(NONE, label, words, &caps).map(|a| a.0), Some(0));
+            assert!(s.thread.slot(slot).is_empty());
+            let changed = s.world.difference(&before);
+            let start = s.world.extent().0;
+            for empty in [s.thread.slot(slot), s.world.slot(s.space, NONE)] {
+                let words = (empty.addr() as u64 - start) / 8..(empty.addr() as u64 - start) / 8 + 4;
+                assert!(!changed.iter().any(|(word, _)| words.contains(&u64::from(*word))));
             }
         }
     }

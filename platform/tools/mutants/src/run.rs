@@ -98,12 +98,13 @@ pub fn all(
     let (next, outcomes, begun) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()), Instant::now());
     let record = Mutex::new(Record::default());
     let work = || -> Result<(), String> {
+        control(built, &tests)?;
         while let Some(id) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let outcome = one(built, &tests, *id, &record)?;
+            let (outcome, by) = one(built, &tests, *id, &record)?;
             let mut outcomes = outcomes.lock().map_err(|_| "another job failed")?;
             outcomes.insert(*id, outcome);
             let name = &built.mutants[*id as usize - 1].name;
-            writeln!(&so_far, "{outcome:?}\t{name}").map_err(|e| format!("{}: {e}", path.display()))?;
+            writeln!(&so_far, "{outcome:?}\t{name}\t{by}").map_err(|e| format!("{}: {e}", path.display()))?;
             if !outcome.is_noticed() {
                 println!("{} {name}", if outcome == Outcome::Missed { "MISSED " } else { "UNTRIED" });
             }
@@ -157,7 +158,25 @@ fn tests(built: &Built, output: &Path) -> Result<Vec<Test>, String> {
     Ok(tests)
 }
 
-fn one(built: &Built, tests: &[Test], id: u32, record: &Mutex<Record>) -> Result<Outcome, String> {
+/// With as many jobs at once, the quick tests still pass without a mutant: what fails is a mutant's doing.
+fn control(built: &Built, tests: &[Test]) -> Result<(), String> {
+    let quick: Vec<&Test> = tests.iter().take_while(|test| test.time <= TOGETHER / 10).collect();
+    let programs: BTreeSet<&PathBuf> = quick.iter().map(|test| &test.program).collect();
+    for program in programs {
+        let names = quick.iter().filter(|test| test.program == *program).map(|test| test.name.as_str());
+        let ran = run(command(built, program, &names.collect::<Vec<_>>(), LONGEST))?;
+        if !ran.passed {
+            let failed: Vec<&str> = ran.said.lines().filter(|line| line.ends_with("FAILED")).collect();
+            return Err(format!(
+                "so many jobs at once make tests fail without a mutant: {failed:?}; use fewer (--jobs)"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A mutant's outcome, and the test that noticed it.
+fn one(built: &Built, tests: &[Test], id: u32, record: &Mutex<Record>) -> Result<(Outcome, String), String> {
     let (site, file) = (built.sites[&id], &built.mutants[id as usize - 1].file);
     let locked = || record.lock().map_err(|_| "another job failed".to_string());
     let mut order: Vec<usize> = (0..tests.len()).filter(|i| tests[*i].sites.contains(&site)).collect();
@@ -169,7 +188,7 @@ fn one(built: &Built, tests: &[Test], id: u32, record: &Mutex<Record>) -> Result
     }
     let mut rest = order.into_iter().peekable();
     if rest.peek().is_none() {
-        return Ok(Outcome::NeverPassed);
+        return Ok((Outcome::NeverPassed, String::new()));
     }
     while let Some(first) = rest.next() {
         let (mut group, mut time) = (vec![first], tests[first].time);
@@ -194,10 +213,14 @@ fn one(built: &Built, tests: &[Test], id: u32, record: &Mutex<Record>) -> Result
             record.add(*i, file, !passed && (failed(i) || none && *i == first));
         }
         if !passed {
-            return Ok(if took >= most { Outcome::TimedOut } else { Outcome::Noticed });
+            let by = match group.iter().find(|i| failed(i)) {
+                Some(i) => tests[*i].name.clone(),
+                None => format!("a crash in {} or behind it", tests[first].name),
+            };
+            return Ok((if took >= most { Outcome::TimedOut } else { Outcome::Noticed }, by));
         }
     }
-    Ok(Outcome::Missed)
+    Ok((Outcome::Missed, String::new()))
 }
 
 /// Tests of a program, which may use so much time of a core. The shell tells how much it was.

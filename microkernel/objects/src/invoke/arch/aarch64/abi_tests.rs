@@ -236,6 +236,8 @@ fn cache_operations_answer_as_the_twins_do() {
         root.refused(VSPACE, label, &across, &[], Error::RangeError, &[AT + 16, AT + 4095]);
         let above = [AT, USER_TOP + 1];
         root.refused(VSPACE, label, &above, &[], Error::IllegalOperation, &[]);
+        // Up to the last byte it is user space, where nothing is mapped.
+        root.succeeds(VSPACE, label, &[USER_TOP - 64, USER_TOP], &[]);
         let read_only = [AT + 4096, AT + 4160];
         if label == label::VSPACE_INVALIDATE {
             root.refused(VSPACE, label, &read_only, &[], Error::IllegalOperation, &[]);
