@@ -65,6 +65,12 @@ impl<P: Platform> Loader<P> {
                 let bytes = self.uploads.take(badge);
                 self.load_bytes(badge, &bytes, None, wanted, &mut clock)
             }
+            Source::Rest { offset, bytes } => {
+                let now = self.platform.milliseconds();
+                self.uploads.add::<P>(badge, offset, bytes, now)?;
+                let bytes = self.uploads.take(badge);
+                self.load_bytes(badge, &bytes, None, wanted, &mut clock)
+            }
             Source::Blob(name) => {
                 let bytes = self.platform.blob(name).ok_or_else(|| {
                     fail(
