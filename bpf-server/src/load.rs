@@ -299,7 +299,7 @@ impl<P: Platform> Loader<P> {
         clock.lap(&self.platform);
         self.platform.trace(Stage::Mapped, pages + map_pages);
 
-        place_code(&mut self.platform, loaded, wanted.attach, wanted.replaces, maps)?;
+        place_code(&mut self.platform, loaded, wanted.attach, wanted.replaces, &maps)?;
         clock.lap(&self.platform);
         self.platform.trace(Stage::Attached, loaded.id.0);
         Ok(())
