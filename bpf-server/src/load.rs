@@ -65,6 +65,12 @@ impl<P: Platform> Loader<P> {
                 let bytes = self.uploads.take(badge);
                 self.load_bytes(badge, &bytes, None, wanted, &mut clock)
             }
+            Source::Rest { offset, bytes } => {
+                let now = self.platform.milliseconds();
+                self.uploads.add::<P>(badge, offset, bytes, now)?;
+                let bytes = self.uploads.take(badge);
+                self.load_bytes(badge, &bytes, None, wanted, &mut clock)
+            }
             Source::Blob(name) => {
                 let bytes = self.platform.blob(name).ok_or_else(|| {
                     fail(
@@ -293,7 +299,7 @@ impl<P: Platform> Loader<P> {
         clock.lap(&self.platform);
         self.platform.trace(Stage::Mapped, pages + map_pages);
 
-        place_code(&mut self.platform, loaded, wanted.attach, wanted.replaces, maps)?;
+        place_code(&mut self.platform, loaded, wanted.attach, wanted.replaces, &maps)?;
         clock.lap(&self.platform);
         self.platform.trace(Stage::Attached, loaded.id.0);
         Ok(())

@@ -10,7 +10,7 @@ use axiom_bpf_maps::Map;
 use axiom_bpf_verdict::Contents;
 use axiom_bpf_verdict::cost::Cost;
 use axiom_proto::bpf::{ProgramId, Refusal};
-use axiom_proto::bpf_host::{self, MAPS, MapPlan, NO_MAPS, TRAY};
+use axiom_proto::bpf_host::{self, MAPS, MapPlan, PLAN, TRAY};
 use axiom_proto::gpio::Grants;
 
 /// Attach points that a sentence lists.
@@ -143,7 +143,7 @@ pub(crate) fn check(reply: Option<bpf_host::Reply>, point: &str) -> Result<(), F
 
 /// Maps that go into one message.
 struct Batch {
-    plans: bpf_host::Plans,
+    plans: [Option<MapPlan>; MAPS],
     /// Their frames in the program's memory, in the same order.
     frames: [(u32, u32, Access); MAPS],
     count: usize,
@@ -151,7 +151,7 @@ struct Batch {
 
 impl Batch {
     fn new() -> Batch {
-        Batch { plans: NO_MAPS, frames: [(0, 0, Access::Read); MAPS], count: 0 }
+        Batch { plans: [None; MAPS], frames: [(0, 0, Access::Read); MAPS], count: 0 }
     }
 
     fn add(&mut self, plan: MapPlan, first: u32) -> bool {
@@ -164,6 +164,14 @@ impl Batch {
         self.frames[self.count] = (first, plan.frames, access);
         self.count += 1;
         true
+    }
+
+    fn packed(&self) -> Packed {
+        let mut packed = Packed { bytes: [0; MAPS * PLAN], length: self.count * PLAN };
+        for (to, plan) in packed.bytes.as_chunks_mut::<PLAN>().0.iter_mut().zip(self.plans.iter().flatten()) {
+            *to = plan.to_bytes();
+        }
+        packed
     }
 
     /// Puts the frames into the host's tray; where there is none, they are handed over before the maps.
@@ -184,8 +192,21 @@ impl Batch {
         if self.count == 0 {
             return Ok(());
         }
-        let request = bpf_host::Request::Maps { maps: self.plans };
+        let maps = self.packed();
+        let request = bpf_host::Request::Maps { maps: maps.bytes() };
         check(ask(platform, p.host, &mut p.memory, &request, None), &p.point)
+    }
+}
+
+/// Maps as they are in a message.
+pub(crate) struct Packed {
+    bytes: [u8; MAPS * PLAN],
+    length: usize,
+}
+
+impl Packed {
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
     }
 }
 
@@ -216,7 +237,7 @@ pub(crate) fn place_maps<P: Platform>(
     platform: &mut P,
     p: &mut Loaded<P::Memory>,
     attach: bool,
-) -> Result<bpf_host::Plans, Failure> {
+) -> Result<Packed, Failure> {
     let mut batch = Batch::new();
     for index in 0..p.maps.len() {
         let map = &p.maps[index];
@@ -244,7 +265,7 @@ pub(crate) fn place_maps<P: Platform>(
     }
     if attach && p.maps.iter().all(|m| m.doorbell.is_none()) {
         batch.fill(platform, p)?;
-        return Ok(batch.plans);
+        return Ok(batch.packed());
     }
     batch.send(platform, p)?;
     for map in &p.maps {
@@ -253,7 +274,7 @@ pub(crate) fn place_maps<P: Platform>(
             check(platform.call_host_with_token(p.host, &request, token), &p.point)?;
         }
     }
-    Ok(NO_MAPS)
+    Ok(Batch::new().packed())
 }
 
 /// Hands a program's code to its host and attaches it if asked to; the first page and the maps that are left go with the attach message.
@@ -262,7 +283,7 @@ pub(crate) fn place_code<P: Platform>(
     p: &mut Loaded<P::Memory>,
     attach: bool,
     replaces: Option<ProgramId>,
-    maps: bpf_host::Plans,
+    maps: &Packed,
 ) -> Result<(), Failure> {
     let first = attach as u32;
     for i in first..p.code_pages {
@@ -273,7 +294,7 @@ pub(crate) fn place_code<P: Platform>(
         )?;
     }
     if attach {
-        return attach_placed(platform, p, Some(0), replaces, maps);
+        return attach_placed(platform, p, Some(0), replaces, maps.bytes());
     }
     Ok(())
 }
@@ -284,7 +305,7 @@ pub(crate) fn attach_placed<P: Platform>(
     p: &mut Loaded<P::Memory>,
     frame: Option<u32>,
     replaces: Option<ProgramId>,
-    maps: bpf_host::Plans,
+    maps: &[u8],
 ) -> Result<(), Failure> {
     let request = bpf_host::Request::Attach {
         program: p.id,

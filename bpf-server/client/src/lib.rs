@@ -77,16 +77,17 @@ impl BpfServer {
         }
     }
 
-    /// Loads an object of this client's: inside the request if it is small, else uploaded first.
+    /// Loads an object of this client's: its end goes with the request, and what does not fit there is uploaded first.
     pub fn load_bytes(self, object: &[u8], attach: bool) -> Result<Loaded, Failure> {
-        let source = if object.len() <= MAX_INLINE {
-            Source::Inline(object)
-        } else {
-            for (i, bytes) in object.chunks(MAX_PIECE).enumerate() {
-                let offset = (i * MAX_PIECE) as u32;
-                self.ask(&Request::Upload { offset, bytes }, &mut Buffer::new())?;
-            }
-            Source::Uploaded
+        let mut offset = 0;
+        while object.len() - offset > MAX_INLINE {
+            let bytes = &object[offset..object.len().min(offset + MAX_PIECE)];
+            self.ask(&Request::Upload { offset: offset as u32, bytes }, &mut Buffer::new())?;
+            offset += bytes.len();
+        }
+        let source = match offset {
+            0 => Source::Inline(object),
+            _ => Source::Rest { offset: offset as u32, bytes: &object[offset..] },
         };
         self.request_load(source, None, [None; 4], attach)
     }

@@ -6,7 +6,7 @@ use axiom_bpf_isa::{MapDef, MapType};
 use axiom_bpf_maps::{Map, PAGE, bytes_needed};
 use axiom_proto::bpf::{MAX_NAME, ProgramId};
 use axiom_proto::bpf_host::{
-    CODE_PAGES, CODE_WINDOW, MAP_PAGES, MAP_SLOTS, MAP_WINDOW, MapPlan, Plans, Refusal, Reply, Request, TRAY,
+    CODE_PAGES, CODE_WINDOW, MAP_PAGES, MAP_SLOTS, MAP_WINDOW, MapPlan, Refusal, Reply, Request, TRAY, plans,
 };
 
 /// What the host needs of its server. Pages are numbers in the two windows.
@@ -91,7 +91,7 @@ impl Host {
                 let mapped = (0..count).all(|i| server.map_from_tray(i, page + i, writable));
                 if mapped { Ok(Reply::Done) } else { Err(Refusal::BadFrame) }
             }
-            Request::Maps { ref maps } => {
+            Request::Maps { maps } => {
                 self.take_maps(maps, server)?;
                 Ok(Reply::Done)
             }
@@ -118,7 +118,7 @@ impl Host {
                 grants,
                 cost,
                 client,
-                ref maps,
+                maps,
             } => {
                 check_pages(page, pages, CODE_PAGES)?;
                 if pages == 0 || slots as usize * size_of::<Insn>() > pages as usize * PAGE {
@@ -181,9 +181,13 @@ impl Host {
     }
 
     /// The maps of a message. Numbers and the tray are looked at before anything is taken.
-    fn take_maps(&mut self, maps: &Plans, server: &mut impl Server) -> Result<(), Refusal> {
+    fn take_maps(&mut self, maps: &[u8], server: &mut impl Server) -> Result<(), Refusal> {
+        if maps.is_empty() {
+            return Ok(());
+        }
+        let plans = plans(maps).ok_or(Refusal::BadNumber)?;
         let mut frames = 0u32;
-        for plan in maps.iter().flatten() {
+        for plan in plans.clone() {
             check_pages(plan.page, plan.frames, MAP_PAGES)?;
             frames = frames.saturating_add(plan.frames);
         }
@@ -194,8 +198,8 @@ impl Host {
             return Err(Refusal::NoTray);
         }
         let mut next = 0;
-        for plan in maps.iter().flatten() {
-            self.take_map(plan, next, server)?;
+        for plan in plans {
+            self.take_map(&plan, next, server)?;
             next += plan.frames;
         }
         Ok(())

@@ -5,7 +5,7 @@ use crate::helpers::LogLine;
 use axiom_bpf_isa::helper;
 use axiom_bpf_maps::errno;
 use axiom_bpf_maps::{Consumer, PAGE};
-use axiom_proto::bpf_host::{Limit, MAP_PAGES, MapPlan, NO_MAPS, Overload, Refusal, Reply, Request, TRAY};
+use axiom_proto::bpf_host::{Limit, MAP_PAGES, MapPlan, Overload, Refusal, Reply, Request, TRAY};
 use std::string::{String, ToString};
 use std::vec;
 use std::vec::Vec;
@@ -130,10 +130,9 @@ fn plan(slot: u32, map_type: u32, [key_size, value_size, max_entries]: [u32; 3],
     MapPlan { slot, map_type, key_size, value_size, max_entries, page, frames: 0, writable: true }
 }
 
+/// The request for a map whose pages are there. Tests' requests live as long as the tests.
 fn map_of(slot: u32, map_type: u32, sizes: [u32; 3], page: u32) -> Request<'static> {
-    let mut maps = NO_MAPS;
-    maps[0] = Some(plan(slot, map_type, sizes, page));
-    Request::Maps { maps }
+    Request::Maps { maps: vec::Vec::from(plan(slot, map_type, sizes, page).to_bytes()).leak() }
 }
 
 const EXIT: Insn = Insn::new(0x95, 0, 0, 0, 0);
@@ -150,7 +149,7 @@ fn attach(host: &mut Host, fake: &mut Fake, id: u32, page: u32, n: usize, replac
         grants: Grants::NONE,
         cost: 100,
         client: 1,
-        maps: NO_MAPS,
+        maps: &[],
     };
     host.handle(&request, fake)
 }
@@ -221,7 +220,7 @@ fn numbers_out_of_range_and_unknown_points_are_refused() {
             grants,
             cost: 0,
             client: 0,
-            maps: NO_MAPS,
+            maps: &[],
         }
     };
     assert_eq!(host.handle(&elsewhere("gpio/1"), &mut fake), refused(Refusal::NoSuchPoint));
@@ -536,7 +535,7 @@ fn helpers_for_pins_act_with_the_rights_of_the_program_that_runs() {
             grants,
             cost: 0,
             client: 0,
-            maps: NO_MAPS,
+            maps: &[],
         };
         assert_eq!(host.handle(&request, &mut fake), Reply::Done);
     }
@@ -564,7 +563,7 @@ fn attach_at(host: &mut Host, fake: &mut Fake, id: u32, point: &str, grants: Gra
         grants,
         cost: 0,
         client: 0,
-        maps: NO_MAPS,
+        maps: &[],
     };
     host.handle(&request, fake)
 }
@@ -655,7 +654,7 @@ fn attach_instead(
         grants: Grants::NONE,
         cost,
         client,
-        maps: NO_MAPS,
+        maps: &[],
     };
     host.handle(&request, fake)
 }
@@ -809,9 +808,8 @@ fn maps_come_in_one_message_each_with_its_frames_of_the_tray() {
     let (mut host, mut fake) = (Host::new(Clock::new(1_000_000_000), log), Fake::new());
     let ring = MapPlan { frames: 2, ..plan(2, 27, [0, 0, 4096], 0) };
     let array = MapPlan { frames: 1, writable: false, ..plan(1, 2, [4, 8, 2], 5) };
-    let both = |first, second| {
-        let mut maps = NO_MAPS;
-        (maps[0], maps[7]) = (Some(first), Some(second));
+    let both = |first: MapPlan, second: MapPlan| {
+        let maps: &'static [u8] = [first.to_bytes(), second.to_bytes()].concat().leak();
         Request::Maps { maps }
     };
     let refused = |host: &mut Host, fake: &mut Fake, first, second, why| {
@@ -830,6 +828,13 @@ fn maps_come_in_one_message_each_with_its_frames_of_the_tray() {
     refused(&mut host, &mut fake, MapPlan { map_type: 9999, ..ring }, array, Refusal::BadMap);
     refused(&mut host, &mut fake, MapPlan { max_entries: 4097, ..ring }, array, Refusal::BadMap);
     refused(&mut host, &mut fake, MapPlan { page: MAP_PAGES - 2, ..ring }, array, Refusal::BadNumber);
+    // Bytes that are no whole maps, and one map more than a message has.
+    let bytes = [ring.to_bytes(), array.to_bytes()].concat();
+    let many: vec::Vec<u8> = (1..=9).flat_map(|slot| plan(slot, 2, [4, 8, 2], 0).to_bytes()).collect();
+    for wrong in [&bytes[..63], &bytes[..1], &many] {
+        let reply = host.handle(&Request::Maps { maps: wrong }, &mut fake);
+        assert_eq!((reply, fake.from_tray.len()), (Reply::Refused(Refusal::BadNumber), 0));
+    }
     assert_eq!(host.handle(&both(ring, array), &mut fake), Reply::Done);
     assert_eq!(fake.from_tray, [(0, 0, true), (1, 1, true), (2, 5, false)], "one after the other");
     fake.from_tray.clear();
@@ -850,8 +855,8 @@ fn a_program_comes_with_its_maps_and_not_without_them() {
     host.add_point("iio/x/y").unwrap();
     fake.write(0, &[EXIT]);
     let attach = |id: u32, slot| {
-        let mut maps = NO_MAPS;
-        maps[0] = Some(MapPlan { frames: 1, ..plan(slot, 2, [4, 8, 2], 3) });
+        let plan = MapPlan { frames: 1, ..plan(slot, 2, [4, 8, 2], 3) };
+        let maps: &'static [u8] = vec::Vec::from(plan.to_bytes()).leak();
         Request::Attach {
             program: ProgramId(id),
             page: 0,

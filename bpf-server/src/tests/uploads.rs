@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::uploads::{PATIENCE_MS, TOTAL};
-use axiom_proto::bpf::MAX_OBJECT;
+use axiom_proto::bpf::{MAX_INLINE, MAX_OBJECT, MAX_PIECE};
 
 const HONEST: u64 = 1;
 
@@ -124,4 +124,39 @@ fn all_together_never_hold_more_than_there_is() {
         let share = l.uploads.share();
         assert!(share * clients as usize <= TOTAL && share >= TOTAL / 2 / clients as usize);
     }
+}
+
+#[test]
+fn the_end_of_an_object_comes_with_the_load() {
+    let mut l = loader_with(2);
+    let end = |offset: usize, bytes: &'static [u8]| {
+        let mut request = load(Source::Rest { offset: offset as u32, bytes });
+        if let Request::Load { program, .. } = &mut request {
+            *program = "second";
+        }
+        request
+    };
+    let rest = |from: usize| end(from, &CALLS[from..]);
+    // Uploaded by another client, or nothing: there is nothing that the end could follow.
+    assert!(piece(&mut l, 2, 0, &CALLS[..800]).is_ok());
+    assert!(refused(&mut l, &rest(800)).1.contains("goes on at byte 0, not at 800"));
+    let mut held = 0;
+    while CALLS.len() - held > MAX_INLINE {
+        let bytes = &CALLS[held..CALLS.len().min(held + MAX_PIECE)];
+        piece(&mut l, HONEST, held, bytes).unwrap();
+        held += bytes.len();
+    }
+    // An end that leaves a gap, or begins too early: refused, and what was uploaded is there still.
+    for wrong in [held + 1, held - 1, u32::MAX as usize] {
+        let (why, text) = refused(&mut l, &end(wrong, &CALLS[held..]));
+        assert_eq!(why, Refusal::BadRequest);
+        assert!(text.contains(&format!("goes on at byte {held}, not at {wrong}")), "{text}");
+    }
+    let program = loaded(&mut l, &rest(held));
+    assert_eq!(l.handle(HONEST, &Request::Unload { program }, (0, 0)).reply, Reply::Done);
+    // It is gone with the load; an end of nothing is an object of its own.
+    assert!(refused(&mut l, &rest(held)).1.contains("goes on at byte 0"));
+    let whole = load(Source::Rest { offset: 0, bytes: STRAIGHT });
+    loaded(&mut l, &whole);
+    assert_eq!(l.uploads.held(), 1024, "the other client's");
 }

@@ -2,7 +2,7 @@
 use crate::server::MAIN;
 use axiom_fake_kernel::{Fake, World};
 use axiom_runtime::proto::bpf::ProgramId;
-use axiom_runtime::proto::bpf_host::{INTERFACE, NO_MAPS, Refusal, Reply, Request};
+use axiom_runtime::proto::bpf_host::{INTERFACE, Refusal, Reply, Request};
 use axiom_runtime::proto::env::{Client, Env, Timer};
 use axiom_runtime::proto::gpio::Grants;
 use axiom_runtime::proto::{Error, Values};
@@ -54,7 +54,7 @@ fn attach(server: &mut Fake, program: u32, point: &str) -> Reply {
         grants: Grants::NONE,
         cost: 10,
         client: 0,
-        maps: NO_MAPS,
+        maps: &[],
     };
     server.ask_with(LOADER, INTERFACE, &request, 1).expect("an answer")
 }

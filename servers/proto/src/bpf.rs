@@ -1,7 +1,7 @@
 //! What bpf-server offers: loading, attaching, listing, and why a program was refused.
 //!
 //! An object travels in messages: small ones inside the load request ([`Source::Inline`]), larger ones by
-//! [`Request::Upload`] first, or they are in the system bundle already ([`Source::Blob`]). The server copies them before
+//! [`Request::Upload`] first, but for their end ([`Source::Rest`]), or they are in the system bundle already ([`Source::Blob`]). The server copies them before
 //! it reads them, so a client cannot change what was verified.
 //!
 //! Refusals carry a short [`Refusal`]; the verdict's full text (reason, source line, path, suggestion) is fetched in
@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 /// The interface's number: the label of its messages.
 pub const INTERFACE: u16 = 0x20;
 /// Most bytes of an object inside a load request, which has names and settings besides.
-pub const MAX_INLINE: usize = 480;
+pub const MAX_INLINE: usize = 472;
 /// Most bytes of a piece of an upload.
-pub const MAX_PIECE: usize = 800;
+pub const MAX_PIECE: usize = 928;
 /// Longest name.
 pub const MAX_NAME: usize = crate::MAX_NAME;
 /// Longest piece of a verdict in one reply.
@@ -41,6 +41,14 @@ message! {
         Uploaded,
         /// A blob that the manifest gave to bpf-server.
         Blob(&'a str = MAX_NAME),
+        /// Uploaded before by this client, but for its end, which is here.
+        Rest {
+            /// Where the end begins: as long as what was uploaded.
+            offset: u32,
+            /// The end.
+            #[serde(serialize_with = "crate::wire::bytes")]
+            bytes: &'a [u8] = MAX_INLINE,
+        },
     }
 }
 
@@ -63,7 +71,7 @@ message! {
         Upload {
             /// Where.
             offset: u32,
-            /// At most [`MAX_INLINE`].
+            /// At most [`MAX_PIECE`].
             #[serde(serialize_with = "crate::wire::bytes")]
             bytes: &'a [u8] = MAX_PIECE,
         },

@@ -35,34 +35,60 @@ pub const POINTS: usize = 96;
 
 /// Maps in one message.
 pub const MAPS: usize = 8;
+/// Bytes of a map in a message.
+pub const PLAN: usize = 32;
 
-message! {
-    /// A map to be. Its frames are the next ones of the tray, which the host takes; without any, its pages are there already.
-    #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-    pub struct MapPlan {
-        /// Its number, from 1.
-        pub slot: u32,
-        /// Linux's number of its type.
-        pub map_type: u32,
-        /// Bytes.
-        pub key_size: u32,
-        /// Bytes.
-        pub value_size: u32,
-        /// Entries, or bytes of a ring.
-        pub max_entries: u32,
-        /// First page in the map window.
-        pub page: u32,
-        /// How many frames of the tray are its; at most [`TRAY`] in a message.
-        pub frames: u32,
-        /// Read-only data stays read-only.
-        pub writable: bool,
+/// A map to be. Its frames are the next ones of the tray, which the host takes; without any, its pages are there already. In a message
+/// it is bytes, so that a message without maps costs nothing for them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MapPlan {
+    /// Its number, from 1.
+    pub slot: u32,
+    /// Linux's number of its type.
+    pub map_type: u32,
+    /// Bytes.
+    pub key_size: u32,
+    /// Bytes.
+    pub value_size: u32,
+    /// Entries, or bytes of a ring.
+    pub max_entries: u32,
+    /// First page in the map window.
+    pub page: u32,
+    /// How many frames of the tray are its; at most [`TRAY`] in a message.
+    pub frames: u32,
+    /// Read-only data stays read-only.
+    pub writable: bool,
+}
+
+impl MapPlan {
+    /// Its form in a message: the numbers in their order, little-endian, and 0 or 1.
+    pub fn to_bytes(&self) -> [u8; PLAN] {
+        let MapPlan { slot, map_type, key_size, value_size, max_entries, page, frames, writable } = *self;
+        let numbers = [slot, map_type, key_size, value_size, max_entries, page, frames, writable.into()];
+        let mut bytes = [0; PLAN];
+        for (to, number) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(numbers) {
+            *to = number.to_le_bytes();
+        }
+        bytes
+    }
+
+    /// The map of such bytes; anything but 0 is a 1.
+    pub fn from_bytes(bytes: &[u8; PLAN]) -> MapPlan {
+        let mut numbers = [0; PLAN / 4];
+        for (number, from) in numbers.iter_mut().zip(bytes.as_chunks::<4>().0) {
+            *number = u32::from_le_bytes(*from);
+        }
+        let [slot, map_type, key_size, value_size, max_entries, page, frames, writable] = numbers;
+        let writable = writable != 0;
+        MapPlan { slot, map_type, key_size, value_size, max_entries, page, frames, writable }
     }
 }
 
-/// The maps of a message, in the order of their frames.
-pub type Plans = [Option<MapPlan>; MAPS];
-/// None.
-pub const NO_MAPS: Plans = [None; MAPS];
+/// The maps of a message, in the order of their frames, if its bytes are whole ones and at most [`MAPS`].
+pub fn plans(bytes: &[u8]) -> Option<impl Iterator<Item = MapPlan> + Clone> {
+    let (plans, rest) = bytes.as_chunks::<PLAN>();
+    (rest.is_empty() && plans.len() <= MAPS).then(|| plans.iter().map(MapPlan::from_bytes))
+}
 
 message! {
     /// A request to a hosting server.
@@ -96,8 +122,9 @@ message! {
         },
         /// Maps of a program, with their frames.
         Maps {
-            /// Which.
-            maps: Plans,
+            /// Which: see [`plans`].
+            #[serde(serialize_with = "crate::wire::bytes")]
+            maps: &'a [u8] = MAPS * PLAN,
         },
         /// Signals the notification that comes along when a program has put records into this ring buffer: once for all records
         /// of an event. Takes the place of an earlier one.
@@ -132,8 +159,9 @@ message! {
             cost: u64,
             /// Whose it is, for the share of time that one client may have: a badge, or 0 if the manifest names the program.
             client: u64,
-            /// Those of its maps that are not there yet.
-            maps: Plans,
+            /// Those of its maps that are not there yet: see [`plans`].
+            #[serde(serialize_with = "crate::wire::bytes")]
+            maps: &'a [u8] = MAPS * PLAN,
         },
         /// Detaches a program.
         Detach {

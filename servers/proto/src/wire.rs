@@ -48,14 +48,21 @@ mod tests {
     #[test]
     fn a_load_survives_the_wire_and_the_largest_one_fits() {
         let name = core::str::from_utf8(&[b'n'; crate::bpf::MAX_NAME]).unwrap();
-        let request = Request::Load {
-            source: Source::Inline(&[7; crate::bpf::MAX_INLINE]),
-            program: name,
-            point: "",
-            attach: true,
-            replaces: None,
-            settings: [None; crate::bpf::MAX_SETTINGS],
-        };
+        let bytes = [7; crate::bpf::MAX_INLINE];
+        for source in [Source::Inline(&bytes), Source::Rest { offset: u32::MAX, bytes: &bytes }] {
+            let request = Request::Load {
+                source,
+                program: name,
+                point: "",
+                attach: true,
+                replaces: None,
+                settings: [None; crate::bpf::MAX_SETTINGS],
+            };
+            let mut bytes = [0; MAX_WORDS * 8];
+            let words = encode(&request, &mut bytes).unwrap();
+            assert_eq!(decode::<Request>(&bytes[..words * 8]), Ok(request));
+        }
+        let request = Request::Upload { offset: u32::MAX, bytes: &[7; crate::bpf::MAX_PIECE] };
         let mut bytes = [0; MAX_WORDS * 8];
         let words = encode(&request, &mut bytes).unwrap();
         assert_eq!(decode::<Request>(&bytes[..words * 8]), Ok(request));

@@ -226,7 +226,7 @@ fn programs_that_could_stop_the_motors_are_gone_so_they_are_held() {
             grants,
             cost: 4,
             client: 0,
-            maps: bpf_host::NO_MAPS,
+            maps: &[],
         };
         let mut host = |badge, request, caps| {
             rig.server.ask_with::<_, bpf_host::Reply>(badge, bpf_host::INTERFACE, &request, caps)
