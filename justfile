@@ -14,7 +14,7 @@ tool_packages := "-p axiom-bpf -p axiom-compose -p axiom-runner -p axiom-check -
 steady_packages := "-p axiom-console -p axiom-timer-server -p axiom-gpio-server -p axiom-rp1-server -p axiom-watchdog-server -p axiom-iio-server"
 server_packages := "-p axiom-init -p axiom-spi-selftest -p axiom-bpf-server -p axiom-bench -p axiom-demo -p axiom-gpio-demo -p axiom-hostile -p axiom-root-test -p axiom-kernel-fuzz"
 
-pc_steady_packages := "-p axiom-console -p axiom-timer-server"
+pc_steady_packages := "-p axiom-console -p axiom-timer-server -p axiom-iio-server"
 pc_packages := "-p axiom-init -p axiom-bpf-server -p axiom-bench -p axiom-demo"
 
 # List the recipes

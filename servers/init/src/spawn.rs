@@ -2,6 +2,7 @@
 use crate::arch::{self, Table};
 use crate::devices;
 use crate::memory::{Memory, Pool};
+use crate::pci::Pci;
 use crate::permanent::{self, Permanent};
 use crate::sys::{self, Unmapped};
 use alloc::vec::Vec;
@@ -10,8 +11,8 @@ use axiom_layout::{Badge as Who, CNODE_BITS, address};
 use axiom_proto::Values;
 use axiom_proto::bundle::{ADDRESS as PAYLOAD, Segment, Server};
 use axiom_proto::env::{
-    self, Blob, Channel, Client, Device, Dma, Env, Grant, Host, Interrupt, NOTIFIED, Part, Range, Setting,
-    Shared, Signal, Timer, Window, slot,
+    self, Bar, Blob, Channel, Client, Device, Dma, Env, Grant, Host, Interrupt, NOTIFIED, Part, Range,
+    Setting, Shared, Signal, Timer, Window, slot,
 };
 use sel4_sys::bootinfo::BootInfo;
 use sel4_sys::ext::AxiomInfo;
@@ -43,6 +44,8 @@ pub struct Context<'a> {
     pub servers: &'a [Server],
     /// Their permanent objects.
     pub permanent: &'a [Permanent],
+    /// PCI, to switch a server's functions on.
+    pub pci: &'a Pci,
     /// The kernel's debug system calls stay.
     pub debug_calls: bool,
 }
@@ -157,6 +160,15 @@ impl Build<'_> {
         Ok(frames)
     }
 
+    /// A page of device registers.
+    fn registers(&mut self, page: u64, vaddr: u64, rights: CapRights) -> Result<(), Error> {
+        let frame = self.memory.device_frame(page)?;
+        let copy = CPtr(self.memory.slot()?);
+        sys::copy(copy.0, frame, rights)?;
+        self.pool.adopt(copy);
+        self.map(copy, vaddr, rights, arch::DEVICE)
+    }
+
     /// A fresh page with contents.
     fn filled_page(&mut self, vaddr: u64, bytes: &[u8], rights: CapRights) -> Result<CPtr, Error> {
         let frame = self.pool.make(self.memory, kind::SMALL_PAGE, 0, 12, 1)?;
@@ -227,6 +239,7 @@ struct World<'a> {
     devices: Vec<Device<'a>>,
     interrupts: Vec<Interrupt>,
     windows: Vec<Window>,
+    bars: Vec<Bar>,
     timers: Vec<Timer<'a>>,
     blobs: Vec<Blob<'a>>,
     signals: Vec<Signal<'a>>,
@@ -244,6 +257,7 @@ impl World<'_> {
             (Values::of(&self.devices)?, Values::of(&self.interrupts)?, Values::of(&self.windows)?);
         let (timers, blobs, signals) =
             (Values::of(&self.timers)?, Values::of(&self.blobs)?, Values::of(&self.signals)?);
+        let bars = Values::of(&self.bars)?;
         let (hosts, parts, args) = (Values::of(&self.hosts)?, Values::of(parts)?, Values::of(args)?);
         let env = Env {
             channels: channels.list(),
@@ -253,6 +267,7 @@ impl World<'_> {
             devices: devices.list(),
             interrupts: interrupts.list(),
             windows: windows.list(),
+            bars: bars.list(),
             timers: timers.list(),
             blobs: blobs.list(),
             signals: signals.list(),
@@ -333,7 +348,7 @@ pub fn spawn(
     };
     let mut world = World { head, ..World::default() };
     channels(&mut b, c, index, &mut world)?;
-    give_devices(&mut b, permanent, server, &mut world)?;
+    give_devices(&mut b, c.pci, permanent, server, &mut world)?;
     let reclaim = give_memory(&mut b, c, permanent, server, &mut world)?;
     give_trace(&mut b, c, server, &mut world)?;
     world.head.ready = b.name(c.ready, CapRights::WRITE, Some(Who::ready(index as u16).word()))?;
@@ -423,6 +438,7 @@ fn channels<'a>(
 
 fn give_devices<'a>(
     b: &mut Build<'_>,
+    pci: &Pci,
     permanent: &Permanent,
     server: &'a Server,
     world: &mut World<'a>,
@@ -439,15 +455,14 @@ fn give_devices<'a>(
         };
         let first = found.phys & !4095;
         let pages = (found.phys + found.size).next_multiple_of(4096) - first;
+        let rights = if found.function.is_some() { CapRights::READ } else { CapRights::READ_WRITE };
         for page in (0..pages).step_by(4096) {
-            let frame = b.memory.device_frame(first + page)?;
-            let copy = CPtr(b.memory.slot()?);
-            sys::copy(copy.0, frame, CapRights::READ_WRITE)?;
-            b.pool.adopt(copy);
-            b.map(copy, at + page, CapRights::READ_WRITE, arch::DEVICE)?;
+            b.registers(first + page, at + page, rights)?;
         }
         if request.interrupts {
+            let messages = found.function.as_ref().map_or(0, |function| function.messages());
             let kinds = found.interrupts.iter().map(|_| false).chain(found.pins.iter().map(|_| true));
+            let kinds = kinds.chain((0..messages).map(|_| false));
             for (pin, (handler, bit)) in kinds.zip(&mut handlers) {
                 let slot = b.name(*handler, CapRights::ALL, None)?;
                 world.interrupts.push(Interrupt { device, pin, slot, bit: *bit });
@@ -471,6 +486,20 @@ fn give_devices<'a>(
         };
         world.devices.push(Device { name, index: device, registers, messages, ports });
         at += pages + 4096;
+        let Some(function) = &found.function else { continue };
+        for bar in function.bars.iter().flatten() {
+            for (offset, len) in function.pieces(bar) {
+                let first = (bar.base + offset) & !4095;
+                let pages = (bar.base + offset + len).next_multiple_of(4096) - first;
+                for page in (0..pages).step_by(4096) {
+                    b.registers(first + page, at + page, CapRights::READ_WRITE)?;
+                }
+                let registers = Range { start: at + ((bar.base + offset) & 4095), len };
+                world.bars.push(Bar { device, index: bar.index, offset, registers });
+                at += pages + 4096;
+            }
+        }
+        pci.set_master(b.memory, function, true)?;
     }
     for (name, &bit) in server.timers.iter().zip(&permanent.timer_bits) {
         let timer = b.pool.make(b.memory, ext::TIMER_TYPE, 0, ext::TIMER_BITS as u32, 1)?;

@@ -75,6 +75,13 @@ pub const SYSTEM: &[Key] = &[
         NO,
         "the kernel's debugging system calls stay, for every server: any of them may print and stop the machine",
     ),
+    key(
+        "pci_window_from_mib",
+        Number(0, 1 << 20, "MiB"),
+        ZERO,
+        "addresses from here on are for registers of PCI functions that firmware gave no addresses",
+    ),
+    key("pci_window_mib", Number(0, 4096, "MiB"), ZERO, "how many of them there are; none: such functions are not used"),
 ];
 
 /// `[server.<name>]`.

@@ -141,6 +141,19 @@ pub struct Window {
     pub bits: u8,
 }
 
+/// Registers of a PCI function, mapped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Bar {
+    /// The function's place in the list of devices.
+    pub device: u8,
+    /// The BAR.
+    pub index: u8,
+    /// Where in the BAR this begins, bytes: a BAR in which the table of messages lies, which is init's, is given in pieces.
+    pub offset: u64,
+    /// Where it is mapped.
+    pub registers: Range,
+}
+
 /// A device's registers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Device<'a> {
@@ -148,7 +161,7 @@ pub struct Device<'a> {
     pub name: &'a str,
     /// Its place in the list.
     pub index: u8,
-    /// Its registers, mapped; none: this machine does not have it.
+    /// Its registers, mapped; none: this machine does not have it. Those of a PCI function are its configuration space, to read.
     pub registers: Range,
     /// For a block that turns messages into interrupts: the first handler's slot, and how many follow each other; they signal
     /// nobody yet.
@@ -263,6 +276,9 @@ pub struct Env<'a> {
     /// What lies behind bridges.
     #[serde(borrow)]
     pub windows: List<'a, Window>,
+    /// Registers of PCI functions.
+    #[serde(borrow)]
+    pub bars: List<'a, Bar>,
     /// Its timers.
     #[serde(borrow)]
     pub timers: List<'a, Timer<'a>>,
@@ -311,6 +327,7 @@ impl<'a> Env<'a> {
             && self.devices.is_whole()
             && self.interrupts.is_whole()
             && self.windows.is_whole()
+            && self.bars.is_whole()
             && self.timers.is_whole()
             && self.blobs.is_whole()
             && self.signals.is_whole()

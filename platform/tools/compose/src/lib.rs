@@ -255,6 +255,7 @@ fn write(
         board: system.board.clone(),
         print_facts: system.print_facts,
         debug_calls: system.debug_calls,
+        pci_window: system.pci_window,
         servers,
     };
     let payload = bundle::payload(&described, &blobs).ok_or("the description of the servers is too long")?;

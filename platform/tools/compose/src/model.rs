@@ -117,6 +117,8 @@ pub struct System {
     pub debug_calls: bool,
     /// The least RAM of the board, MiB.
     pub memory_mib: u64,
+    /// Addresses for PCI functions that firmware gave none: the first, and bytes.
+    pub pci_window: (u64, u64),
     /// Where `[system]` stands.
     pub at: At,
     /// The servers.
@@ -314,6 +316,8 @@ pub fn read(raw: &Raw, errors: &mut Vec<Diagnostic>) -> Option<System> {
     let name = r.text("name", "[system] name = \"main\"");
     let board = r.text("board", "board = \"qemu-aarch64\"");
     let memory = r.number(&number_of(SYSTEM, "memory_mib"));
+    let mut mib = |key| r.number(&number_of(SYSTEM, key)).map_or(0, |n| n.value << 20);
+    let pci_window = (mib("pci_window_from_mib"), mib("pci_window_mib"));
     if raw.servers.is_empty() {
         errors.push(Diagnostic::new(
             &at,
@@ -339,6 +343,7 @@ pub fn read(raw: &Raw, errors: &mut Vec<Diagnostic>) -> Option<System> {
         print_facts,
         debug_calls,
         memory_mib: memory?.value,
+        pci_window,
         at,
         servers,
         programs,

@@ -30,6 +30,8 @@ pub struct Options {
     pub after: Vec<After>,
     /// The simulator of sensors.
     pub simulator: Option<PathBuf>,
+    /// The device by which the machine reaches it.
+    pub sensor_device: String,
     /// Arguments for it.
     pub sensor_args: Vec<String>,
     /// Where the accelerometer's interrupt line leads: a qtest line that wants the level at its end.
@@ -101,6 +103,7 @@ impl Default for Options {
             reboot: false,
             after: vec![],
             simulator: None,
+            sensor_device: "vhost-user-i2c-device".into(),
             sensor_args: vec![],
             sensor_interrupt: None,
             no_sensors: false,
@@ -175,6 +178,7 @@ recipes of other machines set their own
                        stands. Else init gets a random word with the boot arguments and puts it
                        behind the verdict, so that no server can end a run by printing one
   --sensors FILE       the sensor simulator; default: axiom-sensor-sim beside this program
+  --sensor-device NAME how the machine reaches it, default vhost-user-i2c-device; with properties
   --sensor-arg ARG     an argument for it (repeatable)
   --sensor-interrupt LINE
                        the pin that the accelerometer's INT1 is wired to: a qtest line without its
@@ -266,6 +270,7 @@ fn apply(o: &mut Options, args: Vec<String>, nested: Nested) -> Result<(), Strin
             "--device" => o.devices.push(value()?),
             "--after" => o.after.push(After::read(&value()?)?),
             "--sensors" => o.simulator = Some(value()?.into()),
+            "--sensor-device" => o.sensor_device = value()?,
             "--sensor-arg" => o.sensor_args.push(value()?),
             "--sensor-interrupt" => o.sensor_interrupt = Some(value()?),
             "--no-sensors" => o.no_sensors = true,
@@ -362,11 +367,12 @@ pub fn qemu_arguments(o: &Options, socket: Option<&std::path::Path>) -> Vec<Stri
         machine += ",memory-backend=mem";
         let memory = format!("memory-backend-memfd,id=mem,size={},share=on", o.memory);
         let chardev = format!("socket,id=vi2c,path={}", socket.display());
+        let device = format!("{},chardev=vi2c", o.sensor_device);
         for (key, value) in [
             ("-object", memory.as_str()),
             ("-global", "virtio-mmio.force-legacy=false"),
             ("-chardev", &chardev),
-            ("-device", "vhost-user-i2c-device,chardev=vi2c"),
+            ("-device", &device),
         ] {
             args.extend([key.to_owned(), value.to_owned()]);
         }
