@@ -14,8 +14,9 @@ tool_packages := "-p axiom-bpf -p axiom-compose -p axiom-runner -p axiom-check -
 steady_packages := "-p axiom-console -p axiom-timer-server -p axiom-gpio-server -p axiom-rp1-server -p axiom-watchdog-server -p axiom-iio-server"
 server_packages := "-p axiom-init -p axiom-spi-selftest -p axiom-bpf-server -p axiom-bench -p axiom-demo -p axiom-gpio-demo -p axiom-hostile -p axiom-root-test -p axiom-kernel-fuzz"
 
-pc_steady_packages := "-p axiom-console -p axiom-timer-server -p axiom-iio-server"
-pc_packages := "-p axiom-init -p axiom-bpf-server -p axiom-bench -p axiom-demo"
+pc_images := CARGO_TARGET_DIR / "x86_64-unknown-none/system"
+pc_steady_packages := "-p axiom-console -p axiom-timer-server -p axiom-gpio-server -p axiom-iio-server"
+pc_packages := "-p axiom-init -p axiom-bpf-server -p axiom-bench -p axiom-demo -p axiom-gpio-demo -p axiom-hostile -p axiom-root-test"
 
 # List the recipes
 [private]
@@ -65,13 +66,10 @@ root-task-x86_64 *flags: kernel-x86_64 tools
     @{{ cargo }} server-x86_64 build -q --profile system -p axiom-root-test
     @exec {{ bin }}/axiom-runner --board platform/qemu-x86_64/model.options --root-task --icount "$@"
 
-# Boot the first system on QEMU's PC, q35, to the report; flags for the runner as above
-qemu-x86_64 *flags: kernel-x86_64 tools programs
-    @echo "build: servers (x86-64)"
-    @{{ cargo }} server-x86_64 build -q --profile system {{ pc_steady_packages }}
-    @{{ cargo }} server-x86_64 build -q --profile system {{ pc_packages }}
+# Boot the system on QEMU's PC, q35, to the report; flags for the runner as above, and --qemu-argument -bios --qemu-argument qboot.rom
+qemu-x86_64 *flags: kernel-x86_64 tools programs servers-x86_64
     @mkdir -p {{ out }}
-    @{{ bin }}/axiom-compose platform/qemu-x86_64/system.toml -o {{ out }}/qemu-x86_64.bundle --report {{ out }}/qemu-x86_64.report --images {{ CARGO_TARGET_DIR }}/x86_64-unknown-none/system --blobs {{ out }}/programs
+    @{{ bin }}/axiom-compose platform/qemu-x86_64/system.toml -o {{ out }}/qemu-x86_64.bundle --report {{ out }}/qemu-x86_64.report --images {{ pc_images }} --blobs {{ out }}/programs
     @exec {{ bin }}/axiom-runner --board platform/qemu-x86_64/model.options --bundle {{ out }}/qemu-x86_64.bundle "$@"
 
 # The servers
@@ -79,6 +77,12 @@ servers:
     @echo "build: servers (each optimised as a whole: the first time takes minutes)"
     @{{ cargo }} server build -q --profile system {{ steady_packages }}
     @{{ cargo }} server build -q --profile system {{ server_packages }}
+
+# The servers for x86-64
+servers-x86_64:
+    @echo "build: servers (x86-64)"
+    @{{ cargo }} server-x86_64 build -q --profile system {{ pc_steady_packages }}
+    @{{ cargo }} server-x86_64 build -q --profile system {{ pc_packages }}
 
 # The sample eBPF programs, with clang
 programs:
@@ -143,8 +147,7 @@ mutate-objects count="1000000":
         {{ cargo }} host test -q --release -p axiom-bpf-object --test mutations -- --nocapture
 
 # Tests of the whole system in QEMU; NAMES chooses some
-test-system *names: build image-rpi5 kernel-x86_64
-    @{{ cargo }} server-x86_64 build -q --profile system -p axiom-root-test
+test-system *names: build image-rpi5 kernel-x86_64 servers-x86_64
     @{{ bin }}/axiom-rpi5 unpack {{ rpi5_image }} {{ out }}/rpi5/card >/dev/null
     @platform/tools/system-tests {{ bin }} {{ images }} "$@"
 

@@ -51,7 +51,8 @@ const _: () =
 const _: () = assert!(
     DMA < DEVICES && DEVICES < TRACE && TRACE < ENVIRONMENT && ENVIRONMENT < FILES && FILES < SCRATCH
 );
-const _: () = assert!(INIT < PAYLOAD && PAYLOAD < INIT_PROBE && INIT_PROBE < INIT_FILL && INIT_FILL < INIT_CONFIG);
+const _: () =
+    assert!(INIT < PAYLOAD && PAYLOAD < INIT_PROBE && INIT_PROBE < INIT_FILL && INIT_FILL < INIT_CONFIG);
 
 #[cfg(test)]
 mod tests {

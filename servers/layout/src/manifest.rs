@@ -81,7 +81,12 @@ pub const SYSTEM: &[Key] = &[
         ZERO,
         "addresses from here on are for registers of PCI functions that firmware gave no addresses",
     ),
-    key("pci_window_mib", Number(0, 4096, "MiB"), ZERO, "how many of them there are; none: such functions are not used"),
+    key(
+        "pci_window_mib",
+        Number(0, 4096, "MiB"),
+        ZERO,
+        "how many of them there are; none: such functions are not used",
+    ),
 ];
 
 /// `[server.<name>]`.

@@ -164,7 +164,8 @@ recipes of other machines set their own
   --cpu MODEL          default cortex-a76        --memory SIZE   default 1G
   --gic 2|3            default 3                 --el2           enter the kernel at EL2
   --icount             one instruction = 1 ns of virtual time: exact, slower
-  --counting TEXT      how: what -icount gets, default shift=0
+  --counting TEXT      how: what -icount gets, default shift=0; with sensors, which live in the
+                       host's time, the clock never jumps: sleep=off is left out
   --append TEXT        words for the kernel's command line (repeatable)
   --qemu-argument TEXT one more argument for QEMU (repeatable); on the command line, what follows
                        -- is the same
@@ -405,7 +406,10 @@ pub fn qemu_arguments(o: &Options, socket: Option<&std::path::Path>) -> Vec<Stri
         args.extend(["-append".into(), words.join(" ")]);
     }
     if o.icount {
-        args.extend(["-icount".into(), o.counting.clone()]);
+        // The simulator answers in the host's time: a clock that jumps while the processor waits for it would be past every deadline.
+        let counting =
+            if socket.is_some() { o.counting.replace(",sleep=off", "") } else { o.counting.clone() };
+        args.extend(["-icount".into(), counting]);
     }
     args.extend(o.extra.iter().cloned());
     args
@@ -466,6 +470,13 @@ mod tests {
             "-M q35 -cpu max -m 1G -nographic -nic none -no-reboot -kernel k -append axiom.exit=0xf4 quiet \
              -icount shift=0,sleep=off -nodefaults"
         );
+        let o = Options { sensor_device: "vhost-user-i2c-pci,addr=4".into(), ..o };
+        let with_sensors = qemu_arguments(&o, Some(std::path::Path::new("/s"))).join(" ");
+        assert!(
+            with_sensors
+                .contains("-device vhost-user-i2c-pci,addr=4,chardev=vi2c -M q35,memory-backend=mem ")
+        );
+        assert!(with_sensors.contains("-icount shift=0 -nodefaults"), "its clock waits for the simulator");
     }
 
     #[test]
