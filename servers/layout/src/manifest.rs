@@ -187,7 +187,12 @@ pub const SERVER: &[Key] = &[
 /// A device.
 pub const DEVICE: &[Key] = &[
     key("name", Text, Must, "the server's name for it"),
-    key("compatible", Text, Must, "the device tree's"),
+    key(
+        "compatible",
+        Text,
+        Must,
+        "the device tree's, or a PCI function's: `pci1af4,1062`, vendor and device",
+    ),
     key("virtio_id", Number(1, 63, "(34 is I2C)"), NONE, "for `virtio,mmio`: what its registers show"),
     key("instance", Number(0, 255, "(which of several, from 0)"), ZERO, "which of several"),
     key("interrupts", Flag, YES, "with its interrupts"),

@@ -124,12 +124,13 @@ impl Identity {
     }
 }
 
-/// Vendor and device of a name `pciVVVV,DDDD`: hexadecimal, lower case, without leading zeroes or with.
+/// Vendor and device of a name `pciVVVV,DDDD`: hexadecimal, lower case, without leading zeroes, so that each function has one name.
 pub fn parse(name: &str) -> Option<(u16, u16)> {
     let (vendor, device) = name.strip_prefix("pci")?.split_once(',')?;
     let number = |text: &str| {
         let fits = (1..=4).contains(&text.len());
-        let plain = text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        let plain = text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+            && (text.len() == 1 || !text.starts_with('0'));
         u16::from_str_radix(text, 16).ok().filter(|_| fits && plain)
     };
     Some((number(vendor)?, number(device)?))

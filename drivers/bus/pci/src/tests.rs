@@ -95,6 +95,7 @@ fn a_function_is_known_by_its_name_and_nobody_by_none() {
         "virtio,mmio",
         "pci+af4,1",
         "pci1af4,1062,1",
+        "pci1af4,0062",
     ] {
         assert_eq!(parse(name), None, "{name}");
     }

@@ -491,6 +491,11 @@ fn devices(r: &mut Reader<'_>) -> Vec<Placed<Device>> {
     list
 }
 
+fn is_pci_number(text: &str) -> bool {
+    let digits = text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    digits && (1..=4).contains(&text.len()) && (text.len() == 1 || !text.starts_with('0'))
+}
+
 fn device(r: &mut Reader<'_>, table: &InlineTable, at: &At) -> Option<Device> {
     let keys: BTreeMap<String, Located> =
         table.iter().map(|(k, v)| (k.to_owned(), Located { value: v.clone(), at: at.clone() })).collect();
@@ -518,6 +523,15 @@ fn device(r: &mut Reader<'_>, table: &InlineTable, at: &At) -> Option<Device> {
             "is the kernel's own",
             "interrupt controller, CPU timer and firmware are never given to a server",
             "ask for interrupts with the device that raises them, for time with timers = 1",
+        ));
+    }
+    let number =
+        vendor.strip_prefix("pci").filter(|v| !v.is_empty() && v.bytes().all(|b| b.is_ascii_hexdigit()));
+    if number.is_some_and(|number| !is_pci_number(number) || !is_pci_number(model)) {
+        d.errors.push(wrong(
+            "names no PCI function",
+            "a PCI function is \"pci\", vendor, comma, device: hexadecimal in lower case, without leading zeroes",
+            "\"pci1af4,1062\"",
         ));
     }
     if (compatible == "virtio,mmio") != virtio {

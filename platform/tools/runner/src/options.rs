@@ -368,12 +368,10 @@ pub fn qemu_arguments(o: &Options, socket: Option<&std::path::Path>) -> Vec<Stri
         machine += ",memory-backend=mem";
         let memory = format!("memory-backend-memfd,id=mem,size={},share=on", o.memory);
         let chardev = format!("socket,id=vi2c,path={}", socket.display());
-        let device = format!("{},chardev=vi2c", o.sensor_device);
         for (key, value) in [
             ("-object", memory.as_str()),
             ("-global", "virtio-mmio.force-legacy=false"),
             ("-chardev", &chardev),
-            ("-device", &device),
         ] {
             args.extend([key.to_owned(), value.to_owned()]);
         }
@@ -388,6 +386,9 @@ pub fn qemu_arguments(o: &Options, socket: Option<&std::path::Path>) -> Vec<Stri
     }
     for device in &o.devices {
         args.extend(["-device".into(), device.clone()]);
+    }
+    if socket.is_some() {
+        args.extend(["-device".into(), format!("{},chardev=vi2c", o.sensor_device)]);
     }
     if let Some(dtb) = &o.dtb {
         args.extend(["-dtb".into(), dtb.display().to_string()]);
@@ -431,8 +432,8 @@ mod tests {
         assert_eq!(
             args,
             "-object memory-backend-memfd,id=mem,size=512M,share=on -global virtio-mmio.force-legacy=false \
-             -chardev socket,id=vi2c,path=/s -device vhost-user-i2c-device,chardev=vi2c \
-             -M virt,gic-version=2,virtualization=on,memory-backend=mem -cpu cortex-a76 -m 512M -nographic -nic none -no-reboot \
+             -chardev socket,id=vi2c,path=/s -M virt,gic-version=2,virtualization=on,memory-backend=mem -cpu cortex-a76 \
+             -m 512M -device vhost-user-i2c-device,chardev=vi2c -nographic -nic none -no-reboot \
              -kernel k -initrd b -icount shift=0 -d int"
         );
         let without = qemu_arguments(&Options { bundle: None, ..Options::default() }, None).join(" ");
@@ -472,10 +473,8 @@ mod tests {
         );
         let o = Options { sensor_device: "vhost-user-i2c-pci,addr=4".into(), ..o };
         let with_sensors = qemu_arguments(&o, Some(std::path::Path::new("/s"))).join(" ");
-        assert!(
-            with_sensors
-                .contains("-device vhost-user-i2c-pci,addr=4,chardev=vi2c -M q35,memory-backend=mem ")
-        );
+        assert!(with_sensors.contains("-M q35,memory-backend=mem "));
+        assert!(with_sensors.contains("-device vhost-user-i2c-pci,addr=4,chardev=vi2c -nographic"));
         assert!(with_sensors.contains("-icount shift=0 -nodefaults"), "its clock waits for the simulator");
     }
 
