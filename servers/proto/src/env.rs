@@ -346,6 +346,22 @@ impl<'a> Env<'a> {
         self.interrupts.iter().filter(move |i| i.device == index && i.pin == pin)
     }
 
+    /// The BARs of a PCI function as far as they are given from their beginning on, by number: address and bytes; nothing where one is not.
+    pub fn bars_of(&self, device: &Device<'_>) -> [(u64, u64); 6] {
+        let mut ranges = [(0, 0); 6];
+        for bar in self.bars.iter().filter(|bar| bar.device == device.index && bar.offset == 0) {
+            if let Some(range) = ranges.get_mut(usize::from(bar.index)) {
+                *range = (bar.registers.start, bar.registers.len);
+            }
+        }
+        ranges
+    }
+
+    /// Whether a device is a PCI function: its registers are then its configuration space.
+    pub fn is_function(&self, device: &Device<'_>) -> bool {
+        self.bars.iter().any(|bar| bar.device == device.index)
+    }
+
     /// What a client may do here by an interface; `None` for one that is granted nothing.
     pub fn grant<T: Deserialize<'a>>(&self, badge: u64, interface: u16) -> Option<T> {
         let grant = self.grants.iter().find(|g| g.badge == badge && g.interface == interface)?;

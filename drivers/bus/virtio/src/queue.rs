@@ -97,6 +97,12 @@ impl Queue {
         transport.set_queue(self.number, entries, parts).then_some(()).ok_or(Unusable)
     }
 
+    /// The device need not interrupt for what it is done with.
+    pub fn keep_quiet(&self) {
+        const NO_INTERRUPT: u16 = 1;
+        self.dma.put(self.layout.available, NO_INTERRUPT);
+    }
+
     /// How many entries it has.
     pub fn entries(&self) -> u16 {
         self.entries

@@ -32,6 +32,8 @@ pub struct Options {
     pub simulator: Option<PathBuf>,
     /// The device by which the machine reaches it.
     pub sensor_device: String,
+    /// The device by which the machine reaches the simulator's controller of lines, where it has no pins of its own.
+    pub lines_device: Option<String>,
     /// Arguments for it.
     pub sensor_args: Vec<String>,
     /// Where the accelerometer's interrupt line leads: a qtest line that wants the level at its end.
@@ -104,6 +106,7 @@ impl Default for Options {
             after: vec![],
             simulator: None,
             sensor_device: "vhost-user-i2c-device".into(),
+            lines_device: None,
             sensor_args: vec![],
             sensor_interrupt: None,
             no_sensors: false,
@@ -157,6 +160,7 @@ recipes of other machines set their own
                        forgets those before
   --after 'TEXT => qmp qom-set PATH PROPERTY VALUE'
   --after 'TEXT => qtest LINE'
+  --after 'TEXT => line set LINE LEVEL', or 'TEXT => line get'
                        once the console said TEXT, does that to the machine; several: one after
                        the other. The answer becomes a line `runner: qtest LINE -> ANSWER`, for
                        --expect and --after. {qom:TYPE} is the path of the first object of that
@@ -180,6 +184,8 @@ recipes of other machines set their own
                        behind the verdict, so that no server can end a run by printing one
   --sensors FILE       the sensor simulator; default: axiom-sensor-sim beside this program
   --sensor-device NAME how the machine reaches it, default vhost-user-i2c-device; with properties
+  --lines-device NAME  how it reaches a controller of lines that the simulator has besides; default
+                       none: the machine has pins of its own
   --sensor-arg ARG     an argument for it (repeatable)
   --sensor-interrupt LINE
                        the pin that the accelerometer's INT1 is wired to: a qtest line without its
@@ -272,6 +278,7 @@ fn apply(o: &mut Options, args: Vec<String>, nested: Nested) -> Result<(), Strin
             "--after" => o.after.push(After::read(&value()?)?),
             "--sensors" => o.simulator = Some(value()?.into()),
             "--sensor-device" => o.sensor_device = value()?,
+            "--lines-device" => o.lines_device = Some(value()?),
             "--sensor-arg" => o.sensor_args.push(value()?),
             "--sensor-interrupt" => o.sensor_interrupt = Some(value()?),
             "--no-sensors" => o.no_sensors = true,
@@ -355,6 +362,11 @@ pub fn random_token() -> Result<String, String> {
     Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
 }
 
+/// The socket of the simulator's controller of lines, beside its other one.
+pub fn lines_socket(socket: &std::path::Path) -> std::path::PathBuf {
+    socket.with_file_name("lines.sock")
+}
+
 /// QEMU's arguments; `socket` is the simulator's.
 pub fn qemu_arguments(o: &Options, socket: Option<&std::path::Path>) -> Vec<String> {
     let mut machine = match &o.machine {
@@ -387,8 +399,12 @@ pub fn qemu_arguments(o: &Options, socket: Option<&std::path::Path>) -> Vec<Stri
     for device in &o.devices {
         args.extend(["-device".into(), device.clone()]);
     }
-    if socket.is_some() {
+    if let Some(socket) = socket {
         args.extend(["-device".into(), format!("{},chardev=vi2c", o.sensor_device)]);
+        if let Some(device) = &o.lines_device {
+            let chardev = format!("socket,id=vgpio,path={}", lines_socket(socket).display());
+            args.extend(["-chardev".into(), chardev, "-device".into(), format!("{device},chardev=vgpio")]);
+        }
     }
     if let Some(dtb) = &o.dtb {
         args.extend(["-dtb".into(), dtb.display().to_string()]);
@@ -471,10 +487,14 @@ mod tests {
             "-M q35 -cpu max -m 1G -nographic -nic none -no-reboot -kernel k -append axiom.exit=0xf4 quiet \
              -icount shift=0,sleep=off -nodefaults"
         );
-        let o = Options { sensor_device: "vhost-user-i2c-pci,addr=4".into(), ..o };
-        let with_sensors = qemu_arguments(&o, Some(std::path::Path::new("/s"))).join(" ");
+        let lines_device = Some("vhost-user-gpio-pci,addr=5".into());
+        let o = Options { sensor_device: "vhost-user-i2c-pci,addr=4".into(), lines_device, ..o };
+        let with_sensors = qemu_arguments(&o, Some(std::path::Path::new("/t/s"))).join(" ");
         assert!(with_sensors.contains("-M q35,memory-backend=mem "));
-        assert!(with_sensors.contains("-device vhost-user-i2c-pci,addr=4,chardev=vi2c -nographic"));
+        assert!(with_sensors.contains(
+            "-device vhost-user-i2c-pci,addr=4,chardev=vi2c -chardev socket,id=vgpio,path=/t/lines.sock \
+             -device vhost-user-gpio-pci,addr=5,chardev=vgpio -nographic"
+        ));
         assert!(with_sensors.contains("-icount shift=0 -nodefaults"), "its clock waits for the simulator");
     }
 
@@ -489,7 +509,10 @@ mod tests {
             ("--exit-status odd", "--exit-status odd: a number"),
             ("--property a=b", "--property a=b: it belongs to a --machine, which comes first"),
             ("--board /nowhere", "/nowhere: cannot be read: No such file or directory (os error 2)"),
-            ("--after ready", "--after ready: write 'TEXT => qmp ...' or 'TEXT => qtest ...'"),
+            (
+                "--after ready",
+                "--after ready: write 'TEXT => qmp ...', 'TEXT => qtest ...' or 'TEXT => line ...'",
+            ),
             ("--no-verdict", "--no-verdict needs an --expect: the run must end with something"),
             ("--test /nowhere.toml", "/nowhere.toml: cannot be read: No such file or directory (os error 2)"),
         ] {

@@ -122,7 +122,7 @@ fn virtio(rt: Runtime) -> Option<Bus> {
     let waiter = Waiter::new(acknowledge, interrupt.bit, timer, VIRTIO_PATIENCE_NS);
     // SAFETY: init gave this memory, physically in a row, to this server for its devices; nothing else here uses it, and it stays.
     let dma = unsafe { Dma::new(dma.virt as *mut u8, dma.phys, dma.len as usize) };
-    let bus = if env.bars.iter().any(|bar| bar.device == device.index) {
+    let bus = if env.is_function(&device) {
         VirtioI2c::new(function(rt, &device)?, dma, waiter).map(Bus::Pci)
     } else {
         // SAFETY: init mapped the device's registers for this server alone; they stay.
@@ -134,12 +134,7 @@ fn virtio(rt: Runtime) -> Option<Bus> {
 
 /// A virtio device that is a PCI function.
 fn function(rt: Runtime, device: &Device<'_>) -> Option<pci::Pci<pci::Mapped>> {
-    let mut bars = [(0, 0); axiom_pci::BARS];
-    for bar in rt.env().bars.iter().filter(|bar| bar.device == device.index && bar.offset == 0) {
-        if let Some(range) = bars.get_mut(usize::from(bar.index)) {
-            *range = (bar.registers.start, bar.registers.len);
-        }
-    }
+    let bars = rt.env().bars_of(device);
     // SAFETY: init mapped the function's configuration space to read, and each of these pieces of its BARs, for this server alone; they
     // stay.
     let (config, space) =
