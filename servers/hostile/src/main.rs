@@ -11,6 +11,7 @@ use axiom_heap as _;
 mod caps;
 mod greed;
 mod host;
+mod interrupts;
 mod malformed;
 mod programs;
 mod sensors;
@@ -48,6 +49,7 @@ fn main(rt: Runtime) -> ! {
         Some("debug-calls") => supervisor::debug_calls(&mut tries),
         Some("sensors") => sensors::run(&mut tries),
         Some("two-caps") => caps::two(&mut tries),
+        Some("interrupts") => interrupts::run(&mut tries),
         Some("endpoint") => caps::endpoint(&mut tries),
         Some("finish") => supervisor::finish(&mut tries),
         Some("forge") => supervisor::forge(&mut tries),

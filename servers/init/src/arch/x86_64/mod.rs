@@ -70,10 +70,15 @@ pub fn irq_handler(irq: u32, edge: bool, slot: u64) -> (u64, [u64; 7]) {
     (label::IRQ_ISSUE_HANDLER_IOAPIC, [slot, 64, 0, pin, u64::from(!edge), 0, pin])
 }
 
-/// Devices that every machine of this architecture has: COM1 (PNP0501), at the ports and the interrupt that PCs have had it at for ever.
+/// Devices that every machine of this architecture has: COM1 and COM2 (PNP0501), at the ports and the interrupts that PCs have had them at for
+/// ever. Whether something answers there is the driver's to see.
 pub fn find(request: &DeviceRequest) -> Option<Found> {
-    let com1 = request.compatible == "pnp,0501" && request.instance == 0;
-    com1.then(|| Found { interrupts: vec![(4, true)], ports: Some((0x3f8, 0x3ff)), ..Found::default() })
+    let (pin, first) = match (request.compatible.as_str(), request.instance) {
+        ("pnp,0501", 0) => (4, 0x3f8),
+        ("pnp,0501", 1) => (3, 0x2f8),
+        _ => return None,
+    };
+    Some(Found { interrupts: vec![(pin, true)], ports: Some((first, first + 7)), ..Found::default() })
 }
 
 /// Where PCI configuration space is, and the local APIC that takes messages.
