@@ -3,7 +3,9 @@
 use axiom_bpf_host::system::{self, Frames, Points};
 use axiom_bpf_host::{Clock, Host, PointId, Stream};
 use axiom_runtime::proto::{Error, bpf_host, number};
-use axiom_runtime::{Incoming, Place, Reply, Runtime, Service, Slots, Timer, info, serve, time, warn};
+use axiom_runtime::{
+    Bit, Class, Incoming, Place, Reply, Runtime, Service, Signals, Slots, Timer, info, serve, time, warn,
+};
 use heapless::Vec;
 
 axiom_runtime::entry!(main);
@@ -12,7 +14,7 @@ axiom_runtime::takes!(include_str!("../takes.toml"));
 /// Fastest rate that programs may ask for.
 const MAX_HZ: u64 = 10_000;
 /// Rates: a server's timers have a bit each.
-const RATES: usize = 32;
+const RATES: usize = Class::Timer.room();
 
 /// What a program gets.
 #[repr(C)]
@@ -27,7 +29,7 @@ struct Rate {
     hz: u64,
     point: Option<PointId>,
     timer: Timer,
-    bit: u64,
+    bit: Bit,
     period: u64,
     /// The deadline to come, in ticks.
     next: u64,
@@ -37,7 +39,7 @@ struct Rate {
 struct Rates {
     rates: Vec<Rate, RATES>,
     /// Timers without a rate.
-    free: Vec<(Timer, u64), RATES>,
+    free: Vec<(Timer, Bit), RATES>,
     frequency: u64,
 }
 
@@ -108,8 +110,8 @@ impl Service for Server {
         }
     }
 
-    fn notified(&mut self, bits: u64) {
-        for rate in self.rates.rates.iter_mut().filter(|r| bits & r.bit != 0 && r.armed) {
+    fn notified(&mut self, signals: Signals) {
+        for rate in self.rates.rates.iter_mut().filter(|r| signals.has(r.bit) && r.armed) {
             let Some(point) = rate.point else { continue };
             let now = time::ticks();
             if now < rate.next {

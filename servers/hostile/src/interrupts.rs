@@ -1,9 +1,8 @@
 //! A device's interrupt, raised from outside: it comes once for each time, and again after it was acknowledged. Nothing is attacked here.
 
 use crate::Tries;
-use axiom_runtime::proto::env::slot;
 use axiom_runtime::sel4::CPtr;
-use axiom_runtime::{IrqHandler, Notification, plain, time};
+use axiom_runtime::{Bit, IrqHandler, Notification, plain, time};
 
 /// How long an interrupt may take to come.
 const PATIENCE_MS: u64 = 20_000;
@@ -18,25 +17,24 @@ pub fn run(tries: &mut Tries) {
         tries.works("it has a device with an interrupt", false);
         return;
     };
-    let bit = 1 << interrupt.bit;
     for n in 1..=3 {
         plain!(">> interrupt {n}");
-        let came = waited(tries, bit, PATIENCE_MS);
+        let came = waited(tries, interrupt.bit, PATIENCE_MS);
         tries.works("the interrupt comes", came);
         tries.works("it is acknowledged", IrqHandler(CPtr(interrupt.slot)).ack().is_ok());
-        tries.works("it comes once", !waited(tries, bit, SILENCE_MS));
+        tries.works("it comes once", !waited(tries, interrupt.bit, SILENCE_MS));
         plain!("interrupt {n} came: {came}");
     }
 }
 
 /// Whether a bit is signalled in time.
-fn waited(tries: &Tries, bit: u64, ms: u64) -> bool {
+fn waited(tries: &Tries, bit: Bit, ms: u64) -> bool {
     let until = time::ticks() + time::from_nanoseconds(ms * 1_000_000);
     if tries.timer().is_none_or(|timer| timer.arm(until, 0).is_err()) {
         return false;
     }
     while time::ticks() < until {
-        if Notification(CPtr(slot::NOTIFICATION)).wait() & bit != 0 {
+        if Notification::OWN.wait().has(bit) {
             return true;
         }
     }

@@ -9,6 +9,7 @@ extern crate alloc;
 use axiom_heap as _;
 
 mod caps;
+mod debugger;
 mod greed;
 mod host;
 mod interrupts;
@@ -19,7 +20,9 @@ mod supervisor;
 mod uploads;
 
 use alloc::string::String;
-use axiom_runtime::{Buffer, Endpoint, Notification, Runtime, Slots, Timer, call, plain, proto, time};
+use axiom_runtime::{
+    Bit, Bits, Buffer, Class, Endpoint, Notification, Runtime, Slots, Timer, call, plain, proto, time,
+};
 
 axiom_runtime::entry!(main);
 axiom_runtime::takes!(include_str!("../takes.toml"));
@@ -31,7 +34,8 @@ fn main(rt: Runtime) -> ! {
         axiom_runtime::arch::undefined();
     }
     rt.ready();
-    let mut tries = Tries { rt, slots: Slots::new(rt.env()), failure: String::new(), made: 0 };
+    let mut tries =
+        Tries { rt, slots: Slots::new(rt.env()), bits: Bits::new(), failure: String::new(), made: 0 };
     match mode {
         Some("malformed") => malformed::run(&mut tries),
         Some("host") => host::run(&mut tries),
@@ -51,6 +55,7 @@ fn main(rt: Runtime) -> ! {
         Some("two-caps") => caps::two(&mut tries),
         Some("interrupts") => interrupts::run(&mut tries),
         Some("endpoint") => caps::endpoint(&mut tries),
+        Some("debugger") => debugger::run(&mut tries),
         Some("finish") => supervisor::finish(&mut tries),
         Some("forge") => supervisor::forge(&mut tries),
         Some("idle") => idle(),
@@ -67,7 +72,7 @@ fn spin() -> ! {
 
 fn idle() -> ! {
     loop {
-        Notification(axiom_runtime::sel4::CPtr(proto::env::slot::NOTIFICATION)).wait();
+        Notification::OWN.wait();
     }
 }
 
@@ -75,6 +80,7 @@ fn idle() -> ! {
 struct Tries {
     rt: Runtime,
     slots: Slots,
+    bits: Bits,
     /// The first try that succeeded.
     failure: String,
     made: u32,
@@ -105,6 +111,16 @@ impl Tries {
         }
     }
 
+    /// What sets a bit of this server's notification, to hand out; and the bit.
+    fn doorbell(&mut self) -> (Notification, Bit) {
+        let made = self
+            .slots
+            .take()
+            .zip(self.bits.take(Class::Doorbell))
+            .and_then(|(slot, bit)| Notification::OWN.signaller(slot, bit).ok().map(|bell| (bell, bit)));
+        made.unwrap_or_else(|| panic!("no slot or bit is left for a notification to hand out"))
+    }
+
     fn channel(&self, name: &str) -> Option<Endpoint> {
         self.rt.channel(name)
     }
@@ -120,7 +136,7 @@ impl Tries {
         let armed = self.timer().is_some_and(|t| t.arm(until, 0).is_ok());
         while time::ticks() < until {
             if armed {
-                Notification(axiom_runtime::sel4::CPtr(proto::env::slot::NOTIFICATION)).wait();
+                Notification::OWN.wait();
             } else {
                 core::hint::spin_loop();
             }

@@ -43,7 +43,7 @@ const READ: u32 = 2;
 
 /// What can go wrong on the bus.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Error {
+pub enum VirtioError {
     /// The chip (or the adapter) did not acknowledge.
     NoAcknowledge,
     /// The transaction did not end in time; the adapter was reset.
@@ -54,31 +54,31 @@ pub enum Error {
     Adapter,
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for VirtioError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Error::NoAcknowledge => "no chip acknowledged the transfer",
-            Error::Timeout => "the transfer did not end in time; the adapter was reset",
-            Error::TooLong => "the transfer is longer than the adapter takes",
-            Error::Adapter => "the I2C adapter does not work as virtio 1.2 says",
+            VirtioError::NoAcknowledge => "no chip acknowledged the transfer",
+            VirtioError::Timeout => "the transfer did not end in time; the adapter was reset",
+            VirtioError::TooLong => "the transfer is longer than the adapter takes",
+            VirtioError::Adapter => "the I2C adapter does not work as virtio 1.2 says",
         })
     }
 }
 
-impl embedded_hal::i2c::Error for Error {
+impl embedded_hal::i2c::Error for VirtioError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Error::NoAcknowledge => ErrorKind::NoAcknowledge(NoAcknowledgeSource::Unknown),
-            Error::Timeout => ErrorKind::Bus,
-            Error::TooLong => ErrorKind::Overrun,
-            Error::Adapter => ErrorKind::Other,
+            VirtioError::NoAcknowledge => ErrorKind::NoAcknowledge(NoAcknowledgeSource::Unknown),
+            VirtioError::Timeout => ErrorKind::Bus,
+            VirtioError::TooLong => ErrorKind::Overrun,
+            VirtioError::Adapter => ErrorKind::Other,
         }
     }
 }
 
-impl From<Unusable> for Error {
-    fn from(_: Unusable) -> Error {
-        Error::Adapter
+impl From<Unusable> for VirtioError {
+    fn from(_: Unusable) -> VirtioError {
+        VirtioError::Adapter
     }
 }
 
@@ -94,7 +94,7 @@ pub struct VirtioI2c<T, W> {
 
 impl<T: Transport, W: Wait> VirtioI2c<T, W> {
     /// Sets the device behind the transport up, with [`DMA_BYTES`] of memory.
-    pub fn new(transport: T, dma: Dma, wait: W) -> Result<VirtioI2c<T, W>, Error> {
+    pub fn new(transport: T, dma: Dma, wait: W) -> Result<VirtioI2c<T, W>, VirtioError> {
         let queue = Queue::new(REQUESTS, dma, LAYOUT);
         let mut bus = VirtioI2c { transport, dma, queue, wait, resets: 0 };
         bus.set_up()?;
@@ -113,7 +113,7 @@ impl<T: Transport, W: Wait> VirtioI2c<T, W> {
         &mut self.wait
     }
 
-    fn set_up(&mut self) -> Result<(), Error> {
+    fn set_up(&mut self) -> Result<(), VirtioError> {
         negotiate(&mut self.transport, DEVICE_ID, ZERO_LENGTH)?;
         if let Err(unusable) = self.queue.set_up(&mut self.transport, LEAST) {
             fail(&mut self.transport);
@@ -160,7 +160,7 @@ impl<T: Transport, W: Wait> VirtioI2c<T, W> {
     }
 
     /// Has the device do what was put into the queue.
-    fn run(&mut self) -> Result<(), Error> {
+    fn run(&mut self) -> Result<(), VirtioError> {
         self.queue.publish();
         self.transport.notify(REQUESTS);
         while !self.queue.is_done() {
@@ -169,7 +169,7 @@ impl<T: Transport, W: Wait> VirtioI2c<T, W> {
                 // Whatever the device still does with the memory ends with the reset.
                 self.resets += 1;
                 self.set_up()?;
-                return Err(Error::Timeout);
+                return Err(VirtioError::Timeout);
             }
             self.transport.acknowledge();
             self.wait.handled();
@@ -186,17 +186,17 @@ fn length(operation: &Operation<'_>) -> usize {
 }
 
 impl<T, W> ErrorType for VirtioI2c<T, W> {
-    type Error = Error;
+    type Error = VirtioError;
 }
 
 impl<T: Transport, W: Wait> I2c<SevenBitAddress> for VirtioI2c<T, W> {
-    fn transaction(&mut self, address: u8, operations: &mut [Operation<'_>]) -> Result<(), Error> {
+    fn transaction(&mut self, address: u8, operations: &mut [Operation<'_>]) -> Result<(), VirtioError> {
         if operations.is_empty() {
             return Ok(());
         }
         let total: usize = operations.iter().map(length).sum();
         if operations.len() > MAX_OPS || total > DATA_BYTES {
-            return Err(Error::TooLong);
+            return Err(VirtioError::TooLong);
         }
         let at_once = usize::from(self.queue.entries() / PER_REQUEST).max(1);
         let last = operations.len() - 1;
@@ -216,7 +216,7 @@ impl<T: Transport, W: Wait> I2c<SevenBitAddress> for VirtioI2c<T, W> {
             for operation in group {
                 // A request that failed takes those with it that were to follow: those of later groups are not sent.
                 if self.dma.get::<u8>(HEADERS + number * 16 + 8) != 0 {
-                    return Err(Error::NoAcknowledge);
+                    return Err(VirtioError::NoAcknowledge);
                 }
                 let len = length(operation);
                 if let Operation::Read(bytes) = operation {

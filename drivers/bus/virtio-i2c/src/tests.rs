@@ -189,9 +189,9 @@ fn a_long_transaction_is_the_same_in_a_small_queue() {
 fn a_chip_that_is_not_there_is_not_acknowledged_and_nothing_else_breaks() {
     for most in MOST {
         let (mut bus, device) = bus(most);
-        assert_eq!(bus.write(0x54, &[0]), Err(Error::NoAcknowledge));
+        assert_eq!(bus.write(0x54, &[0]), Err(VirtioError::NoAcknowledge));
         let before = device.0.borrow().notified;
-        assert_eq!(bus.write_read(0x54, &[0], &mut [0; 6]), Err(Error::NoAcknowledge));
+        assert_eq!(bus.write_read(0x54, &[0], &mut [0; 6]), Err(VirtioError::NoAcknowledge));
         assert_eq!(device.0.borrow().notified - before, 1, "what was to follow is not sent");
         assert_eq!(bus.write(0x53, &[0]), Ok(()));
         assert_eq!(bus.write(0x53, &[]), Ok(()), "an empty write asks whether somebody is there");
@@ -203,7 +203,7 @@ fn a_stuck_bus_times_out_and_works_again_when_it_is_free() {
     for most in MOST {
         let (mut bus, device) = bus(most);
         device.0.borrow_mut().stuck = true;
-        assert_eq!(bus.write(0x53, &[1, 2]), Err(Error::Timeout));
+        assert_eq!(bus.write(0x53, &[1, 2]), Err(VirtioError::Timeout));
         assert_eq!(bus.resets, 1);
         device.0.borrow_mut().stuck = false;
         assert_eq!(bus.write(0x53, &[1, 2]), Ok(()));
@@ -215,7 +215,7 @@ fn a_device_that_interrupts_without_getting_on_times_out() {
     let (mut bus, device) = bus(1024);
     device.0.borrow_mut().stuck = true;
     // Its interrupt is up all the time; the waiter says when the time is over.
-    assert_eq!(bus.write(0x53, &[1, 2]), Err(Error::Timeout));
+    assert_eq!(bus.write(0x53, &[1, 2]), Err(VirtioError::Timeout));
     assert!(device.0.borrow().acknowledged > 0);
 }
 
@@ -223,10 +223,10 @@ fn a_device_that_interrupts_without_getting_on_times_out() {
 fn what_is_too_long_is_refused() {
     for most in MOST {
         let (mut bus, device) = bus(most);
-        assert_eq!(bus.write(0x53, &[0; DATA_BYTES + 1]), Err(Error::TooLong));
+        assert_eq!(bus.write(0x53, &[0; DATA_BYTES + 1]), Err(VirtioError::TooLong));
         assert_eq!(bus.write(0x53, &[0; DATA_BYTES]), Ok(()));
         let mut ops = [(); MAX_OPS + 1].map(|()| Operation::Write(&[0]));
-        assert_eq!(bus.transaction(0x53, &mut ops), Err(Error::TooLong));
+        assert_eq!(bus.transaction(0x53, &mut ops), Err(VirtioError::TooLong));
         assert_eq!(device.0.borrow().notified, 1);
     }
 }
@@ -239,7 +239,11 @@ fn a_queue_without_room_for_a_request_is_refused() {
         let device = Device(Rc::new(RefCell::new(Model { most, ..Model::default() })));
         // SAFETY: leaked memory of this test.
         let dma = unsafe { Dma::new(virt, virt as u64, DMA_BYTES) };
-        assert_eq!(VirtioI2c::new(device.clone(), dma, Patience(0)).err(), Some(Error::Adapter), "{most}");
+        assert_eq!(
+            VirtioI2c::new(device.clone(), dma, Patience(0)).err(),
+            Some(VirtioError::Adapter),
+            "{most}"
+        );
         assert_eq!(device.0.borrow().status, 128, "given up");
     }
 }

@@ -1,9 +1,10 @@
 //! Registers in memory (virtio 1.2, 4.2.2).
 
 use crate::{Parts, Transport};
+use axiom_mmio::Io;
 
 /// Bytes of them.
-pub const REGISTERS_BYTES: usize = 512;
+pub const REGISTERS_BYTES: u64 = 512;
 
 #[allow(missing_docs)]
 pub mod reg {
@@ -32,42 +33,10 @@ pub mod reg {
 /// What the first register reads.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"virt");
 
-/// The device's registers.
-pub trait Registers {
-    /// Reads the register at a byte offset.
-    fn read(&self, offset: usize) -> u32;
-    /// Writes it.
-    fn write(&mut self, offset: usize, value: u32);
-}
-
-/// Registers that are mapped.
-pub struct Mapped(*mut u32);
-
-impl Mapped {
-    /// # Safety
-    /// `base` is where the registers of one virtio-mmio device are mapped ([`REGISTERS_BYTES`]), for as long as this lives.
-    pub unsafe fn new(base: *mut u32) -> Mapped {
-        Mapped(base)
-    }
-}
-
-impl Registers for Mapped {
-    fn read(&self, offset: usize) -> u32 {
-        debug_assert!(offset < REGISTERS_BYTES);
-        // SAFETY: the constructor's promise; offsets are the constants above, and below the registers' end.
-        unsafe { self.0.byte_add(offset).read_volatile() }
-    }
-    fn write(&mut self, offset: usize, value: u32) {
-        debug_assert!(offset < REGISTERS_BYTES);
-        // SAFETY: as for reads.
-        unsafe { self.0.byte_add(offset).write_volatile(value) }
-    }
-}
-
 /// The transport.
 pub struct Mmio<R>(pub R);
 
-impl<R: Registers> Transport for Mmio<R> {
+impl<R: Io> Transport for Mmio<R> {
     fn device_id(&self) -> Option<u32> {
         let modern = self.0.read(reg::MAGIC) == MAGIC && self.0.read(reg::VERSION) == 2;
         modern.then(|| self.0.read(reg::DEVICE_ID))

@@ -55,7 +55,7 @@ impl Model {
 #[derive(Clone)]
 struct Device(Rc<RefCell<Model>>);
 
-impl mmio::Registers for Device {
+impl axiom_mmio::Io for Device {
     fn read(&self, offset: usize) -> u32 {
         use mmio::reg;
         let mut m = self.0.borrow_mut();
@@ -71,7 +71,7 @@ impl mmio::Registers for Device {
             _ => 0,
         }
     }
-    fn write(&mut self, offset: usize, value: u32) {
+    fn write(&self, offset: usize, value: u32) {
         use mmio::reg;
         let mut m = self.0.borrow_mut();
         m.regs.insert(offset as u64, value);

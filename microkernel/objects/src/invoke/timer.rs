@@ -9,7 +9,7 @@ use crate::ptr::Ptr;
 use crate::sched;
 use crate::slot;
 use crate::time::MIN_BUDGET_US;
-use crate::trace::class_of;
+use crate::trace::class;
 use sel4_sys::ext;
 
 /// Invokes a timer.
@@ -84,7 +84,7 @@ pub fn invoke_trace<M: Machine>(m: M, args: &Args) -> Invoked {
                 Ok(_) => return Err(Stop::InvalidCapability(1)),
                 Err(_) => arg1 as u32,
             };
-            record(m, class_of(event as u16) & 63, event as u16, arg0 as u16, arg1);
+            record(m, class::of(event as u16) & 63, event as u16, arg0 as u16, arg1);
             Ok(Outcome::Done)
         }
         ext::TRACE_INFO => {
