@@ -22,8 +22,9 @@ tool_packages := "-p axiom-bpf -p axiom-compose -p axiom-runner -p axiom-check -
 steady_packages := `platform/tools/packages steady`
 server_packages := `platform/tools/packages heap`
 
-pc_steady_packages := "-p axiom-console -p axiom-timer-server"
-pc_packages := "-p axiom-init -p axiom-bpf-server -p axiom-bench -p axiom-demo"
+pc_images := CARGO_TARGET_DIR / "x86_64-unknown-none/system"
+pc_steady_packages := "-p axiom-console -p axiom-timer-server -p axiom-gpio-server -p axiom-iio-server"
+pc_packages := "-p axiom-init -p axiom-bpf-server -p axiom-bench -p axiom-demo -p axiom-gpio-demo -p axiom-hostile -p axiom-root-test"
 
 # The first recipes, and the names of the others
 [private]
@@ -50,7 +51,7 @@ _qemu-rpi5 *flags: _image-rpi5
     @{{ bin }}/axiom-rpi5 unpack {{ rpi5_image }} {{ out }}/rpi5/card >/dev/null
     @exec {{ bin }}/axiom-runner --board platform/rpi5/model.options "$@"
 
-# A button and an LED with a program in between; the edges come from outside. Boards: qemu-aarch64, qemu-rpi5
+# A button and an LED with a program in between; the edges come from outside. Boards: qemu-aarch64, qemu-x86_64, qemu-rpi5
 [group("run")]
 [no-exit-message]
 demo-button board="qemu-aarch64":
@@ -75,7 +76,8 @@ demo-filter board="qemu-aarch64":
 _demo-filter board: (demo "filter" board)
 
 [private]
-demo name board: kernel dtb-rpi5 tools servers programs
+demo name board:
+    @if [ "{{ board }}" = qemu-x86_64 ]; then just kernel-x86_64 tools programs servers-x86_64; else just kernel dtb-rpi5 tools servers programs; fi
     @platform/tools/demo {{ bin }} {{ images }} "{{ name }}" "{{ board }}"
 
 # All recipes, and what each does
@@ -115,16 +117,13 @@ _root-task-x86_64 *flags: kernel-x86_64 tools
     @{{ cargo }} server-x86_64 build -q --profile system -p axiom-root-test
     @exec {{ bin }}/axiom-runner --board platform/qemu-x86_64/model.options --root-task --icount "$@"
 
-# Boot the first system on QEMU's PC, q35, to the report; flags for the runner as above
+# Boot the system on QEMU's PC, q35, to the report; flags for the runner as above, and --qemu-argument -bios --qemu-argument qboot.rom
 [group("start here")]
 [no-exit-message]
 qemu-x86_64 *flags:
     @{{ ask }} qemu-x86_64 runner "$@"
 
-_qemu-x86_64 *flags: kernel-x86_64 tools programs
-    @echo "build: servers (x86-64)"
-    @{{ cargo }} server-x86_64 build -q --profile system {{ pc_steady_packages }}
-    @{{ cargo }} server-x86_64 build -q --profile system {{ pc_packages }}
+_qemu-x86_64 *flags: kernel-x86_64 tools programs servers-x86_64
     @mkdir -p {{ out }}
     @{{ bin }}/axiom-compose platform/qemu-x86_64/system.toml -o {{ out }}/qemu-x86_64.bundle --report {{ out }}/qemu-x86_64.report --images {{ pc_images }} --blobs {{ out }}/programs
     @exec {{ bin }}/axiom-runner --board platform/qemu-x86_64/model.options --bundle {{ out }}/qemu-x86_64.bundle "$@"
@@ -135,6 +134,12 @@ servers:
     @echo "build: servers (each optimised as a whole: the first time takes minutes)"
     @{{ cargo }} server build -q --profile system {{ steady_packages }}
     @{{ cargo }} server build -q --profile system {{ server_packages }}
+
+# The servers for x86-64
+servers-x86_64:
+    @echo "build: servers (x86-64)"
+    @{{ cargo }} server-x86_64 build -q --profile system {{ pc_steady_packages }}
+    @{{ cargo }} server-x86_64 build -q --profile system {{ pc_packages }}
 
 # The sample eBPF programs, with clang
 [group("build")]
@@ -251,8 +256,7 @@ _mutate-objects count:
 test-system *names:
     @{{ ask }} test-system 'test*' "$@"
 
-_test-system *names: build _image-rpi5 kernel-x86_64
-    @{{ cargo }} server-x86_64 build -q --profile system -p axiom-root-test
+_test-system *names: build _image-rpi5 kernel-x86_64 servers-x86_64
     @{{ bin }}/axiom-rpi5 unpack {{ rpi5_image }} {{ out }}/rpi5/card >/dev/null
     @platform/tools/system-tests {{ bin }} {{ images }} "$@"
 

@@ -182,6 +182,16 @@ impl Board {
         self.gpio.get(chip as usize).map(|c| c.as_ref().map_or(0, |c| c.lines()))
     }
 
+    /// Whether a GPIO chip has no interrupts.
+    pub fn is_polled(&self, chip: u8) -> bool {
+        self.gpio.get(chip as usize).is_some_and(|c| c.as_ref().is_some_and(|c| c.is_polled()))
+    }
+
+    /// A GPIO chip that does not answer any more.
+    pub fn lost(&self) -> Option<u8> {
+        self.gpio.iter().position(|c| c.as_ref().is_some_and(|c| c.is_lost())).map(|n| n as u8)
+    }
+
     /// Channels of a PWM chip, and whether it is made in software; 0 if it is absent; `None` behind the last.
     pub fn channels(&self, chip: u8) -> Option<(u8, bool)> {
         self.pwm.get(chip as usize).map(|c| match c {

@@ -43,6 +43,14 @@ pub trait Chip {
     fn watch(&mut self, line: u8, edges: Option<Edges>);
     /// The edges since the last call; they are cleared in the chip, and with them its interrupt.
     fn take_edges(&mut self) -> Seen;
+    /// It has no interrupts: [`Chip::take_edges`] is to be called now and then, and sees what is there then.
+    fn is_polled(&self) -> bool {
+        false
+    }
+    /// It does not answer any more, and nobody knows what its lines do. Never so with registers.
+    fn is_lost(&self) -> bool {
+        false
+    }
 }
 
 /// A PWM chip. Channels beyond [`PwmChip::channels`] are never asked for.

@@ -31,10 +31,23 @@ fn handle<M: Machine>(m: M, irq: u32) {
             notify::signal(m, ntfn, badge);
         }
     } else {
-        m.mask(irq);
-        m.print(format_args!("axiom: interrupt {irq} has no handler; it is masked"));
+        stray(m, irq);
     }
     record(m, class::IRQ, event::IRQ_EXIT, irq as u16, 0);
+}
+
+/// Nobody handles an interrupt. Its line is masked; but a device's message has none, and the device may send as many as it likes, so that only
+/// the first is told: the console is slower than any device.
+#[cold]
+fn stray<M: Machine>(m: M, irq: u32) {
+    m.mask(irq);
+    let before = m.node().strays.get();
+    m.node().strays.set(before.saturating_add(1));
+    if before == 0 {
+        m.print(format_args!(
+            "axiom: interrupt {irq} has no handler; its line, if it has one, is masked; told once"
+        ));
+    }
 }
 
 /// The CPU timer fired: for a budget, a refill or a Timer object. What is due is noted, and done on the way out, by priority; then the
@@ -45,4 +58,31 @@ fn timer_tick<M: Machine>(m: M) {
     sched::disarm(m);
     n.reprogram.set(true);
     sched::mark_due(n);
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fake::{FakeWorld, Hardware};
+    use crate::machine::Machine;
+    use std::vec::Vec;
+    extern crate std;
+
+    #[test]
+    fn however_many_interrupts_nobody_handles_one_is_told() {
+        let world = FakeWorld::with_memory(19);
+        let cnode = world.cnode(4);
+        assert!(world.run(world.thread(10, cnode)));
+        world.take_log();
+        for irq in [40, 41, 42, 43] {
+            world.raise(irq);
+            world.interrupt();
+        }
+        let log = world.take_log();
+        let told: Vec<_> = log.iter().filter(|h| matches!(h, Hardware::Printed(_))).collect();
+        assert_eq!(told.len(), 1, "{told:?}");
+        for irq in [40, 41, 42, 43] {
+            assert!(log.contains(&Hardware::Mask(irq)), "{irq}");
+        }
+        assert_eq!((&world).node().strays.get(), 4);
+    }
 }

@@ -76,6 +76,8 @@ pub struct Node {
     frequency: Cell<u64>,
     /// The interrupt of the CPU timer.
     pub timer_irq: Cell<u32>,
+    /// Interrupts that nobody handled.
+    pub strays: Cell<u64>,
     /// How far a long zeroing got.
     pub zeroing: Zeroing,
     /// How far a long cancellation of badged sends got.
@@ -267,6 +269,7 @@ impl Node {
             work: Cell::new(0),
             frequency: Cell::new(0),
             timer_irq: Cell::new(0),
+            strays: Cell::new(0),
             zeroing: Zeroing::new(),
             walk: Walk::new(),
             order: Cell::new(0),

@@ -69,6 +69,10 @@ pub const BOOTINFO_AXIOM: u64 = 0x4158_0001;
 /// The id of the BootInfo chunk with the command line, ended by a zero, where no device tree has it (x86).
 pub const BOOTINFO_COMMAND_LINE: u64 = 0x4158_0002;
 
+/// The id of the BootInfo chunk that says where PCI configuration space is (x86, where ACPI has a table MCFG): two words, the address of
+/// bus 0's and the last bus; 1 MiB each.
+pub const BOOTINFO_PCI_CONFIG_SPACE: u64 = 0x4158_0003;
+
 /// A structure of words, and the words in their order: whoever writes them lists none by hand.
 macro_rules! words {
     ($(#[$doc:meta])* pub struct $name:ident { $($(#[$fdoc:meta])* pub $field:ident: u64,)* }) => {

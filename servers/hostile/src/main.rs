@@ -12,6 +12,7 @@ mod caps;
 mod debugger;
 mod greed;
 mod host;
+mod interrupts;
 mod malformed;
 mod programs;
 mod sensors;
@@ -52,6 +53,7 @@ fn main(rt: Runtime) -> ! {
         Some("debug-calls") => supervisor::debug_calls(&mut tries),
         Some("sensors") => sensors::run(&mut tries),
         Some("two-caps") => caps::two(&mut tries),
+        Some("interrupts") => interrupts::run(&mut tries),
         Some("endpoint") => caps::endpoint(&mut tries),
         Some("debugger") => debugger::run(&mut tries),
         Some("finish") => supervisor::finish(&mut tries),

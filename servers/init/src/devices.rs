@@ -1,5 +1,7 @@
-//! Finding devices: by what the device tree says, never by address.
+//! Finding devices: by what the device tree or PCI says, never by address.
+use crate::arch;
 use crate::memory::Memory;
+use crate::pci::{Function, Pci};
 use crate::sys;
 use alloc::vec::Vec;
 use axiom_fdt::{Fdt, Walk};
@@ -13,7 +15,7 @@ use sel4_sys::{CPtr, CapRights, Error};
 const PROBE: u64 = axiom_layout::address::INIT_PROBE;
 
 /// A device that was found.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Found {
     /// Physical address of the registers.
     pub phys: u64,
@@ -29,10 +31,39 @@ pub struct Found {
     pub messages: Option<(u32, bool, u32)>,
     /// I/O ports, first and last.
     pub ports: Option<(u16, u16)>,
+    /// A PCI function: its registers above are its configuration space, to read.
+    pub function: Option<Function>,
 }
 
-/// Looks a device up; `Ok(None)` if the machine does not have it.
-pub fn find(fdt: &Fdt<'_>, memory: &mut Memory, request: &DeviceRequest) -> Result<Option<Found>, Error> {
+/// What says which devices there are.
+pub struct Machine<'a> {
+    /// The device tree.
+    pub fdt: Option<Fdt<'a>>,
+    /// PCI.
+    pub pci: Pci,
+}
+
+impl Machine<'_> {
+    /// Looks a device up; `Ok(None)` if the machine does not have it.
+    pub fn find(&mut self, memory: &mut Memory, request: &DeviceRequest) -> Result<Option<Found>, Error> {
+        if let Some(found) = arch::find(request) {
+            return Ok(Some(found));
+        }
+        if axiom_pci::parse(&request.compatible).is_some() {
+            let found = self.pci.find(memory, request)?;
+            return Ok(found.map(|(phys, function)| Found {
+                phys,
+                size: axiom_pci::CONFIG_BYTES,
+                function: Some(function),
+                ..Found::default()
+            }));
+        }
+        self.fdt.as_ref().map_or(Ok(None), |fdt| find(fdt, memory, request))
+    }
+}
+
+/// Looks a device up in the device tree.
+fn find(fdt: &Fdt<'_>, memory: &mut Memory, request: &DeviceRequest) -> Result<Option<Found>, Error> {
     let mut candidates: Vec<Found> = Vec::new();
     let walked = fdt.walk(|node| {
         if node.is_enabled()
@@ -46,7 +77,7 @@ pub fn find(fdt: &Fdt<'_>, memory: &mut Memory, request: &DeviceRequest) -> Resu
                 pins = (0..).map_while(|i| node.pin_interrupt(i)).collect();
             }
             let messages = node.message_interrupts().filter(|_| request.messages);
-            candidates.push(Found { phys, size, interrupts, windows, pins, messages, ports: None });
+            candidates.push(Found { phys, size, interrupts, windows, pins, messages, ..Found::default() });
         }
         Walk::On
     });

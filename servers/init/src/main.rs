@@ -11,6 +11,7 @@ mod arch;
 mod devices;
 mod down;
 mod memory;
+mod pci;
 mod permanent;
 mod spawn;
 mod supervise;
@@ -20,7 +21,7 @@ use alloc::vec::Vec;
 use core::fmt::{self, Write};
 use linked_list_allocator::Heap;
 use sel4_sys::bootinfo::{BootInfo, HEADER_FDT, Header};
-use sel4_sys::ext::{AxiomInfo, BOOTINFO_AXIOM, BOOTINFO_COMMAND_LINE, event};
+use sel4_sys::ext::{AxiomInfo, BOOTINFO_AXIOM, BOOTINFO_COMMAND_LINE, BOOTINFO_PCI_CONFIG_SPACE, event};
 
 pub(crate) const STACK_SIZE: usize = 32_768;
 const HEAP_SIZE: usize = 131_072;
@@ -118,12 +119,14 @@ pub struct Extra {
     pub fdt: Option<&'static [u8]>,
     /// The boot arguments, where no device tree has them.
     pub arguments: Option<&'static str>,
+    /// Where PCI configuration space is, bus 0's, and its last bus, where no device tree says it.
+    pub config_space: Option<(u64, u8)>,
     /// The extensions; none on another kernel.
     pub axiom: Option<AxiomInfo>,
 }
 
 fn extra(info: &'static BootInfo) -> Extra {
-    let mut extra = Extra { fdt: None, arguments: None, axiom: None };
+    let mut extra = Extra { fdt: None, arguments: None, config_space: None, axiom: None };
     let start = core::ptr::from_ref(info) as usize + 4096;
     let mut at = 0usize;
     while at + size_of::<Header>() <= info.extra_len as usize {
@@ -146,6 +149,11 @@ fn extra(info: &'static BootInfo) -> Extra {
                 let bytes = unsafe { core::slice::from_raw_parts(body as *const u8, length) };
                 let text = bytes.split(|b| *b == 0).next().unwrap_or(&[]);
                 extra.arguments = core::str::from_utf8(text).ok();
+            }
+            BOOTINFO_PCI_CONFIG_SPACE if length >= size_of::<Header>() + size_of::<[u64; 2]>() => {
+                // SAFETY: as above; the words fit.
+                let [base, last_bus] = unsafe { (body as *const [u64; 2]).read_unaligned() };
+                extra.config_space = u8::try_from(last_bus).ok().map(|last_bus| (base, last_bus));
             }
             BOOTINFO_AXIOM if length >= size_of::<Header>() + size_of::<AxiomInfo>() => {
                 // SAFETY: as above; the structure is plain words and fits.

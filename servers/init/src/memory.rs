@@ -19,6 +19,13 @@ struct Untyped {
     used: u64,
 }
 
+/// Device registers that init looks at for a moment.
+pub struct Look {
+    /// What is to be mapped.
+    pub frame: CPtr,
+    untyped: Untyped,
+}
+
 /// Everything that init can still hand out.
 pub struct Memory {
     ram: Vec<Untyped>,
@@ -93,6 +100,23 @@ impl Memory {
         sys::retype(untyped, kind::SMALL_PAGE, 0, slot, 1)?;
         self.device_frames.push((page, CPtr(slot)));
         Ok(CPtr(slot))
+    }
+
+    /// A large page of device registers, for a look: [`Memory::give_back`] ends it.
+    pub fn device_look(&mut self, base: u64) -> Result<Look, Error> {
+        const BITS: u32 = o::LARGE_PAGE_BITS as u32;
+        let untyped = Untyped { cap: self.device_block(base, BITS)?, base, bits: BITS, used: 0 };
+        let slot = self.slot()?;
+        sys::retype(untyped.cap, kind::LARGE_PAGE, 0, slot, 1)?;
+        Ok(Look { frame: CPtr(slot), untyped })
+    }
+
+    /// Takes such a page back, with its mapping: what it covers can be given away, in pieces of any size.
+    pub fn give_back(&mut self, look: Look) -> Result<(), Error> {
+        sys::delete(look.frame)?;
+        self.slots.give(look.frame.0, 1);
+        self.devices.push(look.untyped);
+        Ok(())
     }
 
     /// Untyped memory that covers addresses of devices (`bytes` of them, whole pages), in as few blocks as their alignment

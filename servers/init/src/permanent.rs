@@ -1,6 +1,6 @@
 //! What outlives a server's restarts: the objects that others hold capabilities to, its devices and their interrupts.
 use crate::arch;
-use crate::devices::{self, Found};
+use crate::devices::{Found, Machine};
 use crate::memory::{Memory, Object};
 use crate::sys;
 use alloc::string::String;
@@ -69,7 +69,7 @@ fn owner_of(device: &Found, earlier: &[Permanent]) -> Option<(usize, u64)> {
 /// Makes a server's permanent objects.
 pub fn make(
     memory: &mut Memory,
-    fdt: Option<&axiom_fdt::Fdt<'_>>,
+    machine: &mut Machine<'_>,
     servers: &[Server],
     index: usize,
     earlier: &[Permanent],
@@ -106,11 +106,7 @@ pub fn make(
     let mut bits = Bits::new();
     let mut bit = |class| bits.take(class).ok_or(Error::RangeError);
     for request in &server.devices {
-        let found = match (arch::find(request), fdt) {
-            (Some(found), _) => Some(found),
-            (None, Some(fdt)) => devices::find(fdt, memory, request)?,
-            (None, None) => None,
-        };
+        let found = machine.find(memory, request)?;
         if found.is_none() && !request.optional {
             crate::say!(
                 "'{}' asks for a device compatible with {}{}; this machine has none",
@@ -129,10 +125,21 @@ pub fn make(
             return Err(Error::RangeError);
         }
         if let Some(found) = found.as_ref().filter(|_| request.interrupts) {
+            let mut slots = Vec::new();
             for (irq, edge) in found.interrupts.iter().chain(&found.pins) {
-                let bit = bit(Class::Interrupt)?;
                 let slot = memory.slot()?;
                 sys::irq_handler(*irq, *edge, slot)?;
+                slots.push(slot);
+            }
+            if let Some(function) = &found.function {
+                for entry in 0..function.messages() {
+                    let slot = memory.slot()?;
+                    machine.pci.message(memory, function, entry, slot)?;
+                    slots.push(slot);
+                }
+            }
+            for slot in slots {
+                let bit = bit(Class::Interrupt)?;
                 let signal = CPtr(memory.slot()?);
                 sys::mint(signal.0, notification, CapRights::WRITE, Badge(bit.badge()))?;
                 sys::irq_notify(CPtr(slot), signal)?;

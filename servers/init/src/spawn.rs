@@ -2,6 +2,7 @@
 use crate::arch::{self, Table};
 use crate::devices;
 use crate::memory::{Memory, Object, Pool};
+use crate::pci::Pci;
 use crate::permanent::{self, Permanent};
 use crate::sys::{self, Unmapped};
 use alloc::vec::Vec;
@@ -9,7 +10,7 @@ use axiom_layout::{Badge as Who, CNODE_BITS, Class, address};
 use axiom_proto::Values;
 use axiom_proto::bundle::{ADDRESS as PAYLOAD, Segment, Server};
 use axiom_proto::env::{
-    self, Blob, Channel, Client, Device, Dma, Env, Grant, Host, Interrupt, Part, Range, Setting, Shared,
+    self, Bar, Blob, Channel, Client, Device, Dma, Env, Grant, Host, Interrupt, Part, Range, Setting, Shared,
     Signal, Thread, Timer, Window, slot,
 };
 use sel4_sys::bootinfo::BootInfo;
@@ -42,6 +43,8 @@ pub struct Context<'a> {
     pub servers: &'a [Server],
     /// Their permanent objects.
     pub permanent: &'a [Permanent],
+    /// PCI, to switch a server's functions on.
+    pub pci: &'a Pci,
     /// Their threads, of those that live.
     pub threads: &'a [Option<CPtr>],
     /// The kernel's debug system calls stay.
@@ -158,6 +161,15 @@ impl Build<'_> {
         Ok(frames)
     }
 
+    /// A page of device registers.
+    fn registers(&mut self, page: u64, vaddr: u64, rights: CapRights) -> Result<(), Error> {
+        let frame = self.memory.device_frame(page)?;
+        let copy = CPtr(self.memory.slot()?);
+        sys::copy(copy.0, frame, rights)?;
+        self.pool.adopt(copy);
+        self.map(copy, vaddr, rights, arch::DEVICE)
+    }
+
     /// A fresh page with contents.
     fn filled_page(&mut self, vaddr: u64, bytes: &[u8], rights: CapRights) -> Result<CPtr, Error> {
         let frame = self.pool.make(self.memory, Object::PAGE)?;
@@ -228,6 +240,7 @@ struct World<'a> {
     devices: Vec<Device<'a>>,
     interrupts: Vec<Interrupt>,
     windows: Vec<Window>,
+    bars: Vec<Bar>,
     timers: Vec<Timer<'a>>,
     blobs: Vec<Blob<'a>>,
     signals: Vec<Signal<'a>>,
@@ -246,6 +259,7 @@ impl World<'_> {
             (Values::of(&self.devices)?, Values::of(&self.interrupts)?, Values::of(&self.windows)?);
         let (timers, blobs, signals) =
             (Values::of(&self.timers)?, Values::of(&self.blobs)?, Values::of(&self.signals)?);
+        let bars = Values::of(&self.bars)?;
         let (hosts, parts, args) = (Values::of(&self.hosts)?, Values::of(parts)?, Values::of(args)?);
         let threads = Values::of(&self.threads)?;
         let env = Env {
@@ -256,6 +270,7 @@ impl World<'_> {
             devices: devices.list(),
             interrupts: interrupts.list(),
             windows: windows.list(),
+            bars: bars.list(),
             timers: timers.list(),
             blobs: blobs.list(),
             signals: signals.list(),
@@ -337,7 +352,7 @@ pub fn spawn(
     };
     let mut world = World { head, ..World::default() };
     channels(&mut b, c, index, &mut world)?;
-    give_devices(&mut b, permanent, server, &mut world)?;
+    give_devices(&mut b, c.pci, permanent, server, &mut world)?;
     let reclaim = give_memory(&mut b, c, permanent, server, &mut world)?;
     give_trace(&mut b, c, server, &mut world)?;
     world.head.ready = b.name(c.ready, CapRights::WRITE, Some(Who::ready(index as u16).word()))?;
@@ -431,6 +446,7 @@ fn channels<'a>(
 
 fn give_devices<'a>(
     b: &mut Build<'_>,
+    pci: &Pci,
     permanent: &Permanent,
     server: &'a Server,
     world: &mut World<'a>,
@@ -447,15 +463,14 @@ fn give_devices<'a>(
         };
         let first = found.phys & !4095;
         let pages = (found.phys + found.size).next_multiple_of(4096) - first;
+        let rights = if found.function.is_some() { CapRights::READ } else { CapRights::READ_WRITE };
         for page in (0..pages).step_by(4096) {
-            let frame = b.memory.device_frame(first + page)?;
-            let copy = CPtr(b.memory.slot()?);
-            sys::copy(copy.0, frame, CapRights::READ_WRITE)?;
-            b.pool.adopt(copy);
-            b.map(copy, at + page, CapRights::READ_WRITE, arch::DEVICE)?;
+            b.registers(first + page, at + page, rights)?;
         }
         if request.interrupts {
+            let messages = found.function.as_ref().map_or(0, |function| function.messages());
             let kinds = found.interrupts.iter().map(|_| false).chain(found.pins.iter().map(|_| true));
+            let kinds = kinds.chain((0..messages).map(|_| false));
             for (pin, (handler, bit)) in kinds.zip(&mut handlers) {
                 let slot = b.name(*handler, CapRights::ALL, None)?;
                 world.interrupts.push(Interrupt { device, pin, slot, bit: *bit });
@@ -479,6 +494,20 @@ fn give_devices<'a>(
         };
         world.devices.push(Device { name, index: device, registers, messages, ports });
         at += pages + 4096;
+        let Some(function) = &found.function else { continue };
+        for bar in function.bars.iter().flatten() {
+            for (offset, len) in function.pieces(bar) {
+                let first = (bar.base + offset) & !4095;
+                let pages = (bar.base + offset + len).next_multiple_of(4096) - first;
+                for page in (0..pages).step_by(4096) {
+                    b.registers(first + page, at + page, CapRights::READ_WRITE)?;
+                }
+                let registers = Range { start: at + ((bar.base + offset) & 4095), len };
+                world.bars.push(Bar { device, index: bar.index, offset, registers });
+                at += pages + 4096;
+            }
+        }
+        pci.set_master(b.memory, function, true)?;
     }
     for (name, &bit) in server.timers.iter().zip(&permanent.timer_bits) {
         let timer = b.pool.make(b.memory, Object::TIMER)?;

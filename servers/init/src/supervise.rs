@@ -1,8 +1,10 @@
 //! Watching over the servers: readiness, requests, faults, restarts.
+use crate::devices::Machine;
 use crate::memory::{Memory, Object, Pool};
+use crate::pci::Pci;
 use crate::permanent::{self, Permanent};
 use crate::spawn::{self, Context, Running};
-use crate::{Extra, down, finish, say, sys};
+use crate::{Extra, arch, down, finish, say, sys};
 use alloc::string::String;
 use alloc::vec::Vec;
 use axiom_fdt::Fdt;
@@ -67,6 +69,7 @@ const TOLD: u32 = 8;
 pub struct Supervisor {
     system: System,
     memory: Memory,
+    pci: Pci,
     permanent: Vec<Permanent>,
     lives: Vec<Life>,
     watchers: Vec<CPtr>,
@@ -98,9 +101,11 @@ impl Supervisor {
         let reply = memory.make(Object::REPLY)?;
         sys::bind_notification(init::TCB, ready)?;
         let fdt = extra.fdt.and_then(|bytes| Fdt::new(bytes).ok());
-        if fdt.is_none() {
-            say!("no device tree: servers run without devices");
+        let space = arch::config_space(extra);
+        if fdt.is_none() && space.is_none() {
+            say!("no device tree and no PCI: servers run without devices");
         }
+        let mut machine = Machine { fdt, pci: Pci::new(&mut memory, space, system.pci_window)? };
         let timer = match extra.axiom {
             Some(_) => {
                 let timer = memory.make(Object::TIMER)?;
@@ -118,7 +123,7 @@ impl Supervisor {
             let loader = system.servers.iter().any(|s| s.loader == Some(index as u16));
             let p = permanent::make(
                 &mut memory,
-                fdt.as_ref(),
+                &mut machine,
                 &system.servers,
                 index,
                 &permanent,
@@ -136,6 +141,7 @@ impl Supervisor {
             lives: system.servers.iter().map(|_| Life::new()).collect(),
             system,
             memory,
+            pci: machine.pci,
             permanent,
             watchers,
             endpoint,
@@ -169,6 +175,7 @@ impl Supervisor {
             supervises: &self.supervises,
             servers: &self.system.servers,
             permanent: &self.permanent,
+            pci: &self.pci,
             threads: &threads,
             debug_calls: self.system.debug_calls,
         };
@@ -189,7 +196,7 @@ impl Supervisor {
             }
             Err(error) => {
                 say!("cannot start '{}': {error:?}", self.system.servers[index].name);
-                life.pool.clear(&mut self.memory);
+                self.clear(index);
                 self.down(index);
                 false
             }
@@ -408,7 +415,8 @@ impl Supervisor {
         let life = &mut self.lives[index];
         life.state = State::Starting;
         life.thread = None;
-        life.pool.clear(&mut self.memory);
+        self.clear(index);
+        let life = &mut self.lives[index];
         (life.stack, life.heap) = (Vec::new(), Vec::new());
         let lived = sys::ticks().wrapping_sub(life.started);
         let next = life.restarts.died(microseconds_of(self.axiom, lived), most, parks);
@@ -437,6 +445,22 @@ impl Supervisor {
             say!("'{}' is started again in {} ms", self.system.servers[index].name, after_us / 1000);
         }
         self.lives[index].due = Some(sys::ticks() + ticks_of(self.axiom, after_us));
+    }
+
+    /// Takes everything from a server. Its devices' own accesses end first: what they would write to becomes something else.
+    fn clear(&mut self, index: usize) {
+        for function in
+            self.permanent[index].devices.iter().flatten().filter_map(|found| found.function.as_ref())
+        {
+            if let Err(error) = self.pci.set_master(&mut self.memory, function, false) {
+                say!(
+                    "a PCI function of '{}' is not switched off: {error:?}",
+                    self.system.servers[index].name
+                );
+                finish("a device could go on writing to memory that is no longer its server's");
+            }
+        }
+        self.lives[index].pool.clear(&mut self.memory);
     }
 
     /// A server stays down: its callers are told from now on.

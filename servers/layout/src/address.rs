@@ -43,13 +43,16 @@ pub const PAYLOAD_BYTES: u64 = INIT_PROBE - PAYLOAD;
 pub const INIT_PROBE: u64 = 0x3000_0000;
 /// Where init fills a server's pages.
 pub const INIT_FILL: u64 = 0x3100_0000;
+/// Where init looks at PCI configuration space, all of it: 1 MiB a bus.
+pub const INIT_CONFIG: u64 = 0x4000_0000;
 
 const _: () =
     assert!(CODE < HEAP && HEAP < STACK_TOP && STACK_TOP < IPC_BUFFER && IPC_BUFFER < SHARED && SHARED < DMA);
 const _: () = assert!(
     DMA < DEVICES && DEVICES < TRACE && TRACE < ENVIRONMENT && ENVIRONMENT < FILES && FILES < SCRATCH
 );
-const _: () = assert!(INIT < PAYLOAD && PAYLOAD < INIT_PROBE && INIT_PROBE < INIT_FILL);
+const _: () =
+    assert!(INIT < PAYLOAD && PAYLOAD < INIT_PROBE && INIT_PROBE < INIT_FILL && INIT_FILL < INIT_CONFIG);
 
 #[cfg(test)]
 mod tests {

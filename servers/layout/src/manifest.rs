@@ -81,6 +81,18 @@ pub const SYSTEM: &[Key] = &[
         NO,
         "the kernel's debugging system calls stay, for every server: any of them may print and stop the machine",
     ),
+    key(
+        "pci_window_from_mib",
+        Number(0, 1 << 20, "MiB"),
+        ZERO,
+        "addresses from here on are for registers of PCI functions that firmware gave no addresses",
+    ),
+    key(
+        "pci_window_mib",
+        Number(0, 4096, "MiB"),
+        ZERO,
+        "how many of them there are; none: such functions are not used",
+    ),
 ];
 
 /// `[server.<name>]`.
@@ -181,7 +193,12 @@ pub const SERVER: &[Key] = &[
 /// A device.
 pub const DEVICE: &[Key] = &[
     key("name", Text, Must, "the server's name for it"),
-    key("compatible", Text, Must, "the device tree's"),
+    key(
+        "compatible",
+        Text,
+        Must,
+        "the device tree's, or a PCI function's: `pci1af4,1062`, vendor and device",
+    ),
     key("virtio_id", Number(1, 63, "(34 is I2C)"), NONE, "for `virtio,mmio`: what its registers show"),
     key("instance", Number(0, 255, "(which of several, from 0)"), ZERO, "which of several"),
     key("interrupts", Flag, YES, "with its interrupts"),

@@ -181,6 +181,8 @@ pub struct System {
     pub print_facts: bool,
     /// The kernel's debug system calls stay, for every server; otherwise they are unknown system calls.
     pub debug_calls: bool,
+    /// Addresses for PCI functions that firmware gave none: the first, and bytes.
+    pub pci_window: (u64, u64),
     /// Its servers, in the order of their start.
     pub servers: Vec<Server>,
 }

@@ -141,6 +141,19 @@ pub struct Window {
     pub bits: u8,
 }
 
+/// Registers of a PCI function, mapped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Bar {
+    /// The function's place in the list of devices.
+    pub device: u8,
+    /// The BAR.
+    pub index: u8,
+    /// Where in the BAR this begins, bytes: a BAR in which the table of messages lies, which is init's, is given in pieces.
+    pub offset: u64,
+    /// Where it is mapped.
+    pub registers: Range,
+}
+
 /// A device's registers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Device<'a> {
@@ -148,7 +161,7 @@ pub struct Device<'a> {
     pub name: &'a str,
     /// Its place in the list.
     pub index: u8,
-    /// Its registers, mapped; none: this machine does not have it.
+    /// Its registers, mapped; none: this machine does not have it. Those of a PCI function are its configuration space, to read.
     pub registers: Range,
     /// For a block that turns messages into interrupts: the first handler's slot, and how many follow each other; they signal
     /// nobody yet.
@@ -272,6 +285,9 @@ pub struct Env<'a> {
     /// What lies behind bridges.
     #[serde(borrow)]
     pub windows: List<'a, Window>,
+    /// Registers of PCI functions.
+    #[serde(borrow)]
+    pub bars: List<'a, Bar>,
     /// Its timers.
     #[serde(borrow)]
     pub timers: List<'a, Timer<'a>>,
@@ -323,6 +339,7 @@ impl<'a> Env<'a> {
             && self.devices.is_whole()
             && self.interrupts.is_whole()
             && self.windows.is_whole()
+            && self.bars.is_whole()
             && self.timers.is_whole()
             && self.blobs.is_whole()
             && self.signals.is_whole()
@@ -340,6 +357,22 @@ impl<'a> Env<'a> {
     pub fn interrupts_of(&self, device: &Device<'_>, pin: bool) -> impl Iterator<Item = Interrupt> + use<'a> {
         let index = device.index;
         self.interrupts.iter().filter(move |i| i.device == index && i.pin == pin)
+    }
+
+    /// The BARs of a PCI function as far as they are given from their beginning on, by number: address and bytes; nothing where one is not.
+    pub fn bars_of(&self, device: &Device<'_>) -> [(u64, u64); 6] {
+        let mut ranges = [(0, 0); 6];
+        for bar in self.bars.iter().filter(|bar| bar.device == device.index && bar.offset == 0) {
+            if let Some(range) = ranges.get_mut(usize::from(bar.index)) {
+                *range = (bar.registers.start, bar.registers.len);
+            }
+        }
+        ranges
+    }
+
+    /// Whether a device is a PCI function: its registers are then its configuration space.
+    pub fn is_function(&self, device: &Device<'_>) -> bool {
+        self.bars.iter().any(|bar| bar.device == device.index)
     }
 
     /// What a client may do here by an interface; `None` for one that is granted nothing.

@@ -1,7 +1,7 @@
 //! The chips that the manifest names: which driver, which registers, which interrupt.
 //!
 //! `rp1` and `rp1-pwm0` are peripherals of RP1, opened through its server; `soft-pwm` is made in software; any other name is
-//! that of one of the server's `devices`, a PL061.
+//! that of one of the server's `devices`: a PL061 or, where it is a PCI function, virtio's controller, of which there is one.
 
 use axiom_gpio::{Board, Chip, EmergencyStop, Line, Motor, PwmChip, SoftPwm};
 use axiom_mmio::Mmio;
@@ -13,15 +13,21 @@ use axiom_runtime::proto::env::Device;
 use axiom_runtime::proto::gpio::{CHANNELS, CHIPS, LINES, Outputs};
 use axiom_runtime::sel4::CPtr;
 use axiom_runtime::{Bit, Bits, Class, IrqHandler, Pages, Place, Runtime, Slots, Timer, info, time, warn};
+use axiom_virtio::{Dma, pci};
+use axiom_virtio_gpio::VirtioGpio;
 use heapless::Vec;
 
 /// Slowest and fastest PWM in software, Hz.
 const SOFT_HZ: core::ops::RangeInclusive<u64> = 1..=1000;
 
+/// Looks a second at chips without interrupts.
+const POLL_HZ: core::ops::RangeInclusive<u64> = 1..=1000;
+
 /// Interrupts of all chips: a device has at most four.
 pub const IRQS: usize = 4 * CHIPS;
 /// The drivers. RP1 is there once.
 static PL061S: [Place<Pl061<Mmio>>; CHIPS] = [const { Place::new() }; CHIPS];
+static VIRTIO: Place<VirtioGpio<pci::Pci<pci::Mapped>, Spin>> = Place::new();
 static RP1_GPIO: Place<Rp1Gpio<Mmio>> = Place::new();
 static RP1_PWM: Place<Rp1Pwm<Mmio>> = Place::new();
 
@@ -79,6 +85,10 @@ pub struct Found {
     pub irqs: Vec<Irq, IRQS>,
     /// The timer of the channel made in software.
     pub soft: Option<SoftTimer>,
+    /// The bit of the timer that looks at chips without interrupts, if there are any.
+    pub poll: Option<Bit>,
+    /// The virtio controller is there.
+    virtio: bool,
     /// Bits that this server gives away.
     bits: Bits,
 }
@@ -102,7 +112,8 @@ pub fn open(rt: Runtime, outputs: Outputs<'static>, slots: &mut Slots) -> Found 
     let env = rt.env();
     let again = env.restarts > 0;
     let board = Board::new(motors(outputs), if again { EmergencyStop::Held } else { EmergencyStop::Clear });
-    let mut found = Found { board, irqs: Vec::new(), soft: None, bits: Bits::new() };
+    let mut found =
+        Found { board, irqs: Vec::new(), soft: None, poll: None, virtio: false, bits: Bits::new() };
     let mut pages = Pages::new(env.scratch);
     // PWM first: its channels stand still before a line is led to them.
     let mut rp1_pwm = outputs
@@ -117,7 +128,10 @@ pub fn open(rt: Runtime, outputs: Outputs<'static>, slots: &mut Slots) -> Found 
         let number = number as u8;
         let chip = match name {
             "rp1" => rp1_gpio(rt, &mut found, number, slots, &mut pages, &routes),
-            _ => env.device(name).and_then(|d| pl061(rt, &mut found, number, &d)),
+            _ => env.device(name).and_then(|d| match env.is_function(&d) {
+                true => virtio(rt, &mut found, number, &d),
+                false => pl061(rt, &mut found, number, &d),
+            }),
         };
         room = room.and(found.board.add_chip(chip));
     }
@@ -129,9 +143,29 @@ pub fn open(rt: Runtime, outputs: Outputs<'static>, slots: &mut Slots) -> Found 
         });
     }
     assert!(room.is_ok(), "there are more chips than compose lets a system have");
+    let polled = (0..CHIPS as u8).any(|chip| found.board.is_polled(chip));
+    if polled {
+        found.poll = poll(rt);
+    }
     found.board.park();
     report(rt, outputs, &found.board, again);
     found
+}
+
+/// Starts the timer that looks at chips without interrupts: `poll_hz` among the settings.
+fn poll(rt: Runtime) -> Option<Bit> {
+    let hz = rt.arg_number("poll_hz").filter(|hz| POLL_HZ.contains(hz));
+    let (Some(hz), Some((timer, bit))) = (hz, rt.timer("poll")) else {
+        warn!("a chip has no interrupts, and the manifest no poll_hz = 1 to 1000: no edge of it is seen");
+        return None;
+    };
+    let period = time::frequency() / hz;
+    if timer.arm(time::ticks() + period, period).is_err() {
+        warn!("the timer that looks at lines without interrupts could not be armed: no edge is seen");
+        return None;
+    }
+    info!("chips without interrupts are looked at {hz} times a second; what is shorter is not seen");
+    Some(bit)
 }
 
 /// What was found.
@@ -156,6 +190,55 @@ fn report(rt: Runtime, outputs: Outputs<'_>, board: &Board, again: bool) {
             "started again: the motors are held until somebody rearms them, for nobody knows whether they were"
         );
     }
+}
+
+/// Behind a virtio controller there is a process of the host, which a busy host may keep waiting.
+const VIRTIO_PATIENCE_NS: u64 = 1_000_000_000;
+
+/// Waits for an answer by looking again and again: it comes soon, and an edge is served to its end before anything else.
+struct Spin(u64);
+
+impl axiom_bus::Wait for Spin {
+    fn begin(&mut self) {
+        self.0 = time::ticks() + time::from_nanoseconds(VIRTIO_PATIENCE_NS);
+    }
+    fn wait(&mut self) -> bool {
+        core::hint::spin_loop();
+        time::ticks() < self.0
+    }
+    fn handled(&mut self) {}
+}
+
+fn virtio(rt: Runtime, found: &mut Found, number: u8, device: &Device<'_>) -> Option<&'static mut dyn Chip> {
+    let env = rt.env();
+    let Some(dma) = env.dma.filter(|dma| dma.len as usize >= axiom_virtio_gpio::DMA_BYTES) else {
+        warn!("{}: the manifest gives no DMA memory (dma_kib = 4)", device.name);
+        return None;
+    };
+    if found.virtio {
+        warn!("{}: this server has one virtio controller", device.name);
+        return None;
+    }
+    // SAFETY: init mapped the function's configuration space to read, and each of these pieces of its BARs, for this server alone; they
+    // stay. The DMA memory is physically in a row, and nothing else here uses it: there is one controller, as just checked.
+    let (config, space, dma) = unsafe {
+        (
+            axiom_pci::Mmio::new(device.registers.start as *mut u32),
+            pci::Mapped::new(env.bars_of(device)),
+            Dma::new(dma.virt as *mut u8, dma.phys, dma.len as usize),
+        )
+    };
+    let chip = pci::Pci::new(&config, space).and_then(|t| VirtioGpio::new(t, dma, Spin(0)).ok());
+    let Some(chip) = chip else {
+        warn!("{}: no modern virtio controller of lines with interrupts", device.name);
+        return None;
+    };
+    found.virtio = true;
+    for i in env.interrupts_of(device, false) {
+        let again = Again::Handler(IrqHandler(CPtr(i.slot)));
+        keep_irq(found, Irq { chip: number, bit: i.bit, again });
+    }
+    Some(VIRTIO.put(|| chip))
 }
 
 fn pl061(rt: Runtime, found: &mut Found, number: u8, device: &Device<'_>) -> Option<&'static mut dyn Chip> {

@@ -11,8 +11,8 @@ use axiom_runtime::proto::gpio::{
 use axiom_runtime::proto::{Error, bpf_host};
 use axiom_runtime::sel4::CPtr;
 use axiom_runtime::{
-    CNode, Doorbell, Incoming, Place, Probe, Reply, Runtime, Service, Signals, Slots, Timer, count_refused,
-    info, ipc, serve, time, warn,
+    Bit, CNode, Doorbell, Incoming, Place, Probe, Reply, Runtime, Service, Signals, Slots, Timer,
+    count_refused, info, ipc, serve, time, warn,
 };
 use core::cell::RefCell;
 use heapless::Vec;
@@ -70,6 +70,8 @@ struct Server {
     /// When silenced lines are watched again, ticks; and the timer for it, if the manifest gives one for that.
     calm_at: Option<u64>,
     calm: Option<Timer>,
+    /// The bit of the timer that looks at chips without interrupts.
+    poll: Option<Bit>,
     /// Lines whose storm was reported, by chip: the console may be slow.
     reported: [u64; CHIPS],
     clock: Clock,
@@ -108,6 +110,15 @@ impl Server {
             }
         }
         self.duties();
+    }
+
+    /// A chip that does not answer any more: nobody knows what its outputs do. The next life of this server sets it up anew, with the motors
+    /// held.
+    fn check_chips(&self) {
+        if let Some(chip) = self.hands.borrow().board.lost() {
+            let name = self.outputs.gpio_chips.get(chip as usize).unwrap_or("?");
+            panic!("{name} does not answer any more: the motors are held when this server is started again");
+        }
     }
 
     fn edge(&mut self, line: Line, rising: bool, timestamp: u64) {
@@ -357,6 +368,7 @@ impl Service for Server {
                 };
                 let answer = self.answer(message, &request).unwrap_or_else(Answer::Refused);
                 self.duties();
+                self.check_chips();
                 Reply::ok(&answer)
             }
             _ => Reply::error(Error::NoSuchInterface),
@@ -368,6 +380,13 @@ impl Service for Server {
             if signals.has(self.irqs[i].bit) {
                 self.chip_changed(self.irqs[i].chip);
                 self.irqs[i].served();
+            }
+        }
+        if self.poll.is_some_and(|bit| signals.has(bit)) {
+            for chip in 0..CHIPS as u8 {
+                if self.hands.borrow().board.is_polled(chip) {
+                    self.chip_changed(chip);
+                }
             }
         }
         if self.calm_at.is_some_and(|at| time::ticks() >= at) {
@@ -384,6 +403,7 @@ impl Service for Server {
             self.refill_at = now + time::frequency();
             self.host.refill_log();
         }
+        self.check_chips();
     }
 }
 
@@ -419,6 +439,7 @@ fn main(rt: Runtime) -> ! {
         irqs: found.irqs,
         calm: rt.timer("calm").map(|timer| timer.0),
         soft: found.soft,
+        poll: found.poll,
         storm: Storm::new(STORM_WINDOW_NS, STORM_EDGES),
         calm_at: None,
         reported: [0; CHIPS],

@@ -1,6 +1,7 @@
 //! The vhost-user side: requests from the guest's queue, answers back (virtio 1.2, section 5.21).
 
 use crate::Chip;
+use crate::gpio::Gpio;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::{Arc, RwLock};
@@ -33,6 +34,8 @@ pub struct Faults {
 pub struct Bus {
     chips: Vec<Box<dyn Chip>>,
     faults: Faults,
+    /// The line that the interrupt is wired to.
+    wired: Option<(Arc<RwLock<Gpio>>, u16)>,
     transfers: u64,
     started: Instant,
 }
@@ -50,14 +53,20 @@ pub enum Outcome {
 
 impl Bus {
     /// A bus with chips.
-    pub fn new(chips: Vec<Box<dyn Chip>>, faults: Faults) -> Bus {
-        Bus { chips, faults, transfers: 0, started: Instant::now() }
+    pub fn new(chips: Vec<Box<dyn Chip>>, faults: Faults, wired: Option<(Arc<RwLock<Gpio>>, u16)>) -> Bus {
+        Bus { chips, faults, wired, transfers: 0, started: Instant::now() }
     }
 
     /// Lets time pass for the chips, and tells of interrupt lines that changed.
     pub fn tick(&mut self) {
         let now = self.started.elapsed();
         for level in self.chips.iter_mut().filter_map(|chip| chip.tick(now)) {
+            if let Some((gpio, line)) = &self.wired
+                && let Ok(mut gpio) = gpio.write()
+                && let Err(error) = gpio.set(*line, level)
+            {
+                eprintln!("sensor-sim: the accelerometer's interrupt: {error}");
+            }
             // Where nobody listens, the line leads nowhere.
             let _ = writeln!(std::io::stdout(), "int1 {}", level as u8);
         }
@@ -204,7 +213,7 @@ mod tests {
     #[test]
     fn faults_come_when_they_are_asked_for() {
         let faults = Faults { nack_from: Some(3), nack_count: 2, stick_at: Some(6) };
-        let mut bus = Bus::new(vec![Box::new(Echo(0))], faults);
+        let mut bus = Bus::new(vec![Box::new(Echo(0))], faults, None);
         let mut got = [0; 2];
         assert_eq!(bus.transfer(0x20, &[7], None), Outcome::Done);
         assert_eq!(bus.transfer(0x20, &[], Some(&mut got)), Outcome::Done);

@@ -6,9 +6,14 @@
 //!
 //! The accelerometer's interrupt line is told on standard output, `int1 1` and `int1 0`; whoever started the simulator brings
 //! it to a pin of the machine.
+//!
+//! A PC has no pins of its own: with `--lines` there is a controller of eight lines besides, for `-device vhost-user-gpio-pci`, whose pins are
+//! moved and read at the socket `--control`.
 
 mod adxl345;
 mod backend;
+mod gpio;
+mod lines;
 mod lm75;
 mod recording;
 mod registers;
@@ -19,6 +24,7 @@ use recording::Recording;
 use registers::Registers;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 /// A chip on the bus.
@@ -36,9 +42,13 @@ pub trait Chip: Send + Sync {
 }
 
 const USAGE: &str =
-    "usage: axiom-sensor-sim --socket PATH [--recording CSV] [--clock host|reads]
+    "usage: axiom-sensor-sim --socket PATH [--lines PATH --control PATH [--int1-line N]]
+                        [--recording CSV] [--clock host|reads]
                         [--chip ADDRESS=REGISTER:BYTES,...] [--nack-from N --nack-count M] [--stick-at N]
   --socket      where QEMU connects
+  --lines       where QEMU connects to a controller of eight lines
+  --control     where its pins are moved and read: `set LINE 0|1`, `get`
+  --int1-line   the line that the accelerometer's interrupt is wired to, besides
   --recording   lines `x,y,z` in g; lines that start with # are comments
   --clock       what makes the accelerometer's samples: the host's time at the programmed rate (the default), or reading them,
                 which makes runs alike and keeps the interrupt line still
@@ -48,6 +58,9 @@ const USAGE: &str =
 
 struct Options {
     socket: PathBuf,
+    lines: Option<PathBuf>,
+    control: Option<PathBuf>,
+    int1_line: Option<u16>,
     recording: Option<PathBuf>,
     clock: Clock,
     faults: Faults,
@@ -56,6 +69,7 @@ struct Options {
 
 fn options(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
     let mut socket = None;
+    let (mut lines, mut control, mut int1_line) = (None, None, None);
     let mut recording = None;
     let mut faults = Faults::default();
     let mut clock = Clock::Host;
@@ -65,6 +79,13 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
         let number = || value.parse::<u64>().map_err(|_| format!("{name}: '{value}' is not a number"));
         match name.as_str() {
             "--socket" => socket = Some(PathBuf::from(value)),
+            "--lines" => lines = Some(PathBuf::from(value)),
+            "--control" => control = Some(PathBuf::from(value)),
+            "--int1-line" => {
+                let line = number()?;
+                int1_line = u16::try_from(line).ok().filter(|n| *n < lines::LINES);
+                int1_line.ok_or(format!("--int1-line {line}: lines are 0 to {}", lines::LINES - 1))?;
+            }
             "--recording" => recording = Some(PathBuf::from(value)),
             "--clock" => {
                 clock = match value.as_str() {
@@ -80,7 +101,11 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             _ => return Err(format!("unknown option {name}")),
         }
     }
-    Ok(Options { socket: socket.ok_or("--socket is missing")?, recording, clock, faults, chips })
+    if lines.is_none() && (control.is_some() || int1_line.is_some()) {
+        return Err("--control and --int1-line belong to --lines".into());
+    }
+    let socket = socket.ok_or("--socket is missing")?;
+    Ok(Options { socket, lines, control, int1_line, recording, clock, faults, chips })
 }
 
 fn main() -> ExitCode {
@@ -106,7 +131,14 @@ fn main() -> ExitCode {
     let mut chips: Vec<Box<dyn Chip>> =
         vec![Box::new(Adxl345::new(recording, options.clock)), Box::new(lm75::Lm75::default())];
     chips.extend(options.chips.into_iter().map(|chip| Box::new(chip) as Box<dyn Chip>));
-    match backend::serve(&options.socket, Bus::new(chips, options.faults)) {
+    let gpio = Arc::new(RwLock::new(gpio::Gpio::new()));
+    let wired = options.int1_line.map(|line| (gpio.clone(), line));
+    let lines = options.lines.as_ref().map_or(Ok(()), |socket| gpio::serve(socket, &gpio));
+    let control = options.control.as_ref().map_or(Ok(()), |socket| gpio::control(socket, &gpio));
+    let served = lines
+        .and(control)
+        .and_then(|()| backend::serve(&options.socket, Bus::new(chips, options.faults, wired)));
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("sensor-sim: {error}");

@@ -251,6 +251,7 @@ fn place(
         board: system.board.clone(),
         print_facts: system.print_facts,
         debug_calls: system.debug_calls,
+        pci_window: system.pci_window,
         servers,
     })
 }

@@ -121,6 +121,8 @@ pub struct Manifest {
     pub test: bool,
     /// The least RAM of the board, MiB.
     pub memory_mib: u64,
+    /// Addresses for PCI functions that firmware gave none: the first, and bytes.
+    pub pci_window: (u64, u64),
     /// Where `[system]` stands.
     pub at: At,
     /// The servers.
@@ -319,6 +321,8 @@ pub fn read(raw: &Raw, errors: &mut Vec<Diagnostic>) -> Option<Manifest> {
     let name = r.text("name", "[system] name = \"main\"");
     let board = r.text("board", "board = \"qemu-aarch64\"");
     let memory = r.number(&number_of(SYSTEM, "memory_mib"));
+    let mut mib = |key| r.number(&number_of(SYSTEM, key)).map_or(0, |n| n.value << 20);
+    let pci_window = (mib("pci_window_from_mib"), mib("pci_window_mib"));
     if raw.servers.is_empty() {
         errors.push(Diagnostic::new(
             &at,
@@ -345,6 +349,7 @@ pub fn read(raw: &Raw, errors: &mut Vec<Diagnostic>) -> Option<Manifest> {
         debug_calls,
         test,
         memory_mib: memory?.value,
+        pci_window,
         at,
         servers,
         programs,
@@ -494,6 +499,11 @@ fn devices(r: &mut Reader<'_>) -> Vec<Placed<Device>> {
     list
 }
 
+fn is_pci_number(text: &str) -> bool {
+    let digits = text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    digits && (1..=4).contains(&text.len()) && (text.len() == 1 || !text.starts_with('0'))
+}
+
 fn device(r: &mut Reader<'_>, table: &InlineTable, at: &At) -> Option<Device> {
     let keys: BTreeMap<String, Located> =
         table.iter().map(|(k, v)| (k.to_owned(), Located { value: v.clone(), at: at.clone() })).collect();
@@ -518,6 +528,15 @@ fn device(r: &mut Reader<'_>, table: &InlineTable, at: &At) -> Option<Device> {
             "is the kernel's own",
             "interrupt controller, CPU timer and firmware are never given to a server",
             "ask for interrupts with the device that raises them, for time with timers = 1",
+        ));
+    }
+    let number =
+        vendor.strip_prefix("pci").filter(|v| !v.is_empty() && v.bytes().all(|b| b.is_ascii_hexdigit()));
+    if number.is_some_and(|number| !is_pci_number(number) || !is_pci_number(model)) {
+        d.errors.push(wrong(
+            "names no PCI function",
+            "a PCI function is \"pci\", vendor, comma, device: hexadecimal in lower case, without leading zeroes",
+            "\"pci1af4,1062\"",
         ));
     }
     if (compatible == "virtio,mmio") != virtio {

@@ -89,6 +89,13 @@ fn capabilities(c: &Composed, s: &Server) -> Vec<Row> {
                 "**all that the bridge reaches**, to hand out",
             ));
         }
+        if d.compatible.starts_with("pci") {
+            rows.push(row(
+                format!("PCI function {}", d.name),
+                "use",
+                "**it may read and write all memory** (there is no IOMMU), as long as this server lives",
+            ));
+        }
         if d.interrupts {
             rows.push(row(format!("interrupts of {}", d.name), "acknowledge", format!("`{}`", d.compatible)));
         }

@@ -1,4 +1,5 @@
-//! What is done to the machine while it runs: sensor values and pin levels, through QEMU's QMP and qtest sockets.
+//! What is done to the machine while it runs: sensor values and pin levels, through QEMU's QMP and qtest sockets, or the simulator's own where the
+//! pins are those of its controller.
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
@@ -22,15 +23,19 @@ enum Action {
     Qmp(Vec<String>),
     /// A line of the qtest protocol.
     Qtest(String),
+    /// A request to the simulator's controller of lines: `set LINE LEVEL` or `get`.
+    Line(String),
 }
 
 impl After {
     /// Reads `TEXT => qmp COMMAND ...` or `TEXT => qtest LINE`.
     pub fn read(text: &str) -> Result<Self, String> {
-        let wrong = || format!("--after {text}: write 'TEXT => qmp ...' or 'TEXT => qtest ...'");
+        let wrong =
+            || format!("--after {text}: write 'TEXT => qmp ...', 'TEXT => qtest ...' or 'TEXT => line ...'");
         let (trigger, action) = text.split_once("=>").ok_or_else(wrong)?;
         let action = match action.trim().split_once(' ') {
             Some(("qtest", line)) => Action::Qtest(line.trim().to_owned()),
+            Some(("line", line)) => Action::Line(line.trim().to_owned()),
             Some(("qmp", line)) => {
                 let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
                 match (words.first().map(String::as_str), words.len()) {
@@ -49,8 +54,14 @@ impl After {
         match &self.action {
             Action::Qmp(words) => format!("qmp {}", words.join(" ")),
             Action::Qtest(line) => format!("qtest {line}"),
+            Action::Line(line) => format!("line {line}"),
         }
     }
+}
+
+/// Where the simulator's lines are moved and read.
+pub fn control_socket(folder: &Path) -> PathBuf {
+    folder.join("control.sock")
 }
 
 /// Does them, one after the other.
@@ -58,8 +69,10 @@ pub struct Injector {
     waiting: VecDeque<After>,
     qmp_path: PathBuf,
     qtest_path: PathBuf,
+    lines_path: PathBuf,
     qmp: Option<Socket>,
     qtest: Option<Socket>,
+    lines: Option<Socket>,
     /// A qtest line that wants a level, and the same with its path found.
     interrupt: Option<String>,
 }
@@ -71,8 +84,10 @@ impl Injector {
             waiting: after.iter().cloned().collect(),
             qmp_path: folder.join("qmp.sock"),
             qtest_path: folder.join("qtest.sock"),
+            lines_path: control_socket(folder),
             qmp: None,
             qtest: None,
+            lines: None,
             interrupt: interrupt.map(str::to_owned),
         }
     }
@@ -93,7 +108,8 @@ impl Injector {
     pub fn qemu_arguments(&self) -> Vec<String> {
         let socket = |path: &Path| format!("unix:{},server=on,wait=off", crate::options::quoted(path));
         let mut args = Vec::new();
-        if self.waiting.is_empty() && self.interrupt.is_none() {
+        let to_qemu = self.waiting.iter().any(|a| !matches!(a.action, Action::Line(_)));
+        if !to_qemu && self.interrupt.is_none() {
             return args;
         }
         args.extend(["-qmp".into(), socket(&self.qmp_path)]);
@@ -134,6 +150,12 @@ impl Injector {
                 socket.send(&line)?;
                 let answer = socket.receive()?;
                 if answer.starts_with("OK") { Ok(answer) } else { Err(format!("qtest answers: {answer}")) }
+            }
+            Action::Line(line) => {
+                let socket = opened(&mut self.lines, &self.lines_path)?;
+                socket.send(line)?;
+                let answer = socket.receive()?;
+                if answer.starts_with("OK") { Ok(answer) } else { Err(format!("the lines answer: {answer}")) }
             }
         }
     }
@@ -304,6 +326,23 @@ mod tests {
         assert_eq!(injector.line("ready").unwrap(), ["runner: qtest set_irq_in {qom:pl061} in 5 1 -> OK"]);
         assert_eq!(qtest.join().unwrap(), ["set_irq_in /machine/unattached/device[3] in 5 1"]);
         qmp.join().unwrap();
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_pin_of_the_simulator_is_moved_and_read_there() {
+        let folder = folder("lines");
+        let lines = qemu(control_socket(&folder), false, vec!["OK", "OK 0x60", "FAIL there is no line"]);
+        let list = after(&["press => line set 5 1", "LED on => line get", "again => line set 9 1"]);
+        let mut injector = Injector::new(&list, None, &folder);
+        assert!(injector.qemu_arguments().is_empty(), "QEMU has nothing to do with it");
+        assert_eq!(injector.line("press").unwrap(), ["runner: line set 5 1 -> OK"]);
+        assert_eq!(injector.line("LED on").unwrap(), ["runner: line get -> OK 0x60"]);
+        assert_eq!(
+            injector.line("again").unwrap_err(),
+            "line set 9 1: the lines answer: FAIL there is no line"
+        );
+        assert_eq!(lines.join().unwrap(), ["set 5 1", "get", "set 9 1"]);
         std::fs::remove_dir_all(folder).unwrap();
     }
 

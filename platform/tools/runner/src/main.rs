@@ -168,6 +168,12 @@ fn start_simulator(o: &Options, scratch: &Scratch, log: &Path) -> Result<Option<
     let errors = output.try_clone().map_err(|e| NoVerdict::Start(e.to_string()))?;
     let mut command = Command::new(&program);
     command.arg("--socket").arg(&socket).args(&o.sensor_args).stdin(Stdio::null()).stderr(errors);
+    let mut sockets = vec![socket.clone()];
+    if o.lines_device.is_some() {
+        let (lines, control) = (options::lines_socket(&socket), inject::control_socket(&scratch.0));
+        command.arg("--lines").arg(&lines).arg("--control").arg(&control);
+        sockets.extend([lines, control]);
+    }
     // Where instructions are counted, runs are to be alike: the host's time stays out.
     if o.icount && !o.sensor_args.iter().any(|a| a == "--clock") {
         command.args(["--clock", "reads"]);
@@ -177,7 +183,7 @@ fn start_simulator(o: &Options, scratch: &Scratch, log: &Path) -> Result<Option<
     let mut simulator = Tied::spawn(&mut command)
         .map_err(|e| NoVerdict::Start(format!("{}: cannot be started: {e}", program.display())))?;
     let end = Instant::now() + Duration::from_secs(10);
-    while !socket.exists() {
+    while !sockets.iter().all(|socket| socket.exists()) {
         if !simulator.runs() || Instant::now() > end {
             let said = std::fs::read_to_string(log).unwrap_or_default();
             return Err(NoVerdict::Start(format!("the sensor simulator did not start: {}", said.trim())));

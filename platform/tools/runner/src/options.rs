@@ -30,6 +30,10 @@ pub struct Options {
     pub after: Vec<After>,
     /// The simulator of sensors.
     pub simulator: Option<PathBuf>,
+    /// The device by which the machine reaches it.
+    pub sensor_device: String,
+    /// The device by which the machine reaches the simulator's controller of lines, where it has no pins of its own.
+    pub lines_device: Option<String>,
     /// Arguments for it.
     pub sensor_args: Vec<String>,
     /// Where the accelerometer's interrupt line leads: a qtest line that wants the level at its end.
@@ -101,6 +105,8 @@ impl Default for Options {
             reboot: false,
             after: vec![],
             simulator: None,
+            sensor_device: "vhost-user-i2c-device".into(),
+            lines_device: None,
             sensor_args: vec![],
             sensor_interrupt: None,
             no_sensors: false,
@@ -154,6 +160,7 @@ recipes of other machines set their own
                        forgets those before
   --after 'TEXT => qmp qom-set PATH PROPERTY VALUE'
   --after 'TEXT => qtest LINE'
+  --after 'TEXT => line set LINE LEVEL', or 'TEXT => line get'
                        once the console said TEXT, does that to the machine; several: one after
                        the other. The answer becomes a line `runner: qtest LINE -> ANSWER`, for
                        --expect and --after. {qom:TYPE} is the path of the first object of that
@@ -161,7 +168,8 @@ recipes of other machines set their own
   --cpu MODEL          default cortex-a76        --memory SIZE   default 1G
   --gic 2|3            default 3                 --el2           enter the kernel at EL2
   --icount             one instruction = 1 ns of virtual time: exact, slower
-  --counting TEXT      how: what -icount gets, default shift=0
+  --counting TEXT      how: what -icount gets, default shift=0; with sensors, which live in the
+                       host's time, the clock never jumps: sleep=off is left out
   --append TEXT        words for the kernel's command line (repeatable)
   --qemu-argument TEXT one more argument for QEMU (repeatable); on the command line, what follows
                        -- is the same
@@ -175,6 +183,9 @@ recipes of other machines set their own
                        stands. Else init gets a random word with the boot arguments and puts it
                        behind the verdict, so that no server can end a run by printing one
   --sensors FILE       the sensor simulator; default: axiom-sensor-sim beside this program
+  --sensor-device NAME how the machine reaches it, default vhost-user-i2c-device; with properties
+  --lines-device NAME  how it reaches a controller of lines that the simulator has besides; default
+                       none: the machine has pins of its own
   --sensor-arg ARG     an argument for it (repeatable)
   --sensor-interrupt LINE
                        the pin that the accelerometer's INT1 is wired to: a qtest line without its
@@ -266,6 +277,8 @@ fn apply(o: &mut Options, args: Vec<String>, nested: Nested) -> Result<(), Strin
             "--device" => o.devices.push(value()?),
             "--after" => o.after.push(After::read(&value()?)?),
             "--sensors" => o.simulator = Some(value()?.into()),
+            "--sensor-device" => o.sensor_device = value()?,
+            "--lines-device" => o.lines_device = Some(value()?),
             "--sensor-arg" => o.sensor_args.push(value()?),
             "--sensor-interrupt" => o.sensor_interrupt = Some(value()?),
             "--no-sensors" => o.no_sensors = true,
@@ -354,6 +367,11 @@ pub fn quoted(path: &std::path::Path) -> String {
     path.display().to_string().replace(',', ",,")
 }
 
+/// The socket of the simulator's controller of lines, beside its other one.
+pub fn lines_socket(socket: &std::path::Path) -> std::path::PathBuf {
+    socket.with_file_name("lines.sock")
+}
+
 /// QEMU's arguments; `socket` is the simulator's.
 pub fn qemu_arguments(o: &Options, socket: Option<&std::path::Path>) -> Vec<String> {
     let mut machine = match &o.machine {
@@ -371,7 +389,6 @@ pub fn qemu_arguments(o: &Options, socket: Option<&std::path::Path>) -> Vec<Stri
             ("-object", memory.as_str()),
             ("-global", "virtio-mmio.force-legacy=false"),
             ("-chardev", &chardev),
-            ("-device", "vhost-user-i2c-device,chardev=vi2c"),
         ] {
             args.extend([key.to_owned(), value.to_owned()]);
         }
@@ -386,6 +403,13 @@ pub fn qemu_arguments(o: &Options, socket: Option<&std::path::Path>) -> Vec<Stri
     }
     for device in &o.devices {
         args.extend(["-device".into(), device.clone()]);
+    }
+    if let Some(socket) = socket {
+        args.extend(["-device".into(), format!("{},chardev=vi2c", o.sensor_device)]);
+        if let Some(device) = &o.lines_device {
+            let chardev = format!("socket,id=vgpio,path={}", lines_socket(socket).display());
+            args.extend(["-chardev".into(), chardev, "-device".into(), format!("{device},chardev=vgpio")]);
+        }
     }
     if let Some(dtb) = &o.dtb {
         args.extend(["-dtb".into(), dtb.display().to_string()]);
@@ -404,7 +428,10 @@ pub fn qemu_arguments(o: &Options, socket: Option<&std::path::Path>) -> Vec<Stri
         args.extend(["-append".into(), words.join(" ")]);
     }
     if o.icount {
-        args.extend(["-icount".into(), o.counting.clone()]);
+        // The simulator answers in the host's time: a clock that jumps while the processor waits for it would be past every deadline.
+        let counting =
+            if socket.is_some() { o.counting.replace(",sleep=off", "") } else { o.counting.clone() };
+        args.extend(["-icount".into(), counting]);
     }
     args.extend(o.extra.iter().cloned());
     args
@@ -426,8 +453,8 @@ mod tests {
         assert_eq!(
             args,
             "-object memory-backend-memfd,id=mem,size=512M,share=on -global virtio-mmio.force-legacy=false \
-             -chardev socket,id=vi2c,path=/s -device vhost-user-i2c-device,chardev=vi2c \
-             -M virt,gic-version=2,virtualization=on,memory-backend=mem -cpu cortex-a76 -m 512M -nographic -nic none -no-reboot \
+             -chardev socket,id=vi2c,path=/s -M virt,gic-version=2,virtualization=on,memory-backend=mem -cpu cortex-a76 \
+             -m 512M -device vhost-user-i2c-device,chardev=vi2c -nographic -nic none -no-reboot \
              -kernel k -initrd b -icount shift=0 -d int"
         );
         let commas = qemu_arguments(&o, Some(std::path::Path::new("/a, b,c/s"))).join(" ");
@@ -466,6 +493,15 @@ mod tests {
             "-M q35 -cpu max -m 1G -nographic -nic none -no-reboot -kernel k -append axiom.exit=0xf4 quiet \
              -icount shift=0,sleep=off -nodefaults"
         );
+        let lines_device = Some("vhost-user-gpio-pci,addr=5".into());
+        let o = Options { sensor_device: "vhost-user-i2c-pci,addr=4".into(), lines_device, ..o };
+        let with_sensors = qemu_arguments(&o, Some(std::path::Path::new("/t/s"))).join(" ");
+        assert!(with_sensors.contains("-M q35,memory-backend=mem "));
+        assert!(with_sensors.contains(
+            "-device vhost-user-i2c-pci,addr=4,chardev=vi2c -chardev socket,id=vgpio,path=/t/lines.sock \
+             -device vhost-user-gpio-pci,addr=5,chardev=vgpio -nographic"
+        ));
+        assert!(with_sensors.contains("-icount shift=0 -nodefaults"), "its clock waits for the simulator");
     }
 
     #[test]
@@ -479,7 +515,10 @@ mod tests {
             ("--exit-status odd", "--exit-status odd: a number"),
             ("--property a=b", "--property a=b: it belongs to a --machine, which comes first"),
             ("--board /nowhere", "/nowhere: cannot be read: No such file or directory (os error 2)"),
-            ("--after ready", "--after ready: write 'TEXT => qmp ...' or 'TEXT => qtest ...'"),
+            (
+                "--after ready",
+                "--after ready: write 'TEXT => qmp ...', 'TEXT => qtest ...' or 'TEXT => line ...'",
+            ),
             ("--no-verdict", "--no-verdict needs an --expect: the run must end with something"),
             ("--test /nowhere.toml", "/nowhere.toml: cannot be read: No such file or directory (os error 2)"),
         ] {

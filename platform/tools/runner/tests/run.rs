@@ -232,7 +232,10 @@ fn help_and_wrong_flags_are_answered_without_a_build() {
         ("qemu-aarch64 --timeout", "--timeout needs a value"),
         ("qemu-aarch64 warp", "'warp' is not understood"),
         ("test-system driver-crash NOSUCH", "there is no test 'NOSUCH'; there are:\n  root-task\n"),
-        ("demo-button NOSUCH", "there is no board 'NOSUCH'; there are:\n  qemu-aarch64\n  qemu-rpi5\n"),
+        (
+            "demo-button NOSUCH",
+            "there is no board 'NOSUCH'; there are:\n  qemu-aarch64\n  qemu-x86_64\n  qemu-rpi5\n",
+        ),
         ("bundle NOSUCH", "there is no manifest 'NOSUCH'; there are:\n  platform/qemu-aarch64/system.toml\n"),
         ("image-rpi5 --yes-really", "unknown flag '--yes-really', of: --dtb"),
         ("image-rpi5 --dtb /nowhere", "--dtb '/nowhere' is no file and no folder"),

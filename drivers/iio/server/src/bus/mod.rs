@@ -4,10 +4,12 @@ mod waiter;
 
 use axiom_dw_i2c::{DwI2c, Speed};
 use axiom_mmio::Mmio;
+use axiom_runtime::proto::env::Device;
 use axiom_runtime::proto::rp1::Refusal;
 use axiom_runtime::sel4::CPtr;
 use axiom_runtime::{Bit, Bits, Class, IrqHandler, Pages, Runtime, Slots, info, warn};
-use axiom_virtio_i2c::{DMA_BYTES, Dma, REGISTER_BYTES, VirtioI2c};
+use axiom_virtio::{mmio, pci};
+use axiom_virtio_i2c::{DMA_BYTES, Dma, VirtioI2c};
 use bcm2712_pac::rp1::CLK_SYS_HZ;
 use core::fmt;
 use embedded_hal::i2c::{ErrorKind, ErrorType, I2c, Operation, SevenBitAddress};
@@ -22,8 +24,10 @@ const DEFAULT_HZ: u64 = 400_000;
 
 /// The bus.
 pub enum Bus {
-    /// A virtio adapter.
-    Virtio(VirtioI2c<Mmio, Waiter>),
+    /// A virtio adapter, by registers in memory.
+    Virtio(VirtioI2c<mmio::Mmio<Mmio>, Waiter>),
+    /// A virtio adapter that is a PCI function.
+    Pci(VirtioI2c<pci::Pci<pci::Mapped>, Waiter>),
     /// A DesignWare controller of RP1.
     Dw(DwI2c<Mmio, Waiter>),
 }
@@ -63,6 +67,7 @@ impl I2c<SevenBitAddress> for Bus {
     fn transaction(&mut self, address: u8, operations: &mut [Operation<'_>]) -> Result<(), BusError> {
         match self {
             Bus::Virtio(bus) => bus.transaction(address, operations).map_err(BusError::Virtio),
+            Bus::Pci(bus) => bus.transaction(address, operations).map_err(BusError::Virtio),
             Bus::Dw(bus) => {
                 I2c::<SevenBitAddress>::transaction(bus, address, operations).map_err(BusError::Dw)
             }
@@ -75,6 +80,7 @@ impl Bus {
     pub fn waiter(&mut self) -> &mut Waiter {
         match self {
             Bus::Virtio(bus) => bus.waiter(),
+            Bus::Pci(bus) => bus.waiter(),
             Bus::Dw(bus) => bus.waiter(),
         }
     }
@@ -83,6 +89,7 @@ impl Bus {
     pub fn stray(&mut self) {
         match self {
             Bus::Virtio(bus) => bus.stray(),
+            Bus::Pci(bus) => bus.stray(),
             Bus::Dw(bus) => bus.stray(),
         }
     }
@@ -105,17 +112,42 @@ fn virtio(rt: Runtime) -> Option<Bus> {
         );
         return None;
     };
-    let interrupt = env.interrupts_of(&device, false).next()?;
+    let Some(interrupt) = env.interrupts_of(&device, false).next() else {
+        warn!("the I2C adapter has no interrupt: a PCI function needs messages (MSI-X)");
+        return None;
+    };
     if (dma.len as usize) < DMA_BYTES {
         warn!("the manifest gives {} bytes of DMA memory; the I2C adapter needs {DMA_BYTES}", dma.len);
         return None;
     }
     let acknowledge = Acknowledge::Handler(IrqHandler(CPtr(interrupt.slot)));
     let waiter = Waiter::new(acknowledge, interrupt.bit, timer, VIRTIO_PATIENCE_NS);
-    let registers = rt.registers("i2c", REGISTER_BYTES)?;
-    // SAFETY: init mapped DMA memory, physically in a row and as much as was just checked, for this server alone; it stays.
-    let dma = unsafe { Dma::new(dma.virt as *mut u8, dma.phys) };
-    VirtioI2c::new(registers, dma, waiter).inspect_err(|error| warn!("{error}")).ok().map(Bus::Virtio)
+    // SAFETY: init gave this memory, physically in a row, to this server for its devices; nothing else here uses it, and it stays.
+    let dma = unsafe { Dma::new(dma.virt as *mut u8, dma.phys, dma.len as usize) };
+    let bus = if env.is_function(&device) {
+        VirtioI2c::new(function(rt, &device)?, dma, waiter).map(Bus::Pci)
+    } else {
+        let registers = rt.registers("i2c", mmio::REGISTERS_BYTES)?;
+        VirtioI2c::new(mmio::Mmio(registers), dma, waiter).map(Bus::Virtio)
+    };
+    bus.inspect_err(|error| warn!("{error}")).ok()
+}
+
+/// A virtio device that is a PCI function.
+fn function(rt: Runtime, device: &Device<'_>) -> Option<pci::Pci<pci::Mapped>> {
+    let bars = rt.env().bars_of(device);
+    // SAFETY: init mapped the function's configuration space to read, and each of these pieces of its BARs, for this server alone; they
+    // stay.
+    let (config, space) =
+        unsafe { (axiom_pci::Mmio::new(device.registers.start as *mut u32), pci::Mapped::new(bars)) };
+    let found = pci::Pci::new(&config, space);
+    if found.is_none() {
+        warn!(
+            "the PCI function '{}' is no modern virtio device, or its registers are elsewhere",
+            device.name
+        );
+    }
+    found
 }
 
 /// `bit` is this server's notification's, for the interrupt.

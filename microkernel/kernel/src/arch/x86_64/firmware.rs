@@ -11,7 +11,7 @@ use axiom_objects::PhysAddr;
 use core::cell::Cell;
 use core::fmt::{self, Display, Formatter};
 use sel4_sys::bootinfo::{HEADER_X86_ACPI_RSDP, HEADER_X86_MEMORY_MAP, HEADER_X86_TSC_FREQUENCY};
-use sel4_sys::ext::BOOTINFO_COMMAND_LINE;
+use sel4_sys::ext::{BOOTINFO_COMMAND_LINE, BOOTINFO_PCI_CONFIG_SPACE};
 
 mod clock;
 mod pci;
@@ -279,7 +279,8 @@ impl Firmware {
 
     /// Bytes of BootInfo's chunks that describe the machine.
     pub fn chunks_size(&self) -> u64 {
-        (ROOT_CHUNK + MAP_CHUNK + FREQUENCY_CHUNK + self.line_chunk()) as u64
+        let space = self.tables.config_space.map_or(0, |_| SPACE_CHUNK);
+        (ROOT_CHUNK + MAP_CHUNK + FREQUENCY_CHUNK + self.line_chunk() + space) as u64
     }
 
     fn line_chunk(&self) -> usize {
@@ -287,8 +288,8 @@ impl Firmware {
         (before + CHUNK_HEADER + self.line_length + 1).next_multiple_of(8) - before
     }
 
-    /// Writes those chunks: the ACPI root pointer, the memory map as Multiboot has it, the counter's frequency in MHz as seL4 has it, and
-    /// the command line.
+    /// Writes those chunks: the ACPI root pointer, the memory map as Multiboot has it, the counter's frequency in MHz as seL4 has it,
+    /// the command line, and where PCI configuration space is.
     pub fn write_chunks(&self, mut write: impl FnMut(&[u8])) {
         let header = |write: &mut dyn FnMut(&[u8]), id: u64, length: usize| {
             write(&id.to_le_bytes());
@@ -313,6 +314,11 @@ impl Firmware {
         header(&mut write, BOOTINFO_COMMAND_LINE, length);
         write(&self.line[..self.line_length]);
         (0..length - CHUNK_HEADER - self.line_length).for_each(|_| write(&[0]));
+        if let Some((address, last_bus)) = self.tables.config_space {
+            header(&mut write, BOOTINFO_PCI_CONFIG_SPACE, SPACE_CHUNK);
+            write(&address.to_le_bytes());
+            write(&u64::from(last_bus).to_le_bytes());
+        }
     }
 }
 
@@ -322,6 +328,7 @@ const MAP_ENTRIES: usize = 50;
 const MAP_ENTRY: usize = 24;
 const MAP_CHUNK: usize = CHUNK_HEADER + 4 + MAP_ENTRIES * MAP_ENTRY;
 const FREQUENCY_CHUNK: usize = CHUNK_HEADER + 4;
+const SPACE_CHUNK: usize = CHUNK_HEADER + 16;
 
 /// Whether user space could look at the kernel's memory through the tables that it shares (CVE-2017-5754).
 fn meltdown() -> &'static str {

@@ -2,7 +2,9 @@
 use super::Table;
 use crate::Extra;
 use crate::devices::Found;
+use crate::pci::ConfigSpace;
 use axiom_fdt::Fdt;
+use axiom_pci::Place;
 use axiom_proto::bundle::DeviceRequest;
 use core::arch::{asm, global_asm};
 use sel4_sys::object::{self as o, kind, vm_attributes};
@@ -62,6 +64,16 @@ pub fn irq_handler(irq: u32, edge: bool, slot: u64) -> (u64, [u64; 4]) {
 /// Devices that every machine of this architecture has: none; the device tree names them all.
 pub fn find(_request: &DeviceRequest) -> Option<Found> {
     None
+}
+
+/// Where PCI configuration space is: the device tree would say, but there is nobody who takes messages.
+pub fn config_space(_extra: &Extra) -> Option<ConfigSpace> {
+    None
+}
+
+/// Messages need a translator (GICv3's ITS), which the kernel has no driver for.
+pub fn message_handler(_processor: u64, _place: Place, _slot: u64) -> Result<(u64, u32), Error> {
+    Err(Error::IllegalOperation)
 }
 
 /// There are no ports.

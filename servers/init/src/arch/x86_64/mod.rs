@@ -2,11 +2,13 @@
 use super::Table;
 use crate::Extra;
 use crate::devices::Found;
+use crate::pci::ConfigSpace;
 use crate::sys;
 use alloc::vec;
-use alloc::vec::Vec;
+use axiom_pci::Place;
 use axiom_proto::bundle::DeviceRequest;
 use core::arch::{asm, global_asm};
+use sel4_sys::arch::object::USER_VECTORS;
 use sel4_sys::cap::init;
 use sel4_sys::object::{kind, vm_attributes};
 use sel4_sys::{CPtr, Error, label, syscall};
@@ -68,19 +70,42 @@ pub fn irq_handler(irq: u32, edge: bool, slot: u64) -> (u64, [u64; 7]) {
     (label::IRQ_ISSUE_HANDLER_IOAPIC, [slot, 64, 0, pin, u64::from(!edge), 0, pin])
 }
 
-/// Devices that every machine of this architecture has: COM1 (PNP0501), at the ports and the interrupt that PCs have had it at for ever.
+/// Devices that every machine of this architecture has: COM1 and COM2 (PNP0501), at the ports and the interrupts that PCs have had them at for
+/// ever. Whether something answers there is the driver's to see.
 pub fn find(request: &DeviceRequest) -> Option<Found> {
-    let com1 = request.compatible == "pnp,0501" && request.instance == 0;
-    com1.then(|| Found {
-        phys: 0,
-        size: 0,
-        interrupts: vec![(4, true)],
-        windows: Vec::new(),
-        pins: Vec::new(),
-        messages: None,
-        ports: Some((0x3f8, 0x3ff)),
-    })
+    let (pin, first) = match (request.compatible.as_str(), request.instance) {
+        ("pnp,0501", 0) => (4, 0x3f8),
+        ("pnp,0501", 1) => (3, 0x2f8),
+        _ => return None,
+    };
+    Some(Found { interrupts: vec![(pin, true)], ports: Some((first, first + 7)), ..Found::default() })
 }
+
+/// Where PCI configuration space is, and the local APIC that takes messages.
+pub fn config_space(extra: &Extra) -> Option<ConfigSpace> {
+    let (base, last_bus) = extra.config_space?;
+    Some(ConfigSpace { base, last_bus, processor: extra.axiom?.mpidr })
+}
+
+/// Makes the handler of a function's message in `slot` of a CNode of 64 bits; where the function writes, and what. Vectors are taken from the
+/// end, since a pin's is its own number.
+pub fn message_handler(processor: u64, place: Place, slot: u64) -> Result<(u64, u32), Error> {
+    let [bus, device, function] = [place.bus, place.device, place.function].map(u64::from);
+    for vector in (0..USER_VECTORS).rev() {
+        let words = [slot, 64, bus, device, function, 0, vector];
+        match sys::invoke(init::IRQ_CONTROL, label::IRQ_ISSUE_HANDLER_MSI, &[init::CNODE], &words) {
+            Ok(_) => return Ok((MESSAGES | (processor & 0xff) << 12, FIRST_USER_VECTOR + vector as u32)),
+            // Another handler has it.
+            Err(Error::RevokeFirst) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Error::NotEnoughMemory)
+}
+
+/// Where writes of devices become interrupts (Intel SDM, volume 3, 11.11), and the processor's vector of the kernel's number 0.
+const MESSAGES: u64 = 0xfee0_0000;
+const FIRST_USER_VECTOR: u32 = 0x30;
 
 /// A capability to ports, first and last.
 pub fn ports((first, last): (u16, u16), slot: u64) -> Result<CPtr, Error> {

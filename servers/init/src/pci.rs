@@ -1,0 +1,257 @@
+//! PCI functions: found in configuration space, which stays init's; given to a server by vendor and device, as the manifest says.
+//!
+//! A driver gets its function's configuration space to read, and the pages of its BARs but for those with the table of messages. Bus
+//! mastering is power over all memory where there is no IOMMU: it is on only while the server lives that the function belongs to. Messages
+//! come at handlers that the server has, by a table that init alone writes. A BAR that shares its page with somebody else's is refused.
+use crate::arch;
+use crate::memory::{Look, Memory};
+use crate::spawn::map_own;
+use crate::sys;
+use alloc::string::String;
+use alloc::vec::Vec;
+use axiom_layout::address::{DEVICES, INIT_CONFIG, INIT_PROBE, TRACE};
+use axiom_layout::bits::INTERRUPTS_PER_DEVICE;
+use axiom_pci::{BARS, Bar, Entry, Found, Mmio, MsiX, Place, Window};
+use axiom_proto::bundle::DeviceRequest;
+use sel4_sys::object::LARGE_PAGE_BITS;
+use sel4_sys::{CapRights, Error};
+
+const LARGE: u64 = 1 << LARGE_PAGE_BITS;
+const LAYOUT_OF_DEVICES: u8 = 0;
+
+/// Where configuration space is.
+#[derive(Clone, Copy, Debug)]
+pub struct ConfigSpace {
+    /// Bus 0's.
+    pub base: u64,
+    /// The last bus.
+    pub last_bus: u8,
+    /// The processor that takes messages, as the interrupt controller numbers it.
+    pub processor: u64,
+}
+
+/// A function that belongs to a server.
+#[derive(Clone, Debug)]
+pub struct Function {
+    found: Found,
+    /// Its registers.
+    pub bars: [Option<Bar>; BARS],
+    msix: Option<MsiX>,
+}
+
+impl Function {
+    /// Messages that it has, as many as a server gets.
+    pub fn messages(&self) -> u16 {
+        self.msix.map_or(0, |msix| msix.entries.min(INTERRUPTS_PER_DEVICE.into()))
+    }
+
+    /// The pieces of a BAR that are the server's, offset and bytes: all but the pages of the table of messages.
+    pub fn pieces(&self, bar: &Bar) -> impl Iterator<Item = (u64, u64)> {
+        let table = self.msix.filter(|msix| msix.bar == bar.index).map(|msix| msix.pages());
+        let (from, to) = table.map_or((bar.size, bar.size), |(from, to)| (from, to.min(bar.size)));
+        [(0, from), (to, bar.size - to)].into_iter().filter(|piece| piece.1 > 0)
+    }
+}
+
+/// The functions of the machine.
+pub struct Pci {
+    space: Option<ConfigSpace>,
+    found: Vec<Found>,
+    /// Addresses of everybody's BARs.
+    bases: Vec<u64>,
+    window: Window,
+}
+
+impl Pci {
+    /// Looks at what there is; functions that have no address may get one of the window, its first and how many.
+    pub fn new(memory: &mut Memory, space: Option<ConfigSpace>, window: (u64, u64)) -> Result<Pci, Error> {
+        let window = Window { next: window.0, end: window.0.saturating_add(window.1) };
+        let mut pci = Pci { space, found: Vec::new(), bases: Vec::new(), window };
+        let Some(space) = space else { return Ok(pci) };
+        if !space.base.is_multiple_of(LARGE) {
+            crate::say!(
+                "PCI configuration space at {:#x} is not at a multiple of 2 MiB: not looked at",
+                space.base
+            );
+            pci.space = None;
+            return Ok(pci);
+        }
+        let mut looks: Vec<Option<Look>> = Vec::new();
+        let mut failure = None;
+        let mut open = |place: Place| {
+            let number = usize::from(place.bus / 2);
+            if place.bus > space.last_bus {
+                return None;
+            }
+            if looks.len() <= number {
+                looks.resize_with(number + 1, || None);
+            }
+            let at = INIT_CONFIG + number as u64 * LARGE;
+            if looks[number].is_none() {
+                match look(memory, space.base + number as u64 * LARGE, at) {
+                    Ok(look) => looks[number] = Some(look),
+                    Err(error) => {
+                        failure = Some(error);
+                        return None;
+                    }
+                }
+            }
+            let page = (INIT_CONFIG + place.page()) as *mut u32;
+            // SAFETY: configuration space of this place's two buses is mapped, to read, until the walk is over.
+            Some(unsafe { Mmio::new(page) })
+        };
+        axiom_pci::walk(&mut open, &mut |config, found| {
+            pci.bases.extend(axiom_pci::bases(config, found.identity.layout));
+            pci.found.push(found);
+        });
+        if let Some(error) = failure {
+            crate::say!("a part of PCI configuration space cannot be mapped: {error:?}");
+        }
+        looks.into_iter().flatten().try_for_each(|look| memory.give_back(look))?;
+        Ok(pci)
+    }
+
+    /// Where a function's configuration space is.
+    fn page(&self, place: Place) -> Result<u64, Error> {
+        self.space.map(|space| space.base + place.page()).ok_or(Error::FailedLookup)
+    }
+
+    /// Does something with a function's configuration space.
+    fn with<T>(
+        &self,
+        memory: &mut Memory,
+        place: Place,
+        act: impl FnOnce(&mut Mmio) -> T,
+    ) -> Result<T, Error> {
+        let frame = memory.device_frame(self.page(place)?)?;
+        map_own(memory, frame, INIT_PROBE, CapRights::READ_WRITE)?;
+        // SAFETY: the page of the function's configuration space is mapped at INIT_PROBE, to read and write, until `unmap`.
+        let done = act(&mut unsafe { Mmio::new(INIT_PROBE as *mut u32) });
+        sys::unmap(frame)?;
+        Ok(done)
+    }
+
+    /// The function that is asked for, with addresses, and off; where its configuration space is. `None`, and a line if there is something
+    /// to say, if the machine has none that can be given.
+    pub fn find(
+        &mut self,
+        memory: &mut Memory,
+        request: &DeviceRequest,
+    ) -> Result<Option<(u64, Function)>, Error> {
+        let mut fitting = self.found.iter().filter(|f| f.identity.is_compatible(&request.compatible));
+        let Some(found) = fitting.nth(request.instance as usize).copied() else { return Ok(None) };
+        let refused = |why: String| {
+            crate::say!("PCI function {} ({}) is not used: {why}", found.place, request.compatible);
+            Ok(None)
+        };
+        if found.identity.layout != LAYOUT_OF_DEVICES {
+            return refused("it is a bridge, which leads to what belongs to others".into());
+        }
+        let mut bars = self.with(memory, found.place, axiom_pci::bars)?;
+        for bar in bars.iter_mut().flatten() {
+            if let Some(why) = self.settle(memory, &found, bar)? {
+                return refused(why);
+            }
+        }
+        let room: u64 = bars.iter().flatten().map(|bar| bar.size.max(4096) + 4096).sum();
+        if room > (TRACE - DEVICES) / 2 {
+            return refused(alloc::format!(
+                "its registers take {room:#x} bytes of addresses, more than a server has"
+            ));
+        }
+        let msix = self.with(memory, found.place, |config| {
+            axiom_pci::enable_memory(config);
+            MsiX::of(config, &bars)
+        })?;
+        for bridge in found.bridges.iter().flatten() {
+            self.with(memory, *bridge, axiom_pci::enable_bridge)?;
+        }
+        let function = Function { found, bars, msix };
+        self.mask(memory, &function)?;
+        Ok(Some((self.page(found.place)?, function)))
+    }
+
+    /// Gives a BAR an address if it has none; says why it cannot be used.
+    fn settle(&mut self, memory: &mut Memory, found: &Found, bar: &mut Bar) -> Result<Option<String>, Error> {
+        if bar.base == 0 {
+            if found.bridges[0].is_some() {
+                return Ok(Some("firmware gave it no address, and it is behind a bridge".into()));
+            }
+            // Where nobody has said how large the others are, those that have addresses keep the whole page or window around them.
+            let others: Vec<(u64, u64)> =
+                self.bases.iter().map(|base| (base & !(LARGE - 1), (base | (LARGE - 1)) + 1)).collect();
+            let Some(base) = self.window.place(bar.size, &others) else {
+                return Ok(Some(alloc::format!(
+                    "firmware gave it no address, and the manifest's PCI window (pci_window_mib) has no room for {:#x} bytes",
+                    bar.size
+                )));
+            };
+            self.with(memory, found.place, |config| axiom_pci::assign(config, bar, base))?;
+        } else if bar.size < 4096 {
+            let page = bar.base & !4095;
+            let shared = self.bases.iter().filter(|base| **base & !4095 == page).count();
+            if shared > 1 {
+                return Ok(Some(alloc::format!("its registers at {:#x} share a page with others", bar.base)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Masks all messages of a function, and switches them on.
+    fn mask(&self, memory: &mut Memory, function: &Function) -> Result<(), Error> {
+        let Some(msix) = function.msix else { return Ok(()) };
+        for entry in 0..msix.entries {
+            self.write_entry(memory, function, &msix, entry, Entry::MASKED)?;
+        }
+        self.with(memory, function.found.place, |config| msix.enable(config, true))
+    }
+
+    fn write_entry(
+        &self,
+        memory: &mut Memory,
+        function: &Function,
+        msix: &MsiX,
+        entry: u16,
+        words: [u32; 4],
+    ) -> Result<(), Error> {
+        let bar =
+            function.bars.iter().flatten().find(|bar| bar.index == msix.bar).ok_or(Error::FailedLookup)?;
+        let at = bar.base + msix.offset + u64::from(entry) * Entry::BYTES;
+        let frame = memory.device_frame(at & !4095)?;
+        map_own(memory, frame, INIT_PROBE, CapRights::READ_WRITE)?;
+        let place = (INIT_PROBE + (at & 4095)) as *mut u32;
+        // The mask first, then what it protects, then the last word says whether it is masked.
+        for (i, word) in [(3, 1), (0, words[0]), (1, words[1]), (2, words[2]), (3, words[3])] {
+            // SAFETY: the page of the table is mapped at INIT_PROBE; an entry lies in one page, because it is aligned to its size.
+            unsafe { place.add(i).write_volatile(word) };
+        }
+        sys::unmap(frame)
+    }
+
+    /// Makes the handler of a function's message in `slot`, and has the function send it.
+    pub fn message(
+        &self,
+        memory: &mut Memory,
+        function: &Function,
+        entry: u16,
+        slot: u64,
+    ) -> Result<(), Error> {
+        let (Some(msix), Some(space)) = (function.msix, self.space) else {
+            return Err(Error::IllegalOperation);
+        };
+        let (address, data) = arch::message_handler(space.processor, function.found.place, slot)?;
+        self.write_entry(memory, function, &msix, entry, Entry { address, data }.words())
+    }
+
+    /// Lets a function make accesses of its own, or not.
+    pub fn set_master(&self, memory: &mut Memory, function: &Function, on: bool) -> Result<(), Error> {
+        self.with(memory, function.found.place, |config| axiom_pci::set_master(config, on))
+    }
+}
+
+/// Maps two buses' configuration space, to read.
+fn look(memory: &mut Memory, base: u64, at: u64) -> Result<Look, Error> {
+    let look = memory.device_look(base)?;
+    map_own(memory, look.frame, at, CapRights::READ)?;
+    Ok(look)
+}
