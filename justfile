@@ -65,14 +65,21 @@ root-task-x86_64 *flags: kernel-x86_64 tools
     @{{ cargo }} server-x86_64 build -q --profile system -p axiom-root-test
     @exec {{ bin }}/axiom-runner --board platform/qemu-x86_64/model.options --root-task --icount "$@"
 
-# Boot the first system on QEMU's PC, q35, to the report; flags for the runner as above
-qemu-x86_64 *flags: kernel-x86_64 tools programs
+# Boot the first system on QEMU's PC, q35, to the report; --iso from an image on a USB stick, by BIOS, with --uefi by UEFI; flags for the runner as above
+qemu-x86_64 *flags:
+    @platform/tools/answer qemu-x86_64 runner "$@" || { [ $? = 1 ] && case " $* " in *" --iso "* | *" --uefi "*) just image-x86_64 ;; *) just bundle-x86_64 ;; esac && exec {{ bin }}/axiom-runner --board platform/qemu-x86_64/model.options --bundle {{ out }}/qemu-x86_64.bundle "$@"; }
+
+# The first system of q35, checked and packed: target/axiom/qemu-x86_64.bundle
+bundle-x86_64: kernel-x86_64 tools programs
     @echo "build: servers (x86-64)"
     @{{ cargo }} server-x86_64 build -q --profile system {{ pc_steady_packages }}
     @{{ cargo }} server-x86_64 build -q --profile system {{ pc_packages }}
     @mkdir -p {{ out }}
     @{{ bin }}/axiom-compose platform/qemu-x86_64/system.toml -o {{ out }}/qemu-x86_64.bundle --report {{ out }}/qemu-x86_64.report --images {{ CARGO_TARGET_DIR }}/x86_64-unknown-none/system --blobs {{ out }}/programs
-    @exec {{ bin }}/axiom-runner --board platform/qemu-x86_64/model.options --bundle {{ out }}/qemu-x86_64.bundle "$@"
+
+# An image for a PC's USB stick, disk or CD, for BIOS and UEFI: target/axiom/qemu-x86_64.iso; the same bytes each time
+image-x86_64: bundle-x86_64
+    @platform/tools/image-x86_64 --kernel {{ out }}/kernel-x86_64.elf --bundle {{ out }}/qemu-x86_64.bundle -o {{ out }}/qemu-x86_64.iso
 
 # The servers
 servers:
