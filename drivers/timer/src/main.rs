@@ -3,8 +3,14 @@
 //! Each rate that programs ask for gets one of the kernel's timers, which signals this server's notification and does not
 //! drift. Between the signal and a program's first instruction nothing is asked of the kernel: the deadline is known here,
 //! because deadlines are the first one plus whole periods.
+//!
+//! A machine with an HPET that the manifest grants has a second time base besides: `timer/<n>hz/hpet` ([`second`]).
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
+#[cfg(target_os = "none")]
+mod second;
+#[cfg(any(test, target_os = "none"))]
+mod series;
 #[cfg(target_os = "none")]
 mod server;
 

@@ -6,8 +6,8 @@ use crate::arch::paging::{self, Entry, Table, UserAttributes};
 use crate::arch::tables::TableKind;
 use crate::cap::{FrameSize, Mapping};
 use crate::machine::Machine;
-use crate::node::Shared;
-use crate::object::{TCB_VSPACE, Tcb};
+use crate::node::{NO_CAP, Shared};
+use crate::object::{Packed, TCB_VSPACE, Tcb};
 use crate::ptr::{PhysAddr, Ptr};
 use core::cell::Cell;
 use sel4_sys::object::ASID_POOL_ENTRIES;
@@ -36,16 +36,25 @@ pub fn assign(shared: &Shared, asid: u16, root: PhysAddr) {
 #[inline(always)]
 pub fn switch_to<M: Machine>(m: M, tcb: Ptr<Tcb>) {
     let n = m.node();
-    let space = match tcb.slot(TCB_VSPACE).packed().as_mapped_vspace() {
-        Some((base, asid)) if root_of(m.shared(), asid) == Some(base) => paging::space(base, asid),
-        _ => n.empty_space.get(),
-    };
-    if n.space.replace(space) != space {
-        m.load_space(space);
+    let cap = tcb.slot(TCB_VSPACE).packed();
+    // By the same capability, the address space is the one that is loaded: had it gone, nothing would be remembered.
+    if cap.0 != n.space_cap.get() {
+        load(m, cap);
     }
     let old = n.current();
     if old != tcb {
         m.switch_thread_pointers(old, tcb);
+    }
+}
+
+/// Loads the address space that a capability names, or the empty one.
+fn load<M: Machine>(m: M, cap: Packed) {
+    let n = m.node();
+    let named = cap.as_mapped_vspace().filter(|(base, asid)| root_of(m.shared(), *asid) == Some(*base));
+    let space = named.map_or(n.empty_space.get(), |(base, asid)| paging::space(base, asid));
+    n.space_cap.set(if named.is_some() { cap.0 } else { NO_CAP });
+    if n.space.replace(space) != space {
+        m.load_space(space);
     }
 }
 
@@ -104,6 +113,7 @@ pub fn delete_pool<M: Machine>(m: M, first_asid: u16, base: PhysAddr) {
 fn forget_current<M: Machine>(m: M) {
     let n = m.node();
     n.space.set(u64::MAX);
+    n.space_cap.set(NO_CAP);
     switch_to(m, n.current());
 }
 

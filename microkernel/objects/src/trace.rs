@@ -2,7 +2,7 @@
 use crate::ptr::Ptr;
 use core::cell::Cell;
 use sel4_sys::ext::{
-    TRACE_BOOT_RECORDS, TRACE_MAGIC, TRACE_RING_RECORDS, TRACE_STRETCHES, TraceRecord, stretch,
+    TRACE_BOOT_RECORDS, TRACE_MAGIC, TRACE_RING_RECORDS, TRACE_STRETCHES, TraceRecord, event, stretch,
 };
 
 /// Classes; the bit of a class in the mask is its number.
@@ -37,7 +37,9 @@ pub struct Ring {
     written: Cell<u64>,
     frequency: Cell<u64>,
     mask: Cell<u64>,
-    reserved: [Cell<u64>; 3],
+    reserved: Cell<u64>,
+    reference_period: Cell<u64>,
+    reference_start: Cell<u64>,
     boot_count: Cell<u64>,
     reserved2: [Cell<u64>; 23],
     boot: [Cell<TraceRecord>; TRACE_BOOT_RECORDS],
@@ -74,6 +76,14 @@ impl Trace {
     pub fn set_frequency(&self, frequency: u64) {
         if let Some(ring) = self.ring.get() {
             ring.frequency.set(frequency);
+        }
+    }
+
+    /// The second clock of [`event::BOOT_REFERENCE`]: femtoseconds of its steps, and the counter when they began.
+    pub fn set_reference(&self, period: u64, start: u64) {
+        if let Some(ring) = self.ring.get() {
+            ring.reference_period.set(period);
+            ring.reference_start.set(start);
         }
     }
 
@@ -121,6 +131,11 @@ impl Trace {
         let written = self.ring.get().map_or(0, |r| r.written.get());
         [(PAGES * 4096) as u64, written, self.mask.get()]
     }
+}
+
+/// Whether an event is a phase of boot: one of the kernel's, init's first statement, or the last server's readiness. There are few of them.
+pub fn is_phase(event: u16) -> bool {
+    matches!(event, event::BOOT_ENTRY..=event::BOOT_INIT | event::BOOT_ALL_READY)
 }
 
 /// The class of an event: the high byte of its number.

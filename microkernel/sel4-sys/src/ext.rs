@@ -69,6 +69,21 @@ pub const BOOTINFO_AXIOM: u64 = 0x4158_0001;
 /// The id of the BootInfo chunk with the command line, ended by a zero, where no device tree has it (x86).
 pub const BOOTINFO_COMMAND_LINE: u64 = 0x4158_0002;
 
+/// The id of the BootInfo chunk that describes the HPET, where there is one (x86): [`HpetInfo`].
+pub const BOOTINFO_HPET: u64 = 0x4158_0004;
+
+/// The body of the chunk [`BOOTINFO_HPET`], after its header. The kernel leaves the counter running, no timer armed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct HpetInfo {
+    /// Physical address of the block's registers.
+    pub address: u64,
+    /// GCAP_ID.
+    pub capabilities: u64,
+    /// Inputs of the I/O APICs that timer 0 can interrupt by, a bit each.
+    pub routes: u64,
+}
+
 /// The body of the chunk [`BOOTINFO_AXIOM`], after its header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -184,7 +199,11 @@ pub struct TraceHeader {
     /// Mask of recorded classes, bit = class.
     pub mask: u64,
     /// Not used, zero.
-    pub reserved: [u64; 3],
+    pub reserved: u64,
+    /// Length of a step of the clock in the records [`event::BOOT_REFERENCE`], femtoseconds; 0 where there is none.
+    pub reference_period: u64,
+    /// The counter when that clock's steps were 0.
+    pub reference_start: u64,
     /// Boot records kept below.
     pub boot_count: u64,
     /// Not used, zero.
@@ -219,6 +238,9 @@ pub mod event {
     pub const BOOT_READY: u16 = 0x0112;
     /// Every server is ready.
     pub const BOOT_ALL_READY: u16 = 0x0113;
+    /// A second clock's look at an event of boot, right behind it: arg0 is the event, arg1 that clock's steps since
+    /// [`super::TraceHeader::reference_start`], the counter that of the same moment.
+    pub const BOOT_REFERENCE: u16 = 0x0120;
     /// An IPC message went from one thread to another; arg1 is the receiver.
     pub const IPC: u16 = 0x0200;
     /// A notification was signalled.

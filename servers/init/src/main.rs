@@ -20,7 +20,7 @@ use alloc::vec::Vec;
 use core::fmt::{self, Write};
 use linked_list_allocator::Heap;
 use sel4_sys::bootinfo::{BootInfo, HEADER_FDT, Header};
-use sel4_sys::ext::{AxiomInfo, BOOTINFO_AXIOM, BOOTINFO_COMMAND_LINE, event};
+use sel4_sys::ext::{AxiomInfo, BOOTINFO_AXIOM, BOOTINFO_COMMAND_LINE, BOOTINFO_HPET, HpetInfo, event};
 
 pub(crate) const STACK_SIZE: usize = 32_768;
 const HEAP_SIZE: usize = 131_072;
@@ -118,12 +118,14 @@ pub struct Extra {
     pub fdt: Option<&'static [u8]>,
     /// The boot arguments, where no device tree has them.
     pub arguments: Option<&'static str>,
+    /// The HPET, where the kernel found one.
+    pub hpet: Option<HpetInfo>,
     /// The extensions; none on another kernel.
     pub axiom: Option<AxiomInfo>,
 }
 
 fn extra(info: &'static BootInfo) -> Extra {
-    let mut extra = Extra { fdt: None, arguments: None, axiom: None };
+    let mut extra = Extra { fdt: None, arguments: None, hpet: None, axiom: None };
     let start = core::ptr::from_ref(info) as usize + 4096;
     let mut at = 0usize;
     while at + size_of::<Header>() <= info.extra_len as usize {
@@ -146,6 +148,10 @@ fn extra(info: &'static BootInfo) -> Extra {
                 let bytes = unsafe { core::slice::from_raw_parts(body as *const u8, length) };
                 let text = bytes.split(|b| *b == 0).next().unwrap_or(&[]);
                 extra.arguments = core::str::from_utf8(text).ok();
+            }
+            BOOTINFO_HPET if length >= size_of::<Header>() + size_of::<HpetInfo>() => {
+                // SAFETY: as above; the structure is plain words and fits.
+                extra.hpet = Some(unsafe { (body as *const HpetInfo).read_unaligned() });
             }
             BOOTINFO_AXIOM if length >= size_of::<Header>() + size_of::<AxiomInfo>() => {
                 // SAFETY: as above; the structure is plain words and fits.
@@ -189,6 +195,7 @@ extern "C" fn init_main(info: &'static BootInfo) -> ! {
         sys::init_debug(sel4_sys::CPtr(axiom.debug_cap));
         sys::trace(sel4_sys::CPtr(axiom.trace_cap), event::BOOT_INIT, 0, Some(sel4_sys::cap::init::TCB));
     }
+    arch::remember(&extra);
     TOKEN.0.set(token_of(arch::arguments(&extra)));
     let system = match payload() {
         Ok((system, _)) => system,

@@ -447,10 +447,11 @@ fn give_devices<'a>(
             b.map(copy, at + page, CapRights::READ_WRITE, arch::DEVICE)?;
         }
         if request.interrupts {
-            let kinds = found.interrupts.iter().map(|_| false).chain(found.pins.iter().map(|_| true));
-            for (pin, (handler, bit)) in kinds.zip(&mut handlers) {
+            let own = found.interrupts.iter().map(|(irq, _)| (false, *irq));
+            let kinds = own.chain(found.pins.iter().map(|(irq, _)| (true, *irq)));
+            for ((pin, number), (handler, bit)) in kinds.zip(&mut handlers) {
                 let slot = b.name(*handler, CapRights::ALL, None)?;
-                world.interrupts.push(Interrupt { device, pin, slot, bit: *bit });
+                world.interrupts.push(Interrupt { device, pin, slot, bit: *bit, number });
                 sys::irq_ack(*handler)?;
             }
         }

@@ -11,7 +11,7 @@ use axiom_objects::PhysAddr;
 use core::cell::Cell;
 use core::fmt::{self, Display, Formatter};
 use sel4_sys::bootinfo::{HEADER_X86_ACPI_RSDP, HEADER_X86_MEMORY_MAP, HEADER_X86_TSC_FREQUENCY};
-use sel4_sys::ext::BOOTINFO_COMMAND_LINE;
+use sel4_sys::ext::{BOOTINFO_COMMAND_LINE, BOOTINFO_HPET, HpetInfo};
 
 mod clock;
 mod pci;
@@ -279,7 +279,15 @@ impl Firmware {
 
     /// Bytes of BootInfo's chunks that describe the machine.
     pub fn chunks_size(&self) -> u64 {
-        (ROOT_CHUNK + MAP_CHUNK + FREQUENCY_CHUNK + self.line_chunk()) as u64
+        (ROOT_CHUNK + MAP_CHUNK + FREQUENCY_CHUNK + self.line_chunk() + self.hpet_chunk()) as u64
+    }
+
+    fn hpet(&self) -> Option<HpetInfo> {
+        self.tables.hpet.and_then(|at| self.measurement.get().hpet(at))
+    }
+
+    fn hpet_chunk(&self) -> usize {
+        if self.hpet().is_some() { CHUNK_HEADER + size_of::<HpetInfo>() } else { 0 }
     }
 
     fn line_chunk(&self) -> usize {
@@ -287,8 +295,8 @@ impl Firmware {
         (before + CHUNK_HEADER + self.line_length + 1).next_multiple_of(8) - before
     }
 
-    /// Writes those chunks: the ACPI root pointer, the memory map as Multiboot has it, the counter's frequency in MHz as seL4 has it, and
-    /// the command line.
+    /// Writes those chunks: the ACPI root pointer, the memory map as Multiboot has it, the counter's frequency in MHz as seL4 has it, the
+    /// command line, and the HPET where there is one.
     pub fn write_chunks(&self, mut write: impl FnMut(&[u8])) {
         let header = |write: &mut dyn FnMut(&[u8]), id: u64, length: usize| {
             write(&id.to_le_bytes());
@@ -313,6 +321,10 @@ impl Firmware {
         header(&mut write, BOOTINFO_COMMAND_LINE, length);
         write(&self.line[..self.line_length]);
         (0..length - CHUNK_HEADER - self.line_length).for_each(|_| write(&[0]));
+        if let Some(hpet) = self.hpet() {
+            header(&mut write, BOOTINFO_HPET, CHUNK_HEADER + size_of::<HpetInfo>());
+            [hpet.address, hpet.capabilities, hpet.routes].iter().for_each(|w| write(&w.to_le_bytes()));
+        }
     }
 }
 
