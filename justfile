@@ -261,8 +261,9 @@ bench-rpi5 *record: image-rpi5
     @{{ bin }}/axiom-runner --quiet --board platform/rpi5/model.options --icount --name bench-rpi5 --timeout 600
     @results=$(platform/tools/results-folder "$@") && {{ bin }}/axiom-bench-report results {{ out }}/logs/bench-rpi5.log "$results/rpi5-model-icount.jsonl" "command=just bench-rpi5 (a model of the board, instruction counting)" emulated=true
 
-# Axiom beside Linux on the same emulated machine: --runs N, --mode icount|tcg, --small; all in target/axiom/compare, with --record also in bench/results/
-compare-linux *flags: build
+# Axiom beside Linux on the same emulated machine: --board qemu-x86_64 (without: qemu-aarch64), --runs N, --mode icount|tcg, --small; all in target/axiom/compare, with --record also in bench/results/
+compare-linux *flags:
+    @case " $* " in *" --board qemu-x86_64 "*) just bundle-x86_64 ;; *) just build ;; esac
     @platform/tools/compare-linux {{ bin }} "$@"
 
 # docs/benchmarks.md, the book's page and its charts, from docs/benchmarks.template.md and bench/results/

@@ -15,6 +15,7 @@ use sel4_sys::ext::{BOOTINFO_COMMAND_LINE, BOOTINFO_HPET, HpetInfo};
 
 mod clock;
 mod pci;
+mod speculation;
 
 use clock::{Clock, Measurement};
 
@@ -244,16 +245,16 @@ impl Firmware {
         let functions = self.functions.get();
         println!(
             "axiom: facts: nx yes, smep {}, smap {}, umip {}, fsgsbase {}, 1g pages {}, pcid not used, \
-             x87/sse state cleared at switches, kernel tables in user roots: {}, bus masters off: {} of {} functions",
+             x87/sse state cleared at switches, selectors between address spaces, bus masters off: {} of {} functions",
             has(&f.smep),
             has(&f.smap),
             has(&f.umip),
             has(&f.fsgsbase),
             has(&f.huge_pages),
-            meltdown(),
             functions.masters,
             functions.found,
         );
+        speculation::report();
         if let Some(clock) = self.clock.get() {
             println!(
                 "axiom: clock: counter {} Hz by the {} in {} us, within {} ppm; rate {}; timer {}, {} of 1000 steps a tick; \
@@ -334,17 +335,3 @@ const MAP_ENTRIES: usize = 50;
 const MAP_ENTRY: usize = 24;
 const MAP_CHUNK: usize = CHUNK_HEADER + 4 + MAP_ENTRIES * MAP_ENTRY;
 const FREQUENCY_CHUNK: usize = CHUNK_HEADER + 4;
-
-/// Whether user space could look at the kernel's memory through the tables that it shares (CVE-2017-5754).
-fn meltdown() -> &'static str {
-    const CAPABILITIES: u32 = 0x10a;
-    const RDCL_NO: u64 = 1;
-    let vendor = cpu::cpuid(0, 0);
-    let is_intel = (vendor.ebx, vendor.edx, vendor.ecx) == (0x756e_6547, 0x4965_6e69, 0x6c65_746e);
-    let has_register = cpu::cpuid(7, 0).edx >> 29 & 1 != 0;
-    if !is_intel || (has_register && cpu::read_msr(CAPABILITIES) & RDCL_NO != 0) {
-        "not a danger on this processor"
-    } else {
-        "UNMITIGATED, this processor may be open to Meltdown"
-    }
-}
