@@ -10,7 +10,7 @@ bad=0
 run() { # name, runner's options...
   local name=qemu-x86_64-$1; shift
   "$bin/axiom-runner" --quiet --board platform/qemu-x86_64/model.options --bundle target/axiom/qemu-x86_64.bundle --icount --timeout 240 \
-    --name "$name" --expect "axiom: run ended: ok" "$@" </dev/null
+    --name "$name" "$@" --expect "axiom: run ended: ok" </dev/null
 }
 # The median of a row of the report, in a log.
 median() { sed -n "s/^bench: {\"metric\":\"$2\",.*\"median\":\([0-9]*\).*/\1/p" "target/axiom/logs/qemu-x86_64-$1.log"; }

@@ -300,7 +300,7 @@ fn a_second_clock_looks_at_phases_of_boot_and_at_nothing_else() {
     };
     // Without such a clock a phase is its own record alone.
     emit(event::BOOT_INIT);
-    assert_eq!(kept(), [[m.clock(), u64::from(event::BOOT_INIT) | 7 << 32]]);
+    assert_eq!(kept(), [[m.now(), u64::from(event::BOOT_INIT) | 7 << 32]]);
     m.show_second_clock(0xfedc_ba98);
     m.node().trace.set_reference(69_841_279, 1234);
     assert_eq!([6, 7].map(|i: usize| words[i].get()), [69_841_279, 1234]);
@@ -313,8 +313,8 @@ fn a_second_clock_looks_at_phases_of_boot_and_at_nothing_else() {
     ] {
         let before = kept().len();
         emit(phase);
-        let own = [m.clock(), u64::from(phase) | 7 << 32];
-        let look = [m.clock(), u64::from(event::BOOT_REFERENCE) | u64::from(phase) << 16 | 0xfedc_ba98 << 32];
+        let own = [m.now(), u64::from(phase) | 7 << 32];
+        let look = [m.now(), u64::from(event::BOOT_REFERENCE) | u64::from(phase) << 16 | 0xfedc_ba98 << 32];
         let expected: &[[u64; 2]] = if looked_at { &[own, look] } else { &[own] };
         assert_eq!(&kept()[before..], expected, "event {phase:#x}");
     }
