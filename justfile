@@ -235,7 +235,7 @@ bench-kernel-x86_64 *record: kernel-x86_64 tools
     @results=$(platform/tools/results-folder "$@") && {{ bin }}/axiom-bench-report results {{ out }}/logs/bench-kernel-x86_64.log "$results/kernel-x86_64-icount.jsonl" "command=just bench-kernel-x86_64" "commit=$(platform/tools/commit)" cpu=max "emulator=$(platform/tools/emulator)"
 
 # Fails if an instruction-exact figure is 2 % worse than the committed one in bench/results/, or missing
-bench-check: build kernel-x86_64
+bench-check: build bundle-x86_64
     #!/usr/bin/env bash
     set -uo pipefail
     {{ cargo }} server build -q --profile system -p axiom-root-test || exit 1
@@ -247,6 +247,7 @@ bench-check: build kernel-x86_64
     check check-kernel kernel-icount --root-task --no-sensors --cpu cortex-a53 --bundle {{ images }}/axiom-kernel-bench
     check check-kernel-x86_64 kernel-x86_64-icount --board platform/qemu-x86_64/model.options --name check-kernel-x86_64 --root-task --bundle {{ CARGO_TARGET_DIR }}/x86_64-unknown-none/system/axiom-kernel-bench
     check check-system qemu-aarch64-icount
+    check check-system-x86_64 qemu-x86_64-icount --board platform/qemu-x86_64/model.options --name check-system-x86_64 --bundle {{ out }}/qemu-x86_64.bundle
     exit $bad
 
 # Take the figures of the last `just bench-check` as the new baseline
@@ -254,6 +255,7 @@ bench-accept: tools
     @{{ bin }}/axiom-bench-report results {{ out }}/logs/check-kernel.log bench/results/kernel-icount.jsonl "command=just bench-kernel cortex-a53" "commit=$(platform/tools/commit)" cpu=cortex-a53 "emulator=$(platform/tools/emulator)"
     @{{ bin }}/axiom-bench-report results {{ out }}/logs/check-kernel-x86_64.log bench/results/kernel-x86_64-icount.jsonl "command=just bench-kernel-x86_64" "commit=$(platform/tools/commit)" cpu=max "emulator=$(platform/tools/emulator)"
     @{{ bin }}/axiom-bench-report results {{ out }}/logs/check-system.log bench/results/qemu-aarch64-icount.jsonl "command=just bench (icount)" "emulator=$(platform/tools/emulator)"
+    @{{ bin }}/axiom-bench-report results {{ out }}/logs/check-system-x86_64.log bench/results/qemu-x86_64-icount.jsonl "command=just bench-check" cpu=max "emulator=$(platform/tools/emulator)"
 
 # The same on the Raspberry Pi 5's model, instruction-exact: rpi5-model-icount.jsonl in target/axiom/results; --record as for bench
 bench-rpi5 *record: image-rpi5

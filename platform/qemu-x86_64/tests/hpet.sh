@@ -9,7 +9,7 @@ just bundle-x86_64 >/dev/null || exit 1
 bad=0
 run() { # name, runner's options...
   local name=qemu-x86_64-$1; shift
-  "$bin/axiom-runner" --quiet --board platform/qemu-x86_64/model.options --bundle target/axiom/qemu-x86_64.bundle --icount --timeout 240 \
+  "$bin/axiom-runner" --quiet --board platform/qemu-x86_64/model.options --bundle target/axiom/qemu-x86_64.bundle --icount --timeout 600 \
     --name "$name" "$@" --expect "axiom: run ended: ok" </dev/null
 }
 # The median of a row of the report, in a log.

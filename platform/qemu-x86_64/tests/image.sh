@@ -19,7 +19,7 @@ cmp "$out/pc-1.iso" "$out/pc-2.iso"; say $? "the same bytes twice"
 boots() { # name, what GRUB calls the firmware, runner's options...
   local name=$1 platform=$2; shift 2
   "$bin/axiom-runner" --quiet --board platform/qemu-x86_64/model.options --bundle target/axiom/qemu-x86_64.bundle --iso-file "$out/pc-1.iso" \
-    --name "qemu-x86_64-image-$name" --timeout 240 --expect "axiom: GRUB ($platform) loads the kernel" \
+    --name "qemu-x86_64-image-$name" --timeout 900 --expect "axiom: GRUB ($platform) loads the kernel" \
     --expect "init: all servers are ready" --expect "axiom: run ended: ok" "$@" </dev/null
   say $? "boots by $name"
 }
@@ -28,7 +28,7 @@ boots uefi efi --uefi --icount
 # Where the kernel is none there is a sentence, and not a dark screen.
 platform/tools/image-x86_64 --kernel README.md --bundle target/axiom/qemu-x86_64.bundle -o "$out/pc-damaged.iso" >/dev/null || exit 1
 "$bin/axiom-runner" --quiet --board platform/qemu-x86_64/model.options --iso --iso-file "$out/pc-damaged.iso" --name qemu-x86_64-image-damaged \
-  --timeout 60 --icount --no-verdict --expect "axiom: boot stopped: GRUB could not load" </dev/null
+  --timeout 300 --icount --no-verdict --expect "axiom: boot stopped: GRUB could not load" </dev/null
 say $? "a kernel that is none"
 rm -f "$out/pc-2.iso" "$out/pc-damaged.iso"
 exit $bad
