@@ -10,7 +10,7 @@ bad=0
 run() { # name, what must come, runner's options...
   local name=$1 says=$2; shift 2
   if "$bin/axiom-runner" --quiet --board platform/qemu-x86_64/model.options --name "qemu-x86_64-$name" --root-task --icount \
-    --bundle "$image" --timeout 60 --expect "$says" "$@" </dev/null; then
+    --bundle "$image" --timeout 240 --expect "$says" "$@" </dev/null; then
     echo "  root-task on $name: ok"
   else
     echo "  root-task on $name: FAILED"; bad=1

@@ -183,7 +183,7 @@ recipes of other machines set their own
   --uefi               the same by UEFI (OVMF)
   --uefi-firmware FILE default /usr/share/ovmf/OVMF.fd (Debian: ovmf)
   --exit-status N      after a good verdict QEMU must end by itself with this status: on a PC,
-                       status 0 may be a crash
+                       status 0 may be a crash; none asks for nothing
   --expect TEXT        must be printed; several: in this order
   --forbid TEXT        must not be printed
   --expect-failure TEXT  the verdict must be FAILED with this reason
@@ -298,7 +298,12 @@ fn apply(o: &mut Options, args: Vec<String>, nested: Nested) -> Result<(), Strin
             "--qemu-argument" => o.extra.push(value()?),
             "--exit-status" => {
                 let text = value()?;
-                o.exit_status = Some(text.parse().map_err(|_| format!("--exit-status {text}: a number"))?);
+                o.exit_status = match text.as_str() {
+                    "none" => None,
+                    number => {
+                        Some(number.parse().map_err(|_| format!("--exit-status {text}: a number, or none"))?)
+                    }
+                };
             }
             "--memory" => o.memory = value()?,
             "--gic" => match value()?.as_str() {
@@ -502,6 +507,7 @@ mod tests {
         );
         let o = o.unwrap().unwrap();
         assert_eq!(o.exit_status, Some(33));
+        assert_eq!(read("--exit-status 33 --exit-status none").unwrap().unwrap().exit_status, None);
         assert_eq!(
             qemu_arguments(&o, None).join(" "),
             "-M q35 -cpu max -m 1G -nographic -nic none -no-reboot -kernel k -append axiom.exit=0xf4 quiet \
@@ -530,7 +536,7 @@ mod tests {
             ("--expect", "--expect needs a value; see --help"),
             ("--warp", "unknown option '--warp'; see --help"),
             ("--cores four", "--cores four: a whole number"),
-            ("--exit-status odd", "--exit-status odd: a number"),
+            ("--exit-status odd", "--exit-status odd: a number, or none"),
             ("--property a=b", "--property a=b: it belongs to a --machine, which comes first"),
             ("--board /nowhere", "/nowhere: cannot be read: No such file or directory (os error 2)"),
             ("--after ready", "--after ready: write 'TEXT => qmp ...' or 'TEXT => qtest ...'"),
