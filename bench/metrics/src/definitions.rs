@@ -191,14 +191,24 @@ pub const ALL: &[Definition] = &[
         "`bpf_ktime_get_ns()` as the program's first statement",
         "a PC: beside the same by the HPET",
     ),
-    exact("timer.*.program.interval", "the program's first statement", "the next time there", "the same samples"),
+    exact(
+        "timer.*.program.interval",
+        "the program's first statement",
+        "the next time there",
+        "the same samples",
+    ),
     exact(
         "timer.*.program.lateness.hpet",
         "the deadline of `timer/<n>hz/hpet`, by the HPET",
         "`bpf_ktime_get_ns()` as the program's first statement",
         "a PC: the HPET's comparator interrupts through the I/O APIC",
     ),
-    exact("timer.*.program.interval.hpet", "the program's first statement", "the next time there", "the same samples"),
+    exact(
+        "timer.*.program.interval.hpet",
+        "the program's first statement",
+        "the next time there",
+        "the same samples",
+    ),
     exact(
         "timer.deadline_to_first_bpf_instruction",
         "the timer's deadline",

@@ -31,7 +31,8 @@ fn phases(rt: &Runtime, clock: &str, report: &mut Report) -> Result<(), String> 
     if header.reference_period == 0 {
         return Err(format!("this machine has no {clock}"));
     }
-    let entry = records.iter().find(|r| r.event == event::BOOT_ENTRY).ok_or("no record of the kernel's entry")?;
+    let entry =
+        records.iter().find(|r| r.event == event::BOOT_ENTRY).ok_or("no record of the kernel's entry")?;
     let mut last = None;
     for (phase, row) in PHASES {
         let look = records.iter().find(|r| r.event == event::BOOT_REFERENCE && r.arg0 == *phase);
@@ -68,7 +69,10 @@ pub fn timers(rt: &Runtime, resources: &mut Resources, report: &mut Report) {
             let row = format!("timer.{period}.program");
             match deadlines(rt, resources, report, &format!("{file}{suffix}.o"), ms) {
                 Ok(events) if events.len() > 1 => {
-                    report.nanos(&format!("{row}.lateness{base}"), &events.iter().map(Deadline::late).collect::<Vec<_>>());
+                    report.nanos(
+                        &format!("{row}.lateness{base}"),
+                        &events.iter().map(Deadline::late).collect::<Vec<_>>(),
+                    );
                     let intervals: Vec<u64> = events.windows(2).map(|e| e[1].after(&e[0])).collect();
                     report.nanos(&format!("{row}.interval{base}"), &intervals);
                 }

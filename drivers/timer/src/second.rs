@@ -28,7 +28,9 @@ impl Second {
             return None;
         }
         let Some(interrupt) = env.interrupts_of(&device, false).next() else {
-            warn!("the HPET can interrupt by no input of the I/O APIC that is free: there are no rates timer/<n>hz/hpet");
+            warn!(
+                "the HPET can interrupt by no input of the I/O APIC that is free: there are no rates timer/<n>hz/hpet"
+            );
             return None;
         };
         // SAFETY: init mapped the block's registers here, for this server alone and for its life, as device memory.
@@ -38,7 +40,10 @@ impl Second {
             Ok(hpet) => {
                 let (c, hz) = (hpet.capabilities(), hpet.period().frequency_hz());
                 let bits = if c.count_size_cap() { 64 } else { 32 };
-                info!("HPET: {hz} Hz, {bits} bits, {} comparators; the first interrupts by input {input}", hpet.timers());
+                info!(
+                    "HPET: {hz} Hz, {bits} bits, {} comparators; the first interrupts by input {input}",
+                    hpet.timers()
+                );
                 let handler = IrqHandler(CPtr(interrupt.slot));
                 Some(Second { hpet, handler, bit: 1 << interrupt.bit })
             }

@@ -42,7 +42,9 @@ mod tests {
             for hz in [1, 3, 100, 1000, 10_000] {
                 let series = Series { first: 12_345, hz, step };
                 for number in (0..100).chain([1_000_000, 3_155_760_000 * hz]) {
-                    let elapsed = u128::from(series.deadline(number) - series.first) * u128::from(step) * u128::from(hz);
+                    let elapsed = u128::from(series.deadline(number) - series.first)
+                        * u128::from(step)
+                        * u128::from(hz);
                     let wanted = u128::from(number) * FEMTOSECONDS;
                     assert!(elapsed >= wanted, "never early");
                     assert!(elapsed - wanted < u128::from(step) * u128::from(hz), "less than a step late");

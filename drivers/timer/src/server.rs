@@ -160,7 +160,9 @@ impl Service for Server {
 
     fn notified(&mut self, bits: u64) {
         for at in 0..self.rates.rates.len() {
-            let Rate { armed: true, point: Some(point), base, .. } = &mut self.rates.rates[at] else { continue };
+            let Rate { armed: true, point: Some(point), base, .. } = &mut self.rates.rates[at] else {
+                continue;
+            };
             let Base::Kernel { bit, period, next, .. } = base else { continue };
             if bits & *bit == 0 {
                 continue;
@@ -221,7 +223,9 @@ impl Server {
 
     fn second_rate(&mut self, at: usize) {
         let Rates { rates, second: Some(second), .. } = &mut self.rates else { return };
-        let Rate { armed: true, point: Some(point), base: Base::Second { series, next }, .. } = &mut rates[at] else {
+        let Rate { armed: true, point: Some(point), base: Base::Second { series, next }, .. } =
+            &mut rates[at]
+        else {
             return;
         };
         // How late it is, the HPET says; what the counter reads then makes it a moment that programs know.

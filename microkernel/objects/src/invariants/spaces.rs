@@ -64,7 +64,11 @@ fn loaded<M: Machine>(m: M, caps: Caps) -> Result<(), Broken> {
         || Packed(found_by, 0).as_mapped_vspace().is_some_and(|(base, asid)| {
             space::root_of(m.shared(), asid) == Some(base) && paging::space(base, asid) == n.space.get()
         });
-    holds(remembered, "the capability that is remembered names the address space that is loaded", address(found_by))
+    holds(
+        remembered,
+        "the capability that is remembered names the address space that is loaded",
+        address(found_by),
+    )
 }
 
 /// Every entry of a table that is reached stands for a capability that knows where it is mapped.

@@ -292,7 +292,8 @@ fn a_second_clock_looks_at_phases_of_boot_and_at_nothing_else() {
     let m = &s.world;
     m.node().trace.start(ring, FREQUENCY);
     let kept = || {
-        let records: Vec<[u64; 2]> = (0..words[8].get() as usize).map(|i| [32 + 2 * i, 33 + 2 * i].map(|w| words[w].get())).collect();
+        let records: Vec<[u64; 2]> =
+            (0..words[8].get() as usize).map(|i| [32 + 2 * i, 33 + 2 * i].map(|w| words[w].get())).collect();
         records
     };
     let emit = |event: u16| {

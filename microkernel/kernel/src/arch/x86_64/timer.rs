@@ -28,7 +28,8 @@ struct State {
 // SAFETY: written at boot; one core runs in the kernel at a time.
 unsafe impl Sync for State {}
 /// Before the clock is measured a tick counts as a nanosecond.
-static STATE: State = State { frequency: Cell::new(1_000_000_000), ratio: Cell::new(0), second: Cell::new(None) };
+static STATE: State =
+    State { frequency: Cell::new(1_000_000_000), ratio: Cell::new(0), second: Cell::new(None) };
 
 /// Starts the clock, with no deadline: the counter's frequency in Hz, and the timer's steps in a tick, times 2^32.
 pub fn init(frequency: u64, ratio: u64) {

@@ -8,8 +8,8 @@ use super::super::irq;
 use super::super::paging;
 use super::super::port::inl;
 use super::super::timer::{self, Second};
-use axiom_boot::pc::Bad;
 use crate::node::node;
+use axiom_boot::pc::Bad;
 use axiom_boot::pc::acpi::{PmTimer, Tables};
 use sel4_sys::ext::HpetInfo;
 

@@ -40,6 +40,12 @@ pub fn report() {
         fault(is_amd || capabilities & RDCL_NO != 0, true),
         fault(is_amd || capabilities & MDS_NO != 0, seven & MD_CLEAR != 0),
         fault(false, ibpb),
-        if is_intel { "Intel" } else if is_amd { "AMD" } else { "another maker" },
+        if is_intel {
+            "Intel"
+        } else if is_amd {
+            "AMD"
+        } else {
+            "another maker"
+        },
     );
 }

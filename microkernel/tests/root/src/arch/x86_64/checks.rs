@@ -428,7 +428,9 @@ fn selectors(t: &mut World) -> bool {
     const DATA: u32 = 0x23;
     // FS stays: its base, which loading it makes 0 on some processors, is where this program finds its IPC buffer.
     // SAFETY: in 64-bit mode these segments have no effect but by the base of GS, which nothing here uses.
-    unsafe { asm!("mov ds, {0:e}", "mov es, {0:e}", "mov gs, {0:e}", in(reg) DATA, options(nomem, nostack, preserves_flags)) };
+    unsafe {
+        asm!("mov ds, {0:e}", "mov es, {0:e}", "mov gs, {0:e}", in(reg) DATA, options(nomem, nostack, preserves_flags))
+    };
     let read = || {
         let (ds, es, gs): (u32, u32, u32);
         // SAFETY: reading selectors has no effect.
