@@ -151,6 +151,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("bench/metrics", Library),
     ("bench/", HostTool),
     ("platform/bcm2712-pac", Library),
+    ("platform/hpet-rs", Library),
     ("platform/", HostTool),
 ];
 /// Chip drivers lie below their class's core.
