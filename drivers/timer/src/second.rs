@@ -3,7 +3,10 @@
 
 use axiom_runtime::sel4::CPtr;
 use axiom_runtime::{IrqHandler, Runtime, info, warn};
-use hpet::{ArmError, Hpet, Mmio32, Period, Quirks, Trigger};
+use core::fmt;
+use hpet::{
+    ArmError, EnableError, Hpet, Mmio32, NoSuchTimer, Period, ProbeError, Quirks, RouteError, Trigger,
+};
 
 /// The comparator that is used.
 const COMPARATOR: u8 = 0;
@@ -119,15 +122,29 @@ impl Second {
     }
 }
 
-fn start(registers: Mmio32, input: u8) -> Result<Hpet<Mmio32>, heapless::String<160>> {
-    fn text(error: impl core::fmt::Display) -> heapless::String<160> {
-        let mut text = heapless::String::new();
-        // A longer sentence is cut.
-        let _ = core::fmt::Write::write_fmt(&mut text, format_args!("{error}"));
-        text
+/// Why the HPET is not used.
+enum Unusable {
+    Probe(ProbeError),
+    Enable(EnableError),
+    Comparator(NoSuchTimer),
+    Route(RouteError),
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unusable::Probe(error) => error.fmt(f),
+            Unusable::Enable(error) => error.fmt(f),
+            Unusable::Comparator(error) => error.fmt(f),
+            Unusable::Route(error) => error.fmt(f),
+        }
     }
-    let mut hpet = Hpet::new(registers, Quirks::default()).map_err(text)?;
-    hpet.enable().map_err(text)?;
-    hpet.timer(COMPARATOR).map_err(text)?.route(input, Trigger::Edge).map_err(text)?;
+}
+
+fn start(registers: Mmio32, input: u8) -> Result<Hpet<Mmio32>, Unusable> {
+    let mut hpet = Hpet::new(registers, Quirks::default()).map_err(Unusable::Probe)?;
+    hpet.enable().map_err(Unusable::Enable)?;
+    let mut comparator = hpet.timer(COMPARATOR).map_err(Unusable::Comparator)?;
+    comparator.route(input, Trigger::Edge).map_err(Unusable::Route)?;
     Ok(hpet)
 }
