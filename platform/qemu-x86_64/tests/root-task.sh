@@ -22,6 +22,7 @@ run qboot "$all" --qemu-argument -bios --qemu-argument qboot.rom
 run skylake "smep yes, smap yes, umip absent, fsgsbase yes, 1g pages absent" --cpu Skylake-Client
 run 64M "$all" --memory 64M
 run 6G "$all" --memory 6G
+run 64G "$all" --memory 64G --property memory-backend=mem --qemu-argument -object --qemu-argument memory-backend-ram,id=mem,size=64G,reserve=off
 run 6G-without-1g "$all" --memory 6G --cpu max,pdpe1gb=off
 run no-hpet "by the ACPI timer" --machine q35,sata=off,hpet=off
 run plain-processor "nx yes, smep absent, smap absent, umip absent, fsgsbase absent" --cpu qemu64,fsgsbase=off
