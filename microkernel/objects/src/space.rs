@@ -137,3 +137,69 @@ pub fn boot_map_table(root: PhysAddr, vaddr: u64, table: PhysAddr) -> (u64, Tabl
 pub fn boot_has_table(root: PhysAddr, vaddr: u64) -> bool {
     walk(root, vaddr, 3).1 == 3
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::cap::Cap;
+    use crate::fake::{FakeWorld, Hardware};
+    use crate::sched;
+    use std::vec::Vec;
+
+    const ASID: u16 = 5;
+
+    /// What was loaded since the last look.
+    fn loads(world: &FakeWorld) -> Vec<u64> {
+        let loaded =
+            |event: Hardware| if let Hardware::LoadSpace(space) = event { Some(space) } else { None };
+        world.take_log().into_iter().filter_map(loaded).collect()
+    }
+
+    /// By a capability that is remembered nothing is looked up again; so nothing may be remembered once the address space, or its whole
+    /// pool, has gone: neither the thread that runs goes on in it, nor another that has the same capability, not even when the root got a
+    /// new identifier.
+    #[test]
+    fn an_address_space_that_has_gone_is_not_remembered() {
+        type Deletion = fn(&FakeWorld, PhysAddr, PhysAddr);
+        let by_space: Deletion = |world, root, _| delete_asid(world, ASID, root);
+        let by_pool: Deletion = |world, _, pool| delete_pool(world, 0, pool);
+        for delete in [by_space, by_pool] {
+            let world = FakeWorld::new();
+            let m = &world;
+            let n = m.node();
+            let (pool, root) = (world.allocate(12), world.allocate(12));
+            m.shared().asid_pools[0].set(pool.0);
+            assign(m.shared(), ASID, root);
+            let cnode = world.cnode(4);
+            let [one, two, other] = [10, 10, 10].map(|priority| {
+                let tcb = world.thread(priority, cnode);
+                tcb.slot(TCB_VSPACE).cap.set(Cap::VSpace { base: root, asid: Some(ASID) }.pack());
+                tcb
+            });
+            other.slot(TCB_VSPACE).cap.set(Cap::Null.pack());
+            let (mine, empty) = (paging::space(root, ASID), n.empty_space.get());
+            loads(&world);
+            sched::run(m, one);
+            sched::run(m, two);
+            assert_eq!(loads(&world), [mine], "once for both");
+            sched::run(m, other);
+            assert_eq!(loads(&world), [empty]);
+            sched::run(m, two);
+            assert_eq!(loads(&world), [mine]);
+            delete(&world, root, pool);
+            assert_eq!(
+                (loads(&world), n.space.get()),
+                (Vec::from([empty]), empty),
+                "the thread that runs leaves it"
+            );
+            sched::run(m, one);
+            assert_eq!((loads(&world), n.space.get()), (Vec::new(), empty), "and nobody comes into it");
+            m.shared().asid_pools[0].set(pool.0);
+            assign(m.shared(), ASID, PhysAddr(0));
+            assign(m.shared(), ASID + 1, root);
+            sched::run(m, two);
+            assert_eq!((loads(&world), n.space.get()), (Vec::new(), empty), "nor by its new identifier");
+        }
+    }
+}
