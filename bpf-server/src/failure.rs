@@ -39,8 +39,8 @@ impl From<Refused> for Failure {
     }
 }
 
-impl From<object::Error> for Failure {
-    fn from(error: object::Error) -> Failure {
+impl From<object::ObjectError> for Failure {
+    fn from(error: object::ObjectError) -> Failure {
         Refused::from(error).into()
     }
 }

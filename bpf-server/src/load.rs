@@ -289,11 +289,11 @@ impl<P: Platform> Loader<P> {
         let filled = fill(&mut self.platform, &mut memory, loaded, &self.code, contents);
         loaded.memory = Some(memory);
         filled.ok_or_else(|| no_room("its frames could not be mapped in bpf-server".into()))?;
-        place_maps(&mut self.platform, loaded)?;
+        let maps = place_maps(&mut self.platform, loaded, wanted.attach)?;
         clock.lap(&self.platform);
         self.platform.trace(Stage::Mapped, pages + map_pages);
 
-        place_code(&mut self.platform, loaded, wanted.attach, wanted.replaces)?;
+        place_code(&mut self.platform, loaded, wanted.attach, wanted.replaces, maps)?;
         clock.lap(&self.platform);
         self.platform.trace(Stage::Attached, loaded.id.0);
         Ok(())
@@ -321,7 +321,7 @@ impl<P: Platform> Loader<P> {
         if !self.interpret_only && leaves_floor::<P>(jit::TABLE_BYTES * insns.len()) {
             self.compiler.set_zero_stack(zero_stack);
             let mut result = self.compiler.compile(insns, &resolve, &mut self.code);
-            if let Err(jit::Error::NoRoom { needed }) = result {
+            if let Err(jit::CompileError::NoRoom { needed }) = result {
                 grow::<P>(&mut self.code, needed)?;
                 result = self.compiler.compile(insns, &resolve, &mut self.code);
             }

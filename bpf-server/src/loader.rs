@@ -8,7 +8,7 @@ use crate::{HostId, Loader, Platform};
 use alloc::format;
 use alloc::vec::Vec;
 use axiom_proto::bpf::{ProgramId, Refusal, Reply, Request};
-use axiom_proto::bpf_host;
+use axiom_proto::bpf_host::{self, NO_MAPS};
 
 impl<P: Platform> Loader<P> {
     /// Answers a request of the client with this badge. `arrived` is the counter (ticks, cycles) at its arrival.
@@ -105,8 +105,8 @@ impl<P: Platform> Loader<P> {
             }
             let code = bpf_host::Request::RemoveCode { page: program.code_page, pages: program.code_pages };
             self.platform.call_host(host, &code, None);
-            let placed = place_maps(&mut self.platform, program)
-                .and_then(|()| place_code(&mut self.platform, program, attached, None));
+            let placed = place_maps(&mut self.platform, program, attached)
+                .and_then(|maps| place_code(&mut self.platform, program, attached, None, maps));
             failed += placed.is_err() as usize;
         }
         (all, failed)
@@ -118,7 +118,7 @@ impl<P: Platform> Loader<P> {
         if program.attached {
             return Err(fail(Refusal::BadRequest, format!("program {} is attached already", id.0)));
         }
-        attach_placed(&mut self.platform, program, None, None)
+        attach_placed(&mut self.platform, program, None, None, NO_MAPS)
     }
 
     fn detach(&mut self, id: ProgramId) -> Result<(), Failure> {

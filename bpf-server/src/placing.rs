@@ -10,7 +10,7 @@ use axiom_bpf_maps::Map;
 use axiom_bpf_verdict::Contents;
 use axiom_bpf_verdict::cost::Cost;
 use axiom_proto::bpf::{ProgramId, Refusal};
-use axiom_proto::bpf_host;
+use axiom_proto::bpf_host::{self, MAPS, MapPlan, NO_MAPS, TRAY};
 use axiom_proto::gpio::Grants;
 
 /// Attach points that a sentence lists.
@@ -141,36 +141,128 @@ pub(crate) fn check(reply: Option<bpf_host::Reply>, point: &str) -> Result<(), F
     Err(fail(Refusal::Host, text))
 }
 
-/// Hands a program's maps to its host.
-pub(crate) fn place_maps<P: Platform>(platform: &mut P, p: &mut Loaded<P::Memory>) -> Result<(), Failure> {
-    for map in &p.maps {
-        let access = if map.def.read_only { Access::Read } else { Access::Write };
-        let Some(memory) = p.memory.as_mut() else { break };
-        let given = platform.give_pages(p.host, memory, map.first, map.page..map.page + map.pages, access);
-        check(given, &p.point)?;
-        let request = bpf_host::Request::Map {
+/// Maps that go into one message.
+struct Batch {
+    plans: bpf_host::Plans,
+    /// Their frames in the program's memory, in the same order.
+    frames: [(u32, u32, Access); MAPS],
+    count: usize,
+}
+
+impl Batch {
+    fn new() -> Batch {
+        Batch { plans: NO_MAPS, frames: [(0, 0, Access::Read); MAPS], count: 0 }
+    }
+
+    fn add(&mut self, plan: MapPlan, first: u32) -> bool {
+        let taken: u32 = self.frames.iter().map(|f| f.1).sum();
+        if self.count == MAPS || taken + plan.frames > TRAY {
+            return false;
+        }
+        let access = if plan.writable { Access::Write } else { Access::Read };
+        self.plans[self.count] = Some(plan);
+        self.frames[self.count] = (first, plan.frames, access);
+        self.count += 1;
+        true
+    }
+
+    /// Puts the frames into the host's tray; where there is none, they are handed over before the maps.
+    fn fill<P: Platform>(&mut self, platform: &mut P, p: &mut Loaded<P::Memory>) -> Result<(), Failure> {
+        let Some(memory) = p.memory.as_mut().filter(|_| self.count > 0) else { return Ok(()) };
+        if platform.fill_tray(p.host, memory, &self.frames[..self.count]) {
+            return Ok(());
+        }
+        for (plan, &(first, _, access)) in self.plans.iter_mut().flatten().zip(&self.frames) {
+            let pages = plan.page..plan.page + core::mem::take(&mut plan.frames);
+            check(platform.give_pages(p.host, memory, first, pages, access), &p.point)?;
+        }
+        Ok(())
+    }
+
+    fn send<P: Platform>(mut self, platform: &mut P, p: &mut Loaded<P::Memory>) -> Result<(), Failure> {
+        self.fill(platform, p)?;
+        if self.count == 0 {
+            return Ok(());
+        }
+        let request = bpf_host::Request::Maps { maps: self.plans };
+        check(ask(platform, p.host, &mut p.memory, &request, None), &p.point)
+    }
+}
+
+/// Calls a host, maybe with a frame of a program's memory. A host without a tray gets one, and is asked again.
+fn ask<P: Platform>(
+    platform: &mut P,
+    host: HostId,
+    memory: &mut Option<P::Memory>,
+    request: &bpf_host::Request<'_>,
+    frame: Option<u32>,
+) -> Option<bpf_host::Reply> {
+    let mut call = |platform: &mut P| {
+        let frame = frame.and_then(|i| memory.as_mut().map(|m| (m, i, Access::Read)));
+        platform.call_host(host, request, frame)
+    };
+    let reply = call(platform)?;
+    if reply != bpf_host::Reply::Refused(bpf_host::Refusal::NoTray) {
+        return Some(reply);
+    }
+    match platform.give_tray(host)? {
+        bpf_host::Reply::Done => call(platform),
+        refused => Some(refused),
+    }
+}
+
+/// Hands a program's maps to its host, but those that go with the message which attaches it, if it is attached.
+pub(crate) fn place_maps<P: Platform>(
+    platform: &mut P,
+    p: &mut Loaded<P::Memory>,
+    attach: bool,
+) -> Result<bpf_host::Plans, Failure> {
+    let mut batch = Batch::new();
+    for index in 0..p.maps.len() {
+        let map = &p.maps[index];
+        let (writable, first, pages) = (!map.def.read_only, map.first, map.page..map.page + map.pages);
+        let mut plan = MapPlan {
             slot: map.slot,
             map_type: map.def.map_type as u32,
             key_size: map.def.key_size,
             value_size: map.def.value_size,
             max_entries: map.def.max_entries,
             page: map.page,
+            frames: map.pages,
+            writable,
         };
-        check(platform.call_host(p.host, &request, None), &p.point)?;
+        if plan.frames > TRAY {
+            plan.frames = 0;
+            let access = if writable { Access::Write } else { Access::Read };
+            let Some(memory) = p.memory.as_mut() else { break };
+            check(platform.give_pages(p.host, memory, first, pages, access), &p.point)?;
+        }
+        if !batch.add(plan, first) {
+            core::mem::replace(&mut batch, Batch::new()).send(platform, p)?;
+            batch.add(plan, first);
+        }
+    }
+    if attach && p.maps.iter().all(|m| m.doorbell.is_none()) {
+        batch.fill(platform, p)?;
+        return Ok(batch.plans);
+    }
+    batch.send(platform, p)?;
+    for map in &p.maps {
         if let Some(token) = map.doorbell {
             let request = bpf_host::Request::Doorbell { slot: map.slot };
             check(platform.call_host_with_token(p.host, &request, token), &p.point)?;
         }
     }
-    Ok(())
+    Ok(NO_MAPS)
 }
 
-/// Hands a program's code to its host and attaches it if asked to; the first page goes with the attach message.
+/// Hands a program's code to its host and attaches it if asked to; the first page and the maps that are left go with the attach message.
 pub(crate) fn place_code<P: Platform>(
     platform: &mut P,
     p: &mut Loaded<P::Memory>,
     attach: bool,
     replaces: Option<ProgramId>,
+    maps: bpf_host::Plans,
 ) -> Result<(), Failure> {
     let first = attach as u32;
     for i in first..p.code_pages {
@@ -181,7 +273,7 @@ pub(crate) fn place_code<P: Platform>(
         )?;
     }
     if attach {
-        return attach_placed(platform, p, Some(0), replaces);
+        return attach_placed(platform, p, Some(0), replaces, maps);
     }
     Ok(())
 }
@@ -192,6 +284,7 @@ pub(crate) fn attach_placed<P: Platform>(
     p: &mut Loaded<P::Memory>,
     frame: Option<u32>,
     replaces: Option<ProgramId>,
+    maps: bpf_host::Plans,
 ) -> Result<(), Failure> {
     let request = bpf_host::Request::Attach {
         program: p.id,
@@ -204,9 +297,9 @@ pub(crate) fn attach_placed<P: Platform>(
         grants: p.grants,
         cost: p.cost(),
         client: if p.named { 0 } else { p.owner },
+        maps,
     };
-    let frame = frame.and_then(|i| p.memory.as_mut().map(|m| (m, i, Access::Read)));
-    let reply = platform.call_host(p.host, &request, frame);
+    let reply = ask(platform, p.host, &mut p.memory, &request, frame);
     if let Some(bpf_host::Reply::Refused(bpf_host::Refusal::Overload(why))) = reply {
         return Err(no_time(why, platform.host_name(p.host), "shorten its loops"));
     }
@@ -230,4 +323,46 @@ fn points_there<P: Platform>(platform: &mut P, host: HostId, text: &str) -> Stri
         comma = ", ";
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(slot: u32, frames: u32) -> MapPlan {
+        let shape = MapPlan {
+            slot,
+            map_type: 2,
+            key_size: 4,
+            value_size: 8,
+            max_entries: 1,
+            page: 0,
+            frames,
+            writable: true,
+        };
+        MapPlan { page: slot * 8, ..shape }
+    }
+
+    #[test]
+    fn a_batch_is_full_at_its_maps_or_at_the_trays_frames() {
+        let mut batch = Batch::new();
+        for slot in 1..=MAPS as u32 {
+            assert!(batch.add(plan(slot, 8), slot * 10));
+        }
+        assert!(!batch.add(plan(9, 0), 90), "no ninth map");
+        assert_eq!(
+            batch.plans.iter().flatten().map(|p| p.slot).collect::<Vec<_>>(),
+            [1, 2, 3, 4, 5, 6, 7, 8]
+        );
+        assert_eq!(batch.frames[7], (80, 8, Access::Write));
+        let mut batch = Batch::new();
+        assert!(batch.add(plan(1, TRAY - 1), 0));
+        assert!(!batch.add(plan(2, 2), 70), "a frame too many");
+        assert!(batch.add(plan(3, 1), 70) && batch.add(MapPlan { writable: false, ..plan(4, 0) }, 80));
+        assert_eq!(
+            batch.frames[..3],
+            [(0, 63, Access::Write), (70, 1, Access::Write), (80, 0, Access::Read)]
+        );
+        assert!(!batch.add(plan(5, 1), 80));
+    }
 }

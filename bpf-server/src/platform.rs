@@ -71,6 +71,11 @@ pub trait Platform {
         pages: Range<u32>,
         access: Access,
     ) -> Option<bpf_host::Reply>;
+    /// Puts frames into a host's tray, from its first slot on: runs of them, each with its first page and number. False if there is no
+    /// tray for that host.
+    fn fill_tray(&mut self, host: HostId, memory: &mut Self::Memory, frames: &[(u32, u32, Access)]) -> bool;
+    /// Gives a host its tray, which was started anew and has none.
+    fn give_tray(&mut self, host: HostId) -> Option<bpf_host::Reply>;
     /// Takes the capability that came with the client's request, to be kept until [`Platform::drop_token`].
     fn take_token(&mut self) -> Option<Token>;
     /// Gives a kept capability up.

@@ -9,8 +9,7 @@ use axiom_layout::Badge;
 use axiom_runtime::proto::Error;
 use axiom_runtime::proto::bpf::{self, Refusal, Reply as Answer};
 use axiom_runtime::proto::bpf_host::{TRAY, TRAY_BITS};
-use axiom_runtime::proto::env::PEER_RESTARTED;
-use axiom_runtime::proto::env::{self, Env, NOTIFIED};
+use axiom_runtime::proto::env::{self, Bit, Env, Signals};
 use axiom_runtime::proto::supervisor;
 use axiom_runtime::proto::{bpf_host, gpio, iio};
 use axiom_runtime::sel4::object::kind;
@@ -26,7 +25,7 @@ axiom_runtime::takes!(include_str!("../takes.toml"));
 
 const PAGE: u64 = 4096;
 /// Events of the user class that a load leaves in the trace.
-const TRACE_LOAD: u16 = 0x1000;
+const TRACE_LOAD: u16 = axiom_runtime::sel4::ext::event::USER;
 
 /// Frames of one program, and the untyped memory that they are made of.
 pub struct Memory {
@@ -65,7 +64,7 @@ fn hosts(env: &Env<'static>) -> Vec<Host> {
 }
 
 /// The system as bpf-server has it.
-pub struct System {
+pub struct KernelObjects {
     rt: Runtime,
     slots: Slots,
     pages: Pages,
@@ -81,13 +80,13 @@ pub struct System {
     spare: Option<Memory>,
 }
 
-impl System {
-    fn new(rt: Runtime) -> Option<System> {
+impl KernelObjects {
+    fn new(rt: Runtime) -> Option<KernelObjects> {
         let env = rt.env();
         let mut slots = Slots::new(env);
         let lent = slots.take()?;
         let hosts = hosts(env);
-        Some(System {
+        Some(KernelObjects {
             rt,
             slots,
             pages: Pages::new(env.scratch),
@@ -256,7 +255,7 @@ impl Memory {
     }
 }
 
-impl Platform for System {
+impl Platform for KernelObjects {
     type Memory = Memory;
 
     fn host(&self, point: &str) -> Option<HostId> {
@@ -380,15 +379,7 @@ impl Platform for System {
             let request = bpf_host::Request::MapPages { page, count, writable: access == Access::Write };
             let mut reply = self.call_host(host, &request, None)?;
             if reply == bpf_host::Reply::Refused(bpf_host::Refusal::NoTray) {
-                let (endpoint, mut buffer) = (self.endpoint(host)?, Buffer::new());
-                let given = call_with_cap::<_, bpf_host::Reply>(
-                    endpoint,
-                    bpf_host::INTERFACE,
-                    &bpf_host::Request::Tray,
-                    Some(tray.0),
-                    &mut buffer,
-                );
-                given.ok().filter(|g| g.0 == bpf_host::Reply::Done)?;
+                self.give_tray(host).filter(|given| *given == bpf_host::Reply::Done)?;
                 reply = self.call_host(host, &request, None)?;
             }
             if reply != bpf_host::Reply::Done {
@@ -396,6 +387,24 @@ impl Platform for System {
             }
         }
         Some(bpf_host::Reply::Done)
+    }
+
+    fn fill_tray(&mut self, host: HostId, memory: &mut Memory, frames: &[(u32, u32, Access)]) -> bool {
+        let Some(tray) = self.tray(host) else { return false };
+        let pages = frames
+            .iter()
+            .flat_map(|&(first, count, access)| (first..first + count).map(move |p| (p, access)));
+        let mut slots = 0..TRAY;
+        pages.into_iter().all(|(page, access)| {
+            slots.next().and_then(|slot| Self::put(tray, slot, memory.frame(page).0, access)).is_some()
+        })
+    }
+
+    fn give_tray(&mut self, host: HostId) -> Option<bpf_host::Reply> {
+        let (endpoint, tray, mut buffer) = (self.endpoint(host)?, self.tray(host)?, Buffer::new());
+        let request = bpf_host::Request::Tray;
+        let given = call_with_cap(endpoint, bpf_host::INTERFACE, &request, Some(tray.0), &mut buffer);
+        given.ok().map(|(reply, _)| reply)
     }
 
     fn take_token(&mut self) -> Option<Token> {
@@ -459,7 +468,7 @@ impl Platform for System {
 }
 
 struct Server {
-    loader: Loader<System>,
+    loader: Loader<KernelObjects>,
     /// Each client's badge, and how often it was started when that was asked last.
     clients: Vec<(u64, u32)>,
 }
@@ -503,8 +512,8 @@ impl Service for Server {
         }
     }
 
-    fn notified(&mut self, bits: u64) {
-        if bits & PEER_RESTARTED & !NOTIFIED == 0 {
+    fn notified(&mut self, signals: Signals) {
+        if !signals.has(Bit::RESTARTED) {
             return;
         }
         for (host, programs, failed) in self.loader.check_hosts() {
@@ -523,7 +532,9 @@ impl Service for Server {
 }
 
 fn main(rt: Runtime) -> ! {
-    let Some(mut system) = System::new(rt) else { panic!("the manifest gives bpf-server no free slots") };
+    let Some(mut system) = KernelObjects::new(rt) else {
+        panic!("the manifest gives bpf-server no free slots")
+    };
     if rt.env().restarts > 0 {
         system.reclaim();
     }

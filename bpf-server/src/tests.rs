@@ -44,6 +44,9 @@ struct Peer {
     /// The token that came with the message, and those that became doorbells.
     token: Option<Token>,
     doorbells: Vec<(u32, Token)>,
+    /// Whether the host has its tray, and what lies in it.
+    has_tray: bool,
+    tray: Vec<Option<(u32, Access)>>,
 }
 
 impl Peer {
@@ -85,14 +88,21 @@ impl Server for Peer {
         self.map(MAP_WINDOW + page as usize * PAGE, writable)
     }
     fn keep_tray(&mut self) -> bool {
-        false
+        self.has_tray = true;
+        true
     }
-    fn drop_tray(&mut self) {}
+    fn drop_tray(&mut self) {
+        self.has_tray = false;
+    }
     fn has_tray(&self) -> bool {
-        false
+        self.has_tray
     }
-    fn map_from_tray(&mut self, _: u32, _: u32, _: bool) -> bool {
-        false
+    fn map_from_tray(&mut self, slot: u32, page: u32, writable: bool) -> bool {
+        let code = self.frame;
+        self.frame = self.tray.get_mut(slot as usize).and_then(Option::take);
+        let mapped = self.map_data(page, writable);
+        self.frame = code;
+        mapped
     }
     fn has_code(&self, page: u32) -> bool {
         self.code.contains(&page)
@@ -152,6 +162,8 @@ struct Fake {
     /// Host calls until the host dies in one and is started anew.
     dies_in: Option<u32>,
     stages: Vec<Stage>,
+    /// There is no memory for a tray.
+    no_tray: bool,
     /// Milliseconds.
     now: u64,
     blobs: Vec<(String, &'static [u8])>,
@@ -186,6 +198,8 @@ impl Fake {
             data: Vec::new(),
             token: None,
             doorbells: Vec::new(),
+            has_tray: false,
+            tray: Vec::new(),
         };
         Fake {
             file,
@@ -197,6 +211,7 @@ impl Fake {
             calls_left: u32::MAX,
             dies_in: None,
             stages: Vec::new(),
+            no_tray: false,
             now: 0,
             blobs: vec![("filter.o".into(), FILTER)],
             _alone: alone,
@@ -207,6 +222,7 @@ impl Fake {
             Some(0) => {
                 self.dies_in = None;
                 self.host = new_host();
+                self.peer.has_tray = false;
                 let (code, data) = (self.peer.code.clone(), self.peer.data.clone());
                 code.into_iter().for_each(|p| self.peer.drop_code(p));
                 data.into_iter().for_each(|p| self.peer.drop_data(p));
@@ -310,6 +326,19 @@ impl Platform for Fake {
             }
         }
         Some(bpf_host::Reply::Done)
+    }
+    fn fill_tray(&mut self, _: HostId, memory: &mut Memory, frames: &[(u32, u32, Access)]) -> bool {
+        assert!(memory.sealed, "a frame is handed over before the code's writable mapping is gone");
+        let base = memory.first;
+        let pages = frames.iter().flat_map(|&(first, count, access)| {
+            (first..first + count).map(move |page| Some((base + page, access)))
+        });
+        self.peer.tray = pages.collect();
+        assert!(self.peer.tray.len() <= bpf_host::TRAY as usize);
+        !self.no_tray
+    }
+    fn give_tray(&mut self, host: HostId) -> Option<bpf_host::Reply> {
+        self.call_host(host, &bpf_host::Request::Tray, None)
     }
     fn take_token(&mut self) -> Option<Token> {
         self.tokens.extend(self.received);
@@ -570,16 +599,21 @@ fn what_is_wrong_is_said_and_nothing_is_kept() {
 
 #[test]
 fn a_host_that_stops_answering_costs_nothing() {
-    for answers in 0..9 {
-        let mut l = loader();
-        l.platform().calls_left = answers;
-        let (why, text) = refused(&mut l, &load(Source::Inline(FILTER)));
-        assert_eq!(why, Refusal::Host, "after {answers} answers: {text}");
-        assert_eq!(l.platform().used(), 0);
-        // It came back: everything is as if nothing had been.
-        l.platform().calls_left = u32::MAX;
-        l.platform().host = new_host();
-        loaded(&mut l, &load(Source::Inline(FILTER)));
+    // With a tray it is asked once, given the tray, and asked again; without one each page is a call.
+    for (no_tray, calls) in [(false, 3), (true, 6)] {
+        for answers in 0..calls {
+            let mut l = loader();
+            (l.platform().no_tray, l.platform().calls_left) = (no_tray, answers);
+            let (why, text) = refused(&mut l, &load(Source::Inline(FILTER)));
+            assert_eq!(why, Refusal::Host, "after {answers} answers: {text}");
+            assert_eq!(l.platform().used(), 0);
+            // It came back: everything is as if nothing had been.
+            l.platform().calls_left = calls;
+            l.platform().host = new_host();
+            l.platform().peer.has_tray = false;
+            loaded(&mut l, &load(Source::Inline(FILTER)));
+            assert_eq!(l.platform().calls_left, 0);
+        }
     }
 }
 
@@ -607,8 +641,10 @@ fn a_restarted_host_gets_its_programs_again() {
 fn a_host_that_dies_during_a_load_gets_the_program_all_the_same() {
     let mut l = loader();
     l.check_hosts();
-    for calls in 0.. {
+    let (mut calls, mut no_tray) = (0, false);
+    loop {
         l.platform().dies_in = Some(calls);
+        (l.platform().no_tray, l.platform().peer.has_tray) = (no_tray, false);
         let id = loaded(&mut l, &load(Source::Inline(FILTER)));
         let died = l.platform().dies_in.take().is_none();
         assert!(!sample(&mut l, 1) && sample(&mut l, 200), "after {calls} calls");
@@ -616,9 +652,13 @@ fn a_host_that_dies_during_a_load_gets_the_program_all_the_same() {
         assert_eq!(restarts.len(), usize::from(died), "told once");
         assert_eq!(l.handle(1, &Request::Unload { program: id }, (0, 0)).reply, Reply::Done);
         assert_eq!(l.platform().used(), 0);
+        calls += 1;
         if !died {
-            assert!(calls > 4, "every step was interrupted once");
-            return;
+            assert_eq!(calls, if no_tray { 7 } else { 4 }, "every step was interrupted once");
+            if core::mem::replace(&mut no_tray, true) {
+                return;
+            }
+            calls = 0;
         }
     }
 }

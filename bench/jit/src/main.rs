@@ -166,6 +166,7 @@ fn fill(memory: &mut [u64], table: *mut u64) {
 }
 
 fn main() {
+    axiom_terminal::end_with_the_pipe();
     let mut arguments = std::env::args().skip(1);
     let folder = arguments.next().expect("started by bench/jit/run");
     let clang = arguments.next().expect("started by bench/jit/run");

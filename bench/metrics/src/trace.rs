@@ -11,4 +11,4 @@ pub const END: &str = "-----END AXIOM TRACE-----";
 /// Version of the format.
 pub const FORMAT_VERSION: u32 = 1;
 /// A user event that names the benchmark's busy thread in its arg1.
-pub const USER_THREAD: u16 = 0x10ff;
+pub const USER_THREAD: u16 = axiom_trace::event::USER | 0xff;

@@ -34,6 +34,7 @@ axiom-bench-report guard BASELINE LOG                       exit 1 if an exact f
 axiom-bench-report docs TEMPLATE DOCS-DIR LABEL=RESULTS...  docs/benchmarks.md, the book's page and its charts";
 
 fn main() -> ExitCode {
+    axiom_terminal::end_with_the_pipe();
     let args: Vec<String> = std::env::args().skip(1).collect();
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,42 +6,20 @@
 use crate::chrome::{Event, Track};
 use crate::cut::{Cut, cut};
 use axiom_bench_metrics::trace::{BEGIN, END, FORMAT_VERSION, USER_THREAD};
+use axiom_trace::{Record, class, event};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// The kernel's event numbers; `sel4-sys` defines them, the class is the high byte.
-mod event {
-    pub const BOOT_PHASES: [(u16, &str); 7] = [
-        (0x0100, "entry, address translation"),
-        (0x0101, "device tree"),
-        (0x0102, "memory map"),
-        (0x0103, "interrupt controller"),
-        (0x0104, "root objects"),
-        (0x0105, "into the root task"),
-        (0x0106, "root task starts"),
-    ];
-    pub const ENTRY: u16 = 0x0100;
-    pub const INIT: u16 = 0x0110;
-    pub const SPAWNED: u16 = 0x0111;
-    pub const READY: u16 = 0x0112;
-    pub const ALL_READY: u16 = 0x0113;
-    pub const IPC: u16 = 0x0200;
-    pub const SIGNAL: u16 = 0x0300;
-    pub const IRQ_ENTRY: u16 = 0x0400;
-    pub const IRQ_EXIT: u16 = 0x0401;
-    pub const SWITCH: u16 = 0x0500;
-    pub const FAULT: u16 = 0x0600;
-    pub const TIMER: u16 = 0x0700;
-}
-
-/// One record.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Record {
-    counter: u64,
-    event: u16,
-    arg0: u16,
-    arg1: u32,
-}
+/// What the kernel does at boot after each of these events.
+const BOOT_PHASES: [(u16, &str); 7] = [
+    (event::BOOT_ENTRY, "entry, address translation"),
+    (event::BOOT_MMU, "device tree"),
+    (event::BOOT_DTB, "memory map"),
+    (event::BOOT_MEMORY, "interrupt controller"),
+    (event::BOOT_IRQ, "root objects"),
+    (event::BOOT_ROOT_OBJECTS, "into the root task"),
+    (event::BOOT_ROOT_START, "root task starts"),
+];
 
 /// A trace as it was printed.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -137,7 +115,7 @@ struct Picture<'a> {
 
 /// The trace as events, in the order of their times, without long silence between them.
 pub fn events(trace: &Trace) -> Result<(Vec<Event>, Vec<Cut>), String> {
-    let entry = trace.records.iter().find(|r| r.event == event::ENTRY);
+    let entry = trace.records.iter().find(|r| r.event == event::BOOT_ENTRY);
     let entry = entry.ok_or("the trace has no record of the kernel's entry")?.counter;
     let mut picture = Picture { trace, entry, events: Vec::new(), threads: BTreeMap::new(), flows: 0 };
     picture.names();
@@ -173,10 +151,10 @@ impl Picture<'_> {
         // A restarted server has a thread of its own again; the newest holds for what the ring shows.
         for r in &self.trace.records {
             match r.event {
-                event::INIT => {
+                event::BOOT_INIT => {
                     self.threads.insert(r.arg1, Track { pid: INIT, tid: 1 });
                 }
-                event::SPAWNED => {
+                event::BOOT_SPAWNED => {
                     let pid = FIRST_SERVER + u64::from(r.arg0);
                     self.threads.insert(r.arg1, Track { pid, tid: 1 });
                 }
@@ -192,30 +170,31 @@ impl Picture<'_> {
     }
 
     fn boot(&mut self) {
-        let boot: Vec<Record> = self.trace.records.iter().copied().filter(|r| r.event >> 8 == 1).collect();
+        let boot: Vec<Record> =
+            self.trace.records.iter().copied().filter(|r| class::of(r.event) == class::BOOT).collect();
         let at = |wanted: u16| boot.iter().find(|r| r.event == wanted).map(|r| r.counter);
-        for (index, (number, name)) in event::BOOT_PHASES.iter().enumerate() {
-            let next = event::BOOT_PHASES.get(index + 1).map_or(event::INIT, |p| p.0);
+        for (index, (number, name)) in BOOT_PHASES.iter().enumerate() {
+            let next = BOOT_PHASES.get(index + 1).map_or(event::BOOT_INIT, |p| p.0);
             if let (Some(from), Some(to)) = (at(*number), at(next)) {
                 self.slice(BOOT, name, from, to);
             }
         }
-        let mut spawned_before = at(event::INIT);
-        for r in boot.iter().filter(|r| r.event == event::SPAWNED) {
+        let mut spawned_before = at(event::BOOT_INIT);
+        for r in boot.iter().filter(|r| r.event == event::BOOT_SPAWNED) {
             let name =
                 self.trace.servers.get(usize::from(r.arg0)).cloned().unwrap_or_else(|| "a server".into());
             if let Some(from) = spawned_before.replace(r.counter) {
                 self.slice(Track { pid: INIT, tid: 1 }, &format!("builds {name}"), from, r.counter);
             }
             let ready = boot.iter().find(|other| {
-                other.event == event::READY && other.arg0 == r.arg0 && other.counter >= r.counter
+                other.event == event::BOOT_READY && other.arg0 == r.arg0 && other.counter >= r.counter
             });
             if let Some(ready) = ready {
                 let track = Track { pid: FIRST_SERVER + u64::from(r.arg0), tid: 1 };
                 self.slice(track, "starts", r.counter, ready.counter);
             }
         }
-        if let Some(all) = at(event::ALL_READY) {
+        if let Some(all) = at(event::BOOT_ALL_READY) {
             let at = self.us(all);
             self.events.push(Event::instant(BOOT, "all servers are ready", at));
         }
@@ -237,7 +216,8 @@ impl Picture<'_> {
 
     /// What the ring shows: who ran when, who sent to whom, interrupts.
     fn run(&mut self) {
-        let ring: Vec<Record> = self.trace.records.iter().copied().filter(|r| r.event >> 8 != 1).collect();
+        let ring: Vec<Record> =
+            self.trace.records.iter().copied().filter(|r| class::of(r.event) != class::BOOT).collect();
         let mut running: Option<(Track, u64)> = None;
         let mut interrupt: Option<Record> = None;
         // Messages and signals on their way: from where, when, what, and to which thread (any, for a signal).

@@ -127,7 +127,7 @@ pub fn deadlines(
 fn sleep_ms(rt: &Runtime, ms: u64) {
     let Some((timer, bit)) = rt.timer("tick") else { return };
     if timer.arm(time::ticks() + time::from_nanoseconds(ms * 1_000_000), 0).is_ok() {
-        let own = Notification(axiom_runtime::sel4::CPtr(axiom_proto::env::slot::NOTIFICATION));
-        while own.wait() & bit == 0 {}
+        let own = Notification::OWN;
+        while !own.wait().has(bit) {}
     }
 }

@@ -8,15 +8,13 @@ use axiom_bpf_client::{BpfServer, Failure, Loaded, ring};
 use axiom_proto::{bpf, iio};
 use axiom_runtime::cap::Tcb;
 use axiom_runtime::sel4::object::kind;
-use axiom_runtime::sel4::{CPtr, CapRights, Error, ext};
-use axiom_runtime::{Buffer, CNode, Endpoint, Notification, Runtime, Timer, call, time};
+use axiom_runtime::sel4::{CPtr, Error, ext};
+use axiom_runtime::{Bit, Bits, Buffer, Class, Endpoint, Notification, Runtime, Timer, call, time};
 
 const SAMPLES: usize = 100;
 const HZ: u32 = 100;
 /// Longest wait for a sample.
 const PATIENCE_NS: u64 = 500_000_000;
-const DOORBELL: u64 = 1;
-const TIMEOUT: u64 = 2;
 /// The three distances, from the trigger's timestamp, the program's first instruction, and the trigger again.
 const NAMES: [&str; 3] = ["sample.trigger_to_program", "sample.program_to_consumer", "sample.to_consumer"];
 
@@ -93,6 +91,8 @@ struct Way {
 struct Waiting {
     notification: Notification,
     doorbell: CPtr,
+    /// The bit that it sets.
+    rung: Bit,
     timer: Timer,
 }
 
@@ -100,21 +100,23 @@ impl Waiting {
     fn new(resources: &mut Resources) -> Result<Waiting, Error> {
         let notification = resources.make(kind::NOTIFICATION, 0)?;
         let timer = Timer(resources.make(ext::TIMER_TYPE, 0)?);
-        let mut minted = |badge| {
+        let mut bits = Bits::new();
+        let mut given = |class| {
             let slot = resources.slots.take().ok_or(Error::NotEnoughMemory)?;
-            CNode::OWN.mint(slot, notification, CapRights::WRITE, badge).map(|()| slot)
+            let bit = bits.take(class).ok_or(Error::NotEnoughMemory)?;
+            Notification(notification).signaller(slot, bit).map(|given| (given, bit))
         };
-        let (doorbell, timeout) = (minted(DOORBELL)?, minted(TIMEOUT)?);
-        timer.bind(Notification(timeout))?;
-        Ok(Waiting { notification: Notification(notification), doorbell, timer })
+        let ((doorbell, rung), (timeout, _)) = (given(Class::Doorbell)?, given(Class::Timer)?);
+        timer.bind(timeout)?;
+        Ok(Waiting { notification: Notification(notification), doorbell: doorbell.0, rung, timer })
     }
 
     /// When the doorbell rang; `None` when patience ended.
     fn wait(&self) -> Option<u64> {
         self.timer.arm(time::ticks() + time::from_nanoseconds(PATIENCE_NS), 0).ok()?;
-        let bits = self.notification.wait();
+        let signals = self.notification.wait();
         let now = time::ticks();
-        (bits & DOORBELL != 0).then_some(now)
+        signals.has(self.rung).then_some(now)
     }
 }
 

@@ -1,8 +1,6 @@
 //! Periodic timers: interval, lateness, and the time from the interrupt to the driver that waited for it.
 use crate::report::Report;
 use alloc::vec::Vec;
-use axiom_proto::env::slot;
-use axiom_runtime::sel4::CPtr;
 use axiom_runtime::{Notification, Runtime, time};
 
 const SAMPLES: usize = 100;
@@ -18,7 +16,7 @@ fn series(rt: &Runtime, report: &mut Report, name: &str, period_us: u64) {
     let Some((timer, bit)) = rt.timer("tick") else {
         return report.missing("timer", "the manifest gives this server no timer");
     };
-    let own = Notification(CPtr(slot::NOTIFICATION));
+    let own = Notification::OWN;
     let period = time::from_nanoseconds(period_us * 1000);
     let first = time::ticks() + 2 * period;
     if timer.arm(first, period).is_err() {
@@ -27,9 +25,9 @@ fn series(rt: &Runtime, report: &mut Report, name: &str, period_us: u64) {
     let mut woken = Vec::with_capacity(SAMPLES + 1);
     let mut reads = Vec::with_capacity(SAMPLES + 1);
     while woken.len() <= SAMPLES {
-        let badge = own.wait();
+        let signals = own.wait();
         let now = time::ticks();
-        if badge & bit != 0 {
+        if signals.has(bit) {
             woken.push(now);
             reads.push(timer.read());
         }

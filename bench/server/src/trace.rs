@@ -6,11 +6,17 @@ use alloc::vec::Vec;
 use axiom_bench_metrics::trace::{BEGIN, END, FORMAT_VERSION, USER_THREAD};
 use axiom_proto::supervisor::{self, Reply, Request};
 use axiom_runtime::cap::{Tcb, Trace, invoke};
-use axiom_runtime::sel4::ext::{self, TRACE_MAGIC, TraceHeader, TraceRecord};
+use axiom_runtime::sel4::ext::{self, TRACE_MAGIC, TraceHeader, TraceRecord, class};
 use axiom_runtime::{Buffer, Runtime, call, plain};
 
 /// Messages, signals, interrupts, switches, faults, timers, and events of servers.
-const CLASSES: u64 = 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 16;
+const CLASSES: u64 = 1 << class::IPC
+    | 1 << class::SIGNAL
+    | 1 << class::IRQ
+    | 1 << class::SWITCH
+    | 1 << class::FAULT
+    | 1 << class::TIMER
+    | 1 << class::USER;
 
 /// A copy of the trace.
 pub struct Copy {
@@ -106,7 +112,7 @@ impl Copy {
             plain!("{{\"way\":[{},{},{}]}}", way[0], way[1], way[2]);
         }
         // The ring's own copies of boot records are left out: they stand in front already.
-        let later = self.ring.iter().filter(|r| r.event >> 8 != 1);
+        let later = self.ring.iter().filter(|r| class::of(r.event) != class::BOOT);
         let mut count = 0;
         for r in self.boot.iter().chain(later) {
             plain!("[{},{},{},{}]", r.counter, r.event, r.arg0, r.arg1);

@@ -1,4 +1,7 @@
 //! What jumps bring to places ahead of which the proof states nothing: joined, until the walk comes there.
+//!
+//! What a jump of which nothing is needed brings is what the walk knows, too, until an instruction changes that. Only then it is put
+//! down ([`Ahead::settle`]): if the walk comes to the place before, it brings nothing new, but less of the budget.
 
 use crate::fault::Why;
 use crate::state::{Frame, SLOTS, State};
@@ -10,59 +13,113 @@ use alloc::vec::Vec;
 pub const MAX_AHEAD: usize = 12;
 /// Stack slots of which they may say something, all together.
 const MAX_SLOTS: usize = 2 * SLOTS;
-
-/// The places that wait.
-pub struct Ahead {
-    /// The slot of each, and what is known there; those from `used` on are buffers.
-    waiting: Vec<(u32, Box<State>)>,
-    used: usize,
-    none: Rc<Vec<Frame>>,
-    /// The first place that waits; none is [`NOWHERE`].
-    pub next: u32,
-}
-
 /// No slot.
 pub const NOWHERE: u32 = u32::MAX;
 
+/// A place that waits.
+struct Waiting {
+    slot: u32,
+    /// Stack slots of which something was known when it began to wait.
+    slots: usize,
+    known: Box<State>,
+}
+
+/// The places that wait.
+pub struct Ahead {
+    /// The first of them last.
+    waiting: Vec<Waiting>,
+    slots: usize,
+    /// Places with what the walk has, and their budgets. It may have passed them.
+    shared: Vec<(u32, u64)>,
+    #[expect(clippy::vec_box, reason = "states are large, and move in and out")]
+    buffers: Vec<Box<State>>,
+    none: Rc<Vec<Frame>>,
+}
+
 impl Ahead {
     /// Nothing waits.
-    pub fn new() -> Ahead {
-        Ahead { waiting: Vec::new(), used: 0, none: Rc::default(), next: NOWHERE }
+    pub fn new(none: &Rc<Vec<Frame>>) -> Ahead {
+        let (waiting, shared, buffers) = (Vec::new(), Vec::new(), Vec::new());
+        Ahead { waiting, slots: 0, shared, buffers, none: none.clone() }
     }
 
-    /// A run comes from here to `slot` with `s`, which is left with anything.
+    /// The first place that waits for what it was sent.
+    #[inline]
+    pub fn next(&self) -> u32 {
+        self.waiting.last().map_or(NOWHERE, |w| w.slot)
+    }
+
+    /// A run comes from here to `slot` with `s`, which is left with anything. Everything is settled.
     pub fn send(&mut self, slot: u32, s: &mut Box<State>) -> Result<(), Why> {
-        if let Some(w) = self.waiting[..self.used].iter_mut().find(|w| w.0 == slot) {
-            return w.1.join(s);
+        let k = self.waiting.iter().rposition(|w| w.slot >= slot);
+        if let Some(k) = k.filter(|k| self.waiting[*k].slot == slot) {
+            return self.waiting[k].known.join(s);
         }
-        let slots: usize = self.waiting[..self.used].iter().map(|w| w.1.slots()).sum();
-        if self.used == MAX_AHEAD || slots + s.slots() > MAX_SLOTS {
+        let slots = s.slots();
+        if self.waiting.len() == MAX_AHEAD || self.slots + slots > MAX_SLOTS {
             return Err(Why::TooComplex);
         }
-        if self.used == self.waiting.len() {
-            self.waiting.push((0, Box::new(State::new(0))));
-        }
-        let w = &mut self.waiting[self.used];
-        w.0 = slot;
-        core::mem::swap(&mut w.1, s);
-        self.used += 1;
-        self.next = self.next.min(slot);
+        self.slots += slots;
+        let known = core::mem::replace(s, self.buffer());
+        self.waiting.insert(k.map_or(0, |k| k + 1), Waiting { slot, slots, known });
         Ok(())
     }
 
-    /// The walk comes to the first place that waits, with `s` if it is `live`; `s` becomes what is known there.
-    pub fn arrive(&mut self, s: &mut Box<State>, live: bool) -> Result<(), Why> {
-        let waiting = &mut self.waiting[..self.used];
-        let Some(k) = waiting.iter().position(|w| w.0 == self.next) else { return Err(Why::Format) };
-        if live {
-            waiting[k].1.join(s)?;
+    /// A run comes from instruction `at` to `slot`, behind it, with what the walk goes on with.
+    #[inline]
+    pub fn share(&mut self, at: usize, slot: u32, budget: u64) -> Result<(), Why> {
+        if let Some(s) = self.shared.iter_mut().find(|s| s.0 == slot || s.0 as usize <= at) {
+            *s = (slot, budget);
+        } else if self.shared.len() < MAX_AHEAD {
+            self.shared.push((slot, budget));
+        } else {
+            return Err(Why::TooComplex);
         }
-        core::mem::swap(&mut waiting[k].1, s);
+        Ok(())
+    }
+
+    fn buffer(&mut self) -> Box<State> {
+        self.buffers.pop().unwrap_or_else(|| Box::new(State::bare(&self.none)))
+    }
+
+    /// What the walk knows is about to change, by instruction `at`, if it was not there yet: what it shares is put down.
+    #[inline]
+    pub fn settle(&mut self, at: usize, now: &mut State, seals: &mut u64) -> Result<(), Why> {
+        if self.shared.is_empty() { Ok(()) } else { self.put_down(at, now, seals) }
+    }
+
+    fn put_down(&mut self, at: usize, now: &mut State, seals: &mut u64) -> Result<(), Why> {
+        now.regs.seal(seals);
+        while let Some((slot, budget)) = self.shared.pop() {
+            if slot as usize > at {
+                let mut known = self.buffer();
+                (*known).clone_from(now);
+                known.budget = budget;
+                self.send(slot, &mut known)?;
+                self.give_back(known);
+            }
+        }
+        Ok(())
+    }
+
+    fn give_back(&mut self, mut buffer: Box<State>) {
         // A buffer holds on to no frames.
-        waiting[k].1.frames.clone_from(&self.none);
-        self.used -= 1;
-        self.waiting.swap(k, self.used);
-        self.next = self.waiting[..self.used].iter().map(|w| w.0).min().unwrap_or(NOWHERE);
+        buffer.frames.clone_from(&self.none);
+        self.buffers.push(buffer);
+    }
+
+    /// The walk comes to the first place that waits, with `s` if it is `live`; `s` becomes what is known there.
+    pub fn arrive(&mut self, s: &mut Box<State>, live: bool, seals: &mut u64) -> Result<(), Why> {
+        if live {
+            self.settle(self.next() as usize, s, seals)?;
+        }
+        let mut w = self.waiting.pop().ok_or(Why::Format)?;
+        self.slots -= w.slots;
+        if live {
+            w.known.join(s)?;
+        }
+        core::mem::swap(&mut w.known, s);
+        self.give_back(w.known);
         Ok(())
     }
 }

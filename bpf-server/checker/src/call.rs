@@ -1,6 +1,7 @@
 //! Calls of helpers: their arguments, their result, and the ring buffer records that they give and take.
 
 use crate::fault::Why;
+use crate::memory::fill;
 use crate::state::{Kind, State, Value};
 use crate::step::Machine;
 use crate::{MAX_OWN_CALLS, Number, OwnCall};
@@ -133,13 +134,8 @@ impl Machine<'_> {
 
     /// An argument that points to `size` bytes, which the helper fills with a number whatever it answers.
     fn filled(&mut self, s: &mut State, register: u8, size: i64) -> Result<(), Why> {
-        let (v, span) = self.access(s, register, 0, size, true)?;
-        if v.kind == Kind::Stack {
-            let (from, len) = span.bytes();
-            let f = s.frame(v.at)?;
-            if span.exact() { f.store(from, len, None) } else { f.store_within(from, len) }
-        }
-        Ok(())
+        let span = self.access(s, register, 0, size, true)?;
+        if span.kind == Kind::Stack { fill(s, &span) } else { Ok(()) }
     }
 
     /// An argument that points to `size` readable bytes.
@@ -148,7 +144,7 @@ impl Machine<'_> {
         if size == 0 && v.is_pointer() && !v.null && v.kind != Kind::Map {
             return Ok(());
         }
-        let (v, span) = self.access(s, register, 0, size, false)?;
-        if v.kind == Kind::Stack { self.read_stack(s, v.at, &span) } else { Ok(()) }
+        let span = self.access(s, register, 0, size, false)?;
+        if span.kind == Kind::Stack { self.read_stack(s, &span) } else { Ok(()) }
     }
 }

@@ -9,6 +9,7 @@ use crate::state::{DEPTH, Frame, Kind, State, Value};
 use crate::step::{Machine, forget, on_numbers};
 use crate::{Accepted, Env, MEMORY};
 use alloc::boxed::Box;
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 use axiom_bpf_isa::{Insn, opcode::*};
 
@@ -43,9 +44,15 @@ impl Header<'_> {
         Header { unneeded, worst, entry: 0, exit: None, table: 0, places: 0, states: 0, end: 0 }
     }
 
+    /// From a slot on, at least so many are unneeded.
     #[inline]
-    fn unneeded(&self, at: usize) -> bool {
-        self.unneeded.get(at / 8).is_some_and(|byte| byte >> (at % 8) & 1 == 1)
+    fn run(&self, at: usize) -> usize {
+        let bytes = self.unneeded.get(at / 8..).unwrap_or(&[]);
+        let word = match bytes.first_chunk() {
+            Some(word) => u64::from_le_bytes(*word),
+            None => bytes.first().map_or(0, |byte| *byte as u64),
+        };
+        (word >> (at % 8)).trailing_ones() as usize
     }
 }
 
@@ -88,16 +95,18 @@ pub fn observe(
     f: impl FnMut(usize, usize, &State),
 ) -> Result<Accepted, Fault> {
     let starts = shape::functions(insns)?;
+    let now = Box::new(State::new(0));
+    let none = Rc::default();
     let mut c = Checker {
         m: Machine::new(insns, env),
         proof,
         edges: Edges::default(),
         ghosts: Vec::new(),
         contexts: Vec::new(),
-        now: Box::new(State::new(0)),
-        there: Box::new(State::new(0)),
-        other: Box::new(State::new(0)),
-        ahead: Ahead::new(),
+        now,
+        there: Box::new(State::bare(&none)),
+        other: Box::new(State::bare(&none)),
+        ahead: Ahead::new(&none),
         work: 0,
         seals: 0,
         cached: 0,
@@ -272,41 +281,83 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
             // Ways meet here.
             if at as u32 == stop {
                 match next.filter(|p| p.slot as usize == at) {
-                    Some(_) if slot == self.ahead.next => return Err(Why::Format),
+                    Some(_) if slot == self.ahead.next() => return Err(Why::Format),
                     Some(p) => {
                         self.begin(h, p, live)?;
                         met += 1;
                         next = place(met);
                         slot = next.map_or(NOWHERE, |p| p.slot);
                     }
-                    None => self.ahead.arrive(&mut self.now, live)?,
+                    None => self.ahead.arrive(&mut self.now, live, &mut self.seals)?,
                 }
                 live = true;
                 if self.now.frames.len() != depth as usize + 1 {
                     return Err(Why::Format);
                 }
-                stop = slot.min(self.ahead.next);
+                stop = slot.min(self.ahead.next());
                 (self.observe)(self.contexts.len(), at, &self.now);
+            }
+            if live {
+                let from = at;
+                at = self.quiet(h, at, end.min(stop as usize))?;
+                if at > from {
+                    continue;
+                }
             }
             let i = self.m.insns[at];
             if live {
                 self.spend(1)?;
-                if !(h.unneeded(at) && forget(i, &mut self.now)) {
-                    live = self.instruction(h, at, i)?;
-                    stop = slot.min(self.ahead.next);
-                }
+                self.ahead.settle(at, &mut self.now, &mut self.seals)?;
+                live = h.run(at) > 0 && forget(i, &mut self.now) || self.instruction(h, at, i)?;
+                stop = slot.min(self.ahead.next());
             }
             at += shape::width(i);
         }
-        if live || met != h.places || self.ahead.next != NOWHERE {
+        if live || met != h.places || self.ahead.next() != NOWHERE {
             return Err(if live { Why::FallsOff } else { Why::Format });
         }
         // What is left wherever the function ends is never used.
         h.worst.checked_sub(self.left.unwrap_or(0)).ok_or(Why::Budget)
     }
 
+    /// Goes from `at` to the first instruction that may change what is known, but for the budget. Others are arithmetic of which
+    /// nothing is needed, which makes some number of some numbers; and comparisons of numbers that bear on nothing: both ways
+    /// out start with what is known.
+    #[inline]
+    fn quiet(&mut self, h: &Header, at: usize, end: usize) -> Result<usize, Why> {
+        let run = self.m.insns.get(at..end.min(at + h.run(at))).unwrap_or(&[]);
+        if run.is_empty() || !self.now.gaps.is_empty() {
+            return Ok(at);
+        }
+        let (any, budget) = (self.now.regs.any(), self.now.budget);
+        let mut done = 0;
+        for i in run {
+            let numbers = any >> i.dst() & (if i.op & 8 != 0 { any >> i.src() } else { 1 }) & 1 == 1;
+            if matches!(i.op & 7, CLASS_ALU | CLASS_ALU64) {
+                if !numbers {
+                    break;
+                }
+            } else {
+                let here = at + done;
+                let to = shape::target(here, *i) as u32;
+                if !shape::is_conditional(i.op)
+                    || to as usize <= here
+                    || h.places > 0
+                    || !numbers && !on_numbers(*i, &self.now)
+                {
+                    break;
+                }
+                self.ahead.share(here, to, budget.checked_sub(done as u64 + 1).ok_or(Why::Budget)?)?;
+            }
+            done += 1;
+        }
+        self.spend(done as u64)?;
+        Ok(at + done)
+    }
+
     /// From a stated place on, what is stated there is what is known; `live`: the walk comes there, too.
     fn begin(&mut self, h: &Header, p: Place, live: bool) -> Result<(), Why> {
+        self.ahead.settle(p.slot as usize, &mut self.now, &mut self.seals)?;
         if live {
             core::mem::swap(&mut self.now, &mut self.other);
             self.edge(h, p)?;
@@ -379,13 +430,12 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
             self.jump(h, at, to)?;
             return Ok(false);
         }
-        let unneeded = h.unneeded(at) && on_numbers(i, &self.now) && self.now.gaps.is_empty();
         self.now.regs.seal(&mut self.seals);
         self.other.clone_from(&self.now);
-        if unneeded || self.m.branch(i, &mut self.other, true)? {
+        if self.m.branch(i, &mut self.other, true)? {
             self.jump(h, at, to)?;
         }
-        Ok(unneeded || self.m.branch(i, &mut self.now, false)?)
+        self.m.branch(i, &mut self.now, false)
     }
 
     /// The end of a function.

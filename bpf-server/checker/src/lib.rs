@@ -36,6 +36,11 @@ pub mod shape;
 pub mod state;
 pub mod step;
 
+/// The examples of README.md are tests, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use check::{check, come_back, enter, leave, observe};
 pub use fault::{Fault, Why};
 pub use num::Num;

@@ -7,9 +7,11 @@ use crate::state::{FRAME, Kind, State, Value, slot};
 use crate::step::Machine;
 use axiom_bpf_isa::{Insn, opcode::*};
 
-/// Where an access goes: the bytes where it may start, in their memory; for a stack, from the lowest address.
+/// Where an access goes: into what, and the bytes where it may start, in their memory; for a stack, from the lowest address.
 #[derive(Clone, Copy)]
 pub(crate) struct Span {
+    pub(crate) kind: Kind,
+    pub(crate) at: u32,
     low: i64,
     high: i64,
     size: i64,
@@ -56,9 +58,9 @@ impl Machine<'_> {
         off: i64,
         size: i64,
         write: bool,
-    ) -> Result<(Value, Span), Why> {
-        let v = *s.read(register)?;
-        let (end, writable) = self.memory(&v).ok_or(Why::NotAnAddress { register })?;
+    ) -> Result<Span, Why> {
+        let v = s.read(register)?;
+        let (end, writable) = self.memory(v).ok_or(Why::NotAnAddress { register })?;
         if v.null {
             return Err(Why::MaybeNull { register });
         }
@@ -74,13 +76,13 @@ impl Machine<'_> {
             let used = self.used.get_mut(v.at as usize).ok_or(Why::OutOfBounds)?;
             *used = (*used).max((FRAME - low) as u16);
         }
-        Ok((v, Span { low, high, size }))
+        Ok(Span { kind: v.kind, at: v.at, low, high, size })
     }
 
     /// The bytes of a frame can be read as numbers.
-    pub(crate) fn read_stack(&mut self, s: &State, frame: u32, span: &Span) -> Result<(), Why> {
+    pub(crate) fn read_stack(&mut self, s: &State, span: &Span) -> Result<(), Why> {
         let (from, len) = span.bytes();
-        let frame = s.frames.get(frame as usize).ok_or(Why::OutOfBounds)?;
+        let frame = s.frames.get(span.at as usize).ok_or(Why::OutOfBounds)?;
         // What was not written is zero, if frames start out so.
         self.zero_stack |= !frame.readable(from, len).ok_or(Why::TornAddress)?;
         Ok(())
@@ -90,34 +92,27 @@ impl Machine<'_> {
         let (size, signed) = (size_of(i.op), i.op & 0xe0 == 0x80);
         let bits = size as u32 * 8;
         let any = if signed { Number::signed_width(bits) } else { Number::of_width(bits) };
-        let (v, span) = self.access(s, i.src(), i.off as i64, size, false)?;
-        let v = match v.kind {
-            Kind::Stack => match self.load_slot(s, v.at, &span, signed)? {
-                Some(v) => v,
-                None => {
-                    self.read_stack(s, v.at, &span)?;
-                    Value::number(any)
-                }
-            },
-            Kind::Value if span.exact() => {
-                Value::number(self.constant_at(&v, span.low, size, signed).unwrap_or(any))
+        let span = self.access(s, i.src(), i.off as i64, size, false)?;
+        let mut known = None;
+        if span.kind == Kind::Stack {
+            known = self.load_slot(s, &span, signed)?;
+            if known.is_none() {
+                self.read_stack(s, &span)?;
             }
-            _ => Value::number(any),
-        };
-        s.write(i.dst(), v);
+        } else if span.kind == Kind::Value && span.exact() {
+            known = self.constant_at(s.reg(i.src()), &span, signed).map(Value::number);
+        }
+        match known {
+            None if size == 8 => s.regs.forget(i.dst()),
+            _ => s.write(i.dst(), known.unwrap_or(Value::number(any))),
+        }
         Ok(())
     }
 
     /// What is known of a stack slot, or of the low bytes of one.
-    fn load_slot(
-        &mut self,
-        s: &mut State,
-        frame: u32,
-        span: &Span,
-        signed: bool,
-    ) -> Result<Option<Value>, Why> {
+    fn load_slot(&mut self, s: &mut State, span: &Span, signed: bool) -> Result<Option<Value>, Why> {
         let (from, len) = span.bytes();
-        let f = s.frame(frame)?;
+        let f = s.frame(span.at)?;
         if !span.exact() {
             return Ok(None);
         }
@@ -132,32 +127,33 @@ impl Machine<'_> {
     }
 
     /// A constant of `.rodata`.
-    fn constant_at(&self, v: &Value, offset: i64, size: i64, signed: bool) -> Option<Number> {
+    fn constant_at(&self, v: &Value, span: &Span, signed: bool) -> Option<Number> {
         let map = self.env.maps.get(v.at as usize)?;
         // The contents that are known are those of the first element.
         if !map.read_only || v.of != 0 && map.max_entries != 1 {
             return None;
         }
         let bytes = (*self.env.contents.get(v.at as usize)?)?;
-        let bytes = bytes.get(offset as usize..(offset + size) as usize)?;
+        let (from, size) = span.bytes();
+        let bytes = bytes.get(from..from + size)?;
         let n = Number::of(bytes.iter().rev().fold(0, |v, b| v << 8 | *b as u64));
         Some(if signed { n.sext(size as u32 * 8) } else { n })
     }
 
     pub(crate) fn store(&mut self, i: Insn, s: &mut State, value: Value) -> Result<(), Why> {
         let size = size_of(i.op);
-        let (p, span) = self.access(s, i.dst(), i.off as i64, size, true)?;
+        let span = self.access(s, i.dst(), i.off as i64, size, true)?;
         let (from, len) = span.bytes();
         if value.is_pointer()
-            && !(p.kind == Kind::Stack && span.exact() && slot(from, 8).is_some() && size == 8)
+            && !(span.kind == Kind::Stack && span.exact() && slot(from, 8).is_some() && size == 8)
         {
             return Err(Why::Leak);
         }
-        if p.kind != Kind::Stack {
+        if span.kind != Kind::Stack {
             return Ok(());
         }
         if !span.exact() {
-            s.frame(p.at)?.store_within(from, len);
+            s.frame(span.at)?.store_within(from, len);
             return Ok(());
         }
         let mut value = value;
@@ -168,7 +164,7 @@ impl Machine<'_> {
             value = self.low_half(value);
         }
         let known = (size >= 4).then_some(value);
-        s.store(p.at, from, len, known)
+        s.store(span.at, from, len, known)
     }
 
     pub(crate) fn atomic(&mut self, i: Insn, s: &mut State) -> Result<(), Why> {
@@ -177,16 +173,14 @@ impl Machine<'_> {
         if i.imm == 0xf1 {
             s.number(0)?;
         }
-        let (p, span) = self.access(s, i.dst(), i.off as i64, size, true)?;
-        let place = p.num.add(Number::of(i.off as i64 as u64), true);
+        let span = self.access(s, i.dst(), i.off as i64, size, true)?;
+        let place = s.reg(i.dst()).num.add(Number::of(i.off as i64 as u64), true);
         if (place.bits.value | place.bits.unknown) & (size as u64 - 1) != 0 {
             return Err(Why::Misaligned);
         }
-        if p.kind == Kind::Stack {
-            self.read_stack(s, p.at, &span)?;
-            let (from, len) = span.bytes();
-            let f = s.frame(p.at)?;
-            if span.exact() { f.store(from, len, None) } else { f.store_within(from, len) }
+        if span.kind == Kind::Stack {
+            self.read_stack(s, &span)?;
+            fill(s, &span)?;
         }
         if i.imm & 1 != 0 {
             let to = if i.imm == 0xf1 { 0 } else { i.src() };
@@ -194,6 +188,17 @@ impl Machine<'_> {
         }
         Ok(())
     }
+}
+
+/// A number goes to a stack.
+pub(crate) fn fill(s: &mut State, span: &Span) -> Result<(), Why> {
+    let ((from, len), f) = (span.bytes(), s.frame(span.at)?);
+    if span.exact() {
+        f.store(from, len, None)
+    } else {
+        f.store_within(from, len)
+    }
+    Ok(())
 }
 
 /// Bytes of a load or store.

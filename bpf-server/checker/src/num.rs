@@ -35,20 +35,18 @@ impl<const W: u32, const H: u32> Num<W, H> {
     }
 
     /// Any number of so many bits (8, 16, 32, 64), zero-extended.
-    pub fn of_width(bits: u32) -> Self {
-        if bits >= W {
-            return Num::TOP;
-        }
-        Num::between(0, (1 << bits) - 1)
+    #[inline]
+    pub const fn of_width(bits: u32) -> Self {
+        let most = Ring::<W>::MASK >> (W - bits);
+        Num { r64: Ring::<W>::new(0, most), r32: Ring::<H>::new(0, most), bits: Bits::cut(0, most) }
     }
 
     /// Any number of so many bits, sign-extended.
-    pub fn signed_width(bits: u32) -> Self {
-        if bits >= W {
-            return Num::TOP;
-        }
-        let half = 1i64 << (bits - 1);
-        Num::between(-half as u64, (half - 1) as u64)
+    #[inline]
+    pub const fn signed_width(bits: u32) -> Self {
+        let least = u64::MAX << (bits - 1);
+        let r32 = if bits < H { Ring::<H>::new(least, !least) } else { Ring::TOP };
+        Num { r64: Ring::<W>::new(least, !least), r32, bits: Bits::TOP }
     }
 
     /// From `lo` up to `hi` modulo 2^64.

@@ -8,17 +8,14 @@
 //! (slot, where the state is, budget) so that a place is found by bisection. Decoding never trusts a length, and what it returns is well-formed; whether
 //! it is true is [`crate::edge`]'s question.
 //!
-//! It is small so that it can travel: the host's tool puts it into the section [`SECTION`] of the object.
+//! It is small so that it can travel: the host's tool puts it into a section of the object.
 
 use crate::Number;
 use crate::bits::Bits;
 use crate::fault::Why;
 use crate::ring::Ring;
 use crate::state::{DEPTH, Frame, Gap, Kind, Moved, SLOTS, State, Value};
-use axiom_bpf_isa::Insn;
 
-/// The section of an object that holds the proof of its program.
-pub const SECTION: &str = ".axiom.proof";
 /// First bytes of a proof: its name and version.
 pub const MAGIC: [u8; 5] = *b"AxPf\x02";
 /// Contexts of a proof.
@@ -93,29 +90,6 @@ impl Place {
         let words = u128::from_le_bytes(*entry);
         Some(Place { slot: words as u32, state: (words >> 32) as u32, budget: (words >> 64) as u64 })
     }
-}
-
-/// Tells programs of one object apart, cheaply; that a proof is of this program is what the check says.
-pub fn fingerprint(insns: &[Insn]) -> u64 {
-    insns.iter().fold(insns.len() as u64, |h, i| {
-        let fields =
-            (i.op as u64) | (i.regs as u64) << 8 | (i.off as u16 as u64) << 16 | (i.imm as u32 as u64) << 32;
-        (h.rotate_left(5) ^ fields).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-    })
-}
-
-/// The proof of a program among those of a section [`SECTION`]: each a fingerprint, a length and the proof.
-pub fn find<'a>(section: &'a [u8], insns: &[Insn]) -> Option<&'a [u8]> {
-    let (wanted, mut rest) = (fingerprint(insns), section);
-    while let Some((head, behind)) = rest.split_first_chunk::<12>() {
-        let words = head.iter().rev().fold(0u128, |n, b| n << 8 | *b as u128);
-        let proof = behind.get(..(words >> 64) as usize)?;
-        if words as u64 == wanted {
-            return Some(proof);
-        }
-        rest = &behind[proof.len()..];
-    }
-    None
 }
 
 /// Reads a proof.

@@ -6,6 +6,7 @@
 //! Registers with the same seal hold the same, and need not be compared.
 
 use crate::state::Value;
+use alloc::vec::Vec;
 use core::ops::{Index, IndexMut};
 
 /// Registers of a function: r0 to r10.
@@ -15,8 +16,8 @@ const ALL: u16 = (1 << REGISTERS) - 1;
 /// r0 to r10; r10 is the current frame's top and never changes.
 #[derive(Debug)]
 pub struct Registers {
-    /// What is known of registers that are in neither set.
-    values: [Value; REGISTERS],
+    /// What is known of registers that are in neither set. Empty, or one of each.
+    values: Vec<Value>,
     /// 0: none.
     seals: [u64; REGISTERS],
     /// Registers that hold some number: [`Value::ANY`].
@@ -28,12 +29,18 @@ pub struct Registers {
 impl Registers {
     /// All hold nothing.
     pub const NOTHING: Registers =
-        Registers { values: [Value::NOTHING; REGISTERS], seals: [0; REGISTERS], any: 0, nothing: ALL };
+        Registers { values: Vec::new(), seals: [0; REGISTERS], any: 0, nothing: ALL };
 
     /// A register holds some number, and nothing else is known.
     #[inline]
     pub fn is_any(&self, r: u8) -> bool {
         self.any >> r & 1 == 1
+    }
+
+    /// Registers that hold some number of which nothing else is known, a bit for each.
+    #[inline]
+    pub fn any(&self) -> u16 {
+        self.any
     }
 
     /// Registers of which more is known than that they hold a number, or nothing.
@@ -56,28 +63,34 @@ impl Registers {
         (0..REGISTERS as u8).map(|r| self.get(r))
     }
 
-    /// A register, to be changed.
+    /// A register, to be written.
     #[inline]
-    pub fn change(&mut self, r: u8) -> Option<&mut Value> {
-        let now = if (self.any | self.nothing) >> r & 1 == 1 { Some(*self.get(r)) } else { None };
-        let place = self.values.get_mut(r as usize)?;
-        if let Some(v) = now {
-            *place = v;
+    fn place(&mut self, r: u8) -> Option<&mut Value> {
+        if self.values.is_empty() {
+            self.values.resize(REGISTERS, Value::NOTHING);
         }
+        let place = self.values.get_mut(r as usize)?;
         self.seals[r as usize] = 0;
         self.any &= !(1 << r);
         self.nothing &= !(1 << r);
         Some(place)
     }
 
+    /// A register, to be changed.
+    #[inline]
+    pub fn change(&mut self, r: u8) -> Option<&mut Value> {
+        if (self.any | self.nothing) >> r & 1 == 1 {
+            let now = *self.get(r);
+            self.write(r, now);
+        }
+        self.place(r)
+    }
+
     /// Writes a register.
     #[inline]
     pub fn write(&mut self, r: u8, v: Value) {
-        if let Some(place) = self.values.get_mut(r as usize) {
+        if let Some(place) = self.place(r) {
             *place = v;
-            self.seals[r as usize] = 0;
-            self.any &= !(1 << r);
-            self.nothing &= !(1 << r);
         }
     }
 
@@ -145,6 +158,9 @@ impl Clone for Registers {
         r
     }
     fn clone_from(&mut self, o: &Registers) {
+        if self.values.is_empty() {
+            self.values.extend_from_slice(&o.values);
+        }
         for r in bits(o.known()) {
             self.values[r] = o.values[r];
         }

@@ -45,16 +45,35 @@ pub fn is_local_call(i: Insn) -> bool {
 #[derive(Clone, Copy)]
 struct Form {
     /// Bits of `imm` that are zero: all or none.
-    imm: i32,
+    imm: u32,
     /// The same of `off`.
-    off: i16,
-    /// The greatest number in `dst`.
-    dst: u8,
-    /// The greatest number in `src`.
-    src: u8,
-    /// What else is to be looked at.
+    off: u16,
+    /// What its registers must not be, of [`BEYOND`], and [`RULE`] if there is one.
+    not: u16,
     rule: Rule,
 }
+
+/// Of each pair of registers, by the second byte of an instruction: the destination's number is beyond 0, 9, 10, and the source's
+/// beyond 0, 1, 2, 9, 10, a bit for each; and [`RULE`].
+static BEYOND: [u16; 256] = {
+    const MOST: [usize; 8] = [0, 9, 10, 0, 1, 2, 9, 10];
+    let mut t = [RULE; 256];
+    let mut regs = 0;
+    while regs < 256 {
+        let (dst, src) = (regs & 15, regs >> 4);
+        let mut k = 0;
+        while k < 8 {
+            if (if k < 3 { dst } else { src }) > MOST[k] {
+                t[regs] |= 1 << k;
+            }
+            k += 1;
+        }
+        regs += 1;
+    }
+    t
+};
+/// There is a rule, so that one look tells whether there is more to be looked at.
+const RULE: u16 = 1 << 8;
 
 #[derive(Clone, Copy)]
 enum Rule {
@@ -90,11 +109,19 @@ static FORMS: [Form; 256] = {
 };
 
 const fn form(op: u8) -> Form {
-    /// With something in `off` and `imm`, where these are true.
-    const fn new(off: bool, imm: bool, dst: u8, src: u8, rule: Rule) -> Form {
-        Form { imm: if imm { 0 } else { -1 }, off: if off { 0 } else { -1 }, dst, src, rule }
-    }
     use Rule::*;
+    /// With something in `off` and `imm`, where these are true; the greatest numbers in `dst` and `src`.
+    const fn new(off: bool, imm: bool, dst: usize, src: u8, rule: Rule) -> Form {
+        let dst = if dst == 0 { 1 } else { 1 << (dst - 8) };
+        let src = 8 << if src < 3 { src } else { src - 6 };
+        let more = if matches!(rule, Plain) { 0 } else { RULE };
+        Form {
+            imm: if imm { 0 } else { u32::MAX },
+            off: if off { 0 } else { u16::MAX },
+            not: dst | src | more,
+            rule,
+        }
+    }
     let unknown = new(false, false, 0, 0, Unknown);
     // The second operand: a register, or the immediate.
     let register = op & 8 != 0;
@@ -130,66 +157,78 @@ const fn form(op: u8) -> Form {
 
 /// Checks the structure; returns where functions start, in order.
 pub fn functions(insns: &[Insn]) -> Result<Vec<u32>, Fault> {
-    let wrong = |at| Fault { at, why: Why::Shape };
+    let wrong = |at| Err(Fault { at, why: Why::Shape });
     if insns.is_empty() || insns.len() > MAX_SLOTS {
-        return Err(wrong(0));
+        return wrong(0);
     }
-    // A jump or call leads to an instruction: no second half of a wide load has an opcode.
-    let leads = |to: i64| usize::try_from(to).ok().and_then(|t| insns.get(t)).is_some_and(|i| i.op != 0);
     let mut starts = Vec::from([0u32]);
-    let (mut at, mut last) = (0, 0);
-    while let Some(&i) = insns.get(at) {
+    let mut at = 0;
+    while let Some(i) = insns.get(at) {
         let form = &FORMS[i.op as usize];
-        let zero = (i.off & form.off) as i32 | i.imm & form.imm;
-        let fits = match form.rule {
-            Rule::Plain => true,
-            Rule::Unknown => false,
-            Rule::Jump => leads(target(at, i)),
-            Rule::Call if i.src() != pseudo::LOCAL_CALL => true,
-            Rule::Call => {
-                let to = at as i64 + 1 + i.imm as i64;
-                if let Err(place) = starts.binary_search(&(to as u32)) {
-                    starts.insert(place, to as u32);
-                }
-                leads(to) && starts.len() <= MAX_FUNCTIONS
-            }
-            Rule::Wide => insns.get(at + 1).is_some_and(|n| {
-                n.op == 0 && n.regs == 0 && n.off == 0 && (i.src() != pseudo::MAP || n.imm == 0)
-            }),
-            Rule::Signed => matches!(i.off, 0 | 1),
-            Rule::Extend => matches!(i.off, 0 | 8 | 16) || i.off == 32 && i.op & 7 == CLASS_ALU64,
-            Rule::Swap => matches!(i.imm, 16 | 32 | 64),
-            Rule::Atomic => {
-                matches!(i.imm, 0x00 | 0x01 | 0x40 | 0x41 | 0x50 | 0x51 | 0xa0 | 0xa1 | 0xe1 | 0xf1)
-            }
-        };
-        if !fits || zero != 0 || i.dst() > form.dst || i.src() > form.src {
-            return Err(wrong(at));
+        let zero = (i.off as u16 & form.off) as u32 | i.imm as u32 & form.imm;
+        let not = form.not & BEYOND[i.regs as usize];
+        if zero != 0 || not > 0 && !(not == RULE && follows(form.rule, insns, at, *i, &mut starts)) {
+            return wrong(at);
         }
-        last = at;
-        at += width(i);
-    }
-    if starts.len() == 1 {
-        return ends(insns, last).map(|()| starts);
+        at += if not > 0 { width(*i) } else { 1 };
     }
     for (f, &start) in starts.iter().enumerate() {
         let end = starts.get(f + 1).map_or(insns.len(), |s| *s as usize);
-        let (mut at, mut last) = (start as usize, start as usize);
-        while at < end {
-            let i = insns[at];
-            if is_jump(i.op) && !(start as i64..end as i64).contains(&target(at, i)) {
-                return Err(wrong(at));
-            }
-            last = at;
-            at += width(i);
+        let leaves = |at: &usize| {
+            is_jump(insns[*at].op) && !(start as i64..end as i64).contains(&target(*at, insns[*at]))
+        };
+        // Where there is one function, all that jumps lead to is in it.
+        if starts.len() > 1
+            && let Some(at) = (start as usize..end).find(leaves)
+        {
+            return wrong(at);
         }
-        ends(insns, last)?;
+        // The last instruction lets nothing run on behind it. The second half of a wide load is none.
+        let op = insns[end - 1].op;
+        if !matches!(op, EXIT | JA | JA32) {
+            return Err(Fault { at: end - 1 - usize::from(op == 0), why: Why::FallsOff });
+        }
     }
     Ok(starts)
 }
 
-/// The last instruction of a function lets nothing run on behind it.
-fn ends(insns: &[Insn], last: usize) -> Result<(), Fault> {
-    let stays = matches!(insns[last].op, EXIT | JA | JA32);
-    if stays { Ok(()) } else { Err(Fault { at: last, why: Why::FallsOff }) }
+/// An instruction is there: no second half of a wide load has an opcode.
+#[inline]
+fn leads(insns: &[Insn], to: i64) -> bool {
+    insns.get(to as usize).is_some_and(|i| i.op != 0)
+}
+
+/// Whether an instruction follows a rule; puts functions that are called into `starts`.
+#[inline]
+fn follows(rule: Rule, insns: &[Insn], at: usize, i: Insn, starts: &mut Vec<u32>) -> bool {
+    match rule {
+        Rule::Jump => leads(insns, target(at, i)),
+        rule => rarer(rule, insns, at, starts),
+    }
+}
+
+#[inline(never)]
+fn rarer(rule: Rule, insns: &[Insn], at: usize, starts: &mut Vec<u32>) -> bool {
+    let i = insns[at];
+    match rule {
+        Rule::Plain => true,
+        Rule::Unknown | Rule::Jump => false,
+        Rule::Call if i.src() != pseudo::LOCAL_CALL => true,
+        Rule::Call => {
+            let to = at as i64 + 1 + i.imm as i64;
+            if let Err(place) = starts.binary_search(&(to as u32)) {
+                starts.insert(place, to as u32);
+            }
+            leads(insns, to) && starts.len() <= MAX_FUNCTIONS
+        }
+        Rule::Wide => insns.get(at + 1).is_some_and(|n| {
+            n.op == 0 && n.regs == 0 && n.off == 0 && (i.src() != pseudo::MAP || n.imm == 0)
+        }),
+        Rule::Signed => matches!(i.off, 0 | 1),
+        Rule::Extend => matches!(i.off, 0 | 8 | 16) || i.off == 32 && i.op & 7 == CLASS_ALU64,
+        Rule::Swap => matches!(i.imm, 16 | 32 | 64),
+        Rule::Atomic => {
+            matches!(i.imm, 0x00 | 0x01 | 0x40 | 0x41 | 0x50 | 0x51 | 0xa0 | 0xa1 | 0xe1 | 0xf1)
+        }
+    }
 }

@@ -325,16 +325,21 @@ impl Clone for State {
 impl State {
     /// Nothing is known; the frames are fresh.
     pub fn new(depth: usize) -> State {
-        let mut s = State {
+        let mut s = State::bare(&Rc::default());
+        s.nest(depth + 1);
+        s
+    }
+
+    /// Nothing is known, and these are the frames.
+    pub fn bare(frames: &Rc<Vec<Frame>>) -> State {
+        State {
             regs: Registers::NOTHING,
-            frames: Rc::default(),
+            frames: frames.clone(),
             gaps: Vec::new(),
             ghosts: Vec::new(),
             held: [0; RECORDS],
             budget: 0,
-        };
-        s.nest(depth + 1);
-        s
+        }
     }
 
     /// From now on there are `frames` frames: fresh ones are added, the innermost go.

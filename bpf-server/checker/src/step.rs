@@ -82,18 +82,13 @@ impl<'a> Machine<'a> {
     /// Executes `i`, the instruction in slot `at`.
     #[inline]
     pub fn step(&mut self, at: usize, i: Insn, s: &mut State) -> Result<(), Why> {
-        if !s.gaps.is_empty() {
-            return self.between_gaps(at, i, s);
-        }
-        if plain(i, s) { Ok(()) } else { self.one(at, i, s) }
+        if s.gaps.is_empty() { self.one(at, i, s) } else { self.between_gaps(at, i, s) }
     }
 
     #[inline(never)]
     fn between_gaps(&mut self, at: usize, i: Insn, s: &mut State) -> Result<(), Why> {
         let (old, by) = (*s.reg(i.dst()), if i.op & 7 >= CLASS_ALU { self.operand(s, i).ok() } else { None });
-        if !plain(i, s) {
-            self.one(at, i, s)?;
-        }
+        self.one(at, i, s)?;
         self.follow(i, old, by, s);
         Ok(())
     }
@@ -177,38 +172,55 @@ impl<'a> Machine<'a> {
     }
 
     fn alu(&mut self, i: Insn, s: &mut State) -> Result<(), Why> {
-        let wide = i.op & 7 == CLASS_ALU64;
-        let register = i.op & 8 != 0;
-        let op = i.op & 0xf0;
-        if op == 0xd0 {
-            let n = s.number(i.dst())?.num;
-            s.write(i.dst(), Value::number(alu::swap(n, i.imm as u32, 8, wide || register)));
-            return Ok(());
-        }
+        let (op, d, wide) = (i.op & 0xf0, i.dst(), i.op & 7 == CLASS_ALU64);
         if op == 0xb0 {
-            return self.mov(i, s, wide);
-        }
-        let a = *s.read(i.dst())?;
-        let b = if op == 0x80 { a } else { self.operand(s, i)? };
-        let same = register && i.src() == i.dst();
-        if a.kind != Kind::Number || b.kind != Kind::Number {
-            s.write(i.dst(), self.pointer(i, a, b, wide)?);
+            let v = self.mov(i, s, wide)?;
+            s.write(d, v);
             return Ok(());
         }
-        let num = alu::result(op, i.off, wide, same, &a.num, &b.num);
+        let (swap, constant) = (op == 0xd0, Number::of(i.imm as i64 as u64));
+        let a = s.read(d)?;
+        let b = if i.op & 8 != 0 && !swap { Some(s.read(i.src())?) } else { None };
+        if a.kind != Kind::Number || b.is_some_and(|b| b.kind != Kind::Number) {
+            let r = self.pointer(i, *a, b.map_or(immediate(i), |b| *b), wide)?;
+            s.write(d, r);
+            return Ok(());
+        }
+        let num = if swap {
+            alu::swap(a.num, i.imm as u32, 8, wide || i.op & 8 != 0)
+        } else {
+            let same = b.is_some() && i.src() == d;
+            alu::result(op, i.off, wide, same, &a.num, b.map_or(&constant, |b| &b.num))
+        };
+        let related = |v: &Value| v.id != 0 || v.moved.line != 0;
+        if !swap && (related(a) || b.is_some_and(related)) {
+            let r = self.related(i, num, a, b.unwrap_or(&immediate(i)), wide);
+            s.write(d, r);
+        } else if num == Number::TOP {
+            s.regs.forget(d);
+        } else {
+            s.write(d, Value::number(num));
+        }
+        Ok(())
+    }
+
+    /// The result `num` of arithmetic on `a` and `b`, with what follows from what relates these to others.
+    #[inline(never)]
+    fn related(&self, i: Insn, num: Number, a: &Value, b: &Value, wide: bool) -> Value {
+        let (op, same) = (i.op & 0xf0, i.op & 8 != 0 && i.src() == i.dst());
         let mut r = Value::number(num);
         let small = a.num.r64.unsigned().1 <= u32::MAX as u64;
         if matches!(op, 0x00 | 0x10) && !same {
             // A value that moves, or equals others, and one that is added to it or, negated, taken from it.
             let ways = if op == 0x00 { [Some((a, b)), Some((b, a))] } else { [Some((a, b)), None] };
             for (v, by) in ways.into_iter().flatten() {
-                let Some((lo, hi)) = change(&by, op == 0x10, wide) else { continue };
-                let exact = wide || exact(&v, lo, hi);
+                let Some((lo, hi)) = change(by, op == 0x10, wide) else { continue };
+                let exact = wide || exact(v, lo, hi);
                 if r.id == 0 && v.id != 0 && lo == hi {
                     (r.id, r.delta, r.half) = (v.id, v.delta.wrapping_add(lo as u64), v.half || !exact);
                 }
                 if r.moved.line == 0 {
-                    r.moved = match self.curved(&v.moved, &by, wide).filter(|_| op == 0x00) {
+                    r.moved = match self.curved(&v.moved, by, wide).filter(|_| op == 0x00) {
                         // Modulo 2^32, the other may be any of several numbers.
                         Some(m) => Moved { half: m.half || !wide, ..m },
                         None => self.shifted(v.moved, lo, hi, exact),
@@ -218,26 +230,25 @@ impl<'a> Machine<'a> {
         } else if op == 0x20 && same && wide && small && a.id != 0 && a.delta == 0 && !a.half {
             r.root = a.id;
         } else if let (0x30 | 0x60 | 0x70 | 0xc0, Some(by)) = (op, b.num.constant()) {
-            r.moved = self.scaled(op, i.off, wide, &a, by);
+            r.moved = self.scaled(op, i.off, wide, a, by);
         }
-        s.write(i.dst(), r);
-        Ok(())
+        r
     }
 
-    fn mov(&mut self, i: Insn, s: &mut State, wide: bool) -> Result<(), Why> {
-        let v = if i.off == 0 && wide {
-            self.copy_of(s, i.src())?
-        } else {
-            let v = s.number(i.src())?.num;
-            if i.off == 0 {
-                let copy = self.copy_of(s, i.src())?;
-                self.low_half(copy)
-            } else {
-                Value::number(alu::result(0xb0, i.off, wide, false, &v, &v))
-            }
-        };
-        s.write(i.dst(), v);
-        Ok(())
+    fn mov(&mut self, i: Insn, s: &mut State, wide: bool) -> Result<Value, Why> {
+        if i.op & 8 == 0 {
+            let v = i.imm as i64 as u64;
+            return Ok(Value::number(Number::of(if wide { v } else { v as u32 as u64 })));
+        }
+        if i.off == 0 && wide {
+            return self.copy_of(s, i.src());
+        }
+        let v = s.number(i.src())?.num;
+        if i.off != 0 {
+            return Ok(Value::number(alu::result(0xb0, i.off, wide, false, &v, &v)));
+        }
+        let copy = self.copy_of(s, i.src())?;
+        Ok(self.low_half(copy))
     }
 
     /// The low 32 bits of a number, zero-extended.
@@ -362,82 +373,12 @@ pub(crate) fn on_numbers(i: Insn, s: &State) -> bool {
 
 /// Arithmetic of which nobody needs to know what it results in: some number. Does nothing, and says so, where it is something
 /// else, or results in no number.
-#[inline]
 pub(crate) fn forget(i: Insn, s: &mut State) -> bool {
-    if !matches!(i.op & 7, CLASS_ALU | CLASS_ALU64) || !s.gaps.is_empty() {
-        return false;
-    }
-    if s.regs.is_any(i.dst()) && (i.op & 8 == 0 || s.regs.is_any(i.src())) {
-        return true;
-    }
-    let numbers = on_numbers(i, s);
-    if numbers {
+    let forgets = matches!(i.op & 7, CLASS_ALU | CLASS_ALU64) && s.gaps.is_empty() && on_numbers(i, s);
+    if forgets {
         s.regs.forget(i.dst());
     }
-    numbers
-}
-
-/// Arithmetic on numbers that nothing else is known of, in place. Does nothing, and says so, where more is to be done.
-fn plain(i: Insn, s: &mut State) -> bool {
-    let (op, wide) = (i.op & 0xf0, i.op & 7 == CLASS_ALU64);
-    if !wide && i.op & 7 != CLASS_ALU {
-        return false;
-    }
-    let (d, register) = (i.dst(), i.op & 8 != 0);
-    match op {
-        // What swaps bytes, or has no second operand.
-        0x80 | 0xd0 => return false,
-        // A move of what has a name, or is a constant, to another register.
-        0xb0 if register && wide && i.off == 0 => {
-            let v = *s.reg(i.src());
-            let known = v.id != 0 || v.constant().is_some();
-            if known {
-                s.write(d, v);
-            }
-            return known;
-        }
-        0xb0 if !register => {
-            let v = i.imm as i64 as u64;
-            s.write(d, Value::number(Number::of(if wide { v } else { v as u32 as u64 })));
-            return true;
-        }
-        0xb0 => return false,
-        _ => {}
-    }
-    let same = register && i.src() == d;
-    if wide
-        && matches!(op, 0x00 | 0x10 | 0xa0)
-        && s.regs.is_any(d)
-        && !same
-        && (!register || s.regs.is_any(i.src()))
-    {
-        return true;
-    }
-    // Sums keep names, and squares remember roots.
-    let named = op <= 0x10 || op == 0x20 && same;
-    let alone = |v: &Value| v.kind == Kind::Number && v.moved.line == 0 && !(named && v.id != 0);
-    let num = if register {
-        let b = s.reg(i.src());
-        let a = s.reg(d);
-        if !alone(a) || !alone(b) {
-            return false;
-        }
-        alu::result(op, i.off, wide, same, &a.num, &b.num)
-    } else {
-        let a = s.reg(d);
-        if !alone(a) {
-            return false;
-        }
-        alu::result(op, i.off, wide, false, &a.num, &Number::of(i.imm as i64 as u64))
-    };
-    if num == Number::TOP {
-        s.regs.forget(d);
-        return true;
-    }
-    let Some(a) = s.regs.change(d) else { return false };
-    (a.num, a.id, a.root) = (num, 0, 0);
-    (a.delta, a.half) = (0, false);
-    true
+    forgets
 }
 
 /// The sum of the low half of `v` and something in `lo..=hi` is the whole sum: nothing is carried out of it.

@@ -1,6 +1,5 @@
 //! bpf-server, as a client sees it.
 #![no_std]
-#![cfg(target_os = "none")]
 extern crate alloc;
 
 pub mod ring;
@@ -8,7 +7,7 @@ pub mod ring;
 use alloc::string::String;
 use axiom_runtime::proto::Error;
 use axiom_runtime::proto::bpf::{
-    INTERFACE, Info, MAX_INLINE, ProgramId, Refusal, Reply, Request, Setting, Source, Stages,
+    INTERFACE, Info, MAX_INLINE, MAX_PIECE, ProgramId, Refusal, Reply, Request, Setting, Source, Stages,
 };
 use axiom_runtime::sel4::CPtr;
 use axiom_runtime::{Buffer, CNode, Endpoint, call, call_with_cap, ipc};
@@ -83,8 +82,8 @@ impl BpfServer {
         let source = if object.len() <= MAX_INLINE {
             Source::Inline(object)
         } else {
-            for (i, bytes) in object.chunks(MAX_INLINE).enumerate() {
-                let offset = (i * MAX_INLINE) as u32;
+            for (i, bytes) in object.chunks(MAX_PIECE).enumerate() {
+                let offset = (i * MAX_PIECE) as u32;
                 self.ask(&Request::Upload { offset, bytes }, &mut Buffer::new())?;
             }
             Source::Uploaded

@@ -11,6 +11,9 @@
 //!    one round of all programs, and is served in the next: two rounds fit into half of the shortest time in which events of
 //!    one kind follow each other. Without this a program that runs once a second could make a fast timer miss its deadlines.
 //!
+//! What the server's own half pays is not asked for here: its device's work, and the messages of its clients and of whoever places
+//! programs. Nothing bounds their number but the budgets of those who send.
+//!
 //! What is refused has changed nothing. What is detached, replaced or stopped is given back at once, because nothing is kept but
 //! the programs themselves: sums are made when they are asked for.
 

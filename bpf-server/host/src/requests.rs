@@ -6,7 +6,7 @@ use axiom_bpf_isa::{MapDef, MapType};
 use axiom_bpf_maps::{Map, PAGE, bytes_needed};
 use axiom_proto::bpf::{MAX_NAME, ProgramId};
 use axiom_proto::bpf_host::{
-    CODE_PAGES, CODE_WINDOW, MAP_PAGES, MAP_SLOTS, MAP_WINDOW, Refusal, Reply, Request, TRAY,
+    CODE_PAGES, CODE_WINDOW, MAP_PAGES, MAP_SLOTS, MAP_WINDOW, MapPlan, Plans, Refusal, Reply, Request, TRAY,
 };
 
 /// What the host needs of its server. Pages are numbers in the two windows.
@@ -91,10 +91,9 @@ impl Host {
                 let mapped = (0..count).all(|i| server.map_from_tray(i, page + i, writable));
                 if mapped { Ok(Reply::Done) } else { Err(Refusal::BadFrame) }
             }
-            Request::Map { slot, map_type, key_size, value_size, max_entries, page } => {
-                let map_type = MapType::from_number(map_type).ok_or(Refusal::BadMap)?;
-                let def = MapDef { map_type, key_size, value_size, max_entries, flags: 0, read_only: false };
-                self.add_map(slot, def, page, server)
+            Request::Maps { ref maps } => {
+                self.take_maps(maps, server)?;
+                Ok(Reply::Done)
             }
             Request::Doorbell { slot } => {
                 let map = self.runtime.maps.get(slot as usize).and_then(Option::as_ref);
@@ -108,11 +107,24 @@ impl Host {
                 self.reset(server);
                 Ok(Reply::Done)
             }
-            Request::Attach { program, page, pages, slots, point, name, replaces, grants, cost, client } => {
+            Request::Attach {
+                program,
+                page,
+                pages,
+                slots,
+                point,
+                name,
+                replaces,
+                grants,
+                cost,
+                client,
+                ref maps,
+            } => {
                 check_pages(page, pages, CODE_PAGES)?;
                 if pages == 0 || slots as usize * size_of::<Insn>() > pages as usize * PAGE {
                     return Err(Refusal::BadNumber);
                 }
+                self.take_maps(maps, server)?;
                 if server.has_frame() && !server.map_code(page) {
                     return Err(Refusal::BadFrame);
                 }
@@ -168,21 +180,49 @@ impl Host {
         }
     }
 
-    fn add_map(&mut self, slot: u32, def: MapDef, page: u32, server: &mut impl Server) -> Done {
+    /// The maps of a message. Numbers and the tray are looked at before anything is taken.
+    fn take_maps(&mut self, maps: &Plans, server: &mut impl Server) -> Result<(), Refusal> {
+        let mut frames = 0u32;
+        for plan in maps.iter().flatten() {
+            check_pages(plan.page, plan.frames, MAP_PAGES)?;
+            frames = frames.saturating_add(plan.frames);
+        }
+        if frames > TRAY {
+            return Err(Refusal::BadNumber);
+        }
+        if frames > 0 && !server.has_tray() {
+            return Err(Refusal::NoTray);
+        }
+        let mut next = 0;
+        for plan in maps.iter().flatten() {
+            self.take_map(plan, next, server)?;
+            next += plan.frames;
+        }
+        Ok(())
+    }
+
+    /// A map, whose frames begin at a slot of the tray.
+    fn take_map(&mut self, plan: &MapPlan, first: u32, server: &mut impl Server) -> Result<(), Refusal> {
+        let MapPlan { slot, key_size, value_size, max_entries, page, frames, writable, .. } = *plan;
+        let map_type = MapType::from_number(plan.map_type).ok_or(Refusal::BadMap)?;
+        let def = MapDef { map_type, key_size, value_size, max_entries, flags: 0, read_only: false };
         if slot == 0 || slot >= MAP_SLOTS || self.runtime.maps[slot as usize].is_some() {
             return Err(Refusal::BadNumber);
         }
-        let bytes = bytes_needed(&def).map_err(|_| Refusal::BadMap)?;
-        check_pages(page, bytes.div_ceil(PAGE) as u32, MAP_PAGES)?;
+        let pages = bytes_needed(&def).map_err(|_| Refusal::BadMap)?.div_ceil(PAGE) as u32;
+        check_pages(page, pages, MAP_PAGES)?;
+        if !(0..frames).all(|i| server.map_from_tray(first + i, page + i, writable)) {
+            return Err(Refusal::BadFrame);
+        }
         // Pages that went to an earlier life of this server are missing: then the map is refused, not touched.
-        if !(page..page + bytes.div_ceil(PAGE) as u32).all(|p| server.has_data(p)) {
+        if !(page..page + pages).all(|p| server.has_data(p)) {
             return Err(Refusal::BadFrame);
         }
         let base = server.map_window() + page as usize * PAGE;
         // SAFETY: all its pages are mapped (just checked) and stay until `RemoveMap`.
         let map = unsafe { Map::new(def, base as *mut u8) }.map_err(|_| Refusal::BadMap)?;
         self.runtime.maps[slot as usize] = Some(map);
-        Ok(Reply::Done)
+        Ok(())
     }
 
     fn remove_map(&mut self, slot: u32, server: &mut impl Server) -> Done {

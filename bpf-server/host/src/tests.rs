@@ -5,7 +5,7 @@ use crate::helpers::LogLine;
 use axiom_bpf_isa::helper;
 use axiom_bpf_maps::errno;
 use axiom_bpf_maps::{Consumer, PAGE};
-use axiom_proto::bpf_host::{Limit, MAP_PAGES, Overload, Refusal, Reply, Request, TRAY};
+use axiom_proto::bpf_host::{Limit, MAP_PAGES, MapPlan, NO_MAPS, Overload, Refusal, Reply, Request, TRAY};
 use std::string::{String, ToString};
 use std::vec;
 use std::vec::Vec;
@@ -125,6 +125,17 @@ fn insn(op: u8, dst: u8, src: u8, off: i16, imm: i32) -> Insn {
     Insn::new(op, dst, src, off, imm)
 }
 
+/// A map whose pages are there: sizes of key and value, entries.
+fn plan(slot: u32, map_type: u32, [key_size, value_size, max_entries]: [u32; 3], page: u32) -> MapPlan {
+    MapPlan { slot, map_type, key_size, value_size, max_entries, page, frames: 0, writable: true }
+}
+
+fn map_of(slot: u32, map_type: u32, sizes: [u32; 3], page: u32) -> Request<'static> {
+    let mut maps = NO_MAPS;
+    maps[0] = Some(plan(slot, map_type, sizes, page));
+    Request::Maps { maps }
+}
+
 const EXIT: Insn = Insn::new(0x95, 0, 0, 0, 0);
 
 fn attach(host: &mut Host, fake: &mut Fake, id: u32, page: u32, n: usize, replaces: Option<u32>) -> Reply {
@@ -139,6 +150,7 @@ fn attach(host: &mut Host, fake: &mut Fake, id: u32, page: u32, n: usize, replac
         grants: Grants::NONE,
         cost: 100,
         client: 1,
+        maps: NO_MAPS,
     };
     host.handle(&request, fake)
 }
@@ -191,9 +203,9 @@ fn numbers_out_of_range_and_unknown_points_are_refused() {
         refused(Refusal::BadNumber)
     );
     assert_eq!(host.handle(&Request::RemoveMap { slot: 3 }, &mut fake), refused(Refusal::BadNumber));
-    let mut map = Request::Map { slot: 0, map_type: 2, key_size: 4, value_size: 8, max_entries: 1, page: 0 };
+    let mut map = map_of(0, 2, [4, 8, 1], 0);
     assert_eq!(host.handle(&map, &mut fake), refused(Refusal::BadNumber));
-    map = Request::Map { slot: 1, map_type: 2, key_size: 5, value_size: 8, max_entries: 1, page: 0 };
+    map = map_of(1, 2, [5, 8, 1], 0);
     assert_eq!(host.handle(&map, &mut fake), refused(Refusal::BadMap));
     assert_eq!(attach(&mut host, &mut fake, 1, 0, 1000, None), refused(Refusal::BadNumber));
     let elsewhere = |point| {
@@ -209,6 +221,7 @@ fn numbers_out_of_range_and_unknown_points_are_refused() {
             grants,
             cost: 0,
             client: 0,
+            maps: NO_MAPS,
         }
     };
     assert_eq!(host.handle(&elsewhere("gpio/1"), &mut fake), refused(Refusal::NoSuchPoint));
@@ -225,8 +238,8 @@ fn helpers_reach_maps_by_their_handles() {
     let mut host = Host::new(Clock::new(62_500_000), log);
     let mut fake = Fake::new();
     let point = host.add_point("iio/x/y").unwrap();
-    let array = Request::Map { slot: 1, map_type: 2, key_size: 4, value_size: 8, max_entries: 2, page: 0 };
-    let ring = Request::Map { slot: 2, map_type: 27, key_size: 0, value_size: 0, max_entries: 4096, page: 1 };
+    let array = map_of(1, 2, [4, 8, 2], 0);
+    let ring = map_of(2, 27, [0, 0, 4096], 1);
     assert_eq!(host.handle(&array, &mut fake), Reply::Done);
     assert_eq!(host.handle(&ring, &mut fake), Reply::Done);
     // counts[1] += 1; ring_output(ring, context, 8); return ktime() != 0
@@ -418,7 +431,7 @@ fn queues_and_the_points_that_exist() {
     };
     let names = [0, 1, 2].map(|i| name(&mut host, &mut fake, i));
     assert_eq!(names, ["iio/x/y", "iio/x/z", "Refused(BadNumber)"]);
-    let queue = Request::Map { slot: 1, map_type: 22, key_size: 0, value_size: 8, max_entries: 2, page: 0 };
+    let queue = map_of(1, 22, [0, 8, 2], 0);
     assert_eq!(host.handle(&queue, &mut fake), Reply::Done);
     // push(5); push(6); peek; pop: 5 twice, and what push says to the third is in r0 when `third` is set.
     let call = |n: u32, value: i16| {
@@ -523,6 +536,7 @@ fn helpers_for_pins_act_with_the_rights_of_the_program_that_runs() {
             grants,
             cost: 0,
             client: 0,
+            maps: NO_MAPS,
         };
         assert_eq!(host.handle(&request, &mut fake), Reply::Done);
     }
@@ -550,6 +564,7 @@ fn attach_at(host: &mut Host, fake: &mut Fake, id: u32, point: &str, grants: Gra
         grants,
         cost: 0,
         client: 0,
+        maps: NO_MAPS,
     };
     host.handle(&request, fake)
 }
@@ -599,8 +614,7 @@ fn after_a_reset_nothing_is_left_and_motors_that_a_program_could_stop_are_held()
     stops.motor_stop = true;
     for (grants, held) in [(Grants::NONE, false), (stops, true)] {
         assert_eq!(attach_at(&mut host, &mut fake, 1, "timer/1hz", grants), Reply::Done);
-        let map =
-            Request::Map { slot: 1, map_type: 27, key_size: 0, value_size: 0, max_entries: 4096, page: 0 };
+        let map = map_of(1, 27, [0, 0, 4096], 0);
         assert_eq!(host.handle(&map, &mut fake), Reply::Done);
         fake.frame = true;
         assert_eq!(host.handle(&Request::Doorbell { slot: 1 }, &mut fake), Reply::Done);
@@ -641,6 +655,7 @@ fn attach_instead(
         grants: Grants::NONE,
         cost,
         client,
+        maps: NO_MAPS,
     };
     host.handle(&request, fake)
 }
@@ -787,6 +802,80 @@ fn frames_of_a_tray_are_mapped_in_a_row() {
     // Who placed programs was started anew, and brings a tray of its own.
     assert_eq!(host.handle(&Request::Reset, &mut fake), Reply::Done);
     assert_eq!(host.handle(&pages(2, 3), &mut fake), Reply::Refused(Refusal::NoTray));
+}
+
+#[test]
+fn maps_come_in_one_message_each_with_its_frames_of_the_tray() {
+    let (mut host, mut fake) = (Host::new(Clock::new(1_000_000_000), log), Fake::new());
+    let ring = MapPlan { frames: 2, ..plan(2, 27, [0, 0, 4096], 0) };
+    let array = MapPlan { frames: 1, writable: false, ..plan(1, 2, [4, 8, 2], 5) };
+    let both = |first, second| {
+        let mut maps = NO_MAPS;
+        (maps[0], maps[7]) = (Some(first), Some(second));
+        Request::Maps { maps }
+    };
+    let refused = |host: &mut Host, fake: &mut Fake, first, second, why| {
+        assert_eq!(host.handle(&both(first, second), fake), Reply::Refused(why));
+        assert_eq!(fake.from_tray, [], "nothing was taken");
+    };
+    refused(&mut host, &mut fake, ring, array, Refusal::NoTray);
+    fake.frame = true;
+    assert_eq!(host.handle(&Request::Tray, &mut fake), Reply::Done);
+    // What is wrong with the second is seen before the first is taken; all together have at most a tray's frames.
+    for wrong in [MapPlan { page: MAP_PAGES, ..array }, MapPlan { frames: TRAY - 1, ..array }] {
+        refused(&mut host, &mut fake, ring, wrong, Refusal::BadNumber);
+    }
+    refused(&mut host, &mut fake, MapPlan { slot: 0, ..ring }, array, Refusal::BadNumber);
+    refused(&mut host, &mut fake, MapPlan { slot: 64, ..ring }, array, Refusal::BadNumber);
+    refused(&mut host, &mut fake, MapPlan { map_type: 9999, ..ring }, array, Refusal::BadMap);
+    refused(&mut host, &mut fake, MapPlan { max_entries: 4097, ..ring }, array, Refusal::BadMap);
+    refused(&mut host, &mut fake, MapPlan { page: MAP_PAGES - 2, ..ring }, array, Refusal::BadNumber);
+    assert_eq!(host.handle(&both(ring, array), &mut fake), Reply::Done);
+    assert_eq!(fake.from_tray, [(0, 0, true), (1, 1, true), (2, 5, false)], "one after the other");
+    fake.from_tray.clear();
+    refused(&mut host, &mut fake, ring, array, Refusal::BadNumber);
+    // A frame that is missing: the first map is there, as if it had come alone, and can be removed.
+    for slot in [1, 2] {
+        assert_eq!(host.handle(&Request::RemoveMap { slot }, &mut fake), Reply::Done);
+    }
+    let short = MapPlan { frames: 2, ..array };
+    assert_eq!(host.handle(&both(ring, short), &mut fake), Reply::Refused(Refusal::BadFrame));
+    assert_eq!(host.handle(&Request::RemoveMap { slot: 2 }, &mut fake), Reply::Done);
+    assert_eq!(host.handle(&Request::RemoveMap { slot: 1 }, &mut fake), Reply::Refused(Refusal::BadNumber));
+}
+
+#[test]
+fn a_program_comes_with_its_maps_and_not_without_them() {
+    let (mut host, mut fake) = (Host::new(Clock::new(1_000_000_000), log), Fake::new());
+    host.add_point("iio/x/y").unwrap();
+    fake.write(0, &[EXIT]);
+    let attach = |id: u32, slot| {
+        let mut maps = NO_MAPS;
+        maps[0] = Some(MapPlan { frames: 1, ..plan(slot, 2, [4, 8, 2], 3) });
+        Request::Attach {
+            program: ProgramId(id),
+            page: 0,
+            pages: 1,
+            slots: 1,
+            point: "iio/x/y",
+            name: "filter",
+            replaces: None,
+            grants: Grants::NONE,
+            cost: 1,
+            client: 1,
+            maps,
+        }
+    };
+    fake.frame = true;
+    assert_eq!(host.handle(&attach(1, 1), &mut fake), Reply::Refused(Refusal::NoTray));
+    assert!(fake.frame, "the code is not taken before the maps");
+    assert_eq!(host.handle(&Request::Tray, &mut fake), Reply::Done);
+    fake.frame = true;
+    assert_eq!(host.handle(&attach(1, 1), &mut fake), Reply::Done);
+    assert_eq!((fake.from_tray.as_slice(), fake.frame), (&[(0, 3, true)][..], false));
+    // The same map again: no second program.
+    assert_eq!(host.handle(&attach(2, 1), &mut fake), Reply::Refused(Refusal::BadNumber));
+    assert_eq!(host.attached(host.point("iio/x/y").unwrap()), 1);
 }
 
 #[test]

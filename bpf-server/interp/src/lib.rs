@@ -11,6 +11,11 @@ extern crate alloc;
 mod alu;
 mod memory;
 
+/// The examples of README.md are tests, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use axiom_bpf_isa::{Insn, abi};
 pub use memory::{Memory, Size, Trusted};
 #[cfg(feature = "alloc")]

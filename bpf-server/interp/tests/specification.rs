@@ -535,7 +535,17 @@ fn registers_that_do_not_exist_or_may_not_be_written() {
             "{insn:x?}"
         );
     }
-    // r10 may be read everywhere.
+    // r9 may be written everywhere, and is the last.
+    assert_eq!(result(&[&lddw(9, 7)[..], &[i(0xbf, 0, 9, 0, 0), EXIT]].concat()), Ok(7));
+    assert_eq!(result(&[i(0x7a, 10, 0, -8, 6), i(0x79, 9, 10, -8, 0), i(0xbf, 0, 9, 0, 0), EXIT]), Ok(6));
+    let atomic = i(0xdb, 10, 9, -8, 1);
+    let add = [i(0x7a, 10, 0, -8, 6), i(0xb7, 9, 0, 0, 3), atomic, i(0xbf, 0, 9, 0, 0), EXIT];
+    assert_eq!(result(&add), Ok(6));
+    // r10 may be read everywhere: compared with, too.
+    assert_eq!(
+        result(&[i(0xbf, 1, 10, 0, 0), i(0xb7, 0, 0, 0, 1), i(0x1d, 1, 10, 1, 0), i(0xb7, 0, 0, 0, 2), EXIT]),
+        Ok(1)
+    );
     assert_eq!(result(&[i(0xbf, 0, 10, 0, 0), i(0x1f, 0, 10, 0, 0), EXIT]), Ok(0));
     assert_eq!(result(&[i(0xb7, 0, 0, 0, 4), i(0x2d, 10, 0, 0, 0), i(0x7b, 1, 10, 0, 0), EXIT]), Ok(4));
 }

@@ -67,17 +67,18 @@ pub fn decode_all(bytes: &[u8]) -> Option<alloc::vec::Vec<Insn>> {
 /// Decodes whole slots and appends them; bytes behind the last whole one are left out.
 #[cfg(feature = "alloc")]
 pub fn decode_into(bytes: &[u8], insns: &mut alloc::vec::Vec<Insn>) {
-    /// Slots are read from here, where they are aligned, so that each is one load.
-    #[repr(align(8))]
-    struct Aligned([u8; 512]);
-    let mut aligned = Aligned([0; 512]);
-    for block in bytes.chunks(512) {
-        let here = &mut aligned.0[..block.len()];
-        here.copy_from_slice(block);
-        insns.extend(aligned.0[..block.len()].as_chunks::<8>().0.iter().map(|c| {
-            let w = u64::from_le_bytes(*c);
-            Insn { op: w as u8, regs: (w >> 8) as u8, off: (w >> 16) as i16, imm: (w >> 32) as i32 }
-        }));
+    let slots = bytes.as_chunks::<8>().0;
+    if cfg!(target_endian = "big") {
+        insns.extend(slots.iter().map(|slot| Insn::from_bytes(*slot)));
+        return;
+    }
+    insns.reserve(slots.len());
+    // SAFETY: room for all of them behind the last one was just made, where the object does not lie; an instruction has no padding, any
+    // bytes are one, and here its fields are in the order of the encoding. They are counted once they are written.
+    unsafe {
+        let room = insns.as_mut_ptr().add(insns.len());
+        core::ptr::copy_nonoverlapping(slots.as_ptr().cast(), room.cast::<[u8; 8]>(), slots.len());
+        insns.set_len(insns.len() + slots.len());
     }
 }
 

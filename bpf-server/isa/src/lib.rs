@@ -15,6 +15,11 @@ pub mod map;
 pub mod printk;
 pub mod proto;
 
+/// The examples of README.md are tests, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use ctx::{CtxLayout, ProgramKind};
 pub use insn::{Insn, opcode, pseudo};
 pub use line::{LineInfo, Lines};

@@ -11,9 +11,16 @@ extern crate alloc;
 
 pub mod a64;
 mod program;
+#[cfg(test)]
+mod samples;
 pub mod x64;
 
 use core::fmt;
+
+/// The examples of README.md are tests, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 pub use a64::Features;
 pub use axiom_bpf_isa::{Insn, abi};
@@ -21,7 +28,7 @@ pub use program::Tables;
 
 /// Why a program could not be compiled. `at` is an instruction slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Error {
+pub enum CompileError {
     /// The output slice is too small.
     NoRoom {
         /// Bytes that the code needs.
@@ -59,31 +66,33 @@ pub enum Error {
     NoMemory,
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for CompileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Error::NoRoom { needed } => {
+            CompileError::NoRoom { needed } => {
                 write!(f, "the compiled program needs {needed} bytes, more than its code frames hold")
             }
-            Error::BadOpcode { at, op } => {
+            CompileError::BadOpcode { at, op } => {
                 write!(f, "instruction {at}: opcode {op:#04x} is not in the BPF instruction set")
             }
-            Error::BadTarget { at, target } => {
+            CompileError::BadTarget { at, target } => {
                 write!(f, "instruction {at}: jumps to slot {target}, outside the program")
             }
-            Error::Unresolved { at } => write!(f, "instruction {at}: loads an address that nothing resolves"),
-            Error::UnknownHelper { at, id } => {
+            CompileError::Unresolved { at } => {
+                write!(f, "instruction {at}: loads an address that nothing resolves")
+            }
+            CompileError::UnknownHelper { at, id } => {
                 write!(f, "instruction {at}: calls helper {id}, which does not exist")
             }
-            Error::NoMemory => write!(f, "there is no memory left to compile it"),
-            Error::TooLarge => {
+            CompileError::NoMemory => write!(f, "there is no memory left to compile it"),
+            CompileError::TooLarge => {
                 write!(f, "the compiled program exceeds 1 MiB, the reach of a conditional branch")
             }
         }
     }
 }
 
-impl core::error::Error for Error {}
+impl core::error::Error for CompileError {}
 
 /// What the compiler's tables take for an instruction, at most.
 pub const TABLE_BYTES: usize = 16;
@@ -111,7 +120,7 @@ pub trait Machine: machine::Sealed + Copy {
         program: &[Insn],
         resolve: Resolve,
         out: &mut [u8],
-    ) -> Result<usize, Error>;
+    ) -> Result<usize, CompileError>;
 }
 
 /// The machine that a server of this build runs on. A build for the host takes AArch64's, whose code it does not run.
@@ -153,7 +162,12 @@ impl<M: Machine> Compiler<M> {
 
     /// Compiles `program` (entry at slot 0, functions reached by local calls behind it) into `out`; returns the
     /// length in bytes.
-    pub fn compile(&mut self, program: &[Insn], resolve: Resolve, out: &mut [u8]) -> Result<usize, Error> {
+    pub fn compile(
+        &mut self,
+        program: &[Insn],
+        resolve: Resolve,
+        out: &mut [u8],
+    ) -> Result<usize, CompileError> {
         self.machine.compile(&mut self.tables, program, resolve, out)
     }
 }

@@ -1,7 +1,7 @@
 //! What both machines' emission starts from: the functions of a program and the targets of its jumps, found in one pass, and the fix-ups of
 //! branches whose targets come later.
 
-use crate::{Error, Insn};
+use crate::{CompileError, Insn};
 use alloc::vec::Vec;
 
 /// A BPF function: the entry, or the target of a local call.
@@ -49,6 +49,15 @@ pub(crate) enum Kind {
     Call,
 }
 
+/// Notes a branch to fill in later. Where there is no memory for the note, the program is not compiled.
+pub(crate) fn fix(fixups: &mut Vec<Fixup>, no_memory: &mut bool, fixup: Fixup) {
+    if fixups.len() == fixups.capacity() && fixups.try_reserve(1).is_err() {
+        *no_memory = true;
+        return;
+    }
+    fixups.push(fixup);
+}
+
 /// The tables of one compile. `offsets`: before emission flags, then where each slot's code is.
 #[derive(Default)]
 pub struct Tables {
@@ -78,16 +87,19 @@ pub(crate) const CALL: u8 = 0x85;
 pub(crate) const CALLX: u8 = 0x8d;
 pub(crate) const EXIT: u8 = 0x95;
 
+/// The classes whose instructions have one slot and one successor.
+const LEADS_ON: u32 = !(1 << CLASS_LD | 1 << CLASS_JMP | 1 << CLASS_JMP32);
+
 /// Finds jump targets and functions. Returns whether any helper is called.
-pub(crate) fn scan(c: &mut Tables, program: &[Insn]) -> Result<bool, Error> {
+pub(crate) fn scan(c: &mut Tables, program: &[Insn]) -> Result<bool, CompileError> {
     let n = program.len();
     c.offsets.clear();
-    c.offsets.try_reserve(n + 1).map_err(|_| Error::NoMemory)?;
+    c.offsets.try_reserve(n + 1).map_err(|_| CompileError::NoMemory)?;
     c.offsets.resize(n + 1, 0);
     c.functions.clear();
-    c.functions.try_reserve(1).map_err(|_| Error::NoMemory)?;
+    c.functions.try_reserve(1).map_err(|_| CompileError::NoMemory)?;
     if n == 0 {
-        return Err(Error::BadTarget { at: 0, target: 0 });
+        return Err(CompileError::BadTarget { at: 0, target: 0 });
     }
     c.offsets[0] = ENTRY;
     let mut uses_helpers = false;
@@ -98,11 +110,15 @@ pub(crate) fn scan(c: &mut Tables, program: &[Insn]) -> Result<bool, Error> {
     while let Some(&insn) = program.get(at) {
         named |= 1 << insn.dst() | 1 << insn.src();
         at += 1;
+        // Most instructions only go on to the next.
+        if LEADS_ON & 1 << (insn.op & 7) != 0 {
+            continue;
+        }
         let (delta, flag) = match insn.op & 7 {
             CLASS_LD => {
                 at += 1;
                 if at > n {
-                    return Err(Error::BadTarget { at: at - 2, target: at as i64 - 1 });
+                    return Err(CompileError::BadTarget { at: at - 2, target: at as i64 - 1 });
                 }
                 continue;
             }
@@ -125,7 +141,7 @@ pub(crate) fn scan(c: &mut Tables, program: &[Insn]) -> Result<bool, Error> {
         let flag = if flag == TARGET && delta < 0 { TARGET | LOOP } else { flag };
         match usize::try_from(target).ok().and_then(|t| c.offsets[..n].get_mut(t)) {
             Some(slot) => *slot |= flag,
-            None => return Err(Error::BadTarget { at: at - 1, target }),
+            None => return Err(CompileError::BadTarget { at: at - 1, target }),
         }
     }
     if !many {
@@ -139,7 +155,7 @@ pub(crate) fn scan(c: &mut Tables, program: &[Insn]) -> Result<bool, Error> {
     }
     // Function extents and what each needs.
     let count = c.offsets.iter().filter(|o| *o & ENTRY != 0).count();
-    c.functions.try_reserve(count).map_err(|_| Error::NoMemory)?;
+    c.functions.try_reserve(count).map_err(|_| CompileError::NoMemory)?;
     let mut f = Function::default();
     let mut named = 0u32;
     let mut finish = |mut f: Function, named: u32, end: usize| {

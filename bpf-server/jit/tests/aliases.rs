@@ -4,7 +4,7 @@
 mod common;
 
 use axiom_bpf_isa::Insn;
-use axiom_bpf_jit::{Compiler, Error, no_maps, x64};
+use axiom_bpf_jit::{CompileError, Compiler, no_maps, x64};
 use common::*;
 
 const EXIT: Insn = Insn::new(0x95, 0, 0, 0, 0);
@@ -402,7 +402,7 @@ fn rubbish_and_no_room() {
                 for room in [0, 1, length / 2, length - 1].into_iter().filter(|r| *r < length) {
                     let mut small = vec![0xaa; room];
                     let result = Compiler::new(features).compile(&p, &no_maps, &mut small);
-                    assert_eq!(result, Err(Error::NoRoom { needed: length }));
+                    assert_eq!(result, Err(CompileError::NoRoom { needed: length }));
                 }
                 let mut exact = vec![0; length];
                 assert_eq!(Compiler::new(features).compile(&p, &no_maps, &mut exact), Ok(length));

@@ -23,6 +23,11 @@ mod ring;
 use axiom_bpf_isa::{MapDef, MapType};
 use core::fmt;
 
+/// The examples of README.md are tests, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use hash::HashStats;
 pub use ring::{Consumer, Record};
 
@@ -51,7 +56,7 @@ pub const EXIST: u64 = 2;
 
 /// Why a map cannot be made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Error {
+pub enum MapError {
     /// A key of this many bytes does not fit the kind.
     KeySize(u32),
     /// A value of this many bytes does not fit the kind.
@@ -64,87 +69,87 @@ pub enum Error {
     Flags(u32),
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for MapError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Error::KeySize(n) => {
+            MapError::KeySize(n) => {
                 write!(
                     f,
                     "a key of {n} bytes: arrays have 4, hashes 1 to 512, queues, stacks and ring buffers none"
                 )
             }
-            Error::ValueSize(n) => {
+            MapError::ValueSize(n) => {
                 write!(f, "a value of {n} bytes: ring buffers have none, other maps 1 byte to 1 MiB")
             }
-            Error::Entries(n) => write!(
+            MapError::Entries(n) => write!(
                 f,
                 "max_entries is {n}: it must not be 0, and for a ring buffer it is its size in bytes, a power of two of at least 4096"
             ),
-            Error::TooLarge(n) => {
+            MapError::TooLarge(n) => {
                 write!(f, "the map needs {} KiB, and the most is {} KiB", n.div_ceil(1024), MAX_BYTES >> 10)
             }
-            Error::Flags(n) => {
+            MapError::Flags(n) => {
                 write!(f, "map_flags {n:#x}: only BPF_F_NO_PREALLOC (1) of a hash that is not LRU is there")
             }
         }
     }
 }
 
-impl core::error::Error for Error {}
+impl core::error::Error for MapError {}
 
 /// Bytes of memory that a map needs (not rounded to pages).
-pub fn bytes_needed(def: &MapDef) -> Result<usize, Error> {
+pub fn bytes_needed(def: &MapDef) -> Result<usize, MapError> {
     // BPF_F_NO_PREALLOC asks for nothing that matters here.
     let allowed = matches!(def.map_type, MapType::Hash | MapType::PercpuHash) as u32;
     if def.flags & !allowed != 0 {
-        return Err(Error::Flags(def.flags));
+        return Err(MapError::Flags(def.flags));
     }
     if def.max_entries == 0 {
-        return Err(Error::Entries(0));
+        return Err(MapError::Entries(0));
     }
     let value_ok = (1..=1 << 20).contains(&def.value_size);
     let bytes = match def.map_type {
         MapType::Array | MapType::PercpuArray => {
             if def.key_size != 4 {
-                return Err(Error::KeySize(def.key_size));
+                return Err(MapError::KeySize(def.key_size));
             }
             if !value_ok {
-                return Err(Error::ValueSize(def.value_size));
+                return Err(MapError::ValueSize(def.value_size));
             }
             (stride(def.value_size) as u64).saturating_mul(def.max_entries as u64)
         }
         MapType::Hash | MapType::PercpuHash | MapType::LruHash => {
             if !(1..=512).contains(&def.key_size) {
-                return Err(Error::KeySize(def.key_size));
+                return Err(MapError::KeySize(def.key_size));
             }
             if !value_ok {
-                return Err(Error::ValueSize(def.value_size));
+                return Err(MapError::ValueSize(def.value_size));
             }
             hash::bytes_needed(def)
         }
         MapType::RingBuf => {
             if def.key_size != 0 {
-                return Err(Error::KeySize(def.key_size));
+                return Err(MapError::KeySize(def.key_size));
             }
             if def.value_size != 0 {
-                return Err(Error::ValueSize(def.value_size));
+                return Err(MapError::ValueSize(def.value_size));
             }
             if !def.max_entries.is_power_of_two() || (def.max_entries as usize) < PAGE {
-                return Err(Error::Entries(def.max_entries));
+                return Err(MapError::Entries(def.max_entries));
             }
             2 * PAGE as u64 + def.max_entries as u64
         }
         MapType::Queue | MapType::Stack => {
             if def.key_size != 0 {
-                return Err(Error::KeySize(def.key_size));
+                return Err(MapError::KeySize(def.key_size));
             }
             if !value_ok {
-                return Err(Error::ValueSize(def.value_size));
+                return Err(MapError::ValueSize(def.value_size));
             }
             queue::bytes_needed(def)
         }
     };
-    if bytes > MAX_BYTES as u64 { Err(Error::TooLarge(bytes)) } else { Ok(bytes as usize) }
+    if bytes > MAX_BYTES as u64 { Err(MapError::TooLarge(bytes)) } else { Ok(bytes as usize) }
 }
 
 /// Bytes from one array element to the next.
@@ -169,7 +174,7 @@ impl Map {
     /// # Safety
     /// `base` is 8-byte aligned and points to [`bytes_needed`] bytes, mapped for as long as the descriptor is used; in this
     /// server only this descriptor and verified programs write there.
-    pub unsafe fn new(def: MapDef, base: *mut u8) -> Result<Map, Error> {
+    pub unsafe fn new(def: MapDef, base: *mut u8) -> Result<Map, MapError> {
         bytes_needed(&def)?;
         let stride = match def.map_type {
             kind if kind.is_hash() => hash::entry_bytes(&def),

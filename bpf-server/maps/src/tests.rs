@@ -269,7 +269,7 @@ fn impossible_shapes_are_refused_with_a_sentence() {
     ] {
         let key = if kind == MapType::Queue { 0 } else { 4 };
         let d = MapDef { flags, ..def(kind, key, 4, 4) };
-        assert_eq!(bytes_needed(&d).err(), (!good).then_some(Error::Flags(flags)), "{kind:?} {flags:#x}");
+        assert_eq!(bytes_needed(&d).err(), (!good).then_some(MapError::Flags(flags)), "{kind:?} {flags:#x}");
     }
 }
 
@@ -278,22 +278,22 @@ fn the_limits_of_each_kind() {
     use MapType::*;
     for (d, wrong) in [
         (def(Array, 4, 1 << 20, 1), None),
-        (def(Array, 4, (1 << 20) + 1, 1), Some(Error::ValueSize((1 << 20) + 1))),
+        (def(Array, 4, (1 << 20) + 1, 1), Some(MapError::ValueSize((1 << 20) + 1))),
         (def(PercpuArray, 4, 8, 3), None),
-        (def(PercpuArray, 3, 8, 3), Some(Error::KeySize(3))),
+        (def(PercpuArray, 3, 8, 3), Some(MapError::KeySize(3))),
         (def(Hash, 512, 8, 1), None),
-        (def(Hash, 513, 8, 1), Some(Error::KeySize(513))),
-        (def(PercpuHash, 0, 8, 1), Some(Error::KeySize(0))),
-        (def(LruHash, 4, 0, 1), Some(Error::ValueSize(0))),
-        (def(LruHash, 4, 4, 0), Some(Error::Entries(0))),
+        (def(Hash, 513, 8, 1), Some(MapError::KeySize(513))),
+        (def(PercpuHash, 0, 8, 1), Some(MapError::KeySize(0))),
+        (def(LruHash, 4, 0, 1), Some(MapError::ValueSize(0))),
+        (def(LruHash, 4, 4, 0), Some(MapError::Entries(0))),
         (def(Queue, 0, 8, 1), None),
-        (def(Queue, 4, 8, 1), Some(Error::KeySize(4))),
-        (def(Stack, 0, 0, 1), Some(Error::ValueSize(0))),
-        (def(Stack, 0, 8, 0), Some(Error::Entries(0))),
+        (def(Queue, 4, 8, 1), Some(MapError::KeySize(4))),
+        (def(Stack, 0, 0, 1), Some(MapError::ValueSize(0))),
+        (def(Stack, 0, 8, 0), Some(MapError::Entries(0))),
         (def(RingBuf, 0, 0, 4096), None),
-        (def(RingBuf, 0, 0, 2048), Some(Error::Entries(2048))),
-        (def(RingBuf, 4, 0, 4096), Some(Error::KeySize(4))),
-        (def(RingBuf, 0, 4, 4096), Some(Error::ValueSize(4))),
+        (def(RingBuf, 0, 0, 2048), Some(MapError::Entries(2048))),
+        (def(RingBuf, 4, 0, 4096), Some(MapError::KeySize(4))),
+        (def(RingBuf, 0, 4, 4096), Some(MapError::ValueSize(4))),
     ] {
         assert_eq!(bytes_needed(&d).err(), wrong, "{d:?}");
     }

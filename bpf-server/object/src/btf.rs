@@ -1,7 +1,7 @@
 //! BTF: the types behind `.maps`, and the line information of `.BTF.ext`.
 
 use crate::reader::{Part, push, room};
-use crate::{Error, Line, short};
+use crate::{Line, ObjectError, short};
 use alloc::format;
 use alloc::vec::Vec;
 use axiom_bpf_isa::{MapDef, MapType};
@@ -44,7 +44,7 @@ pub(crate) struct Btf<'a> {
 pub(crate) struct Strings<'a>(Part<'a>);
 
 impl<'a> Strings<'a> {
-    pub(crate) fn of(section: Part<'a>) -> Result<Strings<'a>, Error> {
+    pub(crate) fn of(section: Part<'a>) -> Result<Strings<'a>, ObjectError> {
         header(section).map(|(_, strings)| Strings(strings))
     }
 
@@ -64,7 +64,7 @@ struct Type<'a> {
 }
 
 impl<'a> Btf<'a> {
-    pub(crate) fn parse(section: Part<'a>) -> Result<Btf<'a>, Error> {
+    pub(crate) fn parse(section: Part<'a>) -> Result<Btf<'a>, ObjectError> {
         let (types, strings) = header(section)?;
         let mut btf = Btf { types, strings, offsets: Vec::new(), sections: Vec::new(), unknown: None };
         // No type takes fewer than 12 bytes; most take 12 to 28.
@@ -92,7 +92,7 @@ impl<'a> Btf<'a> {
         Ok(btf)
     }
 
-    fn get(&self, id: u32) -> Result<Type<'a>, Error> {
+    fn get(&self, id: u32) -> Result<Type<'a>, ObjectError> {
         let offset = (id as usize).checked_sub(1).and_then(|i| self.offsets.get(i));
         let Some(&offset) = offset else {
             let text = match self.unknown {
@@ -101,7 +101,7 @@ impl<'a> Btf<'a> {
                 ),
                 _ => format!("BTF type {id} does not exist"),
             };
-            return Err(Error::new(self.types.at, text));
+            return Err(ObjectError::new(self.types.at, text));
         };
         let at = offset as usize;
         let head = self.types.record::<12>(at, "a BTF type")?;
@@ -117,7 +117,7 @@ impl<'a> Btf<'a> {
     }
 
     /// The type behind typedefs and qualifiers.
-    fn plain(&self, mut id: u32) -> Result<Type<'a>, Error> {
+    fn plain(&self, mut id: u32) -> Result<Type<'a>, ObjectError> {
         for _ in 0..32 {
             let t = self.get(id)?;
             match t.kind {
@@ -127,10 +127,10 @@ impl<'a> Btf<'a> {
                 _ => return Ok(t),
             }
         }
-        Err(Error::new(self.types.at, format!("BTF type {id}: typedefs nest deeper than 32")))
+        Err(ObjectError::new(self.types.at, format!("BTF type {id}: typedefs nest deeper than 32")))
     }
 
-    fn size_of(&self, id: u32) -> Result<u32, Error> {
+    fn size_of(&self, id: u32) -> Result<u32, ObjectError> {
         let mut factor = 1u64;
         let mut id = id;
         for _ in 0..16 {
@@ -146,20 +146,20 @@ impl<'a> Btf<'a> {
                     continue;
                 }
                 kind => {
-                    return Err(Error::new(
+                    return Err(ObjectError::new(
                         self.types.at,
                         format!("BTF type {id} (kind {kind}) has no size"),
                     ));
                 }
             };
             return u32::try_from(factor.saturating_mul(size))
-                .map_err(|_| Error::new(self.types.at, format!("BTF type {id} is larger than 4 GiB")));
+                .map_err(|_| ObjectError::new(self.types.at, format!("BTF type {id} is larger than 4 GiB")));
         }
-        Err(Error::new(self.types.at, "BTF arrays nest deeper than 16".into()))
+        Err(ObjectError::new(self.types.at, "BTF arrays nest deeper than 16".into()))
     }
 
     /// `int (*name)[N]` is how `__uint` writes a number.
-    fn number(&self, id: u32) -> Result<u32, Error> {
+    fn number(&self, id: u32) -> Result<u32, ObjectError> {
         let pointer = self.plain(id)?;
         if pointer.kind == KIND_PTR {
             let array = self.plain(pointer.size_or_type)?;
@@ -167,20 +167,20 @@ impl<'a> Btf<'a> {
                 return array.extra.u32(8);
             }
         }
-        Err(Error::new(self.types.at, "a map attribute is not written with __uint".into()))
+        Err(ObjectError::new(self.types.at, "a map attribute is not written with __uint".into()))
     }
 
     /// `type *name` is how `__type` writes a type.
-    fn pointee_size(&self, id: u32) -> Result<u32, Error> {
+    fn pointee_size(&self, id: u32) -> Result<u32, ObjectError> {
         let pointer = self.plain(id)?;
         if pointer.kind == KIND_PTR {
             return self.size_of(pointer.size_or_type);
         }
-        Err(Error::new(self.types.at, "a map attribute is not written with __type".into()))
+        Err(ObjectError::new(self.types.at, "a map attribute is not written with __type".into()))
     }
 
     /// The shape of the map that the variable `name` in `.maps` declares.
-    pub(crate) fn map(&self, name: &str) -> Result<MapDef, Error> {
+    pub(crate) fn map(&self, name: &str) -> Result<MapDef, ObjectError> {
         let mut declared = None;
         'types: for &id in &self.sections {
             let t = self.get(id)?;
@@ -205,11 +205,11 @@ impl<'a> Btf<'a> {
                     format!("map '{name}' has no BTF type: compile with -g and declare it in libbpf's style")
                 }
             };
-            return Err(Error::new(self.types.at, text));
+            return Err(ObjectError::new(self.types.at, text));
         };
         let t = self.plain(id)?;
         if t.kind != KIND_STRUCT {
-            return Err(Error::new(self.types.at, format!("map '{name}' is not declared as a struct")));
+            return Err(ObjectError::new(self.types.at, format!("map '{name}' is not declared as a struct")));
         }
         let mut kind = None;
         let mut def = MapDef {
@@ -233,17 +233,17 @@ impl<'a> Btf<'a> {
                 "value" => def.value_size = self.pointee_size(ty)?,
                 "pinning" | "numa_node" | "map_extra" => {}
                 other => {
-                    return Err(Error::new(
+                    return Err(ObjectError::new(
                         self.types.at,
                         format!("map '{name}': attribute '{}' is not supported", short(other)),
                     ));
                 }
             }
         }
-        let number =
-            kind.ok_or_else(|| Error::new(self.types.at, format!("map '{name}' does not say its type")))?;
+        let number = kind
+            .ok_or_else(|| ObjectError::new(self.types.at, format!("map '{name}' does not say its type")))?;
         def.map_type = MapType::from_number(number).ok_or_else(|| {
-            Error::new(
+            ObjectError::new(
                 self.types.at,
                 format!("map '{name}': map type {number} is not supported ({})", MapType::LIST),
             )
@@ -291,9 +291,9 @@ fn reads_to_the_end(types: Part, strings: Part, mut at: usize) -> bool {
 }
 
 /// Checks a BTF header; returns the type and string parts.
-fn header(section: Part) -> Result<(Part, Part), Error> {
+fn header(section: Part) -> Result<(Part, Part), ObjectError> {
     if section.u16(0)? != MAGIC {
-        return Err(Error::new(
+        return Err(ObjectError::new(
             section.at,
             "the .BTF section does not start with its magic number eb9f".into(),
         ));

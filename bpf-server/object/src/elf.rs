@@ -1,6 +1,6 @@
 //! The ELF container: header, sections, symbols.
 
-use crate::Error;
+use crate::ObjectError;
 use crate::reader::{Name, Part, Record, room};
 use alloc::format;
 use alloc::vec::Vec;
@@ -32,7 +32,7 @@ pub(crate) struct Section<'a> {
 
 impl<'a> Section<'a> {
     /// Its name as text.
-    pub(crate) fn text(&self) -> Result<&'a str, Error> {
+    pub(crate) fn text(&self) -> Result<&'a str, ObjectError> {
         self.name.text(self.data.at)
     }
 
@@ -59,24 +59,24 @@ pub(crate) struct Elf<'a> {
 }
 
 impl<'a> Elf<'a> {
-    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Elf<'a>, Error> {
+    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Elf<'a>, ObjectError> {
         let file = Part::new(bytes);
         let head = file.record::<64>(0, "the ELF header")?;
         if head.0[..4] != *b"\x7fELF" {
-            return Err(Error::new(
+            return Err(ObjectError::new(
                 0,
                 "this is not an ELF object: it does not start with 7f 45 4c 46".into(),
             ));
         }
         if head.u8(4) != 2 || head.u8(5) != 1 {
-            return Err(Error::new(
+            return Err(ObjectError::new(
                 4,
                 "the object is not 64-bit little-endian: compile with clang -target bpf (or bpfel)".into(),
             ));
         }
         let machine = head.u16(18);
         if machine != EM_BPF {
-            return Err(Error::new(
+            return Err(ObjectError::new(
                 18,
                 format!(
                     "the object is for ELF machine {machine}, not for BPF (247): compile with clang -target bpf"
@@ -88,11 +88,11 @@ impl<'a> Elf<'a> {
         let count = head.u16(0x3c) as usize;
         let names_index = head.u16(0x3e) as usize;
         if entry_size != 64 {
-            return Err(Error::new(0x3a, format!("section headers of {entry_size} bytes, not 64")));
+            return Err(ObjectError::new(0x3a, format!("section headers of {entry_size} bytes, not 64")));
         }
         let table = file.slice(table_at, count * 64, "the section header table")?;
         if names_index >= count {
-            return Err(Error::new(
+            return Err(ObjectError::new(
                 0x3e,
                 format!(
                     "section {names_index} should hold the section names, but there are {count} sections"
@@ -100,7 +100,7 @@ impl<'a> Elf<'a> {
             ));
         }
         let to = |v: u64| usize::try_from(v).unwrap_or(usize::MAX);
-        let contents = |h: &Record<64>| -> Result<Part<'a>, Error> {
+        let contents = |h: &Record<64>| -> Result<Part<'a>, ObjectError> {
             match h.u32(4) {
                 SHT_NOBITS | 0 => file.slice(0, 0, "nothing"),
                 _ => file.slice(to(h.u64(24)), to(h.u64(32)), "a section"),
@@ -141,9 +141,9 @@ impl<'a> Elf<'a> {
         self.symbols.map_or(0, |t| t.len() / 24)
     }
 
-    pub(crate) fn symbol(&self, index: usize) -> Result<Symbol, Error> {
+    pub(crate) fn symbol(&self, index: usize) -> Result<Symbol, ObjectError> {
         let Some(table) = self.symbols else {
-            return Err(Error::new(0, "the object has no symbol table".into()));
+            return Err(ObjectError::new(0, "the object has no symbol table".into()));
         };
         let s = table.record::<24>(index.saturating_mul(24), "a symbol")?;
         let info = s.u8(4);
@@ -158,7 +158,7 @@ impl<'a> Elf<'a> {
     }
 
     /// A symbol's name.
-    pub(crate) fn name(&self, symbol: &Symbol) -> Result<&'a str, Error> {
+    pub(crate) fn name(&self, symbol: &Symbol) -> Result<&'a str, ObjectError> {
         self.strings.text(symbol.name as usize)
     }
 

@@ -45,7 +45,7 @@ pub const MEMORY_FACTOR: usize = 4;
 
 /// Why an object was refused.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Error {
+pub struct ObjectError {
     /// Byte offset in the object.
     pub at: usize,
     /// A sentence.
@@ -54,15 +54,15 @@ pub struct Error {
     pub out_of_memory: bool,
 }
 
-impl Error {
+impl ObjectError {
     #[cold]
-    pub(crate) fn new(at: usize, text: String) -> Error {
-        Error { at, text: Cow::Owned(text), out_of_memory: false }
+    pub(crate) fn new(at: usize, text: String) -> ObjectError {
+        ObjectError { at, text: Cow::Owned(text), out_of_memory: false }
     }
 
     #[cold]
-    pub(crate) fn no_memory() -> Error {
-        Error {
+    pub(crate) fn no_memory() -> ObjectError {
+        ObjectError {
             at: 0,
             text: Cow::Borrowed("there is not enough memory left to read the object"),
             out_of_memory: true,
@@ -70,13 +70,13 @@ impl Error {
     }
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for ObjectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (byte {} of the object)", self.text, self.at)
     }
 }
 
-impl core::error::Error for Error {}
+impl core::error::Error for ObjectError {}
 
 /// A name for a sentence: not longer than a line.
 pub(crate) fn short(name: &str) -> &str {
@@ -180,7 +180,7 @@ pub struct Object<'a> {
 
 impl<'a> Object<'a> {
     /// Reads the object's structure. Programs are read when asked for, line information when needed.
-    pub fn parse(bytes: &'a [u8]) -> Result<Object<'a>, Error> {
+    pub fn parse(bytes: &'a [u8]) -> Result<Object<'a>, ObjectError> {
         let mut elf = Elf::parse(bytes)?;
         link::check_tables(&mut elf)?;
         let maps = maps::maps(&elf)?;
@@ -194,7 +194,7 @@ impl<'a> Object<'a> {
                 continue;
             }
             if programs.len() == MAX_PROGRAMS {
-                return Err(Error::new(
+                return Err(ObjectError::new(
                     section.data.at,
                     format!("the object has more than {MAX_PROGRAMS} programs"),
                 ));
@@ -209,7 +209,7 @@ impl<'a> Object<'a> {
             reader::push(&mut programs, entry)?;
         }
         if programs.is_empty() {
-            return Err(Error::new(
+            return Err(ObjectError::new(
                 0,
                 "the object holds no program: mark a function with SEC(\"iio/<device>/<channel>\") or SEC(\"timer/<n>hz\")"
                     .into(),

@@ -7,7 +7,7 @@
 use crate::elf::{Elf, SHF_ALLOC, SHT_REL, SHT_RELA, STT_FUNC, STT_SECTION, Section, Symbol};
 use crate::maps::is_data;
 use crate::reader::{push, room};
-use crate::{Entry, Error, MAX_FUNCTIONS, MAX_INSNS, Object, Piece, Program, line_at, short};
+use crate::{Entry, MAX_FUNCTIONS, MAX_INSNS, Object, ObjectError, Piece, Program, line_at, short};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -30,7 +30,7 @@ struct Relocation {
 }
 
 /// Gives each code section its table of relocations, and refuses the tables that nobody applies.
-pub(crate) fn check_tables(elf: &mut Elf<'_>) -> Result<(), Error> {
+pub(crate) fn check_tables(elf: &mut Elf<'_>) -> Result<(), ObjectError> {
     for index in 0..elf.sections.len() {
         let table = elf.sections[index];
         if !matches!(table.kind, SHT_REL | SHT_RELA) || table.data.len() == 0 {
@@ -39,7 +39,10 @@ pub(crate) fn check_tables(elf: &mut Elf<'_>) -> Result<(), Error> {
         let at = table.data.at;
         let number = table.info as usize;
         let Some(target) = elf.sections.get(number).copied() else {
-            return Err(Error::new(at, format!("relocations for section {number}, which does not exist")));
+            return Err(ObjectError::new(
+                at,
+                format!("relocations for section {number}, which does not exist"),
+            ));
         };
         if target.flags & SHF_ALLOC == 0 && !target.is_code() {
             continue; // Debug information: nobody loads it.
@@ -49,13 +52,13 @@ pub(crate) fn check_tables(elf: &mut Elf<'_>) -> Result<(), Error> {
             let text = format!(
                 "section '{name}': its relocations are not of the kind (REL, 16 bytes each) that clang makes"
             );
-            return Err(Error::new(at, text));
+            return Err(ObjectError::new(at, text));
         }
         if !target.is_code() {
             return Err(in_data(elf, &table, number as u16, &target));
         }
         if elf.sections[number].relocations != 0 {
-            return Err(Error::new(at, format!("section '{name}' has two tables of relocations")));
+            return Err(ObjectError::new(at, format!("section '{name}' has two tables of relocations")));
         }
         elf.sections[number].relocations = index as u16;
     }
@@ -64,8 +67,8 @@ pub(crate) fn check_tables(elf: &mut Elf<'_>) -> Result<(), Error> {
 
 /// The refusal of a relocation in something that is not code.
 #[cold]
-fn in_data(elf: &Elf<'_>, table: &Section<'_>, number: u16, target: &Section<'_>) -> Error {
-    let build = || -> Result<Error, Error> {
+fn in_data(elf: &Elf<'_>, table: &Section<'_>, number: u16, target: &Section<'_>) -> ObjectError {
+    let build = || -> Result<ObjectError, ObjectError> {
         let offset = table.data.u64(0)?;
         let (symbol, at) = (elf.symbol((table.data.u64(8)? >> 32) as usize)?, table.data.at);
         let name = short(target.text()?);
@@ -94,7 +97,7 @@ fn in_data(elf: &Elf<'_>, table: &Section<'_>, number: u16, target: &Section<'_>
                  Make it an array of arrays (const char names[3][8]) or an index, or choose with if or switch"
             )
         };
-        Ok(Error::new(at, text))
+        Ok(ObjectError::new(at, text))
     };
     build().unwrap_or_else(|error| error)
 }
@@ -122,11 +125,12 @@ fn used_at<'a>(elf: &Elf<'a>, number: u16, variable: Option<&Symbol>) -> Option<
 }
 
 /// What a symbol and an addend name, for a sentence.
-fn words(elf: &Elf<'_>, symbol: &Symbol, addend: u64) -> Result<String, Error> {
+fn words(elf: &Elf<'_>, symbol: &Symbol, addend: u64) -> Result<String, ObjectError> {
     let section = elf.sections.get(symbol.section as usize).filter(|_| symbol.section != 0);
     let to = symbol.value.wrapping_add(addend);
-    let named =
-        |kind: &str, s: &Symbol| -> Result<String, Error> { Ok(format!("{kind}'{}'", short(elf.name(s)?))) };
+    let named = |kind: &str, s: &Symbol| -> Result<String, ObjectError> {
+        Ok(format!("{kind}'{}'", short(elf.name(s)?)))
+    };
     if section.is_some_and(Section::is_code)
         && let Some(f) =
             elf.symbols().find(|s| s.kind == STT_FUNC && s.section == symbol.section && s.value == to)
@@ -144,7 +148,7 @@ fn words(elf: &Elf<'_>, symbol: &Symbol, addend: u64) -> Result<String, Error> {
 
 impl<'a> Object<'a> {
     /// Reads a program with everything that it calls, relocated.
-    pub fn program(&self, entry: &Entry) -> Result<Program, Error> {
+    pub fn program(&self, entry: &Entry) -> Result<Program, ObjectError> {
         let mut program = Program { insns: Vec::new(), pieces: Vec::new() };
         self.append(&mut program, entry.section_index, entry.offset, entry.size)?;
         let mut done = 0;
@@ -156,21 +160,33 @@ impl<'a> Object<'a> {
         Ok(program)
     }
 
-    fn append(&self, program: &mut Program, section: u16, offset: u64, size: u64) -> Result<usize, Error> {
+    fn append(
+        &self,
+        program: &mut Program,
+        section: u16,
+        offset: u64,
+        size: u64,
+    ) -> Result<usize, ObjectError> {
         let code = self.section(section)?;
         // A function written in assembly may have no size: it ends with its section.
         let size = if size == 0 { code.size.saturating_sub(offset) } else { size };
         let to = |v: u64| usize::try_from(v).unwrap_or(usize::MAX);
         let bytes = code.data.slice(to(offset), to(size), "a function")?;
         if !offset.is_multiple_of(8) || !size.is_multiple_of(8) || size == 0 {
-            return Err(Error::new(bytes.at, "a function is not made of whole 8-byte instructions".into()));
+            return Err(ObjectError::new(
+                bytes.at,
+                "a function is not made of whole 8-byte instructions".into(),
+            ));
         }
         let start = program.insns.len();
         if start + bytes.len() / 8 > MAX_INSNS {
-            return Err(Error::new(bytes.at, format!("the program has more than {MAX_INSNS} instructions")));
+            return Err(ObjectError::new(
+                bytes.at,
+                format!("the program has more than {MAX_INSNS} instructions"),
+            ));
         }
         if program.pieces.len() == MAX_FUNCTIONS {
-            return Err(Error::new(
+            return Err(ObjectError::new(
                 bytes.at,
                 format!("the program reaches more than {MAX_FUNCTIONS} functions"),
             ));
@@ -181,15 +197,15 @@ impl<'a> Object<'a> {
         Ok(start)
     }
 
-    fn section(&self, index: u16) -> Result<&Section<'a>, Error> {
+    fn section(&self, index: u16) -> Result<&Section<'a>, ObjectError> {
         self.elf
             .sections
             .get(index as usize)
-            .ok_or_else(|| Error::new(0, format!("section {index} does not exist")))
+            .ok_or_else(|| ObjectError::new(0, format!("section {index} does not exist")))
     }
 
     /// The relocations of one piece, in the order of their slots.
-    fn relocations(&self, piece: Piece) -> Result<Vec<Relocation>, Error> {
+    fn relocations(&self, piece: Piece) -> Result<Vec<Relocation>, ObjectError> {
         let mut found: Vec<Relocation> = Vec::new();
         let table = match self.section(piece.section)?.relocations {
             0 => return Ok(found),
@@ -218,13 +234,17 @@ impl<'a> Object<'a> {
     }
 
     /// Applies the relocations of one piece and makes its calls relative; appends the functions that it calls.
-    fn link(&self, program: &mut Program, piece: Piece) -> Result<(), Error> {
+    fn link(&self, program: &mut Program, piece: Piece) -> Result<(), ObjectError> {
         let relocations = self.relocations(piece)?;
         let mut left = relocations.iter().copied().peekable();
         let end = piece.start + piece.len;
         let mut at = piece.start;
         while at < end {
-            let insn = program.insns[at];
+            // What is neither a wide load nor a call is not looked at, unless a relocation says that it is one.
+            let near = left.peek().map_or(end, |r| end.min(piece.start + r.slot));
+            let plain = |insn: &Insn| !matches!(insn.op, opcode::LDDW | opcode::CALL);
+            at += program.insns.get(at..near).map_or(0, |rest| rest.iter().take_while(|i| plain(i)).count());
+            let Some(&insn) = program.insns.get(at).filter(|_| at < end) else { break };
             let slot = at - piece.start;
             let relocation = left.next_if(|r| r.slot == slot);
             at += 1;
@@ -280,7 +300,7 @@ impl<'a> Object<'a> {
         insn: Insn,
         next: Insn,
         r: Relocation,
-    ) -> Result<(Insn, Insn), Error> {
+    ) -> Result<(Insn, Insn), ObjectError> {
         if r.kind != R_BPF_64_64 {
             return Err(self.misfit(piece, slot, insn, r));
         }
@@ -312,7 +332,7 @@ impl<'a> Object<'a> {
                         to as i64,
                         short(self.maps[map].name)
                     );
-                    Err(Error::new(r.at, text))
+                    Err(ObjectError::new(r.at, text))
                 }
             };
         }
@@ -321,8 +341,15 @@ impl<'a> Object<'a> {
 
     /// The refusal of the address of something that has none here.
     #[cold]
-    fn no_such_address(&self, piece: Piece, slot: usize, symbol: &Symbol, addend: u64, at: usize) -> Error {
-        let build = || -> Result<Error, Error> {
+    fn no_such_address(
+        &self,
+        piece: Piece,
+        slot: usize,
+        symbol: &Symbol,
+        addend: u64,
+        at: usize,
+    ) -> ObjectError {
+        let build = || -> Result<ObjectError, ObjectError> {
             let line = self.line_words(piece, slot);
             let what = words(&self.elf, symbol, addend)?;
             let section = self.elf.sections.get(symbol.section as usize);
@@ -346,7 +373,7 @@ impl<'a> Object<'a> {
                     if is_data(s.name) { ": the section is empty" } else { "" }
                 ),
             };
-            Ok(Error::new(at, text))
+            Ok(ObjectError::new(at, text))
         };
         build().unwrap_or_else(|error| error)
     }
@@ -359,7 +386,7 @@ impl<'a> Object<'a> {
         slot: usize,
         insn: Insn,
         r: Relocation,
-    ) -> Result<usize, Error> {
+    ) -> Result<usize, ObjectError> {
         if r.kind != R_BPF_64_32 {
             return Err(self.misfit(piece, slot, insn, r));
         }
@@ -370,7 +397,7 @@ impl<'a> Object<'a> {
                 self.line_words(piece, slot),
                 words(&self.elf, &symbol, 0)?
             );
-            return Err(Error::new(r.at, text));
+            return Err(ObjectError::new(r.at, text));
         }
         if !symbol.value.is_multiple_of(8) {
             return Err(self.misfit(piece, slot, insn, r));
@@ -387,10 +414,10 @@ impl<'a> Object<'a> {
         section: u16,
         to: i64,
         where_: usize,
-    ) -> Result<usize, Error> {
+    ) -> Result<usize, ObjectError> {
         let offset = u64::try_from(to).ok().and_then(|s| s.checked_mul(8));
         let Some(offset) = offset else {
-            return Err(Error::new(where_, "a call leads before the start of its section".into()));
+            return Err(ObjectError::new(where_, "a call leads before the start of its section".into()));
         };
         if let Some(piece) = program.pieces.iter().find(|p| p.section == section && p.offset == offset) {
             return Ok(piece.start);
@@ -399,7 +426,7 @@ impl<'a> Object<'a> {
             self.elf.symbols().find(|s| s.kind == STT_FUNC && s.section == section && s.value == offset);
         match symbol {
             Some(s) => self.append(program, section, offset, s.size),
-            None => Err(Error::new(
+            None => Err(ObjectError::new(
                 where_,
                 format!("a call leads to byte {offset:#x} of its section, where no function starts"),
             )),
@@ -425,7 +452,7 @@ impl<'a> Object<'a> {
     }
 
     #[cold]
-    fn misfit(&self, piece: Piece, slot: usize, insn: Insn, r: Relocation) -> Error {
+    fn misfit(&self, piece: Piece, slot: usize, insn: Insn, r: Relocation) -> ObjectError {
         let what = self.elf.symbol(r.symbol).and_then(|s| words(&self.elf, &s, 0));
         let what = match what {
             Ok(what) => what,
@@ -437,18 +464,18 @@ impl<'a> Object<'a> {
             r.kind,
             insn.op
         );
-        Error::new(r.at, text)
+        ObjectError::new(r.at, text)
     }
 
     #[cold]
-    fn misplaced(&self, piece: Piece, slot: usize, at: usize) -> Error {
+    fn misplaced(&self, piece: Piece, slot: usize, at: usize) -> ObjectError {
         let text =
             format!("{}has a relocation that points into the middle of it", self.line_words(piece, slot));
-        Error::new(at, text)
+        ObjectError::new(at, text)
     }
 
     #[cold]
-    fn unrelocated(&self, piece: Piece, slot: usize, insn: Insn) -> Error {
+    fn unrelocated(&self, piece: Piece, slot: usize, insn: Insn) -> ObjectError {
         let kind = match insn.src() {
             pseudo::MAP => "a map",
             pseudo::MAP_VALUE => "a value of a map",
@@ -464,6 +491,6 @@ impl<'a> Object<'a> {
             self.line_words(piece, slot),
             insn.src()
         );
-        Error::new(self.where_(piece, slot), text)
+        ObjectError::new(self.where_(piece, slot), text)
     }
 }

@@ -3,12 +3,12 @@
 use crate::btf::Btf;
 use crate::elf::{Elf, SHT_NOBITS, STT_FILE, STT_SECTION, Section};
 use crate::reader::{Name, push};
-use crate::{Contents, Error, MAX_DATA, MAX_MAPS, Map};
+use crate::{Contents, MAX_DATA, MAX_MAPS, Map, ObjectError};
 use alloc::format;
 use alloc::vec::Vec;
 use axiom_bpf_isa::{MapDef, MapType};
 
-pub(crate) fn maps<'a>(elf: &Elf<'a>) -> Result<Vec<Map<'a>>, Error> {
+pub(crate) fn maps<'a>(elf: &Elf<'a>) -> Result<Vec<Map<'a>>, ObjectError> {
     let mut maps = Vec::new();
     let mut declared = false;
     for (index, section) in elf.sections.iter().enumerate() {
@@ -19,11 +19,11 @@ pub(crate) fn maps<'a>(elf: &Elf<'a>) -> Result<Vec<Map<'a>>, Error> {
         let at = section.data.at;
         if section.name.is(".maps") {
             if core::mem::replace(&mut declared, true) {
-                return Err(Error::new(at, "the object has two sections named '.maps'".into()));
+                return Err(ObjectError::new(at, "the object has two sections named '.maps'".into()));
             }
             declared_maps(elf, index, at, &mut maps)?;
         } else if section.name.is("maps") {
-            return Err(Error::new(
+            return Err(ObjectError::new(
                 at,
                 "maps in a section 'maps' are of the old kind: declare them with SEC(\".maps\") and __uint/__type".into(),
             ));
@@ -34,16 +34,21 @@ pub(crate) fn maps<'a>(elf: &Elf<'a>) -> Result<Vec<Map<'a>>, Error> {
     Ok(maps)
 }
 
-fn add<'a>(maps: &mut Vec<Map<'a>>, map: Map<'a>, at: usize) -> Result<(), Error> {
+fn add<'a>(maps: &mut Vec<Map<'a>>, map: Map<'a>, at: usize) -> Result<(), ObjectError> {
     if maps.len() == MAX_MAPS {
-        return Err(Error::new(at, format!("the object has more than {MAX_MAPS} maps")));
+        return Err(ObjectError::new(at, format!("the object has more than {MAX_MAPS} maps")));
     }
     push(maps, map)
 }
 
-fn declared_maps<'a>(elf: &Elf<'a>, index: u16, at: usize, maps: &mut Vec<Map<'a>>) -> Result<(), Error> {
+fn declared_maps<'a>(
+    elf: &Elf<'a>,
+    index: u16,
+    at: usize,
+    maps: &mut Vec<Map<'a>>,
+) -> Result<(), ObjectError> {
     let Some(types) = elf.section(".BTF") else {
-        return Err(Error::new(at, "the object declares maps but has no BTF: compile with -g".into()));
+        return Err(ObjectError::new(at, "the object declares maps but has no BTF: compile with -g".into()));
     };
     let btf = Btf::parse(types.data)?;
     let variables =
@@ -61,11 +66,11 @@ fn declared_maps<'a>(elf: &Elf<'a>, index: u16, at: usize, maps: &mut Vec<Map<'a
     Ok(())
 }
 
-fn data_map<'a>(section: &Section<'a>, index: u16) -> Result<Map<'a>, Error> {
+fn data_map<'a>(section: &Section<'a>, index: u16) -> Result<Map<'a>, ObjectError> {
     let name = section.text()?;
     let value_size =
         u32::try_from(section.size).ok().filter(|&s| u64::from(s) <= MAX_DATA).ok_or_else(|| {
-            Error::new(
+            ObjectError::new(
                 section.data.at,
                 format!("{} is larger than {} MiB", crate::short(name), MAX_DATA >> 20),
             )

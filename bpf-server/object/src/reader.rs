@@ -1,6 +1,6 @@
 //! Bounds-checked reading: every access to the object goes through here, and offsets never overflow.
 
-use crate::Error;
+use crate::ObjectError;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
@@ -24,11 +24,11 @@ impl<'a> Part<'a> {
     }
 
     /// `len` bytes from `offset`; `what` names them in the error.
-    pub(crate) fn slice(&self, offset: usize, len: usize, what: &str) -> Result<Part<'a>, Error> {
+    pub(crate) fn slice(&self, offset: usize, len: usize, what: &str) -> Result<Part<'a>, ObjectError> {
         let end = offset.checked_add(len);
         match end.and_then(|end| self.bytes.get(offset..end)) {
             Some(bytes) => Ok(Part { bytes, at: self.at + offset }),
-            None => Err(Error::new(
+            None => Err(ObjectError::new(
                 self.at.saturating_add(offset),
                 alloc::format!(
                     "{what} ({len} bytes) reaches beyond the end: the object is cut short or damaged"
@@ -39,43 +39,43 @@ impl<'a> Part<'a> {
 
     /// A record of `N` bytes, copied to where its fields are aligned.
     #[inline]
-    pub(crate) fn record<const N: usize>(&self, offset: usize, what: &str) -> Result<Record<N>, Error> {
+    pub(crate) fn record<const N: usize>(&self, offset: usize, what: &str) -> Result<Record<N>, ObjectError> {
         let part = self.slice(offset, N, what)?;
         let mut record = Record([0; N]);
         record.0.copy_from_slice(part.bytes);
         Ok(record)
     }
 
-    fn array<const N: usize>(&self, offset: usize) -> Result<[u8; N], Error> {
+    fn array<const N: usize>(&self, offset: usize) -> Result<[u8; N], ObjectError> {
         let end = offset.checked_add(N);
         match end.and_then(|end| self.bytes.get(offset..end)).and_then(|b| b.try_into().ok()) {
             Some(array) => Ok(array),
-            None => Err(Error::new(
+            None => Err(ObjectError::new(
                 self.at.saturating_add(offset),
                 "a field reaches beyond the end: the object is cut short or damaged".to_string(),
             )),
         }
     }
 
-    pub(crate) fn u16(&self, offset: usize) -> Result<u16, Error> {
+    pub(crate) fn u16(&self, offset: usize) -> Result<u16, ObjectError> {
         self.array(offset).map(u16::from_le_bytes)
     }
-    pub(crate) fn u32(&self, offset: usize) -> Result<u32, Error> {
+    pub(crate) fn u32(&self, offset: usize) -> Result<u32, ObjectError> {
         self.array(offset).map(u32::from_le_bytes)
     }
-    pub(crate) fn u64(&self, offset: usize) -> Result<u64, Error> {
+    pub(crate) fn u64(&self, offset: usize) -> Result<u64, ObjectError> {
         self.array(offset).map(u64::from_le_bytes)
     }
 
     /// A zero-terminated string of UTF-8 text.
-    pub(crate) fn text(&self, offset: usize) -> Result<&'a str, Error> {
+    pub(crate) fn text(&self, offset: usize) -> Result<&'a str, ObjectError> {
         let name = self.name(offset)?;
         core::str::from_utf8(name.0).map_err(|_| bad_name(self.at.saturating_add(offset)))
     }
 
     /// The same before it is known to be UTF-8. No more than [`MAX_NAME`] bytes are looked at, so that many references
     /// to one long run of bytes cost no time.
-    pub(crate) fn name(&self, offset: usize) -> Result<Name<'a>, Error> {
+    pub(crate) fn name(&self, offset: usize) -> Result<Name<'a>, ObjectError> {
         let rest = self.bytes.get(offset..).unwrap_or(&[]);
         match rest[..rest.len().min(MAX_NAME + 1)].iter().position(|&b| b == 0) {
             Some(end) => Ok(Name(&rest[..end])),
@@ -85,8 +85,11 @@ impl<'a> Part<'a> {
 }
 
 #[cold]
-fn bad_name(at: usize) -> Error {
-    Error::new(at, alloc::format!("a name is not zero-terminated UTF-8 text of at most {MAX_NAME} bytes"))
+fn bad_name(at: usize) -> ObjectError {
+    ObjectError::new(
+        at,
+        alloc::format!("a name is not zero-terminated UTF-8 text of at most {MAX_NAME} bytes"),
+    )
 }
 
 /// A name as the object spells it.
@@ -95,7 +98,7 @@ pub(crate) struct Name<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Name<'a> {
     /// As text; `at` is the offset for the error.
-    pub(crate) fn text(self, at: usize) -> Result<&'a str, Error> {
+    pub(crate) fn text(self, at: usize) -> Result<&'a str, ObjectError> {
         core::str::from_utf8(self.0).map_err(|_| bad_name(at))
     }
 
@@ -133,14 +136,14 @@ impl<const N: usize> Record<N> {
 }
 
 /// Room for `more` elements, or the refusal that there is no memory.
-pub(crate) fn room<T>(v: &mut Vec<T>, more: usize) -> Result<(), Error> {
-    v.try_reserve_exact(more).map_err(|_| Error::no_memory())
+pub(crate) fn room<T>(v: &mut Vec<T>, more: usize) -> Result<(), ObjectError> {
+    v.try_reserve_exact(more).map_err(|_| ObjectError::no_memory())
 }
 
 /// Appends, growing by doubling, or refuses for want of memory.
-pub(crate) fn push<T>(v: &mut Vec<T>, value: T) -> Result<(), Error> {
+pub(crate) fn push<T>(v: &mut Vec<T>, value: T) -> Result<(), ObjectError> {
     if v.len() == v.capacity() {
-        v.try_reserve(1).map_err(|_| Error::no_memory())?;
+        v.try_reserve(1).map_err(|_| ObjectError::no_memory())?;
     }
     v.push(value);
     Ok(())

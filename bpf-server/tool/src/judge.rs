@@ -28,13 +28,13 @@ pub fn verify(out: &mut Out, path: &Path, name: &str, json: bool) -> Result<(), 
     let object = match Object::parse(&bytes) {
         Ok(object) => object,
         Err(error) if json => {
-            let text = error.to_string();
+            let text = load::unreadable(path, &bytes, &error);
             let object = path.display().to_string();
             let answer = json!({ "object": object, "verdict": "refused", "reason": text });
             out.line(format_args!("{answer:#}"));
             return Err(Failure::Refused(format!("{}: refused", path.display())));
         }
-        Err(error) => return Err(Failure::Refused(error.to_string())),
+        Err(error) => return Err(Failure::Refused(load::unreadable(path, &bytes, &error))),
     };
     let entries = match name {
         "" => object.programs().to_vec(),
@@ -61,7 +61,7 @@ fn all_accepted(path: &Path, verdicts: &[Verdict<'_>]) -> Result<(), Failure> {
 /// the object holds of the others stays.
 pub fn prove(out: &mut Out, path: &Path, name: &str, to: &Path) -> Result<(), Failure> {
     let bytes = load::file(path)?;
-    let object = Object::parse(&bytes).map_err(|e| Failure::Refused(e.to_string()))?;
+    let object = load::object(path, &bytes)?;
     let chosen = match name {
         "" => None,
         name => Some(*verdict::choose(&object, name).map_err(load::refused)?),

@@ -13,6 +13,32 @@ pub fn file(path: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(path).map_err(|e| Failure::Usage(format!("{}: cannot be read: {e}", path.display())))
 }
 
+/// Reads the object in a file's bytes.
+pub fn object<'a>(path: &Path, bytes: &'a [u8]) -> Result<Object<'a>, Failure> {
+    Object::parse(bytes).map_err(|e| Failure::Refused(unreadable(path, bytes, &e)))
+}
+
+/// Why a file is no object that can be read: by its name, and what to do if it is a source.
+pub fn unreadable(path: &Path, bytes: &[u8], error: &axiom_bpf_object::ObjectError) -> String {
+    let (file, is_text) =
+        (path.display(), !bytes.is_empty() && std::str::from_utf8(bytes).is_ok_and(|t| !t.contains('\0')));
+    let extension = path.extension().and_then(|e| e.to_str());
+    match extension {
+        Some("c" | "h" | "i") if is_text => {
+            let object = path.with_extension("o");
+            format!(
+                "{file}: this is a source in C, not an object: compile it first: clang -target bpf -mcpu=v4 -O2 -g -I \
+                 bpf-server/programs/include -c {file} -o {}",
+                object.display()
+            )
+        }
+        _ if bytes.is_empty() => format!("{file}: the file is empty: did the compiler fail?"),
+        // Of an object for BPF the device sees no name, and what it says stands alone.
+        _ if bytes.starts_with(b"\x7fELF") && bytes.get(18..20) == Some(&[247, 0]) => error.to_string(),
+        _ => format!("{file}: {error}"),
+    }
+}
+
 /// A map as it is to be made.
 pub struct Wanted {
     /// Its name.
@@ -87,7 +113,7 @@ pub fn ready(origin: &Origin, verify: bool, context: usize) -> Result<Ready, Fai
         }
         Origin::Object(path, name) => {
             let bytes = file(path)?;
-            let object = Object::parse(&bytes).map_err(|e| Failure::Refused(e.to_string()))?;
+            let object = object(path, &bytes)?;
             let entry = *verdict::choose(&object, name).map_err(refused)?;
             let kind = kind(entry.section)?;
             let program = object.program(&entry).map_err(|e| Failure::Refused(e.to_string()))?;

@@ -4,7 +4,7 @@ use crate::args::Origin;
 use crate::{Failure, Out, load};
 use axiom_bpf_isa::disasm::Disasm;
 use axiom_bpf_isa::{Insn, opcode, pseudo};
-use axiom_bpf_object::{Contents, Object};
+use axiom_bpf_object::Contents;
 use axiom_bpf_verdict as verdict;
 use std::path::Path;
 
@@ -19,7 +19,7 @@ pub fn disasm(out: &mut Out, origin: &Origin) -> Result<(), Failure> {
         Origin::Object(path, name) => (path, name),
     };
     let bytes = load::file(path)?;
-    let object = Object::parse(&bytes).map_err(|e| Failure::Refused(e.to_string()))?;
+    let object = load::object(path, &bytes)?;
     let entries = match name.as_str() {
         "" => object.programs().to_vec(),
         name => vec![*verdict::choose(&object, name).map_err(load::refused)?],
@@ -73,7 +73,7 @@ fn line(insns: &[Insn], at: usize, maps: &[&str]) -> String {
 /// Prints an object's maps.
 pub fn maps(out: &mut Out, path: &Path) -> Result<(), Failure> {
     let bytes = load::file(path)?;
-    let object = Object::parse(&bytes).map_err(|e| Failure::Refused(e.to_string()))?;
+    let object = load::object(path, &bytes)?;
     out.line(format_args!(
         "{:<24} {:<14} {:>6} {:>8} {:>10} {:>10}  contents",
         "name", "type", "key", "value", "entries", "bytes"

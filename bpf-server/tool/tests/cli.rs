@@ -141,8 +141,32 @@ fn verify_refuses_with_the_devices_words() {
     let json: Value = serde_json::from_str(&done.out).unwrap();
     assert_eq!(json["programs"][0]["verdict"], "refused");
     assert_eq!(json["programs"][0]["at"], Value::Null);
-    let done = tool(&["verify", &data("calls.c")], "");
-    assert_eq!((done.status, done.err.starts_with("this is not an ELF object")), (1, true), "{}", done.err);
+    let (source, text) = (data("calls.c"), std::fs::read(data("calls.c")).unwrap());
+    let compile =
+        format!("{source}: this is a source in C, not an object: compile it first: clang -target bpf ");
+    let none = temporary("none.o", b"");
+    let (noise, other) = (
+        temporary("noise.o", &text),
+        temporary("other.o", &std::fs::read(env!("CARGO_BIN_EXE_axiom-bpf")).unwrap()),
+    );
+    for command in ["verify", "prove", "run", "disasm", "maps"] {
+        let said = |file: &str, what: &str| {
+            let done = tool(&[command, file], "");
+            assert_eq!((done.status, done.err.starts_with(what)), (1, true), "{command}: {}", done.err);
+            done.err
+        };
+        let err = said(&source, &compile);
+        assert!(err.trim_end().ends_with("calls.o") && err.contains(&format!(" -c {source} -o ")), "{err}");
+        let none = none.to_str().unwrap();
+        said(none, &format!("{none}: the file is empty"));
+        let noise = noise.to_str().unwrap();
+        said(noise, &format!("{noise}: this is not an ELF object"));
+        let other = other.to_str().unwrap();
+        said(other, &format!("{other}: the object is for ELF machine "));
+    }
+    let done = tool(&["verify", "--json", &source], "");
+    let json: Value = serde_json::from_str(&done.out).unwrap();
+    assert_eq!((done.status, json["reason"].as_str().unwrap().starts_with(&compile)), (1, true));
     let done = tool(&["verify", "/nowhere/x.o"], "");
     assert_eq!((done.status, done.err.starts_with("axiom-bpf: /nowhere/x.o: cannot be read: ")), (2, true));
 }

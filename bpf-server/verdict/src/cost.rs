@@ -1,8 +1,8 @@
 //! What a program's worst case is in machine instructions.
 //!
 //! The checker's worst case counts instructions of the program; some of them become several machine instructions, and a call of a
-//! helper many. Each instruction has a *weight* that is never too small ([`weight`]; the compiler's tests of every kind of
-//! instruction and the helpers' code are what they were taken from). A run executes whole basic blocks:
+//! helper many. Each instruction has a *weight* on each machine that is never too small ([`weight`]; the tests hold it against what
+//! the compilers make of every kind of instruction, and the helpers' are taken from their code). A run executes whole basic blocks:
 //!
 //! - a block that no cycle goes through runs once, and costs its weight;
 //! - all others together execute no more instructions than the worst case allows, and none of them has more weight per instruction
@@ -27,6 +27,29 @@ const OUTPUT: u64 = 400;
 const STOP: u64 = 3000;
 /// Memory that one call copies at most where only a size that the program computes says how much.
 const COPIED: u64 = 1 << 20;
+
+/// A machine that programs are compiled for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Machine {
+    /// AArch64.
+    A64 = 0,
+    /// x86-64.
+    X64 = 1,
+}
+
+impl Machine {
+    /// The machine that a server of this build runs on; on a host AArch64, as the compiler's.
+    pub const BOARD: Machine =
+        if cfg!(all(target_os = "none", target_arch = "x86_64")) { Machine::X64 } else { Machine::A64 };
+
+    /// What comes before a loop's first instruction: x86-64 aligns it, by at most two instructions that do nothing.
+    const fn before_loop(self) -> u64 {
+        match self {
+            Machine::A64 => 0,
+            Machine::X64 => 2,
+        }
+    }
+}
 
 /// A program's worst case.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -135,7 +158,7 @@ const fn frame(register: u8) -> u64 {
 
 /// What an instruction may cost, in machine instructions. Divisions and atomic operations are counted as what they take, not as
 /// what they are.
-pub fn weight(insn: &Insn, maps: &[MapDef], zero_stack: bool) -> u64 {
+pub fn weight(machine: Machine, insn: &Insn, maps: &[MapDef], zero_stack: bool) -> u64 {
     match insn.op & 7 {
         opcode::CLASS_JMP if insn.op == opcode::CALL => match insn.src() {
             0 => 4 + helper_cost(insn.imm as u32, maps),
@@ -144,14 +167,23 @@ pub fn weight(insn: &Insn, maps: &[MapDef], zero_stack: bool) -> u64 {
         },
         // A call through a register.
         opcode::CLASS_JMP if insn.op & 0xf0 == 0x80 => 16 + any_helper(maps),
-        _ => plain(insn),
+        _ => plain(machine, insn),
     }
 }
 
 /// The weight of what is no call.
-const fn plain(insn: &Insn) -> u64 {
-    const CLASS: u8 = 7;
-    const REGISTER: u8 = 8;
+const fn plain(machine: Machine, insn: &Insn) -> u64 {
+    match machine {
+        Machine::A64 => plain_a64(insn),
+        Machine::X64 => plain_x64(insn),
+    }
+}
+
+const CLASS: u8 = 7;
+const REGISTER: u8 = 8;
+
+/// On AArch64, whose instructions hold small numbers only, and where the frame has no register.
+const fn plain_a64(insn: &Insn) -> u64 {
     let operation = insn.op & 0xf0;
     match insn.op & CLASS {
         opcode::CLASS_LD => 4,
@@ -168,28 +200,45 @@ const fn plain(insn: &Insn) -> u64 {
         opcode::CLASS_JMP | opcode::CLASS_JMP32 => {
             2 + frame(insn.dst()) + immediate(insn.imm, operation != 0x40)
         }
-        // Division and remainder (x86-64 has registers to save, a zero and a -1 to look for); swaps; then those whose immediate has
-        // room in the instruction.
+        // Division and remainder; swaps; then those whose immediate has room in the instruction.
         _ if operation == 0x30 || operation == 0x90 => 16,
         _ if operation == 0xd0 => 2,
-        // A shift by a register: x86-64 without BMI2 moves the count to the one register that counts.
-        _ if insn.op & REGISTER != 0 && matches!(operation, 0x60 | 0x70 | 0xc0) => 4 + frame(insn.src()),
         _ if insn.op & REGISTER != 0 => 1 + frame(insn.src()),
         _ => 1 + immediate(insn.imm, matches!(operation, 0x00 | 0x10 | 0x60 | 0x70 | 0xb0 | 0xc0)),
     }
 }
 
-/// Weights of instructions whose operands are simple: no frame register, small offsets and immediates. 0: none is.
-static SIMPLE: [u8; 256] = simple();
+/// On x86-64: one instruction for most, whatever the number and the offset.
+const fn plain_x64(insn: &Insn) -> u64 {
+    let operation = insn.op & 0xf0;
+    match insn.op & CLASS {
+        opcode::CLASS_LD | opcode::CLASS_LDX | opcode::CLASS_ST => 1,
+        opcode::CLASS_STX if insn.op & 0xe0 == 0xc0 => 24,
+        opcode::CLASS_STX => 1,
+        opcode::CLASS_JMP if insn.op == opcode::EXIT => 8,
+        opcode::CLASS_JMP | opcode::CLASS_JMP32 if operation == 0 => 1,
+        // A comparison and the jump.
+        opcode::CLASS_JMP | opcode::CLASS_JMP32 => 2,
+        // There are registers to save, a zero and a -1 to look for, and the machine takes longer than for anything else.
+        _ if operation == 0x30 || operation == 0x90 => 32,
+        _ if operation == 0xd0 => 2,
+        // Without BMI2 the count is moved to the one register that counts.
+        _ if insn.op & REGISTER != 0 && matches!(operation, 0x60 | 0x70 | 0xc0) => 4,
+        _ => 1,
+    }
+}
 
-const fn simple() -> [u8; 256] {
+/// Weights of instructions whose operands are simple: no frame register, small offsets and immediates. 0: none is.
+static SIMPLE: [[u8; 256]; 2] = [simple(Machine::A64), simple(Machine::X64)];
+
+const fn simple(machine: Machine) -> [u8; 256] {
     let mut weights = [0; 256];
     let mut op = 0;
     while op < 256 {
         // A call's weight depends on more than its operands.
         let call = matches!(op as u8 & 7, opcode::CLASS_JMP) && op & 0xf0 == 0x80;
         if !call {
-            weights[op] = plain(&Insn::new(op as u8, 0, 0, 0, 0)) as u8;
+            weights[op] = plain(machine, &Insn::new(op as u8, 0, 0, 0, 0)) as u8;
         }
         op += 1;
     }
@@ -198,13 +247,13 @@ const fn simple() -> [u8; 256] {
 
 /// [`weight`], by the table where that is enough.
 #[inline]
-fn quick(insn: &Insn, maps: &[MapDef], zero_stack: bool) -> u64 {
+fn quick(machine: Machine, insn: &Insn, maps: &[MapDef], zero_stack: bool) -> u64 {
     let simple = (0..4096).contains(&insn.imm) && (-128..256).contains(&insn.off);
-    let weight = SIMPLE[insn.op as usize];
+    let weight = SIMPLE[machine as usize][insn.op as usize];
     if simple && weight != 0 && insn.dst() != 10 && insn.src() != 10 {
         return weight.into();
     }
-    self::weight(insn, maps, zero_stack)
+    self::weight(machine, insn, maps, zero_stack)
 }
 
 /// Where a jump leads, in slots, if it is one within its function.
@@ -219,15 +268,27 @@ fn target(at: usize, insn: &Insn) -> Option<i64> {
     Some(at as i64 + 1 + delta)
 }
 
-/// The worst case of a program that executes at most `most` instructions. `None`: there is no memory to find it.
+/// The worst case on this machine of a program that executes at most `most` instructions. `None`: there is no memory to find it.
 pub fn worst(insns: &[Insn], maps: &[MapDef], most: u64, zero_stack: bool) -> Option<Cost> {
+    worst_on(Machine::BOARD, insns, maps, most, zero_stack)
+}
+
+/// The same on another machine.
+#[inline]
+pub fn worst_on(
+    machine: Machine,
+    insns: &[Insn],
+    maps: &[MapDef],
+    most: u64,
+    zero_stack: bool,
+) -> Option<Cost> {
     // The entry's own frame, and its event.
     let first = RUN + 16 + if zero_stack { CLEARED } else { 0 };
     let mut all = first;
     let (mut back, mut calls) = (false, false);
     let mut at = 0;
     while let Some(insn) = insns.get(at) {
-        all = all.saturating_add(quick(insn, maps, zero_stack));
+        all = all.saturating_add(quick(machine, insn, maps, zero_stack));
         if matches!(insn.op & 7, opcode::CLASS_JMP | opcode::CLASS_JMP32) {
             back |= target(at, insn).is_some_and(|t| t <= at as i64);
             calls |= insn.op == opcode::CALL && insn.src() == 1;
@@ -238,7 +299,7 @@ pub fn worst(insns: &[Insn], maps: &[MapDef], most: u64, zero_stack: bool) -> Op
         // Each instruction runs once at most.
         return Some(Cost { compiled: all, hot: None });
     }
-    in_cycles(insns, maps, most, zero_stack, first)
+    in_cycles(machine, insns, maps, most, zero_stack, first)
 }
 
 /// Slots of a program, as far as cycles go.
@@ -247,15 +308,19 @@ struct Marks {
     depth: Vec<i32>,
     /// By slot: a block begins.
     begins: Vec<bool>,
+    /// By slot: a jump behind it leads back there.
+    loops: Vec<bool>,
 }
 
 fn marks(insns: &[Insn]) -> Option<Marks> {
     let slots = insns.len() + 1;
-    let (mut depth, mut begins) = (Vec::new(), Vec::new());
+    let (mut depth, mut begins, mut loops) = (Vec::new(), Vec::new(), Vec::new());
     depth.try_reserve_exact(slots).ok()?;
     begins.try_reserve_exact(slots).ok()?;
+    loops.try_reserve_exact(slots).ok()?;
     depth.resize(slots, 0i32);
     begins.resize(slots, false);
+    loops.resize(slots, false);
     let mut called = insns.len();
     for (at, insn) in insns.iter().enumerate() {
         if insn.op == opcode::CALL && insn.src() == 1 {
@@ -270,17 +335,25 @@ fn marks(insns: &[Insn]) -> Option<Marks> {
         let Some(to) = usize::try_from(to).ok().filter(|t| *t < insns.len()) else { continue };
         begins[to] = true;
         if to <= at {
+            loops[to] = true;
             depth[to] += 1;
             depth[at + 1] -= 1;
         }
     }
     // The entry lies before everything that is called.
     depth[called] += 1;
-    Some(Marks { depth, begins })
+    Some(Marks { depth, begins, loops })
 }
 
-fn in_cycles(insns: &[Insn], maps: &[MapDef], most: u64, zero_stack: bool, first: u64) -> Option<Cost> {
-    let Marks { depth, begins } = marks(insns)?;
+fn in_cycles(
+    machine: Machine,
+    insns: &[Insn],
+    maps: &[MapDef],
+    most: u64,
+    zero_stack: bool,
+    first: u64,
+) -> Option<Cost> {
+    let Marks { depth, begins, loops } = marks(insns)?;
     let mut once = first;
     // The heaviest block of a cycle: weight and instructions.
     let mut heaviest = (0u64, 1u64);
@@ -303,7 +376,11 @@ fn in_cycles(insns: &[Insn], maps: &[MapDef], most: u64, zero_stack: bool, first
             block = (0, 0);
             cyclic = now > 0;
         }
-        block.0 = block.0.saturating_add(quick(insn, maps, zero_stack));
+        block.0 = block.0.saturating_add(quick(machine, insn, maps, zero_stack));
+        if loops[at] {
+            // Whoever does not jump there comes through it.
+            block.0 = block.0.saturating_add(machine.before_loop());
+        }
         block.1 += 1;
         if target(at, insn).is_some_and(|t| t <= at as i64) && now > deepest {
             (deepest, hot) = (now, Some(at));

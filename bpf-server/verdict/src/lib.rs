@@ -17,7 +17,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use axiom_bpf_isa::{CtxLayout, LineInfo, Lines};
 use axiom_bpf_object::{Entry, Object, Program};
-use axiom_bpf_verifier::{Accepted, Env, Limits, MEMORY, Verifier, check, place, proof};
+use axiom_bpf_verifier::{Accepted, Env, Limits, MEMORY, Verifier, Words, check, place, proof};
 
 pub use contents::{Contents, MAX_SETTINGS, Patch, Setting};
 pub use words::explain;
@@ -69,8 +69,8 @@ impl Refused {
     }
 }
 
-impl From<axiom_bpf_object::Error> for Refused {
-    fn from(error: axiom_bpf_object::Error) -> Refused {
+impl From<axiom_bpf_object::ObjectError> for Refused {
+    fn from(error: axiom_bpf_object::ObjectError) -> Refused {
         if error.out_of_memory { Refused::memory() } else { Refused::new(Wrong::Object, error.to_string()) }
     }
 }
@@ -187,7 +187,7 @@ impl Subject<'_, '_> {
             let text = format!(
                 "Reason:     the object's proof does not hold: {}\nAt:         {}\n\
                  Suggestion: write it again with axiom-bpf prove, or remove the section {}, so that the program is analysed here",
-                fault.why,
+                Words(fault.why),
                 place(&input, fault.at),
                 proof::SECTION
             );

@@ -84,8 +84,9 @@ impl Machine<'_> {
         });
         if matches!(op, 0x00 | 0x10) {
             if !self.notes.is_empty() && register {
-                let (lo, hi) = if wide { y.r64.signed() } else { y.r32.signed() };
-                self.note(at, Note::Range(lo, hi));
+                let range = |n: Num| if wide { n.r64.signed() } else { n.r32.signed() };
+                let (lo, hi) = range(y);
+                self.note(at, if op == 0x00 { Note::Sum((lo, hi), range(x)) } else { Note::Range(lo, hi) });
             }
             // Still equal to its relatives, plus a constant.
             if a.id != 0

@@ -362,6 +362,9 @@ impl<'a> Engine<'a> {
             return Err(Stop);
         };
         let depth = self.m.depth;
+        let points = |r: &Reg| r.kind == Kind::Stack;
+        let shared = s.regs[1..6].iter().any(points)
+            || (0..=depth).filter_map(|d| s.frame(d)).flat_map(|f| &f.spills).any(|x| points(&x.1));
         // Equalities do not cross calls: names made in the callee would return when it is called again.
         s.unlink(depth);
         let mut callee = Self::copy(&mut self.pool, s);
@@ -382,6 +385,7 @@ impl<'a> Engine<'a> {
         self.m.depth = depth;
         self.m.notes = notes;
         self.m.notes_from = from;
+        self.m.note(at, if shared { Note::None } else { Note::Kept });
         let (exit, cost) = result;
         match exit {
             Some(mut e) => {

@@ -15,8 +15,12 @@ use axiom_bpf_isa::{Insn, opcode::*};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Note {
     None,
-    /// The second operand of an addition or subtraction; for a left shift, that it loses no bits.
+    /// The second operand of a subtraction; for a left shift, that it loses no bits.
     Range(i64, i64),
+    /// Both operands of an addition, the second one first.
+    Sum((i64, i64), (i64, i64)),
+    /// A call of a function of the program that cannot reach the frame.
+    Kept,
     /// An access to bytes of the function's own frame, from its lowest address.
     Frame(u16, u16),
 }

@@ -33,14 +33,16 @@ mod rank;
 mod relevance;
 mod report;
 mod state;
+mod words;
 mod writer;
 
 pub use axiom_bpf_checker::{Accepted, Env, Fault, Limits, MEMORY, OwnCall, Why, check};
 /// Proofs in objects.
 pub mod proof {
-    pub use crate::writer::add;
-    pub use axiom_bpf_checker::proof::{SECTION, find, fingerprint};
+    pub use crate::writer::{SECTION, add, find, fingerprint};
 }
+
+pub use words::Words;
 
 pub use report::{Memory, Place, Reason, Refusal, Step, Unbounded, Way};
 
@@ -66,7 +68,7 @@ pub struct Program<'a> {
 /// What one block may add to the memory in use.
 const BLOCK_MEMORY: usize = 96 << 10;
 /// What the tables of the analysis take for an instruction.
-const TABLE_MEMORY: usize = 96;
+const TABLE_MEMORY: usize = 112;
 
 /// The verifier, with buffers that the next verification uses again.
 #[derive(Default)]

@@ -195,6 +195,7 @@ impl Prover<'_> {
             edges: Vec::new(),
             costs: Vec::new(),
         };
+        self.state_tests(&mut c);
         let mut rounds = 0;
         while !self.round(&mut c, &entry)? {
             rounds += 1;
@@ -232,6 +233,26 @@ impl Prover<'_> {
             }
         }
         stated
+    }
+
+    /// In a loop that shifts until nothing is left, something is stated behind its test, too, where what is shifted is not 0:
+    /// behind the shift, nobody can tell how often it was.
+    fn state_tests(&self, c: &mut Context) {
+        let (first, blocks) = (c.function.first, &self.graph.blocks);
+        for l in &c.function.loops {
+            let start = blocks[l.head as usize].start;
+            let hint = self.hints.iter().find(|h| h.head == start && h.chain == c.chain);
+            if !hint.is_some_and(|h| h.moves.iter().any(|m| matches!(m.by, Move::Shr(_)))) {
+                continue;
+            }
+            for b in &l.body {
+                let block = &blocks[*b as usize];
+                let inside = |to: u32| to != NONE && l.body.contains(&to);
+                if inside(block.falls) && block.jumps != NONE && !inside(block.jumps) {
+                    c.target[(block.falls - first) as usize] = true;
+                }
+            }
+        }
     }
 
     /// Goes through a function once; true if everything holds.

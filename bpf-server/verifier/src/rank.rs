@@ -231,7 +231,7 @@ impl Syms {
                 let old = self.regs[d];
                 let register = i.op & 8 != 0;
                 let range = match note {
-                    Note::Range(lo, hi) => Some((lo, hi)),
+                    Note::Range(lo, hi) | Note::Sum((lo, hi), _) => Some((lo, hi)),
                     _ => None,
                 };
                 let by = if register { None } else { Some(i.imm as i64) };
@@ -248,7 +248,11 @@ impl Syms {
                     (0x00, None) => match range {
                         Some((lo, hi)) if s != d => {
                             let other = if s < 10 { self.regs[s] } else { UNKNOWN };
-                            old.add_place(other, lo, hi, wide)
+                            match (old.add_place(other, lo, hi, wide), note) {
+                                // A step that a condition chose, plus the counter.
+                                (UNKNOWN, Note::Sum(_, (lo, hi))) => other.add(lo, hi, wide),
+                                (sum, _) => sum,
+                            }
                         }
                         _ => UNKNOWN,
                     },
@@ -335,7 +339,7 @@ impl Syms {
                     if let Note::Frame(lo, hi) = note {
                         self.lose(lo as usize, hi as usize);
                     }
-                    if i.op == CALL && i.src() == pseudo::LOCAL_CALL {
+                    if i.op == CALL && i.src() == pseudo::LOCAL_CALL && note != Note::Kept {
                         // The callee may hold addresses of this frame.
                         self.lose(0, 512);
                     }
@@ -398,7 +402,18 @@ fn bound(l: &Loop, f: &Function, graph: &Graph, m: &Machine, run: &Run) -> Bound
                             && place_of(s, m.depth, q).is_some_and(|r| least(&r.num) >= 1)
                     })
                 });
-                (r.kind == Kind::Number && never_zero && k > 0)
+                // Or of a copy of it where every pass goes by: a loop that is tested at its head.
+                let tested = || {
+                    l.body.iter().zip(&syms).any(|(b, sym)| {
+                        let here = run.states[(*b - f.first) as usize].as_deref();
+                        let (Some(here), Some(sym)) = (here, sym) else { return false };
+                        let copy = |x: &Sym| x.base == p && x.by == Move::Add(0, 0) && (v.half || !x.half);
+                        let known = |q: u16| place_of(here, m.depth, q).is_some_and(|r| least(&r.num) >= 1);
+                        sym_places(sym, here, m.depth).any(|(q, x)| copy(&x) && known(q))
+                            && !avoids(l, graph, *b)
+                    })
+                };
+                (r.kind == Kind::Number && k > 0 && (never_zero || tested()))
                     .then(|| most.max(1).ilog2() as u64 / k as u64 + 1)
             }
             Move::Shl(k) => {

@@ -16,55 +16,70 @@ pub fn straight(insns: &[Insn]) -> Option<Vec<u8>> {
     proof.push(0);
     let bits = proof.len();
     proof.resize(bits + insns.len().div_ceil(8), 0);
-    // Registers that are needed before each slot.
-    let mut needed = vec![0u16; insns.len() + 1];
+    // Registers that are needed before each slot; of the walk backwards, behind the one at hand; slots of which nothing is.
+    let mut needed = vec![0u16; insns.len()];
+    let (mut behind, mut byte) = (0, 0u8);
     for (at, &i) in insns.iter().enumerate().rev() {
-        let (d, s) = (1u16 << i.dst(), 1u16 << i.src());
-        let behind = needed[at + 1];
-        let source = if i.op & 8 != 0 { s } else { 0 };
-        let mut unneeded = false;
-        needed[at] = match i.op & 7 {
-            CLASS_ALU | CLASS_ALU64 => {
-                unneeded = behind & d == 0;
-                match i.op & 0xf0 {
-                    _ if unneeded => behind,
-                    0xb0 => behind & !d | source,
-                    0x80 | 0xd0 => behind,
-                    _ => behind | source,
-                }
+        let d = 1u16 << i.dst();
+        let unneeded = if matches!(i.op & 7, CLASS_ALU | CLASS_ALU64) {
+            if behind & d != 0 {
+                behind = before(i, behind);
+                false
+            } else {
+                true
             }
-            // The second half of a wide load reads as one, too, and changes nothing.
-            CLASS_LD => {
-                if i.op == LDDW {
-                    behind & !d
-                } else {
-                    behind
-                }
+        } else if shape::is_conditional(i.op) {
+            let compared = d | if i.op & 8 != 0 { 1 << i.src() } else { 0 };
+            behind |= there(&needed, at, i)?;
+            let unneeded = behind & compared == 0;
+            if !unneeded {
+                behind |= compared;
             }
-            CLASS_LDX => behind & !d | s,
-            CLASS_ST => behind | d,
-            CLASS_STX => behind | d | s | 1,
-            _ if shape::is_local_call(i) => return None,
-            _ => match i.op {
-                EXIT => 0,
-                CALL => behind & !0x3f | 0x3e,
-                CALLX => behind & !0x3f | 0x3e | d,
-                _ => {
-                    let to = usize::try_from(shape::target(at, i)).ok().filter(|to| *to > at)?;
-                    let there = *needed.get(to)?;
-                    if !shape::is_conditional(i.op) {
-                        there
-                    } else {
-                        let either = there | behind;
-                        unneeded = either & (d | source) == 0;
-                        if unneeded { either } else { either | d | source }
-                    }
-                }
-            },
+            unneeded
+        } else {
+            behind = match i.op {
+                _ if shape::is_jump(i.op) => there(&needed, at, i)?,
+                _ if shape::is_local_call(i) => return None,
+                _ => before(i, behind),
+            };
+            false
         };
-        if unneeded {
-            proof[bits + at / 8] |= 1 << (at % 8);
+        needed[at] = behind;
+        byte = byte << 1 | u8::from(unneeded);
+        if at % 8 == 0 {
+            proof[bits + at / 8] = byte;
+            byte = 0;
         }
     }
     Some(proof)
+}
+
+/// What is needed where a jump leads, if that is ahead.
+#[inline]
+fn there(needed: &[u16], at: usize, i: Insn) -> Option<u16> {
+    let to = usize::try_from(shape::target(at, i)).ok().filter(|to| *to > at)?;
+    needed.get(to).copied()
+}
+
+/// What is needed before an instruction whose result is, other than a jump.
+fn before(i: Insn, behind: u16) -> u16 {
+    let (d, s) = (1u16 << i.dst(), 1u16 << i.src());
+    let source = if i.op & 8 != 0 { s } else { 0 };
+    match i.op & 7 {
+        CLASS_ALU | CLASS_ALU64 => match i.op & 0xf0 {
+            0xb0 => behind & !d | source,
+            0x80 | 0xd0 => behind,
+            _ => behind | source,
+        },
+        CLASS_LD if i.op == LDDW => behind & !d,
+        // The second half of a wide load reads as one, too, and changes nothing.
+        CLASS_LD => behind,
+        CLASS_LDX => behind & !d | s,
+        CLASS_ST => behind | d,
+        CLASS_STX => behind | d | s | 1,
+        _ if i.op == CALL => behind & !0x3f | 0x3e,
+        _ if i.op == CALLX => behind & !0x3f | 0x3e | d,
+        // An exit.
+        _ => 0,
+    }
 }

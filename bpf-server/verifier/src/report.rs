@@ -1,5 +1,6 @@
 //! Refusals: Reason, At, Path, Suggestion, in words for the author of the program.
 
+use crate::words::Words;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -232,7 +233,7 @@ impl fmt::Display for Reason {
             TooExpensive { count, limit } => {
                 write!(f, "may execute {count} instructions; the limit is {limit}")
             }
-            NotProved { why } => write!(f, "no proof was found that can be checked: {why}"),
+            NotProved { why } => write!(f, "no proof was found that can be checked: {}", Words(*why)),
             TooComplex => write!(f, "the analysis was given up: too many different states"),
         }
     }

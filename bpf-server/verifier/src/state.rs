@@ -576,24 +576,36 @@ impl Names {
 #[derive(Default)]
 struct Pairs(Vec<(u32, u32, i32, u32, i32)>);
 
+/// The name of all constants, each plus what it is.
+const CONSTANT: u32 = u32::MAX;
+
 impl Pairs {
     fn link(&mut self, a: &Reg, b: &Reg, joined: &mut Reg, place: u32, leader: u32) {
         joined.id = 0;
         joined.delta = 0;
         joined.half = false;
-        if a.id == 0 || b.id == 0 || joined.kind == Kind::Unusable || a.kind != b.kind {
+        if joined.kind == Kind::Unusable || a.kind != b.kind {
             return;
         }
-        let Some(apart) = a.delta.checked_sub(b.delta) else { return };
-        let key = (a.id, b.id, apart);
+        // Equal constants on the one way may be what has one name on the other: a counter and its lagging copy.
+        let named = |r: &Reg| match r.constant().and_then(|c| i32::try_from(c).ok()) {
+            Some(c) => Some((CONSTANT, c)),
+            None => (r.id != 0).then_some((r.id, r.delta)),
+        };
+        let (Some((x, mine)), Some((y, its))) = (named(a), named(b)) else { return };
+        if (x, y) == (CONSTANT, CONSTANT) {
+            return;
+        }
+        let Some(apart) = mine.checked_sub(its) else { return };
+        let key = (x, y, apart);
         let (id, first) = match self.0.iter().find(|p| (p.0, p.1, p.2) == key) {
             Some(p) => (p.3, p.4),
             None => {
-                self.0.push((key.0, key.1, key.2, name(leader, place), a.delta));
-                (name(leader, place), a.delta)
+                self.0.push((key.0, key.1, key.2, name(leader, place), mine));
+                (name(leader, place), mine)
             }
         };
-        let Some(delta) = a.delta.checked_sub(first) else { return };
+        let Some(delta) = mine.checked_sub(first) else { return };
         joined.id = id;
         joined.delta = delta;
         joined.half = a.half | b.half;

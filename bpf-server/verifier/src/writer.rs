@@ -2,9 +2,35 @@
 
 use alloc::vec::Vec;
 use axiom_bpf_checker::Number;
-use axiom_bpf_checker::proof::{Form, Ghost, Line, Place, fingerprint};
+use axiom_bpf_checker::proof::{Form, Ghost, Line, Place};
 use axiom_bpf_checker::state::{Frame, Kind, State, Value};
 use axiom_bpf_isa::Insn;
+
+/// The section of an object that holds the proofs of its programs.
+pub const SECTION: &str = ".axiom.proof";
+
+/// Tells programs of one object apart, cheaply; that a proof is of this program is what the check says.
+pub fn fingerprint(insns: &[Insn]) -> u64 {
+    insns.iter().fold(insns.len() as u64, |h, i| {
+        let fields =
+            (i.op as u64) | (i.regs as u64) << 8 | (i.off as u16 as u64) << 16 | (i.imm as u32 as u64) << 32;
+        (h.rotate_left(5) ^ fields).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    })
+}
+
+/// The proof of a program among those of a section [`SECTION`]: each a fingerprint, a length and the proof.
+pub fn find<'a>(section: &'a [u8], insns: &[Insn]) -> Option<&'a [u8]> {
+    let (wanted, mut rest) = (fingerprint(insns), section);
+    while let Some((head, behind)) = rest.split_first_chunk::<12>() {
+        let words = head.iter().rev().fold(0u128, |n, b| n << 8 | *b as u128);
+        let proof = behind.get(..(words >> 64) as usize)?;
+        if words as u64 == wanted {
+            return Some(proof);
+        }
+        rest = &behind[proof.len()..];
+    }
+    None
+}
 
 /// Adds a proof to a section.
 pub fn add(section: &mut Vec<u8>, insns: &[Insn], proof: &[u8]) {

@@ -59,7 +59,7 @@ impl Lines {
 
 /// Whether the motors are held.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Stop {
+pub enum EmergencyStop {
     /// They may be driven.
     Clear,
     /// They stand until somebody rearms them.
@@ -112,7 +112,7 @@ pub struct Board {
     motors: Vec<Motor, MOTORS>,
     /// Lines that a PWM channel comes out at: nobody else drives them.
     taken: Lines,
-    stop: Stop,
+    stop: EmergencyStop,
     refused: u64,
     waiting: Deque<Update, WAITING>,
 }
@@ -120,9 +120,9 @@ pub struct Board {
 type Done = Result<(), Refusal>;
 
 impl Board {
-    /// A board with these motors and no chips yet. After a crash of the server, begin with [`Stop::Held`]: nobody knows
+    /// A board with these motors and no chips yet. After a crash of the server, begin with [`EmergencyStop::Held`]: nobody knows
     /// whether the stop held before.
-    pub fn new(motors: Vec<Motor, MOTORS>, stop: Stop) -> Board {
+    pub fn new(motors: Vec<Motor, MOTORS>, stop: EmergencyStop) -> Board {
         let (gpio, pwm, taken, waiting) = (Vec::new(), Vec::new(), Lines::default(), Deque::new());
         Board { gpio, pwm, motors, taken, stop, refused: 0, waiting }
     }
@@ -241,7 +241,7 @@ impl Board {
         if self.taken.has(line) {
             return Err(Refusal::Taken);
         }
-        if self.stop == Stop::Held && self.parked(line).is_some_and(|at| at != level) {
+        if self.stop == EmergencyStop::Held && self.parked(line).is_some_and(|at| at != level) {
             return self.refuse();
         }
         self.chip(line)?.drive(line.line, level);
@@ -256,7 +256,7 @@ impl Board {
         if self.taken.has(line) {
             return Err(Refusal::Taken);
         }
-        if self.stop == Stop::Held && self.parked(line).is_some() {
+        if self.stop == EmergencyStop::Held && self.parked(line).is_some() {
             return self.refuse();
         }
         self.chip(line)?.release(line.line);
@@ -306,7 +306,7 @@ impl Board {
         if self.current(channel).is_none() {
             return Err(Refusal::NoSuchLine);
         }
-        if duty != 0 && self.stop == Stop::Held && self.is_motor(channel) {
+        if duty != 0 && self.stop == EmergencyStop::Held && self.is_motor(channel) {
             return self.refuse();
         }
         // The newest request counts.
@@ -328,7 +328,7 @@ impl Board {
     /// Applies a duty, cut to what the programs on the channel allow.
     pub fn apply(&mut self, update: Update, allowed: u16) {
         let duty = update.requested.min(allowed);
-        if duty != 0 && self.stop == Stop::Held && self.is_motor(update.channel) {
+        if duty != 0 && self.stop == EmergencyStop::Held && self.is_motor(update.channel) {
             self.refused += 1;
             return;
         }
@@ -390,7 +390,7 @@ impl Board {
 
     /// Stops all motors and holds them, because nobody watches over them any more.
     pub fn hold(&mut self) {
-        self.stop = Stop::Held;
+        self.stop = EmergencyStop::Held;
         self.park();
     }
 
@@ -399,12 +399,12 @@ impl Board {
         if !by.motor_rearm {
             return Err(Refusal::NotGranted);
         }
-        self.stop = Stop::Clear;
+        self.stop = EmergencyStop::Clear;
         Ok(())
     }
 
     /// Whether motors are held, how many there are, and how often the stop refused to let one be driven.
-    pub fn motors(&self) -> (Stop, usize, u64) {
+    pub fn motors(&self) -> (EmergencyStop, usize, u64) {
         (self.stop, self.motors.len(), self.refused)
     }
 }

@@ -16,43 +16,10 @@ mod tests;
 mod watchers;
 
 pub use axiom_proto::gpio::{Channel, Edges, FULL_DUTY, Grants, Line, Refusal};
-pub use board::{Board, Motor, SoftPwm, Stop, TooMany, Update};
+pub use board::{Board, EmergencyStop, Motor, SoftPwm, TooMany, Update};
 pub use hal::{Duty, Pin};
 pub use storm::Storm;
 pub use watchers::{PER_CLIENT, Watchers};
-
-/// A device's registers.
-pub trait Registers {
-    /// Reads the register at a byte offset.
-    fn read(&self, offset: usize) -> u32;
-    /// Writes it.
-    fn write(&mut self, offset: usize, value: u32);
-}
-
-/// Registers that are mapped.
-pub struct Mmio(*mut u32);
-
-impl Mmio {
-    /// # Safety
-    /// `base` is where the registers of one device are mapped, for as long as this lives; the driver that gets it touches
-    /// only offsets that the device has.
-    pub unsafe fn new(base: *mut u32) -> Mmio {
-        Mmio(base)
-    }
-}
-
-impl Registers for Mmio {
-    #[inline]
-    fn read(&self, offset: usize) -> u32 {
-        // SAFETY: the constructor's promise.
-        unsafe { self.0.byte_add(offset).read_volatile() }
-    }
-    #[inline]
-    fn write(&mut self, offset: usize, value: u32) {
-        // SAFETY: the constructor's promise.
-        unsafe { self.0.byte_add(offset).write_volatile(value) }
-    }
-}
 
 /// Lines that changed since they were asked for last, a bit each.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -81,7 +81,7 @@ fn everything() -> Grants {
 }
 
 /// A motor stands with ENABLE low, BRAKE high and no duty; a second one hangs on a channel made in software.
-fn board(stop: Stop) -> (Board, Shared) {
+fn board(stop: EmergencyStop) -> (Board, Shared) {
     let chip = Shared::default();
     let belt = Motor {
         gpio: [(ENABLE, false), (BRAKE, true)].into_iter().collect(),
@@ -112,7 +112,7 @@ fn update(b: &mut Board) {
 
 #[test]
 fn nothing_is_driven_without_a_grant() {
-    let (mut b, chip) = board(Stop::Clear);
+    let (mut b, chip) = board(EmergencyStop::Clear);
     let none = Grants::NONE;
     assert_eq!(b.set(&none, LED, true), Err(Refusal::NotGranted));
     assert_eq!(b.level(&none, LED), Err(Refusal::NotGranted));
@@ -141,7 +141,7 @@ fn nothing_is_driven_without_a_grant() {
 
 #[test]
 fn a_stop_holds_until_it_is_rearmed_and_rearming_starts_nothing() {
-    let (mut b, chip) = board(Stop::Clear);
+    let (mut b, chip) = board(EmergencyStop::Clear);
     let all = everything();
     let mut rearms = Grants::NONE;
     rearms.motor_rearm = true;
@@ -162,7 +162,7 @@ fn a_stop_holds_until_it_is_rearmed_and_rearming_starts_nothing() {
     b.request_duty(&all, FAN, 7).unwrap();
     update(&mut b);
     assert_eq!(chip.0.borrow().duties, [7, 0]);
-    assert_eq!(b.motors(), (Stop::Held, 2, 2));
+    assert_eq!(b.motors(), (EmergencyStop::Held, 2, 2));
     b.rearm(&rearms).unwrap();
     assert!(stands(&chip));
     b.set(&all, ENABLE, true).unwrap();
@@ -171,7 +171,7 @@ fn a_stop_holds_until_it_is_rearmed_and_rearming_starts_nothing() {
 
 #[test]
 fn an_update_taken_before_the_stop_is_refused_after_it() {
-    let (mut b, chip) = board(Stop::Clear);
+    let (mut b, chip) = board(EmergencyStop::Clear);
     let all = everything();
     b.request_duty(&all, SPEED, 40_000).unwrap();
     let update = b.next_update().unwrap();
@@ -182,7 +182,7 @@ fn an_update_taken_before_the_stop_is_refused_after_it() {
 
 #[test]
 fn programs_lower_a_duty_and_never_raise_it() {
-    let (mut b, chip) = board(Stop::Clear);
+    let (mut b, chip) = board(EmergencyStop::Clear);
     let all = everything();
     for (requested, allowed, duty) in [(100, 60, 60), (100, 200, 100), (100, 0, 0)] {
         b.request_duty(&all, FAN, requested).unwrap();
@@ -195,7 +195,7 @@ fn programs_lower_a_duty_and_never_raise_it() {
 
 #[test]
 fn software_switches_a_line_for_the_duty_s_share_of_the_period() {
-    let (mut b, chip) = board(Stop::Clear);
+    let (mut b, chip) = board(EmergencyStop::Clear);
     let all = everything();
     b.request_duty(&all, SOFT_SPEED, u16::MAX / 4).unwrap();
     update(&mut b);
@@ -240,7 +240,7 @@ fn watchers() -> Watchers<u32, u32> {
 
 #[test]
 fn attach_points_are_lines_and_channels_that_are_there() {
-    let (mut b, chip) = board(Stop::Clear);
+    let (mut b, chip) = board(EmergencyStop::Clear);
     let mut w = watchers();
     for good in
         ["gpio/pl061/2/rising", "gpio/pl061/2/falling", "gpio/pl061/0/both", "pwm/pwm/1", "pwm/soft/0"]
@@ -296,7 +296,7 @@ fn attach_points_are_lines_and_channels_that_are_there() {
 
 #[test]
 fn clients_are_told_what_they_asked_for_and_one_cannot_take_all_room() {
-    let (mut b, chip) = board(Stop::Clear);
+    let (mut b, chip) = board(EmergencyStop::Clear);
     let mut w = watchers();
     assert_eq!(w.subscribe(&mut b, 1, LED, Edges::Rising, 10), Ok(None));
     assert_eq!(w.subscribe(&mut b, 2, LED, Edges::Falling, 20), Ok(None));
@@ -317,7 +317,7 @@ fn clients_are_told_what_they_asked_for_and_one_cannot_take_all_room() {
 
 #[test]
 fn too_many_edges_silence_those_who_made_them_until_it_is_calm() {
-    let (mut b, chip) = board(Stop::Clear);
+    let (mut b, chip) = board(EmergencyStop::Clear);
     let mut w = watchers();
     let (loud, quiet) = (LED, Line { chip: 0, line: 4 });
     w.subscribe(&mut b, 1, loud, Edges::Both, 10).unwrap();
@@ -411,7 +411,7 @@ proptest! {
         before in proptest::collection::vec(attempt(), 0..40),
         after in proptest::collection::vec(attempt(), 0..80),
     ) {
-        let (mut b, chip) = board(Stop::Clear);
+        let (mut b, chip) = board(EmergencyStop::Clear);
         let all = everything();
         for t in before {
             act(&mut b, &all, t);
@@ -427,7 +427,7 @@ proptest! {
     /// The same for a server that was started again after a crash.
     #[test]
     fn nor_after_a_restart_of_the_server(after in proptest::collection::vec(attempt(), 0..80)) {
-        let (mut b, chip) = board(Stop::Held);
+        let (mut b, chip) = board(EmergencyStop::Held);
         for t in after {
             act(&mut b, &everything(), t);
             prop_assert!(stands(&chip), "after {t:?}");
@@ -437,7 +437,7 @@ proptest! {
 
 #[test]
 fn what_does_not_fit_is_refused_and_nothing_else_changes() {
-    let (mut b, _) = board(Stop::Clear);
+    let (mut b, _) = board(EmergencyStop::Clear);
     let mut w: Watchers<u32, u32> = watchers();
     // Eight clients with eight subscriptions each fill the table; the ninth has none, and nobody loses one.
     for client in 0..8 {

@@ -14,6 +14,11 @@ mod stamps;
 #[cfg(test)]
 mod tests;
 
+/// The examples of README.md are tests, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use embedded_hal::delay::DelayNs;
 
 pub use buffer::{Buffer, CAPACITY, CHANNELS, FORMAT, RING_BYTES, SCAN_BYTES, Scan};

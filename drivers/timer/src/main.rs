@@ -7,12 +7,14 @@
 //! A machine with an HPET that the manifest grants has a second time base besides: `timer/<n>hz/hpet` ([`second`]).
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
-#[cfg(target_os = "none")]
+#[cfg(any(target_os = "none", test))]
 mod second;
-#[cfg(any(test, target_os = "none"))]
+#[cfg(any(target_os = "none", test))]
 mod series;
-#[cfg(target_os = "none")]
+#[cfg(any(target_os = "none", test))]
 mod server;
+#[cfg(test)]
+mod tests;
 
 #[cfg(not(target_os = "none"))]
 fn main() {

@@ -2,7 +2,7 @@
 //! each.
 
 use axiom_runtime::sel4::CPtr;
-use axiom_runtime::{IrqHandler, Runtime, info, warn};
+use axiom_runtime::{Bit, IrqHandler, Runtime, info, warn};
 use core::fmt;
 use hpet::{
     ArmError, EnableError, Hpet, Mmio32, NoSuchTimer, Period, ProbeError, Quirks, RouteError, Trigger,
@@ -18,7 +18,7 @@ pub struct Second {
     hpet: Hpet<Mmio32>,
     handler: IrqHandler,
     /// The bit of its signal.
-    pub bit: u64,
+    pub bit: Bit,
 }
 
 impl Second {
@@ -48,7 +48,7 @@ impl Second {
                     hpet.timers()
                 );
                 let handler = IrqHandler(CPtr(interrupt.slot));
-                Some(Second { hpet, handler, bit: 1 << interrupt.bit })
+                Some(Second { hpet, handler, bit: interrupt.bit })
             }
             Err(why) => {
                 warn!("{why}: there are no rates timer/<n>hz/hpet");

@@ -3,7 +3,9 @@
 use axiom_bpf_host::system::{self, Frames, Points};
 use axiom_bpf_host::{Clock, Host, PointId, Stream};
 use axiom_runtime::proto::{Error, bpf_host, number};
-use axiom_runtime::{Incoming, Place, Reply, Runtime, Service, Slots, Timer, info, serve, time, warn};
+use axiom_runtime::{
+    Bit, Class, Incoming, Place, Reply, Runtime, Service, Signals, Slots, Timer, info, serve, time, warn,
+};
 use heapless::Vec;
 
 use crate::second::Second;
@@ -15,7 +17,7 @@ axiom_runtime::takes!(include_str!("../takes.toml"));
 /// Fastest rate that programs may ask for.
 const MAX_HZ: u64 = 10_000;
 /// Rates: a server's timers have a bit each.
-const RATES: usize = 32;
+const RATES: usize = Class::Timer.room();
 
 /// What a program gets.
 #[repr(C)]
@@ -28,7 +30,7 @@ struct Context {
 /// What a rate's deadlines come by.
 enum Base {
     /// One of the kernel's timers, in ticks of the counter.
-    Kernel { timer: Timer, bit: u64, period: u64, next: u64 },
+    Kernel { timer: Timer, bit: Bit, period: u64, next: u64 },
     /// The HPET, in its steps: the series, and the number of the deadline to come.
     Second { series: Series, next: u64 },
 }
@@ -50,7 +52,7 @@ impl Rate {
 struct Rates {
     rates: Vec<Rate, RATES>,
     /// Timers without a rate.
-    free: Vec<(Timer, u64), RATES>,
+    free: Vec<(Timer, Bit), RATES>,
     frequency: u64,
     second: Option<Second>,
 }
@@ -158,13 +160,13 @@ impl Service for Server {
         }
     }
 
-    fn notified(&mut self, bits: u64) {
+    fn notified(&mut self, signals: Signals) {
         for at in 0..self.rates.rates.len() {
             let Rate { armed: true, point: Some(point), base, .. } = &mut self.rates.rates[at] else {
                 continue;
             };
             let Base::Kernel { bit, period, next, .. } = base else { continue };
-            if bits & *bit == 0 {
+            if !signals.has(*bit) {
                 continue;
             }
             let now = time::ticks();
@@ -187,7 +189,7 @@ impl Service for Server {
             self.run(point, context, now);
         }
         let second = self.rates.second.as_ref();
-        if let Some(second) = second.filter(|s| bits & s.bit != 0) {
+        if let Some(second) = second.filter(|s| signals.has(s.bit)) {
             second.acknowledge();
             self.second_due();
         }

@@ -12,6 +12,8 @@ use bcm2712_pac::{Block, Io};
 use core::fmt;
 use core::time::Duration;
 
+/// Bytes of registers that are used.
+pub const REGISTER_BYTES: u64 = 0x28;
 /// The longest time between two feedings.
 pub const LONGEST: Duration = Duration::from_millis(WDOG_MAX as u64 * 1000 / WDOG_HZ as u64);
 

@@ -64,7 +64,7 @@ pub const X86_64: Architecture = Architecture { name: "x86_64", machine: 62, ali
 
 /// What is wrong with the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Error {
+pub enum ElfError {
     /// No ELF at all.
     Magic,
     /// Shorter than an ELF header: its bytes.
@@ -108,9 +108,9 @@ pub enum Error {
     Entry(u64),
 }
 
-impl Display for Error {
+impl Display for ElfError {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        if *self == Error::Magic {
+        if *self == ElfError::Magic {
             return f.write_str(
                 "the initial RAM disk is neither a bundle nor an ELF file: it does not begin with the ELF magic number. \
                  Give a bundle made by `just bundle`, or a static ELF",
@@ -118,59 +118,63 @@ impl Display for Error {
         }
         f.write_str("the root task's ELF file ")?;
         match *self {
-            Error::Magic => Ok(()),
-            Error::Short(bytes) => write!(f, "is cut short: it has {bytes} bytes, its header alone has 64"),
-            Error::Class => f.write_str("is not 64-bit little-endian; build it for this kernel's processor"),
-            Error::Machine { file, wanted } => {
+            ElfError::Magic => Ok(()),
+            ElfError::Short(bytes) => {
+                write!(f, "is cut short: it has {bytes} bytes, its header alone has 64")
+            }
+            ElfError::Class => {
+                f.write_str("is not 64-bit little-endian; build it for this kernel's processor")
+            }
+            ElfError::Machine { file, wanted } => {
                 write!(f, "is for machine {file}; build it for {} ({})", wanted.name, wanted.machine)
             }
-            Error::Kind(kind) => write!(
+            ElfError::Kind(kind) => write!(
                 f,
                 "has type {kind}; a root task is an executable at fixed addresses (2): link it with -static -no-pie"
             ),
-            Error::HeaderSize(bytes) => {
+            ElfError::HeaderSize(bytes) => {
                 write!(f, "is damaged: its program headers have {bytes} bytes instead of {HEADER}")
             }
-            Error::HeaderCount(0) => f.write_str("has no program headers: it is not linked"),
-            Error::HeaderCount(count) => {
+            ElfError::HeaderCount(0) => f.write_str("has no program headers: it is not linked"),
+            ElfError::HeaderCount(count) => {
                 write!(f, "has {count} program headers; the kernel reads up to {MAX_HEADERS}")
             }
-            Error::HeadersOutside(at, file) => write!(
+            ElfError::HeadersOutside(at, file) => write!(
                 f,
                 "is damaged or cut short: its program headers at {at:#x} reach beyond its end at {file:#x}"
             ),
-            Error::TooManySegments => write!(f, "has more than {MAX_SEGMENTS} loadable segments"),
-            Error::NothingToLoad => f.write_str("has no loadable segment with memory"),
-            Error::Dynamic(n) => {
+            ElfError::TooManySegments => write!(f, "has more than {MAX_SEGMENTS} loadable segments"),
+            ElfError::NothingToLoad => f.write_str("has no loadable segment with memory"),
+            ElfError::Dynamic(n) => {
                 write!(f, "needs a dynamic loader (program header {n}): link it with -static -no-pie")
             }
-            Error::Bytes(n, offset, bytes, file) => write!(
+            ElfError::Bytes(n, offset, bytes, file) => write!(
                 f,
                 "is damaged or cut short: segment {n} has {bytes:#x} bytes at {offset:#x}, and the file ends at {file:#x}"
             ),
-            Error::MoreFile(n, bytes, memory) => write!(
+            ElfError::MoreFile(n, bytes, memory) => write!(
                 f,
                 "is damaged: segment {n} has {bytes:#x} bytes in the file and only {memory:#x} in memory"
             ),
-            Error::TooLarge(n, memory) => {
+            ElfError::TooLarge(n, memory) => {
                 write!(f, "has a segment {n} of {memory:#x} bytes; a segment has up to {MAX_SEGMENT:#x}")
             }
-            Error::Memory(n, address, memory, top) => write!(
+            ElfError::Memory(n, address, memory, top) => write!(
                 f,
                 "has a segment {n} at {address:#x} of {memory:#x} bytes, which ends outside of the user's addresses (below {top:#x})"
             ),
-            Error::Alignment(n, align, address, offset) => write!(
+            ElfError::Alignment(n, align, address, offset) => write!(
                 f,
                 "is damaged: segment {n} says alignment {align:#x}, but its address {address:#x} and its offset {offset:#x} are not \
                  alike in that, or it is no power of two"
             ),
-            Error::Overlap(a, b, address) => {
+            ElfError::Overlap(a, b, address) => {
                 write!(
                     f,
                     "has segments {a} and {b} that both have memory at {address:#x}; no byte belongs to two"
                 )
             }
-            Error::Entry(at) => write!(
+            ElfError::Entry(at) => write!(
                 f,
                 "starts at {at:#x}, which is not an instruction's place in an executable segment; name the entry point (ENTRY, -e)"
             ),
@@ -247,73 +251,73 @@ impl Header {
 
 impl<'a> Elf<'a> {
     /// Checks a file whose image must end at or below `top`.
-    pub fn new(file: &'a [u8], wanted: Architecture, top: u64) -> Result<Elf<'a>, Error> {
+    pub fn new(file: &'a [u8], wanted: Architecture, top: u64) -> Result<Elf<'a>, ElfError> {
         const EXECUTABLE: u16 = 2;
         if file.get(..4) != Some(b"\x7fELF") {
-            return Err(Error::Magic);
+            return Err(ElfError::Magic);
         }
         let length = file.len() as u64;
-        let short = Error::Short(length);
+        let short = ElfError::Short(length);
         let header: &[u8; 64] = file.first_chunk().ok_or(short)?;
         if header[4..6] != [2, 1] {
-            return Err(Error::Class);
+            return Err(ElfError::Class);
         }
         let [kind, machine] = [half(header, 16).ok_or(short)?, half(header, 18).ok_or(short)?];
         if machine != wanted.machine {
-            return Err(Error::Machine { file: machine, wanted });
+            return Err(ElfError::Machine { file: machine, wanted });
         }
         if kind != EXECUTABLE {
-            return Err(Error::Kind(kind));
+            return Err(ElfError::Kind(kind));
         }
         let (headers, count) = (long(header, 32).ok_or(short)?, half(header, 56).ok_or(short)?);
         let size = half(header, 54).ok_or(short)?;
         if count == 0 || count > MAX_HEADERS {
-            return Err(Error::HeaderCount(count));
+            return Err(ElfError::HeaderCount(count));
         }
         if u64::from(size) != HEADER {
-            return Err(Error::HeaderSize(size));
+            return Err(ElfError::HeaderSize(size));
         }
         let entry = long(header, 24).ok_or(short)?;
         let mut elf = Elf { file, entry, segments: [Segment::default(); MAX_SEGMENTS], count: 0 };
         for number in 0..count {
             let at = headers.checked_add(u64::from(number) * HEADER);
             let header = at.and_then(|at| Header::read(file, at));
-            elf.add(number, &header.ok_or(Error::HeadersOutside(headers, length))?, top)?;
+            elf.add(number, &header.ok_or(ElfError::HeadersOutside(headers, length))?, top)?;
         }
         elf.check(wanted)?;
         Ok(elf)
     }
 
     /// Takes a program header, if it is a segment's.
-    fn add(&mut self, number: u16, header: &Header, top: u64) -> Result<(), Error> {
+    fn add(&mut self, number: u16, header: &Header, top: u64) -> Result<(), ElfError> {
         const INTERPRETER: u32 = 3;
         if header.kind == INTERPRETER {
-            return Err(Error::Dynamic(number));
+            return Err(ElfError::Dynamic(number));
         }
         if let Some(segment) = header.segment(number) {
             check_segment(&segment, header.align, self.file.len() as u64, top)?;
-            *self.segments.get_mut(self.count).ok_or(Error::TooManySegments)? = segment;
+            *self.segments.get_mut(self.count).ok_or(ElfError::TooManySegments)? = segment;
             self.count += 1;
         }
         Ok(())
     }
 
-    fn check(&self, wanted: Architecture) -> Result<(), Error> {
+    fn check(&self, wanted: Architecture) -> Result<(), ElfError> {
         for s in self.segments() {
             // Two ranges share a byte exactly if one of them starts in the other.
             let other =
                 self.segments().find(|o| o.number != s.number && o.vaddr <= s.vaddr && s.vaddr < o.end());
             if let Some(other) = other {
                 let (a, b) = (s.number.min(other.number), s.number.max(other.number));
-                return Err(Error::Overlap(a, b, s.vaddr));
+                return Err(ElfError::Overlap(a, b, s.vaddr));
             }
         }
         if self.segments().next().is_none() {
-            return Err(Error::NothingToLoad);
+            return Err(ElfError::NothingToLoad);
         }
         let runs = |s: &Segment| s.execute && s.vaddr <= self.entry && self.entry < s.end();
         if !self.entry.is_multiple_of(wanted.alignment) || !self.segments().any(runs) {
-            return Err(Error::Entry(self.entry));
+            return Err(ElfError::Entry(self.entry));
         }
         Ok(())
     }
@@ -401,27 +405,27 @@ pub struct Page {
     pub in_place: Option<u64>,
 }
 
-fn check_segment(s: &Segment, align: u64, file: u64, top: u64) -> Result<(), Error> {
+fn check_segment(s: &Segment, align: u64, file: u64, top: u64) -> Result<(), ElfError> {
     let n = s.number;
     if s.mem_size > MAX_SEGMENT {
-        return Err(Error::TooLarge(n, s.mem_size));
+        return Err(ElfError::TooLarge(n, s.mem_size));
     }
     if s.vaddr.checked_add(s.mem_size).is_none_or(|end| end > top) {
-        return Err(Error::Memory(n, s.vaddr, s.mem_size, top));
+        return Err(ElfError::Memory(n, s.vaddr, s.mem_size, top));
     }
     if s.file_size > s.mem_size {
-        return Err(Error::MoreFile(n, s.file_size, s.mem_size));
+        return Err(ElfError::MoreFile(n, s.file_size, s.mem_size));
     }
     // A segment that only reserves memory has no bytes in the file: linkers leave any offset, also one behind its end.
     if s.file_size == 0 {
         return Ok(());
     }
     if s.offset.checked_add(s.file_size).is_none_or(|end| end > file) {
-        return Err(Error::Bytes(n, s.offset, s.file_size, file));
+        return Err(ElfError::Bytes(n, s.offset, s.file_size, file));
     }
     let alike = align <= 1 || align.is_power_of_two() && s.vaddr % align == s.offset % align;
     if !alike {
-        return Err(Error::Alignment(n, align, s.vaddr, s.offset));
+        return Err(ElfError::Alignment(n, align, s.vaddr, s.offset));
     }
     Ok(())
 }

@@ -81,7 +81,7 @@ pub enum Refusal {
     /// The interrupt controller has more register blocks than the kernel keeps from being handed out.
     ControllerBlocks(usize),
     /// The root task's ELF file.
-    Elf(elf::Error),
+    Elf(elf::ElfError),
 }
 
 impl Refusal {
@@ -103,8 +103,8 @@ impl From<Bad> for Refusal {
     }
 }
 
-impl From<elf::Error> for Refusal {
-    fn from(error: elf::Error) -> Refusal {
+impl From<elf::ElfError> for Refusal {
+    fn from(error: elf::ElfError) -> Refusal {
         Refusal::Elf(error)
     }
 }

@@ -89,35 +89,45 @@ pub struct Node {
 /// No capability's first word: there is no such kind.
 pub const NO_CAP: u64 = u64::MAX;
 
-/// How far the zeroing of a large range got when it was preempted. Any other retype in between makes it start again: the
-/// range may have been used meanwhile, by objects that a revocation took away, and must not count as zeroed.
+/// How far the zeroing of a large range got when it was preempted. It starts again if any of the range became an object meanwhile,
+/// which may be gone again: what that left must not count as zeroed. It goes on only as what it was: what was zeroed for the
+/// kernel was zeroed in the caches, which is not enough for a frame.
 #[derive(Default)]
 pub struct Zeroing {
     start: Cell<u64>,
     end: Cell<u64>,
     done: Cell<u64>,
+    for_user: Cell<bool>,
 }
 
 impl Zeroing {
     /// Nothing is half zeroed.
     pub const fn new() -> Zeroing {
-        Zeroing { start: Cell::new(0), end: Cell::new(0), done: Cell::new(0) }
+        Zeroing { start: Cell::new(0), end: Cell::new(0), done: Cell::new(0), for_user: Cell::new(false) }
     }
 
-    /// What was half zeroed does not count.
+    /// Nothing is half zeroed any more.
     #[inline]
     pub fn forget(&self) {
-        self.start.set(0);
         self.end.set(0);
+    }
+
+    /// `bytes` from `start` become an object: what was half zeroed there does not count.
+    #[inline]
+    pub fn used(&self, start: u64, bytes: u64) {
+        if start < self.end.get() && self.start.get() < start + bytes {
+            self.forget();
+        }
     }
 
     /// Where the zeroing of `start..end` goes on: at its start, unless it is the one that was preempted.
     #[inline]
-    pub fn resume(&self, start: u64, end: u64) -> u64 {
-        let resumes = self.start.get() == start && self.end.get() == end;
+    pub fn resume(&self, start: u64, end: u64, for_user: bool) -> u64 {
+        let same = self.start.get() == start && self.end.get() == end && self.for_user.get() == for_user;
         self.start.set(start);
         self.end.set(end);
-        if resumes { self.done.get() } else { start }
+        self.for_user.set(for_user);
+        if same { self.done.get() } else { start }
     }
 
     /// It got to here.

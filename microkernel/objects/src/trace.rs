@@ -2,49 +2,15 @@
 use crate::ptr::Ptr;
 use core::cell::Cell;
 use sel4_sys::ext::{
-    TRACE_BOOT_RECORDS, TRACE_MAGIC, TRACE_RING_RECORDS, TRACE_STRETCHES, TraceRecord, event, stretch,
+    TRACE_BOOT_RECORDS, TRACE_MAGIC, TRACE_RING_RECORDS, TraceHeader, TraceRecord, event, stretch,
 };
+pub use sel4_sys::ext::{TRACE_PAGES as PAGES, class};
 
-/// Classes; the bit of a class in the mask is its number.
-pub mod class {
-    /// Boot, always on.
-    pub const BOOT: u32 = 1;
-    /// Messages.
-    pub const IPC: u32 = 2;
-    /// Notifications.
-    pub const SIGNAL: u32 = 3;
-    /// Interrupts.
-    pub const IRQ: u32 = 4;
-    /// Context switches.
-    pub const SWITCH: u32 = 5;
-    /// Faults.
-    pub const FAULT: u32 = 6;
-    /// Timers.
-    pub const TIMER: u32 = 7;
-    /// Retype.
-    pub const RETYPE: u32 = 8;
-}
-
-/// Pages of the ring with its header.
-pub const PAGES: usize = 1 + TRACE_RING_RECORDS * 16 / 4096;
-
-/// The ring as the kernel writes it; the layout is `sel4_sys::ext::TraceHeader` and the records behind it.
+/// The ring as the kernel writes it.
 #[repr(C, align(4096))]
 pub struct Ring {
-    magic: Cell<u32>,
-    version: Cell<u32>,
-    capacity: Cell<u64>,
-    written: Cell<u64>,
-    frequency: Cell<u64>,
-    mask: Cell<u64>,
-    reserved: Cell<u64>,
-    reference_period: Cell<u64>,
-    reference_start: Cell<u64>,
-    boot_count: Cell<u64>,
-    reserved2: [Cell<u64>; 23],
-    boot: [Cell<TraceRecord>; TRACE_BOOT_RECORDS],
-    stretches: [Cell<u64>; TRACE_STRETCHES],
-    ring: [Cell<TraceRecord>; TRACE_RING_RECORDS],
+    header: TraceHeader<Cell<u32>, Cell<u64>, Cell<TraceRecord>>,
+    records: [Cell<TraceRecord>; TRACE_RING_RECORDS],
 }
 
 const _: () = assert!(size_of::<Ring>() == PAGES * 4096);
@@ -64,10 +30,10 @@ impl Trace {
 
     /// Starts tracing into `ring`, which is zeroed memory of its own; `frequency` is the counter's, Hz.
     pub fn start(&self, ring: Ptr<Ring>, frequency: u64) {
-        ring.magic.set(TRACE_MAGIC);
-        ring.version.set(1);
-        ring.capacity.set(TRACE_RING_RECORDS as u64);
-        ring.frequency.set(frequency);
+        ring.header.magic.set(TRACE_MAGIC);
+        ring.header.version.set(1);
+        ring.header.capacity.set(TRACE_RING_RECORDS as u64);
+        ring.header.counter_frequency.set(frequency);
         self.ring.set(Some(ring));
         self.set_mask(0);
     }
@@ -75,15 +41,15 @@ impl Trace {
     /// The counter's frequency, Hz, where it was not known at the start.
     pub fn set_frequency(&self, frequency: u64) {
         if let Some(ring) = self.ring.get() {
-            ring.frequency.set(frequency);
+            ring.header.counter_frequency.set(frequency);
         }
     }
 
     /// The second clock of [`event::BOOT_REFERENCE`]: femtoseconds of its steps, and the counter when they began.
     pub fn set_reference(&self, period: u64, start: u64) {
         if let Some(ring) = self.ring.get() {
-            ring.reference_period.set(period);
-            ring.reference_start.set(start);
+            ring.header.reference_period.set(period);
+            ring.header.reference_start.set(start);
         }
     }
 
@@ -92,7 +58,7 @@ impl Trace {
         let mask = mask | 1 << class::BOOT;
         self.mask.set(mask);
         if let Some(ring) = self.ring.get() {
-            ring.mask.set(mask);
+            ring.header.mask.set(mask);
         }
     }
 
@@ -107,28 +73,28 @@ impl Trace {
     pub fn record_at(&self, counter: u64, event: u16, arg0: u16, arg1: u32) {
         let Some(ring) = self.ring.get() else { return };
         let record = TraceRecord { counter, event, arg0, arg1 };
-        let written = ring.written.get();
-        ring.ring[written as usize % TRACE_RING_RECORDS].set(record);
-        ring.written.set(written + 1);
-        let kept = ring.boot_count.get();
-        if class_of(event) == class::BOOT && (kept as usize) < TRACE_BOOT_RECORDS {
-            ring.boot[kept as usize].set(record);
-            ring.boot_count.set(kept + 1);
+        let written = ring.header.written.get();
+        ring.records[written as usize % TRACE_RING_RECORDS].set(record);
+        ring.header.written.set(written + 1);
+        let kept = ring.header.boot_count.get();
+        if class::of(event) == class::BOOT && (kept as usize) < TRACE_BOOT_RECORDS {
+            ring.header.boot[kept as usize].set(record);
+            ring.header.boot_count.set(kept + 1);
         }
     }
 
     /// Notes the instructions of a stretch with interrupts off, by what it was for ([`stretch`]): a checked kernel does.
     pub fn note_stretch(&self, cause: usize, instructions: u64) {
         let Some(ring) = self.ring.get() else { return };
-        ring.stretches[stretch::MEASURED].set(1);
-        if let Some(longest) = ring.stretches.get(cause) {
+        ring.header.stretches[stretch::MEASURED].set(1);
+        if let Some(longest) = ring.header.stretches.get(cause) {
             longest.set(longest.get().max(instructions));
         }
     }
 
     /// Bytes of the ring, records written, mask.
     pub fn info(&self) -> [u64; 3] {
-        let written = self.ring.get().map_or(0, |r| r.written.get());
+        let written = self.ring.get().map_or(0, |r| r.header.written.get());
         [(PAGES * 4096) as u64, written, self.mask.get()]
     }
 }
@@ -136,9 +102,4 @@ impl Trace {
 /// Whether an event is a phase of boot: one of the kernel's, init's first statement, or the last server's readiness. There are few of them.
 pub fn is_phase(event: u16) -> bool {
     matches!(event, event::BOOT_ENTRY..=event::BOOT_INIT | event::BOOT_ALL_READY)
-}
-
-/// The class of an event: the high byte of its number.
-pub fn class_of(event: u16) -> u32 {
-    u32::from(event >> 8)
 }

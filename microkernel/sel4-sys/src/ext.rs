@@ -72,85 +72,83 @@ pub const BOOTINFO_COMMAND_LINE: u64 = 0x4158_0002;
 /// The id of the BootInfo chunk that describes the HPET, where there is one (x86): [`HpetInfo`].
 pub const BOOTINFO_HPET: u64 = 0x4158_0004;
 
-/// The body of the chunk [`BOOTINFO_HPET`], after its header. The kernel leaves the counter running, no timer armed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
-pub struct HpetInfo {
-    /// Physical address of the block's registers.
-    pub address: u64,
-    /// GCAP_ID.
-    pub capabilities: u64,
-    /// Inputs of the I/O APICs that timer 0 can interrupt by, a bit each.
-    pub routes: u64,
+/// A structure of words, and the words in their order: whoever writes them lists none by hand.
+macro_rules! words {
+    ($(#[$doc:meta])* pub struct $name:ident { $($(#[$fdoc:meta])* pub $field:ident: u64,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[repr(C)]
+        pub struct $name { $($(#[$fdoc])* pub $field: u64,)* }
+
+        impl $name {
+            /// Its words.
+            pub const fn words(&self) -> [u64; size_of::<$name>() / 8] {
+                [$(self.$field),*]
+            }
+        }
+    };
 }
 
-/// The body of the chunk [`BOOTINFO_AXIOM`], after its header.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
-pub struct AxiomInfo {
-    /// Slot of the Trace capability.
-    pub trace_cap: u64,
-    /// Slot of the first of the trace ring's frame capabilities (read-only small pages).
-    pub trace_frames: u64,
-    /// How many of them there are; the first holds [`TraceHeader`].
-    pub trace_frame_count: u64,
-    /// Kernel code, bytes.
-    pub kernel_text: u64,
-    /// Kernel constants, bytes.
-    pub kernel_rodata: u64,
-    /// Kernel initialised data, bytes.
-    pub kernel_data: u64,
-    /// Kernel zeroed data, bytes.
-    pub kernel_bss: u64,
-    /// RAM that boot took for the kernel's page tables and the root task's objects, bytes; the user image is not in it.
-    pub boot_allocated: u64,
-    /// Frequency of the counter, Hz.
-    pub counter_frequency: u64,
-    /// The counter as the first instructions of the kernel read it.
-    pub entry_counter: u64,
-    /// RAM that the device tree describes, bytes.
-    pub ram_bytes: u64,
-    /// Physical address that the kernel was loaded at.
-    pub image_address: u64,
-    /// Physical address of the device tree, or of what the boot loader left (x86).
-    pub fdt_address: u64,
-    /// Exception level that the kernel was entered at (aarch64).
-    pub entry_level: u64,
-    /// The core's model: MIDR_EL1, or CPUID's signature.
-    pub midr: u64,
-    /// The boot core's place: MPIDR_EL1, or the local APIC's identifier.
-    pub mpidr: u64,
-    /// The interrupt controller: GICD_TYPER, or the first I/O APIC's version register.
-    pub gicd_typer: u64,
-    /// The interrupt controller: GICD_IIDR, or the local APIC's version register.
-    pub gicd_iidr: u64,
-    /// Slot of the Debug capability.
-    pub debug_cap: u64,
+words! {
+    /// The body of the chunk [`BOOTINFO_HPET`], after its header. The kernel leaves the counter running, no timer armed.
+    pub struct HpetInfo {
+        /// Physical address of the block's registers.
+        pub address: u64,
+        /// GCAP_ID.
+        pub capabilities: u64,
+        /// Inputs of the I/O APICs that timer 0 can interrupt by, a bit each.
+        pub routes: u64,
+    }
 }
 
-/// One trace record.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
-pub struct TraceRecord {
-    /// The counter that user space reads.
-    pub counter: u64,
-    /// What happened: class in bits 15..8.
-    pub event: u16,
-    /// A small argument.
-    pub arg0: u16,
-    /// A larger argument.
-    pub arg1: u32,
+words! {
+    /// The body of the chunk [`BOOTINFO_AXIOM`], after its header.
+    pub struct AxiomInfo {
+        /// Slot of the Trace capability.
+        pub trace_cap: u64,
+        /// Slot of the first of the trace ring's frame capabilities (read-only small pages).
+        pub trace_frames: u64,
+        /// How many of them there are; the first holds [`TraceHeader`].
+        pub trace_frame_count: u64,
+        /// Kernel code, bytes.
+        pub kernel_text: u64,
+        /// Kernel constants, bytes.
+        pub kernel_rodata: u64,
+        /// Kernel initialised data, bytes.
+        pub kernel_data: u64,
+        /// Kernel zeroed data, bytes.
+        pub kernel_bss: u64,
+        /// RAM that boot took for the kernel's page tables and the root task's objects, bytes; the user image is not in it.
+        pub boot_allocated: u64,
+        /// Frequency of the counter, Hz.
+        pub counter_frequency: u64,
+        /// The counter as the first instructions of the kernel read it.
+        pub entry_counter: u64,
+        /// RAM that the device tree describes, bytes.
+        pub ram_bytes: u64,
+        /// Physical address that the kernel was loaded at.
+        pub image_address: u64,
+        /// Physical address of the device tree, or of what the boot loader left (x86).
+        pub fdt_address: u64,
+        /// Exception level that the kernel was entered at (aarch64).
+        pub entry_level: u64,
+        /// The core's model: MIDR_EL1, or CPUID's signature.
+        pub midr: u64,
+        /// The boot core's place: MPIDR_EL1, or the local APIC's identifier.
+        pub mpidr: u64,
+        /// The interrupt controller: GICD_TYPER, or the first I/O APIC's version register.
+        pub gicd_typer: u64,
+        /// The interrupt controller: GICD_IIDR, or the local APIC's version register.
+        pub gicd_iidr: u64,
+        /// Slot of the Debug capability.
+        pub debug_cap: u64,
+    }
 }
 
-/// Magic of [`TraceHeader`]: `AXTR`.
-pub const TRACE_MAGIC: u32 = u32::from_le_bytes(*b"AXTR");
-/// How many boot records the header page keeps.
-pub const TRACE_BOOT_RECORDS: usize = 200;
-/// Records in the ring behind the header page.
-pub const TRACE_RING_RECORDS: usize = 512;
-
-/// Words of [`TraceHeader::stretches`].
-pub const TRACE_STRETCHES: usize = (4096 - 256 - 16 * TRACE_BOOT_RECORDS) / 8;
+pub use axiom_trace::{
+    BOOT_RECORDS as TRACE_BOOT_RECORDS, Header as TraceHeader, MAGIC as TRACE_MAGIC, PAGES as TRACE_PAGES,
+    RING_RECORDS as TRACE_RING_RECORDS, Record as TraceRecord, STRETCHES as TRACE_STRETCHES, class, event,
+};
 
 /// What a stretch with interrupts off was for: indices of [`TraceHeader::stretches`]. Invocations stand at their labels.
 pub mod stretch {
@@ -183,93 +181,18 @@ pub mod stretch {
     }
 }
 
-/// The first page of a trace ring. The ring's records follow in the next pages.
-#[repr(C)]
-pub struct TraceHeader {
-    /// [`TRACE_MAGIC`].
-    pub magic: u32,
-    /// 1.
-    pub version: u32,
-    /// Records that the ring holds.
-    pub capacity: u64,
-    /// Records written since boot; the newest is at `(written - 1) % capacity`.
-    pub written: u64,
-    /// Frequency of the counter, Hz.
-    pub counter_frequency: u64,
-    /// Mask of recorded classes, bit = class.
-    pub mask: u64,
-    /// Not used, zero.
-    pub reserved: u64,
-    /// Length of a step of the clock in the records [`event::BOOT_REFERENCE`], femtoseconds; 0 where there is none.
-    pub reference_period: u64,
-    /// The counter when that clock's steps were 0.
-    pub reference_start: u64,
-    /// Boot records kept below.
-    pub boot_count: u64,
-    /// Not used, zero.
-    pub reserved2: [u64; 23],
-    /// Records of the boot class, which the ring never overwrites.
-    pub boot: [TraceRecord; TRACE_BOOT_RECORDS],
-    /// A checked kernel's longest stretches with interrupts off, instructions, by [`stretch`]; zero in any other.
-    pub stretches: [u64; TRACE_STRETCHES],
-}
-
-/// Trace event numbers. The class is the high byte.
-pub mod event {
-    /// Kernel entry (counter read by its first instructions).
-    pub const BOOT_ENTRY: u16 = 0x0100;
-    /// Address translation is on.
-    pub const BOOT_MMU: u16 = 0x0101;
-    /// The device tree was read.
-    pub const BOOT_DTB: u16 = 0x0102;
-    /// The memory map is made.
-    pub const BOOT_MEMORY: u16 = 0x0103;
-    /// The interrupt controller is ready.
-    pub const BOOT_IRQ: u16 = 0x0104;
-    /// The root task's objects exist.
-    pub const BOOT_ROOT_OBJECTS: u16 = 0x0105;
-    /// The root task is about to run.
-    pub const BOOT_ROOT_START: u16 = 0x0106;
-    /// init's main; arg1 is its thread.
-    pub const BOOT_INIT: u16 = 0x0110;
-    /// A server was started; arg0 is its index, arg1 its thread.
-    pub const BOOT_SPAWNED: u16 = 0x0111;
-    /// A server reported ready; arg0 is its index.
-    pub const BOOT_READY: u16 = 0x0112;
-    /// Every server is ready.
-    pub const BOOT_ALL_READY: u16 = 0x0113;
-    /// A second clock's look at an event of boot, right behind it: arg0 is the event, arg1 that clock's steps since
-    /// [`super::TraceHeader::reference_start`], the counter that of the same moment.
-    pub const BOOT_REFERENCE: u16 = 0x0120;
-    /// An IPC message went from one thread to another; arg1 is the receiver.
-    pub const IPC: u16 = 0x0200;
-    /// A notification was signalled.
-    pub const SIGNAL: u16 = 0x0300;
-    /// Interrupt entry; arg0 is its number.
-    pub const IRQ_ENTRY: u16 = 0x0400;
-    /// Interrupt exit.
-    pub const IRQ_EXIT: u16 = 0x0401;
-    /// Context switch; arg1 is the low half of the thread's address.
-    pub const SWITCH: u16 = 0x0500;
-    /// A fault; arg0 is its type.
-    pub const FAULT: u16 = 0x0600;
-    /// A timer expired.
-    pub const TIMER: u16 = 0x0700;
-    /// Objects were made; arg0 is their type, arg1 how many.
-    pub const RETYPE: u16 = 0x0800;
-    /// The first event that user space may name.
-    pub const USER: u16 = 0x1000;
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_header_is_what_readers_expect() {
-        assert_eq!(core::mem::offset_of!(TraceHeader, boot_count), 64);
-        assert_eq!(core::mem::offset_of!(TraceHeader, boot), 256);
-        assert_eq!(size_of::<TraceHeader>(), 4096);
-        assert_eq!(size_of::<TraceRecord>(), 16);
+    fn the_words_of_the_chunk_are_its_bytes() {
+        let info =
+            AxiomInfo { trace_cap: 1, kernel_text: 4, midr: 15, debug_cap: 19, ..AxiomInfo::default() };
+        let words = info.words();
+        assert_eq!((words[0], words[3], words[14], words[18], words.len()), (1, 4, 15, 19, 19));
+        // Plain words in a row: nothing lies between them.
+        assert_eq!(core::mem::offset_of!(AxiomInfo, debug_cap), 18 * 8);
+        assert_eq!(core::mem::offset_of!(AxiomInfo, midr), 14 * 8);
     }
 }

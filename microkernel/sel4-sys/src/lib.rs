@@ -14,13 +14,20 @@ pub mod cap;
 pub mod error;
 pub mod ext;
 pub mod fault;
+#[cfg(all(feature = "syscall", not(target_os = "none")))]
+pub mod host;
 pub mod label;
 pub mod message;
 pub mod object;
 pub mod regs;
-#[cfg(all(feature = "syscall", target_os = "none"))]
+#[cfg(feature = "syscall")]
 pub mod stubs;
 pub mod syscall;
+
+/// The examples of README.md are tests, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 pub use bootinfo::BootInfo;
 pub use cap::{Badge, CNodeCapData, CPtr, CapRights};

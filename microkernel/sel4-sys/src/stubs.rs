@@ -1,6 +1,9 @@
 //! System call stubs: registers in, registers out. The typed wrappers are the runtime's business.
 //! Which registers those are is in `arch/*/stubs`.
+#[cfg(target_os = "none")]
 use crate::arch::stubs::raw;
+#[cfg(not(target_os = "none"))]
+use crate::host::raw;
 use crate::{Badge, CPtr, MessageInfo, syscall};
 
 /// What a receiving system call delivers.

@@ -1,5 +1,6 @@
 //! Registers of the BCM2712, the Raspberry Pi 5's processor, and of RP1, its I/O chip: offsets, fields and access rights as
-//! types, for bare-metal code. No dependencies, no operating system, nothing that runs before `main`.
+//! types, for bare-metal code. It builds on `axiom-mmio`, which is the access to registers and nothing else; no operating system, nothing
+//! that runs before `main`.
 //!
 //! A [`Block`] is one peripheral's registers behind an [`Io`]: [`Mmio`] on the machine, anything else in tests. A register
 //! knows its block, its offset, the type of its value, and whether it may be read or written; the wrong use does not compile:
@@ -42,10 +43,12 @@
 #[cfg(test)]
 extern crate std;
 
-#[macro_use]
-mod macros;
-mod access;
 pub mod rp1;
 pub mod soc;
 
-pub use access::{Atomic, Block, Io, Mmio, ReadOnly, ReadWrite, Readable, Register, Writable, WriteOnly};
+/// The examples of README.md are tests, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+pub use axiom_mmio::{Atomic, Block, Io, Mmio, ReadOnly, ReadWrite, Readable, Register, Writable, WriteOnly};

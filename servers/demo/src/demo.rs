@@ -3,8 +3,7 @@
 use crate::sensors;
 use axiom_bpf_client::{BpfServer, Failure, Loaded, ring};
 use axiom_runtime::proto::bpf::{ProgramId, Refusal, Setting};
-use axiom_runtime::proto::{bench, bpf, env::slot, iio, supervisor};
-use axiom_runtime::sel4::CPtr;
+use axiom_runtime::proto::{bench, bpf, iio, supervisor};
 use axiom_runtime::{Buffer, Endpoint, Notification, Pages, Runtime, Slots, Timer, call, plain, time};
 
 axiom_runtime::entry!(main);
@@ -58,7 +57,7 @@ fn main(rt: Runtime) -> ! {
     let failure = run(rt);
     finish(rt, failure);
     loop {
-        Notification(CPtr(slot::NOTIFICATION)).wait();
+        Notification::OWN.wait();
     }
 }
 
@@ -92,7 +91,7 @@ impl Demo {
         let until = time::ticks() + time::from_nanoseconds(ms * 1_000_000);
         if self.timer.arm(until, 0).is_ok() {
             while time::ticks() < until {
-                Notification(CPtr(slot::NOTIFICATION)).wait();
+                Notification::OWN.wait();
             }
         }
     }

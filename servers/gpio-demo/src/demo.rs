@@ -6,11 +6,11 @@ use alloc::format;
 use alloc::string::String;
 use axiom_bpf_client::{BpfServer, Failure as BpfFailure, Loaded};
 use axiom_runtime::proto::bpf::{ProgramId, Setting};
-use axiom_runtime::proto::env::{OWN_BITS, slot};
 use axiom_runtime::proto::gpio::{Channel, Edges, FULL_DUTY, Line, Refusal, Request};
 use axiom_runtime::proto::{bpf, gpio, supervisor};
-use axiom_runtime::sel4::CPtr;
-use axiom_runtime::{Buffer, Notification, Runtime, Slots, Timer, call, plain, time};
+use axiom_runtime::{
+    Bit, Bits, Buffer, Class, Notification, Runtime, Signals, Slots, Timer, call, plain, time,
+};
 
 use core::cell::Cell;
 
@@ -18,14 +18,12 @@ axiom_runtime::entry!(main);
 axiom_runtime::takes!(include_str!("../takes.toml"));
 
 /// Trace class of interrupts.
-const TRACE_IRQ: u64 = 1 << 4;
+const TRACE_IRQ: u64 = 1 << axiom_runtime::sel4::ext::class::IRQ;
 /// How long an edge may take to come where the manifest says nothing (`patience_s`), seconds.
 const PATIENCE_S: u64 = 30;
 const LOOK_MS: u64 = 10;
 /// How often to look for a signal.
 const SIGNAL_LOOKS: u32 = 20;
-/// The bit that a subscription sets.
-const SIGNAL_BIT: u8 = OWN_BITS.start;
 const ECANCELED: i64 = -125;
 const EPERM: i64 = -1;
 /// Lines that `greedy.c` tries.
@@ -40,7 +38,9 @@ struct Demo {
     failures: u32,
     chip: &'static str,
     /// Bits of the notification that came while the demo slept.
-    signalled: Cell<u64>,
+    signalled: Cell<Signals>,
+    /// The bit that a subscription sets.
+    bell: Bit,
 }
 
 /// What a program left in its map `seen`.
@@ -60,7 +60,7 @@ fn main(rt: Runtime) -> ! {
         let _ = call::<_, supervisor::Reply>(init, supervisor::INTERFACE, &request, &mut Buffer::new());
     }
     loop {
-        Notification(CPtr(slot::NOTIFICATION)).wait();
+        Notification::OWN.wait();
     }
 }
 
@@ -70,6 +70,7 @@ fn run(rt: Runtime) -> &'static str {
     else {
         return "the manifest gives the demo no channel to bpf-server or gpio-server, or no timer";
     };
+    let Some(bell) = Bits::new().take(Class::Doorbell) else { return "no bit of the notification is left" };
     let chip = rt.arg("chip").unwrap_or("pl061");
     let mut demo = Demo {
         rt,
@@ -79,7 +80,8 @@ fn run(rt: Runtime) -> &'static str {
         slots: Slots::new(rt.env()),
         failures: 0,
         chip,
-        signalled: Cell::new(0),
+        signalled: Cell::new(Signals::NONE),
+        bell,
     };
     if let Some(trace) = rt.trace()
         && trace.set_mask(TRACE_IRQ).is_err()
@@ -123,8 +125,8 @@ impl Demo {
         let until = time::ticks() + time::from_nanoseconds(ms * 1_000_000);
         if self.timer.arm(until, 0).is_ok() {
             while time::ticks() < until {
-                let bits = Notification(CPtr(slot::NOTIFICATION)).wait();
-                self.signalled.set(self.signalled.get() | bits);
+                let signals = Notification::OWN.wait();
+                self.signalled.set(self.signalled.get().and(signals));
             }
         }
     }
@@ -133,7 +135,7 @@ impl Demo {
     fn subscribe(&mut self, button: u64) {
         let line = |line| Line { chip: 0, line: line as u8 };
         let forbidden = line(self.number("forbidden", 7));
-        let refused = self.lines.subscribe(&mut self.slots, forbidden, Edges::Both, SIGNAL_BIT);
+        let refused = self.lines.subscribe(&mut self.slots, forbidden, Edges::Both, self.bell);
         self.check(
             "a subscription to a line that the manifest does not give the demo: refused",
             refused == Err(Failure::Refused(Refusal::NotGranted)),
@@ -143,7 +145,7 @@ impl Demo {
             "driving that line by message: refused",
             driven == Err(Failure::Refused(Refusal::NotGranted)),
         );
-        let accepted = self.lines.subscribe(&mut self.slots, line(button), Edges::Rising, SIGNAL_BIT);
+        let accepted = self.lines.subscribe(&mut self.slots, line(button), Edges::Rising, self.bell);
         self.check("a subscription to the button's rising edges: accepted", accepted == Ok(()));
     }
 
@@ -281,11 +283,11 @@ impl Demo {
             // The signal comes behind the programs: a server whose budget ended between them gives it in its next period.
             for _ in 0..SIGNAL_LOOKS {
                 self.sleep(LOOK_MS);
-                if self.signalled.get() & 1 << SIGNAL_BIT != 0 {
+                if self.signalled.get().has(self.bell) {
                     break;
                 }
             }
-            let signalled = self.signalled.take() & 1 << SIGNAL_BIT != 0;
+            let signalled = self.signalled.take().has(self.bell);
             self.check(
                 &format!("edge {edge}: the demo was {}signalled", if level { "" } else { "not " }),
                 signalled == level,

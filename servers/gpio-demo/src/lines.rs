@@ -1,10 +1,8 @@
 //! The server of lines, as a client sees it.
 
 use axiom_runtime::proto::Error;
-use axiom_runtime::proto::env::{NOTIFIED, slot};
 use axiom_runtime::proto::gpio::{Channel, Edges, INTERFACE, Line, Refusal, Reply, Request};
-use axiom_runtime::sel4::{CPtr, CapRights};
-use axiom_runtime::{Buffer, CNode, Endpoint, Slots, call, call_with_cap, plain};
+use axiom_runtime::{Bit, Buffer, CNode, Endpoint, Notification, Slots, call, call_with_cap, plain};
 
 /// A client of it.
 #[derive(Clone, Copy)]
@@ -47,10 +45,9 @@ impl Lines {
     }
 
     /// From now on, edges of a line set a bit of this server's notification.
-    pub fn subscribe(self, slots: &mut Slots, line: Line, edges: Edges, bit: u8) -> Result<(), Failure> {
+    pub fn subscribe(self, slots: &mut Slots, line: Line, edges: Edges, bit: Bit) -> Result<(), Failure> {
         let Some(signal) = slots.take() else { return Err(Failure::Surprise) };
-        let badge = NOTIFIED | 1 << bit;
-        if CNode::OWN.mint(signal, CPtr(slot::NOTIFICATION), CapRights::WRITE, badge).is_err() {
+        if Notification::OWN.signaller(signal, bit).is_err() {
             return Err(Failure::Surprise);
         }
         let request = Request::Subscribe { line, edges };

@@ -2,21 +2,11 @@
 
 use crate::Tries;
 use axiom_bpf_client::BpfServer;
-use axiom_runtime::proto::env::{NOTIFIED, OWN_BITS, slot};
 use axiom_runtime::proto::gpio::{Edges, INTERFACE, Line, Reply, Request};
 use axiom_runtime::proto::wire;
 use axiom_runtime::sel4::object::kind;
-use axiom_runtime::sel4::{CPtr, CapRights, MessageInfo, stubs};
-use axiom_runtime::{Buffer, CNode, Untyped, call_with_cap, ipc, plain};
-
-/// A notification of this server's, to hand out.
-fn notification(tries: &mut Tries) -> CPtr {
-    let own = tries.slots.take().unwrap_or(CPtr::NULL);
-    let badge = NOTIFIED | 1 << OWN_BITS.start;
-    let minted = CNode::OWN.mint(own, CPtr(slot::NOTIFICATION), CapRights::WRITE, badge).is_ok();
-    tries.works("a notification is minted", minted);
-    own
-}
+use axiom_runtime::sel4::{CPtr, MessageInfo, stubs};
+use axiom_runtime::{Buffer, Untyped, call_with_cap, ipc, plain};
 
 /// Two capabilities in one message: the first is the server's own endpoint, which arrives as a number, the second fills its receive
 /// slot.
@@ -24,7 +14,7 @@ pub fn two(tries: &mut Tries) {
     let Some(server) = tries.channel("gpio-server") else {
         return tries.works("the manifest gives this server a channel to gpio-server", false);
     };
-    let own = notification(tries);
+    let own = tries.doorbell().0.0;
     let subscribe = Request::Subscribe { line: Line { chip: 0, line: 5 }, edges: Edges::Both };
     let subscribes = |what: &str, tries: &mut Tries| {
         let mut buffer = Buffer::new();

@@ -3,7 +3,7 @@
 use crate::Tries;
 use alloc::format;
 use axiom_runtime::proto::bpf::ProgramId;
-use axiom_runtime::proto::bpf_host::{INTERFACE, Reply, Request};
+use axiom_runtime::proto::bpf_host::{INTERFACE, NO_MAPS, Reply, Request};
 use axiom_runtime::proto::gpio::{CHANNELS, CHIPS, Channel, Grants, LINES, Line};
 use axiom_runtime::sel4::{CPtr, CapRights};
 use axiom_runtime::{Buffer, CNode, Endpoint, Frame, Pages, Untyped, call, call_with_cap, code};
@@ -70,6 +70,7 @@ pub fn run(tries: &mut Tries) {
                 grants: everything(),
                 cost: 0,
                 client: 0,
+                maps: NO_MAPS,
             };
             let reply = ask(server, &request, Some(frame));
             tries.refused(

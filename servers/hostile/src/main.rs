@@ -9,6 +9,7 @@ extern crate alloc;
 use axiom_heap as _;
 
 mod caps;
+mod debugger;
 mod greed;
 mod host;
 mod malformed;
@@ -18,7 +19,9 @@ mod supervisor;
 mod uploads;
 
 use alloc::string::String;
-use axiom_runtime::{Buffer, Endpoint, Notification, Runtime, Slots, Timer, call, plain, proto, time};
+use axiom_runtime::{
+    Bit, Bits, Buffer, Class, Endpoint, Notification, Runtime, Slots, Timer, call, plain, proto, time,
+};
 
 axiom_runtime::entry!(main);
 axiom_runtime::takes!(include_str!("../takes.toml"));
@@ -30,7 +33,8 @@ fn main(rt: Runtime) -> ! {
         axiom_runtime::arch::undefined();
     }
     rt.ready();
-    let mut tries = Tries { rt, slots: Slots::new(rt.env()), failure: String::new(), made: 0 };
+    let mut tries =
+        Tries { rt, slots: Slots::new(rt.env()), bits: Bits::new(), failure: String::new(), made: 0 };
     match mode {
         Some("malformed") => malformed::run(&mut tries),
         Some("host") => host::run(&mut tries),
@@ -49,6 +53,7 @@ fn main(rt: Runtime) -> ! {
         Some("sensors") => sensors::run(&mut tries),
         Some("two-caps") => caps::two(&mut tries),
         Some("endpoint") => caps::endpoint(&mut tries),
+        Some("debugger") => debugger::run(&mut tries),
         Some("finish") => supervisor::finish(&mut tries),
         Some("forge") => supervisor::forge(&mut tries),
         Some("idle") => idle(),
@@ -65,7 +70,7 @@ fn spin() -> ! {
 
 fn idle() -> ! {
     loop {
-        Notification(axiom_runtime::sel4::CPtr(proto::env::slot::NOTIFICATION)).wait();
+        Notification::OWN.wait();
     }
 }
 
@@ -73,6 +78,7 @@ fn idle() -> ! {
 struct Tries {
     rt: Runtime,
     slots: Slots,
+    bits: Bits,
     /// The first try that succeeded.
     failure: String,
     made: u32,
@@ -103,6 +109,16 @@ impl Tries {
         }
     }
 
+    /// What sets a bit of this server's notification, to hand out; and the bit.
+    fn doorbell(&mut self) -> (Notification, Bit) {
+        let made = self
+            .slots
+            .take()
+            .zip(self.bits.take(Class::Doorbell))
+            .and_then(|(slot, bit)| Notification::OWN.signaller(slot, bit).ok().map(|bell| (bell, bit)));
+        made.unwrap_or_else(|| panic!("no slot or bit is left for a notification to hand out"))
+    }
+
     fn channel(&self, name: &str) -> Option<Endpoint> {
         self.rt.channel(name)
     }
@@ -118,7 +134,7 @@ impl Tries {
         let armed = self.timer().is_some_and(|t| t.arm(until, 0).is_ok());
         while time::ticks() < until {
             if armed {
-                Notification(axiom_runtime::sel4::CPtr(proto::env::slot::NOTIFICATION)).wait();
+                Notification::OWN.wait();
             } else {
                 core::hint::spin_loop();
             }

@@ -39,7 +39,7 @@ pub fn run(tries: &mut Tries) {
         for (interface, expected) in
             [(0x10, None), (0x11, None), (0x20, None), (0x40, None), (0x50, None), (0x7777, Some(()))]
         {
-            let nonsense = (0xeeu8, "not a request", [0xffu8; 32]);
+            let nonsense = [*b"\xee\x0dnot a request\xff\xff\xff"; 2];
             let answer = call::<_, u8>(server, interface, &nonsense, &mut Buffer::new());
             let typed = matches!(answer, Err(Error::NoSuchInterface | Error::Malformed));
             if !typed || (expected.is_some() && answer != Err(Error::NoSuchInterface)) {

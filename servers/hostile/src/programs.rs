@@ -6,10 +6,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use axiom_bpf_client::{BpfServer, Failure, Loaded, ring};
 use axiom_runtime::proto::bpf::{INTERFACE, ProgramId, Reply, Request, Setting, Source};
-use axiom_runtime::proto::env::{NOTIFIED, OWN_BITS, slot};
 use axiom_runtime::proto::gpio;
-use axiom_runtime::sel4::{CPtr, CapRights};
-use axiom_runtime::{Buffer, CNode, Pages, call, call_with_cap, plain};
+use axiom_runtime::{Buffer, Pages, call, call_with_cap, plain};
 
 /// How long programs of others are waited for.
 const LOOKS: u32 = 2000;
@@ -46,10 +44,7 @@ pub fn others(tries: &mut Tries) {
         tries.sleep(1);
     }
     tries.works(&format!("{wanted} programs of others are there"), list.len() >= wanted);
-    let own = tries.slots.take().unwrap_or(CPtr::NULL);
-    let badge = NOTIFIED | 1 << OWN_BITS.start;
-    let minted = CNode::OWN.mint(own, CPtr(slot::NOTIFICATION), CapRights::WRITE, badge).is_ok();
-    tries.works("a notification is minted", minted);
+    let own = tries.doorbell().0.0;
     for (program, name, point) in &list {
         let program = *program;
         for map in ["events", "seen", "latencies", "results"] {

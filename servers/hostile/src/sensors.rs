@@ -2,10 +2,8 @@
 
 use crate::Tries;
 use alloc::format;
-use axiom_runtime::proto::env::{NOTIFIED, OWN_BITS, slot};
 use axiom_runtime::proto::iio::{INTERFACE, Reply, Request};
-use axiom_runtime::sel4::{CPtr, CapRights};
-use axiom_runtime::{Buffer, CNode, call, call_with_cap};
+use axiom_runtime::{Buffer, call, call_with_cap};
 
 /// Stops, takes, rewires.
 pub fn run(tries: &mut Tries) {
@@ -14,10 +12,7 @@ pub fn run(tries: &mut Tries) {
     };
     // Whoever uses the sensors has begun.
     tries.sleep(tries.rt.arg_number("after_ms").unwrap_or(300));
-    let own = tries.slots.take().unwrap_or(CPtr::NULL);
-    let badge = NOTIFIED | 1 << OWN_BITS.start;
-    let minted = CNode::OWN.mint(own, CPtr(slot::NOTIFICATION), CapRights::WRITE, badge).is_ok();
-    tries.works("a notification is minted", minted);
+    let own = tries.doorbell().0.0;
     for device in 0..2 {
         let requests = [
             ("stops the samples", Request::Sample { device, hz: 0 }),

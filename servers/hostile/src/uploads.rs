@@ -3,7 +3,7 @@
 use crate::Tries;
 use alloc::format;
 use axiom_bpf_client::BpfServer;
-use axiom_runtime::proto::bpf::{INTERFACE, MAX_INLINE, MAX_OBJECT, Reply, Request};
+use axiom_runtime::proto::bpf::{INTERFACE, MAX_INLINE, MAX_OBJECT, MAX_PIECE, Reply, Request};
 use axiom_runtime::{Buffer, call, plain};
 
 /// Takes as much room for an upload as it gets, keeps it busy, and never loads anything.
@@ -14,8 +14,8 @@ pub fn hoard(tries: &mut Tries) {
         matches!(call(server, INTERFACE, &request, &mut Buffer::new()), Ok(Reply::Done))
     };
     let mut held = 0;
-    while held + MAX_INLINE <= MAX_OBJECT && piece(held, &[7; MAX_INLINE]) {
-        held += MAX_INLINE;
+    while held + MAX_PIECE <= MAX_OBJECT && piece(held, &[7; MAX_PIECE]) {
+        held += MAX_PIECE;
     }
     plain!("{held} bytes of an upload are held");
     loop {

@@ -3,7 +3,9 @@ use crate::memory::Memory;
 use crate::sys;
 use alloc::vec::Vec;
 use axiom_fdt::{Fdt, Walk};
+use axiom_mmio::{Io, Mmio};
 use axiom_proto::bundle::DeviceRequest;
+use core::ptr::NonNull;
 use sel4_sys::cap::init;
 use sel4_sys::{CPtr, CapRights, Error};
 
@@ -79,6 +81,10 @@ struct Probe {
 impl Probe {
     fn virtio_id(&mut self, memory: &mut Memory, phys: u64) -> Result<Option<u32>, Error> {
         const MAGIC: u32 = u32::from_le_bytes(*b"virt");
+        /// Where virtio-mmio says that it is one.
+        const MAGIC_AT: usize = 0;
+        /// And which device.
+        const DEVICE_ID_AT: usize = 8;
         let page = phys & !4095;
         if self.mapped.is_none_or(|(p, _)| p != page) {
             self.end()?;
@@ -86,10 +92,10 @@ impl Probe {
             crate::spawn::map_own(memory, frame, PROBE, CapRights::READ)?;
             self.mapped = Some((page, frame));
         }
-        let at = (PROBE + (phys & 4095)) as *const u32;
-        // SAFETY: the page of the virtio-mmio registers is mapped at PROBE; these two registers may always be read.
-        let (magic, id) = unsafe { (at.read_volatile(), at.add(2).read_volatile()) };
-        Ok((magic == MAGIC).then_some(id))
+        let Some(start) = NonNull::new((PROBE + (phys & 4095)) as *mut u32) else { return Ok(None) };
+        // SAFETY: the page of the virtio-mmio registers is mapped at PROBE, as device memory; these two may always be read.
+        let registers = unsafe { Mmio::new(start) };
+        Ok((registers.read(MAGIC_AT) == MAGIC).then(|| registers.read(DEVICE_ID_AT)))
     }
 
     fn end(&mut self) -> Result<(), Error> {

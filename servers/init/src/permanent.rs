@@ -5,9 +5,8 @@ use crate::memory::Memory;
 use crate::sys;
 use alloc::string::String;
 use alloc::vec::Vec;
-use axiom_layout::bits::{self, Bits};
+use axiom_layout::{Bit, Bits, Class};
 use axiom_proto::bundle::Server;
-use axiom_proto::env::NOTIFIED;
 use sel4_sys::object::{self as o, kind};
 use sel4_sys::{Badge, CPtr, CapRights, Error};
 
@@ -34,9 +33,9 @@ pub struct Permanent {
     /// Capabilities to I/O ports, in the order of devices.
     pub ports: Vec<Option<CPtr>>,
     /// Interrupt handlers and their bits, flat in the order of devices; those of a bridge's pins follow its own.
-    pub handlers: Vec<(CPtr, u8)>,
+    pub handlers: Vec<(CPtr, Bit)>,
     /// Bits of its timers.
-    pub timer_bits: Vec<u8>,
+    pub timer_bits: Vec<Bit>,
 }
 
 const SC_BITS: u32 = 8;
@@ -105,8 +104,8 @@ pub fn make(
         handlers: Vec::new(),
         timer_bits: Vec::new(),
     };
-    let mut hardware = Bits::of(bits::HARDWARE);
-    let mut bit = || hardware.take().ok_or(Error::RangeError);
+    let mut bits = Bits::new();
+    let mut bit = |class| bits.take(class).ok_or(Error::RangeError);
     for request in &server.devices {
         let found = match (arch::find(request), fdt) {
             (Some(found), _) => Some(found),
@@ -132,11 +131,11 @@ pub fn make(
         }
         if let Some(found) = found.as_ref().filter(|_| request.interrupts) {
             for (irq, edge) in found.interrupts.iter().chain(&found.pins) {
-                let bit = bit()?;
+                let bit = bit(Class::Interrupt)?;
                 let slot = memory.slot()?;
                 sys::irq_handler(*irq, *edge, slot)?;
                 let signal = CPtr(memory.slot()?);
-                sys::mint(signal.0, notification, CapRights::WRITE, Badge(NOTIFIED | 1 << bit))?;
+                sys::mint(signal.0, notification, CapRights::WRITE, Badge(bit.badge()))?;
                 sys::irq_notify(CPtr(slot), signal)?;
                 p.handlers.push((CPtr(slot), bit));
             }
@@ -162,7 +161,7 @@ pub fn make(
         p.devices.push(found);
     }
     for _ in &server.timers {
-        p.timer_bits.push(bit()?);
+        p.timer_bits.push(bit(Class::Timer)?);
     }
     Ok(p)
 }

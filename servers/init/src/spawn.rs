@@ -5,13 +5,12 @@ use crate::memory::{Memory, Pool};
 use crate::permanent::{self, Permanent};
 use crate::sys::{self, Unmapped};
 use alloc::vec::Vec;
-use axiom_layout::bits::{self, Bits};
-use axiom_layout::{Badge as Who, CNODE_BITS, address};
+use axiom_layout::{Badge as Who, CNODE_BITS, Class, address};
 use axiom_proto::Values;
 use axiom_proto::bundle::{ADDRESS as PAYLOAD, Segment, Server};
 use axiom_proto::env::{
-    self, Blob, Channel, Client, Device, Dma, Env, Grant, Host, Interrupt, NOTIFIED, Part, Range, Setting,
-    Shared, Signal, Timer, Window, slot,
+    self, Blob, Channel, Client, Device, Dma, Env, Grant, Host, Interrupt, Part, Range, Setting, Shared,
+    Signal, Thread, Timer, Window, slot,
 };
 use sel4_sys::bootinfo::BootInfo;
 use sel4_sys::ext::AxiomInfo;
@@ -43,6 +42,8 @@ pub struct Context<'a> {
     pub servers: &'a [Server],
     /// Their permanent objects.
     pub permanent: &'a [Permanent],
+    /// Their threads, of those that live.
+    pub threads: &'a [Option<CPtr>],
     /// The kernel's debug system calls stay.
     pub debug_calls: bool,
 }
@@ -230,6 +231,7 @@ struct World<'a> {
     timers: Vec<Timer<'a>>,
     blobs: Vec<Blob<'a>>,
     signals: Vec<Signal<'a>>,
+    threads: Vec<Thread<'a>>,
     hosts: Vec<Host<'a>>,
 }
 
@@ -245,6 +247,7 @@ impl World<'_> {
         let (timers, blobs, signals) =
             (Values::of(&self.timers)?, Values::of(&self.blobs)?, Values::of(&self.signals)?);
         let (hosts, parts, args) = (Values::of(&self.hosts)?, Values::of(parts)?, Values::of(args)?);
+        let threads = Values::of(&self.threads)?;
         let env = Env {
             channels: channels.list(),
             clients: clients.list(),
@@ -256,6 +259,7 @@ impl World<'_> {
             timers: timers.list(),
             blobs: blobs.list(),
             signals: signals.list(),
+            threads: threads.list(),
             hosts: hosts.list(),
             args: args.list(),
             ..self.head.clone()
@@ -398,10 +402,14 @@ fn channels<'a>(
     for &peer in &c.servers[index].signals {
         // The signallers of a server have a bit each, by their order.
         let before = c.servers[..index].iter().filter(|s| s.signals.contains(&peer)).count();
-        let bit = Bits::of(bits::SIGNALS).nth(before).ok_or(Error::RangeError)?;
-        let badge = NOTIFIED | 1 << bit;
+        let badge = Class::Peer.nth(before).ok_or(Error::RangeError)?.badge();
         let slot = b.name(c.permanent[peer as usize].notification, CapRights::WRITE, Some(badge))?;
         world.signals.push(Signal { name: &c.servers[peer as usize].name, slot });
+    }
+    for &peer in &c.servers[index].debugs {
+        let Some(thread) = c.threads[usize::from(peer)] else { continue };
+        let slot = b.name(thread, CapRights::ALL, None)?;
+        world.threads.push(Thread { name: &c.servers[usize::from(peer)].name, slot });
     }
     for host in c.servers.iter().filter(|s| s.loader == Some(index as u16)) {
         let Some(slot) = world.channels.iter().find(|k| k.name == host.name).map(|k| k.slot) else {
@@ -476,7 +484,7 @@ fn give_devices<'a>(
     for (name, &bit) in server.timers.iter().zip(&permanent.timer_bits) {
         let timer = b.pool.make(b.memory, ext::TIMER_TYPE, 0, ext::TIMER_BITS as u32, 1)?;
         let signal = CPtr(b.memory.slot()?);
-        sys::mint(signal.0, permanent.notification, CapRights::WRITE, Badge(NOTIFIED | 1 << bit))?;
+        sys::mint(signal.0, permanent.notification, CapRights::WRITE, Badge(bit.badge()))?;
         sys::timer_bind(timer, signal)?;
         b.pool.adopt(signal);
         let slot = b.name(timer, CapRights::ALL, None)?;

@@ -6,11 +6,10 @@ use crate::{Extra, down, finish, say, sys};
 use alloc::string::String;
 use alloc::vec::Vec;
 use axiom_fdt::Fdt;
-use axiom_layout::Badge as Who;
 use axiom_layout::restarts::{Next, Restarts};
+use axiom_layout::{Badge as Who, Bit};
 use axiom_proto::bundle::{Restart, System};
 use axiom_proto::console::printable;
-use axiom_proto::env::{NOTIFIED, PEER_RESTARTED};
 use axiom_proto::supervisor::{self, Area, Reply, Request, State};
 use axiom_proto::{LABEL_ERROR, LABEL_OK, Values, wire};
 use sel4_sys::bootinfo::BootInfo;
@@ -33,8 +32,8 @@ struct Life {
     started: u64,
     /// When it is started again, while it waits for that.
     due: Option<u64>,
-    /// When its first life ends, if a test's manifest says so.
-    ends: Option<u64>,
+    /// Its thread, while it lives.
+    thread: Option<CPtr>,
     /// Where its untyped memory goes when it asks for it.
     reclaim: Option<(CPtr, u64)>,
     /// It said that it panicked.
@@ -53,7 +52,7 @@ impl Life {
             heap: Vec::new(),
             started: 0,
             due: None,
-            ends: None,
+            thread: None,
             reclaim: None,
             panicked: false,
         }
@@ -129,7 +128,7 @@ impl Supervisor {
             )?;
             if server.watches_restarts {
                 let slot = memory.slot()?;
-                sys::mint(slot, p.notification, CapRights::WRITE, Badge(NOTIFIED | PEER_RESTARTED))?;
+                sys::mint(slot, p.notification, CapRights::WRITE, Badge(Bit::RESTARTED.badge()))?;
                 watchers.push(CPtr(slot));
             }
             permanent.push(p);
@@ -161,6 +160,7 @@ impl Supervisor {
 
     /// Builds and starts a server; false (and a line) if that fails.
     pub fn start(&mut self, index: usize) -> bool {
+        let threads: Vec<Option<CPtr>> = self.lives.iter().map(|life| life.thread).collect();
         let context = Context {
             payload_frames: self.payload_frames,
             sched_control: self.sched_control,
@@ -170,6 +170,7 @@ impl Supervisor {
             supervises: &self.supervises,
             servers: &self.system.servers,
             permanent: &self.permanent,
+            threads: &threads,
             debug_calls: self.system.debug_calls,
         };
         let life = &mut self.lives[index];
@@ -183,8 +184,7 @@ impl Supervisor {
                 (life.stack, life.heap) = (running.stack, running.heap);
                 life.started = sys::ticks();
                 life.reclaim = running.reclaim;
-                let after = u64::from(self.system.servers[index].dies_after_ms) * 1000;
-                life.ends = (after > 0 && count == 0).then(|| life.started + ticks_of(self.axiom, after));
+                life.thread = Some(running.tcb);
                 self.trace(event::BOOT_SPAWNED, index as u16, Some(running.tcb));
                 true
             }
@@ -221,9 +221,11 @@ impl Supervisor {
                 self.faulted(index.into(), received);
                 None
             }
-            Who::Signal { ready, timer } => {
-                (0..self.lives.len()).filter(|i| ready >> i & 1 != 0).for_each(|i| self.became_ready(i));
-                if timer {
+            Who::Signal(woken) => {
+                let servers = self.lives.len();
+                let known = woken.ready().map(usize::from).filter(|i| *i < servers);
+                known.for_each(|i| self.became_ready(i));
+                if woken.timer() {
                     self.start_due();
                 }
                 None
@@ -241,11 +243,7 @@ impl Supervisor {
         while let Some(index) = self.lives.iter().position(|life| due(life, sys::ticks())) {
             self.start(index);
         }
-        let ends = |life: &Life, now| life.ends.is_some_and(|at| at <= now);
-        while let Some(index) = self.lives.iter().position(|life| ends(life, sys::ticks())) {
-            self.died(index, "this test's manifest ends its first life");
-        }
-        let next = self.lives.iter().flat_map(|life| [life.due, life.ends]).flatten().min();
+        let next = self.lives.iter().filter_map(|life| life.due).min();
         if let (Some(timer), Some(at)) = (self.timer, next)
             && sys::timer_arm(timer, at).is_err()
         {
@@ -355,9 +353,9 @@ impl Supervisor {
         untyped + self.permanent[index].shared.len() as u64 * 4096
     }
 
-    fn figures(&self) -> supervisor::System {
+    fn figures(&self) -> supervisor::Figures {
         let a = self.axiom.unwrap_or_default();
-        supervisor::System {
+        supervisor::Figures {
             kernel_text: a.kernel_text,
             kernel_rodata: a.kernel_rodata,
             kernel_data: a.kernel_data,
@@ -410,7 +408,7 @@ impl Supervisor {
         let parks = server.parks;
         let life = &mut self.lives[index];
         life.state = State::Starting;
-        life.ends = None;
+        life.thread = None;
         life.pool.clear(&mut self.memory);
         (life.stack, life.heap) = (Vec::new(), Vec::new());
         let lived = sys::ticks().wrapping_sub(life.started);

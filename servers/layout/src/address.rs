@@ -66,4 +66,10 @@ mod tests {
         assert_eq!(PROGRAM_MAPS - PROGRAM_CODE, 256 << 20);
         const { assert!(SCRATCH + crate::MAX_SCRATCH_KIB * 1024 <= PROGRAM_CODE) };
     }
+
+    #[test]
+    fn init_is_linked_to_where_it_is_said_to_be() {
+        let script = include_str!("../../init/init.ld");
+        assert!(script.contains(&std::format!(". = {INIT:#x};")), "{script}");
+    }
 }

@@ -1,14 +1,32 @@
 //! Who speaks to init.
 
+use crate::bits::SIGNALLED;
+
 /// Servers of a system: each has a bit of init's notification for its readiness.
 pub const MAX_SERVERS: usize = 62;
 
-/// Set in badges of notifications, never in those of endpoints: a message and a signal cannot be taken for each other.
-const SIGNAL: u64 = 1 << 63;
 /// Set in badges of faults.
 const FAULT: u64 = 1 << 32;
 /// The bit of init's notification that its own timer sets.
 const TIMER: u64 = 1 << MAX_SERVERS;
+
+const _: () = assert!(TIMER < SIGNALLED);
+
+/// Bits of init's notification that were set when it woke.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Woken(u64);
+
+impl Woken {
+    /// Servers that say that they are ready, by number.
+    pub fn ready(self) -> impl Iterator<Item = u16> {
+        (0..MAX_SERVERS as u16).filter(move |n| self.0 >> n & 1 != 0)
+    }
+
+    /// init's timer has expired.
+    pub const fn timer(self) -> bool {
+        self.0 & TIMER != 0
+    }
+}
 
 /// A badge of init's endpoint or notification. Servers' endpoints have those of clients only.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,37 +35,32 @@ pub enum Badge {
     Client(u16),
     /// A fault of server number n.
     Fault(u16),
-    /// A signal: servers that are ready, a bit each, and whether init's timer has expired.
-    Signal {
-        /// Servers, a bit each.
-        ready: u64,
-        /// init's timer.
-        timer: bool,
-    },
+    /// A signal.
+    Signal(Woken),
 }
 
 impl Badge {
     /// The badge with which server number n says that it is ready.
     pub const fn ready(server: u16) -> Badge {
-        Badge::Signal { ready: 1 << server, timer: false }
+        Badge::Signal(Woken((1 << server) & (TIMER - 1)))
     }
 
     /// The badge of init's timer.
-    pub const TIMER: Badge = Badge::Signal { ready: 0, timer: true };
+    pub const TIMER: Badge = Badge::Signal(Woken(TIMER));
 
     /// As the kernel keeps it.
     pub const fn word(self) -> u64 {
         match self {
             Badge::Client(n) => n as u64 + 1,
             Badge::Fault(n) => FAULT | n as u64,
-            Badge::Signal { ready, timer } => SIGNAL | ready & (TIMER - 1) | if timer { TIMER } else { 0 },
+            Badge::Signal(Woken(bits)) => SIGNALLED | bits,
         }
     }
 
     /// From the kernel's word; nothing that [`Badge::word`] cannot make is taken for a badge.
     pub const fn from_word(word: u64) -> Option<Badge> {
-        if word & SIGNAL != 0 {
-            return Some(Badge::Signal { ready: word & (TIMER - 1), timer: word & TIMER != 0 });
+        if word & SIGNALLED != 0 {
+            return Some(Badge::Signal(Woken(word & !SIGNALLED)));
         }
         if word & FAULT != 0 {
             let n = word & !FAULT;
@@ -83,10 +96,13 @@ mod tests {
             for b in 0..MAX_SERVERS as u16 {
                 // The kernel ors badges of signals.
                 let both = Badge::ready(a).word() | Badge::ready(b).word() | Badge::TIMER.word();
-                assert_eq!(
-                    Badge::from_word(both),
-                    Some(Badge::Signal { ready: 1 << a | 1 << b, timer: true })
-                );
+                let Some(Badge::Signal(woken)) = Badge::from_word(both) else { panic!("{both:#x}") };
+                let mut wanted = std::vec![a.min(b), a.max(b)];
+                wanted.dedup();
+                assert_eq!(woken.ready().collect::<Vec<_>>(), wanted);
+                assert!(woken.timer());
+                let Badge::Signal(alone) = Badge::ready(a) else { panic!("{a}") };
+                assert!(alone.ready().eq([a]) && !alone.timer());
             }
         }
     }

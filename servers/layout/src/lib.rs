@@ -1,7 +1,7 @@
 //! What holds the servers together, written once: compose checks it, init builds by it, servers run by it.
 //!
-//! [`Badge`] says who speaks on init's endpoint and notification, with one conversion each way; [`bits`] divides a bound
-//! notification's bits into classes that cannot meet; [`address`] is every server's address space, and init's; [`Rows`] and `Runs` keep
+//! [`Badge`] says who speaks on init's endpoint and notification, with one conversion each way; [`bits`] hands out a bound
+//! notification's bits, by classes that cannot meet; [`address`] is every server's address space, and init's; [`Rows`] and `Runs` keep
 //! numbers (slots) that are taken and given back in rows, the one with a bound, the other for init, which has thousands; [`restarts`]
 //! decides whether and when a dead server lives again; [`manifest`] has the keys of a manifest. Nothing here knows the system.
 #![no_std]
@@ -20,7 +20,8 @@ mod rows;
 #[cfg(feature = "alloc")]
 mod runs;
 
-pub use badge::{Badge, MAX_SERVERS};
+pub use badge::{Badge, MAX_SERVERS, Woken};
+pub use bits::{Bit, Bits, Class, Signals};
 pub use note::Note;
 pub use rows::Rows;
 #[cfg(feature = "alloc")]

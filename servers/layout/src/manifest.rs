@@ -68,6 +68,12 @@ pub const SYSTEM: &[Key] = &[
         Otherwise::Number(1024),
         "the least RAM of the board; everything fits in it",
     ),
+    key(
+        "test",
+        Flag,
+        NO,
+        "this system tests others: its servers may have rights that no product gives (`debugs`)",
+    ),
     key("print_facts", Flag, NO, "init prints what the machine says of itself"),
     key(
         "debug_calls",
@@ -168,7 +174,7 @@ pub const SERVER: &[Key] = &[
     key("motor_rearm", Flag, NO, "it may end an emergency stop"),
     key("rp1", Texts, NONE, "peripherals of RP1 that it may open"),
     key("iio", Texts, NONE, "sensors that it may start, stop and read out"),
-    key("dies_after_ms", Number(0, 60_000, "ms"), ZERO, "for tests: its first life ends"),
+    key("debugs", Texts, NONE, "servers whose threads it may stop and change, in a test's system only"),
     key("removed", Flag, NO, "takes a server of the manifest out that this one extends"),
 ];
 

@@ -8,6 +8,7 @@
 
 use crate::bpf::{MAX_NAME, ProgramId};
 use crate::gpio::Grants;
+use crate::largest::message;
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
@@ -32,154 +33,185 @@ pub const PROGRAMS: u32 = 32;
 /// Attach points of a host, those included that are opened for a program and go with it.
 pub const POINTS: usize = 96;
 
-/// A request to a hosting server.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Request<'a> {
-    /// Which start of the server this is: another answer than before means that it was restarted and has nothing.
-    Hello,
-    /// Maps the frame that comes along as a code page.
-    Code {
-        /// Page of the code window.
-        page: u32,
-    },
-    /// Maps the frame that comes along as a map page.
-    MapPage {
-        /// Page of the map window.
-        page: u32,
-        /// Read-only data stays read-only.
-        writable: bool,
-    },
-    /// Takes the CNode that comes along as the tray: whoever places programs puts frames into it, the server takes them out. A tray
-    /// is there for as long as the server.
-    Tray,
-    /// Maps the frames of the tray's first slots as map pages in a row, and takes them.
-    MapPages {
-        /// The first page of the map window.
-        page: u32,
-        /// How many; at most [`TRAY`].
-        count: u32,
-        /// Read-only data stays read-only.
-        writable: bool,
-    },
-    /// Describes a map whose pages are there.
-    Map {
+/// Maps in one message.
+pub const MAPS: usize = 8;
+
+message! {
+    /// A map to be. Its frames are the next ones of the tray, which the host takes; without any, its pages are there already.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+    pub struct MapPlan {
         /// Its number, from 1.
-        slot: u32,
+        pub slot: u32,
         /// Linux's number of its type.
-        map_type: u32,
+        pub map_type: u32,
         /// Bytes.
-        key_size: u32,
+        pub key_size: u32,
         /// Bytes.
-        value_size: u32,
+        pub value_size: u32,
         /// Entries, or bytes of a ring.
-        max_entries: u32,
+        pub max_entries: u32,
         /// First page in the map window.
-        page: u32,
-    },
-    /// Signals the notification that comes along when a program has put records into this ring buffer: once for all records
-    /// of an event. Takes the place of an earlier one.
-    Doorbell {
-        /// The ring buffer's number.
-        slot: u32,
-    },
-    /// Forgets a map and gives up its pages.
-    RemoveMap {
-        /// Its number.
-        slot: u32,
-    },
-    /// Attaches a program whose code is there (a frame that comes along is its first code page).
-    Attach {
-        /// Which.
-        program: ProgramId,
-        /// The code's first page and its number of pages.
-        page: u32,
-        /// See `page`.
-        pages: u32,
-        /// For an interpreted program, its number of instruction slots in those pages; 0 for a compiled one.
-        slots: u32,
-        /// Where.
-        point: &'a str,
-        /// Its function's name, for what it prints.
-        name: &'a str,
-        /// Takes this program's place.
-        replaces: Option<ProgramId>,
-        /// What it may do with lines, channels and motors.
-        grants: Grants,
-        /// Its worst case, in machine instructions.
-        cost: u64,
-        /// Whose it is, for the share of time that one client may have: a badge, or 0 if the manifest names the program.
-        client: u64,
-    },
-    /// Detaches a program.
-    Detach {
-        /// Which.
-        program: ProgramId,
-    },
-    /// Gives up code pages.
-    RemoveCode {
-        /// The first.
-        page: u32,
-        /// How many.
-        pages: u32,
-    },
-    /// The name of an attach point that is there: for telling somebody who asked for one that is not.
-    Point {
-        /// Which, from 0; [`Refusal::BadNumber`] behind the last.
-        index: u32,
-    },
-    /// Forgets all programs, maps and frames: the server that placed them was started anew. Motors that a program could stop are
-    /// stopped and held, since nobody stops them from now on.
-    Reset,
-    /// How often a program ran.
-    Stats {
-        /// Which.
-        program: ProgramId,
-    },
+        pub page: u32,
+        /// How many frames of the tray are its; at most [`TRAY`] in a message.
+        pub frames: u32,
+        /// Read-only data stays read-only.
+        pub writable: bool,
+    }
 }
 
-/// Why a host refused.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Refusal {
-    /// The page, slot or program number is out of range or in use.
-    BadNumber,
-    /// No capability came along, or it could not be mapped, or is no notification where one should be.
-    BadFrame,
-    /// The map's shape is impossible.
-    BadMap,
-    /// This server has no such attach point.
-    NoSuchPoint,
-    /// No such program.
-    NoSuchProgram,
-    /// No room for another program on this point.
-    Full,
-    /// This server has no tray yet: it was started anew.
-    NoTray,
-    /// No time for it.
-    Overload(Overload),
+/// The maps of a message, in the order of their frames.
+pub type Plans = [Option<MapPlan>; MAPS];
+/// None.
+pub const NO_MAPS: Plans = [None; MAPS];
+
+message! {
+    /// A request to a hosting server.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+    pub enum Request<'a> {
+        /// Which start of the server this is: another answer than before means that it was restarted and has nothing.
+        Hello,
+        /// Maps the frame that comes along as a code page.
+        Code {
+            /// Page of the code window.
+            page: u32,
+        },
+        /// Maps the frame that comes along as a map page.
+        MapPage {
+            /// Page of the map window.
+            page: u32,
+            /// Read-only data stays read-only.
+            writable: bool,
+        },
+        /// Takes the CNode that comes along as the tray: whoever places programs puts frames into it, the server takes them out. A tray
+        /// is there for as long as the server.
+        Tray,
+        /// Maps the frames of the tray's first slots as map pages in a row, and takes them.
+        MapPages {
+            /// The first page of the map window.
+            page: u32,
+            /// How many; at most [`TRAY`].
+            count: u32,
+            /// Read-only data stays read-only.
+            writable: bool,
+        },
+        /// Maps of a program, with their frames.
+        Maps {
+            /// Which.
+            maps: Plans,
+        },
+        /// Signals the notification that comes along when a program has put records into this ring buffer: once for all records
+        /// of an event. Takes the place of an earlier one.
+        Doorbell {
+            /// The ring buffer's number.
+            slot: u32,
+        },
+        /// Forgets a map and gives up its pages.
+        RemoveMap {
+            /// Its number.
+            slot: u32,
+        },
+        /// Attaches a program whose code is there (a frame that comes along is its first code page), after these maps of its.
+        Attach {
+            /// Which.
+            program: ProgramId,
+            /// The code's first page and its number of pages.
+            page: u32,
+            /// See `page`.
+            pages: u32,
+            /// For an interpreted program, its number of instruction slots in those pages; 0 for a compiled one.
+            slots: u32,
+            /// Where.
+            point: &'a str = MAX_NAME,
+            /// Its function's name, for what it prints.
+            name: &'a str = MAX_NAME,
+            /// Takes this program's place.
+            replaces: Option<ProgramId>,
+            /// What it may do with lines, channels and motors.
+            grants: Grants,
+            /// Its worst case, in machine instructions.
+            cost: u64,
+            /// Whose it is, for the share of time that one client may have: a badge, or 0 if the manifest names the program.
+            client: u64,
+            /// Those of its maps that are not there yet.
+            maps: Plans,
+        },
+        /// Detaches a program.
+        Detach {
+            /// Which.
+            program: ProgramId,
+        },
+        /// Gives up code pages.
+        RemoveCode {
+            /// The first.
+            page: u32,
+            /// How many.
+            pages: u32,
+        },
+        /// The name of an attach point that is there: for telling somebody who asked for one that is not.
+        Point {
+            /// Which, from 0; [`Refusal::BadNumber`] behind the last.
+            index: u32,
+        },
+        /// Forgets all programs, maps and frames: the server that placed them was started anew. Motors that a program could stop are
+        /// stopped and held, since nobody stops them from now on.
+        Reset,
+        /// How often a program ran.
+        Stats {
+            /// Which.
+            program: ProgramId,
+        },
+    }
 }
 
-/// Which rule of admission refuses.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Limit {
-    /// The part of the server's budget that programs may have; figures are thousandths of the budget.
-    Budget,
-    /// The part of that which one client's programs may have; figures as before.
-    Share,
-    /// How long events may wait for programs; figures are microseconds.
-    Waiting,
+message! {
+    /// Why a host refused.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+    pub enum Refusal {
+        /// The page, slot or program number is out of range or in use.
+        BadNumber,
+        /// No capability came along, or it could not be mapped, or is no notification where one should be.
+        BadFrame,
+        /// The map's shape is impossible.
+        BadMap,
+        /// This server has no such attach point.
+        NoSuchPoint,
+        /// No such program.
+        NoSuchProgram,
+        /// No room for another program on this point.
+        Full,
+        /// This server has no tray yet: it was started anew.
+        NoTray,
+        /// No time for it.
+        Overload(Overload),
+    }
 }
 
-/// Why there is no time for a program, or for a rate: what it may need, and what is left.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Overload {
-    /// The rule.
-    pub limit: Limit,
-    /// Events in a thousand seconds that it was counted with.
-    pub millihertz: u64,
-    /// What is asked for may need so much.
-    pub needs: u32,
-    /// So much is left.
-    pub left: u32,
+message! {
+    /// Which rule of admission refuses.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+    pub enum Limit {
+        /// The part of the server's budget that programs may have; figures are thousandths of the budget.
+        Budget,
+        /// The part of that which one client's programs may have; figures as before.
+        Share,
+        /// How long events may wait for programs; figures are microseconds.
+        Waiting,
+    }
+}
+
+message! {
+    /// Why there is no time for a program, or for a rate: what it may need, and what is left.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+    pub struct Overload {
+        /// The rule.
+        pub limit: Limit,
+        /// Events in a thousand seconds that it was counted with.
+        pub millihertz: u64,
+        /// What is asked for may need so much.
+        pub needs: u32,
+        /// So much is left.
+        pub left: u32,
+    }
 }
 
 impl Overload {
@@ -242,24 +274,26 @@ impl fmt::Display for Rate {
 /// The name of an attach point.
 pub type PointName = heapless::String<MAX_NAME>;
 
-/// An answer of a hosting server.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Reply {
-    /// Done.
-    Done,
-    /// A number that differs from start to start.
-    Generation(u64),
-    /// The name of an attach point.
-    Point(PointName),
-    /// Counts of a program.
-    Stats {
-        /// Times it ran.
-        runs: u64,
-        /// Times it returned something other than 0.
-        accepted: u64,
-    },
-    /// Not done.
-    Refused(Refusal),
+message! {
+    /// An answer of a hosting server.
+    #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+    pub enum Reply {
+        /// Done.
+        Done,
+        /// A number that differs from start to start.
+        Generation(u64),
+        /// The name of an attach point.
+        Point(PointName),
+        /// Counts of a program.
+        Stats {
+            /// Times it ran.
+            runs: u64,
+            /// Times it returned something other than 0.
+            accepted: u64,
+        },
+        /// Not done.
+        Refused(Refusal),
+    }
 }
 
 #[cfg(test)]

@@ -141,8 +141,8 @@ pub struct Server {
     pub loader: Option<u16>,
     /// May end the run.
     pub ends_run: bool,
-    /// For tests of what a crash costs others: init ends the server's first life after so many milliseconds; 0: it does not.
-    pub dies_after_ms: u32,
+    /// Indices of the servers whose threads it may stop and change: those that live when it starts.
+    pub debugs: Vec<u16>,
     /// Is told when a peer was restarted.
     pub watches_restarts: bool,
     /// What happens when it crashes.

@@ -34,7 +34,7 @@ pub mod slot {
     pub const FIRST: u64 = 16;
 }
 
-pub use axiom_layout::bits::{Bits, NOTIFIED, OWN as OWN_BITS, PEER_RESTARTED};
+pub use axiom_layout::{Bit, Bits, Class, Signals};
 
 /// The page's start.
 #[derive(Clone, Copy, Debug, Default)]
@@ -124,8 +124,8 @@ pub struct Interrupt {
     pub pin: bool,
     /// Its handler.
     pub slot: u64,
-    /// Its bit in the bound notification's badge.
-    pub bit: u8,
+    /// Its bit of the bound notification.
+    pub bit: Bit,
     /// The interrupt controller's number for it: on a PC, the I/O APIC's input.
     pub number: u32,
 }
@@ -166,8 +166,8 @@ pub struct Timer<'a> {
     pub name: &'a str,
     /// The timer.
     pub slot: u64,
-    /// Its bit in the bound notification's badge.
-    pub bit: u8,
+    /// Its bit of the bound notification.
+    pub bit: Bit,
 }
 
 /// Untyped memory of the server's own.
@@ -217,6 +217,15 @@ pub struct Signal<'a> {
     /// That server's name.
     pub name: &'a str,
     /// The capability.
+    pub slot: u64,
+}
+
+/// The thread of a server that may be debugged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Thread<'a> {
+    /// That server's name.
+    pub name: &'a str,
+    /// The capability. It is gone when that life of the server is.
     pub slot: u64,
 }
 
@@ -280,6 +289,9 @@ pub struct Env<'a> {
     /// Whom it may signal.
     #[serde(borrow)]
     pub signals: List<'a, Signal<'a>>,
+    /// Whose threads it may stop and change.
+    #[serde(borrow)]
+    pub threads: List<'a, Thread<'a>>,
     /// Where it places programs.
     #[serde(borrow)]
     pub hosts: List<'a, Host<'a>>,
@@ -316,6 +328,7 @@ impl<'a> Env<'a> {
             && self.timers.is_whole()
             && self.blobs.is_whole()
             && self.signals.is_whole()
+            && self.threads.is_whole()
             && self.hosts.is_whole()
             && self.args.is_whole()
     }

@@ -5,6 +5,8 @@
 //! [`Request::Rearm`] by a client that the manifest lets do that.
 
 use crate::List;
+use crate::MAX_NAME;
+use crate::largest::{Largest, message};
 #[cfg(feature = "alloc")]
 use alloc::{format, string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
@@ -26,22 +28,26 @@ pub const MOTOR_OUTPUTS: usize = 8;
 /// Subscriptions to edges, of all clients together.
 pub const SUBSCRIPTIONS: usize = 64;
 
-/// A line of a chip.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-pub struct Line {
-    /// The chip's number.
-    pub chip: u8,
-    /// The line's.
-    pub line: u8,
+message! {
+    /// A line of a chip.
+    #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+    pub struct Line {
+        /// The chip's number.
+        pub chip: u8,
+        /// The line's.
+        pub line: u8,
+    }
 }
 
-/// A channel of a PWM chip.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-pub struct Channel {
-    /// The chip's number.
-    pub chip: u8,
-    /// The channel's.
-    pub channel: u8,
+message! {
+    /// A channel of a PWM chip.
+    #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+    pub struct Channel {
+        /// The chip's number.
+        pub chip: u8,
+        /// The channel's.
+        pub channel: u8,
+    }
 }
 
 impl Line {
@@ -62,15 +68,17 @@ impl Channel {
     }
 }
 
-/// Which changes of a level count.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Edges {
-    /// Low to high.
-    Rising,
-    /// High to low.
-    Falling,
-    /// Both.
-    Both,
+message! {
+    /// Which changes of a level count.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+    pub enum Edges {
+        /// Low to high.
+        Rising,
+        /// High to low.
+        Falling,
+        /// Both.
+        Both,
+    }
 }
 
 impl Edges {
@@ -130,6 +138,10 @@ impl Grants {
         channel.channel < CHANNELS
             && self.pwm.get(channel.chip as usize).is_some_and(|bits| bits >> channel.channel & 1 != 0)
     }
+}
+
+impl Largest for Grants {
+    const LARGEST: usize = 2 * <[u64; CHIPS]>::LARGEST + <[u16; CHIPS]>::LARGEST + 2 * bool::LARGEST;
 }
 
 #[cfg(feature = "alloc")]
@@ -215,115 +227,121 @@ pub struct Motor<'a> {
     pub pwm: List<'a, Channel>,
 }
 
-/// A request to the server of lines and channels.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Request {
-    /// The GPIO chip of this number. Answered by [`Reply::Chip`] or [`Reply::End`].
-    Chip {
-        /// From 0.
-        chip: u8,
-    },
-    /// The PWM chip of this number. Answered by [`Reply::Chip`] or [`Reply::End`].
-    PwmChip {
-        /// From 0.
-        chip: u8,
-    },
-    /// A line's state. Answered by [`Reply::Line`].
-    Get(Line),
-    /// Drives a line, which becomes an output.
-    Set {
-        /// Which.
-        line: Line,
-        /// High or low.
-        level: bool,
-    },
-    /// Makes a line an input.
-    Input(Line),
-    /// Signals the notification that comes along at every edge of a line. One subscription per client and line: another
-    /// one takes its place.
-    Subscribe {
-        /// Which.
-        line: Line,
-        /// Which changes.
-        edges: Edges,
-    },
-    /// Ends the client's subscription to a line.
-    Unsubscribe(Line),
-    /// A channel's state. Answered by [`Reply::Channel`].
-    GetDuty(Channel),
-    /// Asks for a duty. Programs on the channel may lower it; 0 is applied at once.
-    SetDuty {
-        /// Which.
-        channel: Channel,
-        /// 0 to [`FULL_DUTY`].
-        duty: u16,
-    },
-    /// Stops all motors and holds them.
-    Stop,
-    /// Ends the emergency stop: motors may be driven again. They stay where they are until somebody does.
-    Rearm,
-    /// Whether motors are held. Answered by [`Reply::Motors`].
-    Motors,
+message! {
+    /// A request to the server of lines and channels.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+    pub enum Request {
+        /// The GPIO chip of this number. Answered by [`Reply::Chip`] or [`Reply::End`].
+        Chip {
+            /// From 0.
+            chip: u8,
+        },
+        /// The PWM chip of this number. Answered by [`Reply::Chip`] or [`Reply::End`].
+        PwmChip {
+            /// From 0.
+            chip: u8,
+        },
+        /// A line's state. Answered by [`Reply::Line`].
+        Get(Line),
+        /// Drives a line, which becomes an output.
+        Set {
+            /// Which.
+            line: Line,
+            /// High or low.
+            level: bool,
+        },
+        /// Makes a line an input.
+        Input(Line),
+        /// Signals the notification that comes along at every edge of a line. One subscription per client and line: another
+        /// one takes its place.
+        Subscribe {
+            /// Which.
+            line: Line,
+            /// Which changes.
+            edges: Edges,
+        },
+        /// Ends the client's subscription to a line.
+        Unsubscribe(Line),
+        /// A channel's state. Answered by [`Reply::Channel`].
+        GetDuty(Channel),
+        /// Asks for a duty. Programs on the channel may lower it; 0 is applied at once.
+        SetDuty {
+            /// Which.
+            channel: Channel,
+            /// 0 to [`FULL_DUTY`].
+            duty: u16,
+        },
+        /// Stops all motors and holds them.
+        Stop,
+        /// Ends the emergency stop: motors may be driven again. They stay where they are until somebody does.
+        Rearm,
+        /// Whether motors are held. Answered by [`Reply::Motors`].
+        Motors,
+    }
 }
 
-/// Why a request was not done.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Refusal {
-    /// There is no such chip, line or channel, or its hardware is absent.
-    NoSuchLine,
-    /// The manifest does not grant it.
-    NotGranted,
-    /// The emergency stop holds this output.
-    Stopped,
-    /// The line belongs to something else: a PWM channel made in software.
-    Taken,
-    /// No notification came along, or there is no room for it: a client has at most eight subscriptions.
-    NoCapability,
-    /// Duties are asked for faster than programs may be asked about them.
-    Busy,
+message! {
+    /// Why a request was not done.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+    pub enum Refusal {
+        /// There is no such chip, line or channel, or its hardware is absent.
+        NoSuchLine,
+        /// The manifest does not grant it.
+        NotGranted,
+        /// The emergency stop holds this output.
+        Stopped,
+        /// The line belongs to something else: a PWM channel made in software.
+        Taken,
+        /// No notification came along, or there is no room for it: a client has at most eight subscriptions.
+        NoCapability,
+        /// Duties are asked for faster than programs may be asked about them.
+        Busy,
+    }
 }
 
-/// An answer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Reply<'a> {
-    /// Done.
-    Done,
-    /// A chip.
-    Chip {
-        /// Its name in the manifest.
-        name: &'a str,
-        /// Lines or channels; 0 when it is absent.
-        lines: u8,
-        /// Made by software, not hardware.
-        software: bool,
-    },
-    /// No such chip: the list ends.
-    End,
-    /// A line.
-    Line {
-        /// Driven by this system.
-        output: bool,
-        /// High or low.
-        level: bool,
-        /// Edges seen since the server's start.
-        edges: u64,
-    },
-    /// A channel.
-    Channel {
-        /// Its duty now.
-        duty: u16,
-    },
-    /// The motors.
-    Motors {
-        /// The emergency stop holds them.
-        stopped: bool,
-        /// How many there are.
-        motors: u8,
-        /// Attempts to drive one that the stop refused.
-        refused: u64,
-    },
-    /// Not done.
-    Refused(Refusal),
+message! {
+    /// An answer.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+    pub enum Reply<'a> {
+        /// Done.
+        Done,
+        /// A chip.
+        Chip {
+            /// Its name in the manifest.
+            name: &'a str = MAX_NAME,
+            /// Lines or channels; 0 when it is absent.
+            lines: u8,
+            /// Made by software, not hardware.
+            software: bool,
+        },
+        /// No such chip: the list ends.
+        End,
+        /// A line.
+        Line {
+            /// Driven by this system.
+            output: bool,
+            /// High or low.
+            level: bool,
+            /// Edges seen since the server's start.
+            edges: u64,
+        },
+        /// A channel.
+        Channel {
+            /// Its duty now.
+            duty: u16,
+        },
+        /// The motors.
+        Motors {
+            /// The emergency stop holds them.
+            stopped: bool,
+            /// How many there are.
+            motors: u8,
+            /// Attempts to drive one that the stop refused.
+            refused: u64,
+        },
+        /// Not done.
+        Refused(Refusal),
+    }
 }
 
 #[cfg(test)]
@@ -342,7 +360,8 @@ mod tests {
         g.grant_line(Line { chip: 0, line: 64 }, true);
         g.grant_channel(Channel { chip: 0, channel: 16 });
         let lines = (0..=255).flat_map(|chip| (0..=255).map(move |line| Line { chip, line }));
-        let got: Vec<_> = lines.clone().filter(|l| g.may_get(*l)).map(|l| (l.chip, l.line)).collect();
+        let got: std::vec::Vec<_> =
+            lines.clone().filter(|l| g.may_get(*l)).map(|l| (l.chip, l.line)).collect();
         assert_eq!(got, [(0, 5), (1, 63)]);
         assert_eq!(lines.filter(|l| g.may_set(*l)).count(), 1);
         let channels = (0..=255).flat_map(|chip| (0..=255).map(move |channel| Channel { chip, channel }));

@@ -18,16 +18,19 @@ pub mod console;
 pub mod env;
 pub mod gpio;
 pub mod iio;
+pub mod largest;
 mod list;
 pub mod rp1;
 pub mod supervisor;
 pub mod wire;
 
+pub use largest::Largest;
 pub use list::List;
 #[cfg(feature = "alloc")]
 pub use list::Values;
 
 use core::fmt;
+use largest::message;
 use serde::{Deserialize, Serialize};
 
 /// Interfaces by name, as programs and manifests say them.
@@ -42,6 +45,8 @@ pub const INTERFACES: [(&str, u16); 8] = [
     ("rp1", rp1::INTERFACE),
 ];
 
+/// Longest name in a message, of whatever it is.
+pub const MAX_NAME: usize = 64;
 /// Label of a reply that carries the interface's own reply type.
 pub const LABEL_OK: u64 = 0;
 /// Label of a reply that carries an [`Error`].
@@ -55,23 +60,25 @@ pub fn number<T: core::str::FromStr>(text: &str) -> Option<T> {
     text.parse().ok().filter(|_| canonical)
 }
 
-/// What can go wrong with any request, whatever its interface.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Error {
-    /// The payload is not a request of the interface.
-    Malformed,
-    /// The server does not serve this interface (or not to this client).
-    NoSuchInterface,
-    /// The answer did not fit a message.
-    TooLarge,
-    /// The server crashed while it had this request; it is started again. Ask again.
-    PeerRestarted,
-    /// Not now: resources are used up.
-    Busy,
-    /// The manifest does not give the client the right to ask this.
-    NotGranted,
-    /// The server died as often as its restart policy allows, and stays down.
-    PeerDown,
+message! {
+    /// What can go wrong with any request, whatever its interface.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+    pub enum Error {
+        /// The payload is not a request of the interface.
+        Malformed,
+        /// The server does not serve this interface (or not to this client).
+        NoSuchInterface,
+        /// The answer did not fit a message.
+        TooLarge,
+        /// The server crashed while it had this request; it is started again. Ask again.
+        PeerRestarted,
+        /// Not now: resources are used up.
+        Busy,
+        /// The manifest does not give the client the right to ask this.
+        NotGranted,
+        /// The server died as often as its restart policy allows, and stays down.
+        PeerDown,
+    }
 }
 
 impl fmt::Display for Error {
@@ -89,6 +96,24 @@ impl fmt::Display for Error {
 }
 
 impl core::error::Error for Error {}
+
+/// Requests and replies of all interfaces fit their buffers.
+macro_rules! fits {
+    ($($interface:ident)*) => {$(
+        const _: () = largest::assert_fits::<$interface::Request<'static>>();
+        const _: () = largest::assert_fits::<$interface::Reply<'static>>();
+    )*};
+}
+const _: () = largest::assert_fits::<Error>();
+fits!(bpf iio console supervisor);
+const _: () = largest::assert_fits::<bpf_host::Request<'static>>();
+const _: () = largest::assert_fits::<bpf_host::Reply>();
+const _: () = largest::assert_fits::<gpio::Request>();
+const _: () = largest::assert_fits::<gpio::Reply<'static>>();
+const _: () = largest::assert_fits::<rp1::Request>();
+const _: () = largest::assert_fits::<rp1::Reply>();
+const _: () = largest::assert_fits::<bench::Request>();
+const _: () = largest::assert_fits::<bench::Reply>();
 
 #[cfg(test)]
 mod tests {

@@ -5,6 +5,7 @@
 //! answer brings a notification that the client signals when it has served the peripheral; until then the interrupt stays
 //! masked). The manifest says which server may open what (`rp1 = ["i2c1"]`).
 
+use crate::largest::{Largest, message};
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,10 @@ pub const NAMES: [&str; 26] = [
 /// A peripheral: its place in [`NAMES`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Peripheral(u8);
+
+impl Largest for Peripheral {
+    const LARGEST: usize = u8::LARGEST;
+}
 
 impl Peripheral {
     /// By its name.
@@ -56,40 +61,44 @@ impl Grants {
     }
 }
 
-/// A request to RP1's server.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Request {
-    /// What is there. Answered by [`Reply::Chip`].
-    Chip,
-    /// A page of a peripheral's registers, from 0. Answered by [`Reply::Page`] with the frame's capability.
-    Open {
-        /// Which.
-        peripheral: Peripheral,
-        /// Which page of it.
-        page: u8,
-    },
-    /// From now on the peripheral's interrupt signals the notification that comes along. Answered by [`Reply::Interrupt`]
-    /// with a notification to signal after service, or by [`Reply::Handler`] with the interrupt itself. Asked again, the new notification takes the old one's place.
-    Interrupt(Peripheral),
+message! {
+    /// A request to RP1's server.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+    pub enum Request {
+        /// What is there. Answered by [`Reply::Chip`].
+        Chip,
+        /// A page of a peripheral's registers, from 0. Answered by [`Reply::Page`] with the frame's capability.
+        Open {
+            /// Which.
+            peripheral: Peripheral,
+            /// Which page of it.
+            page: u8,
+        },
+        /// From now on the peripheral's interrupt signals the notification that comes along. Answered by [`Reply::Interrupt`]
+        /// with a notification to signal after service, or by [`Reply::Handler`] with the interrupt itself. Asked again, the new notification takes the old one's place.
+        Interrupt(Peripheral),
+    }
 }
 
-/// Why RP1 is not there.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Absence {
-    /// The device tree names no PCIe root complex for it.
-    NoRootComplex,
-    /// The root complex is not in root mode: firmware did not set it up.
-    NotSetUp,
-    /// The PCIe link is down.
-    LinkDown,
-    /// Another device answers behind the link: vendor and device as configuration space gives them.
-    OtherDevice(u32),
-    /// No outbound window of the root complex covers its peripherals at this PCI address.
-    NoWindow(u32),
-    /// The window lies where the device tree gives this server nothing.
-    Elsewhere(u64),
-    /// The window is there, but what answers in it is not RP1: what its identification read as.
-    NotRp1(u32),
+message! {
+    /// Why RP1 is not there.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+    pub enum Absence {
+        /// The device tree names no PCIe root complex for it.
+        NoRootComplex,
+        /// The root complex is not in root mode: firmware did not set it up.
+        NotSetUp,
+        /// The PCIe link is down.
+        LinkDown,
+        /// Another device answers behind the link: vendor and device as configuration space gives them.
+        OtherDevice(u32),
+        /// No outbound window of the root complex covers its peripherals at this PCI address.
+        NoWindow(u32),
+        /// The window lies where the device tree gives this server nothing.
+        Elsewhere(u64),
+        /// The window is there, but what answers in it is not RP1: what its identification read as.
+        NotRp1(u32),
+    }
 }
 
 impl fmt::Display for Absence {
@@ -119,21 +128,23 @@ impl fmt::Display for Absence {
     }
 }
 
-/// Why a request was not done.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Refusal {
-    /// RP1 is not there.
-    Absent(Absence),
-    /// The manifest does not grant the peripheral to this client.
-    NotGranted,
-    /// The peripheral has no such page.
-    NoSuchPage,
-    /// The peripheral has no interrupt, or the machine has no way for it.
-    NoInterrupt,
-    /// No capability came along.
-    NoCapability,
-    /// The server has no room for more.
-    Full,
+message! {
+    /// Why a request was not done.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+    pub enum Refusal {
+        /// RP1 is not there.
+        Absent(Absence),
+        /// The manifest does not grant the peripheral to this client.
+        NotGranted,
+        /// The peripheral has no such page.
+        NoSuchPage,
+        /// The peripheral has no interrupt, or the machine has no way for it.
+        NoInterrupt,
+        /// No capability came along.
+        NoCapability,
+        /// The server has no room for more.
+        Full,
+    }
 }
 
 impl fmt::Display for Refusal {
@@ -149,41 +160,45 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// How interrupts of the chip reach the processor.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum InterruptPath {
-    /// Not at all.
-    None,
-    /// All over one line: INTA, level-triggered.
-    IntA,
-    /// Each over its own message.
-    Msi,
+message! {
+    /// How interrupts of the chip reach the processor.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+    pub enum InterruptPath {
+        /// Not at all.
+        None,
+        /// All over one line: INTA, level-triggered.
+        IntA,
+        /// Each over its own message.
+        Msi,
+    }
 }
 
-/// An answer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Reply {
-    /// The chip.
-    Chip {
-        /// CHIP_ID of its SYSINFO block.
-        id: u32,
-        /// Where its peripherals begin for the processor.
-        base: u64,
-        /// How its interrupts come.
-        interrupts: InterruptPath,
-    },
-    /// A page, whose frame comes along.
-    Page {
-        /// Pages of the peripheral.
-        pages: u8,
-    },
-    /// The notification to signal after service comes along.
-    Interrupt,
-    /// The handler of an interrupt of the peripheral's own comes along: it is an edge, so whoever serves the peripheral leaves
-    /// its line low before acknowledging. The client binds its notification itself.
-    Handler,
-    /// Not done.
-    Refused(Refusal),
+message! {
+    /// An answer.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+    pub enum Reply {
+        /// The chip.
+        Chip {
+            /// CHIP_ID of its SYSINFO block.
+            id: u32,
+            /// Where its peripherals begin for the processor.
+            base: u64,
+            /// How its interrupts come.
+            interrupts: InterruptPath,
+        },
+        /// A page, whose frame comes along.
+        Page {
+            /// Pages of the peripheral.
+            pages: u8,
+        },
+        /// The notification to signal after service comes along.
+        Interrupt,
+        /// The handler of an interrupt of the peripheral's own comes along: it is an edge, so whoever serves the peripheral leaves
+        /// its line low before acknowledging. The client binds its notification itself.
+        Handler,
+        /// Not done.
+        Refused(Refusal),
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Typed capabilities: a slot of this server's CNode and the operations of what lies there.
 
 use crate::ipc::{self, buffer, set_cap};
-use axiom_proto::env::slot;
+use axiom_proto::env::{Bit, Signals, slot};
 use sel4_sys::object::{kind, vm_attributes};
 use sel4_sys::{CPtr, CapRights, Error, MessageInfo, ext, label, stubs};
 
@@ -107,20 +107,27 @@ impl Probe {
 }
 
 impl Notification {
+    /// The one that is bound to this server's thread.
+    pub const OWN: Notification = Notification(CPtr(slot::NOTIFICATION));
+
+    /// Puts a capability into an empty slot that sets a bit of this notification, and does nothing else: to be given away.
+    pub fn signaller(self, to: CPtr, bit: Bit) -> Result<Notification, Error> {
+        CNode::OWN.mint(to, self.0, CapRights::WRITE, bit.badge()).map(|()| Notification(to))
+    }
     /// Signals it. Only for notifications of this server's own or init's making; what a client gave is a [`Doorbell`].
     #[inline]
     pub fn signal(self) {
         stubs::signal(self.0);
     }
-    /// Waits for it; returns the badge.
+    /// Waits for it; returns the bits that were set.
     #[inline]
-    pub fn wait(self) -> u64 {
-        stubs::wait(self.0).badge.0
+    pub fn wait(self) -> Signals {
+        Signals::from_badge(stubs::wait(self.0).badge.0).unwrap_or_default()
     }
-    /// The badge if it was signalled, else 0.
+    /// The bits that were set, if it was signalled.
     #[inline]
-    pub fn poll(self) -> u64 {
-        stubs::nb_wait(self.0).badge.0
+    pub fn poll(self) -> Signals {
+        Signals::from_badge(stubs::nb_wait(self.0).badge.0).unwrap_or_default()
     }
 }
 

@@ -1,7 +1,9 @@
 //! The first code of a server: its environment.
 
 use crate::{Place, ipc, log};
-use axiom_proto::env::{Env, Header, MAGIC, slot};
+use axiom_mmio::Mmio;
+use axiom_proto::env::{Bit, Env, Header, MAGIC, slot};
+use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use sel4_sys::{CPtr, stubs};
 
@@ -95,23 +97,29 @@ impl Runtime {
         found.map(|s| crate::Notification(CPtr(s.slot)))
     }
 
+    /// The thread of a server that this one may debug, if that lived when this one started.
+    pub fn thread_of(&self, name: &str) -> Option<crate::cap::Tcb> {
+        let found = self.env.threads.iter().find(|t| t.name == name);
+        found.map(|t| crate::cap::Tcb(CPtr(t.slot)))
+    }
+
     /// The timer of a name that this server's program declares, with its bit.
-    pub fn timer(&self, name: &str) -> Option<(crate::Timer, u64)> {
+    pub fn timer(&self, name: &str) -> Option<(crate::Timer, Bit)> {
         let found = self.env.timers.iter().find(|t| t.name == name);
-        found.map(|t| (crate::Timer(CPtr(t.slot)), 1 << t.bit))
+        found.map(|t| (crate::Timer(CPtr(t.slot)), t.bit))
     }
 
     /// The timer of one of several things of a kind: `sensor/lm75`.
-    pub fn timer_of(&self, kind: &str, thing: &str) -> Option<(crate::Timer, u64)> {
+    pub fn timer_of(&self, kind: &str, thing: &str) -> Option<(crate::Timer, Bit)> {
         let found = self.env.timers.iter().find(|t| t.name.split_once('/') == Some((kind, thing)));
-        found.map(|t| (crate::Timer(CPtr(t.slot)), 1 << t.bit))
+        found.map(|t| (crate::Timer(CPtr(t.slot)), t.bit))
     }
 
     /// All timers of a kind.
-    pub fn timers_of(&self, kind: &'static str) -> impl Iterator<Item = (crate::Timer, u64)> {
+    pub fn timers_of(&self, kind: &'static str) -> impl Iterator<Item = (crate::Timer, Bit)> {
         let timers =
             self.env.timers.iter().filter(move |t| t.name.split_once('/').is_some_and(|(k, _)| k == kind));
-        timers.map(|t| (crate::Timer(CPtr(t.slot)), 1 << t.bit))
+        timers.map(|t| (crate::Timer(CPtr(t.slot)), t.bit))
     }
 
     /// What tells notifications from other capabilities.
@@ -123,6 +131,17 @@ impl Runtime {
     /// The Trace capability, if granted.
     pub fn trace(&self) -> Option<crate::Trace> {
         (self.env.trace != 0).then_some(crate::Trace(CPtr(self.env.trace)))
+    }
+
+    /// The registers of the device of a name, if the manifest names one, the machine has it, and it has so many bytes of them.
+    pub fn registers(&self, name: &str, bytes: u64) -> Option<Mmio> {
+        let mapped = self.env.device(name)?.registers;
+        if mapped.len < bytes {
+            return None;
+        }
+        let start = NonNull::new(mapped.start as *mut u32)?;
+        // SAFETY: init mapped the device's registers, as many as are used, as device memory for this server alone, for its life.
+        Some(unsafe { Mmio::new(start) })
     }
 
     /// Tells init that this server is ready to be called.

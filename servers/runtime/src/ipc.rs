@@ -2,7 +2,8 @@
 
 use crate::Slots;
 use axiom_proto::env::slot;
-use axiom_proto::{Error, LABEL_OK, wire};
+use axiom_proto::largest::assert_fits;
+use axiom_proto::{Error, LABEL_OK, Largest, wire};
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use sel4_sys::{CPtr, IpcBuffer, MessageInfo, stubs};
@@ -138,9 +139,9 @@ impl Buffer {
     }
 }
 
-/// Asks a server and waits for its answer, which is decoded from `reply`.
+/// Asks a server and waits for its answer, which is decoded from `reply`. A request that could be too large does not compile.
 #[inline]
-pub fn call<'b, Q: Serialize + ?Sized, R: Deserialize<'b>>(
+pub fn call<'b, Q: Serialize + Largest, R: Deserialize<'b>>(
     to: crate::Endpoint,
     interface: u16,
     request: &Q,
@@ -151,13 +152,14 @@ pub fn call<'b, Q: Serialize + ?Sized, R: Deserialize<'b>>(
 
 /// As [`call`], passing a capability along; also says whether one came back (into the receive slot).
 #[inline]
-pub fn call_with_cap<'b, Q: Serialize + ?Sized, R: Deserialize<'b>>(
+pub fn call_with_cap<'b, Q: Serialize + Largest, R: Deserialize<'b>>(
     to: crate::Endpoint,
     interface: u16,
     request: &Q,
     cap: Option<CPtr>,
     reply: &'b mut Buffer,
 ) -> Result<(R, bool), Error> {
+    const { assert_fits::<Q>() };
     // SAFETY: the reference ends with this statement, before the system call.
     let words = wire::encode(request, unsafe { message_bytes() })?;
     let mut caps = 0;

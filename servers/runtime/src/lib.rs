@@ -3,20 +3,29 @@
 //!
 //! A server is `axiom_runtime::entry!(main)` with `fn main(rt: Runtime) -> !`. It sets itself up from [`Runtime::env`], calls
 //! [`Runtime::ready`], and ends in [`serve`]. Single-threaded by design: one thread, one endpoint, one bound notification.
-#![no_std]
-#![cfg(target_os = "none")]
+//!
+//! On the developer's machine it is there for tests: `axiom-fake-kernel` runs a server on it.
+#![cfg_attr(target_os = "none", no_std)]
 
+#[cfg(target_os = "none")]
+pub mod arch;
+#[cfg(not(target_os = "none"))]
+#[path = "host.rs"]
 pub mod arch;
 pub mod cap;
 mod entry;
 pub mod ipc;
 pub mod log;
 pub mod pages;
+#[cfg(target_os = "none")]
+mod place;
+#[cfg(not(target_os = "none"))]
+#[path = "host_place.rs"]
 mod place;
 mod serve;
 pub mod time;
 
-pub use axiom_layout::{CNODE_BITS, Note, note};
+pub use axiom_layout::{Bit, Bits, CNODE_BITS, Class, Note, Signals, note};
 pub use axiom_proto as proto;
 /// Instructions that this program wrote.
 pub mod code {
@@ -48,6 +57,17 @@ macro_rules! takes {
 }
 
 /// Defines the program's entry: `entry!(main)` with `fn main(rt: axiom_runtime::Runtime) -> !`.
+#[cfg(not(target_os = "none"))]
+#[macro_export]
+macro_rules! entry {
+    ($main:path) => {
+        /// The program, for its tests.
+        pub(crate) const MAIN: fn($crate::Runtime) -> ! = $main;
+    };
+}
+
+/// Defines the program's entry: `entry!(main)` with `fn main(rt: axiom_runtime::Runtime) -> !`.
+#[cfg(target_os = "none")]
 #[macro_export]
 macro_rules! entry {
     ($main:path) => {

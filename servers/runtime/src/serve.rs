@@ -1,8 +1,9 @@
 //! The server loop.
 
 use crate::ipc::{self, Buffer};
-use axiom_proto::env::{NOTIFIED, slot};
-use axiom_proto::{Error, LABEL_ERROR, LABEL_OK, wire};
+use axiom_proto::env::{Signals, slot};
+use axiom_proto::largest::assert_fits;
+use axiom_proto::{Error, LABEL_ERROR, LABEL_OK, Largest, wire};
 use core::sync::atomic::{AtomicU64, Ordering};
 use sel4_sys::{CPtr, MessageInfo, stubs};
 use serde::{Deserialize, Serialize};
@@ -58,15 +59,17 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// The interface's reply.
+    /// The interface's reply. One that could be too large does not compile.
     #[inline]
-    pub fn ok<T: Serialize + ?Sized>(value: &T) -> Reply {
+    pub fn ok<T: Serialize + Largest>(value: &T) -> Reply {
+        const { assert_fits::<T>() };
         Reply::encode(LABEL_OK, value, None)
     }
 
     /// The interface's reply, with a copy of a capability.
     #[inline]
-    pub fn ok_with_cap<T: Serialize + ?Sized>(value: &T, cap: CPtr) -> Reply {
+    pub fn ok_with_cap<T: Serialize + Largest>(value: &T, cap: CPtr) -> Reply {
+        const { assert_fits::<T>() };
         Reply::encode(LABEL_OK, value, Some(cap))
     }
 
@@ -94,9 +97,9 @@ impl Reply {
 pub trait Service {
     /// Answers a request.
     fn request(&mut self, message: &Incoming<'_>) -> Reply;
-    /// The bound notification was signalled with these bits ([`NOTIFIED`] removed).
-    fn notified(&mut self, bits: u64) {
-        let _ = bits;
+    /// The bound notification was signalled.
+    fn notified(&mut self, signals: Signals) {
+        let _ = signals;
     }
 }
 
@@ -111,8 +114,8 @@ pub fn serve(service: &mut impl Service) -> ! {
             Some(reply) => stubs::reply_recv(ENDPOINT, reply.info, ipc::fast_registers(), REPLY),
             None => stubs::recv(ENDPOINT, REPLY),
         };
-        if got.badge.0 & NOTIFIED != 0 {
-            service.notified(got.badge.0 & !NOTIFIED);
+        if let Some(signals) = Signals::from_badge(got.badge.0) {
+            service.notified(signals);
             continue;
         }
         let arrived = (crate::time::ticks(), crate::time::cycles());

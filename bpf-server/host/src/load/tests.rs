@@ -265,3 +265,41 @@ fn of_points_that_share_a_bound_the_most_counts() {
     assert_eq!(time([8, 100]), (alone.time(), alone.round()));
     assert_eq!(time([100, 8]), time([8, 100]));
 }
+
+/// The most events that are served in any stretch of so much time (both ends included), where each may be served up to half of the
+/// distance late: all patterns of late ones and others.
+fn most_served(spacing: u64, time: u64) -> u64 {
+    const EVENTS: u64 = 10;
+    let mut most = 0;
+    for pattern in 0..1u64 << EVENTS {
+        let served = |n: u64| n * spacing + if pattern >> n & 1 == 1 { spacing / 2 } else { 0 };
+        for first in 0..EVENTS {
+            let inside = (first..EVENTS).filter(|n| served(*n) <= served(first) + time).count();
+            most = most.max(inside as u64);
+        }
+    }
+    most
+}
+
+/// Rule 2 lets an event wait for half of its kind's distance, so that the next one may follow it by half a distance: one more of them
+/// falls into some periods than the rate alone says.
+#[test]
+fn an_event_that_waits_comes_closer_to_the_next_and_is_counted() {
+    let mut more = 0;
+    for spacing in [2, 4, 6, 10] {
+        for time in 0..=4 * spacing {
+            let periodic = Stream::Periodic(spacing).events(time);
+            assert_eq!(periodic, most_served(spacing, time), "{spacing} {time}");
+            let batches = Stream::Batches { spacing, batch: 1, backlog: 3 };
+            assert_eq!(batches.events(time), 3 + periodic - 1);
+            more += u64::from(periodic > 1 + time / spacing);
+        }
+    }
+    assert!(more > 30, "{more}");
+    // Two of them in a budget for two; the same rate in a period that a third one may fall into is refused.
+    let world = |period| {
+        let budget = Budget { time: 20, period };
+        admitted(&budget, &[Kind { spacing: 20, cost: 5, phase: 0 }])
+    };
+    assert!(world(29) && !world(30));
+}

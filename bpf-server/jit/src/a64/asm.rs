@@ -74,13 +74,15 @@ impl Width {
 
 /// The output: instruction words in a byte slice.
 pub struct Asm<'a> {
-    out: &'a mut [u8],
+    out: &'a mut [u32],
     words: usize,
 }
 
 impl<'a> Asm<'a> {
-    /// Starts at the beginning of `out`.
+    /// Starts at the first word of `out`: what lies before a multiple of four is left alone.
     pub fn new(out: &'a mut [u8]) -> Asm<'a> {
+        // SAFETY: any four bytes are a word, and any word four bytes.
+        let (_, out, _) = unsafe { out.align_to_mut() };
         Asm { out, words: 0 }
     }
 
@@ -91,31 +93,27 @@ impl<'a> Asm<'a> {
 
     /// Whether everything fitted.
     pub fn fits(&self) -> bool {
-        self.words * 4 <= self.out.len()
+        self.words <= self.out.len()
     }
 
     /// Appends one instruction word.
     #[inline]
     pub fn put(&mut self, word: u32) {
-        let at = self.words * 4;
-        if let Some(bytes) = self.out.get_mut(at..at + 4) {
-            bytes.copy_from_slice(&word.to_le_bytes());
+        if let Some(room) = self.out.get_mut(self.words) {
+            *room = word.to_le();
         }
         self.words += 1;
     }
 
     /// Reads back a word, for patching.
     pub fn word(&self, index: usize) -> u32 {
-        match self.out.get(index * 4..index * 4 + 4) {
-            Some(b) => u32::from_le_bytes([b[0], b[1], b[2], b[3]]),
-            None => 0,
-        }
+        self.out.get(index).map_or(0, |word| u32::from_le(*word))
     }
 
     /// Replaces a word.
     pub fn patch(&mut self, index: usize, word: u32) {
-        if let Some(bytes) = self.out.get_mut(index * 4..index * 4 + 4) {
-            bytes.copy_from_slice(&word.to_le_bytes());
+        if let Some(room) = self.out.get_mut(index) {
+            *room = word.to_le();
         }
     }
 

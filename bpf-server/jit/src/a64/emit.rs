@@ -2,8 +2,9 @@
 
 use super::Features;
 use super::asm::{Asm, Cond, Mem, Reg, SP, Width, ZR};
+use super::plain::NONE;
 use crate::program::*;
-use crate::{Error, Insn, Resolve, abi};
+use crate::{CompileError, Insn, Resolve, abi};
 
 /// BPF's stack per function.
 const BPF_STACK: i32 = 512;
@@ -18,14 +19,28 @@ pub(crate) const TMP3: Reg = Reg(15);
 const RT: Reg = Reg(23);
 const LR: Reg = Reg(30);
 
+/// Where r0 to r9 are in a function that calls something, and in one that does not.
+const SAVED: [u8; 16] = registers(19);
+const FREE: [u8; 16] = registers(9);
+
+const fn registers(r6: u8) -> [u8; 16] {
+    let mut regs = [NONE; 16];
+    let mut r = 0;
+    while r < 10 {
+        regs[r as usize] = if r < 6 { r } else { r6 + r - 6 };
+        r += 1;
+    }
+    regs
+}
+
 const BL: u32 = 0x9400_0000;
 const BL_MASK: u32 = 0xfc00_0000;
 
 pub(crate) struct Emitter<'a, 'b> {
     pub(crate) asm: Asm<'a>,
     pub(crate) features: Features,
-    offsets: &'b mut [u32],
-    fixups: &'b mut alloc::vec::Vec<Fixup>,
+    pub(super) offsets: &'b mut [u32],
+    pub(super) fixups: &'b mut alloc::vec::Vec<Fixup>,
     function: Function,
     is_entry: bool,
     uses_helpers: bool,
@@ -33,18 +48,42 @@ pub(crate) struct Emitter<'a, 'b> {
     /// Bytes of saved registers below the BPF stack.
     save_bytes: i32,
     /// The whole frame.
-    frame: i32,
+    pub(super) frame: i32,
+    /// The registers of r0 to r9; [`NONE`] for all other numbers.
+    pub(super) regs: [u8; 16],
     /// A note could not be kept.
-    no_memory: bool,
+    pub(super) no_memory: bool,
 }
 
-pub(crate) fn compile(
+/// Words are stored whole: where the slice starts between two, they lie behind that until they are done.
+pub(crate) fn compile<const TABLED: bool>(
     features: Features,
     c: &mut Tables,
     program: &[Insn],
     resolve: Resolve,
     out: &mut [u8],
-) -> Result<usize, Error> {
+) -> Result<usize, CompileError> {
+    let skew = out.as_ptr().align_offset(4).min(out.len());
+    match compile_aligned::<TABLED>(features, c, program, resolve, &mut out[skew..]) {
+        Ok(bytes) => {
+            if skew > 0 {
+                out.copy_within(skew..skew + bytes, 0);
+            }
+            Ok(bytes)
+        }
+        Err(CompileError::NoRoom { needed }) => Err(CompileError::NoRoom { needed: needed + skew }),
+        Err(error) => Err(error),
+    }
+}
+
+/// `TABLED`: what [`super::plain`] knows is left to it (tests look at the same without it).
+fn compile_aligned<const TABLED: bool>(
+    features: Features,
+    c: &mut Tables,
+    program: &[Insn],
+    resolve: Resolve,
+    out: &mut [u8],
+) -> Result<usize, CompileError> {
     let uses_helpers = scan(c, program)?;
     c.fixups.clear();
     let mut e = Emitter {
@@ -58,21 +97,22 @@ pub(crate) fn compile(
         zero_stack: c.zero_stack,
         save_bytes: 0,
         frame: 0,
+        regs: [NONE; 16],
         no_memory: false,
     };
     for index in 0..c.functions.len() {
         c.functions[index].entry = e.asm.words() as u32;
-        e.function(c.functions[index], index == 0, program, resolve)?;
+        e.function::<TABLED>(c.functions[index], index == 0, program, resolve)?;
     }
     if e.no_memory {
-        return Err(Error::NoMemory);
+        return Err(CompileError::NoMemory);
     }
     let words = e.asm.words();
     if words >= MAX_WORDS {
-        return Err(Error::TooLarge);
+        return Err(CompileError::TooLarge);
     }
     if !e.asm.fits() {
-        return Err(Error::NoRoom { needed: words * 4 });
+        return Err(CompileError::NoRoom { needed: words * 4 });
     }
     for i in 0..e.fixups.len() {
         let Fixup { word, target, .. } = e.fixups[i];
@@ -99,11 +139,7 @@ pub(crate) fn compile(
 impl Emitter<'_, '_> {
     /// The register of a BPF register; r10 has none and is a caller's mistake here.
     pub(crate) fn reg(&self, r: u8) -> Reg {
-        match r {
-            0..=5 => Reg(r),
-            _ if self.function.calls => Reg(19 + (r - 6)),
-            _ => Reg(9 + (r - 6)),
-        }
+        Reg(self.regs[usize::from(r & 15)])
     }
 
     /// A source register; r10 is computed into `tmp`.
@@ -137,15 +173,16 @@ impl Emitter<'_, '_> {
         (regs, n.div_ceil(2))
     }
 
-    fn function(
+    fn function<const TABLED: bool>(
         &mut self,
         function: Function,
         is_entry: bool,
         program: &[Insn],
         resolve: Resolve,
-    ) -> Result<(), Error> {
+    ) -> Result<(), CompileError> {
         self.function = function;
         self.is_entry = is_entry;
+        self.regs = if function.calls { SAVED } else { FREE };
         let (_, pairs) = self.saved_registers();
         self.save_bytes = pairs as i32 * 16;
         self.frame = self.save_bytes + if function.stack() { BPF_STACK } else { 0 };
@@ -158,8 +195,14 @@ impl Emitter<'_, '_> {
         }
         let mut at = function.start as usize;
         let end = function.end as usize;
+        // The first slot's offset lies behind the prologue: jumps go there, calls to the function's entry.
         while at < end {
-            // The first slot's offset lies behind the prologue: jumps go there, calls to the function's entry.
+            if TABLED {
+                at = self.plain(at, end, program);
+                if at == end {
+                    break;
+                }
+            }
             at = self.insn(at, end, program, resolve)?;
         }
         Ok(())
@@ -221,7 +264,13 @@ impl Emitter<'_, '_> {
     }
 
     /// Emits the instruction at `at` (and what is fused with it); returns the next slot.
-    fn insn(&mut self, at: usize, end: usize, program: &[Insn], resolve: Resolve) -> Result<usize, Error> {
+    fn insn(
+        &mut self,
+        at: usize,
+        end: usize,
+        program: &[Insn],
+        resolve: Resolve,
+    ) -> Result<usize, CompileError> {
         self.mark(at);
         let insn = program[at];
         let next = Next {
@@ -254,17 +303,23 @@ impl Emitter<'_, '_> {
         Ok(at + 1)
     }
 
-    fn wide_load(&mut self, at: usize, insn: Insn, program: &[Insn], resolve: Resolve) -> Result<(), Error> {
+    fn wide_load(
+        &mut self,
+        at: usize,
+        insn: Insn,
+        program: &[Insn],
+        resolve: Resolve,
+    ) -> Result<(), CompileError> {
         if insn.op != LDDW || insn.dst() > 9 {
-            return Err(Error::BadOpcode { at, op: insn.op });
+            return Err(CompileError::BadOpcode { at, op: insn.op });
         }
         let Some(next) = program.get(at + 1) else {
-            return Err(Error::BadTarget { at, target: at as i64 + 1 });
+            return Err(CompileError::BadTarget { at, target: at as i64 + 1 });
         };
         let value = if insn.src() == 0 {
             insn.imm as u32 as u64 | (next.imm as u32 as u64) << 32
         } else {
-            resolve(insn.src(), insn.imm, next.imm).ok_or(Error::Unresolved { at })?
+            resolve(insn.src(), insn.imm, next.imm).ok_or(CompileError::Unresolved { at })?
         };
         let dst = self.reg(insn.dst());
         self.asm.mov_imm(dst, value);
@@ -272,8 +327,8 @@ impl Emitter<'_, '_> {
     }
 
     /// Arithmetic. Returns whether the next instruction was absorbed.
-    fn alu(&mut self, at: usize, insn: Insn, w: Width, next: Next) -> Result<bool, Error> {
-        let bad = Error::BadOpcode { at, op: insn.op };
+    fn alu(&mut self, at: usize, insn: Insn, w: Width, next: Next) -> Result<bool, CompileError> {
+        let bad = CompileError::BadOpcode { at, op: insn.op };
         if insn.dst() > 9 || insn.src() > 10 {
             return Err(bad);
         }
@@ -499,7 +554,7 @@ impl Emitter<'_, '_> {
         tmp
     }
 
-    fn load(&mut self, at: usize, insn: Insn) -> Result<(), Error> {
+    fn load(&mut self, at: usize, insn: Insn) -> Result<(), CompileError> {
         let op = match insn.op {
             0x61 => Mem::LdrW,
             0x69 => Mem::Ldrh,
@@ -508,18 +563,18 @@ impl Emitter<'_, '_> {
             0x81 => Mem::Ldrsw,
             0x89 => Mem::Ldrsh,
             0x91 => Mem::Ldrsb,
-            op => return Err(Error::BadOpcode { at, op }),
+            op => return Err(CompileError::BadOpcode { at, op }),
         };
         if insn.dst() > 9 || insn.src() > 10 {
-            return Err(Error::BadOpcode { at, op: insn.op });
+            return Err(CompileError::BadOpcode { at, op: insn.op });
         }
         let d = self.reg(insn.dst());
         self.access(op, d, insn.src(), insn.off);
         Ok(())
     }
 
-    fn store(&mut self, at: usize, insn: Insn) -> Result<(), Error> {
-        let bad = Error::BadOpcode { at, op: insn.op };
+    fn store(&mut self, at: usize, insn: Insn) -> Result<(), CompileError> {
+        let bad = CompileError::BadOpcode { at, op: insn.op };
         if insn.dst() > 10 || insn.src() > 10 {
             return Err(bad);
         }
@@ -561,23 +616,19 @@ impl Emitter<'_, '_> {
         }
     }
 
-    /// Notes a branch to fill in later. Where there is no memory for the note, the program is not compiled.
+    /// Notes a branch to fill in later.
     fn fix(&mut self, word: u32, target: u32) {
-        if self.fixups.len() == self.fixups.capacity() && self.fixups.try_reserve(1).is_err() {
-            self.no_memory = true;
-            return;
-        }
-        self.fixups.push(Fixup { word, target, kind: Kind::Jump });
+        fix(self.fixups, &mut self.no_memory, Fixup { word, target, kind: Kind::Jump });
     }
 
-    fn call(&mut self, at: usize, insn: Insn) -> Result<(), Error> {
+    fn call(&mut self, at: usize, insn: Insn) -> Result<(), CompileError> {
         if insn.op == CALLX {
             return self.call_register(at, insn);
         }
         match insn.src() {
             0 => {
                 let id = insn.imm as u32;
-                let slot = abi::slot(id).ok_or(Error::UnknownHelper { at, id })?;
+                let slot = abi::slot(id).ok_or(CompileError::UnknownHelper { at, id })?;
                 self.asm.mov(Width::X64, Reg(0), RT);
                 self.asm.try_mem(Mem::LdrX, TMP, Reg(0), slot as i64 * 8);
                 self.asm.blr(TMP);
@@ -587,15 +638,15 @@ impl Emitter<'_, '_> {
                 self.fix(self.asm.words() as u32, target);
                 self.asm.bl(0);
             }
-            _ => return Err(Error::UnknownHelper { at, id: insn.imm as u32 }),
+            _ => return Err(CompileError::UnknownHelper { at, id: insn.imm as u32 }),
         }
         Ok(())
     }
 
     /// A helper whose number is in a register: the number becomes a table slot, the last one when there is none.
-    fn call_register(&mut self, at: usize, insn: Insn) -> Result<(), Error> {
+    fn call_register(&mut self, at: usize, insn: Insn) -> Result<(), CompileError> {
         if insn.dst() > 9 {
-            return Err(Error::BadOpcode { at, op: insn.op });
+            return Err(CompileError::BadOpcode { at, op: insn.op });
         }
         let id = self.reg(insn.dst());
         let a = &mut self.asm;
@@ -619,7 +670,7 @@ impl Emitter<'_, '_> {
         Ok(())
     }
 
-    fn jump(&mut self, at: usize, insn: Insn) -> Result<(), Error> {
+    fn jump(&mut self, at: usize, insn: Insn) -> Result<(), CompileError> {
         match insn.op {
             EXIT => {
                 self.epilogue();
@@ -638,7 +689,7 @@ impl Emitter<'_, '_> {
             return Ok(());
         }
         if insn.dst() > 10 || insn.src() > 10 {
-            return Err(Error::BadOpcode { at, op: insn.op });
+            return Err(CompileError::BadOpcode { at, op: insn.op });
         }
         let w = if insn.op & 7 == CLASS_JMP { Width::X64 } else { Width::W32 };
         let immediate = insn.op & 8 == 0;
@@ -703,7 +754,7 @@ impl Emitter<'_, '_> {
             0xb0 => Cond::Ls,
             0xc0 => Cond::Lt,
             0xd0 => Cond::Le,
-            _ => return Err(Error::BadOpcode { at, op: insn.op }),
+            _ => return Err(CompileError::BadOpcode { at, op: insn.op }),
         };
         let distance = self.distance(at, target);
         self.asm.b_cond(cond, distance);

@@ -21,10 +21,13 @@
 mod asm;
 mod atomics;
 mod emit;
+mod plain;
+#[cfg(test)]
+mod tests;
 
 pub use asm::*;
 
-use crate::{Error, Insn, Machine, Resolve, Tables, machine};
+use crate::{CompileError, Insn, Machine, Resolve, Tables, machine};
 
 /// What the target machine can do beyond ARMv8.0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,7 +45,7 @@ impl Machine for Features {
         program: &[Insn],
         resolve: Resolve,
         out: &mut [u8],
-    ) -> Result<usize, Error> {
-        emit::compile(self, tables, program, resolve, out)
+    ) -> Result<usize, CompileError> {
+        emit::compile::<true>(self, tables, program, resolve, out)
     }
 }

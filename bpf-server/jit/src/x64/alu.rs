@@ -2,12 +2,12 @@
 
 use super::asm::{Op, Reg, Rm, Shift, Size, Width};
 use super::emit::{Emitter, REGS, TMP};
-use crate::{Error, Insn};
+use crate::{CompileError, Insn};
 
 impl Emitter<'_, '_> {
     /// Arithmetic. `program` begins with the instruction and holds what may be fused with it; returns how many slots were emitted.
-    pub fn alu(&mut self, at: usize, insn: Insn, w: Width, program: &[Insn]) -> Result<usize, Error> {
-        let bad = Error::BadOpcode { at, op: insn.op };
+    pub fn alu(&mut self, at: usize, insn: Insn, w: Width, program: &[Insn]) -> Result<usize, CompileError> {
+        let bad = CompileError::BadOpcode { at, op: insn.op };
         if insn.dst() > 9 || insn.src() > 10 {
             return Err(bad);
         }

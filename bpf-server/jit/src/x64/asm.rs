@@ -160,7 +160,7 @@ impl<'a> Asm<'a> {
 
     /// Appends the lower `n` bytes (at most 8).
     #[inline]
-    fn put(&mut self, bytes: u64, n: usize) {
+    pub(super) fn put(&mut self, bytes: u64, n: usize) {
         let word = bytes.to_le_bytes();
         if let Some(room) = self.out.get_mut(self.at..).and_then(|rest| rest.first_chunk_mut::<8>()) {
             *room = word;

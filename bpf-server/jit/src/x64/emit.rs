@@ -3,7 +3,7 @@
 use super::Features;
 use super::asm::{Asm, Cond, Op, Reg, Rm, Size, Width};
 use crate::program::*;
-use crate::{Error, Insn, Resolve, abi};
+use crate::{CompileError, Insn, Resolve, abi};
 use alloc::vec::Vec;
 
 /// BPF's stack per function.
@@ -46,13 +46,14 @@ pub(super) struct Emitter<'a, 'b> {
     random: u64,
 }
 
-pub(super) fn compile(
+/// `TABLED`: what [`super::plain`] knows is left to it (tests look at the same without it).
+pub(super) fn compile<const TABLED: bool>(
     features: Features,
     c: &mut Tables,
     program: &[Insn],
     resolve: Resolve,
     out: &mut [u8],
-) -> Result<usize, Error> {
+) -> Result<usize, CompileError> {
     let uses_helpers = scan(c, program)?;
     c.fixups.clear();
     let mut e = Emitter {
@@ -71,17 +72,17 @@ pub(super) fn compile(
     for index in 0..c.functions.len() {
         e.asm.align(16);
         c.functions[index].entry = e.asm.len() as u32;
-        e.function(c.functions[index], index == 0, program, resolve)?;
+        e.function::<TABLED>(c.functions[index], index == 0, program, resolve)?;
     }
     if e.no_memory {
-        return Err(Error::NoMemory);
+        return Err(CompileError::NoMemory);
     }
     let bytes = e.asm.len();
     if bytes >= MAX_BYTES {
-        return Err(Error::TooLarge);
+        return Err(CompileError::TooLarge);
     }
     if !e.asm.fits() {
-        return Err(Error::NoRoom { needed: bytes });
+        return Err(CompileError::NoRoom { needed: bytes });
     }
     for i in 0..e.fixups.len() {
         let Fixup { word: end, target, kind } = e.fixups[i];
@@ -95,7 +96,9 @@ pub(super) fn compile(
         let distance = to.wrapping_sub(end) as i32;
         match kind {
             // `bound` promised that it fits.
-            Kind::Short => e.asm.patch8(end as usize, i8::try_from(distance).map_err(|_| Error::TooLarge)?),
+            Kind::Short => {
+                e.asm.patch8(end as usize, i8::try_from(distance).map_err(|_| CompileError::TooLarge)?)
+            }
             _ => e.asm.patch32(end as usize, distance),
         }
     }
@@ -104,6 +107,39 @@ pub(super) fn compile(
 
 /// A jump of one byte's distance where what lies between is at most this long.
 const SHORT: u32 = 127;
+
+/// The most bytes of each opcode, with its constants as they are, and split.
+static BOUNDS: [[u8; 256]; 2] = [bounds(0), bounds(20)];
+
+const fn bounds(split: u8) -> [u8; 256] {
+    let mut bounds = [0; 256];
+    let mut op = 0;
+    while op < 256 {
+        bounds[op] = bytes_of(op as u8, split);
+        op += 1;
+    }
+    bounds
+}
+
+const fn bytes_of(op: u8, split: u8) -> u8 {
+    match op & 7 {
+        CLASS_LD => 10 + split,
+        CLASS_LDX => 9,
+        CLASS_ST => 13 + split,
+        CLASS_STX if op & 0xe0 == 0xc0 => 60,
+        CLASS_STX => 9,
+        CLASS_ALU | CLASS_ALU64 => match op & 0xf0 {
+            0x30 | 0x90 => 90 + split,
+            0x60 | 0x70 | 0xc0 => 14,
+            _ => 14 + split,
+        },
+        _ => match op {
+            CALLX => 70,
+            EXIT => 24,
+            _ => 14 + split,
+        },
+    }
+}
 
 impl Emitter<'_, '_> {
     fn saved_registers(&self) -> ([Reg; 6], usize) {
@@ -129,13 +165,13 @@ impl Emitter<'_, '_> {
         r == 0 || self.function.calls || self.function.named & 1 << r != 0
     }
 
-    fn function(
+    fn function<const TABLED: bool>(
         &mut self,
         function: Function,
         is_entry: bool,
         program: &[Insn],
         resolve: Resolve,
-    ) -> Result<(), Error> {
+    ) -> Result<(), CompileError> {
         self.function = function;
         self.is_entry = is_entry;
         let (regs, n) = self.saved_registers();
@@ -161,8 +197,14 @@ impl Emitter<'_, '_> {
         }
         let mut at = function.start as usize;
         let end = function.end as usize;
+        // The first slot's offset lies behind the prologue: jumps go there, calls to the function's entry.
         while at < end {
-            // The first slot's offset lies behind the prologue: jumps go there, calls to the function's entry.
+            if TABLED {
+                at = self.plain(at, end, program);
+                if at == end {
+                    break;
+                }
+            }
             at = self.insn(at, end, program, resolve)?;
         }
         Ok(())
@@ -198,7 +240,13 @@ impl Emitter<'_, '_> {
     }
 
     /// Emits the instruction at `at` (and what is fused with it); returns the next slot.
-    fn insn(&mut self, at: usize, end: usize, program: &[Insn], resolve: Resolve) -> Result<usize, Error> {
+    fn insn(
+        &mut self,
+        at: usize,
+        end: usize,
+        program: &[Insn],
+        resolve: Resolve,
+    ) -> Result<usize, CompileError> {
         if self.offsets[at] & LOOP != 0 {
             self.asm.align(16);
         }
@@ -247,39 +295,28 @@ impl Emitter<'_, '_> {
 
     /// No instruction becomes more bytes than this (the test build checks that).
     fn bound(&self, insn: Insn) -> u32 {
-        let blind = if self.features.blind.is_some() { 20 } else { 0 };
-        match insn.op & 7 {
-            CLASS_LD => 10 + blind,
-            CLASS_LDX => 9,
-            CLASS_ST => 13 + blind,
-            CLASS_STX if insn.op & 0xe0 == 0xc0 => 60,
-            CLASS_STX => 9,
-            CLASS_ALU | CLASS_ALU64 => match insn.op & 0xf0 {
-                0x30 | 0x90 => 90 + blind,
-                0x60 | 0x70 | 0xc0 => 14,
-                _ => 14 + blind,
-            },
-            _ => match insn.op {
-                CALLX => 70,
-                EXIT => 24,
-                _ => 14 + blind,
-            },
-        }
+        BOUNDS[usize::from(self.features.blind.is_some())][usize::from(insn.op)].into()
     }
 
-    fn wide_load(&mut self, at: usize, insn: Insn, program: &[Insn], resolve: Resolve) -> Result<(), Error> {
+    fn wide_load(
+        &mut self,
+        at: usize,
+        insn: Insn,
+        program: &[Insn],
+        resolve: Resolve,
+    ) -> Result<(), CompileError> {
         if insn.op != LDDW || insn.dst() > 9 {
-            return Err(Error::BadOpcode { at, op: insn.op });
+            return Err(CompileError::BadOpcode { at, op: insn.op });
         }
         let Some(next) = program.get(at + 1) else {
-            return Err(Error::BadTarget { at, target: at as i64 + 1 });
+            return Err(CompileError::BadTarget { at, target: at as i64 + 1 });
         };
         let d = REGS[insn.dst() as usize];
         if insn.src() == 0 {
             let value = insn.imm as u32 as u64 | (next.imm as u32 as u64) << 32;
             self.constant(d, value);
         } else {
-            let value = resolve(insn.src(), insn.imm, next.imm).ok_or(Error::Unresolved { at })?;
+            let value = resolve(insn.src(), insn.imm, next.imm).ok_or(CompileError::Unresolved { at })?;
             self.asm.mov_imm(d, value);
         }
         Ok(())
@@ -317,12 +354,12 @@ impl Emitter<'_, '_> {
         Some(TMP)
     }
 
-    fn load(&mut self, at: usize, insn: Insn) -> Result<(), Error> {
+    fn load(&mut self, at: usize, insn: Insn) -> Result<(), CompileError> {
         if insn.dst() > 9 || insn.src() > 10 {
-            return Err(Error::BadOpcode { at, op: insn.op });
+            return Err(CompileError::BadOpcode { at, op: insn.op });
         }
         let m = Rm::Mem(REGS[insn.src() as usize], insn.off.into());
-        self.load_from(insn, m).ok_or(Error::BadOpcode { at, op: insn.op })
+        self.load_from(insn, m).ok_or(CompileError::BadOpcode { at, op: insn.op })
     }
 
     /// The load `insn` from a place that may be another than it says.
@@ -342,8 +379,8 @@ impl Emitter<'_, '_> {
         Some(())
     }
 
-    fn store(&mut self, at: usize, insn: Insn) -> Result<(), Error> {
-        let bad = Error::BadOpcode { at, op: insn.op };
+    fn store(&mut self, at: usize, insn: Insn) -> Result<(), CompileError> {
+        let bad = CompileError::BadOpcode { at, op: insn.op };
         if insn.dst() > 10 || insn.src() > 10 {
             return Err(bad);
         }
@@ -367,17 +404,14 @@ impl Emitter<'_, '_> {
         Ok(())
     }
 
-    /// Notes a branch to fill in later. Where there is no memory for the note, the program is not compiled.
+    /// Notes a branch to fill in later.
     fn fix(&mut self, target: u32, kind: Kind) {
-        if self.fixups.len() == self.fixups.capacity() && self.fixups.try_reserve(1).is_err() {
-            self.no_memory = true;
-            return;
-        }
-        self.fixups.push(Fixup { word: self.asm.len() as u32, target, kind });
+        let word = self.asm.len() as u32;
+        fix(self.fixups, &mut self.no_memory, Fixup { word, target, kind });
     }
 
     /// A jump to a slot, on a condition or always.
-    fn branch(&mut self, cond: Option<Cond>, at: usize, target: usize, program: &[Insn]) {
+    pub(super) fn branch(&mut self, cond: Option<Cond>, at: usize, target: usize, program: &[Insn]) {
         if target <= at {
             let distance = self.offsets[target] as i64 - self.asm.len() as i64;
             match (cond, i8::try_from(distance - 2)) {
@@ -409,14 +443,14 @@ impl Emitter<'_, '_> {
         self.fix(target as u32, kind);
     }
 
-    fn call(&mut self, at: usize, insn: Insn) -> Result<(), Error> {
+    fn call(&mut self, at: usize, insn: Insn) -> Result<(), CompileError> {
         if insn.op == CALLX {
             return self.call_register(at, insn);
         }
         match insn.src() {
             0 => {
                 let id = insn.imm as u32;
-                let slot = abi::slot(id).ok_or(Error::UnknownHelper { at, id })?;
+                let slot = abi::slot(id).ok_or(CompileError::UnknownHelper { at, id })?;
                 self.asm.mov(Width::X64, Reg::RDI, RT);
                 self.asm.call_mem(Rm::Mem(RT, slot as i32 * 8));
             }
@@ -425,15 +459,15 @@ impl Emitter<'_, '_> {
                 self.asm.call(0);
                 self.fix(target, Kind::Call);
             }
-            _ => return Err(Error::UnknownHelper { at, id: insn.imm as u32 }),
+            _ => return Err(CompileError::UnknownHelper { at, id: insn.imm as u32 }),
         }
         Ok(())
     }
 
     /// A helper whose number is in a register: the number becomes a table slot, the last one when there is none.
-    fn call_register(&mut self, at: usize, insn: Insn) -> Result<(), Error> {
+    fn call_register(&mut self, at: usize, insn: Insn) -> Result<(), CompileError> {
         if insn.dst() > 9 {
-            return Err(Error::BadOpcode { at, op: insn.op });
+            return Err(CompileError::BadOpcode { at, op: insn.op });
         }
         let own = abi::OWN_FIRST_SLOT as i32;
         let last = abi::HELPER_SLOTS as i32 - 1;
@@ -461,7 +495,7 @@ impl Emitter<'_, '_> {
         Ok(())
     }
 
-    fn jump(&mut self, at: usize, insn: Insn, program: &[Insn]) -> Result<(), Error> {
+    fn jump(&mut self, at: usize, insn: Insn, program: &[Insn]) -> Result<(), CompileError> {
         match insn.op {
             EXIT => {
                 self.epilogue();
@@ -479,7 +513,7 @@ impl Emitter<'_, '_> {
             return Ok(());
         }
         if insn.dst() > 10 || insn.src() > 10 {
-            return Err(Error::BadOpcode { at, op: insn.op });
+            return Err(CompileError::BadOpcode { at, op: insn.op });
         }
         let operation = insn.op & 0xf0;
         let cond = match operation {
@@ -493,7 +527,7 @@ impl Emitter<'_, '_> {
             0xb0 => Cond::BelowEqual,
             0xc0 => Cond::Less,
             0xd0 => Cond::LessEqual,
-            _ => return Err(Error::BadOpcode { at, op: insn.op }),
+            _ => return Err(CompileError::BadOpcode { at, op: insn.op }),
         };
         let w = if insn.op & 7 == CLASS_JMP { Width::X64 } else { Width::W32 };
         let d = REGS[insn.dst() as usize];

@@ -26,10 +26,13 @@ mod atomics;
 mod divide;
 mod emit;
 mod fuse;
+mod plain;
+#[cfg(test)]
+mod tests;
 
 pub use asm::*;
 
-use crate::{Error, Insn, Machine, Resolve, Tables, machine};
+use crate::{CompileError, Insn, Machine, Resolve, Tables, machine};
 
 /// What the target machine can do beyond x86-64 as AMD defined it, and what it is to do for safety.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,7 +69,7 @@ impl Machine for Features {
         program: &[Insn],
         resolve: Resolve,
         out: &mut [u8],
-    ) -> Result<usize, Error> {
-        emit::compile(self, tables, program, resolve, out)
+    ) -> Result<usize, CompileError> {
+        emit::compile::<true>(self, tables, program, resolve, out)
     }
 }

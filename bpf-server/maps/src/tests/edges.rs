@@ -15,11 +15,11 @@ fn errors_are_linuxs_numbers() {
 #[test]
 fn every_shape_error_is_a_sentence() {
     for (error, text) in [
-        (Error::KeySize(3), "a key of 3 bytes: arrays have 4,"),
-        (Error::ValueSize(0), "a value of 0 bytes: ring buffers have none,"),
-        (Error::Entries(0), "max_entries is 0: it must not be 0,"),
-        (Error::TooLarge(17 << 20), "the map needs 17408 KiB, and the most is 16384 KiB"),
-        (Error::Flags(8), "map_flags 0x8: only BPF_F_NO_PREALLOC (1)"),
+        (MapError::KeySize(3), "a key of 3 bytes: arrays have 4,"),
+        (MapError::ValueSize(0), "a value of 0 bytes: ring buffers have none,"),
+        (MapError::Entries(0), "max_entries is 0: it must not be 0,"),
+        (MapError::TooLarge(17 << 20), "the map needs 17408 KiB, and the most is 16384 KiB"),
+        (MapError::Flags(8), "map_flags 0x8: only BPF_F_NO_PREALLOC (1)"),
     ] {
         assert!(error.to_string().starts_with(text), "{error}");
     }
@@ -246,4 +246,69 @@ fn chains_are_short_for_keys_that_count() {
     let buckets = unsafe { core::slice::from_raw_parts(memory.base().add(64).cast::<u32>(), 256) };
     let used = buckets.iter().filter(|b| **b != 0).count();
     assert!(used > 120, "{used} of 256 buckets are used by 256 keys");
+}
+
+/// Writes a word of a map's memory, as somebody who maps it may.
+fn spoil(map: &Map, offset: usize, word: u32) {
+    // SAFETY: inside the map's memory, aligned; the map reads it as atomics.
+    unsafe { map.base().add(offset).cast::<u32>().write_volatile(word) }
+}
+
+#[test]
+fn links_that_lead_nowhere_end_and_circles_are_left() {
+    const MOST: u32 = 6;
+    let (_m, mut map) = make(def(MapType::Hash, 4, 8, MOST));
+    for n in 0..3u32 {
+        let (key, value) = (n.to_le_bytes(), u64::from(n).to_le_bytes());
+        // SAFETY: key and value have their sizes.
+        assert_eq!(unsafe { map.update(key.as_ptr(), value.as_ptr(), 0) }, 0);
+    }
+    // Buckets come behind the header of 64 bytes; an entry begins with its link.
+    let visited = |map: &Map| {
+        let mut n = 0;
+        map.for_each(|_, _| n += 1);
+        n
+    };
+    assert_eq!(visited(&map), 3);
+    // Every bucket leads to an entry behind the last one. Entries have 24 bytes each, and are the last in memory.
+    let bytes = bytes_needed(map.def()).unwrap();
+    let entries = bytes - MOST as usize * 24;
+    for link in [MOST + 1, u32::MAX] {
+        (64..entries).step_by(4).for_each(|word| spoil(&map, word, link));
+        assert_eq!(visited(&map), 0, "buckets lead to {link}");
+    }
+    for n in 0..40u32 {
+        let key = n.to_le_bytes();
+        // SAFETY: a key of its size.
+        let found = unsafe { map.lookup(key.as_ptr()) } as usize;
+        let inside = found.wrapping_sub(map.base() as usize);
+        assert!(found == 0 || inside < bytes, "{inside}");
+    }
+    // All buckets, and all entries, lead to the first entry: no more are visited than there can be.
+    (64..bytes).step_by(4).for_each(|word| spoil(&map, word, 1));
+    assert_eq!(visited(&map), MOST as usize);
+}
+
+#[test]
+fn a_long_queue_keeps_its_header() {
+    let (_m, mut map) = make(def(MapType::Queue, 0, 8, 100));
+    for round in 0..3u64 {
+        for n in 0..100u64 {
+            let value = (round * 1000 + n).to_le_bytes();
+            // SAFETY: a value of its size.
+            assert_eq!(unsafe { map.push(value.as_ptr(), 0) }, 0, "{n}");
+        }
+        for n in 0..100u64 {
+            let mut value = [0; 8];
+            // SAFETY: room for a value.
+            assert_eq!(unsafe { map.pop(value.as_mut_ptr()) }, 0, "{n}");
+            assert_eq!(u64::from_le_bytes(value), round * 1000 + n);
+        }
+    }
+    // What a neighbour writes there is taken for what it can be.
+    spoil(&map, 0, u32::MAX);
+    spoil(&map, 4, u32::MAX);
+    let mut value = [0; 8];
+    // SAFETY: room for a value.
+    assert_eq!(unsafe { map.pop(value.as_mut_ptr()) }, 0);
 }

@@ -3,7 +3,7 @@
 use super::{DONE, Machine, mail};
 use crate::space::{self, BASE, at};
 use axiom_bpf_jit::a64::{Asm, Mem, Reg, SP, Width};
-use axiom_bpf_jit::{Compiler, Error, Features, Insn, Resolve};
+use axiom_bpf_jit::{CompileError, Compiler, Features, Insn, Resolve};
 
 /// AArch64, on an AArch64 machine or under qemu-aarch64.
 pub const A64: Machine = Machine {
@@ -16,7 +16,12 @@ pub const A64: Machine = Machine {
     entry,
 };
 
-fn compile(insns: &[Insn], zero_stack: bool, resolve: Resolve, out: &mut [u8]) -> Result<usize, Error> {
+fn compile(
+    insns: &[Insn],
+    zero_stack: bool,
+    resolve: Resolve,
+    out: &mut [u8],
+) -> Result<usize, CompileError> {
     let mut compiler = Compiler::new(Features { lse: false });
     compiler.set_zero_stack(zero_stack);
     compiler.compile(insns, resolve, out)

@@ -8,7 +8,7 @@ use crate::Failure;
 use crate::space::{BASE, Space, at};
 use crate::world::World;
 use axiom_bpf_isa::abi;
-use axiom_bpf_jit::{Error, Insn, Resolve};
+use axiom_bpf_jit::{CompileError, Insn, Resolve};
 use std::io::{ErrorKind, Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -18,7 +18,7 @@ mod a64;
 mod x64;
 
 /// Compiles instructions, with their stacks cleared or not, into the code of a machine; returns its length.
-type Compile = fn(&[Insn], bool, Resolve, &mut [u8]) -> Result<usize, Error>;
+type Compile = fn(&[Insn], bool, Resolve, &mut [u8]) -> Result<usize, CompileError>;
 
 /// A machine that there is a compiler for.
 pub struct Machine {

@@ -3,7 +3,7 @@
 use super::{DONE, Machine, mail};
 use crate::space::{self, BASE, at};
 use axiom_bpf_jit::x64::{Asm, Cond, Features, Op, Reg, Rm, Size, Width};
-use axiom_bpf_jit::{Compiler, Error, Insn, Resolve};
+use axiom_bpf_jit::{CompileError, Compiler, Insn, Resolve};
 
 /// x86-64, on an x86-64 machine or under qemu-x86_64.
 pub const X64: Machine = Machine {
@@ -16,7 +16,12 @@ pub const X64: Machine = Machine {
     entry,
 };
 
-fn compile(insns: &[Insn], zero_stack: bool, resolve: Resolve, out: &mut [u8]) -> Result<usize, Error> {
+fn compile(
+    insns: &[Insn],
+    zero_stack: bool,
+    resolve: Resolve,
+    out: &mut [u8],
+) -> Result<usize, CompileError> {
     // What an emulator can do is not known here: then without.
     let mut compiler = Compiler::new(Features::of_this_machine().unwrap_or_default());
     compiler.set_zero_stack(zero_stack);

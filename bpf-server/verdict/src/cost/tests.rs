@@ -1,9 +1,12 @@
-//! Weights against the compiler's own output, for every kind of instruction; the sum against every path through every small program.
+//! Weights against the compilers' own output, for every kind of instruction and each machine; the sum against every path through every
+//! small program.
+
+mod length;
 
 extern crate std;
 use super::*;
 use axiom_bpf_isa::{Insn, MapDef};
-use axiom_bpf_jit::{Compiler, Features};
+use axiom_bpf_jit::{Compiler, Features, x64};
 use std::vec;
 use std::vec::Vec;
 
@@ -17,13 +20,27 @@ fn map(map_type: MapType, key_size: u32, value_size: u32, max_entries: u32) -> M
     MapDef { map_type, key_size, value_size, max_entries, flags: 0, read_only: false }
 }
 
+/// A machine as it is compiled for: AArch64 with and without single-instruction atomics, x86-64 with and without BMI2.
+const MACHINES: [(Machine, bool); 4] =
+    [(Machine::A64, false), (Machine::A64, true), (Machine::X64, false), (Machine::X64, true)];
+
 /// Machine instructions of a program; `None` if the compiler does not know it.
-fn words(program: &[Insn], lse: bool, zero_stack: bool) -> Option<u64> {
-    let mut compiler = Compiler::new(Features { lse });
-    compiler.set_zero_stack(zero_stack);
-    let mut out = [0; 2048];
-    let bytes = compiler.compile(program, &|_, _, _| Some(0x1234_5678_9abc_def0), &mut out).ok()?;
-    Some(bytes as u64 / 4)
+fn count((machine, newer): (Machine, bool), program: &[Insn], zero_stack: bool) -> Option<u64> {
+    let mut out = [0; 4096];
+    let resolve = |_: u8, _: i32, _: i32| Some(0x1234_5678_9abc_def0);
+    match machine {
+        Machine::A64 => {
+            let mut compiler = Compiler::new(Features { lse: newer });
+            compiler.set_zero_stack(zero_stack);
+            compiler.compile(program, &resolve, &mut out).ok().map(|bytes| bytes as u64 / 4)
+        }
+        Machine::X64 => {
+            let mut compiler = Compiler::new(x64::Features { bmi2: newer, blind: None });
+            compiler.set_zero_stack(zero_stack);
+            let bytes = compiler.compile(program, &resolve, &mut out).ok()?;
+            Some(length::instructions(&out[..bytes]))
+        }
+    }
 }
 
 #[test]
@@ -31,7 +48,7 @@ fn no_instruction_becomes_more_than_its_weight() {
     let numbers =
         [0, 1, -1, 2, 255, 4095, 4096, 65535, 65536, -129, 0x1234_5678, -0x1234_5678, i32::MIN, i32::MAX];
     let offsets = [0, 1, 7, 8, -8, -128, -129, 255, 256, 257, 4095, 4096, -512, i16::MAX, i16::MIN];
-    let (mut tried, mut most) = (0, 0);
+    let (mut tried, mut most, mut tight) = ([0; 2], [0; 2], [0; 2]);
     for op in 0..=255u8 {
         if op & 7 == 0 && op != 0x18 || op == 0x95 {
             continue;
@@ -61,32 +78,32 @@ fn no_instruction_becomes_more_than_its_weight() {
                         p
                     };
                     let middle: Vec<Insn> = core::iter::once(insn).chain(second).collect();
-                    for lse in [false, true] {
-                        // A local call makes a function of what is called, with a frame of its own.
-                        let without = if op == 0x85 && src == 1 {
-                            continue;
-                        } else {
-                            words(&build(&[]), lse, false)
-                        };
-                        let Some((with, without)) = words(&build(&middle), lse, false).zip(without) else {
-                            continue;
-                        };
-                        let weight = weight(&insn, &[], false);
-                        assert_eq!(quick(&insn, &[], false), weight, "{insn:?}");
-                        assert!(
-                            with <= without + weight,
-                            "{insn:?}: {} words, weight {weight}",
-                            with - without
-                        );
-                        tried += 1;
-                        most = most.max(with - without);
+                    // A local call makes a function of what is called, with a frame of its own.
+                    if op == 0x85 && src == 1 {
+                        continue;
+                    }
+                    let (with, without) = (build(&middle), build(&[]));
+                    for on in MACHINES {
+                        let both = count(on, &with, false).zip(count(on, &without, false));
+                        let Some((with, without)) = both else { continue };
+                        let weight = weight(on.0, &insn, &[], false);
+                        assert_eq!(quick(on.0, &insn, &[], false), weight, "{insn:?}");
+                        let makes = with - without.min(with);
+                        assert!(makes <= weight, "{on:?}, {insn:?}: {makes} instructions, weight {weight}");
+                        tried[on.0 as usize] += 1;
+                        most[on.0 as usize] = makes.max(most[on.0 as usize]);
+                        tight[on.0 as usize] += u32::from(makes == weight);
                     }
                 }
             }
         }
     }
-    assert!(tried > 10_000, "{tried}");
-    assert!(most >= 10, "{most}: the costliest are among them");
+    for machine in [Machine::A64, Machine::X64].map(|m| m as usize) {
+        assert!(tried[machine] > 10_000, "{tried:?}");
+        assert!(most[machine] >= 10, "{most:?}: the costliest are among them");
+    }
+    // Weights of one machine say less of the other.
+    assert!(tight[0] * 3 > tried[0] && tight[1] * 3 > tried[1] * 2, "{tight:?} of {tried:?}");
 }
 
 #[test]
@@ -95,37 +112,41 @@ fn frames_cost_no_more_than_is_counted() {
     let callee = [i(0xbf, 6, 1, 0, 0), i(0xbf, 7, 10, 0, 0), i(0xbf, 8, 9, 0, 0), i(0x85, 0, 0, 0, 5), EXIT];
     let mut program = vec![i(0x85, 0, 1, 0, 1), EXIT];
     program.extend(callee);
-    for zero_stack in [false, true] {
-        let all = words(&program, false, zero_stack).unwrap();
-        let cost = worst(&program, &[], 7, zero_stack).unwrap();
+    for (on, zero_stack) in MACHINES.into_iter().flat_map(|on| [(on, false), (on, true)]) {
+        let all = count(on, &program, zero_stack).unwrap();
+        let cost = worst_on(on.0, &program, &[], 7, zero_stack).unwrap();
         assert!(cost.compiled >= RUN + all, "{} < {RUN} + {all}", cost.compiled);
-        let entry = words(&callee, false, zero_stack).unwrap();
-        let cost = worst(&callee, &[], 5, zero_stack).unwrap();
+        let entry = count(on, &callee, zero_stack).unwrap();
+        let cost = worst_on(on.0, &callee, &[], 5, zero_stack).unwrap();
         assert!(cost.compiled >= RUN + entry, "{} < {RUN} + {entry}", cost.compiled);
     }
 }
 
-/// x86-64 shifts by CL alone where it has no BMI2, and clears a frame in a loop. Its moves and shifts have 3 bytes at most, so there
-/// are at least a third as many of them as bytes.
+/// What x86-64 clears a frame with is a loop: two constants, and eight stores, an addition and a jump for each 64 of 512 bytes.
+const _: () = assert!(CLEARED >= 2 + 8 * (8 + 2));
+
+/// x86-64 aligns loops with what does nothing: by no more than is counted, and by that much at some places.
 #[test]
-fn what_x86_64_has_no_instruction_for_is_counted_too() {
-    use axiom_bpf_jit::x64;
-    let bytes = |program: &[Insn]| {
-        let mut compiler = Compiler::new(x64::Features { bmi2: false, blind: None });
-        let mut out = [0; 2048];
-        compiler.compile(program, &|_, _, _| None, &mut out).unwrap() as u64
-    };
-    for op in [0x6f, 0x7f, 0xcf, 0x6c, 0x7c, 0xcc] {
-        for (dst, src) in [(0, 1), (1, 2), (4, 1), (1, 4), (4, 4), (3, 0), (0, 3)] {
-            // What is in r3 is needed afterwards.
-            let behind = [i(0x0f, 0, 3, 0, 0), EXIT];
-            let shift = i(op, dst, src, 0, 0);
-            let takes = bytes(&[&[shift][..], &behind].concat()) - bytes(&behind);
-            assert!(3 * weight(&shift, &[], false) >= takes, "{shift:?}: {takes} bytes");
-        }
+fn what_comes_before_a_loop_is_counted() {
+    let mut most = 0;
+    for before in 0..16 {
+        // An addition has a different length for each kind of number; then a loop, and an inner one.
+        let mut program = vec![i(0xb7, 0, 0, 0, 1); 1 + before % 3];
+        program.extend(vec![i(0x57, 0, 0, 0, 7); before]);
+        program.extend([i(0x17, 0, 0, 0, 1), i(0x57, 0, 0, 0, 1), i(0x17, 1, 0, 0, 1)]);
+        program.extend([i(0x55, 1, 0, -2, 0), i(0x55, 0, 0, -5, 0), EXIT]);
+        let mut straight = program.clone();
+        straight.iter_mut().filter(|insn| insn.op == 0x55).for_each(|insn| insn.off = 0);
+        let nothing = count((Machine::X64, true), &program, false).unwrap()
+            - count((Machine::X64, true), &straight, false).unwrap();
+        assert!(nothing <= 2 * Machine::X64.before_loop(), "{before}: {nothing}");
+        most = nothing.max(most);
+        // Counted: each pass of the outer loop goes through what aligns the inner one.
+        let with = worst_on(Machine::X64, &program, &[], 100, false).unwrap();
+        let without = worst_on(Machine::A64, &program, &[], 100, false).unwrap();
+        assert!(with.compiled >= without.compiled + 25, "{with:?} {without:?}");
     }
-    // Two constants, and eight stores, an addition and a jump for each 64 of 512 bytes.
-    const { assert!(CLEARED >= 2 + 8 * (8 + 2)) };
+    assert!(most >= 3, "{most}: both loops were aligned");
 }
 
 /// The costliest way through a program to its end, if it gets there in so many instructions.
@@ -140,7 +161,7 @@ fn costliest(program: &[Insn], maps: &[MapDef], at: usize, left: u64) -> Option<
         0x15 => way(next).max(way(there)),
         _ => way(next),
     };
-    Some(weight(insn, maps, false) + rest?)
+    Some(weight(Machine::A64, insn, maps, false) + rest?)
 }
 
 #[test]
@@ -201,7 +222,7 @@ fn the_loop_that_is_named_is_the_innermost() {
 #[test]
 fn a_helper_in_a_loop_counts_for_its_block_only() {
     let maps = [map(MapType::Array, 4, 8, 4)];
-    let lookup = weight(&i(0x85, 0, 0, 0, 1), &maps, false);
+    let lookup = weight(Machine::BOARD, &i(0x85, 0, 0, 0, 1), &maps, false);
     // One call, then a loop of additions.
     let program = [i(0x85, 0, 0, 0, 1), i(0x07, 6, 0, 0, 1), i(0xa5, 6, 0, -2, 1000), EXIT];
     let cost = worst(&program, &maps, 2002, false).unwrap().compiled;
@@ -214,14 +235,14 @@ fn a_helper_in_a_loop_counts_for_its_block_only() {
 #[test]
 fn what_keys_can_be_chosen_for_is_counted() {
     let call = i(0x85, 0, 0, 0, 1);
-    let of = |def| weight(&call, &[def], false);
+    let of = |def| weight(Machine::BOARD, &call, &[def], false);
     assert!(of(map(MapType::Hash, 4, 8, 1000)) > 14_000, "all entries in one chain");
     assert!(of(map(MapType::LruHash, 4, 8, 1000)) > 2 * 14_000);
     assert!(of(map(MapType::Array, 4, 8, 100_000)) < 100);
     let output = i(0x85, 0, 0, 0, 130);
-    assert!(weight(&output, &[map(MapType::RingBuf, 0, 0, 4096)], false) > 1024);
+    assert!(weight(Machine::BOARD, &output, &[map(MapType::RingBuf, 0, 0, 4096)], false) > 1024);
     let dynamic = i(0x8d, 1, 0, 0, 0);
-    assert!(weight(&dynamic, &[], false) > PRINT, "whatever it calls");
+    assert!(weight(Machine::BOARD, &dynamic, &[], false) > PRINT, "whatever it calls");
     assert_eq!(
         worst(&[call, EXIT], &[map(MapType::Hash, 4, u32::MAX, u32::MAX)], 2, false).map(|c| c.hot),
         Some(None)

@@ -7,16 +7,8 @@ use axiom_bpf_isa::{Insn, MapDef, MapType};
 pub enum V {
     Undef,
     Num(u64),
-    Ptr { object: usize, offset: u64 },
+    Ptr { object: u32, offset: u64 },
     Map(u32),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Byte {
-    Undef,
-    Val(u8),
-    /// Part of the address that was stored at this offset.
-    Part(u16),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,34 +20,73 @@ pub enum What {
     Record(u32, bool),
 }
 
+/// One bit for each byte of an object.
+type Mask = [u64; 8];
+
+/// The `n` bits from `at` on, as the lowest ones.
+fn bits(m: &Mask, at: usize, n: usize) -> u64 {
+    let (word, by) = (at / 64, at % 64);
+    let high = if by + n > 64 { m[word + 1] << (64 - by) } else { 0 };
+    (m[word] >> by | high) & (u64::MAX >> (64 - n))
+}
+
+fn set(m: &mut Mask, at: usize, n: usize, to: bool) {
+    for k in at..at + n {
+        m[k / 64] = m[k / 64] & !(1 << (k % 64)) | u64::from(to) << (k % 64);
+    }
+}
+
+/// A piece of memory: at most 512 bytes.
 pub struct Object {
     pub what: What,
     pub base: u64,
-    pub bytes: Vec<Byte>,
-    pub stored: Vec<(u16, V)>,
+    pub size: usize,
+    bytes: [u8; 512],
+    /// Bytes that were never written.
+    pub undefined: Mask,
+    /// Bytes that are still part of an address which was stored in the 8 bytes around them.
+    pub part: Mask,
+    addresses: [V; 64],
     pub writable: bool,
 }
 
-pub struct Activation {
-    pub back: usize,
+impl Object {
+    /// What 4 or 8 bytes hold: a number, an address, or neither.
+    pub fn holds(&self, at: usize, len: usize) -> V {
+        match (bits(&self.part, at, len), bits(&self.undefined, at, len)) {
+            (0, 0) => V::Num(self.number(at, len)),
+            (0xff, _) if at.is_multiple_of(8) => self.addresses[at / 8],
+            _ => V::Undef,
+        }
+    }
+
+    fn number(&self, at: usize, len: usize) -> u64 {
+        self.bytes[at..at + len].iter().rev().fold(0, |n, b| n << 8 | *b as u64)
+    }
+}
+
+struct Activation {
+    back: usize,
     saved: [V; 4],
 }
 
-/// A run.
+/// A run; its buffers serve the next one.
 pub struct Run<'a> {
-    pub code: &'a [Insn],
     pub maps: &'a [MapDef],
     pub r: [V; 10],
     pub objects: Vec<Object>,
     /// Objects of the frames, the entry's first.
-    pub frames: Vec<usize>,
-    pub calls: Vec<Activation>,
+    pub frames: Vec<u32>,
+    calls: Vec<Activation>,
     pub pc: usize,
     pub steps: u64,
-    pub zero_stack: bool,
+    zero_stack: bool,
     pub lowest: [u64; 8],
     random: u64,
     reserved: u64,
+    /// Instructions whose last reservation found no room.
+    pub no_room: Vec<u32>,
+    spare: Vec<Object>,
 }
 
 /// What happened.
@@ -72,49 +103,72 @@ pub enum Did {
 
 type Step = Result<Did, String>;
 
+#[cold]
 fn no<T>(what: &str) -> Result<T, String> {
     Err(what.to_string())
 }
 
 impl<'a> Run<'a> {
-    pub fn new(code: &'a [Insn], maps: &'a [MapDef], ctx: &[u8], zero_stack: bool, seed: u64) -> Run<'a> {
-        let mut run = Run {
-            code,
+    pub fn new(maps: &'a [MapDef]) -> Run<'a> {
+        Run {
             maps,
             r: [V::Undef; 10],
-            objects: Vec::with_capacity(12),
-            frames: vec![1],
+            objects: Vec::new(),
+            frames: Vec::new(),
             calls: Vec::new(),
             pc: 0,
             steps: 0,
-            zero_stack,
+            zero_stack: false,
             lowest: [0; 8],
-            random: seed | 1,
+            random: 1,
             reserved: 0,
-        };
-        let bytes = ctx.iter().map(|b| Byte::Val(*b)).collect();
-        run.objects.push(Object {
-            what: What::Ctx,
-            base: 0x1000_0000,
-            bytes,
-            stored: vec![],
-            writable: false,
-        });
-        run.frame(0);
-        run.r[1] = V::Ptr { object: 0, offset: 0 };
-        run
+            no_room: Vec::new(),
+            spare: Vec::new(),
+        }
     }
 
-    fn frame(&mut self, depth: usize) -> usize {
-        let fresh = if self.zero_stack { Byte::Val(0) } else { Byte::Undef };
-        self.objects.push(Object {
-            what: What::Frame(depth),
-            base: 0x7fff_0000_0000 + 512 * depth as u64,
-            bytes: vec![fresh; 512],
-            stored: vec![],
-            writable: true,
+    /// Before the first instruction.
+    pub fn begin(&mut self, ctx: &[u8], zero_stack: bool, seed: u64) {
+        self.spare.append(&mut self.objects);
+        (self.zero_stack, self.random, self.reserved) = (zero_stack, seed | 1, 0);
+        (self.pc, self.steps, self.lowest) = (0, 0, [0; 8]);
+        self.calls.clear();
+        self.frames.clear();
+        self.no_room.clear();
+        self.r = [V::Undef; 10];
+        self.r[1] = V::Ptr { object: 0, offset: 0 };
+        let object = self.object(What::Ctx, 0x1000_0000, ctx.len(), false);
+        self.objects[object as usize].bytes[..ctx.len()].copy_from_slice(ctx);
+        let frame = self.frame(0);
+        self.frames.push(frame);
+    }
+
+    fn object(&mut self, what: What, base: u64, size: usize, writable: bool) -> u32 {
+        let mut o = self.spare.pop().unwrap_or(Object {
+            what,
+            base,
+            size,
+            bytes: [0; 512],
+            undefined: [0; 8],
+            part: [0; 8],
+            addresses: [V::Undef; 64],
+            writable,
         });
-        self.objects.len() - 1
+        (o.what, o.base, o.size, o.writable) = (what, base, size, writable);
+        (o.undefined, o.part) = ([0; 8], [0; 8]);
+        self.objects.push(o);
+        self.objects.len() as u32 - 1
+    }
+
+    fn frame(&mut self, depth: usize) -> u32 {
+        let object = self.object(What::Frame(depth), 0x7fff_0000_0000 + 512 * depth as u64, 512, true);
+        let o = &mut self.objects[object as usize];
+        if self.zero_stack {
+            o.bytes.fill(0);
+        } else {
+            o.undefined = [u64::MAX; 8];
+        }
+        object
     }
 
     fn rand(&mut self) -> u64 {
@@ -124,20 +178,32 @@ impl<'a> Run<'a> {
         self.random.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    /// The object of an element; elements of a map lie one behind the other.
-    fn element(&mut self, map: u32, k: u32) -> usize {
-        if let Some(o) = self.objects.iter().position(|o| o.what == What::Element(map, k)) {
-            return o;
+    fn fill(&mut self, object: u32, zeros: bool) {
+        let mut noise = [0u8; 64];
+        for eight in noise.chunks_exact_mut(8).filter(|_| !zeros) {
+            eight.copy_from_slice(&self.rand().to_le_bytes());
         }
-        let size = self.maps[map as usize].value_size as u64;
-        let same = self.rand().is_multiple_of(3);
-        let bytes = (0..size).map(|_| Byte::Val(if same { 0 } else { self.rand() as u8 })).collect();
-        let base = 0x4000_0000_0000 + ((map as u64) << 24) + k as u64 * size.next_multiple_of(8);
-        let writable = !self.maps[map as usize].read_only;
-        self.objects.push(Object { what: What::Element(map, k), base, bytes, stored: vec![], writable });
-        self.objects.len() - 1
+        let o = &mut self.objects[object as usize];
+        for (k, b) in o.bytes[..o.size].iter_mut().enumerate() {
+            *b = noise[k % 64];
+        }
     }
 
+    /// The object of an element; elements of a map lie one behind the other.
+    fn element(&mut self, map: u32, k: u32) -> u32 {
+        if let Some(o) = self.objects.iter().position(|o| o.what == What::Element(map, k)) {
+            return o as u32;
+        }
+        let def = &self.maps[map as usize];
+        let size = def.value_size as u64;
+        let base = 0x4000_0000_0000 + ((map as u64) << 24) + k as u64 * size.next_multiple_of(8);
+        let zeros = self.rand().is_multiple_of(3);
+        let object = self.object(What::Element(map, k), base, size as usize, !def.read_only);
+        self.fill(object, zeros);
+        object
+    }
+
+    #[inline]
     pub fn reg(&self, r: u8) -> V {
         if r < 10 {
             self.r[r as usize]
@@ -151,11 +217,12 @@ impl<'a> Run<'a> {
         match v {
             V::Undef => no("a register that was never written is read"),
             V::Num(n) => Ok(n),
-            V::Ptr { object, offset } => Ok(self.objects[object].base.wrapping_add(offset)),
+            V::Ptr { object, offset } => Ok(self.objects[object as usize].base.wrapping_add(offset)),
             V::Map(m) => Ok(0x5000_0000_0000 + m as u64 * 64),
         }
     }
 
+    #[inline]
     fn num(&self, r: u8) -> Result<u64, String> {
         match self.reg(r) {
             V::Num(n) => Ok(n),
@@ -168,14 +235,9 @@ impl<'a> Run<'a> {
     fn place(&mut self, v: V, off: i64, size: usize, write: bool) -> Result<(usize, usize), String> {
         let V::Ptr { object, offset } = v else { return no("something that is no address is followed") };
         let at = offset.wrapping_add(off as u64);
-        let o = &self.objects[object];
-        if at > o.bytes.len() as u64 || at + size as u64 > o.bytes.len() as u64 {
-            return Err(format!(
-                "{size} bytes at {} of {:?}, which has {}",
-                at as i64,
-                o.what,
-                o.bytes.len()
-            ));
+        let o = &self.objects[object as usize];
+        if at > o.size as u64 || at + size as u64 > o.size as u64 {
+            return Err(format!("{size} bytes at {} of {:?}, which has {}", at as i64, o.what, o.size));
         }
         if write && !o.writable {
             return no("read-only memory is written");
@@ -188,56 +250,47 @@ impl<'a> Run<'a> {
             What::Frame(d) => self.lowest[d] = self.lowest[d].max(512 - at),
             _ => {}
         }
-        Ok((object, at as usize))
+        Ok((object as usize, at as usize))
     }
 
     fn read(&mut self, v: V, off: i64, size: usize) -> Result<V, String> {
         let (object, at) = self.place(v, off, size, false)?;
         let o = &self.objects[object];
-        if let Byte::Part(first) = o.bytes[at]
-            && size == 8
-            && first as usize == at
-            && (at..at + 8).all(|b| o.bytes[b] == Byte::Part(first))
-        {
-            return Ok(o.stored.iter().find(|s| s.0 == first).expect("stored").1);
+        match (bits(&o.part, at, size), bits(&o.undefined, at, size)) {
+            (0, 0) => Ok(V::Num(o.number(at, size))),
+            (0xff, _) if size == 8 && at.is_multiple_of(8) => Ok(o.addresses[at / 8]),
+            (0, _) => no("stack that was never written is read"),
+            _ => no("a part of an address is read"),
         }
-        let mut n = 0;
-        for b in (at..at + size).rev() {
-            match o.bytes[b] {
-                Byte::Undef => return no("stack that was never written is read"),
-                Byte::Val(v) => n = n << 8 | v as u64,
-                Byte::Part(_) => return no("a part of an address is read"),
-            }
-        }
-        Ok(V::Num(n))
     }
 
     fn write(&mut self, v: V, off: i64, size: usize, value: V) -> Result<(), String> {
         let (object, at) = self.place(v, off, size, true)?;
         let o = &mut self.objects[object];
-        match value {
-            V::Undef => no("a register that was never written is stored"),
+        let address = match value {
+            V::Undef => return no("a register that was never written is stored"),
             V::Num(n) => {
-                for k in 0..size {
-                    o.bytes[at + k] = Byte::Val((n >> (8 * k)) as u8);
-                }
-                Ok(())
+                o.bytes[at..at + size].copy_from_slice(&n.to_le_bytes()[..size]);
+                false
             }
             value => {
                 if !matches!(o.what, What::Frame(_)) || size != 8 || !at.is_multiple_of(8) {
                     return no("an address is stored where it can be read");
                 }
-                o.stored.retain(|s| s.0 as usize != at);
-                o.stored.push((at as u16, value));
-                o.bytes[at..at + 8].fill(Byte::Part(at as u16));
-                Ok(())
+                o.addresses[at / 8] = value;
+                true
             }
+        };
+        if matches!(o.what, What::Frame(_)) {
+            set(&mut o.undefined, at, size, false);
+            set(&mut o.part, at, size, address);
         }
+        Ok(())
     }
 
     /// Executes one instruction.
-    pub fn step(&mut self) -> Step {
-        let Some(&i) = self.code.get(self.pc) else { return no("control leaves the program") };
+    pub fn step(&mut self, code: &[Insn]) -> Step {
+        let Some(&i) = code.get(self.pc) else { return no("control leaves the program") };
         self.steps += 1;
         let at = self.pc;
         self.pc += 1;
@@ -250,7 +303,7 @@ impl<'a> Run<'a> {
             5 | 6 => self.jump(at, i, wide),
             0 => {
                 self.pc += 1;
-                let next = self.code[at + 1].imm as u32 as u64;
+                let next = code[at + 1].imm as u32 as u64;
                 self.r[d as usize] = match s {
                     0 => V::Num(i.imm as u32 as u64 | next << 32),
                     1 => V::Map(i.imm as u32),
@@ -287,7 +340,8 @@ impl<'a> Run<'a> {
             return no("an atomic on an address");
         };
         if let V::Ptr { object, offset } = self.reg(i.dst())
-            && self.objects[object].base.wrapping_add(offset).wrapping_add(i.off as u64) & (size as u64 - 1)
+            && self.objects[object as usize].base.wrapping_add(offset).wrapping_add(i.off as u64)
+                & (size as u64 - 1)
                 != 0
         {
             return no("an atomic operation that is not aligned");
@@ -442,27 +496,27 @@ impl<'a> Run<'a> {
         Ok(Did::Jump)
     }
 
-    fn bytes(&mut self, r: u8, size: usize) -> Result<Vec<u8>, String> {
+    /// So many bytes from where a register points, which a helper reads.
+    fn bytes(&mut self, r: u8, size: usize) -> Result<u64, String> {
         let v = self.reg(r);
-        (0..size)
-            .map(|k| match self.read(v, k as i64, 1)? {
-                V::Num(n) => Ok(n as u8),
-                _ => no("a part of an address is read"),
-            })
-            .collect()
+        (0..size).try_fold(0, |n, k| match self.read(v, k as i64, 1)? {
+            V::Num(b) => Ok(n | b.wrapping_shl(8 * k as u32)),
+            _ => no("a part of an address is read"),
+        })
+    }
+
+    fn map(&self, r: u8) -> Result<(u32, MapDef), String> {
+        match self.reg(r) {
+            V::Map(m) => Ok((m, self.maps[m as usize])),
+            _ => no("a helper wants a map"),
+        }
     }
 
     fn helper(&mut self, at: usize, id: u32) -> Step {
-        let map = |v: V| match v {
-            V::Map(m) => Ok(m),
-            _ => no("a helper wants a map"),
-        };
         let result = match id {
             1 => {
-                let m = map(self.reg(1))?;
-                let def = self.maps[m as usize];
-                let key = self.bytes(2, def.key_size as usize)?;
-                let k = key.iter().rev().fold(0u32, |n, b| n << 8 | *b as u32);
+                let (m, def) = self.map(1)?;
+                let k = self.bytes(2, def.key_size as usize)? as u32;
                 let miss = match def.map_type {
                     MapType::Array => k >= def.max_entries,
                     _ => self.rand().is_multiple_of(4),
@@ -470,39 +524,63 @@ impl<'a> Run<'a> {
                 if miss { V::Num(0) } else { V::Ptr { object: self.element(m, k % 8), offset: 0 } }
             }
             2 => {
-                let def = self.maps[map(self.reg(1))? as usize];
+                let def = self.map(1)?.1;
                 self.bytes(2, def.key_size as usize)?;
                 self.bytes(3, def.value_size as usize)?;
                 self.num(4)?;
                 V::Num(self.rand())
             }
             5 => V::Num(self.rand()),
+            6 => {
+                let n = self.num(2)?;
+                self.bytes(1, n as usize)?;
+                // No format is constant here, so it may print all of them.
+                for r in 3..6 {
+                    self.num(r)?;
+                }
+                V::Num(self.rand())
+            }
             8 => V::Num(self.rand() as u32 as u64),
+            87 => {
+                let def = self.map(1)?.1;
+                self.bytes(2, def.value_size as usize)?;
+                self.num(3)?;
+                V::Num(self.rand())
+            }
+            88 | 89 => {
+                let def = self.map(1)?.1;
+                for k in 0..def.value_size as i64 {
+                    let n = self.rand();
+                    self.write(self.reg(2), k, 1, V::Num(n))?;
+                }
+                V::Num(self.rand())
+            }
             130 => {
-                map(self.reg(1))?;
+                self.map(1)?;
                 let n = self.num(3)?;
                 self.bytes(2, n as usize)?;
                 self.num(4)?;
                 V::Num(0)
             }
             131 => {
-                map(self.reg(1))?;
+                self.map(1)?;
                 let size = self.num(2)?;
                 self.num(3)?;
-                if self.rand().is_multiple_of(4) {
+                self.no_room.retain(|site| *site != at as u32);
+                if self.rand().is_multiple_of(4) || size > 512 {
+                    self.no_room.push(at as u32);
                     V::Num(0)
                 } else {
                     self.reserved += 1;
-                    let bytes = (0..size).map(|_| Byte::Val(self.rand() as u8)).collect();
                     let base = 0x6000_0000_0000 + self.reserved * 0x1_0000;
-                    let what = What::Record(at as u32, true);
-                    self.objects.push(Object { what, base, bytes, stored: vec![], writable: true });
-                    V::Ptr { object: self.objects.len() - 1, offset: 0 }
+                    let object = self.object(What::Record(at as u32, true), base, size as usize, true);
+                    self.fill(object, false);
+                    V::Ptr { object, offset: 0 }
                 }
             }
             132 | 133 => {
                 let V::Ptr { object, offset: 0 } = self.reg(1) else { return no("no record is given back") };
-                match &mut self.objects[object].what {
+                match &mut self.objects[object as usize].what {
                     What::Record(_, held) if *held => *held = false,
                     _ => return no("a record is given back twice"),
                 }

@@ -14,13 +14,13 @@ impl Random {
     pub fn below(&mut self, n: u64) -> u64 {
         (self.next() >> 20) % n
     }
-    fn one_in(&mut self, n: u64) -> bool {
+    pub fn one_in(&mut self, n: u64) -> bool {
         self.below(n) == 0
     }
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len() as u64) as usize]
     }
-    fn imm(&mut self) -> i32 {
+    pub fn imm(&mut self) -> i32 {
         match self.below(12) {
             0 => self.next() as i32,
             1 => self.pick(&[i32::MIN, i32::MAX, -1, 0, 255, 256, 0xffff, 64, 32, 31, 63]),
@@ -31,9 +31,14 @@ impl Random {
 }
 
 /// The kinds, by name.
-pub const KINDS: [&str; 11] = [
+pub const KINDS: [&str; 13] = [
     "dense", "halves", "shifts", "series", "frame", "torn", "elements", "calls", "ends", "wraps", "straight",
+    "helpers", "sums",
 ];
+/// Number of the kind whose counts wrap.
+pub const WRAPS: usize = 9;
+/// Helpers that the programs may call.
+pub const HELPERS: [u32; 12] = [1, 2, 5, 6, 8, 87, 88, 89, 130, 131, 132, 133];
 
 struct Writer<'a> {
     r: &'a mut Random,
@@ -135,6 +140,11 @@ impl Writer<'_> {
         }
         let off = self.r.below(40) as i16;
         match self.r.below(4) {
+            0 if self.r.one_in(3) => {
+                let op = self.r.pick(&[0xdb, 0xc3]);
+                let imm = self.r.pick(&[0, 1, 0x40, 0x51, 0xa1, 0xe1, 0xf1]);
+                self.emit(op, 5, v, off & !3, imm);
+            }
             0 => self.emit(0x72, 5, 0, off, 1),
             1 => self.emit(0x73, 5, v, off, 0),
             2 => self.emit(0x71, v, 5, off, 0),
@@ -174,6 +184,107 @@ impl Writer<'_> {
         }
     }
 
+    /// What grows by a constant, and what grows by that.
+    fn sum(&mut self) {
+        let class = self.r.pick(&[7, 7, 7, 4]);
+        let by = self.r.pick(&[0, 1, 1, 2, 3, 8, -1, -5]);
+        match self.r.below(6) {
+            0 | 1 => self.emit(class | 0x08, 3, 2, 0, 0),
+            2 | 3 => self.emit(class, 2, 0, 0, by),
+            4 => self.emit(class, 3, 0, 0, by),
+            _ => self.emit(class | 0x08, 4, 3, 0, 0),
+        }
+    }
+
+    /// A helper's call, and what is left of the registers.
+    fn helper(&mut self) {
+        let (s, t) = (self.reg(), self.reg());
+        match self.r.below(6) {
+            0 | 1 => return self.record(),
+            2 => {
+                self.emit(0xbf, 4, s, 0, 0);
+                self.map(1);
+                self.somewhere(2);
+                let most = self.r.pick(&[8, 15, 16, 24]);
+                self.emit(0xbf, 3, 4, 0, 0);
+                self.emit(0x57, 3, 0, 0, most);
+                self.emit(0x85, 0, 0, 0, 130);
+            }
+            3 => {
+                self.emit(0xbf, 3, s, 0, 0);
+                self.emit(0xbf, 4, t, 0, 0);
+                self.emit(0xbf, 5, 3, 0, 0);
+                self.somewhere(1);
+                let size = self.r.below(9) as i32;
+                self.emit(0xb7, 2, 0, 0, size);
+                self.emit(0x85, 0, 0, 0, 6);
+            }
+            _ => {
+                self.emit(0xbf, 3, s, 0, 0);
+                self.map(2);
+                self.somewhere(2);
+                let id = self.r.pick(&[87, 88, 89]);
+                self.emit(0x85, 0, 0, 0, id);
+            }
+        }
+        self.afresh(0);
+    }
+
+    fn map(&mut self, map: i32) {
+        self.emit(0x18, 1, 1, 0, map);
+        self.emit(0, 0, 0, 0, 0);
+    }
+
+    /// A register points to 16 bytes or more that can be read.
+    fn somewhere(&mut self, d: u8) {
+        let (from, by) = self.r.pick(&[(10, -16), (10, -24), (6, 0), (7, 40), (10, -8)]);
+        self.emit(0xbf, d, from, 0, 0);
+        self.emit(0x07, d, 0, 0, by);
+    }
+
+    /// Registers hold numbers again.
+    fn afresh(&mut self, from: u8) {
+        for r in from..6 {
+            let imm = self.r.imm();
+            self.emit(0xb7, r, 0, 0, imm);
+        }
+    }
+
+    /// A record is reserved, written, and given back: mostly.
+    fn record(&mut self) {
+        self.map(1);
+        let size = self.r.pick(&[8, 16, 24]);
+        self.emit(0xb7, 2, 0, 0, size);
+        self.emit(0xb7, 3, 0, 0, 0);
+        self.emit(0x85, 0, 0, 0, 131);
+        let spilled = self.r.one_in(3);
+        if spilled {
+            self.emit(0x7b, 10, 0, -40, 0);
+        }
+        let at = self.code.len();
+        let zero = self.r.pick(&[0x15, 0x15, 0x15, 0x55]);
+        self.emit(zero, 0, 0, 0, 0);
+        self.afresh(2);
+        if spilled {
+            self.emit(0x79, 0, 10, -40, 0);
+        }
+        let off = self.r.below(16) as i16;
+        let (op, s) = (self.r.pick(&[0x7b, 0x63, 0x73]), self.r.pick(&[3, 8]));
+        self.emit(op, 0, s, off, 0);
+        self.emit(0xbf, 1, 0, 0, 0);
+        self.emit(0xb7, 2, 0, 0, 0);
+        let id = self.r.pick(&[132, 133]);
+        if !self.r.one_in(9) {
+            self.emit(0x85, 0, 0, 0, id);
+        }
+        if self.r.one_in(9) {
+            self.emit(0x79, 1, 10, -40, 0);
+            self.emit(0x71, 1, 1, 0, 0);
+        }
+        self.code[at].off = (self.code.len() - at - 1) as i16;
+        self.afresh(0);
+    }
+
     fn frame(&mut self) {
         let (v, i) = (self.reg(), self.reg());
         let slot = self.r.pick(&[-8i16, -16, -24]);
@@ -208,6 +319,8 @@ impl Writer<'_> {
         match self.kind {
             4 | 5 if !self.r.one_in(3) => self.frame(),
             6 if self.r.one_in(2) => self.pointers(),
+            11 if self.r.one_in(2) => self.helper(),
+            12 if !self.r.one_in(6) => self.sum(),
             7 | 9 if self.r.one_in(3) => {
                 if self.r.one_in(2) {
                     self.emit(0xbf, 1, 10, 0, 0);
@@ -252,7 +365,7 @@ impl Writer<'_> {
 
     fn repeat(&mut self, nested: bool) {
         // A register that the body may not notice counts, or whatever the body does must.
-        let counter = if self.r.one_in(2) { None } else { Some(8u8) };
+        let counter = if self.kind != 12 && self.r.one_in(2) { None } else { Some(8u8) };
         if counter.is_some() {
             let imm = self.r.below(4) as i32;
             self.emit(0xb7, 8, 0, 0, imm);
@@ -334,25 +447,78 @@ fn nested(w: &mut Writer) {
     w.emit(0x95, 0, 0, 0, 0);
 }
 
+/// Slots in front of what the kinds differ in: two lookups.
+pub const PROLOGUE: usize = 21;
+
+/// Changes a program a little: an operand, an operator, a width, a place, or a whole instruction.
+pub fn change(r: &mut Random, code: &mut [Insn], kind: usize) {
+    let first = if r.one_in(12) { 0 } else { PROLOGUE.min(code.len() - 1) };
+    let at = first + r.below((code.len() - first) as u64) as usize;
+    let i = &mut code[at];
+    let memory = i.op & 7 < 4;
+    match r.below(14) {
+        0 | 1 if i.op == 0x85 => i.imm = r.pick(&HELPERS) as i32,
+        0 => i.imm = r.imm(),
+        1 => {
+            i.imm = r.pick(&[i.imm.wrapping_add(1), i.imm.wrapping_sub(1), i.imm.wrapping_neg(), i.imm << 1])
+        }
+        2 => i.regs = i.regs & 0xf0 | r.below(11) as u8,
+        3 => i.regs = i.regs & 0x0f | (r.below(11) as u8) << 4,
+        4 if memory => i.off = i.off.wrapping_add(r.pick(&[-16, -8, -4, -1, 1, 4, 8, 16])),
+        4 => i.off = r.pick(&[i.off.wrapping_add(1), i.off.wrapping_sub(1), 0, 1, 8, 16, 32]),
+        5 if !memory => i.op ^= 3,
+        6 if !memory => i.op = i.op & 0x0f | (r.below(14) as u8) << 4,
+        7 if memory => i.op ^= 2,
+        7 => i.op ^= 8,
+        5 | 8 if memory => i.op = i.op & !0x18 | (r.below(4) as u8) << 3,
+        9 => {
+            let next = (at + 1).min(code.len() - 1);
+            code.swap(at, next);
+        }
+        10 => *i = Insn::new(0xbf, 3, 3, 0, 0),
+        // What is added here is taken away there.
+        11 | 12 if matches!(i.op, 0x04 | 0x07) => {
+            let (register, by) = (i.dst(), r.imm());
+            let adds = |i: &Insn| matches!(i.op, 0x04 | 0x07) && i.dst() == register;
+            if let Some(other) = (first..code.len()).find(|k| *k != at && adds(&code[*k])) {
+                code[at].imm = code[at].imm.wrapping_sub(by);
+                code[other].imm = code[other].imm.wrapping_add(by);
+                let class = r.pick(&[0, 0, 3]);
+                code[at].op ^= class;
+            }
+        }
+        _ => {
+            let mut w = Writer { r, code: Vec::with_capacity(4), kind: kind % 4, regs: &[0, 1, 2, 3, 4, 8] };
+            w.arithmetic();
+            code[at] = w.code[0];
+        }
+    }
+}
+
 /// A program of one kind. r9 is the context, r6 and r7 are elements of map 0.
 pub fn program(r: &mut Random, kind: usize) -> Vec<Insn> {
-    let regs: &'static [u8] = if matches!(kind, 7 | 9) { &[0, 3, 4, 8] } else { &[0, 1, 2, 3, 4] };
+    let regs: &'static [u8] = if matches!(kind, 7 | 9 | 11) { &[0, 3, 4, 8] } else { &[0, 1, 2, 3, 4] };
     let mut w = Writer { r, code: Vec::with_capacity(64), kind, regs };
     w.emit(0xbf, 9, 1, 0, 0);
     lookup(&mut w, 6, 0);
     let key = w.r.pick(&[0, 3, 3]);
     lookup(&mut w, 7, key);
-    if matches!(kind, 4 | 5 | 7 | 9 | 10) {
+    if matches!(kind, 4 | 5 | 7 | 9 | 10 | 11) {
         for slot in [-8, -16, -24] {
             let imm = w.r.imm();
             w.emit(0x7a, 10, 0, slot, imm);
         }
     }
-    let first = if w.r.one_in(8) { 1 } else { 0 };
+    let first = if w.r.one_in(8) && kind != 12 { 1 } else { 0 };
     w.emit(0xb7, 8, 0, 0, 0);
     w.emit(0xb7, 5, 0, 0, 0);
     for d in first..5 {
         w.value(d);
+    }
+    if kind == 12 {
+        let (start, add) = (w.r.below(6) as i32, w.r.below(6) as i32);
+        w.emit(0xb7, 2, 0, 0, add);
+        w.emit(0xb7, 3, 0, 0, start);
     }
     for _ in 0..w.r.below(3) {
         w.one();

@@ -30,7 +30,7 @@ const PATIENCE: u32 = 100_000;
 
 /// What can go wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Error {
+pub enum I2cError {
     /// What answers is not this controller: what its type register reads as.
     NotThere(u32),
     /// No chip acknowledged the address.
@@ -51,35 +51,39 @@ pub enum Error {
     Controller(u32),
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for I2cError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Error::NotThere(id) => {
+            I2cError::NotThere(id) => {
                 return write!(f, "no DesignWare I2C controller answers: its type reads as {id:#010x}");
             }
-            Error::NoSuchChip => "no chip acknowledged the address",
-            Error::Refused => "the chip did not acknowledge a byte",
-            Error::ArbitrationLost => "another master won the bus",
-            Error::Timeout => "the transfer did not end in time; it was given up",
-            Error::Stuck => "a line of the bus is held low; is a chip without power, or the pull-up missing?",
-            Error::Overrun => "received bytes were lost",
-            Error::Empty => "the controller cannot address a chip without a byte",
-            Error::Controller(why) => return write!(f, "the I2C controller gave up: abort source {why:#x}"),
+            I2cError::NoSuchChip => "no chip acknowledged the address",
+            I2cError::Refused => "the chip did not acknowledge a byte",
+            I2cError::ArbitrationLost => "another master won the bus",
+            I2cError::Timeout => "the transfer did not end in time; it was given up",
+            I2cError::Stuck => {
+                "a line of the bus is held low; is a chip without power, or the pull-up missing?"
+            }
+            I2cError::Overrun => "received bytes were lost",
+            I2cError::Empty => "the controller cannot address a chip without a byte",
+            I2cError::Controller(why) => {
+                return write!(f, "the I2C controller gave up: abort source {why:#x}");
+            }
         })
     }
 }
 
-impl core::error::Error for Error {}
+impl core::error::Error for I2cError {}
 
-impl embedded_hal::i2c::Error for Error {
+impl embedded_hal::i2c::Error for I2cError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Error::NoSuchChip => ErrorKind::NoAcknowledge(NoAcknowledgeSource::Address),
-            Error::Refused => ErrorKind::NoAcknowledge(NoAcknowledgeSource::Data),
-            Error::ArbitrationLost => ErrorKind::ArbitrationLoss,
-            Error::Timeout | Error::Stuck => ErrorKind::Bus,
-            Error::Overrun => ErrorKind::Overrun,
-            Error::NotThere(_) | Error::Empty | Error::Controller(_) => ErrorKind::Other,
+            I2cError::NoSuchChip => ErrorKind::NoAcknowledge(NoAcknowledgeSource::Address),
+            I2cError::Refused => ErrorKind::NoAcknowledge(NoAcknowledgeSource::Data),
+            I2cError::ArbitrationLost => ErrorKind::ArbitrationLoss,
+            I2cError::Timeout | I2cError::Stuck => ErrorKind::Bus,
+            I2cError::Overrun => ErrorKind::Overrun,
+            I2cError::NotThere(_) | I2cError::Empty | I2cError::Controller(_) => ErrorKind::Other,
         }
     }
 }
@@ -97,11 +101,11 @@ pub struct DwI2c<I, W> {
 
 impl<I: Io, W: Wait> DwI2c<I, W> {
     /// Sets the controller behind `io` up, whose clock has `clock_hz`.
-    pub fn new(io: I, wait: W, clock_hz: u32, speed: Speed) -> Result<DwI2c<I, W>, Error> {
+    pub fn new(io: I, wait: W, clock_hz: u32, speed: Speed) -> Result<DwI2c<I, W>, I2cError> {
         let registers: Block<i2c::I2c, I> = Block::new(io);
         let kind = registers.read(i2c::COMP_TYPE);
         if kind != COMP_TYPE_VALUE {
-            return Err(Error::NotThere(kind));
+            return Err(I2cError::NotThere(kind));
         }
         // Instances that do not tell their depths have RP1's at least.
         let p = registers.read(i2c::COMP_PARAM_1);
@@ -142,18 +146,18 @@ impl<I: Io, W: Wait> DwI2c<I, W> {
     }
 
     /// Turns the controller off, which empties its FIFOs.
-    fn disable(&mut self) -> Result<(), Error> {
+    fn disable(&mut self) -> Result<(), I2cError> {
         self.registers.write(i2c::ENABLE, Enable(0));
         let off = (0..PATIENCE).any(|_| !self.registers.read(i2c::ENABLE_STATUS).enable());
-        if off { Ok(()) } else { Err(Error::Stuck) }
+        if off { Ok(()) } else { Err(I2cError::Stuck) }
     }
 
-    fn run(&mut self, tar: Tar, operations: &mut [Operation<'_>]) -> Result<(), Error> {
+    fn run(&mut self, tar: Tar, operations: &mut [Operation<'_>]) -> Result<(), I2cError> {
         if operations.is_empty() {
             return Ok(());
         }
         if operations.iter().any(|o| length(o) == 0) {
-            return Err(Error::Empty);
+            return Err(I2cError::Empty);
         }
         if self.stuck {
             self.recover()?;
@@ -168,13 +172,13 @@ impl<I: Io, W: Wait> DwI2c<I, W> {
         self.wait.begin();
         let done = self.transfer(operations);
         self.registers.write(i2c::INTR_MASK, Intr(0));
-        if done == Err(Error::Timeout) {
+        if done == Err(I2cError::Timeout) {
             self.give_up();
         }
         done
     }
 
-    fn transfer(&mut self, operations: &mut [Operation<'_>]) -> Result<(), Error> {
+    fn transfer(&mut self, operations: &mut [Operation<'_>]) -> Result<(), I2cError> {
         let (mut put, mut got) = (Cursor::default(), Cursor::default());
         // Reads that were asked for and have not come.
         let mut owed = 0;
@@ -212,7 +216,7 @@ impl<I: Io, W: Wait> DwI2c<I, W> {
             let raised = r.read(i2c::RAW_INTR_STAT);
             // Whoever waits may have been kept from running; what counts is whether the controller got on.
             if !in_time && raised.0 & wanted.0 == 0 {
-                return Err(Error::Timeout);
+                return Err(I2cError::Timeout);
             }
             let mut lost = raised.rx_over();
             for _ in 0..r.read(i2c::RXFLR) {
@@ -227,7 +231,7 @@ impl<I: Io, W: Wait> DwI2c<I, W> {
                 self.wait.handled();
                 return match () {
                     () if raised.tx_abrt() => Err(self.abort(why)),
-                    () if lost || owed > 0 || !all_asked => Err(Error::Overrun),
+                    () if lost || owed > 0 || !all_asked => Err(I2cError::Overrun),
                     () => Ok(()),
                 };
             }
@@ -237,18 +241,18 @@ impl<I: Io, W: Wait> DwI2c<I, W> {
         }
     }
 
-    fn abort(&mut self, why: i2c::Abort) -> Error {
+    fn abort(&mut self, why: i2c::Abort) -> I2cError {
         if why.addr7_nack() || why.addr10_first_nack() || why.addr10_second_nack() {
-            Error::NoSuchChip
+            I2cError::NoSuchChip
         } else if why.data_nack() {
-            Error::Refused
+            I2cError::Refused
         } else if why.lost() {
-            Error::ArbitrationLost
+            I2cError::ArbitrationLost
         } else if why.sda_stuck() {
             self.stuck = true;
-            Error::Stuck
+            I2cError::Stuck
         } else {
-            Error::Controller(why.0)
+            I2cError::Controller(why.0)
         }
     }
 }
@@ -304,17 +308,17 @@ impl Cursor {
 }
 
 impl<I, W> ErrorType for DwI2c<I, W> {
-    type Error = Error;
+    type Error = I2cError;
 }
 
 impl<I: Io, W: Wait> I2c<SevenBitAddress> for DwI2c<I, W> {
-    fn transaction(&mut self, address: u8, operations: &mut [Operation<'_>]) -> Result<(), Error> {
+    fn transaction(&mut self, address: u8, operations: &mut [Operation<'_>]) -> Result<(), I2cError> {
         self.run(Tar(0).with_address((address & 0x7f).into()), operations)
     }
 }
 
 impl<I: Io, W: Wait> I2c<TenBitAddress> for DwI2c<I, W> {
-    fn transaction(&mut self, address: u16, operations: &mut [Operation<'_>]) -> Result<(), Error> {
+    fn transaction(&mut self, address: u16, operations: &mut [Operation<'_>]) -> Result<(), I2cError> {
         self.run(Tar(0).with_address(address.into()).with_ten_bit(true), operations)
     }
 }

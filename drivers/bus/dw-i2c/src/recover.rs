@@ -1,6 +1,6 @@
 //! Giving up, and freeing a bus that a chip holds.
 
-use crate::{DwI2c, Error, PATIENCE, Wait};
+use crate::{DwI2c, I2cError, PATIENCE, Wait};
 use bcm2712_pac::Io;
 use bcm2712_pac::rp1::i2c::{self, Enable, Intr};
 use embedded_hal::delay::DelayNs;
@@ -22,7 +22,7 @@ impl<I: Io, W: Wait> DwI2c<I, W> {
 
     /// Lets the controller clock the data line free, where it can. Whether that helped, the next transaction shows: not every
     /// instance has this feature, and one that has not may keep the bits all the same.
-    pub(crate) fn recover(&mut self) -> Result<(), Error> {
+    pub(crate) fn recover(&mut self) -> Result<(), I2cError> {
         self.stuck = false;
         self.disable()?;
         let r = &self.registers;

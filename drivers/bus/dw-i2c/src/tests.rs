@@ -194,7 +194,7 @@ fn bus(model: &RefCell<Model>) -> DwI2c<Pins<'_>, Steps<'_>> {
     DwI2c::new(Pins(model), Steps(model), CLK_SYS_HZ, Speed::Fast).unwrap()
 }
 
-fn seven<'a>(bus: &'a mut DwI2c<Pins<'_>, Steps<'_>>) -> &'a mut dyn I2c<SevenBitAddress, Error = Error> {
+fn seven<'a>(bus: &'a mut DwI2c<Pins<'_>, Steps<'_>>) -> &'a mut dyn I2c<SevenBitAddress, Error = I2cError> {
     bus
 }
 
@@ -232,14 +232,14 @@ fn ten_bit_addresses_reach_their_chip() {
 #[test]
 fn every_way_to_fail_is_told_apart_and_the_next_transfer_works() {
     type Break = fn(&mut Model);
-    type Case = (u8, Break, Error, ErrorKind);
+    type Case = (u8, Break, I2cError, ErrorKind);
     let nack = |source| ErrorKind::NoAcknowledge(source);
     let cases: [Case; 5] = [
-        (0x50, |_| {}, Error::NoSuchChip, nack(NoAcknowledgeSource::Address)),
-        (0x48, |m| m.refuses_after = Some(2), Error::Refused, nack(NoAcknowledgeSource::Data)),
-        (0x48, |m| m.loses_after = Some(1), Error::ArbitrationLost, ErrorKind::ArbitrationLoss),
-        (0x48, |m| m.sda_held = true, Error::Stuck, ErrorKind::Bus),
-        (0x48, |m| m.hangs = true, Error::Timeout, ErrorKind::Bus),
+        (0x50, |_| {}, I2cError::NoSuchChip, nack(NoAcknowledgeSource::Address)),
+        (0x48, |m| m.refuses_after = Some(2), I2cError::Refused, nack(NoAcknowledgeSource::Data)),
+        (0x48, |m| m.loses_after = Some(1), I2cError::ArbitrationLost, ErrorKind::ArbitrationLoss),
+        (0x48, |m| m.sda_held = true, I2cError::Stuck, ErrorKind::Bus),
+        (0x48, |m| m.hangs = true, I2cError::Timeout, ErrorKind::Bus),
     ];
     for (address, wound, error, kind) in cases {
         let model = RefCell::new(Model::default());
@@ -248,7 +248,7 @@ fn every_way_to_fail_is_told_apart_and_the_next_transfer_works() {
         let result = seven(&mut bus).write(address, &[1, 2, 3, 4]);
         assert_eq!(result, Err(error));
         assert_eq!(embedded_hal::i2c::Error::kind(&error), kind);
-        assert_eq!(bus.given_up, u32::from(error == Error::Timeout));
+        assert_eq!(bus.given_up, u32::from(error == I2cError::Timeout));
         let held = model.borrow().sda_held;
         *model.borrow_mut() = Model { sda_held: held, ..Model::default() };
         assert_eq!(seven(&mut bus).write(CHIP as u8, &[9]), Ok(()), "after {error:?}");
@@ -261,14 +261,14 @@ fn a_line_that_stays_low_is_an_error_every_time_and_never_a_hang() {
     let model = RefCell::new(Model { sda_held: true, never_frees: true, ..Model::default() });
     let mut bus = bus(&model);
     for _ in 0..3 {
-        assert_eq!(seven(&mut bus).write(CHIP as u8, &[1]), Err(Error::Stuck));
+        assert_eq!(seven(&mut bus).write(CHIP as u8, &[1]), Err(I2cError::Stuck));
     }
     model.borrow_mut().never_frees = false;
     assert_eq!(seven(&mut bus).write(CHIP as u8, &[1]), Ok(()));
     // An instance that cannot recover by itself tries again.
     let model = RefCell::new(Model { sda_held: true, no_bus_clear: true, ..Model::default() });
     let mut bus = self::bus(&model);
-    assert_eq!(seven(&mut bus).write(CHIP as u8, &[1]), Err(Error::Stuck));
+    assert_eq!(seven(&mut bus).write(CHIP as u8, &[1]), Err(I2cError::Stuck));
     model.borrow_mut().sda_held = false;
     assert_eq!(seven(&mut bus).write(CHIP as u8, &[1]), Ok(()));
 }
@@ -277,7 +277,7 @@ fn a_line_that_stays_low_is_an_error_every_time_and_never_a_hang() {
 fn what_it_cannot_do_is_refused() {
     let model = RefCell::new(Model::default());
     let mut bus = bus(&model);
-    assert_eq!(seven(&mut bus).write(CHIP as u8, &[]), Err(Error::Empty));
+    assert_eq!(seven(&mut bus).write(CHIP as u8, &[]), Err(I2cError::Empty));
     assert_eq!(seven(&mut bus).transaction(CHIP as u8, &mut []), Ok(()));
     assert_eq!(model.borrow().bus, "");
     struct Nothing;
@@ -290,7 +290,7 @@ fn what_it_cannot_do_is_refused() {
         }
     }
     let refused = DwI2c::new(Nothing, Steps(&model), CLK_SYS_HZ, Speed::Fast).err();
-    assert_eq!(refused, Some(Error::NotThere(0xdead_dead)));
+    assert_eq!(refused, Some(I2cError::NotThere(0xdead_dead)));
 }
 
 #[test]

@@ -19,7 +19,7 @@ use embedded_hal::spi::{ErrorKind, ErrorType, Mode, Phase, Polarity, SpiBus};
 
 /// What can go wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Error {
+pub enum SpiError {
     /// What answers is not this controller: what its version register reads as.
     NotThere(u32),
     /// The transfer did not end in time; it was given up.
@@ -28,25 +28,25 @@ pub enum Error {
     Overrun,
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for SpiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::NotThere(id) => {
+            SpiError::NotThere(id) => {
                 write!(f, "no DesignWare SSI controller answers: its version reads as {id:#010x}")
             }
-            Error::Timeout => f.write_str("the SPI transfer did not end in time; it was given up"),
-            Error::Overrun => f.write_str("received bytes were lost"),
+            SpiError::Timeout => f.write_str("the SPI transfer did not end in time; it was given up"),
+            SpiError::Overrun => f.write_str("received bytes were lost"),
         }
     }
 }
 
-impl core::error::Error for Error {}
+impl core::error::Error for SpiError {}
 
-impl embedded_hal::spi::Error for Error {
+impl embedded_hal::spi::Error for SpiError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Error::Overrun => ErrorKind::Overrun,
-            Error::NotThere(_) | Error::Timeout => ErrorKind::Other,
+            SpiError::Overrun => ErrorKind::Overrun,
+            SpiError::NotThere(_) | SpiError::Timeout => ErrorKind::Other,
         }
     }
 }
@@ -66,11 +66,11 @@ pub fn divider(clock_hz: u32, hz: u32) -> u32 {
 
 impl<I: Io, W: Wait> DwSpi<I, W> {
     /// Sets the controller behind `io` up, whose clock has `clock_hz`, for a bus of at most `hz`.
-    pub fn new(io: I, wait: W, clock_hz: u32, hz: u32, mode: Mode) -> Result<DwSpi<I, W>, Error> {
+    pub fn new(io: I, wait: W, clock_hz: u32, hz: u32, mode: Mode) -> Result<DwSpi<I, W>, SpiError> {
         let registers: Block<Spi, I> = Block::new(io);
         let version = registers.read(spi::VERSION);
         if version != VERSION_VALUE {
-            return Err(Error::NotThere(version));
+            return Err(SpiError::NotThere(version));
         }
         let mut bus = DwSpi { registers, wait, divider: divider(clock_hz, hz) };
         bus.configure(mode);
@@ -106,7 +106,7 @@ impl<I: Io, W: Wait> DwSpi<I, W> {
         length: usize,
         mut send: impl FnMut(usize) -> u8,
         mut receive: impl FnMut(usize, u8),
-    ) -> Result<(), Error> {
+    ) -> Result<(), SpiError> {
         let (mut sent, mut got) = (0, 0);
         self.wait.begin();
         while got < length {
@@ -128,8 +128,8 @@ impl<I: Io, W: Wait> DwSpi<I, W> {
             }
             r.write(spi::IMR, Intr(0));
             let failed = match () {
-                () if raised.rx_over() => Some(Error::Overrun),
-                () if !in_time && came == 0 => Some(Error::Timeout),
+                () if raised.rx_over() => Some(SpiError::Overrun),
+                () if !in_time && came == 0 => Some(SpiError::Timeout),
                 () => None,
             };
             if let Some(error) = failed {
@@ -147,17 +147,17 @@ impl<I: Io, W: Wait> DwSpi<I, W> {
 }
 
 impl<I, W> ErrorType for DwSpi<I, W> {
-    type Error = Error;
+    type Error = SpiError;
 }
 
 impl<I: Io, W: Wait> SpiBus for DwSpi<I, W> {
-    fn read(&mut self, words: &mut [u8]) -> Result<(), Error> {
+    fn read(&mut self, words: &mut [u8]) -> Result<(), SpiError> {
         self.run(words.len(), |_| 0, |i, byte| words[i] = byte)
     }
-    fn write(&mut self, words: &[u8]) -> Result<(), Error> {
+    fn write(&mut self, words: &[u8]) -> Result<(), SpiError> {
         self.run(words.len(), |i| words[i], |_, _| {})
     }
-    fn transfer(&mut self, read: &mut [u8], write: &[u8]) -> Result<(), Error> {
+    fn transfer(&mut self, read: &mut [u8], write: &[u8]) -> Result<(), SpiError> {
         let length = read.len().max(write.len());
         let receive = |i: usize, byte| {
             if let Some(to) = read.get_mut(i) {
@@ -166,12 +166,12 @@ impl<I: Io, W: Wait> SpiBus for DwSpi<I, W> {
         };
         self.run(length, |i| write.get(i).copied().unwrap_or(0), receive)
     }
-    fn transfer_in_place(&mut self, words: &mut [u8]) -> Result<(), Error> {
+    fn transfer_in_place(&mut self, words: &mut [u8]) -> Result<(), SpiError> {
         let cells = core::cell::Cell::from_mut(words).as_slice_of_cells();
         // A byte is sent before the one at its place has come.
         self.run(cells.len(), |i| cells[i].get(), |i, byte| cells[i].set(byte))
     }
-    fn flush(&mut self) -> Result<(), Error> {
+    fn flush(&mut self) -> Result<(), SpiError> {
         // Every call has received as many bytes as it has sent.
         Ok(())
     }

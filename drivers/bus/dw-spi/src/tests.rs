@@ -132,7 +132,7 @@ fn the_four_modes_and_the_clock_are_set() {
 
 #[test]
 fn a_controller_that_hangs_or_loses_costs_one_error() {
-    for (hangs, overruns, error) in [(true, false, Error::Timeout), (false, true, Error::Overrun)] {
+    for (hangs, overruns, error) in [(true, false, SpiError::Timeout), (false, true, SpiError::Overrun)] {
         let model = RefCell::new(Model { hangs, overruns, ..Model::default() });
         let mut bus = bus(&model);
         assert_eq!(bus.write(&[1, 2, 3]), Err(error));
@@ -156,5 +156,5 @@ fn something_else_is_not_touched() {
     }
     let model = RefCell::new(Model::default());
     let refused = DwSpi::new(Dead, Steps(&model), CLK_SYS_HZ, 1, MODE_0).err();
-    assert_eq!(refused, Some(Error::NotThere(0xdead_dead)));
+    assert_eq!(refused, Some(SpiError::NotThere(0xdead_dead)));
 }

@@ -1,6 +1,6 @@
 //! virtio-i2c over virtio-mmio (virtio 1.2, sections 4.2 and 5.21), as an embedded-hal 1.0 `I2c`.
 //!
-//! The driver sees registers through [`Registers`], memory through [`Dma`], and time through [`Wait`], so that it runs
+//! The driver sees registers through [`Io`], memory through [`Dma`], and time through [`Wait`], so that it runs
 //! against a model of the device in tests. A transaction that does not end in time resets the device: a bus that hangs
 //! costs one error, never the server.
 //!
@@ -10,6 +10,7 @@
 extern crate std;
 
 pub use axiom_bus::Wait;
+use axiom_mmio::{Block, Io};
 use core::fmt;
 use core::sync::atomic::{Ordering, fence};
 use embedded_hal::i2c::{ErrorKind, ErrorType, I2c, NoAcknowledgeSource, Operation, SevenBitAddress};
@@ -18,24 +19,52 @@ use embedded_hal::i2c::{ErrorKind, ErrorType, I2c, NoAcknowledgeSource, Operatio
 pub const DEVICE_ID: u32 = 34;
 
 mod reg {
-    pub const MAGIC: usize = 0x000;
-    pub const VERSION: usize = 0x004;
-    pub const DEVICE_ID: usize = 0x008;
-    pub const DRIVER_FEATURES: usize = 0x020;
-    pub const DEVICE_FEATURES: usize = 0x010;
-    pub const DEVICE_FEATURES_SEL: usize = 0x014;
-    pub const DRIVER_FEATURES_SEL: usize = 0x024;
-    pub const QUEUE_SEL: usize = 0x030;
-    pub const QUEUE_NUM_MAX: usize = 0x034;
-    pub const QUEUE_NUM: usize = 0x038;
-    pub const QUEUE_READY: usize = 0x044;
-    pub const QUEUE_NOTIFY: usize = 0x050;
-    pub const INTERRUPT_STATUS: usize = 0x060;
-    pub const INTERRUPT_ACK: usize = 0x064;
-    pub const STATUS: usize = 0x070;
-    pub const QUEUE_DESC: usize = 0x080;
-    pub const QUEUE_DRIVER: usize = 0x090;
-    pub const QUEUE_DEVICE: usize = 0x0a0;
+    axiom_mmio::block! {
+        /// A virtio device behind its memory-mapped transport.
+        Virtio from "virtio 1.2, 4.2.2";
+        /// "virt".
+        MAGIC @ 0x000: u32, ReadOnly;
+        /// Of the transport.
+        VERSION @ 0x004: u32, ReadOnly;
+        /// What kind of device it is.
+        DEVICE_ID @ 0x008: u32, ReadOnly;
+        /// A word of what it can do.
+        DEVICE_FEATURES @ 0x010: u32, ReadOnly;
+        /// Which word.
+        DEVICE_FEATURES_SEL @ 0x014: u32, WriteOnly;
+        /// A word of what is used of that.
+        DRIVER_FEATURES @ 0x020: u32, WriteOnly;
+        /// Which word.
+        DRIVER_FEATURES_SEL @ 0x024: u32, WriteOnly;
+        /// Which queue the next registers speak of.
+        QUEUE_SEL @ 0x030: u32, WriteOnly;
+        /// Its longest.
+        QUEUE_NUM_MAX @ 0x034: u32, ReadOnly;
+        /// Its length.
+        QUEUE_NUM @ 0x038: u32, WriteOnly;
+        /// It is used.
+        QUEUE_READY @ 0x044: u32, ReadWrite;
+        /// There is something in a queue.
+        QUEUE_NOTIFY @ 0x050: u32, WriteOnly;
+        /// Why it interrupts.
+        INTERRUPT_STATUS @ 0x060: u32, ReadOnly;
+        /// That was seen.
+        INTERRUPT_ACK @ 0x064: u32, WriteOnly;
+        /// How far setting up is.
+        STATUS @ 0x070: u32, ReadWrite;
+        /// Where the descriptors are: the low half, and the high one after it.
+        QUEUE_DESC @ 0x080: u32, WriteOnly;
+        /// The high half.
+        QUEUE_DESC_HIGH @ 0x084: u32, WriteOnly;
+        /// Where the driver's ring is.
+        QUEUE_DRIVER @ 0x090: u32, WriteOnly;
+        /// The high half.
+        QUEUE_DRIVER_HIGH @ 0x094: u32, WriteOnly;
+        /// Where the device's ring is.
+        QUEUE_DEVICE @ 0x0a0: u32, WriteOnly;
+        /// The high half.
+        QUEUE_DEVICE_HIGH @ 0x0a4: u32, WriteOnly;
+    }
 }
 
 const MAGIC: u32 = 0x7472_6976;
@@ -54,6 +83,8 @@ const AVAIL: usize = 256;
 const USED: usize = 512;
 const HEADERS: usize = 1024;
 const DATA: usize = 2048;
+/// Bytes of registers that the driver uses.
+pub const REGISTER_BYTES: u64 = 0x100;
 /// Bytes of DMA memory that the driver uses.
 pub const DMA_BYTES: usize = 4096;
 const DATA_BYTES: usize = DMA_BYTES - DATA;
@@ -64,36 +95,6 @@ const DESC_NEXT: u16 = 1;
 const DESC_WRITE: u16 = 2;
 const FAIL_NEXT: u32 = 1;
 const READ: u32 = 2;
-
-/// The device's registers.
-pub trait Registers {
-    /// Reads the register at a byte offset.
-    fn read(&self, offset: usize) -> u32;
-    /// Writes it.
-    fn write(&mut self, offset: usize, value: u32);
-}
-
-/// Registers that are mapped.
-pub struct Mmio(*mut u32);
-
-impl Mmio {
-    /// # Safety
-    /// `base` is where the registers of one virtio-mmio device are mapped (512 bytes), for as long as this lives.
-    pub unsafe fn new(base: *mut u32) -> Mmio {
-        Mmio(base)
-    }
-}
-
-impl Registers for Mmio {
-    fn read(&self, offset: usize) -> u32 {
-        // SAFETY: the constructor's promise; offsets are the constants above.
-        unsafe { self.0.byte_add(offset).read_volatile() }
-    }
-    fn write(&mut self, offset: usize, value: u32) {
-        // SAFETY: as for reads.
-        unsafe { self.0.byte_add(offset).write_volatile(value) }
-    }
-}
 
 /// Memory that the device reads and writes.
 #[derive(Clone, Copy)]
@@ -123,7 +124,7 @@ impl Dma {
 
 /// What can go wrong on the bus.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Error {
+pub enum VirtioError {
     /// The chip (or the adapter) did not acknowledge.
     NoAcknowledge,
     /// The transaction did not end in time; the adapter was reset.
@@ -134,31 +135,31 @@ pub enum Error {
     Adapter,
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for VirtioError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Error::NoAcknowledge => "no chip acknowledged the transfer",
-            Error::Timeout => "the transfer did not end in time; the adapter was reset",
-            Error::TooLong => "the transfer is longer than the adapter takes",
-            Error::Adapter => "the I2C adapter does not work as virtio 1.2 says",
+            VirtioError::NoAcknowledge => "no chip acknowledged the transfer",
+            VirtioError::Timeout => "the transfer did not end in time; the adapter was reset",
+            VirtioError::TooLong => "the transfer is longer than the adapter takes",
+            VirtioError::Adapter => "the I2C adapter does not work as virtio 1.2 says",
         })
     }
 }
 
-impl embedded_hal::i2c::Error for Error {
+impl embedded_hal::i2c::Error for VirtioError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Error::NoAcknowledge => ErrorKind::NoAcknowledge(NoAcknowledgeSource::Unknown),
-            Error::Timeout => ErrorKind::Bus,
-            Error::TooLong => ErrorKind::Overrun,
-            Error::Adapter => ErrorKind::Other,
+            VirtioError::NoAcknowledge => ErrorKind::NoAcknowledge(NoAcknowledgeSource::Unknown),
+            VirtioError::Timeout => ErrorKind::Bus,
+            VirtioError::TooLong => ErrorKind::Overrun,
+            VirtioError::Adapter => ErrorKind::Other,
         }
     }
 }
 
 /// The adapter.
 pub struct VirtioI2c<R, W> {
-    registers: R,
+    registers: Block<reg::Virtio, R>,
     dma: Dma,
     wait: W,
     available: u16,
@@ -167,10 +168,11 @@ pub struct VirtioI2c<R, W> {
     pub resets: u32,
 }
 
-impl<R: Registers, W: Wait> VirtioI2c<R, W> {
+impl<R: Io, W: Wait> VirtioI2c<R, W> {
     /// Finds the device behind the registers and sets it up.
-    pub fn new(registers: R, dma: Dma, wait: W) -> Result<VirtioI2c<R, W>, Error> {
-        let mut bus = VirtioI2c { registers, dma, wait, available: 0, used: 0, resets: 0 };
+    pub fn new(registers: R, dma: Dma, wait: W) -> Result<VirtioI2c<R, W>, VirtioError> {
+        let mut bus =
+            VirtioI2c { registers: Block::new(registers), dma, wait, available: 0, used: 0, resets: 0 };
         bus.set_up()?;
         Ok(bus)
     }
@@ -188,10 +190,10 @@ impl<R: Registers, W: Wait> VirtioI2c<R, W> {
         &mut self.wait
     }
 
-    fn set_up(&mut self) -> Result<(), Error> {
-        let r = &mut self.registers;
+    fn set_up(&mut self) -> Result<(), VirtioError> {
+        let r = &self.registers;
         if r.read(reg::MAGIC) != MAGIC || r.read(reg::VERSION) != 2 || r.read(reg::DEVICE_ID) != DEVICE_ID {
-            return Err(Error::Adapter);
+            return Err(VirtioError::Adapter);
         }
         r.write(reg::STATUS, 0);
         r.write(reg::STATUS, ACKNOWLEDGE | DRIVER);
@@ -204,12 +206,12 @@ impl<R: Registers, W: Wait> VirtioI2c<R, W> {
         r.write(reg::STATUS, ACKNOWLEDGE | DRIVER | FEATURES_OK);
         if r.read(reg::STATUS) & FEATURES_OK == 0 {
             r.write(reg::STATUS, FAILED);
-            return Err(Error::Adapter);
+            return Err(VirtioError::Adapter);
         }
         r.write(reg::QUEUE_SEL, 0);
         if r.read(reg::QUEUE_NUM_MAX) < QUEUE as u32 {
             r.write(reg::STATUS, FAILED);
-            return Err(Error::Adapter);
+            return Err(VirtioError::Adapter);
         }
         for offset in (0..DATA).step_by(8) {
             self.dma.put(offset, 0u64);
@@ -218,13 +220,13 @@ impl<R: Registers, W: Wait> VirtioI2c<R, W> {
         self.used = 0;
         let phys = self.dma.phys;
         r.write(reg::QUEUE_NUM, QUEUE as u32);
-        for (register, address) in [
-            (reg::QUEUE_DESC, phys),
-            (reg::QUEUE_DRIVER, phys + AVAIL as u64),
-            (reg::QUEUE_DEVICE, phys + USED as u64),
+        for (low, high, address) in [
+            (reg::QUEUE_DESC, reg::QUEUE_DESC_HIGH, phys),
+            (reg::QUEUE_DRIVER, reg::QUEUE_DRIVER_HIGH, phys + AVAIL as u64),
+            (reg::QUEUE_DEVICE, reg::QUEUE_DEVICE_HIGH, phys + USED as u64),
         ] {
-            r.write(register, address as u32);
-            r.write(register + 4, (address >> 32) as u32);
+            r.write(low, address as u32);
+            r.write(high, (address >> 32) as u32);
         }
         r.write(reg::QUEUE_READY, 1);
         r.write(reg::STATUS, ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK);
@@ -240,10 +242,10 @@ impl<R: Registers, W: Wait> VirtioI2c<R, W> {
     }
 
     /// Queues the operations, each a request of two or three descriptors; returns how many.
-    fn queue(&mut self, address: u8, operations: &[Operation<'_>]) -> Result<usize, Error> {
+    fn queue(&mut self, address: u8, operations: &[Operation<'_>]) -> Result<usize, VirtioError> {
         let total: usize = operations.iter().map(length).sum();
         if operations.len() > MAX_OPS || total > DATA_BYTES {
-            return Err(Error::TooLong);
+            return Err(VirtioError::TooLong);
         }
         let mut data = DATA;
         let mut desc = 0u16;
@@ -283,7 +285,7 @@ impl<R: Registers, W: Wait> VirtioI2c<R, W> {
         Ok(operations.len())
     }
 
-    fn run(&mut self, requests: u16) -> Result<(), Error> {
+    fn run(&mut self, requests: u16) -> Result<(), VirtioError> {
         fence(Ordering::SeqCst);
         self.available = self.available.wrapping_add(requests);
         self.dma.put(AVAIL + 2, self.available);
@@ -297,7 +299,7 @@ impl<R: Registers, W: Wait> VirtioI2c<R, W> {
                 // Whatever the device still does with the memory ends with the reset.
                 self.resets += 1;
                 self.set_up()?;
-                return Err(Error::Timeout);
+                return Err(VirtioError::Timeout);
             }
             let status = self.registers.read(reg::INTERRUPT_STATUS);
             self.registers.write(reg::INTERRUPT_ACK, status);
@@ -317,11 +319,11 @@ fn length(operation: &Operation<'_>) -> usize {
 }
 
 impl<R, W> ErrorType for VirtioI2c<R, W> {
-    type Error = Error;
+    type Error = VirtioError;
 }
 
-impl<R: Registers, W: Wait> I2c<SevenBitAddress> for VirtioI2c<R, W> {
-    fn transaction(&mut self, address: u8, operations: &mut [Operation<'_>]) -> Result<(), Error> {
+impl<R: Io, W: Wait> I2c<SevenBitAddress> for VirtioI2c<R, W> {
+    fn transaction(&mut self, address: u8, operations: &mut [Operation<'_>]) -> Result<(), VirtioError> {
         if operations.is_empty() {
             return Ok(());
         }
@@ -330,7 +332,7 @@ impl<R: Registers, W: Wait> I2c<SevenBitAddress> for VirtioI2c<R, W> {
         let mut data = DATA;
         for (i, operation) in operations.iter_mut().enumerate() {
             if self.dma.get::<u8>(HEADERS + i * 16 + 8) != 0 {
-                return Err(Error::NoAcknowledge);
+                return Err(VirtioError::NoAcknowledge);
             }
             let len = length(operation);
             if let Operation::Read(bytes) = operation {

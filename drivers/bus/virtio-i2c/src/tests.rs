@@ -32,8 +32,11 @@ impl Model {
         if self.stuck {
             return;
         }
-        let (desc, avail, used) =
-            (self.address(reg::QUEUE_DESC), self.address(reg::QUEUE_DRIVER), self.address(reg::QUEUE_DEVICE));
+        let (desc, avail, used) = (
+            self.address(reg::QUEUE_DESC.offset()),
+            self.address(reg::QUEUE_DRIVER.offset()),
+            self.address(reg::QUEUE_DEVICE.offset()),
+        );
         // SAFETY: addresses and indices are those of the driver under test, in the test's memory.
         unsafe {
             let index = avail.cast::<u16>().add(1).read();
@@ -82,24 +85,24 @@ impl Model {
     }
 }
 
-impl Registers for Device {
+impl Io for Device {
     fn read(&self, offset: usize) -> u32 {
         let m = self.0.borrow();
         match offset {
-            reg::MAGIC => MAGIC,
-            reg::VERSION => 2,
-            reg::DEVICE_ID => DEVICE_ID,
-            reg::DEVICE_FEATURES => 1,
-            reg::QUEUE_NUM_MAX => 64,
+            _ if offset == reg::MAGIC.offset() => MAGIC,
+            _ if offset == reg::VERSION.offset() => 2,
+            _ if offset == reg::DEVICE_ID.offset() => DEVICE_ID,
+            _ if offset == reg::DEVICE_FEATURES.offset() => 1,
+            _ if offset == reg::QUEUE_NUM_MAX.offset() => 64,
             _ => m.regs.get(&offset).copied().unwrap_or(0),
         }
     }
-    fn write(&mut self, offset: usize, value: u32) {
+    fn write(&self, offset: usize, value: u32) {
         let mut m = self.0.borrow_mut();
         m.regs.insert(offset, value);
         match offset {
-            reg::QUEUE_NOTIFY => m.work(),
-            reg::STATUS if value == 0 => m.seen = 0,
+            _ if offset == reg::QUEUE_NOTIFY.offset() => m.work(),
+            _ if offset == reg::STATUS.offset() && value == 0 => m.seen = 0,
             _ => {}
         }
     }
@@ -142,8 +145,8 @@ fn registers_are_written_and_read_back() {
 #[test]
 fn a_chip_that_is_not_there_is_not_acknowledged_and_nothing_else_breaks() {
     let (mut bus, _) = bus();
-    assert_eq!(bus.write(0x54, &[0]), Err(Error::NoAcknowledge));
-    assert_eq!(bus.write_read(0x54, &[0], &mut [0; 6]), Err(Error::NoAcknowledge));
+    assert_eq!(bus.write(0x54, &[0]), Err(VirtioError::NoAcknowledge));
+    assert_eq!(bus.write_read(0x54, &[0], &mut [0; 6]), Err(VirtioError::NoAcknowledge));
     assert_eq!(bus.write(0x53, &[0]), Ok(()));
     assert_eq!(bus.write(0x53, &[]), Ok(()), "an empty write asks whether somebody is there");
 }
@@ -152,7 +155,7 @@ fn a_chip_that_is_not_there_is_not_acknowledged_and_nothing_else_breaks() {
 fn a_stuck_bus_times_out_and_works_again_when_it_is_free() {
     let (mut bus, device) = bus();
     device.0.borrow_mut().stuck = true;
-    assert_eq!(bus.write(0x53, &[1, 2]), Err(Error::Timeout));
+    assert_eq!(bus.write(0x53, &[1, 2]), Err(VirtioError::Timeout));
     assert_eq!(bus.resets, 1);
     device.0.borrow_mut().stuck = false;
     assert_eq!(bus.write(0x53, &[1, 2]), Ok(()));
@@ -163,17 +166,17 @@ fn a_device_that_interrupts_without_getting_on_times_out() {
     let (mut bus, device) = bus();
     device.0.borrow_mut().stuck = true;
     // Its interrupt is up all the time; the waiter says when the time is over.
-    device.0.borrow_mut().regs.insert(reg::INTERRUPT_STATUS, 1);
-    assert_eq!(bus.write(0x53, &[1, 2]), Err(Error::Timeout));
-    assert!(device.0.borrow().regs[&reg::INTERRUPT_ACK] == 1);
+    device.0.borrow_mut().regs.insert(reg::INTERRUPT_STATUS.offset(), 1);
+    assert_eq!(bus.write(0x53, &[1, 2]), Err(VirtioError::Timeout));
+    assert!(device.0.borrow().regs[&reg::INTERRUPT_ACK.offset()] == 1);
 }
 
 #[test]
 fn what_is_too_long_is_refused() {
     let (mut bus, device) = bus();
-    assert_eq!(bus.write(0x53, &[0; DATA_BYTES + 1]), Err(Error::TooLong));
+    assert_eq!(bus.write(0x53, &[0; DATA_BYTES + 1]), Err(VirtioError::TooLong));
     assert_eq!(bus.write(0x53, &[0; DATA_BYTES]), Ok(()));
     let mut ops = [(); MAX_OPS + 1].map(|()| Operation::Write(&[0]));
-    assert_eq!(bus.transaction(0x53, &mut ops), Err(Error::TooLong));
+    assert_eq!(bus.transaction(0x53, &mut ops), Err(VirtioError::TooLong));
     assert_eq!(device.0.borrow().notified, 1);
 }

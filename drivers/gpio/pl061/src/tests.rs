@@ -40,7 +40,7 @@ impl Model {
     }
 }
 
-impl Registers for Model {
+impl Io for Model {
     fn read(&self, offset: usize) -> u32 {
         let s = self.0.borrow();
         match offset {
@@ -60,7 +60,7 @@ impl Registers for Model {
             _ => panic!("read of {offset:#x}"),
         }
     }
-    fn write(&mut self, offset: usize, value: u32) {
+    fn write(&self, offset: usize, value: u32) {
         let mut s = self.0.borrow_mut();
         match offset {
             0x000..=0x3fc => {

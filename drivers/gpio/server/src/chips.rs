@@ -3,17 +3,16 @@
 //! `rp1` and `rp1-pwm0` are peripherals of RP1, opened through its server; `soft-pwm` is made in software; any other name is
 //! that of one of the server's `devices`, a PL061.
 
-use axiom_gpio::{Board, Chip, Line, Mmio, Motor, PwmChip, SoftPwm, Stop};
+use axiom_gpio::{Board, Chip, EmergencyStop, Line, Motor, PwmChip, SoftPwm};
+use axiom_mmio::Mmio;
 use axiom_pl061::Pl061;
 use axiom_rp1_client::Served;
 use axiom_rp1_gpio::{Pull, Rp1Gpio};
 use axiom_rp1_pwm::{CLOCK_HZ, Rp1Pwm};
-use axiom_runtime::proto::env::{Bits, Device, OWN_BITS};
+use axiom_runtime::proto::env::Device;
 use axiom_runtime::proto::gpio::{CHANNELS, CHIPS, LINES, Outputs};
 use axiom_runtime::sel4::CPtr;
-use axiom_runtime::{IrqHandler, Pages, Place, Runtime, Slots, Timer, info, time, warn};
-use bcm2712_pac::Block;
-use core::ptr::NonNull;
+use axiom_runtime::{Bit, Bits, Class, IrqHandler, Pages, Place, Runtime, Slots, Timer, info, time, warn};
 use heapless::Vec;
 
 /// Slowest and fastest PWM in software, Hz.
@@ -23,15 +22,15 @@ const SOFT_HZ: core::ops::RangeInclusive<u64> = 1..=1000;
 pub const IRQS: usize = 4 * CHIPS;
 /// The drivers. RP1 is there once.
 static PL061S: [Place<Pl061<Mmio>>; CHIPS] = [const { Place::new() }; CHIPS];
-static RP1_GPIO: Place<Rp1Gpio<bcm2712_pac::Mmio>> = Place::new();
-static RP1_PWM: Place<Rp1Pwm<bcm2712_pac::Mmio>> = Place::new();
+static RP1_GPIO: Place<Rp1Gpio<Mmio>> = Place::new();
+static RP1_PWM: Place<Rp1Pwm<Mmio>> = Place::new();
 
 /// An interrupt of a chip.
 pub struct Irq {
     /// The chip's number.
     pub chip: u8,
-    /// Its bit in the notification's badge.
-    pub bit: u64,
+    /// Its bit of the notification.
+    pub bit: Bit,
     /// To let it come again.
     pub again: Again,
 }
@@ -66,8 +65,8 @@ pub struct SoftTimer {
     pub chip: u8,
     /// The timer.
     pub timer: Timer,
-    /// Its bit in the notification's badge.
-    pub bit: u64,
+    /// Its bit of the notification.
+    pub bit: Bit,
     /// When it comes next, in ticks; none: it stands still.
     pub next: Option<u64>,
 }
@@ -81,7 +80,7 @@ pub struct Found {
     /// The timer of the channel made in software.
     pub soft: Option<SoftTimer>,
     /// Bits that this server gives away.
-    own: Bits,
+    bits: Bits,
 }
 
 /// The motors, all of them: who cannot hold one must not drive anything.
@@ -102,8 +101,8 @@ fn motors(outputs: Outputs<'_>) -> Vec<Motor, { axiom_runtime::proto::gpio::MOTO
 pub fn open(rt: Runtime, outputs: Outputs<'static>, slots: &mut Slots) -> Found {
     let env = rt.env();
     let again = env.restarts > 0;
-    let board = Board::new(motors(outputs), if again { Stop::Held } else { Stop::Clear });
-    let mut found = Found { board, irqs: Vec::new(), soft: None, own: Bits::of(OWN_BITS) };
+    let board = Board::new(motors(outputs), if again { EmergencyStop::Held } else { EmergencyStop::Clear });
+    let mut found = Found { board, irqs: Vec::new(), soft: None, bits: Bits::new() };
     let mut pages = Pages::new(env.scratch);
     // PWM first: its channels stand still before a line is led to them.
     let mut rp1_pwm = outputs
@@ -160,11 +159,7 @@ fn report(rt: Runtime, outputs: Outputs<'_>, board: &Board, again: bool) {
 }
 
 fn pl061(rt: Runtime, found: &mut Found, number: u8, device: &Device<'_>) -> Option<&'static mut dyn Chip> {
-    if (device.registers.len as usize) < axiom_pl061::REGISTERS_LEN {
-        return None;
-    }
-    // SAFETY: init mapped the device's registers, a page of them as just checked, for this server alone, for its life.
-    let registers = unsafe { Mmio::new(device.registers.start as *mut u32) };
+    let registers = rt.registers(device.name, axiom_pl061::REGISTERS_LEN as u64)?;
     let chip = match Pl061::new(registers) {
         Ok(chip) => chip,
         Err(id) => {
@@ -174,7 +169,7 @@ fn pl061(rt: Runtime, found: &mut Found, number: u8, device: &Device<'_>) -> Opt
     };
     for i in rt.env().interrupts_of(device, false) {
         let again = Again::Handler(IrqHandler(CPtr(i.slot)));
-        keep_irq(found, Irq { chip: number, bit: 1 << i.bit, again });
+        keep_irq(found, Irq { chip: number, bit: i.bit, again });
     }
     PL061S.get(number as usize).map(|place| place.put(|| chip) as &mut dyn Chip)
 }
@@ -223,18 +218,6 @@ fn pulls(rt: Runtime) -> Vec<(u8, Pull), { LINES as usize }> {
 const RIO_AT: usize = 0x4000;
 const PADS_AT: usize = 0x8000;
 
-/// Registers of RP1 at an offset of an opened peripheral.
-fn rp1_block<B>(
-    registers: axiom_rp1_client::Registers,
-    offset: usize,
-) -> Option<Block<B, bcm2712_pac::Mmio>> {
-    let at =
-        NonNull::new((registers.start + offset) as *mut u32).filter(|_| offset + 0x4000 <= registers.len)?;
-    // SAFETY: RP1's server gave these pages to this server; they are mapped as device memory for its life, four for each
-    // block with its atomic views, as just checked.
-    Some(Block::new(unsafe { bcm2712_pac::Mmio::new(at) }))
-}
-
 fn rp1_gpio(
     rt: Runtime,
     found: &mut Found,
@@ -250,8 +233,7 @@ fn rp1_gpio(
             return None;
         }
     };
-    let mut chip =
-        Rp1Gpio::new(rp1_block(registers, 0)?, rp1_block(registers, RIO_AT)?, rp1_block(registers, PADS_AT)?);
+    let mut chip = Rp1Gpio::new(registers.block(0)?, registers.block(RIO_AT)?, registers.block(PADS_AT)?);
     for (channel, line) in routes {
         if chip.route_pwm0(*channel, *line) {
             found.board.take_line(Line { chip: number, line: *line });
@@ -264,12 +246,12 @@ fn rp1_gpio(
             warn!("rp1_pulls: there is no line {line}");
         }
     }
-    let Some(bit) = found.own.take() else {
+    let Some(bit) = found.bits.take(Class::Doorbell) else {
         warn!("no bit is left for the interrupt of RP1's lines");
         return None;
     };
     match axiom_rp1_client::interrupt(rt, slots, "gpio", bit) {
-        Ok(served) => keep_irq(found, Irq { chip: number, bit: 1 << bit, again: Again::Served(served) }),
+        Ok(served) => keep_irq(found, Irq { chip: number, bit, again: Again::Served(served) }),
         Err(failure) => warn!("RP1's lines have no interrupt, so that no edge is seen: {failure}"),
     }
     Some(RP1_GPIO.put(|| chip))
@@ -285,7 +267,7 @@ fn rp1_pwm(rt: Runtime, slots: &mut Slots, pages: &mut Pages) -> Option<&'static
         }
     };
     let hz = rt.arg_number("rp1_pwm0_hz").unwrap_or(1000) as u32;
-    let pwm = Rp1Pwm::new(rp1_block(registers, 0)?, CLOCK_HZ, hz);
+    let pwm = Rp1Pwm::new(registers.block(0)?, CLOCK_HZ, hz);
     if pwm.is_none() {
         warn!("rp1_pwm0_hz = {hz}: the clock of {CLOCK_HZ} Hz has no steps left for a duty");
     }

@@ -6,12 +6,14 @@
 //! the chip's registers, and a look at who is attached. What a program sets is at the pin when its helper returns.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
-#[cfg(target_os = "none")]
+#[cfg(any(target_os = "none", test))]
 mod chips;
-#[cfg(target_os = "none")]
+#[cfg(any(target_os = "none", test))]
 mod hands;
-#[cfg(target_os = "none")]
+#[cfg(any(target_os = "none", test))]
 mod server;
+#[cfg(test)]
+mod tests;
 
 #[cfg(not(target_os = "none"))]
 fn main() {

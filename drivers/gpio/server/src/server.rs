@@ -4,15 +4,15 @@ use crate::chips::{self, Irq, SoftTimer};
 use crate::hands::{self, Hands};
 use axiom_bpf_host::system::{self, Frames, Points};
 use axiom_bpf_host::{Clock, Host, PointId, Stream};
-use axiom_gpio::{Board, Edges, FULL_DUTY, Grants, Line, PER_CLIENT, Stop, Storm, Watchers};
+use axiom_gpio::{Board, Edges, EmergencyStop, FULL_DUTY, Grants, Line, PER_CLIENT, Storm, Watchers};
 use axiom_runtime::proto::gpio::{
     self, CHIPS, LINES, Outputs, Refusal, Reply as Answer, Request, SUBSCRIPTIONS,
 };
 use axiom_runtime::proto::{Error, bpf_host};
 use axiom_runtime::sel4::CPtr;
 use axiom_runtime::{
-    CNode, Doorbell, Incoming, Place, Probe, Reply, Runtime, Service, Slots, Timer, count_refused, info, ipc,
-    serve, time, warn,
+    CNode, Doorbell, Incoming, Place, Probe, Reply, Runtime, Service, Signals, Slots, Timer, count_refused,
+    info, ipc, serve, time, warn,
 };
 use core::cell::RefCell;
 use heapless::Vec;
@@ -67,7 +67,7 @@ struct Server {
     irqs: Vec<Irq, { chips::IRQS }>,
     soft: Option<SoftTimer>,
     storm: Storm,
-    /// When silenced lines are watched again, nanoseconds; and the timer for it, if the manifest gives one for that.
+    /// When silenced lines are watched again, ticks; and the timer for it, if the manifest gives one for that.
     calm_at: Option<u64>,
     calm: Option<Timer>,
     /// Lines whose storm was reported, by chip: the console may be slow.
@@ -76,8 +76,6 @@ struct Server {
     refill_at: u64,
     /// Edges by chip and line.
     edges: [[u64; LINES as usize]; CHIPS],
-    /// For tests of the restart: the edge after which the first life of this server ends.
-    crash_at: Option<u64>,
 }
 
 /// Edges in a window that are not yet a storm: their programs fit into the budget, even if they lie at the end of one window and at
@@ -129,10 +127,6 @@ impl Server {
         if self.storm.edge(line, timestamp) {
             self.silence(timestamp);
         }
-        if self.crash_at.is_some_and(|n| self.edges.iter().flatten().sum::<u64>() >= n) {
-            // SAFETY: none: this is the fault that the manifest asks for.
-            unsafe { core::ptr::null_mut::<u32>().write_volatile(1) };
-        }
     }
 
     /// Too many edges: those who made them are left alone for a while.
@@ -154,8 +148,8 @@ impl Server {
                 SILENCE_NS / 1_000_000
             );
         }
-        self.calm_at = Some(now + SILENCE_NS);
         let until = time::ticks() + time::from_nanoseconds(SILENCE_NS);
+        self.calm_at = Some(until);
         if self.calm.is_some_and(|timer| timer.arm(until, 0).is_err()) {
             warn!("the timer that ends the silence could not be armed: the next event ends it");
         }
@@ -295,7 +289,11 @@ impl Server {
             }
             Request::Motors => {
                 let (stop, motors, refused) = board.motors();
-                return Ok(Answer::Motors { stopped: stop == Stop::Held, motors: motors as u8, refused });
+                return Ok(Answer::Motors {
+                    stopped: stop == EmergencyStop::Held,
+                    motors: motors as u8,
+                    refused,
+                });
             }
         }
         Ok(Answer::Done)
@@ -365,18 +363,18 @@ impl Service for Server {
         }
     }
 
-    fn notified(&mut self, bits: u64) {
+    fn notified(&mut self, signals: Signals) {
         for i in 0..self.irqs.len() {
-            if bits & self.irqs[i].bit != 0 {
+            if signals.has(self.irqs[i].bit) {
                 self.chip_changed(self.irqs[i].chip);
                 self.irqs[i].served();
             }
         }
-        if self.calm_at.is_some_and(|at| self.clock.now() >= at) {
+        if self.calm_at.is_some_and(|at| time::ticks() >= at) {
             self.calm_at = None;
             self.watchers.calm(&mut self.hands.borrow_mut().board);
         }
-        if let Some(next) = self.soft.as_ref().filter(|s| bits & s.bit != 0).and_then(|s| s.next)
+        if let Some(next) = self.soft.as_ref().filter(|s| signals.has(s.bit)).and_then(|s| s.next)
             && time::ticks() >= next
         {
             self.switch(next);
@@ -427,7 +425,6 @@ fn main(rt: Runtime) -> ! {
         clock,
         refill_at: 0,
         edges: [[0; LINES as usize]; CHIPS],
-        crash_at: rt.arg_number("crash_at_edge").filter(|_| env.restarts == 0),
     });
     rt.ready();
     serve(server)

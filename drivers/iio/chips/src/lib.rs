@@ -12,6 +12,11 @@ mod lsm303;
 #[cfg(test)]
 mod tests;
 
+/// The examples of README.md are tests, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use bme280::Bme280;
 pub use dps310::Dps310;
 pub use lsm303::{Lsm303Accel, Lsm303Magn};

@@ -3,7 +3,6 @@
 //! The ring's first page holds the reader's position and is the only one that the reader can write. What it writes there can make the
 //! ring look full or empty to itself; the server keeps its own position, and nobody else has this ring.
 #![no_std]
-#![cfg(target_os = "none")]
 
 use axiom_bpf_maps::Consumer;
 use axiom_runtime::proto::Error;

@@ -6,7 +6,7 @@ use axiom_bpf_host::{Clock, Host, PointId, Stream};
 use axiom_iio::{Buffer, CHANNELS, DelayNs, Event, Fault, Health, Scan, Sensor, Stamps, Step, Store};
 use axiom_runtime::proto::bpf_host::{Overload, PointName};
 use axiom_runtime::proto::iio::Counts;
-use axiom_runtime::{Doorbell, Timer, info, time, warn};
+use axiom_runtime::{Bit, Doorbell, Signals, Timer, info, time, warn};
 use core::fmt::Write;
 use heapless::Vec;
 
@@ -100,7 +100,7 @@ pub struct Device {
     /// Samples per thousand seconds that come.
     pub millihertz: u64,
     /// The bit of its timer.
-    pub bit: u64,
+    pub bit: Bit,
     /// The chip's interrupt line, where it is wired.
     pub interrupt: Option<Interrupt>,
     timer: Timer,
@@ -118,7 +118,7 @@ impl Device {
     pub fn new(
         index: u32,
         sensor: &'static mut dyn Sensor<Bus>,
-        timer: (Timer, u64),
+        timer: (Timer, Bit),
         interrupt: Option<Interrupt>,
         host: &mut Host,
     ) -> Device {
@@ -153,12 +153,6 @@ impl Device {
             newest: 0,
             check_at: 0,
         }
-    }
-
-    /// Whether each of its channels has a program.
-    pub fn filtered(&self, host: &Host) -> bool {
-        let channels = self.sensor.channels().len();
-        self.points.iter().take(channels).all(|&point| host.attached(point) > 0)
     }
 
     /// Looks for the chip, and sets it up for what it is to do.
@@ -300,12 +294,12 @@ impl Device {
         Ok(Some(millihertz))
     }
 
-    /// Some of this server's bits were signalled: whether this device's trigger is among them, and what follows.
-    pub fn triggered(&mut self, bits: u64, bus: &mut Bus, host: &mut Host, clock: Clock) {
+    /// Something was signalled: whether this device's trigger is among them, and what follows.
+    pub fn triggered(&mut self, signals: Signals, bus: &mut Bus, host: &mut Host, clock: Clock) {
         let now = time::ticks();
-        let interrupted = self.interrupt.as_ref().is_some_and(|i| bits & i.bit() != 0);
+        let interrupted = self.interrupt.as_ref().is_some_and(|i| signals.has(i.bit));
         match &mut self.trigger {
-            Trigger::Timer { period, next } if bits & self.bit != 0 && now >= *next => {
+            Trigger::Timer { period, next } if signals.has(self.bit) && now >= *next => {
                 let missed = (now - *next) / *period;
                 self.counts.overruns += missed;
                 *next += (missed + 1) * *period;
@@ -323,7 +317,7 @@ impl Device {
                     self.drain(bus, host, clock, interval, now);
                 }
             }
-            Trigger::DataReady { interval, came } if bits & self.bit != 0 => {
+            Trigger::DataReady { interval, came } if signals.has(self.bit) => {
                 let (interval, came) = (*interval, core::mem::take(came));
                 if !came {
                     self.watch(bus, host, clock, interval, now);
@@ -389,7 +383,7 @@ impl Device {
     }
 
     /// Nothing was read. A chip that answers has no value now; one that does not is given up after a while.
-    fn failed(&mut self, fault: &Fault<crate::bus::Error>, now: u64) {
+    fn failed(&mut self, fault: &Fault<crate::bus::BusError>, now: u64) {
         match fault {
             Fault::NotReady => self.counts.not_ready += 1,
             Fault::Overflow => self.counts.overflow += 1,

@@ -1,21 +1,23 @@
 //! A chip's interrupt line, at a pin of another server: it signals this server's notification at each edge.
 
-use axiom_runtime::proto::env::{Bits, NOTIFIED, slot};
 use axiom_runtime::proto::gpio::{Edges, INTERFACE, Line, Reply, Request};
-use axiom_runtime::sel4::{CPtr, CapRights};
-use axiom_runtime::{Buffer, CNode, Endpoint, Runtime, Slots, call, call_with_cap, warn};
+use axiom_runtime::sel4::CPtr;
+use axiom_runtime::{
+    Bit, Bits, Buffer, Class, Endpoint, Notification, Runtime, Slots, call, call_with_cap, warn,
+};
 
 /// A line that is wired to a chip.
 pub struct Interrupt {
     server: Endpoint,
     line: Line,
-    badge: u8,
+    /// Set at each edge.
+    pub bit: Bit,
     doorbell: CPtr,
 }
 
 impl Interrupt {
     /// The line that the manifest's argument `NAME_int1 = "CHIP/LINE"` names, if there is one.
-    pub fn open(rt: Runtime, name: &str, own: &mut Bits, slots: &mut Slots) -> Option<Interrupt> {
+    pub fn open(rt: Runtime, name: &str, bits: &mut Bits, slots: &mut Slots) -> Option<Interrupt> {
         let place = rt.env().args.iter().find(|s| s.key.strip_suffix("_int1") == Some(name))?.value;
         let found = (|| {
             let server = rt
@@ -24,12 +26,10 @@ impl Interrupt {
             let (chip, line) = place.split_once('/').ok_or("it must read CHIP/LINE")?;
             let line = line.parse().map_err(|_| "the line must be a number")?;
             let chip = chip_number(server, chip).ok_or("there is no such chip")?;
-            let badge = own.take().ok_or("no bit of its notification is left")?;
+            let bit = bits.take(Class::Doorbell).ok_or("no bit of its notification is left")?;
             let doorbell = slots.take().ok_or("no free slot for its notification")?;
-            CNode::OWN
-                .mint(doorbell, CPtr(slot::NOTIFICATION), CapRights::WRITE, NOTIFIED | 1 << badge)
-                .map_err(|_| "its notification could not be made")?;
-            let interrupt = Interrupt { server, line: Line { chip, line }, badge, doorbell };
+            Notification::OWN.signaller(doorbell, bit).map_err(|_| "its notification could not be made")?;
+            let interrupt = Interrupt { server, line: Line { chip, line }, bit, doorbell };
             if interrupt.subscribe() { Ok(interrupt) } else { Err("it is not granted") }
         })();
         match found {
@@ -39,11 +39,6 @@ impl Interrupt {
                 None
             }
         }
-    }
-
-    /// The bit of this server's notification.
-    pub fn bit(&self) -> u64 {
-        1 << self.badge
     }
 
     /// Asks for the edges, again after the line's server was restarted.

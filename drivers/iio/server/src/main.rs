@@ -4,18 +4,20 @@
 //! sample becomes an event, its programs run in this server's own address space, and their verdict decides.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
-#[cfg(target_os = "none")]
+#[cfg(any(target_os = "none", test))]
 mod bus;
-#[cfg(target_os = "none")]
+#[cfg(any(target_os = "none", test))]
 mod device;
-#[cfg(target_os = "none")]
+#[cfg(any(target_os = "none", test))]
 mod line;
-#[cfg(target_os = "none")]
+#[cfg(any(target_os = "none", test))]
 mod rings;
-#[cfg(target_os = "none")]
+#[cfg(any(target_os = "none", test))]
 mod sensors;
-#[cfg(target_os = "none")]
+#[cfg(any(target_os = "none", test))]
 mod server;
+#[cfg(test)]
+mod tests;
 
 #[cfg(not(target_os = "none"))]
 fn main() {

@@ -8,11 +8,11 @@ use crate::sensors;
 use axiom_bpf_host::system::{self, Frames, Points};
 use axiom_bpf_host::{Clock, Host, PointId, Stream};
 use axiom_iio::Decimal;
-use axiom_runtime::proto::env::{Bits, OWN_BITS};
 use axiom_runtime::proto::iio::{DEVICES, Grants, INTERFACE, Reply as Answer, Request};
 use axiom_runtime::proto::{Error, bpf_host};
 use axiom_runtime::{
-    Incoming, Pages, Place, Reply, Runtime, Service, Slots, count_refused, info, serve, time, warn,
+    Bits, Incoming, Pages, Place, Reply, Runtime, Service, Signals, Slots, count_refused, info, serve, time,
+    warn,
 };
 use heapless::Vec;
 
@@ -42,29 +42,22 @@ struct Server {
     frames: Frames,
     clock: Clock,
     refill_at: u64,
-    /// For tests of the restart: the first life of this server ends at this sample of a device, or, while not all of its
-    /// channels have a program, at the first sample after they do: how fast the machine loads programs then does not matter.
-    crash_at: Option<u64>,
 }
 
 impl Server {
-    fn triggers(&mut self, bits: u64) {
-        let mut bits = bits;
+    fn triggers(&mut self, signals: Signals) {
+        let mut signals = signals;
         loop {
             let Some(bus) = &mut self.bus else { return };
-            if bits & bus.waiter().own_bits() != 0 {
+            if bus.waiter().is_among(signals) {
                 bus.stray();
             }
             for device in &mut self.devices {
-                device.triggered(bits, bus, self.host, self.clock);
-                if self.crash_at.is_some_and(|n| device.counts.samples >= n && device.filtered(self.host)) {
-                    // SAFETY: none: this is the fault that the manifest asks for.
-                    unsafe { core::ptr::null_mut::<u32>().write_volatile(1) };
-                }
+                device.triggered(signals, bus, self.host, self.clock);
             }
             self.frames.ring(self.host.take_produced());
-            bits = bus.waiter().take_pending();
-            if bits == 0 {
+            signals = bus.waiter().take_pending();
+            if signals.is_empty() {
                 break;
             }
         }
@@ -240,8 +233,8 @@ impl Service for Server {
                     Err(error) => return Reply::error(error),
                 };
                 // The bus may have been used: triggers that came meanwhile are served before the answer is written.
-                let pending = self.bus.as_mut().map_or(0, |b| b.waiter().take_pending());
-                if pending != 0 {
+                let pending = self.bus.as_mut().map_or(Signals::NONE, |b| b.waiter().take_pending());
+                if !pending.is_empty() {
                     self.triggers(pending);
                 }
                 Reply::ok(&answer)
@@ -250,8 +243,8 @@ impl Service for Server {
         }
     }
 
-    fn notified(&mut self, bits: u64) {
-        self.triggers(bits);
+    fn notified(&mut self, signals: Signals) {
+        self.triggers(signals);
     }
 }
 
@@ -266,9 +259,9 @@ fn main(rt: Runtime) -> ! {
     let host = HOST.put(|| Host::new(clock, log));
     system::hold_to_budget(rt, host, clock);
     let mut slots = Slots::new(rt.env());
-    let mut own = Bits::of(OWN_BITS);
+    let mut bits = Bits::new();
     let mut pages = Pages::new(rt.env().scratch);
-    let mut bus = bus::open(rt, &mut slots, &mut pages, &mut own);
+    let mut bus = bus::open(rt, &mut slots, &mut pages, &mut bits);
     let mut devices: Vec<Device, DEVICES> = Vec::new();
     for (word, sensor) in sensors::wanted(rt.arg("sensors")) {
         let i = devices.len();
@@ -276,7 +269,7 @@ fn main(rt: Runtime) -> ! {
             warn!("{word}: left out: it has no timer");
             continue;
         };
-        let interrupt = Interrupt::open(rt, sensor.name(), &mut own, &mut slots);
+        let interrupt = Interrupt::open(rt, sensor.name(), &mut bits, &mut slots);
         let mut device = Device::new(i as u32, sensor, timer, interrupt, host);
         if let Some(bus) = &mut bus {
             device.probe(bus);
@@ -301,9 +294,8 @@ fn main(rt: Runtime) -> ! {
             }
         }
     }
-    let crash_at = rt.arg_number("crash_at_sample").filter(|_| rt.env().restarts == 0);
     let rings = Rings::new(rt, &mut slots);
     let frames = Frames::new(rt, slots);
     rt.ready();
-    serve(SERVER.put(|| Server { rt, bus, devices, rings, host, frames, clock, refill_at: 0, crash_at }))
+    serve(SERVER.put(|| Server { rt, bus, devices, rings, host, frames, clock, refill_at: 0 }))
 }

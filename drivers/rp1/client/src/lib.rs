@@ -1,17 +1,17 @@
 //! How a server opens a peripheral of RP1: its registers, mapped as device memory, and its interrupt.
-#![cfg(target_os = "none")]
 #![no_std]
 
-use axiom_runtime::proto::env::{NOTIFIED, slot};
+use axiom_mmio::{Block, Mmio};
+use axiom_runtime::proto::Error;
 use axiom_runtime::proto::rp1::{INTERFACE, Peripheral, Refusal, Reply, Request};
-use axiom_runtime::proto::{Error, env::OWN_BITS};
 use axiom_runtime::sel4::object::vm_attributes;
 use axiom_runtime::sel4::{CPtr, CapRights};
 use axiom_runtime::{
-    Buffer, CNode, Endpoint, Frame, IrqHandler, Notification, Pages, Runtime, Slots, VSpace, call_with_cap,
-    ipc,
+    Bit, Buffer, CNode, Endpoint, Frame, IrqHandler, Notification, Pages, Runtime, Slots, VSpace,
+    call_with_cap, ipc,
 };
 use core::fmt;
+use core::ptr::NonNull;
 
 /// Why a peripheral was not opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,13 +49,31 @@ impl From<axiom_runtime::sel4::Error> for Failure {
     }
 }
 
+/// Bytes of a block of registers with its atomic views.
+const BLOCK_BYTES: usize = 0x4000;
+
 /// A peripheral's registers: pages in a row, in the order of its page numbers.
-#[derive(Clone, Copy, Debug)]
 pub struct Registers {
-    /// Where they are mapped.
-    pub start: usize,
-    /// Bytes.
-    pub len: usize,
+    start: NonNull<u32>,
+    bytes: usize,
+}
+
+impl Registers {
+    /// The block at an offset, which has atomic views; `None` if that many pages were not given. Each block has one user.
+    pub fn block<B>(&self, offset: usize) -> Option<Block<B, Mmio>> {
+        if offset.checked_add(BLOCK_BYTES)? > self.bytes {
+            return None;
+        }
+        // SAFETY: as for `whole`; the block ends within those pages, as just checked.
+        Some(Block::new(unsafe { Mmio::new(self.start.byte_add(offset)) }))
+    }
+
+    /// All of them, for a driver that takes the peripheral as a whole.
+    pub fn whole(&self) -> Mmio {
+        // SAFETY: RP1's server gave this server the peripheral's pages, all that it has; `open` mapped them as device memory, for this
+        // server's life.
+        unsafe { Mmio::new(self.start) }
+    }
 }
 
 /// The way to say that the interrupt was served.
@@ -115,16 +133,15 @@ pub fn open(rt: Runtime, slots: &mut Slots, pages: &mut Pages, name: &str) -> Re
         Frame(slot).map(VSpace::OWN, at, CapRights::READ_WRITE, vm_attributes::EXECUTE_NEVER)?;
         page += 1;
     }
-    Ok(Registers { start: start as usize, len: count as usize * 4096 })
+    let start = NonNull::new(start as *mut u32).ok_or(Failure::NoRoom)?;
+    Ok(Registers { start, bytes: count as usize * 4096 })
 }
 
-/// From now on the peripheral's interrupt sets `bit` (one of [`OWN_BITS`]) in this server's notification.
-pub fn interrupt(rt: Runtime, slots: &mut Slots, name: &str, bit: u8) -> Result<Served, Failure> {
-    assert!(OWN_BITS.contains(&bit), "a bit that this server may give away");
+/// From now on the peripheral's interrupt sets a bit of this server's notification, one for doorbells.
+pub fn interrupt(rt: Runtime, slots: &mut Slots, name: &str, bit: Bit) -> Result<Served, Failure> {
     let (to, peripheral) = (server(rt)?, peripheral(name)?);
     let signal = slots.take().ok_or(Failure::NoRoom)?;
-    let badge = NOTIFIED | 1 << bit;
-    CNode::OWN.mint(signal, CPtr(slot::NOTIFICATION), CapRights::WRITE, badge)?;
+    Notification::OWN.signaller(signal, bit)?;
     let answer = ask(to, Request::Interrupt(peripheral), Some(signal));
     let bound = answer.and_then(|answer| bind(answer, slots, signal));
     // RP1's server, or the kernel, has a copy, or there was nothing to bind.

@@ -5,10 +5,12 @@
 //! It drives no peripheral: drivers are its clients, each in its own protection domain with its own registers.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
-#[cfg(target_os = "none")]
+#[cfg(any(target_os = "none", test))]
 mod pages;
-#[cfg(target_os = "none")]
+#[cfg(any(target_os = "none", test))]
 mod server;
+#[cfg(test)]
+mod tests;
 
 #[cfg(not(target_os = "none"))]
 fn main() {

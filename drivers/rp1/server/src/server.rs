@@ -1,25 +1,22 @@
 //! Requests and interrupts.
 
 use crate::pages::Behind;
+use axiom_mmio::{Block, Mmio};
 use axiom_rp1::{Facts, Fan, chip, find, msix, place, switch};
 use axiom_runtime::proto::Error;
-use axiom_runtime::proto::env::{Device, NOTIFIED, OWN_BITS, slot};
 use axiom_runtime::proto::rp1::{
     Absence, Grants, INTERFACE, InterruptPath, Peripheral, Refusal, Reply as Answer, Request,
 };
-use axiom_runtime::sel4::object::vm_attributes;
-use axiom_runtime::sel4::{CPtr, CapRights};
+use axiom_runtime::sel4::CPtr;
 use axiom_runtime::{
-    CNode, Doorbell, Frame, Incoming, IrqHandler, Pages, Place, Reply, Runtime, Service, Slots, VSpace, info,
-    ipc, serve, warn,
+    Bit, Bits, CNode, Class, Doorbell, Frame, Incoming, IrqHandler, Notification, Pages, Place, Reply,
+    Runtime, Service, Signals, Slots, info, ipc, serve, warn,
 };
 use bcm2712_pac::rp1::gpio::{IoBank, Pads};
 use bcm2712_pac::rp1::sysinfo::{CHIP_ID, SysInfo};
 use bcm2712_pac::rp1::{INTC, IO_BANK, PADS, SYSINFO, Source};
 use bcm2712_pac::soc::mip::Mip;
 use bcm2712_pac::soc::pcie::Pcie;
-use bcm2712_pac::{Block, Mmio};
-use core::ptr::NonNull;
 use heapless::Vec;
 
 axiom_runtime::entry!(main);
@@ -33,7 +30,7 @@ const RC_BYTES: u64 = 0x9004;
 const MIP_BYTES: u64 = 0xc0;
 
 /// Those who wait for a source: each takes a bit that this server gives away.
-const WAITERS: usize = (OWN_BITS.end - OWN_BITS.start) as usize;
+const WAITERS: usize = Class::Doorbell.room();
 
 /// Who waits for a source.
 struct Waiter {
@@ -43,7 +40,7 @@ struct Waiter {
     /// What the client signals when it has served the source: this server's notification, with a bit for each waiter.
     served: CPtr,
     /// That bit.
-    bit: u8,
+    bit: Bit,
 }
 
 /// The chip, found.
@@ -61,16 +58,15 @@ struct Server {
     behind: &'static mut Behind,
     slots: Slots,
     waiters: Vec<Waiter, WAITERS>,
+    bits: Bits,
     /// INTA: its handler and its bit.
-    line: Option<(IrqHandler, u64)>,
+    line: Option<(IrqHandler, Bit)>,
     /// Interrupts of their own for the sources: slots of the handlers, in a row. Then INTA is left alone.
     messages: Option<(u64, u32)>,
     /// INTA is masked at the interrupt controller, since it came for nothing too often.
     silenced: bool,
     /// Interrupts for nothing, in a row.
     in_vain: u64,
-    /// For tests of the restart: the interrupt after which the first life of this server ends.
-    crash_at: Option<u64>,
 }
 
 type Opened = Result<(Answer, CPtr), Refusal>;
@@ -126,15 +122,13 @@ impl Server {
                 i
             }
             None => {
-                let bit = OWN_BITS.start + self.waiters.len() as u8;
-                if !OWN_BITS.contains(&bit) {
+                if self.waiters.is_full() {
                     return Err(Refusal::Full);
                 }
+                let bit = self.bits.take(Class::Doorbell).ok_or(Refusal::Full)?;
                 let (signal, served) =
                     (self.slots.take().ok_or(Refusal::Full)?, self.slots.take().ok_or(Refusal::Full)?);
-                CNode::OWN
-                    .mint(served, CPtr(slot::NOTIFICATION), CapRights::WRITE, NOTIFIED | 1 << bit)
-                    .map_err(|_| Refusal::Full)?;
+                Notification::OWN.signaller(served, bit).map_err(|_| Refusal::Full)?;
                 let waiter = Waiter { source, signal: Doorbell(signal), served, bit };
                 self.waiters.push(waiter).map_err(|_| Refusal::Full)?;
                 self.waiters.len() - 1
@@ -149,13 +143,6 @@ impl Server {
     /// INTA is up.
     fn distribute(&mut self) {
         let (Ok(chip), Some((handler, _))) = (&mut self.chip, self.line) else { return };
-        if let Some(left) = &mut self.crash_at {
-            *left = left.saturating_sub(1);
-            if *left == 0 {
-                // SAFETY: none: this is the fault that the manifest asks for.
-                unsafe { core::ptr::null_mut::<u32>().write_volatile(1) };
-            }
-        }
         let raised = chip.fan.raised();
         for waiter in self.waiters.iter().filter(|w| raised.has(w.source)) {
             waiter.signal.ring();
@@ -172,9 +159,9 @@ impl Server {
     }
 
     /// Clients that have served their source.
-    fn served(&mut self, bits: u64) {
+    fn served(&mut self, signals: Signals) {
         let Ok(chip) = &mut self.chip else { return };
-        for waiter in self.waiters.iter().filter(|w| bits >> w.bit & 1 != 0) {
+        for waiter in self.waiters.iter().filter(|w| signals.has(w.bit)) {
             chip.fan.served(waiter.source);
         }
         if self.silenced {
@@ -215,12 +202,12 @@ impl Service for Server {
         }
     }
 
-    fn notified(&mut self, bits: u64) {
-        if (bits >> OWN_BITS.start) & ((1 << OWN_BITS.len()) - 1) != 0 {
-            self.served(bits);
+    fn notified(&mut self, signals: Signals) {
+        if signals.any(Class::Doorbell) {
+            self.served(signals);
         }
         // With messages INTA stays masked as it came.
-        if self.messages.is_none() && self.line.is_some_and(|(_, line)| bits & line != 0) {
+        if self.messages.is_none() && self.line.is_some_and(|(_, bit)| signals.has(bit)) {
             self.distribute();
         }
     }
@@ -248,21 +235,8 @@ impl Room {
     fn map(&mut self, address: u64) -> Result<Mmio, Absence> {
         let nowhere = Absence::Elsewhere(address);
         let frame: Frame = self.behind.frame(address & !4095, &mut self.slots).map_err(|_| nowhere)?;
-        let at = self.pages.take(1).ok_or(nowhere)?;
-        frame
-            .map(VSpace::OWN, at, CapRights::READ_WRITE, vm_attributes::EXECUTE_NEVER)
-            .map_err(|_| nowhere)?;
-        let start = NonNull::new(at as *mut u32).ok_or(nowhere)?;
-        // SAFETY: the page was just mapped as device memory, for this server's life; only this server uses it.
-        Ok(unsafe { Mmio::new(start) })
+        self.pages.registers(&[frame]).map_err(|_| nowhere)
     }
-}
-
-/// Registers that init mapped, so many bytes of them.
-fn mapped(device: Option<Device<'_>>, bytes: u64) -> Option<Mmio> {
-    let registers = device.map(|d| d.registers).filter(|r| r.len >= bytes)?;
-    // SAFETY: init mapped the device's registers, as many as are used, for this server alone.
-    NonNull::new(registers.start as *mut u32).map(|start| unsafe { Mmio::new(start) })
 }
 
 fn look(rc: &Block<Pcie, Mmio>, room: &mut Room) -> Result<(Chip, Facts), Absence> {
@@ -286,7 +260,7 @@ fn messages(rt: Runtime, rc: &Block<Pcie, Mmio>, facts: &Facts, room: &mut Room)
     }
     let device = rt.env().device("mip");
     let (Some(mip), Some(given)) =
-        (mapped(device, MIP_BYTES), device.map(|d| d.messages).filter(|m| m.1 > 0))
+        (rt.registers("mip", MIP_BYTES), device.map(|d| d.messages).filter(|m| m.1 > 0))
     else {
         warn!(
             "interrupts = \"msi\", but the manifest or the machine has no device 'mip' with messages; INTA is used"
@@ -314,11 +288,10 @@ fn main(rt: Runtime) -> ! {
     let behind = BEHIND
         .put(|| Behind::new(env.windows.iter().filter(|w| device.is_some_and(|d| d.index == w.device))));
     let mut room = Room { behind, slots: Slots::new(env), pages: Pages::new(env.scratch) };
-    let line = device
-        .and_then(|d| env.interrupts_of(&d, true).next())
-        .map(|i| (IrqHandler(CPtr(i.slot)), 1 << i.bit));
+    let line =
+        device.and_then(|d| env.interrupts_of(&d, true).next()).map(|i| (IrqHandler(CPtr(i.slot)), i.bit));
     let mut given = None;
-    let chip = match mapped(device, RC_BYTES).map(Block::new) {
+    let chip = match rt.registers("pcie", RC_BYTES).map(Block::new) {
         Some(rc) => look(&rc, &mut room).map(|(chip, facts)| {
             given = messages(rt, &rc, &facts, &mut room);
             chip
@@ -339,17 +312,16 @@ fn main(rt: Runtime) -> ! {
     rt.ready();
     let Room { behind, slots, .. } = room;
     let waiters = Vec::new();
-    let crash_at = rt.arg_number("crash_at_interrupt").filter(|_| env.restarts == 0);
     serve(SERVER.put(|| Server {
         rt,
         chip,
         behind,
         slots,
         waiters,
+        bits: Bits::new(),
         line,
         messages: given,
         silenced: false,
         in_vain: 0,
-        crash_at,
     }))
 }

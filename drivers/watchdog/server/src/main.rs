@@ -4,8 +4,10 @@
 //! Nobody calls it. If it dies, it is not restarted for feeding's sake alone: the board resets, which is what it is for.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
-#[cfg(target_os = "none")]
+#[cfg(any(target_os = "none", test))]
 mod server;
+#[cfg(test)]
+mod tests;
 
 #[cfg(not(target_os = "none"))]
 fn main() {

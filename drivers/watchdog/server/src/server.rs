@@ -1,11 +1,8 @@
 //! Set-up, and the loop that feeds.
-use axiom_runtime::proto::env::slot;
-use axiom_runtime::sel4::CPtr;
+use axiom_mmio::Block;
 use axiom_runtime::{Notification, Runtime, info, time, warn};
 use axiom_watchdog::{BadTimeout, Timeout, Watchdog};
-use bcm2712_pac::{Block, Mmio};
 use core::fmt;
-use core::ptr::NonNull;
 use core::time::Duration;
 
 axiom_runtime::entry!(main);
@@ -21,7 +18,7 @@ fn main(rt: Runtime) -> ! {
     }
     // Without a watchdog there is nothing to do.
     loop {
-        Notification(CPtr(slot::NOTIFICATION)).wait();
+        Notification::OWN.wait();
     }
 }
 
@@ -48,13 +45,10 @@ impl fmt::Display for Idle {
 fn feed_for_ever(rt: Runtime) -> Result<(), Idle> {
     let ms = rt.arg_number("timeout_ms").ok_or(Idle::Without("the manifest's args say no timeout_ms"))?;
     let timeout = Timeout::new(Duration::from_millis(ms)).map_err(Idle::Timeout)?;
-    let device = rt.env().device("watchdog").map(|d| d.registers);
-    let base = device.and_then(|r| NonNull::new(r.start as *mut u32));
-    let base = base.ok_or(Idle::Without("the machine has no device 'watchdog'"))?;
+    let registers = rt.registers("watchdog", axiom_watchdog::REGISTER_BYTES);
+    let registers = registers.ok_or(Idle::Without("the machine has no device 'watchdog'"))?;
     let (timer, _) = rt.timer("feed").ok_or(Idle::Without("it has no timer"))?;
-    // SAFETY: init mapped the registers of the device that the manifest calls "watchdog" for this server alone, for its life.
-    let registers = Block::new(unsafe { Mmio::new(base) });
-    let mut watchdog = Watchdog::new(registers, timeout);
+    let mut watchdog = Watchdog::new(Block::new(registers), timeout);
     let cause =
         if watchdog.was_reset() { "the watchdog's, or one that software asked for" } else { "another" };
     info!("the last reset was {cause}; from now on {ms} ms without a feeding reset the board");
@@ -62,7 +56,7 @@ fn feed_for_ever(rt: Runtime) -> Result<(), Idle> {
     timer.arm(time::ticks() + period, period).map_err(Idle::Timer)?;
     watchdog.start();
     loop {
-        Notification(CPtr(slot::NOTIFICATION)).wait();
+        Notification::OWN.wait();
         watchdog.feed();
     }
 }

@@ -69,7 +69,7 @@ fn good() -> Vec<u8> {
     file(0x40_0000, &[TEXT, DATA], 0x3000)
 }
 
-fn refused(headers: &[Ph]) -> Error {
+fn refused(headers: &[Ph]) -> ElfError {
     Elf::new(&file(0x40_0000, headers, 0x3000), AARCH64, TOP).unwrap_err()
 }
 
@@ -193,53 +193,53 @@ fn what_is_no_such_file_is_told_as_what_it_is() {
         file[at..at + bytes.len()].copy_from_slice(bytes);
         Elf::new(&file, AARCH64, TOP).map(|_| ())
     };
-    assert_eq!(Elf::new(b"neither", AARCH64, TOP).unwrap_err(), Error::Magic);
-    assert_eq!(Elf::new(b"", AARCH64, TOP).unwrap_err(), Error::Magic);
-    assert_eq!(Elf::new(&good()[..63], AARCH64, TOP).unwrap_err(), Error::Short(63));
-    assert_eq!(damaged(4, &[1]), Err(Error::Class));
-    assert_eq!(damaged(5, &[2]), Err(Error::Class));
-    assert_eq!(damaged(18, &[62, 0]), Err(Error::Machine { file: 62, wanted: AARCH64 }));
-    assert_eq!(damaged(16, &[3, 0]), Err(Error::Kind(3)));
-    assert_eq!(damaged(54, &[32, 0]), Err(Error::HeaderSize(32)));
-    assert_eq!(damaged(56, &[0, 0]), Err(Error::HeaderCount(0)));
-    assert_eq!(damaged(56, &[65, 0]), Err(Error::HeaderCount(65)));
+    assert_eq!(Elf::new(b"neither", AARCH64, TOP).unwrap_err(), ElfError::Magic);
+    assert_eq!(Elf::new(b"", AARCH64, TOP).unwrap_err(), ElfError::Magic);
+    assert_eq!(Elf::new(&good()[..63], AARCH64, TOP).unwrap_err(), ElfError::Short(63));
+    assert_eq!(damaged(4, &[1]), Err(ElfError::Class));
+    assert_eq!(damaged(5, &[2]), Err(ElfError::Class));
+    assert_eq!(damaged(18, &[62, 0]), Err(ElfError::Machine { file: 62, wanted: AARCH64 }));
+    assert_eq!(damaged(16, &[3, 0]), Err(ElfError::Kind(3)));
+    assert_eq!(damaged(54, &[32, 0]), Err(ElfError::HeaderSize(32)));
+    assert_eq!(damaged(56, &[0, 0]), Err(ElfError::HeaderCount(0)));
+    assert_eq!(damaged(56, &[65, 0]), Err(ElfError::HeaderCount(65)));
     // Issue 9: the place of a header was a sum that could wrap.
     for at in [u64::MAX, u64::MAX - 111, u64::MAX - 200, 0x3000 - 111] {
-        assert_eq!(damaged(32, &at.to_le_bytes()), Err(Error::HeadersOutside(at, 0x3000)));
+        assert_eq!(damaged(32, &at.to_le_bytes()), Err(ElfError::HeadersOutside(at, 0x3000)));
     }
-    assert_eq!(damaged(32, &(0x3000u64 - 112).to_le_bytes()), Err(Error::NothingToLoad));
+    assert_eq!(damaged(32, &(0x3000u64 - 112).to_le_bytes()), Err(ElfError::NothingToLoad));
 }
 
 #[test]
 fn a_wrong_segment_is_told_as_what_is_wrong() {
-    assert_eq!(refused(&[Ph { kind: 6, ..TEXT }]), Error::NothingToLoad);
-    assert_eq!(refused(&[Ph { mem_size: 0, file_size: 0, ..TEXT }]), Error::NothingToLoad);
-    assert_eq!(refused(&[TEXT, Ph { kind: 3, ..TEXT }]), Error::Dynamic(1));
+    assert_eq!(refused(&[Ph { kind: 6, ..TEXT }]), ElfError::NothingToLoad);
+    assert_eq!(refused(&[Ph { mem_size: 0, file_size: 0, ..TEXT }]), ElfError::NothingToLoad);
+    assert_eq!(refused(&[TEXT, Ph { kind: 3, ..TEXT }]), ElfError::Dynamic(1));
     let many = |count: u64| -> Vec<Ph> {
         let empty = Ph { file_size: 0, mem_size: 1, ..TEXT };
         [TEXT].into_iter().chain((1..count).map(|i| Ph { vaddr: 0x80_0000 + i, ..empty })).collect()
     };
     assert!(Elf::new(&file(0x40_0000, &many(16), 0x3000), AARCH64, TOP).is_ok());
-    assert_eq!(refused(&many(17)), Error::TooManySegments);
+    assert_eq!(refused(&many(17)), ElfError::TooManySegments);
     // What is not loaded does not count.
     let notes: Vec<Ph> = many(16).into_iter().chain([Ph { kind: 4, ..TEXT }; 48]).collect();
     assert!(Elf::new(&file(0x40_0000, &notes, 0x3000), AARCH64, TOP).is_ok());
     for (offset, file_size) in [(0x2f01, 0x100), (u64::MAX, 0x100), (u64::MAX - 0xff, 0x100)] {
-        let bytes = Error::Bytes(1, offset, file_size, 0x3000);
+        let bytes = ElfError::Bytes(1, offset, file_size, 0x3000);
         assert_eq!(refused(&[TEXT, Ph { offset, file_size, align: 1, ..DATA }]), bytes);
     }
-    assert_eq!(refused(&[TEXT, Ph { file_size: 0x2001, ..DATA }]), Error::MoreFile(1, 0x2001, 0x2000));
+    assert_eq!(refused(&[TEXT, Ph { file_size: 0x2001, ..DATA }]), ElfError::MoreFile(1, 0x2001, 0x2000));
     let large = MAX_SEGMENT + 1;
-    assert_eq!(refused(&[TEXT, Ph { mem_size: large, ..DATA }]), Error::TooLarge(1, large));
+    assert_eq!(refused(&[TEXT, Ph { mem_size: large, ..DATA }]), ElfError::TooLarge(1, large));
     for vaddr in [TOP - 0x1fff, TOP, u64::MAX - 0x1000, u64::MAX] {
-        assert_eq!(refused(&[TEXT, Ph { vaddr, ..DATA }]), Error::Memory(1, vaddr, 0x2000, TOP));
+        assert_eq!(refused(&[TEXT, Ph { vaddr, ..DATA }]), ElfError::Memory(1, vaddr, 0x2000, TOP));
     }
     let last = [TEXT, Ph { vaddr: TOP - 0x2000, align: 1, ..DATA }];
     assert!(Elf::new(&file(0x40_0000, &last, 0x3000), AARCH64, TOP).is_ok());
     let largest = [TEXT, Ph { mem_size: MAX_SEGMENT, ..DATA }];
     assert!(Elf::new(&file(0x40_0000, &largest, 0x3000), AARCH64, TOP).is_ok());
     for (align, offset) in [(3, 0x2800), (0x1000, 0x2801), (0x2000, 0x1800), (u64::MAX, 0x2800)] {
-        let wrong = Error::Alignment(1, align, 0x40_2800, offset);
+        let wrong = ElfError::Alignment(1, align, 0x40_2800, offset);
         assert_eq!(refused(&[TEXT, Ph { align, offset, ..DATA }]), wrong);
     }
     for align in [0, 1, 8, 0x800, 0x2000] {
@@ -257,8 +257,8 @@ fn no_byte_belongs_to_two_segments() {
         (0x40_0000, 0x1800, 0x40_0000),
     ] {
         let other = Ph { vaddr, mem_size, file_size: 0, ..DATA };
-        assert_eq!(refused(&[TEXT, other]), Error::Overlap(0, 1, at), "{vaddr:#x}");
-        assert_eq!(refused(&[other, TEXT]), Error::Overlap(0, 1, at), "{vaddr:#x}");
+        assert_eq!(refused(&[TEXT, other]), ElfError::Overlap(0, 1, at), "{vaddr:#x}");
+        assert_eq!(refused(&[other, TEXT]), ElfError::Overlap(0, 1, at), "{vaddr:#x}");
     }
     for (vaddr, mem_size) in [(0x40_1800, 1), (0x3f_ffff, 1)] {
         let other = Ph { vaddr, mem_size, file_size: 0, ..DATA };
@@ -270,49 +270,49 @@ fn no_byte_belongs_to_two_segments() {
 fn the_first_instruction_is_one() {
     for entry in [0, 0x3f_fffc, 0x40_0002, 0x40_1800, 0x40_2800, u64::MAX] {
         let wrong = Elf::new(&file(entry, &[TEXT, DATA], 0x3000), AARCH64, TOP).unwrap_err();
-        assert_eq!(wrong, Error::Entry(entry));
+        assert_eq!(wrong, ElfError::Entry(entry));
     }
     assert!(Elf::new(&file(0x40_17fc, &[TEXT, DATA], 0x3000), AARCH64, TOP).is_ok());
     // Where instructions have any length, they begin anywhere.
     let mut bytes = file(0x40_0003, &[TEXT, DATA], 0x3000);
     bytes[18] = 62;
     assert!(Elf::new(&bytes, X86_64, TOP).is_ok());
-    assert_eq!(Elf::new(&bytes, AARCH64, TOP).unwrap_err(), Error::Machine { file: 62, wanted: AARCH64 });
+    assert_eq!(Elf::new(&bytes, AARCH64, TOP).unwrap_err(), ElfError::Machine { file: 62, wanted: AARCH64 });
 }
 
 #[test]
 fn each_refusal_is_a_sentence() {
     let all = [
-        (Error::Magic, "neither a bundle nor an ELF file"),
-        (Error::Short(9), "cut short: it has 9 bytes"),
-        (Error::Class, "not 64-bit little-endian"),
-        (Error::Machine { file: 62, wanted: AARCH64 }, "is for machine 62; build it for aarch64 (183)"),
-        (Error::Kind(3), "has type 3; a root task is an executable at fixed addresses"),
-        (Error::HeaderSize(32), "program headers have 32 bytes instead of 56"),
-        (Error::HeaderCount(0), "has no program headers"),
-        (Error::HeaderCount(65), "has 65 program headers; the kernel reads up to 64"),
-        (Error::HeadersOutside(1, 2), "its program headers at 0x1 reach beyond its end at 0x2"),
-        (Error::TooManySegments, "has more than 16 loadable segments"),
-        (Error::NothingToLoad, "no loadable segment"),
-        (Error::Dynamic(1), "needs a dynamic loader (program header 1)"),
-        (Error::Bytes(1, 2, 3, 4), "segment 1 has 0x3 bytes at 0x2, and the file ends at 0x4"),
-        (Error::MoreFile(1, 2, 3), "segment 1 has 0x2 bytes in the file and only 0x3 in memory"),
-        (Error::TooLarge(1, 2), "segment 1 of 0x2 bytes; a segment has up to 0x100000000"),
+        (ElfError::Magic, "neither a bundle nor an ELF file"),
+        (ElfError::Short(9), "cut short: it has 9 bytes"),
+        (ElfError::Class, "not 64-bit little-endian"),
+        (ElfError::Machine { file: 62, wanted: AARCH64 }, "is for machine 62; build it for aarch64 (183)"),
+        (ElfError::Kind(3), "has type 3; a root task is an executable at fixed addresses"),
+        (ElfError::HeaderSize(32), "program headers have 32 bytes instead of 56"),
+        (ElfError::HeaderCount(0), "has no program headers"),
+        (ElfError::HeaderCount(65), "has 65 program headers; the kernel reads up to 64"),
+        (ElfError::HeadersOutside(1, 2), "its program headers at 0x1 reach beyond its end at 0x2"),
+        (ElfError::TooManySegments, "has more than 16 loadable segments"),
+        (ElfError::NothingToLoad, "no loadable segment"),
+        (ElfError::Dynamic(1), "needs a dynamic loader (program header 1)"),
+        (ElfError::Bytes(1, 2, 3, 4), "segment 1 has 0x3 bytes at 0x2, and the file ends at 0x4"),
+        (ElfError::MoreFile(1, 2, 3), "segment 1 has 0x2 bytes in the file and only 0x3 in memory"),
+        (ElfError::TooLarge(1, 2), "segment 1 of 0x2 bytes; a segment has up to 0x100000000"),
         (
-            Error::Memory(1, 2, 3, 4),
+            ElfError::Memory(1, 2, 3, 4),
             "segment 1 at 0x2 of 0x3 bytes, which ends outside of the user's addresses (below 0x4)",
         ),
         (
-            Error::Alignment(1, 2, 3, 4),
+            ElfError::Alignment(1, 2, 3, 4),
             "segment 1 says alignment 0x2, but its address 0x3 and its offset 0x4",
         ),
-        (Error::Overlap(1, 2, 3), "segments 1 and 2 that both have memory at 0x3"),
-        (Error::Entry(2), "starts at 0x2, which is not an instruction's place"),
+        (ElfError::Overlap(1, 2, 3), "segments 1 and 2 that both have memory at 0x3"),
+        (ElfError::Entry(2), "starts at 0x2, which is not an instruction's place"),
     ];
     for (error, text) in all {
         let said = error.to_string();
         assert!(said.contains(text), "{said}");
-        assert_eq!(said.starts_with("the root task's ELF file "), error != Error::Magic, "{said}");
+        assert_eq!(said.starts_with("the root task's ELF file "), error != ElfError::Magic, "{said}");
     }
 }
 

@@ -280,28 +280,7 @@ fn provide_extra(
     machine.firmware.write_chunks(&mut write);
     write(&ext::BOOTINFO_AXIOM.to_le_bytes());
     write(&((size_of::<Header>() + size_of::<AxiomInfo>()) as u64).to_le_bytes());
-    let words = [
-        axiom.trace_cap,
-        axiom.trace_frames,
-        axiom.trace_frame_count,
-        axiom.kernel_text,
-        axiom.kernel_rodata,
-        axiom.kernel_data,
-        axiom.kernel_bss,
-        axiom.boot_allocated,
-        axiom.counter_frequency,
-        axiom.entry_counter,
-        axiom.ram_bytes,
-        axiom.image_address,
-        axiom.fdt_address,
-        axiom.entry_level,
-        axiom.midr,
-        axiom.mpidr,
-        axiom.gicd_typer,
-        axiom.gicd_iidr,
-        axiom.debug_cap,
-    ];
-    words.iter().for_each(|w| write(&w.to_le_bytes()));
+    axiom.words().iter().for_each(|w| write(&w.to_le_bytes()));
     Ok(SlotRegion { start, end: b.next })
 }
 

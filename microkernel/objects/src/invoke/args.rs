@@ -38,7 +38,6 @@ impl From<Error> for Stop {
     fn from(error: Error) -> Stop {
         match error {
             Error::RevokeFirst => Stop::RevokeFirst,
-            Error::DeleteFirst => Stop::DeleteFirst,
             _ => Stop::IllegalOperation,
         }
     }

@@ -3,23 +3,24 @@
 //!
 //! Threads make, copy, map, delete and revoke objects from a few untypeds inside each other, at random, each call preempted at any
 //! point and made again later, with the others' calls in between. All frames are filled with words that nobody else writes, as soon
-//! as they exist: so memory that is made anew has them, or what other objects left.
+//! as they exist: so memory that is made anew has them, or what other objects left. A new frame is zero past the caches as well.
 extern crate std;
 use super::arch::vspace::table_labels;
 use crate::arch::registers::{FAULT_PC, PC};
 use crate::arch::tables::TableKind;
 use crate::cap::{Cap, FrameSize};
-use crate::fake::{FakeWorld, Message};
+use crate::fake::{FakeWorld, Hardware, Message};
 use crate::invariants;
 use crate::machine::Machine;
-use crate::object::{Tcb, ThreadState};
+use crate::object::{TCB_CSPACE, Tcb, ThreadState};
 use crate::ptr::{PhysAddr, Ptr};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use sel4_sys::object::kind;
 use sel4_sys::{ext, label, syscall};
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::format;
 use std::vec::Vec;
 
 const CNODE: u64 = 1;
@@ -89,6 +90,10 @@ struct Scene {
     memory: (u64, u64),
     /// Objects that exist, by address and size, with what a frame's owner wrote.
     known: RefCell<BTreeMap<(u64, u64), Option<u64>>>,
+    /// Pages that are zero past the caches too.
+    written_back: RefCell<BTreeSet<u64>>,
+    /// Bytes that were zeroed.
+    zeroed: Cell<u64>,
     made: Cell<u64>,
     resumed: Cell<u64>,
 }
@@ -96,7 +101,6 @@ struct Scene {
 impl Scene {
     fn new() -> Scene {
         let world = FakeWorld::with_memory(19);
-        world.record_hardware(false);
         let space = world.cnode(6);
         let threads: Vec<_> = (0..3).map(|_| world.thread(10, space)).collect();
         world.put(space, CNODE, space);
@@ -126,6 +130,8 @@ impl Scene {
             threads,
             memory,
             known: RefCell::default(),
+            written_back: RefCell::default(),
+            zeroed: Cell::new(0),
             made: Cell::new(0),
             resumed: Cell::new(0),
         };
@@ -138,6 +144,8 @@ impl Scene {
         // Memory that was somebody's before: nothing is zero by chance.
         let words = (start..memory.1).step_by(8);
         words.for_each(|at| scene.word(at).set(0xdead_beef_0000_0001 ^ at));
+        scene.follow();
+        scene.zeroed.set(0);
         scene
     }
 
@@ -145,6 +153,19 @@ impl Scene {
         assert!(self.world.run(self.threads[0]));
         let answer = self.world.invoke(self.threads[0], cptr, Message { label, words, caps });
         assert_eq!(answer.map(|a| a.label), Some(0));
+    }
+
+    fn space(&self) -> Cap {
+        self.threads[0].slot(TCB_CSPACE).cap()
+    }
+
+    /// An identifier of the pool in a slot goes to an address space.
+    fn use_pool(&self, slot: u64) {
+        const SECOND: u64 = 62;
+        let vspace = Cap::VSpace { base: self.world.allocate(12), asid: None };
+        self.world.put(self.space(), SECOND, vspace);
+        self.world.preempt_when(|| false);
+        self.prepare(slot, label::ASID_POOL_ASSIGN, &[], &[SECOND]);
     }
 
     fn word(&self, at: u64) -> Ptr<Cell<u64>> {
@@ -197,8 +218,28 @@ impl Scene {
         }
     }
 
-    /// New objects are zero; frames hold what was written into them.
+    /// Which pages are zero in memory, and not only in the caches.
+    fn follow(&self) {
+        let mut written_back = self.written_back.borrow_mut();
+        for asked in self.world.take_log() {
+            let (start, bytes) = match asked {
+                Hardware::Zero { start, bytes } | Hardware::ZeroForUser { start, bytes } => (start.0, bytes),
+                _ => continue,
+            };
+            self.zeroed.set(self.zeroed.get() + bytes);
+            for page in (start >> 12)..(start + bytes).div_ceil(1 << 12) {
+                if matches!(asked, Hardware::ZeroForUser { .. }) {
+                    written_back.insert(page);
+                } else {
+                    written_back.remove(&page);
+                }
+            }
+        }
+    }
+
+    /// New objects are zero, frames past the caches as well; frames hold what was written into them.
     fn look(&self) -> Result<(), TestCaseError> {
+        self.follow();
         let mut known = self.known.borrow_mut();
         let now = self.objects();
         known.retain(|region, _| now.contains_key(region));
@@ -220,6 +261,14 @@ impl Scene {
             prop_assert!(dirty.is_none() || allowed, "{cap:?} is new, and not zero at {dirty:x?}");
             let written = matches!(cap, Cap::Frame { size: FrameSize::Small, .. })
                 .then(|| 0xffff_0000_0000_0007 ^ self.made.get() << 20);
+            if matches!(cap, Cap::Frame { .. }) {
+                let mut written_back = self.written_back.borrow_mut();
+                let stale = (start >> 12..end >> 12).find(|page| !written_back.remove(page));
+                prop_assert!(
+                    stale.is_none(),
+                    "{cap:?} is new, and page {stale:x?} is zero in the caches only"
+                );
+            }
             if let Some(written) = written {
                 (start..end).step_by(8).for_each(|at| self.word(at).set(written ^ at));
             }
@@ -287,28 +336,107 @@ fn new_memory_is_zero_wherever_its_making_was_cut_off() {
     assert!(made.get() > 10 && resumed.get() > 0, "hardly anything was made");
 }
 
-/// Half of a large object is zeroed; somebody makes another there meanwhile, and deletes it: what is left of it is no zeroed half.
+/// A retype of many pages, cut off once.
+struct Large {
+    what: What,
+    /// Its bytes.
+    size: u64,
+}
+
+/// What is 32 KiB: kernel objects of one, two or more of that together, and eight frames.
+fn large() -> [Large; 5] {
+    let make = |kind, bits, count| {
+        let kind = KINDS.iter().position(|k| *k == (kind, bits)).unwrap();
+        Large { what: What::Make { from: ALL, kind, slot: FREE, count }, size: 32 << 10 }
+    };
+    [
+        make(kind::CNODE, 10, 1),
+        make(kind::CNODE, 9, 2),
+        make(kind::CNODE, 8, 4),
+        make(kind::SCHED_CONTEXT, 13, 4),
+        make(kind::SMALL_PAGE, 0, 8),
+    ]
+}
+
+/// A call is made again until it is done, cut off at the same point each time; how often.
+fn until_done(scene: &Scene, thread: usize, what: What, at: Option<u64>) -> Result<u64, TestCaseError> {
+    for calls in 1..100 {
+        scene.take(&Step { thread, what, at });
+        scene.look()?;
+        if scene.threads[thread].regs.get(PC) == 0 {
+            return Ok(calls);
+        }
+    }
+    Err(TestCaseError::fail("it does not end"))
+}
+
+/// Every large retype, cut off at every point, given up, and then any other in the same memory, cut off at every point each time.
+#[test]
+#[cfg_attr(miri, ignore = "takes too long there")]
+fn a_retype_goes_on_only_as_what_it_was_wherever_it_was_cut_off() {
+    for (i, first) in large().iter().enumerate() {
+        for at in 0..8 {
+            for (j, second) in large().iter().enumerate() {
+                for again in (0..8).map(Some).chain([None]) {
+                    let scene = Scene::new();
+                    scene.take(&Step { thread: 0, what: first.what, at: Some(at) });
+                    assert_eq!(scene.made.get(), 0, "{i} was not cut off at {at}");
+                    let done = scene.look().and_then(|()| until_done(&scene, 1, second.what, again));
+                    let told = format!("{i} was cut off at {at}, then {j} at {again:?}");
+                    let calls = done.unwrap_or_else(|broken| panic!("{told}: {broken}"));
+                    // It was made whole, and no piece twice, unless it was another one's.
+                    assert_eq!(scene.made.get(), scene.known.borrow().len() as u64, "{told}");
+                    let pieces = scene.zeroed.get();
+                    let least = second.size;
+                    assert!((least..=least + ((at + 1) << 12)).contains(&pieces), "{told}: {pieces} bytes");
+                    let same = i == j || matches!((i, j), (0..4, 0..4));
+                    assert_eq!(pieces == least, same, "{told}: {pieces} bytes in {calls} calls");
+                }
+            }
+        }
+    }
+}
+
+/// Half of a large object is zeroed; somebody makes another there meanwhile, uses it, and deletes it: what is left of it is no zeroed half.
+/// Of an untyped, each other kind is made in turn, and a pool of identifiers.
 #[test]
 #[cfg_attr(miri, ignore = "takes too long there")]
 fn what_was_made_in_between_is_zeroed_again() {
-    let large = KINDS.iter().position(|k| *k == (kind::CNODE, 10)).unwrap();
-    for (other, (kind, bits)) in KINDS.iter().enumerate() {
-        for at in [0, 3, 6] {
+    const POOL: usize = KINDS.len();
+    let large = large();
+    for (other, inner) in (0..KINDS.len()).flat_map(|other| (0..=POOL).map(move |inner| (other, inner))) {
+        let (kind, bits) = KINDS[other];
+        let is_untyped = kind == kind::UNTYPED;
+        // Only a small untyped becomes a pool.
+        if inner > 0 && !is_untyped || inner == POOL && bits != 12 {
+            continue;
+        }
+        for at in 0..8 {
             let scene = Scene::new();
+            let told = format!("kind {kind} of {bits} bits ({inner}) in between, cut off at {at}");
             let by = |thread, what, at| {
                 scene.take(&Step { thread, what, at });
                 if let Err(broken) = scene.look() {
-                    panic!("kind {kind} of {bits} bits in between, cut off at {at:?}: {broken}");
+                    panic!("{told}: {broken}");
                 }
             };
-            let make = |kind, slot, count| What::Make { from: ALL, kind, slot, count };
-            by(0, make(large, FREE, 1), Some(at));
-            assert!(scene.made.get() == 0, "it was not cut off");
-            by(1, make(other, FREE + 1, 1), None);
-            by(1, What::Delete(FREE + 1), None);
-            by(0, make(large, FREE, 1), None);
+            by(0, large[0].what, Some(at));
+            assert!(scene.made.get() == 0, "{told}: it was not cut off");
+            by(1, What::Make { from: ALL, kind: other, slot: FREE + 1, count: 1 }, None);
+            if inner == POOL {
+                by(1, What::Pool { from: FREE + 1, slot: FREE + 2 }, None);
+                let Cap::AsidPool { .. } = scene.world.slot(scene.space(), FREE + 2).cap() else {
+                    panic!("{told}: no pool was made")
+                };
+                scene.use_pool(FREE + 2);
+            } else if is_untyped {
+                by(1, What::Make { from: FREE + 1, kind: inner, slot: FREE + 2, count: 1 }, None);
+            }
+            by(1, What::Revoke(ALL), None);
+            assert!(scene.known.borrow().is_empty(), "{told}: it is not gone");
+            by(0, large[0].what, None);
             let first = scene.known.borrow().keys().next().copied();
-            assert_eq!(first, Some((scene.memory.0, scene.memory.0 + (32 << 10))), "kind {kind}");
+            assert_eq!(first, Some((scene.memory.0, scene.memory.0 + (32 << 10))), "{told}");
         }
     }
 }

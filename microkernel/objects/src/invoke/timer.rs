@@ -9,7 +9,7 @@ use crate::ptr::Ptr;
 use crate::sched;
 use crate::slot;
 use crate::time::MIN_BUDGET_US;
-use crate::trace::{class_of, is_phase};
+use crate::trace::{class, is_phase};
 use sel4_sys::ext;
 
 /// Invokes a timer.
@@ -88,7 +88,7 @@ pub fn invoke_trace<M: Machine>(m: M, args: &Args) -> Invoked {
             if is_phase(event) {
                 record_phase(m, event, arg0, arg1);
             } else {
-                record(m, class_of(event) & 63, event, arg0, arg1);
+                record(m, class::of(event) & 63, event, arg0, arg1);
             }
             Ok(Outcome::Done)
         }

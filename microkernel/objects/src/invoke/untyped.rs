@@ -40,9 +40,8 @@ pub fn invoke<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
     let start = free.next_multiple_of(1 << request.bits);
     let count = if request.slots == 1 { 1 } else { at_once(request.bits, request.slots) };
     let size = count << request.bits;
-    if device || request.kind == kind::UNTYPED {
-        m.node().zeroing.forget();
-    } else {
+    // An untyped is no object yet: whoever makes one of it says so.
+    if !device && request.kind != kind::UNTYPED {
         zero(m, request.kind, PhysAddr(base.0 + start), size)?;
     }
     args.slot.update(Cap::Untyped { base, bits, device, free: start + size });
@@ -188,23 +187,17 @@ const CHUNK: u64 = 4096;
 
 /// Zeroes the memory of new objects; of frames also past the caches, because their owners may map them without.
 fn zero<M: Machine>(m: M, kind: u64, start: PhysAddr, size: u64) -> Result<(), Stop> {
-    if size < CHUNK {
-        // Less than a frame.
-        m.node().zeroing.forget();
-        m.zero(start, size);
-        return Ok(());
-    }
     const FRAMES: u64 = 1 << kind::SMALL_PAGE | 1 << kind::LARGE_PAGE | 1 << kind::HUGE_PAGE;
-    let is_frame = 1 << (kind & 63) & FRAMES != 0;
-    let clear = |at, bytes| if is_frame { m.zero_for_user(at, bytes) } else { m.zero(at, bytes) };
+    let for_user = 1 << (kind & 63) & FRAMES != 0;
+    let clear = |at, bytes| if for_user { m.zero_for_user(at, bytes) } else { m.zero(at, bytes) };
     let end = start.0 + size;
     let progress = &m.node().zeroing;
-    if size == CHUNK {
-        progress.forget();
+    if size <= CHUNK {
+        progress.used(start.0, size);
         clear(start, size);
         return Ok(());
     }
-    let mut at = progress.resume(start.0, end);
+    let mut at = progress.resume(start.0, end, for_user);
     while at < end {
         let step = CHUNK.min(end - at);
         clear(PhysAddr(at), step);

@@ -152,6 +152,7 @@ fn make_pool<M: Machine>(m: M, args: &Args) -> Invoked {
     let dest = target_slot(args.cap_slot(1)?.packed(), args.word(0), args.word(1), false)?;
     ensure_empty(dest)?;
     untyped.update(Cap::Untyped { base, bits, device: false, free: 1 << bits });
+    m.node().zeroing.used(base.0, 4096);
     m.zero(base, 4096);
     m.shared().asid_pools[index].set(base.0);
     let first_asid = (index * ASID_POOL_ENTRIES) as u16;

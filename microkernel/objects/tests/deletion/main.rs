@@ -22,12 +22,25 @@ use world::{Kind, Spec};
 
 const SMALL: Kind = Kind::CNode(1);
 
-/// States and starts per world in an ordinary test run. `just search-kernel` sets the variable, and there is no limit.
+/// States of a world from each of its starts, and starts, in an ordinary test run.
 const STATES: usize = 12_000;
 const STARTS: usize = 12;
 
+/// `just search-kernel` sets `AXIOM_SEARCH_ALL`: all starts, and operations that an ordinary run leaves out.
 fn whole() -> bool {
     std::env::var_os("AXIOM_SEARCH_ALL").is_some()
+}
+
+/// The most states from one start, from all, and the most starts. `AXIOM_SEARCH_STATES` says how many states of a world.
+fn limits() -> (usize, usize, usize) {
+    let told = std::env::var("AXIOM_SEARCH_STATES").ok();
+    let told = told.map(|n| n.parse().expect("AXIOM_SEARCH_STATES is a number of states"));
+    let starts = if whole() { usize::MAX } else { STARTS };
+    match told {
+        Some(states) => (states, states, starts),
+        None if whole() => (usize::MAX, usize::MAX, starts),
+        None => (STATES, usize::MAX, starts),
+    }
 }
 
 /// All ways to put at most one capability into each of `slots` slots, at most `most` in all, so that each object has one.
@@ -55,22 +68,26 @@ fn run(spec: &Spec, limit: usize) -> Extent {
 }
 
 fn run_all(mut spec: Spec, placements: Vec<Vec<(usize, usize)>>) {
-    let (limit, starts) = if whole() { (usize::MAX, usize::MAX) } else { (STATES, STARTS) };
-    let every = placements.len().div_ceil(starts);
-    let starts = placements.len().div_ceil(every);
-    let mut sum = Extent { complete: every == 1, ..Extent::default() };
-    for placed in placements.into_iter().step_by(every) {
-        spec.placed = placed;
-        let extent = run(&spec, limit);
+    let (each, all, most) = limits();
+    // Neighbours are alike: those that are tried lie apart. A prime that does not divide their number gets to all of them.
+    const STRIDE: usize = 7919;
+    let count = placements.len();
+    assert!(!count.is_multiple_of(STRIDE));
+    let mut sum = Extent { complete: true, ..Extent::default() };
+    let mut starts = 0;
+    while starts < count.min(most) && sum.states < all {
+        spec.placed.clone_from(&placements[starts * STRIDE % count]);
+        let extent = run(&spec, each.min(all - sum.states));
         sum.states += extent.states;
         sum.steps += extent.steps;
         sum.depth = sum.depth.max(extent.depth);
         sum.complete &= extent.complete;
         sum.longest = sum.longest.max(extent.longest);
+        starts += 1;
     }
-    let whole = if sum.complete { "all states" } else { "a part" };
+    let whole = if sum.complete && starts == count { "all states" } else { "a part" };
     println!(
-        "{}: {} states from {starts} starts to depth {} ({whole}), {} steps; longest deletion {} steps where {} are allowed",
+        "{}: {} states from {starts} of {count} starts to depth {} ({whole}), {} steps; longest deletion {} steps where {} are allowed",
         spec.name, sum.states, sum.depth, sum.steps, sum.longest.0, sum.longest.1
     );
     assert!(sum.states > starts);

@@ -1,7 +1,7 @@
 //! The machine's own objects: timers, interrupt handlers, the trace ring as user space maps it, the Debug capability.
 use axiom_objects::fake::{FREQUENCY, FakeWorld, Hardware, MAX_IRQ, Message, TIMER_IRQ};
 use axiom_objects::machine::{Machine, record};
-use axiom_objects::trace::{PAGES, Ring, class, class_of};
+use axiom_objects::trace::{PAGES, Ring, class};
 use axiom_objects::{Cap, Ptr, Tcb};
 use core::cell::Cell;
 use sel4_sys::ext::{self, event, stretch};
@@ -247,6 +247,8 @@ fn the_trace_ring_is_as_its_layout_says() {
     trace.start(ring, FREQUENCY);
     assert_eq!(word(0), 1 << 32 | u64::from(u32::from_le_bytes(*b"AXTR")));
     assert_eq!([1, 2, 3, 4, 8].map(word), [512, 0, FREQUENCY, 1 << class::BOOT, 0]);
+    trace.set_frequency(FREQUENCY + 1);
+    assert_eq!(word(3), FREQUENCY + 1, "measured later");
     for mask in [0, 1 << class::IPC, 0x1fc, u64::MAX] {
         trace.set_mask(mask);
         assert_eq!((word(4), trace.info()[2]), (mask | 2, mask | 2), "boot stays on");
@@ -254,7 +256,7 @@ fn the_trace_ring_is_as_its_layout_says() {
             assert_eq!(trace.is_on(class), class == class::BOOT || mask >> class & 1 != 0);
         }
     }
-    assert_eq!([0x0100, 0x01ff, 0x0200, 0x3f00].map(class_of), [1, 1, 2, 63]);
+    assert_eq!([0x0100, 0x01ff, 0x0200, 0x3f00].map(class::of), [1, 1, 2, 63]);
     // Records go round; the boot's are kept as well, as far as there is room.
     let (boot, records) = (32, 512);
     for i in 0..1100u64 {

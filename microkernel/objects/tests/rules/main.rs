@@ -6,6 +6,8 @@
 mod accounts;
 mod calls;
 mod capabilities;
+mod chains;
+mod choice;
 mod contexts;
 mod copies;
 mod derivation;
@@ -20,3 +22,4 @@ mod scheduling;
 mod short;
 mod spaces;
 mod threads;
+mod turns;

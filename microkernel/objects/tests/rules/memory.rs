@@ -381,14 +381,39 @@ fn memory_that_was_used_meanwhile_is_zeroed_again() {
         }
         s.world.take_log();
         assert_eq!(s.retype(kind, size, FIRST, 1), Ok(()));
-        // Four pages: the two that were done count unless something else was there.
+        // Four pages: the two that were done count unless an object was there. An untyped is none.
         let pages = zeroed(&s);
-        assert_eq!(pages.len(), if between.is_some() { 4 } else { 2 }, "{between:?}");
+        let dirty = between.is_some_and(|kind| kind != kind::UNTYPED);
+        assert_eq!(pages.len(), if dirty { 4 } else { 2 }, "{between:?}");
         // Whole, it is forgotten: the next to have the memory does not get what is in it now.
         delete(&s, FIRST);
         s.world.take_log();
         assert_eq!(s.retype(kind, size, FIRST, 1), Ok(()));
         assert_eq!(zeroed(&s).len(), 4, "{between:?}");
+    }
+    // Nor does what was made elsewhere count.
+    let s = ram(16);
+    assert_eq!(s.retype(kind::UNTYPED, 15, FIRST + 1, 2), Ok(()));
+    let by = |untyped: u64, kind: u64, slot: u64, at: Option<u64>| {
+        s.world.run(s.caller);
+        match at {
+            Some(at) => s.world.preempt_at(at),
+            None => s.world.preempt_when(|| false),
+        }
+        let words = [kind, size, 0, 0, slot, 1];
+        let retype = Message { label: label::UNTYPED_RETYPE, words: &words, caps: &[SPACE] };
+        let answer = s.world.invoke(s.caller, untyped, retype);
+        s.caller.regs.set(axiom_objects::arch::registers::PC, 0x1000);
+        answer.map(|a| a.label)
+    };
+    for other in [kind::ENDPOINT, kind::SMALL_PAGE] {
+        assert_eq!(by(FIRST + 1, kind, FIRST + 3, Some(1)), None);
+        assert_eq!(by(FIRST + 2, other, FIRST + 4, None), Some(0));
+        s.world.take_log();
+        assert_eq!(by(FIRST + 1, kind, FIRST + 3, None), Some(0));
+        assert_eq!(zeroed(&s).len(), 2, "{other}");
+        delete(&s, FIRST + 3);
+        delete(&s, FIRST + 4);
     }
     // Of another size, or from another place, it is another zeroing.
     let s = ram(16);

@@ -23,7 +23,7 @@ pub const FUNCTION_SPI0: u32 = 0;
 /// Lines of banks 0, 1 and 2. Source: `pinctrl-rp1.c`.
 pub const LINES: [u8; 3] = [28, 6, 20];
 
-value! {
+axiom_mmio::value! {
     /// A line's state.
     Status {
         /// The level towards the pad, after overrides.
@@ -77,7 +77,7 @@ value! {
     }
 }
 
-block! {
+axiom_mmio::block! {
     /// Functions and interrupts of a bank. Each line has [`status`] and [`control`].
     IoBank from "drivers/pinctrl/pinctrl-rp1.c";
     /// Lines whose events reach the processor, a bit each.

@@ -13,7 +13,7 @@ pub const COMP_TYPE_VALUE: u32 = 0x4457_0140;
 /// Entries of each FIFO on RP1. Source: `rp1.dtsi`, Circle `i2cmaster-rp1.cpp`.
 pub const FIFO: usize = 32;
 
-value! {
+axiom_mmio::value! {
     /// How the controller works. Change it only while it is disabled.
     Con {
         /// It is a master.
@@ -135,7 +135,7 @@ value! {
     }
 }
 
-block! {
+axiom_mmio::block! {
     /// A DesignWare I2C controller.
     I2c from "rp1.dtsi, Circle i2cmaster-rp1.cpp, drivers/i2c/busses/i2c-designware-core.h";
     /// How it works.

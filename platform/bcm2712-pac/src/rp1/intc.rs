@@ -10,7 +10,7 @@
 use super::Source;
 use crate::{Atomic, ReadOnly, ReadWrite, Register};
 
-value! {
+axiom_mmio::value! {
     /// A source's settings.
     Config {
         /// The source raises interrupts.
@@ -24,7 +24,7 @@ value! {
     }
 }
 
-block! {
+axiom_mmio::block! {
     /// The interrupt block. SET and CLEAR views of [`config`] are at +0x800 and +0xc00; there is no XOR view.
     Intc from "drivers/mfd/rp1.c, Circle southbridge.cpp";
     /// Sources 0 to 31 as they are now, whatever their settings.

@@ -15,7 +15,7 @@ pub const CHANNELS: u8 = 4;
 /// MODE: the output is high for [`duty`] clocks from the period's start (trailing-edge mark-space). Source: `drivers/pwm/pwm-rp1.c`.
 pub const MODE_TRAILING_EDGE: u32 = 1;
 
-value! {
+axiom_mmio::value! {
     /// Which channels run.
     GlobalControl {
         /// A bit for each channel.
@@ -36,7 +36,7 @@ value! {
     }
 }
 
-block! {
+axiom_mmio::block! {
     /// A PWM block.
     Pwm from "Circle pwmoutput-rp1.cpp, drivers/pwm/pwm-rp1.c";
     /// Which channels run.

@@ -8,13 +8,13 @@
 
 use crate::Atomic;
 
-value! {
+axiom_mmio::value! {
     /// A bit for each line of the bank.
     Lines {
     }
 }
 
-block! {
+axiom_mmio::block! {
     /// Levels of a bank. Set and clear bits through the atomic views: other software may own other lines.
     Rio from "drivers/pinctrl/pinctrl-rp1.c";
     /// Levels to drive.

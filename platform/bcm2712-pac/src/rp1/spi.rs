@@ -13,7 +13,7 @@ pub const VERSION_VALUE: u32 = 0x3430_322a;
 /// Entries of each FIFO on RP1. Source: `rp1.dtsi`.
 pub const FIFO: usize = 64;
 
-value! {
+axiom_mmio::value! {
     /// How frames look. Change it only while the controller is disabled.
     Ctrlr0 {
         /// Format: 0 is Motorola's.
@@ -57,7 +57,7 @@ value! {
     }
 }
 
-block! {
+axiom_mmio::block! {
     /// A DesignWare SSI controller.
     Spi from "rp1.dtsi, Circle spimaster-rp1.cpp, drivers/spi/spi-dw.h";
     /// How frames look.

@@ -7,7 +7,7 @@
 /// CHIP_ID of the chip's stepping C0, the one on every board sold. Source: `rp1_platform.h`, `drivers/mfd/rp1.c`.
 pub const CHIP_ID_C0: u32 = 0x2000_1927;
 
-block! {
+axiom_mmio::block! {
     /// Chip identity.
     SysInfo from "rp1_platform.h, drivers/mfd/rp1.c";
     /// The chip's identification: [`CHIP_ID_C0`].

@@ -12,7 +12,7 @@
 pub mod dist {
     use crate::{ReadWrite, Register};
 
-    value! {
+    axiom_mmio::value! {
         /// What it was built with.
         Typer {
             /// Interrupts, in 32s, less one.
@@ -29,7 +29,7 @@ pub mod dist {
         }
     }
 
-    block! {
+    axiom_mmio::block! {
         /// The distributor.
         Distributor from "Arm IHI 0048B (GICv2)";
         /// Bit 0: it works.
@@ -64,7 +64,7 @@ pub mod dist {
 
 /// A core's interface.
 pub mod cpu {
-    value! {
+    axiom_mmio::value! {
         /// An interrupt that was taken.
         Iar {
             /// Which: 1023 is none.
@@ -74,7 +74,7 @@ pub mod cpu {
         }
     }
 
-    block! {
+    axiom_mmio::block! {
         /// A core's interface.
         Interface from "Arm IHI 0048B (GICv2)";
         /// Bit 0: it works.

@@ -8,7 +8,7 @@
 /// The channel of property tags. Source: Circle `bcm2835.h`.
 pub const CHANNEL_PROPERTIES: u32 = 8;
 
-value! {
+axiom_mmio::value! {
     /// A word: a buffer's address with a channel in its low bits.
     Letter {
         /// Whom it is for.
@@ -25,7 +25,7 @@ value! {
     }
 }
 
-block! {
+axiom_mmio::block! {
     /// The mailbox.
     Mailbox from "Circle bcm2835.h, bcm2712.dtsi";
     /// From the firmware.

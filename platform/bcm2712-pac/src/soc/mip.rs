@@ -9,7 +9,7 @@
 /// The PCI address that messages for MIP0 are written to. Source: `bcm2712.dtsi`.
 pub const MIP0_MESSAGE_ADDRESS: u64 = 0xff_ffff_f000;
 
-block! {
+axiom_mmio::block! {
     /// The block. Not in the model: there the messages reach the GIC by themselves.
     Mip from "drivers/irqchip/irq-bcm2712-mip.c";
     /// Raises vectors 0 to 31, for tests.

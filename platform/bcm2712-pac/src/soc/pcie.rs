@@ -19,7 +19,7 @@ use crate::{ReadWrite, Register};
 /// Outbound windows. Source: `drivers/pci/controller/pcie-brcmstb.c`.
 pub const WINDOWS: usize = 4;
 
-value! {
+axiom_mmio::value! {
     /// The link.
     Status {
         /// The physical layer is up.
@@ -47,7 +47,7 @@ value! {
     }
 }
 
-block! {
+axiom_mmio::block! {
     /// The root complex.
     Pcie from "drivers/pci/controller/pcie-brcmstb.c";
     /// The link.

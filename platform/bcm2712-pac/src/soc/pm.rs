@@ -15,7 +15,7 @@ pub const WDOG_HZ: u32 = 65536;
 /// The longest time of the watchdog, in ticks: 16 seconds less one tick. Source: Circle `bcmwatchdog.cpp`.
 pub const WDOG_MAX: u32 = 0xf_ffff;
 
-value! {
+axiom_mmio::value! {
     /// What happens when the watchdog runs out.
     Rstc {
         /// 2: everything is reset; 0: nothing.
@@ -51,7 +51,7 @@ impl Wdog {
     }
 }
 
-block! {
+axiom_mmio::block! {
     /// The watchdog's part of power management.
     Pm from "Arm Trusted Firmware rpi3_pm.c, Circle bcm2835.h and bcmwatchdog.cpp";
     /// What happens when the watchdog runs out.

@@ -5,7 +5,7 @@
 //! assert_eq!((t::CS.offset(), t::CLO.offset(), t::CHI.offset(), t::C3.offset()), (0, 4, 8, 0x18));
 //! ```
 
-block! {
+axiom_mmio::block! {
     /// The timer.
     SystemTimer from "bcm2712.dtsi (brcm,bcm2835-system-timer), BCM2835 ARM Peripherals";
     /// Comparators that matched, a bit each; writing 1 clears.

@@ -5,7 +5,7 @@
 //! assert_eq!((uart::DR.offset(), uart::FR.offset(), uart::IMSC.offset(), uart::ICR.offset()), (0, 0x18, 0x38, 0x44));
 //! ```
 
-value! {
+axiom_mmio::value! {
     /// A byte, and what was wrong with it.
     Dr {
         /// The byte.
@@ -35,7 +35,7 @@ value! {
     }
 }
 
-block! {
+axiom_mmio::block! {
     /// The port.
     Uart from "Arm DDI 0183G";
     /// Both FIFOs.

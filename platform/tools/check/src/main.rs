@@ -9,7 +9,7 @@
 //! Kernel and runtime meet only in sel4-sys, proto knows neither, chip libraries know neither: the table is in `rules`.
 //! A dependency that breaks it is named with its Cargo.toml and the rule, and the exit status is 1. The files of the kernel and of its
 //! rules stand in layers: a circle of uses among them is named, too (`circles`; only in this workspace), and so is what only one
-//! architecture has (`architectures`).
+//! architecture has (`architectures`), and what does by itself what one crate does for all (`single`).
 use std::io::Read;
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -19,6 +19,7 @@ mod book;
 mod circles;
 mod follow;
 mod rules;
+mod single;
 #[cfg(test)]
 mod tests;
 
@@ -60,6 +61,8 @@ fn run() -> Result<(usize, usize, Vec<String>), String> {
         wrong.extend(circles);
         let (_, unequal) = architectures::check(Path::new(root))?;
         wrong.extend(unequal);
+        let (_, repeated) = single::check(Path::new(root))?;
+        wrong.extend(repeated);
     }
     Ok((seen, files, wrong))
 }
@@ -90,6 +93,7 @@ fn documents(fix: bool) -> Result<String, String> {
 }
 
 fn main() -> ExitCode {
+    axiom_terminal::end_with_the_pipe();
     let words: Vec<String> = std::env::args().skip(1).collect();
     match other(&words) {
         Some(Ok(said)) => {
@@ -111,7 +115,7 @@ fn main() -> ExitCode {
         }
         Ok((_, _, wrong)) => {
             wrong.iter().for_each(|line| eprintln!("error: {line}"));
-            eprintln!("axiom-check: {} dependencies point the wrong way", wrong.len());
+            eprintln!("axiom-check: {} lines or dependencies break a rule", wrong.len());
             ExitCode::FAILURE
         }
         Err(message) => {

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 /// Where a crate stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Layer {
+    /// The layout of the kernel's trace: `axiom-trace`.
+    Trace,
     /// The kernel's interface: `sel4-sys`.
     Abi,
     /// The kernel's rules, host-testable.
@@ -31,6 +33,8 @@ pub enum Layer {
     Server,
     /// A server on which others wait in real time: it has no heap.
     SteadyServer,
+    /// What stands in for the kernel where servers are tested on the developer's machine.
+    FakeKernel,
     /// A tool that runs on the developer's machine.
     HostTool,
 }
@@ -40,12 +44,13 @@ impl Layer {
     /// What a crate of this layer may use, from the workspace.
     fn may_use(self) -> &'static [Layer] {
         match self {
-            Abi => &[],
+            Trace => &[],
+            Abi => &[Trace],
             Proto => &[Library],
             Objects => &[Abi],
             Kernel => &[Abi, Objects, Library],
             RootTest => &[Abi, Library, RootTest],
-            Library => &[Library],
+            Library => &[Library, Trace],
             ServiceLibrary => &[Library, ServiceLibrary, Proto],
             Runtime => &[Abi, Proto, Library],
             Chip => &[Library, ServiceLibrary],
@@ -53,14 +58,16 @@ impl Layer {
             Heap => &[Library, Runtime],
             SteadyServer => &[Abi, Proto, Library, Chip, ServiceLibrary, Runtime, ServerLibrary],
             Server => &[Abi, Proto, Library, Chip, ServiceLibrary, Runtime, ServerLibrary, Heap],
-            HostTool => &[Proto, Library, ServiceLibrary, HostTool],
+            FakeKernel => &[Abi, Proto, Library, Runtime],
+            HostTool => &[Proto, Library, ServiceLibrary, HostTool, Trace],
         }
     }
 
     /// The rule, for whoever broke it.
     fn rule(self) -> &'static str {
         match self {
-            Abi => "sel4-sys is the interface alone and uses no other crate",
+            Trace => "the trace's layout is numbers for everybody and uses no other crate",
+            Abi => "sel4-sys is the interface alone: it uses the trace's layout and no other crate",
             Objects => {
                 "objects sees the kernel's interface (sel4-sys) and nothing else, so that it runs on the host"
             }
@@ -92,12 +99,16 @@ impl Layer {
             Server => {
                 "a server is built on the runtime; it never sees the kernel's insides, a tool or another server"
             }
+            FakeKernel => {
+                "what stands in for the kernel knows its interface and the runtime, and no server that runs on it"
+            }
             HostTool => "a host tool decodes proto and uses libraries; it never links kernel or runtime",
         }
     }
 
     fn name(self) -> &'static str {
         match self {
+            Trace => "trace layout",
             Abi => "interface",
             Objects => "objects",
             Kernel => "kernel",
@@ -111,6 +122,7 @@ impl Layer {
             Heap => "heap",
             Server => "server",
             SteadyServer => "server without a heap",
+            FakeKernel => "stand-in for the kernel",
             HostTool => "host tool",
         }
     }
@@ -118,6 +130,7 @@ impl Layer {
 
 /// Folder -> layer; the first match wins, so longer paths stand first.
 const LAYERS: &[(&str, Layer)] = &[
+    ("microkernel/trace", Trace),
     ("microkernel/sel4-sys", Abi),
     ("microkernel/objects", Objects),
     ("microkernel/fdt", Library),
@@ -128,6 +141,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("servers/proto", Proto),
     ("servers/runtime", Runtime),
     ("servers/heap", Heap),
+    ("servers/fake-kernel", FakeKernel),
     ("servers/console", SteadyServer),
     ("servers/", Server),
     ("drivers/iio/server", SteadyServer),
@@ -152,6 +166,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("bench/", HostTool),
     ("platform/bcm2712-pac", Library),
     ("platform/hpet-rs", Library),
+    ("platform/mmio", Library),
     ("platform/", HostTool),
 ];
 /// Chip drivers lie below their class's core.
@@ -168,7 +183,7 @@ pub fn layer(folder: &str) -> Option<Layer> {
 /// What foreign crates a layer may use; `None` is no limit.
 fn foreign(layer: Layer) -> Option<&'static [&'static str]> {
     match layer {
-        Abi | Objects | Kernel => Some(&[]),
+        Trace | Abi | Objects | Kernel => Some(&[]),
         Proto => Some(&["serde", "postcard", "heapless"]),
         _ => None,
     }

@@ -1,11 +1,11 @@
 //! Peripherals of the chip behind a bridge: who may open which (`rp1 = ["i2c1"]`).
 use crate::diagnostic::{At, Diagnostic, nearest};
-use crate::model::System;
+use crate::model::Manifest;
 use axiom_proto::rp1::{Grants, NAMES, Peripheral};
 use std::collections::BTreeMap;
 
 /// Checks what servers open, and puts numbers in.
-pub fn resolve(system: &System, errors: &mut Vec<Diagnostic>) -> Vec<(String, Grants)> {
+pub fn resolve(system: &Manifest, errors: &mut Vec<Diagnostic>) -> Vec<(String, Grants)> {
     let owner = system.servers.iter().find(|s| s.devices.iter().any(|d| d.value.ranges));
     let mut opened: BTreeMap<&str, (&str, &At)> = BTreeMap::new();
     let mut all = Vec::new();

@@ -65,7 +65,7 @@ pub fn elf(init: &Image, payload: &[u8]) -> Vec<u8> {
     }
     let mut offset = 4096u64;
     for s in &segments {
-        let flags = 4 | u32::from(s.write) << 1 | u32::from(s.execute);
+        let flags = 4 + 2 * u32::from(s.write) + u32::from(s.execute);
         out.extend_from_slice(&1u32.to_le_bytes());
         out.extend_from_slice(&flags.to_le_bytes());
         // A segment that only reserves memory has no bytes in the file.

@@ -1,12 +1,12 @@
 //! The rules that join servers: who calls whom, who owns what, whether it all fits.
 use crate::diagnostic::{At, Diagnostic, nearest};
-use crate::model::{HEAP_KIB, Placed, Server, System};
+use crate::model::{HEAP_KIB, Manifest, Placed, Server};
 use axiom_layout::address::ARENA_KIB;
-use axiom_layout::bits;
+use axiom_layout::{Class, bits};
 use std::collections::BTreeMap;
 
 /// Checks everything that needs no file.
-pub fn check(system: &System, errors: &mut Vec<Diagnostic>) {
+pub fn check(system: &Manifest, errors: &mut Vec<Diagnostic>) {
     let by_name: BTreeMap<&str, &Server> = system.servers.iter().map(|s| (s.name.as_str(), s)).collect();
     for server in &system.servers {
         channels(server, &by_name, errors);
@@ -15,6 +15,7 @@ pub fn check(system: &System, errors: &mut Vec<Diagnostic>) {
         bits_of(server, errors);
     }
     hosting(system, &by_name, errors);
+    debugging(system, &by_name, errors);
     cycles(system, &by_name, errors);
     utilisation(system, errors);
     background(system, errors);
@@ -23,7 +24,7 @@ pub fn check(system: &System, errors: &mut Vec<Diagnostic>) {
 
 fn channels(server: &Server, by_name: &BTreeMap<&str, &Server>, errors: &mut Vec<Diagnostic>) {
     let who = &server.name;
-    for (list, verb) in [(&server.calls, "calls"), (&server.signals, "signals")] {
+    for (list, verb) in [(&server.calls, "calls"), (&server.signals, "signals"), (&server.debugs, "debugs")] {
         for peer in list {
             let name = peer.value.as_str();
             if name == "init" {
@@ -121,7 +122,7 @@ fn bits_of(server: &Server, errors: &mut Vec<Diagnostic>) {
     let with = server.devices.iter().filter(|d| d.value.interrupts);
     let bridges = with.clone().filter(|d| d.value.ranges).count();
     let timers = server.timers.len();
-    let (devices, room) = (with.count(), bits::HARDWARE.len());
+    let (devices, room) = (with.count(), Class::Timer.room());
     let need = bits::hardware(devices, bridges, timers);
     if need > room {
         errors.push(Diagnostic::new(
@@ -141,7 +142,7 @@ fn bits_of(server: &Server, errors: &mut Vec<Diagnostic>) {
 }
 
 /// Who runs programs, for whom, and who signals whom.
-fn hosting(system: &System, by_name: &BTreeMap<&str, &Server>, errors: &mut Vec<Diagnostic>) {
+fn hosting(system: &Manifest, by_name: &BTreeMap<&str, &Server>, errors: &mut Vec<Diagnostic>) {
     let mut served: BTreeMap<&str, (&str, &At)> = BTreeMap::new();
     for server in &system.servers {
         let who = &server.name;
@@ -193,16 +194,43 @@ fn hosting(system: &System, by_name: &BTreeMap<&str, &Server>, errors: &mut Vec<
     }
     for server in &system.servers {
         let from = system.servers.iter().filter(|s| s.signals.iter().any(|p| p.value == server.name));
-        if let Some(extra) = from.clone().nth(bits::SIGNALS.len()) {
+        if let Some(extra) = from.clone().nth(Class::Peer.room()) {
             errors.push(Diagnostic::new(
                 &extra.at,
                 format!("server '{}' is signalled by {} servers", server.name, from.count()),
                 format!(
                     "a server is signalled by at most {} others, each with a bit of its own",
-                    bits::SIGNALS.len()
+                    Class::Peer.room()
                 ),
                 "take signals together in one server",
             ));
+        }
+    }
+}
+
+/// Rights over other servers' threads are a test's; and there is a thread only of a server that starts earlier.
+fn debugging(system: &Manifest, by_name: &BTreeMap<&str, &Server>, errors: &mut Vec<Diagnostic>) {
+    for server in &system.servers {
+        let who = &server.name;
+        for peer in &server.debugs {
+            if !system.test {
+                errors.push(Diagnostic::new(
+                    &peer.at,
+                    format!("server '{who}' debugs '{}', and this is no test's system", peer.value),
+                    "a right over another server's thread ends every promise about that server: no product has it",
+                    "leave debugs out, or test = true in the [system] of a test",
+                ));
+            }
+            let Some(other) = by_name.get(peer.value.as_str()).filter(|o| o.name != *who) else { continue };
+            let (mine, theirs) = (server.number("priority"), other.number("priority"));
+            if theirs <= mine {
+                errors.push(Diagnostic::new(
+                    &peer.at,
+                    format!("server '{who}' (priority {mine}) debugs '{}' (priority {theirs})", other.name),
+                    "servers start by their priority, and a thread is given to who starts after it",
+                    format!("priority of '{who}' below {theirs}"),
+                ));
+            }
         }
     }
 }
@@ -215,7 +243,7 @@ pub fn share_ppm(server: &Server) -> u64 {
     server.number("budget_us") * 1_000_000 / server.number("period_us").max(1)
 }
 
-fn utilisation(system: &System, errors: &mut Vec<Diagnostic>) {
+fn utilisation(system: &Manifest, errors: &mut Vec<Diagnostic>) {
     // More than all is named by itself.
     let sum: u64 = system.servers.iter().map(|s| share_ppm(s).min(1_000_000)).sum();
     if sum > 1_000_000 {
@@ -237,7 +265,7 @@ fn utilisation(system: &System, errors: &mut Vec<Diagnostic>) {
 }
 
 /// Nothing bounds a server in the background but the priorities above it.
-fn background(system: &System, errors: &mut Vec<Diagnostic>) {
+fn background(system: &Manifest, errors: &mut Vec<Diagnostic>) {
     let (behind, bounded): (Vec<&Server>, Vec<&Server>) =
         system.servers.iter().partition(|s| s.flag("background"));
     let Some(lowest) = bounded.into_iter().min_by_key(|s| s.number("priority")) else { return };
@@ -321,7 +349,7 @@ fn own_kib(server: &Server) -> u64 {
 }
 
 /// Whether it fits the board's RAM, with what kernel and init need; the bundle's size is known by then.
-pub fn memory(system: &System, bundle_bytes: u64, errors: &mut Vec<Diagnostic>) {
+pub fn memory(system: &Manifest, bundle_bytes: u64, errors: &mut Vec<Diagnostic>) {
     let own: u64 = system.servers.iter().map(own_kib).sum();
     let need = own + bundle_bytes.div_ceil(1024) + 4096;
     let have = system.memory_mib * 1024;
@@ -349,7 +377,7 @@ pub fn memory(system: &System, bundle_bytes: u64, errors: &mut Vec<Diagnostic>) 
 }
 
 /// Circles of calls, each named once, by its path.
-fn cycles(system: &System, by_name: &BTreeMap<&str, &Server>, errors: &mut Vec<Diagnostic>) {
+fn cycles(system: &Manifest, by_name: &BTreeMap<&str, &Server>, errors: &mut Vec<Diagnostic>) {
     let mut reported: Vec<Vec<&str>> = Vec::new();
     for start in &system.servers {
         let mut paths: Vec<Vec<&str>> = vec![vec![&start.name]];
@@ -381,7 +409,7 @@ fn cycles(system: &System, by_name: &BTreeMap<&str, &Server>, errors: &mut Vec<D
     }
 }
 
-fn owners(system: &System, errors: &mut Vec<Diagnostic>) {
+fn owners(system: &Manifest, errors: &mut Vec<Diagnostic>) {
     let mut owner: BTreeMap<(&str, Option<u32>, u32), (&str, &At)> = BTreeMap::new();
     for server in &system.servers {
         for device in &server.devices {

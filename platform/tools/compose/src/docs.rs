@@ -79,3 +79,20 @@ pub fn renew(page: &str, tables: &str) -> Option<String> {
     let (_, tail) = rest.split_once(MARKS.1)?;
     Some(format!("{head}{}\n{tables}\n{}{tail}", MARKS.0, MARKS.1))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_without_settings_has_no_table() {
+        let timer = "[timer.t]\ndoc = \"It ticks.\"\n";
+        let setting = "[setting.s]\ntype = \"text\"\ndoc = \"A word.\"\n";
+        let lines = |takes: &str| program("p", &crate::takes::read(takes).unwrap()).matches("\n|").count();
+        assert_eq!(
+            [("", 0), (timer, 3), (setting, 3)].map(|(takes, n)| (lines(takes), n)),
+            [(0, 0), (3, 3), (3, 3)]
+        );
+        assert_eq!(lines(&(timer.to_owned() + setting)), 4);
+    }
+}

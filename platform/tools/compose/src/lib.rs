@@ -190,33 +190,29 @@ pub fn compose(options: &Options) -> Result<Composed, Vec<Diagnostic>> {
     })
 }
 
-/// Room for the description: enough for 62 servers with dozens of files each.
-fn description_room(servers: &[wire::Server]) -> usize {
-    let words: usize = servers
-        .iter()
-        .map(|s| {
-            512 + 48 * s.blobs.len()
-                + 64 * s.args.len()
-                + 64 * s.devices.len()
-                + 32 * s.hosts.len()
-                + s.grants.iter().map(|g| 8 + g.bytes.len()).sum::<usize>()
-                + s.parts.iter().map(|p| 8 + p.bytes.len()).sum::<usize>()
-        })
-        .sum();
-    words.next_multiple_of(4096)
+/// Room for the description, wherever the blobs come to lie: its bytes if each offset is the longest number.
+fn description_room(described: &wire::System) -> Result<usize, String> {
+    let mut longest = described.clone();
+    for server in &mut longest.servers {
+        server.segments.iter_mut().for_each(|segment| segment.offset = u64::MAX);
+        server.blobs.iter_mut().for_each(|blob| blob.offset = u64::MAX);
+    }
+    let bytes =
+        postcard::to_allocvec(&longest).map_err(|e| format!("its description cannot be written: {e}"))?;
+    Ok(bytes.len())
 }
 
-fn write(
-    system: &model::System,
-    rights: pins::Rights,
-    init: &image::Image,
+/// Puts what servers are made of into `blobs`, and says where it is.
+fn place(
+    system: &model::Manifest,
+    rights: &pins::Rights,
     images: &[image::Image],
     files: &[(String, Vec<u8>)],
-) -> Result<Composed, String> {
+    blobs: &mut bundle::Blobs,
+) -> Result<wire::System, String> {
     let index = |name: &str| system.servers.iter().position(|s| s.name == name).map(|i| i as u16);
-    let describe = |s| describe(s, &index, system, &rights).ok_or("what a server may do cannot be written");
+    let describe = |s| describe(s, &index, system, rights).ok_or("what a server may do cannot be written");
     let mut servers: Vec<wire::Server> = system.servers.iter().map(describe).collect::<Result<_, _>>()?;
-    let mut blobs = bundle::Blobs::behind(description_room(&servers));
     // An image that several servers run is there once.
     let mut placed: Vec<(&image::Image, Vec<wire::Segment>)> = Vec::new();
     for (server, image) in servers.iter_mut().zip(images) {
@@ -250,13 +246,25 @@ fn write(
             server.blobs.push(wire::BlobRequest { name: blob.value.clone(), offset: *offset, len: *len });
         }
     }
-    let described = wire::System {
+    Ok(wire::System {
         name: system.name.clone(),
         board: system.board.clone(),
         print_facts: system.print_facts,
         debug_calls: system.debug_calls,
         servers,
-    };
+    })
+}
+
+fn write(
+    system: &model::Manifest,
+    rights: pins::Rights,
+    init: &image::Image,
+    images: &[image::Image],
+    files: &[(String, Vec<u8>)],
+) -> Result<Composed, String> {
+    let described = place(system, &rights, images, files, &mut bundle::Blobs::behind(0))?;
+    let mut blobs = bundle::Blobs::behind(description_room(&described)?);
+    let described = place(system, &rights, images, files, &mut blobs)?;
     let payload = bundle::payload(&described, &blobs).ok_or("the description of the servers is too long")?;
     if payload.len() as u64 > address::PAYLOAD_BYTES {
         return Err(format!("the payload has {} bytes", payload.len()));
@@ -267,7 +275,7 @@ fn write(
 fn describe(
     s: &model::Server,
     index: &dyn Fn(&str) -> Option<u16>,
-    system: &model::System,
+    system: &model::Manifest,
     rights: &pins::Rights,
 ) -> Option<wire::Server> {
     let names = |list: &[model::Placed<String>]| list.iter().map(|p| p.value.clone()).collect();
@@ -296,7 +304,7 @@ fn describe(
         makes_threads: s.flag("makes_threads"),
         hosts: names(&s.hosts),
         loader: s.loader.as_ref().and_then(|l| index(&l.value)),
-        dies_after_ms: s.number("dies_after_ms") as u32,
+        debugs: peers(&s.debugs),
         watches_restarts: s.flag("watches_restarts"),
         restart: s.restart,
         ends_run: s.flag("ends_run"),

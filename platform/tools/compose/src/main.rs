@@ -61,11 +61,14 @@ fn run() -> Result<(), String> {
         write(format!("{base}.json").into(), report::json(&composed).as_bytes())?;
     }
     let output = output.unwrap_or_default();
-    println!("{summary} -> {}", output.display());
-    write(output, &composed.elf)
+    let done = format!("{summary} -> {}", output.display());
+    write(output, &composed.elf)?;
+    println!("{done}");
+    Ok(())
 }
 
 fn main() -> ExitCode {
+    axiom_terminal::end_with_the_pipe();
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {

@@ -55,6 +55,8 @@ pub struct Server {
     pub calls: Vec<Placed<String>>,
     /// Whom it signals.
     pub signals: Vec<Placed<String>>,
+    /// Whose threads it may stop and change.
+    pub debugs: Vec<Placed<String>>,
     /// Who alone may call it, if it says so.
     pub clients: Option<Placed<Vec<String>>>,
     /// Its devices.
@@ -106,7 +108,7 @@ impl Server {
 
 /// A system as the manifest asks for it.
 #[derive(Clone, Debug)]
-pub struct System {
+pub struct Manifest {
     /// Its name.
     pub name: String,
     /// Its board.
@@ -115,6 +117,8 @@ pub struct System {
     pub print_facts: bool,
     /// The kernel's debug system calls stay.
     pub debug_calls: bool,
+    /// It tests others: rights that no product gives may be given.
+    pub test: bool,
     /// The least RAM of the board, MiB.
     pub memory_mib: u64,
     /// Where `[system]` stands.
@@ -305,12 +309,13 @@ impl Reader<'_> {
 }
 
 /// Reads every key; what is wrong goes to `errors`.
-pub fn read(raw: &Raw, errors: &mut Vec<Diagnostic>) -> Option<System> {
+pub fn read(raw: &Raw, errors: &mut Vec<Diagnostic>) -> Option<Manifest> {
     let at = raw.at.clone()?;
     let mut r = Reader { who: "[system]".into(), keys: &raw.system, at: &at, errors };
     r.unknown(&names(SYSTEM));
     let print_facts = r.flag("print_facts", false);
     let debug_calls = r.flag("debug_calls", false);
+    let test = r.flag("test", false);
     let name = r.text("name", "[system] name = \"main\"");
     let board = r.text("board", "board = \"qemu-aarch64\"");
     let memory = r.number(&number_of(SYSTEM, "memory_mib"));
@@ -333,11 +338,12 @@ pub fn read(raw: &Raw, errors: &mut Vec<Diagnostic>) -> Option<System> {
     let servers: Vec<_> = raw.servers.iter().filter_map(|s| server(s, errors)).collect();
     let programs = raw.programs.iter().filter_map(|p| pins::program(p, errors)).collect();
     let motors = raw.motors.iter().filter_map(|m| pins::motor(m, errors)).collect();
-    Some(System {
+    Some(Manifest {
         name: name?.value,
         board: board?.value,
         print_facts,
         debug_calls,
+        test,
         memory_mib: memory?.value,
         at,
         servers,
@@ -374,6 +380,7 @@ fn server(raw: &RawServer, errors: &mut Vec<Diagnostic>) -> Option<Server> {
         .map(|(key, default)| (key, r.flag(key, default)))
         .collect();
     let (calls, signals, blobs) = (r.texts("calls"), r.texts("signals"), r.texts("blobs"));
+    let debugs = r.texts("debugs");
     let clients = raw.keys.get("clients").map(|found| Placed {
         value: r.texts("clients").into_iter().map(|p| p.value).collect(),
         at: found.at.clone(),
@@ -408,6 +415,7 @@ fn server(raw: &RawServer, errors: &mut Vec<Diagnostic>) -> Option<Server> {
         flags,
         calls,
         signals,
+        debugs,
         clients,
         devices,
         blobs,
@@ -502,10 +510,7 @@ fn device(r: &mut Reader<'_>, table: &InlineTable, at: &At) -> Option<Device> {
         Diagnostic::new(at, format!("{}: compatible = \"{compatible}\" {what}", r.who), rule, advice)
     };
     let (vendor, model) = compatible.split_once(',').unwrap_or(("", ""));
-    if vendor.is_empty()
-        || model.is_empty()
-        || compatible.chars().any(|c| c.is_whitespace() || !c.is_ascii_graphic())
-    {
+    if vendor.is_empty() || model.is_empty() || !compatible.chars().all(|c| c.is_ascii_graphic()) {
         let advice = nearest(&compatible, ["arm,pl011", "virtio,mmio", "arm,pl061", "arm,pl031"]);
         d.errors.push(wrong("is not a device-tree name", "compatible is \"manufacturer,model\"", &advice));
     } else if KERNELS_OWN.iter().any(|own| compatible.starts_with(own)) {

@@ -1,7 +1,7 @@
 //! Lines, PWM channels and motors: `gpio_chips` and `pwm_chips` of their owner, what servers and `[program.<name>]` may do
 //! with them, and which outputs are a `[motor.<name>]`. Chips are named here and numbered in the bundle.
 use crate::diagnostic::{At, Diagnostic, nearest};
-use crate::model::{Placed, Reader, Server, System, names, number_of};
+use crate::model::{Manifest, Placed, Reader, Server, names, number_of};
 use crate::source::{Located, RawServer};
 use axiom_layout::manifest::{CHANNEL, Key, Kind, LINE, MOTOR, MOTOR_LINE, PROGRAM};
 use axiom_proto::gpio::{self, CHANNELS, CHIPS, Channel, Grants, LINES, Line, MOTOR_OUTPUTS, MOTORS};
@@ -146,7 +146,7 @@ pub(crate) fn wishes(r: &mut Reader<'_>) -> Wishes {
         gpio: pins(r, "gpio", LINE),
         pwm: pins(r, "pwm", CHANNEL),
         motor_stop: r.flag("motor_stop", false),
-        motor_rearm: r.keys.contains_key("motor_rearm") && r.flag("motor_rearm", false),
+        motor_rearm: r.flag("motor_rearm", false),
     }
 }
 
@@ -253,7 +253,7 @@ fn values(list: &[Placed<String>]) -> Vec<&str> {
 }
 
 /// Checks what was asked for against who owns what, and puts numbers in.
-pub fn resolve(system: &System, errors: &mut Vec<Diagnostic>) -> Rights {
+pub fn resolve(system: &Manifest, errors: &mut Vec<Diagnostic>) -> Rights {
     let mut owners = system.servers.iter().filter(|s| is_owner(s));
     let owner = owners.next();
     if let (Some(first), Some(second)) = (owner, owners.next()) {
@@ -343,7 +343,7 @@ pub fn resolve(system: &System, errors: &mut Vec<Diagnostic>) -> Rights {
 }
 
 /// Whoever may load a program calls the server that has its object.
-fn owner_of(system: &System, program: &Program, errors: &mut Vec<Diagnostic>) {
+fn owner_of(system: &Manifest, program: &Program, errors: &mut Vec<Diagnostic>) {
     let owner = &program.owner;
     let loads = |s: &Server| s.blobs.iter().any(|b| b.value == program.object.value);
     let Some(server) = system.servers.iter().find(|s| s.name == owner.value) else {
@@ -375,7 +375,7 @@ fn owner_of(system: &System, program: &Program, errors: &mut Vec<Diagnostic>) {
 }
 
 /// An output belongs to one motor: two could ask for different levels.
-fn one_motor(system: &System, errors: &mut Vec<Diagnostic>) {
+fn one_motor(system: &Manifest, errors: &mut Vec<Diagnostic>) {
     let mut seen: BTreeMap<(&str, u8, &str), (&str, &At)> = BTreeMap::new();
     for motor in &system.motors {
         for (pins, what) in [(&motor.gpio, "line"), (&motor.pwm, "channel")] {

@@ -106,9 +106,13 @@ fn capabilities(c: &Composed, s: &Server) -> Vec<Row> {
     if s.ends_run {
         rows.push(row("the run", "end", "**says whether it was a success**"));
     }
-    if s.dies_after_ms > 0 {
-        rows.push(row("its first life", "-", format!("**ends after {} ms, for a test**", s.dies_after_ms)));
-    }
+    rows.extend(s.debugs.iter().map(|i| {
+        row(
+            format!("thread of {}", servers[*i as usize].name),
+            "all",
+            "**stops it, reads and changes its registers: a test's right**",
+        )
+    }));
     if let Some(sensors) = sensors(s) {
         rows.push(row(format!("sensors {}", sensors.join(", ")), "start, stop, read out", "by message"));
     }
@@ -382,7 +386,7 @@ pub fn json(c: &Composed) -> String {
         .map(|s| {
             json!({
                 "name": s.name, "priority": s.priority, "budget_us": s.budget_us, "period_us": s.period_us,
-                "restart": restart(s), "calls": names(&s.calls), "signals": names(&s.signals),
+                "restart": restart(s), "calls": names(&s.calls), "signals": names(&s.signals), "debugs": names(&s.debugs),
                 "objects": rows(objects(s), ["object", "number", "for"]),
                 "capabilities": rows(capabilities(c, s), ["to", "rights", "why"]),
                 "mappings": rows(mappings(c, s), ["where", "rights", "what"]),

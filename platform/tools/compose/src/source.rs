@@ -169,15 +169,21 @@ fn servers(
             _ => BTreeMap::new(),
         };
         if let Some(removed) = keys.remove("removed") {
-            let before = list.len();
-            list.retain(|s| s.name != name);
-            if removed.value.as_bool() != Some(true) || list.len() == before {
+            if removed.value.as_bool() != Some(true) {
                 errors.push(Diagnostic::new(
                     &removed.at,
-                    format!(
-                        "{kind} '{name}': removed = {} takes nothing out",
-                        removed.value.to_string().trim()
-                    ),
+                    format!("{kind} '{name}': removed = {} says nothing", removed.value.to_string().trim()),
+                    format!("removed = true takes a {kind} out, and no {kind} is removed otherwise"),
+                    "removed = true, or leave it out",
+                ));
+                continue;
+            }
+            let before = list.len();
+            list.retain(|s| s.name != name);
+            if list.len() == before {
+                errors.push(Diagnostic::new(
+                    &removed.at,
+                    format!("{kind} '{name}': removed = true takes nothing out"),
                     format!("removed = true takes out a {kind} of the manifest that this one extends"),
                     crate::diagnostic::nearest(name, list.iter().map(|s| s.name.as_str())),
                 ));

@@ -114,6 +114,7 @@ pub const RIGHTS: &[&str] = &[
     "makes_threads",
     "watches_restarts",
     "ends_run",
+    "debugs",
     "gpio_chips",
     "pwm_chips",
     "gpio",

@@ -1,5 +1,5 @@
 //! What an interface alone understands, in its own words: clients' rights, and what a server owns. init passes it on.
-use crate::model::{Server, System};
+use crate::model::{Manifest, Server};
 use crate::pins::{self, Rights};
 use axiom_proto::bundle::{Grant, Part};
 use axiom_proto::{Values, gpio, iio, rp1};
@@ -13,7 +13,7 @@ fn bytes(value: &impl Serialize) -> Option<Vec<u8>> {
 pub fn grants(
     s: &Server,
     index: &dyn Fn(&str) -> Option<u16>,
-    system: &System,
+    system: &Manifest,
     rights: &Rights,
 ) -> Option<Vec<Grant>> {
     let mut grants = Vec::new();

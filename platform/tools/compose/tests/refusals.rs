@@ -10,6 +10,9 @@ const CODE: Header = (1, 5, 0x20_0000, b"code");
 /// What axiom-heap puts into an image, behind a note of somebody else's.
 const HEAP_NOTE: &[u8] = b"\x04\0\0\0\x02\0\0\0\x01\0\0\0GNU\0??\0\0\x06\0\0\0\0\0\0\0heapAxiom\0\0\0";
 
+/// The same kind of note by two others: one with a name as long, one whose name begins alike.
+const OTHERS_NOTES: &[u8] = b"\x06\0\0\0\0\0\0\0heapAxiam\0\0\0\x07\0\0\0\0\0\0\0heapAxiom\0s\0";
+
 /// A small ELF that says what its program takes.
 fn says(takes: &str) -> Vec<u8> {
     let mut note = [6u32, takes.len() as u32].map(u32::to_le_bytes).concat();
@@ -67,6 +70,10 @@ impl World {
             ("without-sense", says("serves = [\"ioi\"]")),
             ("good", good),
             ("allocates", elf(183, 2, start, &[CODE, (4, 4, 0x20_1000, HEAP_NOTE)])),
+            (
+                "others-notes",
+                elf(183, 2, start, &[CODE, (4, 4, 0x20_1000, OTHERS_NOTES), (1, 6, 0x30_0000, b"")]),
+            ),
             ("truncated", cut),
             ("text-file", b"#!/bin/sh\n".to_vec()),
             ("for-x86", elf(62, 2, start, &[CODE])),
@@ -82,6 +89,9 @@ impl World {
             std::fs::write(dir.join("images").join(name), bytes).unwrap();
         }
         std::fs::write(dir.join("blobs/iio_filter.o"), [7; 5000]).unwrap();
+        // A hole on the disk: as large as a server's files may be together, less the page that each takes.
+        let most = std::fs::File::create(dir.join("blobs/just-fits")).unwrap();
+        most.set_len(axiom_layout::address::FILES_BYTES - 4096).unwrap();
         Self(dir)
     }
 
@@ -382,12 +392,127 @@ fn what_just_fits_is_accepted() {
         ),
         server("d", "heap_kib = 121856\nstack_kib = 8192").replace("good", "allocates"),
         server("c", "untyped_kib = 65536\ndma_kib = 16384"),
+        server("a-name-of-24-characters-", "untyped_kib = 4\nblobs = [\"just-fits\"]"),
+        // A note of others asks for no heap, and what is said to be nothing is not asked for.
+        server("e", "").replace("good", "others-notes"),
+        server("f", "trace = false\ndma_kib = 0\ngpio = []\ntimers = []").replace("good", "takes-nothing"),
         format!("[motor.m0]\ngpio = [{}]\n", lines(8)),
         motors,
     ];
     let path = world.0.join("fits.toml");
-    std::fs::write(&path, format!("[system]\nname = \"n\"\nboard = \"b\"\n{}", all.concat())).unwrap();
+    std::fs::write(
+        &path,
+        format!("[system]\nname = \"n\"\nboard = \"b\"\nmemory_mib = 1024\n{}", all.concat()),
+    )
+    .unwrap();
     let composed = compose(&world.options(path)).unwrap_or_else(|e| panic!("{}", e[0]));
-    assert_eq!((composed.system.servers.len(), composed.rights.motors.len()), (4, 8));
+    assert_eq!((composed.system.servers.len(), composed.rights.motors.len()), (7, 8));
+    let of = |name: &str| composed.system.servers.iter().find(|s| s.name == name).unwrap();
+    assert_eq!((of("e").heap_kib, of("e").segments.len()), (0, 1), "a segment of nothing is none");
     assert_eq!(composed.rights.motors[0].gpio.len(), 8);
+}
+
+#[test]
+fn four_manifests_may_lie_below_one_and_not_five() {
+    let world = World::new("layers");
+    let text = "[system]\nname = \"n\"\nboard = \"b\"\n[server.a]\nimage = \"good\"\npriority = 10\nbudget_us = 100\nperiod_us = 1000\n";
+    std::fs::write(world.0.join("0.toml"), text).unwrap();
+    for n in 1..=5 {
+        std::fs::write(world.0.join(format!("{n}.toml")), format!("extends = \"{}.toml\"\n", n - 1)).unwrap();
+    }
+    assert!(compose(&world.options(world.0.join("4.toml"))).is_ok());
+    assert!(compose(&world.options(world.0.join("5.toml"))).is_err());
+}
+
+/// The description has the room that it takes, however many servers and settings there are.
+#[test]
+fn a_long_description_lies_before_its_blobs() {
+    let world = World::new("long");
+    let mut text = "[system]\nname = \"n\"\nboard = \"b\"\n".to_owned();
+    for n in 0..62 {
+        text += &format!(
+            "[server.s{n}]\nimage = \"good\"\npriority = 10\nbudget_us = 20\nperiod_us = 10000\nblobs = [\"iio_filter.o\"]\nargs = {{ "
+        );
+        (0..40).for_each(|k| text += &format!("k{k} = \"{}\", ", "v".repeat(60)));
+        text += "}\n";
+    }
+    let path = world.0.join("long.toml");
+    std::fs::write(&path, text).unwrap();
+    let composed = compose(&world.options(path)).unwrap_or_else(|e| panic!("{}", e[0]));
+    let description = postcard::to_allocvec(&composed.system).unwrap().len();
+    let first = composed.system.servers.iter().flat_map(|s| &s.segments).map(|s| s.offset).min().unwrap();
+    assert!(description > 62 * 40 * 60, "{description}");
+    // Offsets are reserved at their longest, which is 62 times two numbers of ten bytes.
+    let least = (24 + description as u64).next_multiple_of(4096);
+    assert!((least..=least + 4096).contains(&first), "{first:#x} for {description} bytes");
+}
+
+/// One KiB decides whether a system fits the RAM of its board.
+#[test]
+fn the_last_kibibyte_of_ram_is_used() {
+    let world = World::new("ram");
+    let text = |heap: u64, file: &str| {
+        format!(
+            "[system]\nname = \"n\"\nboard = \"b\"\nmemory_mib = 64\n[server.a]\nimage = \"allocates\"\npriority = 10\nbudget_us = 100\nperiod_us = 1000\nstack_kib = 64\nheap_kib = {heap}\nblobs = [\"{file}\"]\n"
+        )
+    };
+    // Four bytes of code; 64 KiB of stack, 128 for the server itself, 4096 for kernel and init.
+    std::fs::write(world.0.join("blobs/fits"), vec![0; 4096 - 4]).unwrap();
+    std::fs::write(world.0.join("blobs/over"), vec![0; 4096 - 3]).unwrap();
+    let heap = 64 * 1024 - 64 - 128 - 4096 - 4;
+    let said = |file: &str| {
+        let path = world.0.join(format!("{file}.toml"));
+        std::fs::write(&path, text(heap, file)).unwrap();
+        compose(&world.options(path)).map(drop).map_err(|e| e[0].to_string())
+    };
+    assert_eq!(said("fits"), Ok(()));
+    let over = said("over").unwrap_err();
+    assert!(over.contains("the servers need 65537 KiB"), "{over}");
+}
+
+#[test]
+fn the_owner_of_a_program_may_be_any_client_of_any_server_that_has_it() {
+    let world = World::new("owner");
+    let server = |name: &str, priority: u8, more: &str| {
+        format!(
+            "[server.{name}]\nimage = \"good\"\npriority = {priority}\nbudget_us = 100\nperiod_us = 10000\n{more}\n"
+        )
+    };
+    let with = |calls: &str, owner: &str| {
+        let text = "[system]\nname = \"n\"\nboard = \"b\"\n".to_owned()
+            + &server("one", 100, "blobs = [\"iio_filter.o\"]")
+            + &server("other", 90, "blobs = [\"iio_filter.o\"]")
+            + &server("user", 10, calls)
+            + &format!("[program.p]\nobject = \"iio_filter.o\"\nowner = \"{owner}\"\n");
+        let path = world.0.join("owner.toml");
+        std::fs::write(&path, text).unwrap();
+        compose(&world.options(path)).map(drop).map_err(|e| e[0].to_string())
+    };
+    for (calls, owner) in
+        [("calls = [\"one\"]", "user"), ("calls = [\"other\"]", "user"), ("", "one"), ("", "other")]
+    {
+        assert_eq!(with(calls, owner), Ok(()), "{calls} {owner}");
+    }
+    assert!(with("", "user").unwrap_err().contains("calls no server that has iio_filter.o"));
+}
+
+/// Each right to lines and motors, alone, asks for an owner to be called.
+#[test]
+fn each_wish_alone_is_a_wish() {
+    let world = World::new("wishes");
+    for (wish, refused) in [
+        ("", false),
+        ("gpio = [{ chip = \"c\", line = 1 }]", true),
+        ("pwm = [{ chip = \"p\", channel = 0 }]", true),
+        ("motor_stop = true", true),
+        ("motor_rearm = true", true),
+        ("motor_rearm = false", false),
+    ] {
+        let text = format!(
+            "[system]\nname = \"n\"\nboard = \"b\"\n[server.chips]\nimage = \"good\"\npriority = 90\nbudget_us = 100\nperiod_us = 10000\ngpio_chips = [\"c\"]\npwm_chips = [\"p\"]\n[server.user]\nimage = \"good\"\npriority = 10\nbudget_us = 100\nperiod_us = 10000\n{wish}\n"
+        );
+        let path = world.0.join("wish.toml");
+        std::fs::write(&path, text).unwrap();
+        assert_eq!(compose(&world.options(path)).is_err(), refused, "{wish}");
+    }
 }

@@ -29,31 +29,45 @@ pub struct Built {
 /// How often the compiler is asked before something else must be wrong.
 const ROUNDS: usize = 40;
 
-/// Weaves the crate's mutants in a copy of the repository, and builds its tests.
-pub fn build(root: &Path, output: &Path, package: &str, mutants: Vec<Mutant>) -> Result<Built, String> {
+/// Weaves the crate's mutants in a copy of the repository, and builds its tests, and those of the crates `with` it.
+pub fn build(
+    root: &Path,
+    output: &Path,
+    package: &str,
+    with: &[String],
+    mutants: Vec<Mutant>,
+) -> Result<Built, String> {
     let copy = output.join("tree");
     copy_tree(root, &copy)?;
     let manifest = manifest(&copy, package)?;
     let library = manifest.with_file_name("src").join("lib.rs");
     let library = library.strip_prefix(&copy).map_err(|e| e.to_string())?.to_string_lossy().into_owned();
-    let known = Known::new(root, output, &mutants)?;
+    let mut texts = BTreeMap::new();
+    for file in mutants.iter().map(|mutant| &mutant.file).chain([&library]) {
+        if !texts.contains_key(file) {
+            let text = std::fs::read_to_string(root.join(file)).map_err(|e| format!("{file}: {e}"))?;
+            texts.insert(file.clone(), text);
+        }
+    }
+    let known = Known::new(output, &mutants, &texts);
     let (mut unviable, mut stay_constant) = known.read();
     for round in 0..ROUNDS {
-        let files = weave_all(root, &mutants, &unviable, &stay_constant)?;
+        let files = weave_all(&texts, &mutants, &unviable, &stay_constant)?;
         let count: usize = files.values().map(|woven| woven.sites.len()).sum();
         println!("build {}: {count} mutants as branches, {} unviable", round + 1, unviable.len());
         for (file, woven) in &files {
             let mut text = woven.text.clone();
-            if *file == library {
+            // A program is a crate of its own beside the library.
+            if *file == library || file.ends_with("/src/main.rs") {
                 text.push_str(&switch(mutants.len()));
             }
             write_if_new(&copy.join(file), text.as_bytes())?;
         }
         if !files.contains_key(&library) {
-            let text = std::fs::read_to_string(root.join(&library)).map_err(|e| format!("{library}: {e}"))?;
-            write_if_new(&copy.join(&library), (text + &switch(mutants.len())).as_bytes())?;
+            let text = format!("{}{}", texts[&library], switch(mutants.len()));
+            write_if_new(&copy.join(&library), text.as_bytes())?;
         }
-        let messages = cargo(&copy, package)?;
+        let messages = cargo(&copy, package, with)?;
         let mut verdict = Verdict::default();
         for message in messages.iter().filter(|message| message["reason"] == "compiler-message") {
             verdict.add(&message["message"], &files);
@@ -98,15 +112,12 @@ struct Known {
 }
 
 impl Known {
-    fn new(root: &Path, output: &Path, mutants: &[Mutant]) -> Result<Known, String> {
+    fn new(output: &Path, mutants: &[Mutant], texts: &BTreeMap<String, String>) -> Known {
         let mut hasher = DefaultHasher::new();
-        let files: BTreeSet<&str> = mutants.iter().map(|mutant| mutant.file.as_str()).collect();
-        for file in files {
-            std::fs::read(root.join(file)).map_err(|e| format!("{file}: {e}"))?.hash(&mut hasher);
-        }
+        texts.hash(&mut hasher);
         flags().hash(&mut hasher);
         mutants.iter().for_each(|mutant| (&mutant.name, &mutant.replacement).hash(&mut hasher));
-        Ok(Known { path: output.join("known.txt"), digest: format!("{:016x}", hasher.finish()) })
+        Known { path: output.join("known.txt"), digest: format!("{:016x}", hasher.finish()) }
     }
 
     /// Mutants that are unviable, and functions that stay constant.
@@ -131,7 +142,7 @@ impl Known {
 }
 
 fn weave_all(
-    root: &Path,
+    texts: &BTreeMap<String, String>,
     mutants: &[Mutant],
     unviable: &BTreeSet<u32>,
     stay_constant: &BTreeSet<String>,
@@ -147,16 +158,15 @@ fn weave_all(
     let mut files = BTreeMap::new();
     let mut first_site = 0;
     for (file, list) in by_file {
-        let text = std::fs::read_to_string(root.join(file)).map_err(|e| format!("{file}: {e}"))?;
-        let woven =
-            weave::weave(&text, &list, stay_constant, first_site).map_err(|e| format!("{file}: {e}"))?;
+        let woven = weave::weave(&texts[file], &list, stay_constant, first_site)
+            .map_err(|e| format!("{file}: {e}"))?;
         first_site += woven.sites.len() as u32;
         files.insert(file.to_string(), woven);
     }
     Ok(files)
 }
 
-/// What decides at run time which mutant is there: a module at the end of the crate's lib.rs.
+/// What decides at run time which mutant is there: a module at the end of the crate's lib.rs (and main.rs).
 fn switch(count: usize) -> String {
     format!(
         r#"
@@ -243,12 +253,19 @@ fn whose(span: &Value, files: &BTreeMap<String, Woven>) -> Option<u32> {
     around.min_by_key(|(place, _)| place.len()).map(|(_, id)| *id)
 }
 
-fn cargo(copy: &Path, package: &str) -> Result<Vec<Value>, String> {
-    let output = Command::new("cargo")
-        .args(["test", "--no-run", "--message-format=json", "-p", package])
-        .args(["--config", "profile.dev.debug=0", "--config", "profile.dev.incremental=true"])
-        .arg("--config")
-        .arg(format!("profile.dev.package.{package}.opt-level=2"))
+fn cargo(copy: &Path, package: &str, with: &[String]) -> Result<Vec<Value>, String> {
+    let mut command = Command::new("cargo");
+    command.args(["test", "--no-run", "--message-format=json"]).args([
+        "--config",
+        "profile.dev.debug=0",
+        "--config",
+        "profile.dev.incremental=true",
+    ]);
+    for package in std::iter::once(package).chain(with.iter().map(String::as_str)) {
+        let fast = format!("profile.dev.package.{package}.opt-level=2");
+        command.args(["-p", package, "--config", &fast]);
+    }
+    let output = command
         .current_dir(copy)
         .env("CARGO_TARGET_DIR", copy.with_file_name("target"))
         .env("RUSTFLAGS", flags())

@@ -4,6 +4,7 @@
 //! axiom-mutants axiom-objects                        # every mutant; the rate, and those that no test noticed
 //! axiom-mutants axiom-objects --sample 150 --seed 7  # so many of them, drawn by the seed; --after 150 draws the next ones
 //! axiom-mutants axiom-objects --names missed.txt     # only these, by their names or the beginnings of them
+//! axiom-mutants axiom-bpf-checker --with axiom-bpf-verifier   # that crate's tests look at them, too; may be said several times
 //! ```
 //! `cargo mutants --list` says what the mutants are, and so does not differ from what `cargo mutants` would try. It builds the crate anew
 //! for each; here each mutant becomes a branch of the one program (`weave`), chosen by an environment variable, so that a mutant costs
@@ -34,11 +35,13 @@ struct Options {
     after: usize,
     seed: u64,
     names: Option<PathBuf>,
+    /// Other crates whose tests look at the mutants, too.
+    with: Vec<String>,
     least: f64,
     jobs: usize,
 }
 
-const USAGE: &str = "usage: axiom-mutants CRATE [--sample N] [--after N] [--seed N] [--names FILE] [--least PERCENT] [--jobs N] \
+const USAGE: &str = "usage: axiom-mutants CRATE [--sample N] [--after N] [--seed N] [--names FILE] [--with CRATE] [--least PERCENT] [--jobs N] \
                      [--output FOLDER]";
 
 impl Options {
@@ -51,6 +54,7 @@ impl Options {
             after: 0,
             seed: 1,
             names: None,
+            with: Vec::new(),
             least: 0.0,
             jobs: 1,
         };
@@ -65,6 +69,7 @@ impl Options {
                 "--jobs" => options.jobs = (number()? as usize).max(1),
                 "--least" => options.least = number()? as f64,
                 "--names" => options.names = Some(value.into()),
+                "--with" => options.with.push(value),
                 "--output" => options.output = value.into(),
                 _ => return Err(format!("{flag} is unknown; {USAGE}")),
             }
@@ -79,13 +84,14 @@ fn run(options: &Options) -> Result<bool, String> {
     let root = std::env::current_dir().map_err(|e| format!("the current folder: {e}"))?;
     let mutants = list::mutants(&root, &options.package)?;
     println!("{}: {} mutants", options.package, mutants.len());
-    let built = compile::build(&root, &options.output, &options.package, mutants)?;
+    let built = compile::build(&root, &options.output, &options.package, &options.with, mutants)?;
     let chosen = report::choose(&built, options)?;
     let outcomes = run::all(&built, &chosen, &options.output, options.jobs)?;
     report::tell(&built, &outcomes, options)
 }
 
 fn main() -> ExitCode {
+    axiom_terminal::end_with_the_pipe();
     let options = Options::parse(std::env::args().skip(1));
     match options.and_then(|options| run(&options)) {
         Ok(true) => ExitCode::SUCCESS,

@@ -36,7 +36,7 @@ pub fn tell(built: &Built, outcomes: &BTreeMap<u32, Outcome>, options: &Options)
     let (mut list, mut missed) = (String::new(), String::new());
     let mut files: BTreeMap<&str, [usize; 2]> = BTreeMap::new();
     for (id, outcome) in outcomes {
-        let unnoticed = matches!(outcome, Outcome::Missed | Outcome::NeverPassed);
+        let unnoticed = !outcome.is_noticed();
         files.entry(&built.mutants[*id as usize - 1].file).or_default()[usize::from(unnoticed)] += 1;
         line(&mut list, &format!("{outcome:?}\t{}", name(*id)));
         if unnoticed {

@@ -1,8 +1,11 @@
-//! Runs tests on mutants: which tests pass a site is found once, then each mutant meets those, the quickest first.
+//! Runs tests on mutants: which tests pass a site is found once, then each mutant meets those, first the one that costs least for what
+//! it notices.
 //!
-//! A mutant is noticed when a test fails, crashes, or takes far longer than it should. Quick tests run several to a process.
+//! A mutant is noticed when a test fails, crashes, or takes far longer than it should. Quick tests run several to a process. What a
+//! test has noticed of the mutants before, in the same file and elsewhere, decides its place: so the order gets better as it goes.
 use crate::compile::Built;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
@@ -20,6 +23,13 @@ pub enum Outcome {
     NeverPassed,
 }
 
+impl Outcome {
+    /// Some test told it from the program as it is.
+    pub fn is_noticed(self) -> bool {
+        matches!(self, Outcome::Noticed | Outcome::TimedOut)
+    }
+}
+
 /// A test, with what it costs and where it passes.
 struct Test {
     program: PathBuf,
@@ -34,6 +44,33 @@ const TOGETHER: Duration = Duration::from_millis(150);
 const LONGEST: Duration = Duration::from_secs(1200);
 /// Memory that a mutant may take before it is stopped, in KiB.
 const MEMORY: &str = "6000000";
+
+/// How often tests met mutants of a file and noticed them.
+#[derive(Default)]
+struct Record {
+    /// By test and file: met, noticed.
+    by_file: BTreeMap<(usize, String), (f64, f64)>,
+    /// By test.
+    all: BTreeMap<usize, (f64, f64)>,
+}
+
+impl Record {
+    fn add(&mut self, test: usize, file: &str, noticed: bool) {
+        let by_file = self.by_file.entry((test, file.into())).or_default();
+        for (met, count) in [by_file, self.all.entry(test).or_default()] {
+            *met += 1.0;
+            *count += f64::from(u8::from(noticed));
+        }
+    }
+
+    /// How likely a test is to notice a mutant of a file.
+    fn rate(&self, test: usize, file: &str) -> f64 {
+        let (met, noticed) = self.all.get(&test).copied().unwrap_or_default();
+        let all = (noticed + 1.0) / (met + 3.0);
+        let (met, noticed) = self.by_file.get(&(test, file.into())).copied().unwrap_or_default();
+        (noticed + 3.0 * all) / (met + 3.0)
+    }
+}
 
 /// The outcome of each chosen mutant.
 pub fn all(
@@ -55,18 +92,26 @@ pub fn all(
     let path = output.join("untried.txt");
     std::fs::write(&path, &untried).map_err(|e| format!("{}: {e}", path.display()))?;
     println!("of all mutants, {} are where no test comes by: {}", untried.lines().count(), path.display());
+    // A run that is stopped leaves what it found.
+    let path = output.join("so-far.txt");
+    let so_far = std::fs::File::create(&path).map_err(|e| format!("{}: {e}", path.display()))?;
     let (next, outcomes, begun) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()), Instant::now());
+    let record = Mutex::new(Record::default());
     let work = || -> Result<(), String> {
         while let Some(id) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let outcome = one(built, &tests, *id)?;
+            let outcome = one(built, &tests, *id, &record)?;
             let mut outcomes = outcomes.lock().map_err(|_| "another job failed")?;
             outcomes.insert(*id, outcome);
-            if matches!(outcome, Outcome::Missed | Outcome::NeverPassed) {
-                let name = &built.mutants[*id as usize - 1].name;
+            let name = &built.mutants[*id as usize - 1].name;
+            writeln!(&so_far, "{outcome:?}\t{name}").map_err(|e| format!("{}: {e}", path.display()))?;
+            if !outcome.is_noticed() {
                 println!("{} {name}", if outcome == Outcome::Missed { "MISSED " } else { "UNTRIED" });
             }
-            if outcomes.len() % 200 == 0 {
-                println!("{} of {} in {} s", outcomes.len(), chosen.len(), begun.elapsed().as_secs());
+            let tried = outcomes.len();
+            if tried.is_multiple_of(50) {
+                let noticed = outcomes.values().filter(|outcome| outcome.is_noticed()).count();
+                let time = begun.elapsed().as_secs();
+                println!("{tried} of {} in {time} s, {noticed} noticed", chosen.len());
             }
         }
         Ok(())
@@ -99,42 +144,57 @@ fn tests(built: &Built, output: &Path) -> Result<Vec<Test>, String> {
             // Noting where it passes takes time, so it runs once more without.
             let mut traced = command(built, program, &[name], LONGEST);
             traced.env("AXIOM_MUTANT_TRACE", &trace);
-            let ((true, _), (true, time)) = (run(traced)?, run(command(built, program, &[name], LONGEST))?)
-            else {
+            let (traced, plain) = (run(traced)?, run(command(built, program, &[name], LONGEST))?);
+            if !traced.passed || !plain.passed {
                 return Err(format!("{name} fails without a mutant: mend it first ({})", program.display()));
-            };
+            }
             let sites = std::fs::read_to_string(&trace).unwrap_or_default();
             let sites = sites.lines().filter_map(|line| line.parse().ok()).collect();
-            tests.push(Test { program: program.clone(), name: name.into(), time, sites });
+            tests.push(Test { program: program.clone(), name: name.into(), time: plain.took, sites });
         }
     }
     tests.sort_by_key(|test| test.time);
     Ok(tests)
 }
 
-fn one(built: &Built, tests: &[Test], id: u32) -> Result<Outcome, String> {
-    let site = built.sites[&id];
-    let mut rest = tests.iter().filter(|test| test.sites.contains(&site)).peekable();
+fn one(built: &Built, tests: &[Test], id: u32, record: &Mutex<Record>) -> Result<Outcome, String> {
+    let (site, file) = (built.sites[&id], &built.mutants[id as usize - 1].file);
+    let locked = || record.lock().map_err(|_| "another job failed".to_string());
+    let mut order: Vec<usize> = (0..tests.len()).filter(|i| tests[*i].sites.contains(&site)).collect();
+    {
+        // A process costs something as well.
+        let record = locked()?;
+        let cost = |i: &usize| (tests[*i].time.as_secs_f64() + 0.005) / record.rate(*i, file);
+        order.sort_by(|a, b| cost(a).total_cmp(&cost(b)));
+    }
+    let mut rest = order.into_iter().peekable();
     if rest.peek().is_none() {
         return Ok(Outcome::NeverPassed);
     }
     while let Some(first) = rest.next() {
-        let (mut names, mut time) = (vec![first.name.as_str()], first.time);
-        while let Some(test) = rest.peek()
-            && test.program == first.program
-            && time + test.time <= TOGETHER
+        let (mut group, mut time) = (vec![first], tests[first].time);
+        while let Some(next) = rest.peek()
+            && tests[*next].program == tests[first].program
+            && time + tests[*next].time <= TOGETHER
         {
-            names.push(&test.name);
-            time += test.time;
+            group.push(*next);
+            time += tests[*next].time;
             rest.next();
         }
-        let most = Duration::from_secs(2) + 4 * time;
-        let mut command = command(built, &first.program, &names, most);
+        let most = Duration::from_secs(1) + 4 * time;
+        let names: Vec<&str> = group.iter().map(|i| tests[*i].name.as_str()).collect();
+        let mut command = command(built, &tests[first].program, &names, most);
         command.env("AXIOM_MUTANT", id.to_string());
-        match run(command)? {
-            (true, _) => {}
-            (false, took) if took >= most => return Ok(Outcome::TimedOut),
-            (false, _) => return Ok(Outcome::Noticed),
+        let Ran { passed, took, said } = run(command)?;
+        let failed = |i: &usize| said.contains(&format!("test {} ... FAILED", tests[*i].name));
+        // Without a verdict the program crashed or was stopped: at the first of them, as far as one can tell.
+        let none = !passed && !group.iter().any(failed);
+        let mut record = locked()?;
+        for i in &group {
+            record.add(*i, file, !passed && (failed(i) || none && *i == first));
+        }
+        if !passed {
+            return Ok(if took >= most { Outcome::TimedOut } else { Outcome::Noticed });
         }
     }
     Ok(Outcome::Missed)
@@ -144,8 +204,9 @@ fn one(built: &Built, tests: &[Test], id: u32) -> Result<Outcome, String> {
 fn command(built: &Built, program: &Path, names: &[&str], most: Duration) -> Command {
     let mut command = Command::new("sh");
     let most = most.as_secs_f64().ceil();
-    let script =
-        format!("ulimit -v {MEMORY}; ulimit -t {most}; \"$0\" \"$@\" >&2; passed=$?; times; exit $passed");
+    let script = format!(
+        "ulimit -v {MEMORY}; ulimit -t {most}; \"$0\" \"$@\" 2>/dev/null; passed=$?; times; exit $passed"
+    );
     command.args(["-c", &script]).arg(program);
     command.args(["--exact", "--test-threads", "1"]).args(names);
     command.current_dir(&built.folder).env_remove("RUST_BACKTRACE");
@@ -155,15 +216,23 @@ fn command(built: &Built, program: &Path, names: &[&str], most: Duration) -> Com
     command
 }
 
-/// Whether a command succeeds, and the time of a core that it took.
-fn run(mut command: Command) -> Result<(bool, Duration), String> {
+/// What became of a command.
+struct Ran {
+    passed: bool,
+    /// The time of a core.
+    took: Duration,
+    /// Which tests passed and failed, and why.
+    said: String,
+}
+
+fn run(mut command: Command) -> Result<Ran, String> {
     let output = command.output().map_err(|e| format!("sh: cannot be started: {e}"))?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    // The second line is of the children: user and system.
-    let times = said.lines().nth(1).ok_or("sh: `times` told nothing")?;
-    let times: Option<f64> = times.split_whitespace().map(seconds).sum();
-    let times = times.ok_or_else(|| format!("sh: `times` told {said:?}"))?;
-    Ok((output.status.success(), Duration::from_secs_f64(times)))
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    // The last line is of the children: user and system.
+    let times = said.lines().next_back().ok_or("sh: `times` told nothing")?;
+    let took: Option<f64> = times.split_whitespace().map(seconds).sum();
+    let took = took.ok_or_else(|| format!("sh: `times` told {times:?}"))?;
+    Ok(Ran { passed: output.status.success(), took: Duration::from_secs_f64(took), said })
 }
 
 /// `1m2.345s` in seconds.

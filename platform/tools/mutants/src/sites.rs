@@ -10,6 +10,8 @@ pub struct Body {
     pub block: Range<usize>,
     /// Its keyword `const`, which the woven copy loses.
     pub constant: Option<Range<usize>>,
+    /// It returns `impl Trait`, whose one type the first `return` decides: no other value can stand beside it.
+    pub opaque: bool,
 }
 
 /// An arm of a match.
@@ -72,8 +74,26 @@ impl Sites {
     }
 
     fn body(&mut self, sig: &syn::Signature, block: &syn::Block) {
+        let opaque = matches!(&sig.output, syn::ReturnType::Type(_, ty) if Opaque::is_in(ty));
         let constant = sig.constness.as_ref().map(bytes);
-        self.bodies.push(Body { name: sig.ident.to_string(), block: bytes(block), constant });
+        self.bodies.push(Body { name: sig.ident.to_string(), block: bytes(block), constant, opaque });
+    }
+}
+
+/// Looks for `impl Trait` in a type.
+struct Opaque(bool);
+
+impl Opaque {
+    fn is_in(ty: &syn::Type) -> bool {
+        let mut search = Opaque(false);
+        search.visit_type(ty);
+        search.0
+    }
+}
+
+impl<'ast> Visit<'ast> for Opaque {
+    fn visit_type_impl_trait(&mut self, _: &'ast syn::TypeImplTrait) {
+        self.0 = true;
     }
 }
 

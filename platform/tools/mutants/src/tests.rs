@@ -2,7 +2,7 @@
 use crate::compile::sources;
 use crate::list::{Genre, Mutant, byte};
 use crate::run::seconds;
-use crate::weave::{CHAIN, CONSTANT, NEEDED, Woven, weave};
+use crate::weave::{CHAIN, CONSTANT, NEEDED, OPAQUE, Woven, weave};
 use std::collections::BTreeSet;
 
 /// The mutant that replaces `what` (where it stands first) by `replacement`.
@@ -45,6 +45,14 @@ fn what_was_keeps_the_branches_inside_of_it() {
     let outer =
         format!("(match crate::woven::at(40) {{ 1 => (a == 1 || !b.is_power_of_two()), _ => ({inner}) }})");
     assert_eq!(woven(text, &all).text, format!("fn f(a: u8, b: u8) -> bool {{ {outer} }}"));
+}
+
+#[test]
+fn a_function_that_returns_some_type_of_a_trait_is_left() {
+    let text = "fn f() -> impl Iterator<Item = u8> { [1].into_iter() }";
+    let none = mutant(text, "[1].into_iter()", "::std::iter::empty()", Genre::FnValue);
+    let woven = woven(text, std::slice::from_ref(&none));
+    assert_eq!((woven.text.as_str(), woven.left.as_slice()), (text, &[(1, OPAQUE)][..]));
 }
 
 #[test]

@@ -18,6 +18,8 @@ pub const CHAIN: &str = "names are bound in a chain of conditions";
 /// Not a program, and so no mutant.
 pub const NEEDED: &str = "without the arm, the match is not complete";
 pub const PLACE: &str = "no place for a branch was found";
+/// What a function that returns `impl Trait` returns.
+pub const OPAQUE: &str = "in a function that returns some type of a trait, which has one value here";
 
 /// A file with branches.
 pub struct Woven {
@@ -107,6 +109,9 @@ impl Plan {
         match mutant.genre {
             Genre::FnValue => {
                 let body = body.ok_or(PLACE)?;
+                if body.opaque {
+                    return Err(OPAQUE);
+                }
                 let branch =
                     format!(" if crate::woven::at({site}) == {id} {{ return {}; }}", mutant.replacement);
                 self.insert(body.block.start + 1, branch, id);

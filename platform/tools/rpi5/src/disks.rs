@@ -15,7 +15,7 @@ pub const LARGEST: u64 = 256_000_000_000;
 
 /// Where the system describes its disks.
 #[derive(Clone)]
-pub struct System {
+pub struct SystemFolders {
     /// `/sys`.
     pub sys: PathBuf,
     /// `/proc`.
@@ -26,7 +26,7 @@ pub struct System {
     pub kind: fn(&Path) -> std::io::Result<Kind>,
 }
 
-impl Default for System {
+impl Default for SystemFolders {
     fn default() -> Self {
         Self { sys: "/sys".into(), proc: "/proc".into(), dev: "/dev".into(), kind: target::kind }
     }
@@ -154,7 +154,7 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-impl System {
+impl SystemFolders {
     /// The whole disks, by name; memory disks and loop devices are left out.
     pub fn disks(&self) -> Vec<Disk> {
         let names = names(&self.sys.join("block"));
@@ -212,9 +212,8 @@ impl System {
             }
             numbers.extend(words.get(2).map(|n| Number((*n).to_owned())));
             // File systems over several devices have a number of their own; their source is one of the devices.
-            let source = words.iter().position(|w| *w == "-").and_then(|at| words.get(at + 2));
-            if let Some(source) = source.filter(|s| s.starts_with('/'))
-                && let Ok(Kind::Block(number)) = (self.kind)(Path::new(source))
+            if let Some(source) = source(&words).filter(|s| s.starts_with('/'))
+                && let Ok(Kind::Block(number)) = (self.kind)(Path::new(&source))
             {
                 numbers.push(number);
             }
@@ -244,6 +243,19 @@ impl System {
         Ok(None)
     }
 
+    /// Which of a disk's parts a path names, by its spelling or by the device behind it.
+    fn names_one_of<'p>(&self, path: &str, parts: &'p [(String, PathBuf)]) -> Option<&'p str> {
+        let number = match (self.kind)(Path::new(path)) {
+            Ok(Kind::Block(number)) if path.starts_with('/') => Some(number.0),
+            _ => None,
+        };
+        let same = |(name, part): &&(String, PathBuf)| {
+            Path::new(path) == self.dev.join(name)
+                || number.as_ref().is_some_and(|n| *n == text(part.join("dev")))
+        };
+        parts.iter().find(same).map(|(name, _)| name.as_str())
+    }
+
     /// Mounts, swap areas and stacked volumes of a disk and its partitions.
     fn users(&self, disk: &str) -> Vec<String> {
         let parts = self.parts(disk);
@@ -253,18 +265,16 @@ impl System {
         // mountinfo: id, parent, major:minor, root, mount point, ...; its own namespace's view, by number or by source.
         for line in text(self.proc.join("self/mountinfo")).lines() {
             let words: Vec<&str> = line.split(' ').collect();
-            let source =
-                words.iter().position(|w| *w == "-").and_then(|at| words.get(at + 2)).copied().unwrap_or("");
-            let named = parts.iter().any(|(name, _)| Path::new(source) == self.dev.join(name));
+            let named = source(&words).is_some_and(|source| self.names_one_of(&source, &parts).is_some());
             if let (Some(number), Some(point)) = (words.get(2), words.get(4))
                 && (numbers.contains(*number) || named)
             {
-                users.push(format!("mounted on {}", point.replace("\\040", " ")));
+                users.push(format!("mounted on {}", unescaped(point)));
             }
         }
         for line in text(self.proc.join("swaps")).lines().skip(1) {
-            let source = line.split_whitespace().next().unwrap_or("");
-            if let Some((name, _)) = parts.iter().find(|(name, _)| Path::new(source) == self.dev.join(name)) {
+            let source = unescaped(line.split_whitespace().next().unwrap_or(""));
+            if let Some(name) = self.names_one_of(&source, &parts) {
                 users.push(format!("swap on {name}"));
             }
         }
@@ -356,4 +366,28 @@ impl System {
 /// Whether the name is one of the system's own devices: no hardware of that name exists.
 fn is_virtual(name: &str) -> bool {
     ["loop", "ram", "zram", "dm-", "md", "nbd", "rbd", "zd", "sr", "fd"].iter().any(|p| name.starts_with(p))
+}
+
+/// The source of a mount: the second word behind the dash.
+fn source(words: &[&str]) -> Option<String> {
+    words.iter().position(|w| *w == "-").and_then(|at| words.get(at + 2)).map(|source| unescaped(source))
+}
+
+/// A word of the kernel's lists of mounts and swap areas: blanks and backslashes stand there in octal, as `\040`.
+fn unescaped(word: &str) -> String {
+    let (mut bytes, mut rest) = (Vec::new(), word.as_bytes());
+    while let Some((first, more)) = rest.split_first() {
+        let octal = more.get(..3).filter(|d| *first == b'\\' && d.iter().all(|d| (b'0'..b'8').contains(d)));
+        match octal.and_then(|digits| u8::from_str_radix(str::from_utf8(digits).ok()?, 8).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &more[3..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = more;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }

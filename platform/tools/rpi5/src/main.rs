@@ -1,7 +1,7 @@
 //! `axiom-rpi5`: the image of an SD card for the Raspberry Pi 5, writing it, and the board's serial console.
 use axiom_rpi5::card::{self, Contents, Entry, Loaded};
 use axiom_rpi5::console::{self, End, RawTerminal, Session};
-use axiom_rpi5::disks::{System, size};
+use axiom_rpi5::disks::{SystemFolders, size};
 use axiom_rpi5::flash::{self, Step};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -9,8 +9,9 @@ use std::process::ExitCode;
 
 const HELP: &str = "\
 axiom-rpi5 image -o IMAGE --config FILE --kernel FILE --bundle FILE --tree FILE=NAME... [--dtb PATH]
+    [--commit TEXT]
     makes a card's image; --dtb takes the official device tree instead of --tree's: a file, or the
-    folder of a mounted Raspberry Pi OS boot partition
+    folder of a mounted Raspberry Pi OS boot partition; --commit is kept in config.txt
 axiom-rpi5 list IMAGE            what is in it
 axiom-rpi5 unpack IMAGE FOLDER [--d0]
     kernel.img, initramfs.bundle and board.dtb: what the firmware would load
@@ -22,20 +23,21 @@ axiom-rpi5 console [PORT] [--log FILE] [--until-verdict] [--patience SECONDS]
 exit status: 0 done, 1 failed, 2 not understood or refused";
 
 /// Why the program ends.
-enum Stop {
+enum EndsWith {
     /// The request makes no sense, or is refused.
     Refused(String),
     /// It was tried and failed.
     Failed(String),
 }
 
-impl From<String> for Stop {
+impl From<String> for EndsWith {
     fn from(message: String) -> Self {
         Self::Failed(message)
     }
 }
 
 fn main() -> ExitCode {
+    axiom_terminal::end_with_the_pipe();
     let args: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match args.split_first() {
         Some((command, rest)) if command == "image" => image(rest),
@@ -47,16 +49,16 @@ fn main() -> ExitCode {
             println!("{HELP}");
             Ok(())
         }
-        Some((other, _)) => Err(Stop::Refused(format!("unknown command '{other}'; see --help"))),
-        None => Err(Stop::Refused(format!("what shall be done?\n{HELP}"))),
+        Some((other, _)) => Err(EndsWith::Refused(format!("unknown command '{other}'; see --help"))),
+        None => Err(EndsWith::Refused(format!("what shall be done?\n{HELP}"))),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Stop::Refused(message)) => {
+        Err(EndsWith::Refused(message)) => {
             eprintln!("axiom-rpi5: {message}");
             ExitCode::from(2)
         }
-        Err(Stop::Failed(message)) => {
+        Err(EndsWith::Failed(message)) => {
             eprintln!("axiom-rpi5: {message}");
             ExitCode::FAILURE
         }
@@ -67,18 +69,18 @@ fn main() -> ExitCode {
 type Found = Vec<(String, String)>;
 
 /// Takes `--name VALUE` pairs, flags and plain words apart.
-fn parse(args: &[String], options: &[&str], flags: &[&str]) -> Result<(Found, Vec<String>), Stop> {
+fn parse(args: &[String], options: &[&str], flags: &[&str]) -> Result<(Found, Vec<String>), EndsWith> {
     let (mut found, mut plain) = (Vec::new(), Vec::new());
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         if options.contains(&arg.as_str()) {
             let value =
-                args.next().ok_or_else(|| Stop::Refused(format!("{arg} needs a value; see --help")))?;
+                args.next().ok_or_else(|| EndsWith::Refused(format!("{arg} needs a value; see --help")))?;
             found.push((arg.clone(), value.clone()));
         } else if flags.contains(&arg.as_str()) {
             found.push((arg.clone(), String::new()));
         } else if arg.starts_with("--") {
-            return Err(Stop::Refused(format!("unknown option '{arg}'; see --help")));
+            return Err(EndsWith::Refused(format!("unknown option '{arg}'; see --help")));
         } else if !arg.is_empty() {
             plain.push(arg.clone());
         }
@@ -90,8 +92,8 @@ fn value<'a>(found: &'a [(String, String)], name: &str) -> Option<&'a str> {
     found.iter().rev().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
 }
 
-fn needed<'a>(found: &'a [(String, String)], name: &str) -> Result<&'a str, Stop> {
-    value(found, name).ok_or_else(|| Stop::Refused(format!("{name} is missing; see --help")))
+fn needed<'a>(found: &'a [(String, String)], name: &str) -> Result<&'a str, EndsWith> {
+    value(found, name).ok_or_else(|| EndsWith::Refused(format!("{name} is missing; see --help")))
 }
 
 fn bytes(path: impl AsRef<Path>) -> Result<Vec<u8>, String> {
@@ -128,16 +130,22 @@ fn trees(found: &[(String, String)], config: &mut String) -> Result<(Vec<Entry>,
     Ok((trees, official.into()))
 }
 
-fn image(args: &[String]) -> Result<(), Stop> {
-    let options = ["-o", "--config", "--kernel", "--bundle", "--tree", "--dtb"];
+fn image(args: &[String]) -> Result<(), EndsWith> {
+    let options = ["-o", "--config", "--kernel", "--bundle", "--tree", "--dtb", "--commit"];
     let (found, plain) = parse(args, &options, &[])?;
     if let Some(word) = plain.first() {
-        return Err(Stop::Refused(format!("'{word}' is not understood; see --help")));
+        return Err(EndsWith::Refused(format!("'{word}' is not understood; see --help")));
     }
     let output = PathBuf::from(needed(&found, "-o")?);
     let mut config = String::from_utf8(bytes(needed(&found, "--config")?)?)
-        .map_err(|_| Stop::Failed("config.txt is not text".into()))?;
+        .map_err(|_| EndsWith::Failed("config.txt is not text".into()))?;
     let (trees, source) = trees(&found, &mut config)?;
+    if let Some(commit) = value(&found, "--commit") {
+        if !commit.bytes().all(|b| b.is_ascii_graphic()) || commit.len() > 60 {
+            return Err(EndsWith::Refused(format!("--commit '{commit}': one word of at most 60 characters")));
+        }
+        config.push_str(&format!("{COMMIT}{commit}\n"));
+    }
     let contents = Contents {
         config,
         kernel: bytes(needed(&found, "--kernel")?)?,
@@ -152,24 +160,30 @@ fn image(args: &[String]) -> Result<(), Stop> {
     Ok(())
 }
 
+/// How the line of config.txt begins that says what the card was made from.
+const COMMIT: &str = "# Made from commit ";
+
 fn show(entries: &[Entry], image: &[u8]) {
+    let config = entries.iter().find(|e| e.path == "config.txt").map(|e| String::from_utf8_lossy(&e.bytes));
+    let commit = config.iter().flat_map(|text| text.lines()).find_map(|line| line.strip_prefix(COMMIT));
+    println!("image:   made from commit {}", commit.unwrap_or("unknown"));
     for entry in entries {
         println!("image:   {:<24} {:>9} bytes  sha256 {}", entry.path, entry.bytes.len(), entry.sha256());
     }
     println!("image:   the whole image      {:>9} bytes  sha256 {}", image.len(), card::sha256(image));
 }
 
-fn list(args: &[String]) -> Result<(), Stop> {
-    let [path] = args else { return Err(Stop::Refused("list takes one image; see --help".into())) };
+fn list(args: &[String]) -> Result<(), EndsWith> {
+    let [path] = args else { return Err(EndsWith::Refused("list takes one image; see --help".into())) };
     let image = bytes(path)?;
     show(&card::read(&image)?, &image);
     Ok(())
 }
 
-fn unpack(args: &[String]) -> Result<(), Stop> {
+fn unpack(args: &[String]) -> Result<(), EndsWith> {
     let (found, plain) = parse(args, &[], &["--d0"])?;
     let [path, folder] = plain.as_slice() else {
-        return Err(Stop::Refused("unpack takes an image and a folder; see --help".into()));
+        return Err(EndsWith::Refused("unpack takes an image and a folder; see --help".into()));
     };
     let entries = card::read(&bytes(path)?).map_err(|e| format!("{path}: {e}"))?;
     let loaded = Loaded::of(&entries, value(&found, "--d0").is_some())?;
@@ -185,19 +199,19 @@ fn unpack(args: &[String]) -> Result<(), Stop> {
     Ok(())
 }
 
-fn flash_card(args: &[String]) -> Result<(), Stop> {
+fn flash_card(args: &[String]) -> Result<(), EndsWith> {
     let (found, plain) = parse(args, &[], &["--yes-really"])?;
-    let system = System::default();
+    let system = SystemFolders::default();
     let (path, target) = match plain.as_slice() {
         [image] => return removable(&system, image),
         [image, target] => (image, target),
-        _ => return Err(Stop::Refused("flash takes an image and a disk; see --help".into())),
+        _ => return Err(EndsWith::Refused("flash takes an image and a disk; see --help".into())),
     };
     let image = bytes(path)?;
     card::read(&image).map_err(|e| format!("{path}: {e}"))?;
     let forced = value(&found, "--yes-really").is_some();
     let ours = |file: &Path| std::fs::read(file).is_ok_and(|bytes| card::is_ours(&bytes));
-    let (to, disk) = system.target(target, image.len() as u64, forced, ours).map_err(Stop::Refused)?;
+    let (to, disk) = system.target(target, image.len() as u64, forced, ours).map_err(EndsWith::Refused)?;
     if let Some(disk) = disk {
         println!(
             "flash: {} ({}, {}): everything on it will be gone",
@@ -239,7 +253,7 @@ Next:
   4. Nothing at all: see docs/platforms/rpi5.md. What to report back is listed there too.
   This system ran on a model of the board only. No Raspberry Pi 5 has booted it yet that we know of.";
 
-fn removable(system: &System, image: &str) -> Result<(), Stop> {
+fn removable(system: &SystemFolders, image: &str) -> Result<(), EndsWith> {
     let disks: Vec<_> = system.disks().into_iter().filter(|d| d.removable).collect();
     if disks.is_empty() {
         println!(
@@ -259,14 +273,15 @@ fn removable(system: &System, image: &str) -> Result<(), Stop> {
     Ok(())
 }
 
-fn talk(args: &[String]) -> Result<(), Stop> {
+fn talk(args: &[String]) -> Result<(), EndsWith> {
     let (found, plain) = parse(args, &["--log", "--patience"], &["--until-verdict"])?;
     let port =
-        console::choose(plain.first().map(String::as_str), Path::new("/dev")).map_err(Stop::Refused)?;
+        console::choose(plain.first().map(String::as_str), Path::new("/dev")).map_err(EndsWith::Refused)?;
     let patience = match value(&found, "--patience") {
         None => None,
         Some(text) => Some(std::time::Duration::from_secs(
-            text.parse().map_err(|_| Stop::Refused(format!("--patience {text}: seconds, a whole number")))?,
+            text.parse()
+                .map_err(|_| EndsWith::Refused(format!("--patience {text}: seconds, a whole number")))?,
         )),
     };
     let session = Session {
@@ -287,8 +302,8 @@ fn talk(args: &[String]) -> Result<(), Stop> {
     drop(raw);
     match end? {
         End::Verdict(text) if text == "ok" => Ok(()),
-        End::Verdict(text) => Err(Stop::Failed(format!("the run ended {text}"))),
+        End::Verdict(text) => Err(EndsWith::Failed(format!("the run ended {text}"))),
         End::Left => Ok(()),
-        End::Silence => Err(Stop::Failed("the board went silent without a verdict".into())),
+        End::Silence => Err(EndsWith::Failed("the board went silent without a verdict".into())),
     }
 }

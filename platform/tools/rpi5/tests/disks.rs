@@ -1,5 +1,5 @@
 //! Refusals, on a machine made of files.
-use axiom_rpi5::disks::{LARGEST, Refusal, System};
+use axiom_rpi5::disks::{LARGEST, Refusal, SystemFolders};
 use axiom_rpi5::flash::{self, Failed, Step};
 use axiom_rpi5::target::{Kind, Number};
 use std::fs;
@@ -28,21 +28,31 @@ fn number(name: &str) -> Number {
     Number(format!("8:{}{part}", disk.bytes().last().unwrap()))
 }
 
+/// A path as the kernel's lists have it.
+fn escaped(path: &Path) -> String {
+    let octal = |c| match c {
+        ' ' | '\t' | '\n' | '\\' => format!("\\{:03o}", c as u32),
+        c => String::from(c),
+    };
+    path.display().to_string().chars().map(octal).collect()
+}
+
 struct Machine {
     _folder: tempfile::TempDir,
-    system: System,
+    system: SystemFolders,
 }
 
 impl Machine {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        // A path with what the kernel writes in octal.
+        let folder = tempfile::Builder::new().prefix("a \\ disk's \tü").tempdir().unwrap();
         let [sys, proc, dev] = ["sys", "proc", "dev"].map(|n| folder.path().join(n));
         fs::create_dir_all(proc.join("self")).unwrap();
         fs::create_dir_all(&dev).unwrap();
         fs::create_dir_all(sys.join("block")).unwrap();
         fs::write(proc.join("swaps"), "Filename Type Size Used Priority\n").unwrap();
         fs::write(proc.join("self/mountinfo"), "").unwrap();
-        Self { _folder: folder, system: System { sys, proc, dev, kind } }
+        Self { _folder: folder, system: SystemFolders { sys, proc, dev, kind } }
     }
 
     /// A disk with one partition.
@@ -117,7 +127,16 @@ fn what_is_mounted_is_refused_even_if_forced() {
     let source = m.system.dev.join("sdb1");
     fs::write(
         m.system.proc.join("self/mountinfo"),
-        format!("22 1 0:55 / /data rw - btrfs {} rw\n", source.display()),
+        format!("22 1 0:55 / /data rw - btrfs {} rw\n", escaped(&source)),
+    )
+    .unwrap();
+    assert_eq!(m.refusal("sdb", true), Refusal::Used("sdb".into(), vec!["mounted on /data".into()]));
+    // Under another name, too.
+    let link = m.system.proc.join("by label");
+    std::os::unix::fs::symlink(&source, &link).unwrap();
+    fs::write(
+        m.system.proc.join("self/mountinfo"),
+        format!("22 1 0:55 / /data rw - btrfs {} rw\n", escaped(&link)),
     )
     .unwrap();
     assert_eq!(m.refusal("sdb", true), Refusal::Used("sdb".into(), vec!["mounted on /data".into()]));
@@ -129,7 +148,7 @@ fn swap_and_stacked_volumes_are_refused() {
     m.disk("sdc", 32 << 30, true);
     let swaps = format!(
         "Filename Type Size Used Priority\n{} partition 1 0 -2\n",
-        m.system.dev.join("sdc1").display()
+        escaped(&m.system.dev.join("sdc1"))
     );
     fs::write(m.system.proc.join("swaps"), swaps).unwrap();
     fs::write(m.system.sys.join("block/sdc/sdc1/holders/dm-0"), "").unwrap();
@@ -180,7 +199,7 @@ fn the_disk_under_the_root_is_never_written_to() {
     }
     assert!(m.system.choose(&number("sdb"), IMAGE, true).is_ok());
     // By the source, where the file system has a number of its own.
-    mounted(format!("1 0 0:31 / / rw - btrfs {}/sdb1 rw\n", m.system.dev.display()));
+    mounted(format!("1 0 0:31 / / rw - btrfs {} rw\n", escaped(&m.system.dev.join("sdb1"))));
     assert_eq!(m.refusal("sdb", true), Refusal::Root("sdb".into()));
     // Through a volume.
     let slave = m.system.sys.join("block/dm-2/slaves/sda1");

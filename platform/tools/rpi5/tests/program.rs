@@ -66,12 +66,13 @@ impl Bench {
 #[test]
 fn our_own_trees_serve_both_steppings() {
     let bench = Bench::new();
-    let said = bench.image("");
+    let said = bench.image("--commit 0123456789ab+changes");
     assert!(said.contains("device tree: Axiom's own") && said.contains("axiom.bundle"), "{said}");
     assert_eq!((bench.loaded(""), bench.loaded("--d0")), (b"c1".to_vec(), b"d0".to_vec()));
     let (_, listed, _) = bench.run("list card.img");
+    assert!(listed.starts_with("image:   made from commit 0123456789ab+changes\n"), "{listed}");
     // Every line of the list was there when the image was made, digests and all.
-    assert!(listed.lines().count() == 6 && listed.lines().all(|line| said.contains(line)), "{listed}");
+    assert!(listed.lines().count() == 7 && listed.lines().all(|line| said.contains(line)), "{listed}");
 }
 
 #[test]
@@ -107,6 +108,7 @@ fn a_card_in_a_file_is_the_image() {
 fn refusals_end_with_2_and_failures_with_1() {
     let bench = Bench::new();
     bench.image("");
+    assert!(bench.run("list card.img").1.starts_with("image:   made from commit unknown\n"));
     bench.file("garbage.img", &[0; 4096]);
     for (line, status, message) in [
         ("", 2, "what shall be done?"),
@@ -132,4 +134,23 @@ fn refusals_end_with_2_and_failures_with_1() {
         assert!(said.contains(message), "{line}: {said}");
     }
     assert!(!Path::new(&bench.path("copy.img")).exists() && !bench.path("x.img").exists());
+}
+
+#[test]
+fn who_has_read_enough_is_no_panic() {
+    let bench = Bench::new();
+    bench.image("");
+    let (read, write) = std::io::pipe().unwrap();
+    drop(read);
+    let output = Command::new(env!("CARGO_BIN_EXE_axiom-rpi5"))
+        .args(["list", "card.img"])
+        .current_dir(bench.0.path())
+        .stdout(write)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap()
+        .wait_with_output()
+        .unwrap();
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    assert_eq!(output.status.code(), Some(axiom_terminal::CLOSED));
 }

@@ -29,7 +29,7 @@ use watch::{State, Watch};
 const LONGEST_SOCKET: usize = 107;
 
 /// Why there was no verdict.
-enum Stop {
+enum NoVerdict {
     /// Could not start.
     Start(String),
     /// Not as expected.
@@ -67,6 +67,7 @@ impl Drop for Scratch {
 }
 
 fn main() -> ExitCode {
+    axiom_terminal::end_with_the_pipe();
     let mut options = match options::parse(std::env::args().skip(1)) {
         Ok(Some(options)) => options,
         Ok(None) => {
@@ -105,10 +106,10 @@ fn main() -> ExitCode {
     }
     let (message, code) = match run(&options) {
         Ok(()) => return ExitCode::SUCCESS,
-        Err(Stop::Start(why)) => (why, 2),
-        Err(Stop::Failed(why)) => (why, 1),
-        Err(Stop::Timeout(why)) => (why, 3),
-        Err(Stop::Interrupted) => ("interrupted".into(), 130),
+        Err(NoVerdict::Start(why)) => (why, 2),
+        Err(NoVerdict::Failed(why)) => (why, 1),
+        Err(NoVerdict::Timeout(why)) => (why, 3),
+        Err(NoVerdict::Interrupted) => ("interrupted".into(), 130),
     };
     eprintln!("axiom-runner: {}: {message}", options.name);
     ExitCode::from(code)
@@ -133,14 +134,14 @@ fn explain(o: &Options, log: &Path) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn needed(path: &Path, what: &str, made_by: &str) -> Result<(), Stop> {
+fn needed(path: &Path, what: &str, made_by: &str) -> Result<(), NoVerdict> {
     if path.is_file() {
         return Ok(());
     }
-    Err(Stop::Start(format!("{what} {} is not there; `{made_by}` makes it", path.display())))
+    Err(NoVerdict::Start(format!("{what} {} is not there; `{made_by}` makes it", path.display())))
 }
 
-fn start_simulator(o: &Options, scratch: &Scratch, log: &Path) -> Result<Option<(Tied, PathBuf)>, Stop> {
+fn start_simulator(o: &Options, scratch: &Scratch, log: &Path) -> Result<Option<(Tied, PathBuf)>, NoVerdict> {
     if o.no_sensors {
         return Ok(None);
     }
@@ -149,22 +150,22 @@ fn start_simulator(o: &Options, scratch: &Scratch, log: &Path) -> Result<Option<
         .clone()
         .or_else(|| Some(std::env::current_exe().ok()?.with_file_name("axiom-sensor-sim")));
     let Some(program) = program.filter(|p| p.is_file()) else {
-        return Err(Stop::Start(
+        return Err(NoVerdict::Start(
             "the sensor simulator is not there; `just tools` makes it, --no-sensors runs without".into(),
         ));
     };
     let socket = scratch.0.join("i2c.sock");
     // The length of a socket's path is the kernel's, and what it says of it helps nobody.
     if socket.as_os_str().len() > LONGEST_SOCKET {
-        return Err(Stop::Start(format!(
+        return Err(NoVerdict::Start(format!(
             "the temporary folder {} is too long for a socket's path ({} bytes, at most {LONGEST_SOCKET}): set TMPDIR to a shorter one",
             scratch.0.display(),
             socket.as_os_str().len()
         )));
     }
-    let output =
-        File::create(log).map_err(|e| Stop::Start(format!("{}: cannot be written: {e}", log.display())))?;
-    let errors = output.try_clone().map_err(|e| Stop::Start(e.to_string()))?;
+    let output = File::create(log)
+        .map_err(|e| NoVerdict::Start(format!("{}: cannot be written: {e}", log.display())))?;
+    let errors = output.try_clone().map_err(|e| NoVerdict::Start(e.to_string()))?;
     let mut command = Command::new(&program);
     command.arg("--socket").arg(&socket).args(&o.sensor_args).stdin(Stdio::null()).stderr(errors);
     // Where instructions are counted, runs are to be alike: the host's time stays out.
@@ -174,12 +175,12 @@ fn start_simulator(o: &Options, scratch: &Scratch, log: &Path) -> Result<Option<
     let wired = o.sensor_interrupt.is_some();
     command.stdout(if wired { Stdio::piped() } else { output.into() });
     let mut simulator = Tied::spawn(&mut command)
-        .map_err(|e| Stop::Start(format!("{}: cannot be started: {e}", program.display())))?;
+        .map_err(|e| NoVerdict::Start(format!("{}: cannot be started: {e}", program.display())))?;
     let end = Instant::now() + Duration::from_secs(10);
     while !socket.exists() {
         if !simulator.runs() || Instant::now() > end {
             let said = std::fs::read_to_string(log).unwrap_or_default();
-            return Err(Stop::Start(format!("the sensor simulator did not start: {}", said.trim())));
+            return Err(NoVerdict::Start(format!("the sensor simulator did not start: {}", said.trim())));
         }
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -195,21 +196,25 @@ fn emulator(o: &Options) -> Option<PathBuf> {
 }
 
 /// Whether QEMU ended by itself, with this status.
-fn ended_with(qemu: &mut Tied, wanted: i32) -> Result<(), Stop> {
+fn ended_with(qemu: &mut Tied, wanted: i32) -> Result<(), NoVerdict> {
     let why = match (qemu.wait(Duration::from_secs(2)), qemu.status()) {
         (_, Some(status)) if status == wanted => return Ok(()),
         (_, Some(status)) => format!("QEMU ended with status {status}"),
         (true, None) => "QEMU was ended by a signal".into(),
         (false, None) => "QEMU goes on".into(),
     };
-    Err(Stop::Failed(format!(
+    Err(NoVerdict::Failed(format!(
         "{why} after the verdict; the kernel's own end is status {wanted}, and a crash of the machine has status 0"
     )))
 }
 
-fn run(o: &Options) -> Result<(), Stop> {
+fn run(o: &Options) -> Result<(), NoVerdict> {
     let Some(emulator) = emulator(o) else {
-        return Err(Stop::Start(format!("the emulator {} is not there; {}", o.qemu.display(), o.qemu_hint)));
+        return Err(NoVerdict::Start(format!(
+            "the emulator {} is not there; {}",
+            o.qemu.display(),
+            o.qemu_hint
+        )));
     };
     if o.probe {
         println!("{}", emulator.display());
@@ -228,11 +233,11 @@ fn run(o: &Options) -> Result<(), Stop> {
     }
     children::catch_signals();
     let terminal = Terminal::remember();
-    std::fs::create_dir_all(&o.logs).map_err(|e| Stop::Start(format!("{}: {e}", o.logs.display())))?;
+    std::fs::create_dir_all(&o.logs).map_err(|e| NoVerdict::Start(format!("{}: {e}", o.logs.display())))?;
     let log_path = o.logs.join(format!("{}.log", o.name));
     let mut console = Console::new(o, &log_path)
-        .map_err(|e| Stop::Start(format!("{}: cannot be written: {e}", log_path.display())))?;
-    let scratch = Scratch::new().map_err(|e| Stop::Start(format!("temporary folder: {e}")))?;
+        .map_err(|e| NoVerdict::Start(format!("{}: cannot be written: {e}", log_path.display())))?;
+    let scratch = Scratch::new().map_err(|e| NoVerdict::Start(format!("temporary folder: {e}")))?;
     let mut simulator = start_simulator(o, &scratch, &o.logs.join(format!("{}.sensors.log", o.name)))?;
 
     let mut injector = Injector::new(&o.after, o.sensor_interrupt.as_deref(), &scratch.0);
@@ -244,8 +249,9 @@ fn run(o: &Options) -> Result<(), Stop> {
     if !o.quiet {
         eprintln!("axiom-runner: log {}; leave QEMU with Ctrl-A x", log_path.display());
     }
-    let mut qemu = Tied::spawn(&mut command)
-        .map_err(|e| Stop::Start(format!("{}: cannot be started: {e}; {}", o.qemu.display(), o.qemu_hint)))?;
+    let mut qemu = Tied::spawn(&mut command).map_err(|e| {
+        NoVerdict::Start(format!("{}: cannot be started: {e}; {}", o.qemu.display(), o.qemu_hint))
+    })?;
     let (send, said) = mpsc::channel();
     let pipes: [Option<Box<dyn Read + Send>>; 2] = [
         qemu.child().stdout.take().map(|p| Box::new(p) as Box<dyn Read + Send>),
@@ -287,7 +293,7 @@ fn run(o: &Options) -> Result<(), Stop> {
     let mut ended: Option<Instant> = None;
     let outcome = loop {
         if children::signal().is_some() {
-            break Err(Stop::Interrupted);
+            break Err(NoVerdict::Interrupted);
         }
         match said.recv_timeout(Duration::from_millis(50)) {
             Ok(Said::Interrupt(level)) => {
@@ -295,7 +301,7 @@ fn run(o: &Options) -> Result<(), Stop> {
                     // A machine that ends closes its sockets first.
                     std::thread::sleep(Duration::from_millis(500));
                     if ended.is_none() && qemu.runs() {
-                        break Err(Stop::Failed(format!("the sensor's interrupt line: {why}")));
+                        break Err(NoVerdict::Failed(format!("the sensor's interrupt line: {why}")));
                     }
                 }
             }
@@ -309,7 +315,7 @@ fn run(o: &Options) -> Result<(), Stop> {
                         watch.line(&said);
                     }
                     // Answers of the machine stand between its lines.
-                    for answer in injector.line(&line).map_err(Stop::Failed)? {
+                    for answer in injector.line(&line).map_err(NoVerdict::Failed)? {
                         console.add(&answer);
                         watch.line(&answer);
                     }
@@ -322,7 +328,7 @@ fn run(o: &Options) -> Result<(), Stop> {
             break Ok("the run ended");
         }
         if !o.timeout.is_zero() && started.elapsed() > o.timeout && ended.is_none() {
-            break Err(Stop::Timeout(format!("no end after {} s", o.timeout.as_secs())));
+            break Err(NoVerdict::Timeout(format!("no end after {} s", o.timeout.as_secs())));
         }
     };
     let status = match (&outcome, o.exit_status) {
@@ -334,8 +340,8 @@ fn run(o: &Options) -> Result<(), Stop> {
         watch.line(&line);
     }
     let outcome = match outcome {
-        Ok(why) => watch.finish(why).map_err(Stop::Failed),
-        Err(Stop::Timeout(why)) => watch.finish(&why).map_err(Stop::Timeout),
+        Ok(why) => watch.finish(why).map_err(NoVerdict::Failed),
+        Err(NoVerdict::Timeout(why)) => watch.finish(&why).map_err(NoVerdict::Timeout),
         other => other.map(drop),
     };
     let outcome = outcome.and(status);

@@ -198,11 +198,77 @@ fn help_and_wrong_flags_are_answered_without_a_build() {
         code == 0 && said.contains("--yes-really") && said.contains("lists those that can be removed"),
         "{said}"
     );
-    let (code, said) = answer(&["test-system", "none", "--help"]);
+    let (code, said) = answer(&["test-system", "justfile", "--help"]);
     assert!(code == 0 && said.contains("test-system: Tests of the whole system"), "{said}");
-    assert_eq!(answer(&["qemu-aarch64", "runner", "--icount", "--", "-d", "--what"]).0, 1);
-    let (code, said) = answer(&["qemu-aarch64", "runner", "--icuont"]);
-    assert!(code == 2 && said.contains("unknown flag '--icuont'; ./justw qemu-aarch64 --help"), "{said}");
+    assert!(said.contains("\n  boot-refusals\n"), "{said}");
+    // Words that a recipe takes; those behind -- are not its own.
+    let words: [&[&str]; 12] = [
+        &["qemu-aarch64", "justfile", "--icount", "--timeout", "5", "--", "-d", "--what"],
+        &["qemu-x86_64", "justfile", "--cpu", "max"],
+        &["test-system", "justfile", "driver-crash", "rpi5/gpio-msi"],
+        &["demo-limit", "justfile", "qemu-rpi5"],
+        &["bundle", "justfile", "platform/qemu-x86_64/system.toml", "target/anywhere"],
+        &["bundle", "justfile", "Cargo.toml"],
+        &["image-rpi5", "justfile", "--dtb", "platform"],
+        &["compare-linux", "justfile", "--mode", "icount", "--runs", "1", "--small"],
+        &["fuzz-kernel", "justfile", "1.5", "7", "x86_64"],
+        &["mutants", "justfile", "axiom-fdt", "--sample", "20"],
+        &["trace", "justfile", ""],
+        &["debug", "justfile", "iio-server", "--", "-batch", "--anything"],
+    ];
+    for words in words {
+        assert_eq!(answer(words), (1, String::new()), "{words:?}");
+    }
+    // Those that it does not take are named, with what it does.
+    for (words, expected) in [
+        ("qemu-aarch64 --icuont", "unknown flag '--icuont'; ./justw qemu-aarch64 --help says more"),
+        ("qemu-x86_64 --nosuch", "unknown flag '--nosuch'"),
+        ("qemu-aarch64 --timeout", "--timeout needs a value"),
+        ("qemu-aarch64 warp", "'warp' is not understood"),
+        ("test-system driver-crash NOSUCH", "there is no test 'NOSUCH'; there are:\n  root-task\n"),
+        ("demo-button NOSUCH", "there is no board 'NOSUCH'; there are:\n  qemu-aarch64\n  qemu-rpi5\n"),
+        ("bundle NOSUCH", "there is no manifest 'NOSUCH'; there are:\n  platform/qemu-aarch64/system.toml\n"),
+        ("image-rpi5 --yes-really", "unknown flag '--yes-really', of: --dtb"),
+        ("image-rpi5 --dtb /nowhere", "--dtb '/nowhere' is no file and no folder"),
+        ("compare-linux --mode fast", "--mode 'fast' is none of icount, tcg"),
+        ("bench --recrod", "unknown flag '--recrod', of: --record"),
+        ("fuzz-kernel five", "'five' is no number"),
+        ("fuzz-kernel 1 1 arm", "'arm' is none of aarch64, x86_64"),
+        ("mutants axiom-nosuch", "there is no crate 'axiom-nosuch'; there are:"),
+        ("report a.log", "'a.log' is no file"),
+        ("debug nosuch", "there is no server 'nosuch'; there are:\n  console\n"),
+        ("nosuch", "there is no recipe 'nosuch'"),
+    ] {
+        let mut words: Vec<&str> = words.split(' ').collect();
+        words.insert(1, "justfile");
+        let (code, said) = answer(&words);
+        assert!(code == 2 && said.contains(expected), "{words:?}: {said}");
+    }
+    // A path may have spaces and quotes: those of the target folder are quoted once, where they are named.
+    let justfile = std::fs::read_to_string(format!("{root}/justfile")).unwrap();
+    for line in justfile.lines() {
+        let named = ["bin", "images", "pc_images"].iter().any(|n| line.contains(&format!("\"{{{{ {n} }}}}")));
+        assert!(!named && !line.contains("{{ CARGO_TARGET_DIR }}"), "a path that would fall apart: {line}");
+        assert!(!line.contains(":= CARGO_TARGET_DIR"), "a path without quote(): {line}");
+    }
+    // No recipe builds before it has looked at its words.
+    let lines: Vec<&str> = justfile.lines().collect();
+    for pair in lines.windows(2) {
+        let named = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+        let Some((name, rest)) = pair[0].split_once([' ', ':']).filter(|(n, _)| n.contains(named)) else {
+            continue;
+        };
+        // Private ones, settings and those of the kind `name: ...` take nothing of a user's.
+        let takes =
+            pair[0].contains(&format!("{name} ")) && name.chars().all(named) && !name.starts_with('_');
+        if !takes || rest.contains(":=") || ["set", "demo"].contains(&name) {
+            continue;
+        }
+        assert!(rest.ends_with(':'), "{name} builds before it looks at its words: {rest}");
+        let asks = ["ask", "answer"].iter().any(|a| pair[1].contains(&format!("{{{{ {a} }}}} {name} ")));
+        assert!(asks, "{name} does not say what it takes: {}", pair[1]);
+        assert_eq!(answer(&[name, "justfile", "--no-such-flag"]).0, 2, "{name}");
+    }
     for recipe in std::fs::read_to_string(format!("{root}/justfile")).unwrap().lines() {
         let Some((name, _)) = recipe.split_once([' ', ':']).filter(|(n, _)| {
             !n.is_empty() && n.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')

@@ -4,10 +4,14 @@
 //! come in the middle of another's: it begins with a carriage return, and the two are put apart again here. [`Show`] says what a
 //! terminal shows of a line: nothing of what the benchmark prints for tools, which stays in the log; long lines broken at words; colours
 //! where they are wanted, and only there. What a log holds is the whole lines, nothing left out.
+//!
+//! Every tool of ours that prints calls [`end_with_the_pipe`] first: whoever reads `| head` has read enough.
 mod lines;
+mod pipe;
 mod show;
 
 pub use lines::Lines;
+pub use pipe::{CLOSED, end_with_the_pipe};
 pub use show::{COLUMNS, Show};
 
 use std::io::IsTerminal;

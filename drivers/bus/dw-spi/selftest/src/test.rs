@@ -3,16 +3,15 @@
 use alloc::string::{String, ToString};
 use axiom_bus::Wait;
 use axiom_dw_spi::DwSpi;
-use axiom_rp1_client::{Served, interrupt, open};
-use axiom_runtime::proto::env::{NOTIFIED, OWN_BITS, slot};
+use axiom_mmio::{Block, Mmio};
+use axiom_rp1_client::{Registers, Served, interrupt, open};
 use axiom_runtime::proto::supervisor;
-use axiom_runtime::sel4::CPtr;
-use axiom_runtime::{Buffer, Notification, Pages, Runtime, Slots, Timer, call, plain, time};
+use axiom_runtime::{
+    Bit, Bits, Buffer, Class, Notification, Pages, Runtime, Slots, Timer, call, plain, time,
+};
 use bcm2712_pac::rp1::CLK_SYS_HZ;
 use bcm2712_pac::rp1::gpio::{self, IoBank, SYS_RIO};
 use bcm2712_pac::rp1::rio::{self, Rio};
-use bcm2712_pac::{Block, Mmio};
-use core::ptr::NonNull;
 use embedded_hal::digital::OutputPin;
 use embedded_hal::spi::{MODE_0, MODE_1, MODE_2, MODE_3, SpiBus};
 
@@ -22,15 +21,13 @@ axiom_runtime::takes!(include_str!("../takes.toml"));
 const HZ: u32 = 10_000_000;
 const PATIENCE_NS: u64 = 100_000_000;
 const CHIP_SELECT: u8 = 8;
-/// The first bit of this server's notification that it gives away.
-const FIRST_BIT: u8 = OWN_BITS.start;
 const PAGE: usize = 256;
 const BUSY: u8 = 1;
 
 struct Waiter {
     served: Served,
-    bit: u8,
-    timer: (Timer, u64),
+    bit: Bit,
+    timer: (Timer, Bit),
     deadline: u64,
     /// Interrupts that were waited for.
     interrupts: u32,
@@ -44,12 +41,12 @@ impl Wait for Waiter {
     }
     fn wait(&mut self) -> bool {
         loop {
-            let bits = Notification(CPtr(slot::NOTIFICATION)).wait() & !NOTIFIED;
-            if bits >> self.bit & 1 != 0 {
+            let signals = Notification::OWN.wait();
+            if signals.has(self.bit) {
                 self.interrupts += 1;
                 return true;
             }
-            if bits & self.timer.1 != 0 && time::ticks() >= self.deadline {
+            if signals.has(self.timer.1) && time::ticks() >= self.deadline {
                 return false;
             }
         }
@@ -82,6 +79,7 @@ struct World {
     rt: Runtime,
     slots: Slots,
     pages: Pages,
+    bits: Bits,
 }
 
 /// SYS_RIO's pages follow IO_BANK's in what is mapped for `gpio`.
@@ -89,37 +87,31 @@ const RIO_AT: usize = 4 * 4096;
 
 impl World {
     /// Where a peripheral's registers are mapped, once.
-    fn registers(&mut self, name: &str) -> Result<usize, String> {
+    fn registers(&mut self, name: &str) -> Result<Registers, String> {
         let found = open(self.rt, &mut self.slots, &mut self.pages, name);
-        found.map(|r| r.start).map_err(|f| alloc::format!("{name}: {f}"))
+        found.map_err(|f| alloc::format!("{name}: {f}"))
     }
 
-    fn bus(&mut self, name: &str, bit: u8) -> Result<Bus, String> {
-        let start = self.registers(name)?;
+    fn bus(&mut self, name: &str) -> Result<Bus, String> {
+        let registers = self.registers(name)?;
+        let bit = self.bits.take(Class::Doorbell).ok_or("no bit of the notification is left")?;
         let served =
             interrupt(self.rt, &mut self.slots, name, bit).map_err(|f| alloc::format!("{name}: {f}"))?;
         let timer = self.rt.timer("wait").ok_or("the manifest gives this server no timer")?;
         let waiter = Waiter { served, bit, timer, deadline: 0, interrupts: 0 };
-        DwSpi::new(mmio(start)?, waiter, CLK_SYS_HZ, HZ, MODE_0).map_err(|e| e.to_string())
+        DwSpi::new(registers.whole(), waiter, CLK_SYS_HZ, HZ, MODE_0).map_err(|e| e.to_string())
     }
 
     /// GPIO8, high.
     fn select(&mut self) -> Result<Select, String> {
-        let start = self.registers("gpio")?;
+        let registers = self.registers("gpio")?;
         let (bank, rio): (Block<IoBank, _>, Block<Rio, _>) =
-            (Block::new(mmio(start)?), Block::new(mmio(start + RIO_AT)?));
+            registers.block(0).zip(registers.block(RIO_AT)).ok_or("gpio: too few pages of registers")?;
         rio.set(rio::OUT, 1 << CHIP_SELECT);
         rio.set(rio::OE, 1 << CHIP_SELECT);
         bank.modify(gpio::control(CHIP_SELECT), |c| c.with_function(SYS_RIO));
         Ok(Select(rio))
     }
-}
-
-fn mmio(start: usize) -> Result<Mmio, String> {
-    let start = NonNull::new(start as *mut u32).ok_or("mapped at 0")?;
-    // SAFETY: the peripheral's pages were mapped as device memory for this server alone, and stay; its parts are used by one
-    // block each.
-    Ok(unsafe { Mmio::new(start) })
 }
 
 /// The flash behind its chip select.
@@ -199,11 +191,11 @@ fn flash(f: &mut Flash, erase: bool) -> Result<(), String> {
 
 fn test(rt: Runtime) -> Result<(), String> {
     let env = rt.env();
-    let mut world = World { rt, slots: Slots::new(env), pages: Pages::new(env.scratch) };
-    let mut loopback = world.bus("spi1", FIRST_BIT)?;
+    let mut world = World { rt, slots: Slots::new(env), pages: Pages::new(env.scratch), bits: Bits::new() };
+    let mut loopback = world.bus("spi1")?;
     wire(&mut loopback)?;
     plain!("spi1: what is sent comes back in all modes, {} interrupts", loopback.waiter().interrupts);
-    let bus = world.bus("spi0", FIRST_BIT + 1)?;
+    let bus = world.bus("spi0")?;
     let mut f = Flash { bus, select: world.select()? };
     flash(&mut f, rt.arg("erase") == Some("yes"))?;
     plain!("spi0: {} interrupts", f.bus.waiter().interrupts);
@@ -219,6 +211,6 @@ fn main(rt: Runtime) -> ! {
         let _ = call::<_, supervisor::Reply>(init, supervisor::INTERFACE, &request, &mut Buffer::new());
     }
     loop {
-        Notification(CPtr(slot::NOTIFICATION)).wait();
+        Notification::OWN.wait();
     }
 }

@@ -3,14 +3,13 @@
 mod waiter;
 
 use axiom_dw_i2c::{DwI2c, Speed};
-use axiom_runtime::proto::env::Bits;
+use axiom_mmio::Mmio;
 use axiom_runtime::proto::rp1::Refusal;
 use axiom_runtime::sel4::CPtr;
-use axiom_runtime::{IrqHandler, Pages, Runtime, Slots, info, warn};
-use axiom_virtio_i2c::{DMA_BYTES, Dma, VirtioI2c};
+use axiom_runtime::{Bit, Bits, Class, IrqHandler, Pages, Runtime, Slots, info, warn};
+use axiom_virtio_i2c::{DMA_BYTES, Dma, REGISTER_BYTES, VirtioI2c};
 use bcm2712_pac::rp1::CLK_SYS_HZ;
 use core::fmt;
-use core::ptr::NonNull;
 use embedded_hal::i2c::{ErrorKind, ErrorType, I2c, Operation, SevenBitAddress};
 use waiter::{Acknowledge, Waiter};
 
@@ -24,47 +23,49 @@ const DEFAULT_HZ: u64 = 400_000;
 /// The bus.
 pub enum Bus {
     /// A virtio adapter.
-    Virtio(VirtioI2c<axiom_virtio_i2c::Mmio, Waiter>),
+    Virtio(VirtioI2c<Mmio, Waiter>),
     /// A DesignWare controller of RP1.
-    Dw(DwI2c<bcm2712_pac::Mmio, Waiter>),
+    Dw(DwI2c<Mmio, Waiter>),
 }
 
 /// What can go wrong on it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Error {
+pub enum BusError {
     /// On the virtio adapter.
-    Virtio(axiom_virtio_i2c::Error),
+    Virtio(axiom_virtio_i2c::VirtioError),
     /// On the DesignWare controller.
-    Dw(axiom_dw_i2c::Error),
+    Dw(axiom_dw_i2c::I2cError),
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for BusError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Virtio(error) => error.fmt(f),
-            Error::Dw(error) => error.fmt(f),
+            BusError::Virtio(error) => error.fmt(f),
+            BusError::Dw(error) => error.fmt(f),
         }
     }
 }
 
-impl embedded_hal::i2c::Error for Error {
+impl embedded_hal::i2c::Error for BusError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Error::Virtio(error) => error.kind(),
-            Error::Dw(error) => error.kind(),
+            BusError::Virtio(error) => error.kind(),
+            BusError::Dw(error) => error.kind(),
         }
     }
 }
 
 impl ErrorType for Bus {
-    type Error = Error;
+    type Error = BusError;
 }
 
 impl I2c<SevenBitAddress> for Bus {
-    fn transaction(&mut self, address: u8, operations: &mut [Operation<'_>]) -> Result<(), Error> {
+    fn transaction(&mut self, address: u8, operations: &mut [Operation<'_>]) -> Result<(), BusError> {
         match self {
-            Bus::Virtio(bus) => bus.transaction(address, operations).map_err(Error::Virtio),
-            Bus::Dw(bus) => I2c::<SevenBitAddress>::transaction(bus, address, operations).map_err(Error::Dw),
+            Bus::Virtio(bus) => bus.transaction(address, operations).map_err(BusError::Virtio),
+            Bus::Dw(bus) => {
+                I2c::<SevenBitAddress>::transaction(bus, address, operations).map_err(BusError::Dw)
+            }
         }
     }
 }
@@ -89,9 +90,9 @@ impl Bus {
 
 /// Opens the bus that the manifest gives this server: the argument `rp1_i2c = "i2c1"` names a controller of RP1; without it, it is
 /// the device `i2c`.
-pub fn open(rt: Runtime, slots: &mut Slots, pages: &mut Pages, own: &mut Bits) -> Option<Bus> {
+pub fn open(rt: Runtime, slots: &mut Slots, pages: &mut Pages, bits: &mut Bits) -> Option<Bus> {
     match rt.arg("rp1_i2c") {
-        Some(name) => rp1(rt, slots, pages, own.take()?, name),
+        Some(name) => rp1(rt, slots, pages, bits.take(Class::Doorbell)?, name),
         None => virtio(rt),
     }
 }
@@ -111,16 +112,14 @@ fn virtio(rt: Runtime) -> Option<Bus> {
     }
     let acknowledge = Acknowledge::Handler(IrqHandler(CPtr(interrupt.slot)));
     let waiter = Waiter::new(acknowledge, interrupt.bit, timer, VIRTIO_PATIENCE_NS);
-    // SAFETY: init mapped the device's registers, and DMA memory physically in a row, for this server alone; both stay.
-    let (registers, dma) = unsafe {
-        let registers = axiom_virtio_i2c::Mmio::new(device.registers.start as *mut u32);
-        (registers, Dma::new(dma.virt as *mut u8, dma.phys))
-    };
+    let registers = rt.registers("i2c", REGISTER_BYTES)?;
+    // SAFETY: init mapped DMA memory, physically in a row and as much as was just checked, for this server alone; it stays.
+    let dma = unsafe { Dma::new(dma.virt as *mut u8, dma.phys) };
     VirtioI2c::new(registers, dma, waiter).inspect_err(|error| warn!("{error}")).ok().map(Bus::Virtio)
 }
 
 /// `bit` is this server's notification's, for the interrupt.
-fn rp1(rt: Runtime, slots: &mut Slots, pages: &mut Pages, bit: u8, name: &str) -> Option<Bus> {
+fn rp1(rt: Runtime, slots: &mut Slots, pages: &mut Pages, bit: Bit, name: &str) -> Option<Bus> {
     let hz = rt.arg_number("i2c_hz").unwrap_or(DEFAULT_HZ);
     let (Some(speed), Some(timer)) = (Speed::at_most(hz), rt.timer("bus")) else {
         warn!("{name}: i2c_hz = {hz} is below 100000, or the manifest gives this server no timer");
@@ -144,9 +143,7 @@ fn rp1(rt: Runtime, slots: &mut Slots, pages: &mut Pages, bit: u8, name: &str) -
         }
     };
     let waiter = Waiter::new(acknowledge, bit, timer, DW_PATIENCE_NS);
-    // SAFETY: the peripheral's page was mapped as device memory for this server alone, and stays.
-    let registers = unsafe { bcm2712_pac::Mmio::new(NonNull::new(registers.start as *mut u32)?) };
-    match DwI2c::new(registers, waiter, CLK_SYS_HZ, speed) {
+    match DwI2c::new(registers.whole(), waiter, CLK_SYS_HZ, speed) {
         Ok(bus) => {
             info!("{name}: I2C at {speed:?} speed");
             Some(Bus::Dw(bus))

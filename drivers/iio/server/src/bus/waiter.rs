@@ -2,9 +2,7 @@
 
 use axiom_bus::{Wait, woken};
 use axiom_rp1_client::Served;
-use axiom_runtime::proto::env::{NOTIFIED, slot};
-use axiom_runtime::sel4::CPtr;
-use axiom_runtime::{IrqHandler, Notification, Timer, time};
+use axiom_runtime::{Bit, IrqHandler, Notification, Signals, Timer, time};
 
 /// Whom to tell that the interrupt was handled.
 pub enum Acknowledge {
@@ -20,30 +18,30 @@ pub enum Acknowledge {
 /// meanwhile is kept.
 pub struct Waiter {
     acknowledge: Acknowledge,
-    interrupt: u64,
+    interrupt: Bit,
     timer: Timer,
-    timeout: u64,
+    timeout: Bit,
     patience: u64,
     deadline: u64,
-    pending: u64,
+    pending: Signals,
 }
 
 impl Waiter {
     /// For the interrupt of this bit, and a timer with its bit.
-    pub fn new(acknowledge: Acknowledge, bit: u8, timer: (Timer, u64), patience_ns: u64) -> Waiter {
+    pub fn new(acknowledge: Acknowledge, interrupt: Bit, timer: (Timer, Bit), patience_ns: u64) -> Waiter {
         let patience = time::from_nanoseconds(patience_ns);
-        let interrupt = 1 << bit;
-        Waiter { acknowledge, interrupt, timer: timer.0, timeout: timer.1, patience, deadline: 0, pending: 0 }
+        let (timer, timeout) = timer;
+        Waiter { acknowledge, interrupt, timer, timeout, patience, deadline: 0, pending: Signals::NONE }
     }
 
-    /// Bits that were signalled while a transaction ran.
-    pub fn take_pending(&mut self) -> u64 {
+    /// What else was signalled while a transaction ran.
+    pub fn take_pending(&mut self) -> Signals {
         core::mem::take(&mut self.pending)
     }
 
-    /// Bits that belong to the bus alone.
-    pub fn own_bits(&self) -> u64 {
-        self.interrupt | self.timeout
+    /// Whether the bus's own bits are among them.
+    pub fn is_among(&self, signals: Signals) -> bool {
+        signals.has(self.interrupt) || signals.has(self.timeout)
     }
 }
 
@@ -60,9 +58,9 @@ impl Wait for Waiter {
             return time::ticks() < self.deadline;
         }
         loop {
-            let bits = Notification(CPtr(slot::NOTIFICATION)).wait() & !NOTIFIED;
-            self.pending |= bits & !self.own_bits();
-            let (interrupt, timer) = (bits & self.interrupt != 0, bits & self.timeout != 0);
+            let signals = Notification::OWN.wait();
+            self.pending = self.pending.and(signals.without(self.interrupt).without(self.timeout));
+            let (interrupt, timer) = (signals.has(self.interrupt), signals.has(self.timeout));
             if let Some(in_time) = woken(interrupt, timer, time::ticks(), self.deadline) {
                 if !in_time {
                     self.handled();

@@ -53,8 +53,8 @@ impl From<TooManyPieces> for Fatal {
         Fatal::Common(pieces.into())
     }
 }
-impl From<elf::Error> for Fatal {
-    fn from(error: elf::Error) -> Fatal {
+impl From<elf::ElfError> for Fatal {
+    fn from(error: elf::ElfError) -> Fatal {
         Fatal::Common(error.into())
     }
 }

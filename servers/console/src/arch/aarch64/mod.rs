@@ -1,16 +1,15 @@
 //! AArch64: a PL011.
 mod uart;
 
-use axiom_proto::env::Device;
+use crate::server::PORT;
+use axiom_runtime::Runtime;
 use core::fmt::Write;
 use heapless::String;
 pub use uart::Uart;
 
 /// The port that init gave, if it did.
-pub fn open(device: &Device) -> Option<Uart> {
-    let registers = device.registers;
-    // SAFETY: init mapped the registers of the device that the manifest calls "uart" (a PL011) for this server alone.
-    (registers.len > 0).then(|| unsafe { Uart::new(registers.start as usize) })
+pub fn open(rt: Runtime) -> Option<Uart> {
+    rt.registers(PORT, uart::REGISTER_BYTES).map(Uart::new)
 }
 
 /// What firmware set up.

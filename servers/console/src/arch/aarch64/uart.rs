@@ -1,57 +1,44 @@
-//! The PL011 (ARM DDI 0183G), as firmware set it up: its baud rate is not touched.
-use core::ptr;
+//! The PL011, as firmware set it up: its baud rate is not touched.
+use axiom_mmio::{Block, Mmio};
+use bcm2712_pac::soc::uart::{self, Dr, FBRD, FR, IBRD};
 
-const DR: usize = 0x00;
-const FR: usize = 0x18;
-const IBRD: usize = 0x24;
-const FBRD: usize = 0x28;
-const FR_BUSY: u32 = 1 << 3;
-const FR_RXFE: u32 = 1 << 4;
-const FR_TXFF: u32 = 1 << 5;
+/// Bytes of registers that are used.
+pub const REGISTER_BYTES: u64 = 0x48;
 /// A transmitter that takes nothing for so many polls is given up for this byte.
 const PATIENCE: u32 = 1_000_000;
 
 /// A serial port.
 pub struct Uart {
-    base: usize,
+    registers: Block<uart::Uart, Mmio>,
 }
 
 impl Uart {
-    /// The port whose registers are at `base`.
-    ///
-    /// # Safety
-    /// `base` is the mapping of a PL011's registers (at least 4 KiB), and nobody else in this address space uses it.
-    pub unsafe fn new(base: usize) -> Uart {
-        Uart { base }
-    }
-
-    fn read(&self, offset: usize) -> u32 {
-        // SAFETY: the registers are mapped (`new`), and reading these has no effect but taking a byte from DR.
-        unsafe { ptr::read_volatile((self.base + offset) as *const u32) }
+    /// The port with these registers.
+    pub fn new(registers: Mmio) -> Uart {
+        Uart { registers: Block::new(registers) }
     }
 
     /// Sends a byte; false when the transmitter is stuck.
     pub fn put(&mut self, byte: u8) -> bool {
-        let free = (0..PATIENCE).any(|_| self.read(FR) & FR_TXFF == 0);
+        let free = (0..PATIENCE).any(|_| !self.registers.read(FR).tx_full());
         if free {
-            // SAFETY: as for `read`; writing DR sends a byte.
-            unsafe { ptr::write_volatile((self.base + DR) as *mut u32, u32::from(byte)) };
+            self.registers.write(uart::DR, Dr::default().with_data(byte.into()));
         }
         free
     }
 
     /// The divisors that firmware chose: whole part, sixty-fourths.
     pub fn divisors(&self) -> (u32, u32) {
-        (self.read(IBRD), self.read(FBRD))
+        (self.registers.read(IBRD), self.registers.read(FBRD))
     }
 
     /// Waits until everything is sent.
     pub fn flush(&self) {
-        let _ = (0..PATIENCE).any(|_| self.read(FR) & FR_BUSY == 0);
+        let _ = (0..PATIENCE).any(|_| !self.registers.read(FR).busy());
     }
 
     /// A byte that arrived.
     pub fn get(&mut self) -> Option<u8> {
-        (self.read(FR) & FR_RXFE == 0).then(|| self.read(DR) as u8)
+        (!self.registers.read(FR).rx_empty()).then(|| self.registers.read(uart::DR).data() as u8)
     }
 }

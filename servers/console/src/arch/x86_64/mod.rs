@@ -1,7 +1,8 @@
 //! x86-64: a 16550 behind I/O ports.
 mod uart;
 
-use axiom_proto::env::Device;
+use crate::server::PORT;
+use axiom_runtime::Runtime;
 use axiom_runtime::arch::Ports;
 use axiom_runtime::sel4::CPtr;
 use core::fmt::Write;
@@ -9,7 +10,8 @@ use heapless::String;
 pub use uart::Uart;
 
 /// The port that init gave, if it did.
-pub fn open(device: &Device) -> Option<Uart> {
+pub fn open(rt: Runtime) -> Option<Uart> {
+    let device = rt.env().device(PORT)?;
     (device.ports != 0).then(|| Uart::new(Ports(CPtr(device.ports))))
 }
 

@@ -1,6 +1,7 @@
 //! The two macros that blocks are written with.
 
 /// Values of registers: a newtype over `u32` with a getter and a `with_` setter per field.
+#[macro_export]
 macro_rules! value {
     ($($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident / $with:ident : $bits:tt)* })*) => {$(
         $(#[$doc])*
@@ -15,11 +16,13 @@ macro_rules! value {
             #[inline(always)]
             fn from(value: $name) -> u32 { value.0 }
         }
-        impl $name { $( field!($(#[$fdoc])* $field, $with, $bits); )* }
+        impl $name { $( $crate::field!($(#[$fdoc])* $field, $with, $bits); )* }
     )*};
 }
 
 /// A field: `[bit]` is a bool, `[high:low]` a number.
+#[doc(hidden)]
+#[macro_export]
 macro_rules! field {
     ($(#[$doc:meta])* $field:ident, $with:ident, [$high:literal : $low:literal]) => {
         $(#[$doc])*
@@ -47,6 +50,7 @@ macro_rules! field {
 }
 
 /// A block: its type, its registers as constants, each with its source, and for tests a list of them.
+#[macro_export]
 macro_rules! block {
     ($(#[$doc:meta])* $block:ident from $source:literal;
      $($(#[$rdoc:meta])* $register:ident @ $offset:literal : $value:ty, $access:ident $(, from $other:literal)?;)*) => {
@@ -57,7 +61,7 @@ macro_rules! block {
         $(
             $(#[$rdoc])*
             #[doc = ""]
-            #[doc = concat!("At ", $offset, ". Source: ", source!($source $(, $other)?), ".")]
+            #[doc = concat!("At ", $offset, ". Source: ", $crate::source!($source $(, $other)?), ".")]
             pub const $register: $crate::Register<$block, $value, $crate::$access> = $crate::Register::at($offset);
         )*
         /// Names and offsets of the registers above.
@@ -65,6 +69,8 @@ macro_rules! block {
     };
 }
 
+#[doc(hidden)]
+#[macro_export]
 macro_rules! source {
     ($source:literal) => {
         $source

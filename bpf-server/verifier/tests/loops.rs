@@ -1,0 +1,122 @@
+//! Loops as compilers make them from everyday C (`loops/`, `just everyday-loops`), each with the bound that it must get, and each with
+//! a change that makes it endless.
+mod common;
+use axiom_bpf_isa::Insn;
+use axiom_bpf_verifier::{Program, verify};
+
+fn i(op: u8, dst: u8, src: u8, off: i16, imm: i32) -> Insn {
+    Insn::new(op, dst, src, off, imm)
+}
+
+const EXIT: Insn = Insn::new(0x95, 0, 0, 0, 0);
+
+fn worst(code: &[Insn]) -> Option<u64> {
+    verify(&Program { insns: code, lines: None }, &common::env()).ok().map(|a| a.max_insns)
+}
+
+/// `while (x) { n += x; x >>= by; }` as -Oz makes it: tested at its head.
+fn shifted_until_zero(by: i32) -> Vec<Insn> {
+    vec![
+        i(0xb4, 0, 0, 0, 0),
+        i(0x61, 1, 1, 16, 0),
+        i(0x16, 1, 0, 3, 0),
+        i(0x0c, 0, 1, 0, 0),
+        i(0x74, 1, 0, 0, by),
+        i(0x05, 0, 0, -4, 0),
+        EXIT,
+    ]
+}
+
+#[test]
+fn a_shift_that_is_tested_at_the_head() {
+    // Ways out are paid for as passes are.
+    for (by, passes) in [(1, 32), (4, 8)] {
+        let worst = worst(&shifted_until_zero(by)).expect("it ends");
+        assert!((passes * 4 + 4..=passes * 4 + 8).contains(&worst), "by {by}: {worst}");
+    }
+    // By nothing, or by a multiple of the width, is no progress.
+    assert_eq!((worst(&shifted_until_zero(0)), worst(&shifted_until_zero(32))), (None, None));
+    // A test that a pass can go round shows nothing: the jump over it leads to the head again.
+    let mut round = shifted_until_zero(1);
+    round[2] = i(0x66, 1, 0, 3, 0);
+    assert_eq!(worst(&round), None);
+}
+
+/// `for (k = 0; k < 32 && x; k++) x &= x - 1`: the exit looks at a copy of the counter from one pass ago.
+fn lagging_copy(step: i32) -> Vec<Insn> {
+    vec![
+        i(0xb4, 0, 0, 0, 0),
+        i(0x61, 1, 1, 16, 0),
+        i(0x16, 1, 0, 9, 0),
+        i(0xb4, 2, 0, 0, 0),
+        i(0x04, 0, 0, 0, step),
+        i(0x26, 2, 0, 6, 0x1e),
+        i(0xbc, 3, 1, 0, 0),
+        i(0x04, 3, 0, 0, -1),
+        i(0x5c, 3, 1, 0, 0),
+        i(0xbc, 2, 0, 0, 0),
+        i(0xbc, 1, 3, 0, 0),
+        i(0x56, 3, 0, -8, 0),
+        EXIT,
+    ]
+}
+
+#[test]
+fn a_counter_whose_lagging_copy_is_tested() {
+    let worst_of_32 = worst(&lagging_copy(1)).expect("it ends after 32 passes");
+    assert!((4 + 31 * 8..=4 + 34 * 8).contains(&worst_of_32), "{worst_of_32}");
+    assert_eq!(worst(&lagging_copy(0)), None);
+    // The copy is of another register.
+    let mut other = lagging_copy(1);
+    other[9] = i(0xbc, 2, 3, 0, 0);
+    assert_eq!(worst(&other), None);
+}
+
+/// `k += condition ? 1 : 3`: the compiler adds the counter to the step.
+fn chosen_step(other: i32) -> Vec<Insn> {
+    vec![
+        i(0xb4, 2, 0, 0, 0),
+        i(0x61, 1, 1, 16, 0),
+        i(0xb4, 0, 0, 0, 0),
+        i(0xb4, 3, 0, 0, 3),
+        i(0x46, 1, 0, 1, 8),
+        i(0xb4, 3, 0, 0, other),
+        i(0x0c, 3, 2, 0, 0),
+        i(0xbc, 2, 3, 0, 0),
+        i(0xa6, 3, 0, -6, 64),
+        EXIT,
+    ]
+}
+
+#[test]
+fn a_step_that_a_condition_chooses() {
+    assert_eq!(worst(&chosen_step(1)), Some(3 + 64 * 6 + 1));
+    assert_eq!((worst(&chosen_step(0)), worst(&chosen_step(-3))), (None, None));
+}
+
+/// A counter on the stack around a call of a function; what the function is given in r2.
+fn counter_around_a_call(given: Insn, inside: Insn) -> Vec<Insn> {
+    vec![
+        i(0x7a, 10, 0, -8, 0),
+        i(0xb7, 1, 0, 0, 7),
+        given,
+        i(0x85, 0, 1, 0, 5),
+        i(0x79, 1, 10, -8, 0),
+        i(0x07, 1, 0, 0, 1),
+        i(0x7b, 10, 1, -8, 0),
+        i(0xa5, 1, 0, -7, 10),
+        EXIT,
+        inside,
+        i(0xb7, 0, 0, 0, 0),
+        EXIT,
+    ]
+}
+
+#[test]
+fn a_counter_on_the_stack_around_a_call() {
+    let nothing = i(0xb7, 3, 0, 0, 0);
+    assert_eq!(worst(&counter_around_a_call(i(0xb7, 2, 0, 0, 0), nothing)), Some(1 + 10 * 10 + 1));
+    // Given the frame, the function may set the counter back: and does.
+    let frame = counter_around_a_call(i(0xbf, 2, 10, 0, 0), i(0x7a, 2, 0, -8, 0));
+    assert_eq!(worst(&frame), None);
+}
