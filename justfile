@@ -117,16 +117,26 @@ _root-task-x86_64 *flags: kernel-x86_64 tools
     @{{ cargo }} server-x86_64 build -q --profile system -p axiom-root-test
     @exec {{ bin }}/axiom-runner --board platform/qemu-x86_64/model.options --root-task --icount "$@"
 
-# Boot the system on QEMU's PC, q35, to the report; flags for the runner as above, and --qemu-argument -bios --qemu-argument qboot.rom
+# Boot the system on QEMU's PC, q35, to the report; --iso from an image on a USB stick, by BIOS, with --uefi by UEFI; flags for the runner as above, and --qemu-argument -bios --qemu-argument qboot.rom
 [group("start here")]
 [no-exit-message]
 qemu-x86_64 *flags:
     @{{ ask }} qemu-x86_64 runner "$@"
 
-_qemu-x86_64 *flags: kernel-x86_64 tools programs servers-x86_64
+_qemu-x86_64 *flags:
+    @case " $* " in *" --iso "* | *" --uefi "*) just image-x86_64 ;; *) just bundle-x86_64 ;; esac
+    @exec {{ bin }}/axiom-runner --board platform/qemu-x86_64/model.options --bundle {{ out }}/qemu-x86_64.bundle "$@"
+
+# The system of q35, checked and packed: target/axiom/qemu-x86_64.bundle
+[group("build")]
+bundle-x86_64: kernel-x86_64 tools programs servers-x86_64
     @mkdir -p {{ out }}
     @{{ bin }}/axiom-compose platform/qemu-x86_64/system.toml -o {{ out }}/qemu-x86_64.bundle --report {{ out }}/qemu-x86_64.report --images {{ pc_images }} --blobs {{ out }}/programs
-    @exec {{ bin }}/axiom-runner --board platform/qemu-x86_64/model.options --bundle {{ out }}/qemu-x86_64.bundle "$@"
+
+# An image for a PC's USB stick, disk or CD, for BIOS and UEFI: target/axiom/qemu-x86_64.iso; the same bytes each time
+[group("build")]
+image-x86_64: bundle-x86_64
+    @platform/tools/image-x86_64 --kernel {{ out }}/kernel-x86_64.elf --bundle {{ out }}/qemu-x86_64.bundle -o {{ out }}/qemu-x86_64.iso
 
 # The servers
 [group("build")]
@@ -384,7 +394,7 @@ _bench-kernel-x86_64 *record: kernel-x86_64 tools
 
 # Fails if an instruction-exact figure is 2 % worse than the committed one in bench/results/, or missing
 [group("measure")]
-bench-check: build kernel-x86_64
+bench-check: build bundle-x86_64
     #!/usr/bin/env bash
     set -uo pipefail
     {{ cargo }} server build -q --profile system -p axiom-root-test || exit 1
@@ -396,6 +406,7 @@ bench-check: build kernel-x86_64
     check check-kernel kernel-icount --root-task --no-sensors --cpu cortex-a53 --bundle {{ images }}/axiom-kernel-bench
     check check-kernel-x86_64 kernel-x86_64-icount --board platform/qemu-x86_64/model.options --name check-kernel-x86_64 --root-task --bundle {{ pc_images }}/axiom-kernel-bench
     check check-system qemu-aarch64-icount
+    check check-system-x86_64 qemu-x86_64-icount --board platform/qemu-x86_64/model.options --name check-system-x86_64 --bundle {{ out }}/qemu-x86_64.bundle
     exit $bad
 
 # Take the figures of the last `just bench-check` as the new baseline
@@ -404,6 +415,7 @@ bench-accept: tools
     @{{ bin }}/axiom-bench-report results {{ out }}/logs/check-kernel.log bench/results/kernel-icount.jsonl "command=just bench-kernel cortex-a53" "commit=$(platform/tools/commit)" cpu=cortex-a53 "emulator=$(platform/tools/emulator)"
     @{{ bin }}/axiom-bench-report results {{ out }}/logs/check-kernel-x86_64.log bench/results/kernel-x86_64-icount.jsonl "command=just bench-kernel-x86_64" "commit=$(platform/tools/commit)" cpu=max "emulator=$(platform/tools/emulator)"
     @{{ bin }}/axiom-bench-report results {{ out }}/logs/check-system.log bench/results/qemu-aarch64-icount.jsonl "command=just bench (icount)" "emulator=$(platform/tools/emulator)"
+    @{{ bin }}/axiom-bench-report results {{ out }}/logs/check-system-x86_64.log bench/results/qemu-x86_64-icount.jsonl "command=just bench-check" cpu=max "emulator=$(platform/tools/emulator)"
 
 # The same on the Raspberry Pi 5's model, instruction-exact: rpi5-model-icount.jsonl in target/axiom/results; --record as for bench
 [group("measure")]
@@ -416,13 +428,14 @@ _bench-rpi5 *record: _image-rpi5
     @{{ bin }}/axiom-runner --quiet --board platform/rpi5/model.options --icount --name bench-rpi5 --timeout 600
     @results=$(platform/tools/results-folder "$@") && {{ bin }}/axiom-bench-report results {{ out }}/logs/bench-rpi5.log "$results/rpi5-model-icount.jsonl" "command=just bench-rpi5 (a model of the board, instruction counting)" emulated=true
 
-# Axiom beside Linux on the same emulated machine: --runs N, --mode icount|tcg, --small; all in target/axiom/compare, with --record also in bench/results/
+# Axiom beside Linux on the same emulated machine: --board qemu-x86_64 (without: qemu-aarch64), --runs N, --mode icount|tcg, --small; all in target/axiom/compare, with --record also in bench/results/
 [group("start here")]
 [no-exit-message]
 compare-linux *flags:
-    @{{ ask }} compare-linux '--runs=number,--mode=icount|tcg,--small,--record' "$@"
+    @{{ ask }} compare-linux '--board=qemu-aarch64|qemu-x86_64,--runs=number,--mode=icount|tcg,--small,--record' "$@"
 
-_compare-linux *flags: build
+_compare-linux *flags:
+    @case " $* " in *" --board qemu-x86_64 "*) just bundle-x86_64 ;; *) just build ;; esac
     @platform/tools/compare-linux {{ bin }} "$@"
 
 # docs/benchmarks.md, the book's page and its charts, from docs/benchmarks.template.md and bench/results/

@@ -33,8 +33,48 @@ static double overhead;
 static char missing[32][160];
 static int missing_count;
 
-/* Nanoseconds of the machine's counter: what CNTVCT_EL0 says, or the monotonic clock elsewhere. */
+#ifdef __x86_64__
+/* Nanoseconds of a step of the time stamp counter, once they are measured; before, the clock of the system is used. */
+static double step;
+
+static uint64_t counter(void) {
+  uint32_t low, high;
+  __asm__ volatile("lfence; rdtsc" : "=a"(low), "=d"(high));
+  return (uint64_t)high << 32 | low;
+}
+
+static uint64_t raw_clock(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC_RAW, &t);
+  return t.tv_sec * 1000000000ull + t.tv_nsec;
+}
+
+/* Measures the counter for 100 ms. Every reading of the clock stands between two of the counter: the closest pair of some counts. */
+static void measure_counter(void) {
+  uint64_t counts[2] = {0}, clocks[2] = {0};
+  for (int end = 0; end < 2; end++) {
+    uint64_t least = ~0ull;
+    for (int i = 0; i < 16; i++) {
+      uint64_t before = counter(), clock = raw_clock(), width = counter() - before;
+      if (width < least) {
+        least = width;
+        counts[end] = before + width / 2;
+        clocks[end] = clock;
+      }
+    }
+    while (!end && raw_clock() - clocks[0] < 100000000)
+      ;
+  }
+  step = (double)(clocks[1] - clocks[0]) / (counts[1] - counts[0]);
+}
+#endif
+
+/* Nanoseconds of the machine's counter: what CNTVCT_EL0 or, once it is measured, the time stamp counter says; else the monotonic clock. */
 uint64_t now(void) {
+#ifdef __x86_64__
+  if (step > 0)
+    return counter() * step;
+#endif
 #ifdef __aarch64__
   uint64_t count, frequency;
   __asm__ volatile("isb; mrs %0, cntvct_el0" : "=r"(count));
@@ -347,6 +387,9 @@ static void above_everybody(void) {
 }
 
 int main(int argc, char **argv) {
+#ifdef __x86_64__
+  uint64_t first_count = counter();
+#endif
   uint64_t started = now();
   int bpf_only = argc > 1 && !strcmp(argv[1], "--bpf-only");
   struct utsname system;
@@ -358,10 +401,16 @@ int main(int argc, char **argv) {
     mount("proc", "/proc", "proc", 0, NULL);
     mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
   }
+#ifdef __x86_64__
+  if (!bpf_only) {
+    measure_counter();
+    started = first_count * step;
+  }
+#endif
   read_clock_cost();
   printf("-----BEGIN AXIOM REPORT-----\n");
   printf("{\"circumstances\":{\"format\":1,\"board\":\"%s\",\"system\":\"Linux %s\",\"emulated\":%s,\"commit\":\"%s\",\"compiler\":\"gcc %s\"}}\n",
-         bpf_only ? "host" : "qemu-aarch64", system.release, bpf_only ? "false" : "true", COMMIT, __VERSION__);
+         bpf_only ? "host" : BOARD, system.release, bpf_only ? "false" : "true", COMMIT, __VERSION__);
   if (!bpf_only) {
     once("boot.reset_to_init", "ns", started);
     boot_stamp();

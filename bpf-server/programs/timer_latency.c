@@ -14,7 +14,12 @@ struct {
   __uint(max_entries, 8192);
 } latencies SEC(".maps");
 
-SEC("timer/100hz")
+/* `build` makes it for other timers, too. */
+#ifndef ATTACH
+#define ATTACH "timer/100hz"
+#endif
+
+SEC(ATTACH)
 int timer_latency(struct timer_event *event) {
   struct latency l;
   l.entered = bpf_ktime_get_ns();

@@ -99,6 +99,19 @@ pub const ALL: &[Definition] = &[
         "the trace record of that phase",
         "records are written by the kernel and kept in the trace ring's header",
     ),
+    loose(
+        "boot.entry_to_all_ready.hpet",
+        "as without `hpet`",
+        "the look at both clocks right behind that record",
+        "as the others of both clocks",
+        HOST,
+    ),
+    exact(
+        "boot.*.hpet",
+        "the kernel's first instructions",
+        "the look at both clocks right behind that phase's record",
+        "a PC: the counter's time until the HPET was started, then the HPET's; `boot.difference.hpet` is how far the two are apart at the last phase",
+    ),
     exact("memory.kernel.*", "the section of the kernel's image", "", "`image` is their sum, `bss` included"),
     exact(
         "memory.boot_allocated",
@@ -172,6 +185,30 @@ pub const ALL: &[Definition] = &[
         "exactly 0, or wrong",
     ),
     loose("timer.*.overruns", "periods that passed unseen", "", "", HOST),
+    exact(
+        "timer.*.program.lateness",
+        "the deadline of `timer/<n>hz`",
+        "`bpf_ktime_get_ns()` as the program's first statement",
+        "a PC: beside the same by the HPET",
+    ),
+    exact(
+        "timer.*.program.interval",
+        "the program's first statement",
+        "the next time there",
+        "the same samples",
+    ),
+    exact(
+        "timer.*.program.lateness.hpet",
+        "the deadline of `timer/<n>hz/hpet`, by the HPET",
+        "`bpf_ktime_get_ns()` as the program's first statement",
+        "a PC: the HPET's comparator interrupts through the I/O APIC",
+    ),
+    exact(
+        "timer.*.program.interval.hpet",
+        "the program's first statement",
+        "the next time there",
+        "the same samples",
+    ),
     exact(
         "timer.deadline_to_first_bpf_instruction",
         "the timer's deadline",

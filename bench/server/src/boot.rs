@@ -6,7 +6,8 @@ use axiom_proto::supervisor::{self, Area, Reply, Request};
 use axiom_runtime::sel4::ext::{TraceRecord, event};
 use axiom_runtime::{Buffer, Endpoint, Runtime, call, time};
 
-const PHASES: &[(u16, &str)] = &[
+/// Events of boot, and their rows.
+pub const PHASES: &[(u16, &str)] = &[
     (event::BOOT_MMU, "boot.entry_to_mmu"),
     (event::BOOT_DTB, "boot.entry_to_device_tree_read"),
     (event::BOOT_MEMORY, "boot.entry_to_memory_map"),

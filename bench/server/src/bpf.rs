@@ -1,6 +1,7 @@
 //! Programs: what loading costs, whole and by stage, and how long after a timer's deadline a program's first instruction runs.
 use crate::report::Report;
 use crate::threads::Resources;
+use alloc::string::String;
 use alloc::vec::Vec;
 use axiom_bpf_client::{BpfServer, ring};
 use axiom_runtime::{Notification, Runtime, time};
@@ -68,32 +69,59 @@ pub fn load(rt: &Runtime, report: &mut Report) {
 /// Attaches the latency program to a 100 Hz timer for a while and reads what its first instruction saw.
 pub fn latency(rt: &Runtime, resources: &mut Resources, report: &mut Report) {
     const NAME: &str = "timer.deadline_to_first_bpf_instruction";
-    let Some(server) = server(rt, report) else { return };
-    let Some(object) = rt.blob("timer_latency.o") else { return report.missing(NAME, "no timer_latency.o") };
-    let loaded = match server.load_bytes(object, true) {
-        Ok(loaded) => loaded,
-        Err(failure) => return report.missing(NAME, &alloc::format!("{failure:?}")),
-    };
+    match deadlines(rt, resources, report, "timer_latency.o", 1100) {
+        // The first event may come before the program is attached everywhere; it is still a deadline that was met.
+        Ok(pairs) => report.nanos(NAME, &pairs.iter().map(Deadline::late).collect::<Vec<_>>()),
+        Err(why) => report.missing(NAME, &why),
+    }
+}
+
+/// A deadline, and when its program's first instruction ran, nanoseconds.
+pub struct Deadline {
+    at: u64,
+    entered: u64,
+}
+
+impl Deadline {
+    /// How late the program was.
+    pub fn late(&self) -> u64 {
+        self.entered.saturating_sub(self.at)
+    }
+
+    /// How long after an earlier program.
+    pub fn after(&self, earlier: &Deadline) -> u64 {
+        self.entered.saturating_sub(earlier.entered)
+    }
+}
+
+/// Lets a program that reports its deadlines run for so many milliseconds.
+pub fn deadlines(
+    rt: &Runtime,
+    resources: &mut Resources,
+    report: &mut Report,
+    file: &str,
+    ms: u64,
+) -> Result<Vec<Deadline>, String> {
+    let server = server(rt, report).ok_or("no channel to bpf-server")?;
+    let object = rt.blob(file).ok_or_else(|| alloc::format!("no {file}"))?;
+    let loaded = server.load_bytes(object, true).map_err(|failure| alloc::format!("{failure:?}"))?;
     let mapped = ring::map(server, loaded.id, "latencies", &mut resources.slots, &mut resources.pages);
-    let Some(mut ring) = mapped else { return report.missing(NAME, "the ring buffer could not be mapped") };
-    sleep_ms(rt, 1100);
-    let mut nanos = Vec::with_capacity(128);
+    let mut ring = mapped.ok_or("the ring buffer could not be mapped")?;
+    sleep_ms(rt, ms);
+    let mut pairs = Vec::with_capacity(128);
     while let Some(pair) = ring.consumer.next(|record| {
         let word = |i: usize| {
             record.bytes.get(i * 8..i * 8 + 8).and_then(|b| b.try_into().ok()).map(u64::from_le_bytes)
         };
         word(0).zip(word(1))
     }) {
-        if let Some((deadline, entered)) = pair {
-            nanos.push(entered.saturating_sub(deadline));
-        }
+        pairs.extend(pair.map(|(at, entered)| Deadline { at, entered }));
     }
     ring.unmap(&mut resources.slots, &mut resources.pages);
     if let Err(failure) = server.unload(loaded.id) {
-        report.missing("bpf.unload.timer_latency", &alloc::format!("{failure:?}"));
+        report.missing(&alloc::format!("bpf.unload.{file}"), &alloc::format!("{failure:?}"));
     }
-    // The first event may come before the program is attached everywhere; it is still a deadline that was met.
-    report.nanos(NAME, &nanos);
+    Ok(pairs)
 }
 
 fn sleep_ms(rt: &Runtime, ms: u64) {

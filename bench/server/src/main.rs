@@ -18,6 +18,7 @@ mod partner;
 mod report;
 mod sample;
 mod scans;
+mod second;
 mod threads;
 mod timer;
 mod trace;
@@ -75,9 +76,11 @@ impl Bench {
             );
         }
         boot::measure(&self.rt, &mut report);
+        second::boot(&self.rt, &mut report);
         boot::memory(&self.rt, &mut report);
         bpf::load(&self.rt, &mut report);
         timer::measure(&self.rt, &mut report);
+        second::timers(&self.rt, &mut self.resources, &mut report);
         ipc::measure(&self.rt, &mut self.resources, &mut report);
         kernel::measure(&self.rt, &mut self.resources, &mut report);
         bpf::latency(&self.rt, &mut self.resources, &mut report);

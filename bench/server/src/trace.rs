@@ -28,7 +28,8 @@ pub struct Copy {
     pub ways: Vec<[u64; 3]>,
 }
 
-fn header(rt: &Runtime) -> Option<&'static TraceHeader> {
+/// The ring's header, if this server has it.
+pub fn header(rt: &Runtime) -> Option<&'static TraceHeader> {
     let ring = rt.env().trace_ring;
     if (ring.len as usize) < size_of::<TraceHeader>() {
         return None;

@@ -8,6 +8,9 @@ use axiom_runtime::{
 };
 use heapless::Vec;
 
+use crate::second::Second;
+use crate::series::Series;
+
 axiom_runtime::entry!(main);
 axiom_runtime::takes!(include_str!("../takes.toml"));
 
@@ -24,16 +27,26 @@ struct Context {
     deadline: u64,
 }
 
+/// What a rate's deadlines come by.
+enum Base {
+    /// One of the kernel's timers, in ticks of the counter.
+    Kernel { timer: Timer, bit: Bit, period: u64, next: u64 },
+    /// The HPET, in its steps: the series, and the number of the deadline to come.
+    Second { series: Series, next: u64 },
+}
+
 struct Rate {
-    /// Its attach point is `timer/<n>hz`.
+    /// Its attach point is `timer/<n>hz`, or `timer/<n>hz/hpet`.
     hz: u64,
     point: Option<PointId>,
-    timer: Timer,
-    bit: Bit,
-    period: u64,
-    /// The deadline to come, in ticks.
-    next: u64,
+    base: Base,
     armed: bool,
+}
+
+impl Rate {
+    fn is(&self, (hz, second): (u64, bool)) -> bool {
+        self.hz == hz && matches!(self.base, Base::Second { .. }) == second
+    }
 }
 
 struct Rates {
@@ -41,56 +54,93 @@ struct Rates {
     /// Timers without a rate.
     free: Vec<(Timer, Bit), RATES>,
     frequency: u64,
+    second: Option<Second>,
 }
 
-/// The rate of an attach point's name.
-fn rate_of(name: &str) -> Option<u64> {
-    let hz = name.strip_prefix("timer/")?.strip_suffix("hz").and_then(number);
-    hz.filter(|hz| (1..=MAX_HZ).contains(hz))
+/// The rate of an attach point's name, and whether it is the second time base's.
+fn rate_of(name: &str) -> Option<(u64, bool)> {
+    let name = name.strip_prefix("timer/")?;
+    let (rate, second) = name.strip_suffix("/hpet").map_or((name, false), |rate| (rate, true));
+    let hz = rate.strip_suffix("hz").and_then(number);
+    hz.filter(|hz| (1..=MAX_HZ).contains(hz)).map(|hz| (hz, second))
 }
 
 impl Rates {
     fn of(&mut self, name: &str) -> Option<&mut Rate> {
-        let hz = rate_of(name)?;
-        self.rates.iter_mut().find(|r| r.hz == hz)
+        let named = rate_of(name)?;
+        self.rates.iter_mut().find(|r| r.is(named))
+    }
+
+    /// Arms the HPET for the earliest deadline; false if it has passed.
+    fn arm_second(&mut self) -> bool {
+        let Some(second) = &mut self.second else { return true };
+        let deadlines = self.rates.iter().filter(|r| r.armed).filter_map(|r| match &r.base {
+            Base::Second { series, next } => Some(series.deadline(*next)),
+            Base::Kernel { .. } => None,
+        });
+        second.arm(deadlines.min())
     }
 }
 
 impl Points for Rates {
     fn stream(&self, name: &str) -> Stream {
-        rate_of(name).map_or(Stream::Silent, |hz| Stream::Periodic(1_000_000_000 / hz))
+        rate_of(name).map_or(Stream::Silent, |(hz, _)| Stream::Periodic(1_000_000_000 / hz))
     }
 
     fn open_point(&mut self, name: &str) -> bool {
-        let Some(hz) = rate_of(name) else { return false };
+        let Some((hz, is_second)) = rate_of(name) else { return false };
         // Who asks is told; a line each time would let a client fill the console.
-        let Some((timer, bit)) = self.free.pop() else { return false };
-        let period = self.frequency / hz;
-        let rate = Rate { hz, point: None, timer, bit, period, next: 0, armed: false };
-        self.rates.push(rate).is_ok()
+        let base = if is_second {
+            let Some(second) = &self.second else { return false };
+            let series = Series { first: 0, hz, step: second.period().femtoseconds() };
+            Base::Second { series, next: 0 }
+        } else {
+            let Some((timer, bit)) = self.free.pop() else { return false };
+            Base::Kernel { timer, bit, period: self.frequency / hz, next: 0 }
+        };
+        self.rates.push(Rate { hz, point: None, base, armed: false }).is_ok()
     }
 
     fn point_changed(&mut self, name: &str, point: PointId, programs: usize) {
+        let start = self.second.as_mut().map(Second::now);
         let Some(rate) = self.of(name) else { return };
         rate.point = Some(point);
-        if programs > 0 && !rate.armed {
-            rate.next = time::ticks() + rate.period;
-            rate.armed = rate.timer.arm(rate.next, rate.period).is_ok();
-            if !rate.armed {
-                warn!("the timer of {name} could not be armed");
+        match &mut rate.base {
+            Base::Kernel { timer, period, next, .. } => {
+                if programs > 0 && !rate.armed {
+                    *next = time::ticks() + *period;
+                    rate.armed = timer.arm(*next, *period).is_ok();
+                    if !rate.armed {
+                        warn!("the timer of {name} could not be armed");
+                    }
+                } else if programs == 0 && rate.armed {
+                    let _ = timer.cancel();
+                    rate.armed = false;
+                }
             }
-        } else if programs == 0 && rate.armed {
-            let _ = rate.timer.cancel();
-            rate.armed = false;
+            Base::Second { series, next } => {
+                if programs > 0 && !rate.armed {
+                    // The first deadline is a period away.
+                    (series.first, *next) = (start.unwrap_or(0), 1);
+                }
+                rate.armed = programs > 0;
+                if !self.arm_second()
+                    && let Some(second) = &mut self.second
+                {
+                    // What is due is served at its interrupt.
+                    second.arm_soon();
+                }
+            }
         }
     }
 
     fn close_point(&mut self, name: &str) {
-        let hz = rate_of(name);
-        let Some(at) = self.rates.iter().position(|r| Some(r.hz) == hz) else { return };
-        let rate = self.rates.swap_remove(at);
-        // It came from there.
-        let _ = self.free.push((rate.timer, rate.bit));
+        let Some(named) = rate_of(name) else { return };
+        let Some(at) = self.rates.iter().position(|r| r.is(named)) else { return };
+        if let Base::Kernel { timer, bit, .. } = self.rates.swap_remove(at).base {
+            // It came from there.
+            let _ = self.free.push((timer, bit));
+        }
     }
 }
 
@@ -111,31 +161,85 @@ impl Service for Server {
     }
 
     fn notified(&mut self, signals: Signals) {
-        for rate in self.rates.rates.iter_mut().filter(|r| signals.has(r.bit) && r.armed) {
-            let Some(point) = rate.point else { continue };
+        for at in 0..self.rates.rates.len() {
+            let Rate { armed: true, point: Some(point), base, .. } = &mut self.rates.rates[at] else {
+                continue;
+            };
+            let Base::Kernel { bit, period, next, .. } = base else { continue };
+            if !signals.has(*bit) {
+                continue;
+            }
             let now = time::ticks();
-            if now < rate.next {
+            if now < *next {
                 continue; // a signal from before the timer was armed again
             }
             let mut expirations = 1;
-            let late = now - rate.next;
-            if late >= rate.period {
-                expirations += late / rate.period;
+            let late = now - *next;
+            if late >= *period {
+                expirations += late / *period;
             }
-            let deadline = rate.next + (expirations - 1) * rate.period;
-            rate.next = deadline + rate.period;
-            let mut context = Context {
+            let deadline = *next + (expirations - 1) * *period;
+            *next = deadline + *period;
+            let context = Context {
                 now: self.clock.nanoseconds(now),
                 expirations,
                 deadline: self.clock.nanoseconds(deadline),
             };
-            self.host.run(point, &mut context);
-            self.frames.ring(self.host.take_produced());
-            if now >= self.refill_at {
-                self.refill_at = now + rate.period * rate.hz;
-                self.host.refill_log();
+            let point = *point;
+            self.run(point, context, now);
+        }
+        let second = self.rates.second.as_ref();
+        if let Some(second) = second.filter(|s| signals.has(s.bit)) {
+            second.acknowledge();
+            self.second_due();
+        }
+    }
+}
+
+impl Server {
+    fn run(&mut self, point: PointId, mut context: Context, now: u64) {
+        self.host.run(point, &mut context);
+        self.frames.ring(self.host.take_produced());
+        if now >= self.refill_at {
+            self.refill_at = now + self.rates.frequency;
+            self.host.refill_log();
+        }
+    }
+
+    /// Runs what is due by the HPET, and arms it for what comes next.
+    fn second_due(&mut self) {
+        /// Deadlines that pass while others are served are served next, but requests come first after so many.
+        const ROUNDS: u32 = 4;
+        for _ in 0..ROUNDS {
+            for at in 0..self.rates.rates.len() {
+                self.second_rate(at);
+            }
+            if self.rates.arm_second() {
+                return;
             }
         }
+        if let Some(second) = &mut self.rates.second {
+            second.arm_soon();
+        }
+    }
+
+    fn second_rate(&mut self, at: usize) {
+        let Rates { rates, second: Some(second), .. } = &mut self.rates else { return };
+        let Rate { armed: true, point: Some(point), base: Base::Second { series, next }, .. } =
+            &mut rates[at]
+        else {
+            return;
+        };
+        // How late it is, the HPET says; what the counter reads then makes it a moment that programs know.
+        let steps = second.now();
+        let now = time::ticks();
+        let Some(last) = series.passed(steps).filter(|last| last >= next) else { return };
+        let late = second.period().nanoseconds(steps - series.deadline(last));
+        let expirations = last - *next + 1;
+        *next = last + 1;
+        let point = *point;
+        let now_ns = self.clock.nanoseconds(now);
+        self.run(point, Context { now: now_ns, expirations, deadline: now_ns.saturating_sub(late) }, now);
     }
 }
 
@@ -147,7 +251,8 @@ fn main(rt: Runtime) -> ! {
     let frequency = time::frequency();
     let clock = Clock::new(frequency);
     let free = rt.timers_of("rate").take(RATES).collect();
-    let rates = Rates { rates: Vec::new(), free, frequency };
+    let second = Second::open(&rt);
+    let rates = Rates { rates: Vec::new(), free, frequency, second };
     let frames = Frames::new(rt, Slots::new(rt.env()));
     static HOST: Place<Host> = Place::new();
     static SERVER: Place<Server> = Place::new();

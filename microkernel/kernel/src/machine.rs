@@ -31,6 +31,9 @@ impl Machine for Core {
     fn now(&self) -> Ticks {
         timer::now()
     }
+    fn reference(&self) -> Option<(Ticks, u32)> {
+        timer::reference()
+    }
     #[inline(always)]
     fn set_deadline(&self, deadline: Ticks) {
         timer::set_deadline(deadline);

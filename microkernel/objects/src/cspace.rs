@@ -9,10 +9,12 @@ const WORD_BITS: u32 = 64;
 #[inline(always)]
 pub fn resolve_packed(root: Packed, cptr: u64, depth: u32) -> Result<(Ptr<Slot>, u32), LookupFailure> {
     let mut bits = depth;
+    // The bits that are left to resolve, at the top: shifts by differences from 64 need no masks.
+    let mut rest = cptr.wrapping_shl(WORD_BITS - depth.min(WORD_BITS));
     let Some(mut node) = root.as_cnode() else { return Err(LookupFailure::InvalidRoot) };
     loop {
         let CNodePlace { base, radix, guard_size, guard } = node;
-        if guard_size > 0 && (guard_size > bits || cptr >> (bits - guard_size) & mask(guard_size) != guard) {
+        if guard_size > 0 && (guard_size > bits || rest >> (WORD_BITS - guard_size) != guard) {
             return Err(LookupFailure::GuardMismatch { bits_left: bits, guard, guard_size });
         }
         let level = radix + guard_size;
@@ -20,7 +22,8 @@ pub fn resolve_packed(root: Packed, cptr: u64, depth: u32) -> Result<(Ptr<Slot>,
             return Err(LookupFailure::DepthMismatch { bits_left: bits, bits_found: level });
         }
         bits -= level;
-        let index = cptr >> bits & mask(radix);
+        // In two steps, so that a CNode of one slot has the index 0.
+        let index = rest << guard_size >> 1 >> (WORD_BITS - 1 - radix);
         // SAFETY: a CNode's memory is an array of 2^radix slots for as long as its capability exists, and the index
         // is below that.
         let slot: Ptr<Slot> = unsafe { Ptr::new(base.kernel() + index as usize * size_of::<Slot>()) };
@@ -28,7 +31,7 @@ pub fn resolve_packed(root: Packed, cptr: u64, depth: u32) -> Result<(Ptr<Slot>,
             return Ok((slot, 0));
         }
         match slot.packed().as_cnode() {
-            Some(next) => node = next,
+            Some(next) => (node, rest) = (next, rest << level),
             None => return Ok((slot, bits)),
         }
     }
@@ -38,10 +41,6 @@ pub fn resolve_packed(root: Packed, cptr: u64, depth: u32) -> Result<(Ptr<Slot>,
 #[inline(never)]
 pub fn resolve(root: Packed, cptr: u64, depth: u32) -> Result<(Ptr<Slot>, u32), LookupFailure> {
     resolve_packed(root, cptr, depth)
-}
-
-const fn mask(bits: u32) -> u64 {
-    if bits >= 64 { u64::MAX } else { (1 << bits) - 1 }
 }
 
 /// The slot that a thread's capability pointer names.

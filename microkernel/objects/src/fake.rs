@@ -158,6 +158,7 @@ pub struct FakeWorld {
     late: Cell<Option<Late>>,
     /// How long a look at the clock takes: the kernel's own time.
     cost: Cell<Ticks>,
+    second_clock: Cell<Option<u32>>,
 }
 
 /// Time that passes inside of a call, up to one of its preemption points.
@@ -200,6 +201,11 @@ impl FakeWorld {
     /// A world with 1 MiB.
     pub fn new() -> FakeWorld {
         Self::with_memory(20)
+    }
+
+    /// The machine has a second clock, which shows this.
+    pub fn show_second_clock(&self, steps: u32) {
+        self.second_clock.set(Some(steps));
     }
 
     /// A world with 2^`bits` bytes, at least 2^16: 32 KiB are the core's own state.
@@ -249,6 +255,7 @@ impl FakeWorld {
             preempting: Cell::new(false),
             late: Cell::new(None),
             cost: Cell::new(0),
+            second_clock: Cell::new(None),
         };
         world.node.empty_space.set(u64::MAX >> 1);
         world
@@ -743,6 +750,9 @@ impl Machine for &FakeWorld {
     }
     fn print(&self, line: fmt::Arguments<'_>) {
         self.log(Hardware::Printed(line.to_string()));
+    }
+    fn reference(&self) -> Option<(Ticks, u32)> {
+        self.second_clock.get().map(|steps| (self.registers.borrow().now, steps))
     }
     fn put(&self, byte: u8) -> bool {
         self.log(Hardware::Put(byte));

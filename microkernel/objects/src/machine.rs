@@ -11,7 +11,9 @@ use crate::node::{Node, Shared};
 use crate::object::Tcb;
 use crate::ptr::{PhysAddr, Ptr};
 use crate::time::Ticks;
+use crate::trace::class;
 use core::fmt;
+use sel4_sys::ext::event;
 
 /// What to do with the cache lines of a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +109,10 @@ pub trait Machine: Copy {
 
     // ---- whoever watches ----
 
+    /// The second clock that the counter was measured by: the counter, and that clock's steps since its start
+    /// ([`crate::trace::Trace::set_reference`]) at the same moment. None where there is no such clock, or its steps would not fit.
+    fn reference(&self) -> Option<(Ticks, u32)>;
+
     /// A line for the console, about something that threads can cause as often as they like.
     fn print(&self, line: fmt::Arguments<'_>);
     /// A thread's byte for the console; false if it has no room now.
@@ -117,6 +123,14 @@ pub trait Machine: Copy {
     fn power_off(&self);
     /// Serves a debugging call of the running thread; false if `number` is none, or not allowed.
     fn debug_call(&self, tcb: Ptr<Tcb>, number: i64) -> bool;
+}
+
+/// Records a phase of boot, and what the second clock says.
+pub fn record_phase<M: Machine>(m: M, phase: u16, arg0: u16, arg1: u32) {
+    record(m, class::BOOT, phase, arg0, arg1);
+    if let Some((counter, steps)) = m.reference() {
+        m.node().trace.record_at(counter, event::BOOT_REFERENCE, phase, steps);
+    }
 }
 
 /// Records an event, if its class ([`crate::trace::class`]) is on.

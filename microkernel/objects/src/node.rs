@@ -54,6 +54,8 @@ pub struct Node {
     pub armed: Cell<Ticks>,
     /// The address space that is loaded ([`crate::arch::paging::space`]).
     pub space: Cell<u64>,
+    /// The first word of the capability that it was found by, or [`NO_CAP`].
+    pub space_cap: Cell<u64>,
     /// The one that maps nothing, for threads without an address space of their own.
     pub empty_space: Cell<u64>,
     /// Whose registers are in the FPU.
@@ -85,6 +87,9 @@ pub struct Node {
     pub(crate) order: Cell<u64>,
     idle: Ptr<Tcb>,
 }
+
+/// No capability's first word: there is no such kind.
+pub const NO_CAP: u64 = u64::MAX;
 
 /// How far the zeroing of a large range got when it was preempted. It starts again if any of the range became an object meanwhile,
 /// which may be gone again: what that left must not count as zeroed. It goes on only as what it was: what was zeroed for the
@@ -256,6 +261,7 @@ impl Node {
             slack: Cell::new(0),
             armed: Cell::new(NEVER),
             space: Cell::new(0),
+            space_cap: Cell::new(NO_CAP),
             empty_space: Cell::new(0),
             fpu_owner: Cell::new(None),
             trace: Trace::new(),

@@ -6,8 +6,8 @@ use crate::arch::paging::{self, Entry, Table, UserAttributes};
 use crate::arch::tables::TableKind;
 use crate::cap::{FrameSize, Mapping};
 use crate::machine::Machine;
-use crate::node::Shared;
-use crate::object::{TCB_VSPACE, Tcb};
+use crate::node::{NO_CAP, Shared};
+use crate::object::{Packed, TCB_VSPACE, Tcb};
 use crate::ptr::{PhysAddr, Ptr};
 use core::cell::Cell;
 use sel4_sys::object::ASID_POOL_ENTRIES;
@@ -36,16 +36,25 @@ pub fn assign(shared: &Shared, asid: u16, root: PhysAddr) {
 #[inline(always)]
 pub fn switch_to<M: Machine>(m: M, tcb: Ptr<Tcb>) {
     let n = m.node();
-    let space = match tcb.slot(TCB_VSPACE).packed().as_mapped_vspace() {
-        Some((base, asid)) if root_of(m.shared(), asid) == Some(base) => paging::space(base, asid),
-        _ => n.empty_space.get(),
-    };
-    if n.space.replace(space) != space {
-        m.load_space(space);
+    let cap = tcb.slot(TCB_VSPACE).packed();
+    // By the same capability, the address space is the one that is loaded: had it gone, nothing would be remembered.
+    if cap.0 != n.space_cap.get() {
+        load(m, cap);
     }
     let old = n.current();
     if old != tcb {
         m.switch_thread_pointers(old, tcb);
+    }
+}
+
+/// Loads the address space that a capability names, or the empty one.
+fn load<M: Machine>(m: M, cap: Packed) {
+    let n = m.node();
+    let named = cap.as_mapped_vspace().filter(|(base, asid)| root_of(m.shared(), *asid) == Some(*base));
+    let space = named.map_or(n.empty_space.get(), |(base, asid)| paging::space(base, asid));
+    n.space_cap.set(if named.is_some() { cap.0 } else { NO_CAP });
+    if n.space.replace(space) != space {
+        m.load_space(space);
     }
 }
 
@@ -104,6 +113,7 @@ pub fn delete_pool<M: Machine>(m: M, first_asid: u16, base: PhysAddr) {
 fn forget_current<M: Machine>(m: M) {
     let n = m.node();
     n.space.set(u64::MAX);
+    n.space_cap.set(NO_CAP);
     switch_to(m, n.current());
 }
 
@@ -126,4 +136,70 @@ pub fn boot_map_table(root: PhysAddr, vaddr: u64, table: PhysAddr) -> (u64, Tabl
 /// Boot: whether the tables reach a page.
 pub fn boot_has_table(root: PhysAddr, vaddr: u64) -> bool {
     walk(root, vaddr, 3).1 == 3
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::cap::Cap;
+    use crate::fake::{FakeWorld, Hardware};
+    use crate::sched;
+    use std::vec::Vec;
+
+    const ASID: u16 = 5;
+
+    /// What was loaded since the last look.
+    fn loads(world: &FakeWorld) -> Vec<u64> {
+        let loaded =
+            |event: Hardware| if let Hardware::LoadSpace(space) = event { Some(space) } else { None };
+        world.take_log().into_iter().filter_map(loaded).collect()
+    }
+
+    /// By a capability that is remembered nothing is looked up again; so nothing may be remembered once the address space, or its whole
+    /// pool, has gone: neither the thread that runs goes on in it, nor another that has the same capability, not even when the root got a
+    /// new identifier.
+    #[test]
+    fn an_address_space_that_has_gone_is_not_remembered() {
+        type Deletion = fn(&FakeWorld, PhysAddr, PhysAddr);
+        let by_space: Deletion = |world, root, _| delete_asid(world, ASID, root);
+        let by_pool: Deletion = |world, _, pool| delete_pool(world, 0, pool);
+        for delete in [by_space, by_pool] {
+            let world = FakeWorld::new();
+            let m = &world;
+            let n = m.node();
+            let (pool, root) = (world.allocate(12), world.allocate(12));
+            m.shared().asid_pools[0].set(pool.0);
+            assign(m.shared(), ASID, root);
+            let cnode = world.cnode(4);
+            let [one, two, other] = [10, 10, 10].map(|priority| {
+                let tcb = world.thread(priority, cnode);
+                tcb.slot(TCB_VSPACE).cap.set(Cap::VSpace { base: root, asid: Some(ASID) }.pack());
+                tcb
+            });
+            other.slot(TCB_VSPACE).cap.set(Cap::Null.pack());
+            let (mine, empty) = (paging::space(root, ASID), n.empty_space.get());
+            loads(&world);
+            sched::run(m, one);
+            sched::run(m, two);
+            assert_eq!(loads(&world), [mine], "once for both");
+            sched::run(m, other);
+            assert_eq!(loads(&world), [empty]);
+            sched::run(m, two);
+            assert_eq!(loads(&world), [mine]);
+            delete(&world, root, pool);
+            assert_eq!(
+                (loads(&world), n.space.get()),
+                (Vec::from([empty]), empty),
+                "the thread that runs leaves it"
+            );
+            sched::run(m, one);
+            assert_eq!((loads(&world), n.space.get()), (Vec::new(), empty), "and nobody comes into it");
+            m.shared().asid_pools[0].set(pool.0);
+            assign(m.shared(), ASID, PhysAddr(0));
+            assign(m.shared(), ASID + 1, root);
+            sched::run(m, two);
+            assert_eq!((loads(&world), n.space.get()), (Vec::new(), empty), "nor by its new identifier");
+        }
+    }
 }

@@ -1,7 +1,9 @@
 //! Trace points: a ring of 16-byte records in frames that user space maps read-only.
 use crate::ptr::Ptr;
 use core::cell::Cell;
-use sel4_sys::ext::{TRACE_BOOT_RECORDS, TRACE_MAGIC, TRACE_RING_RECORDS, TraceHeader, TraceRecord, stretch};
+use sel4_sys::ext::{
+    TRACE_BOOT_RECORDS, TRACE_MAGIC, TRACE_RING_RECORDS, TraceHeader, TraceRecord, event, stretch,
+};
 pub use sel4_sys::ext::{TRACE_PAGES as PAGES, class};
 
 /// The ring as the kernel writes it.
@@ -40,6 +42,14 @@ impl Trace {
     pub fn set_frequency(&self, frequency: u64) {
         if let Some(ring) = self.ring.get() {
             ring.header.counter_frequency.set(frequency);
+        }
+    }
+
+    /// The second clock of [`event::BOOT_REFERENCE`]: femtoseconds of its steps, and the counter when they began.
+    pub fn set_reference(&self, period: u64, start: u64) {
+        if let Some(ring) = self.ring.get() {
+            ring.header.reference_period.set(period);
+            ring.header.reference_start.set(start);
         }
     }
 
@@ -87,4 +97,9 @@ impl Trace {
         let written = self.ring.get().map_or(0, |r| r.header.written.get());
         [(PAGES * 4096) as u64, written, self.mask.get()]
     }
+}
+
+/// Whether an event is a phase of boot: one of the kernel's, init's first statement, or the last server's readiness. There are few of them.
+pub fn is_phase(event: u16) -> bool {
+    matches!(event, event::BOOT_ENTRY..=event::BOOT_INIT | event::BOOT_ALL_READY)
 }

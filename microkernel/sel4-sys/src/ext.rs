@@ -73,6 +73,9 @@ pub const BOOTINFO_COMMAND_LINE: u64 = 0x4158_0002;
 /// bus 0's and the last bus; 1 MiB each.
 pub const BOOTINFO_PCI_CONFIG_SPACE: u64 = 0x4158_0003;
 
+/// The id of the BootInfo chunk that describes the HPET, where there is one (x86): [`HpetInfo`].
+pub const BOOTINFO_HPET: u64 = 0x4158_0004;
+
 /// A structure of words, and the words in their order: whoever writes them lists none by hand.
 macro_rules! words {
     ($(#[$doc:meta])* pub struct $name:ident { $($(#[$fdoc:meta])* pub $field:ident: u64,)* }) => {
@@ -88,6 +91,18 @@ macro_rules! words {
             }
         }
     };
+}
+
+words! {
+    /// The body of the chunk [`BOOTINFO_HPET`], after its header. The kernel leaves the counter running, no timer armed.
+    pub struct HpetInfo {
+        /// Physical address of the block's registers.
+        pub address: u64,
+        /// GCAP_ID.
+        pub capabilities: u64,
+        /// Inputs of the I/O APICs that timer 0 can interrupt by, a bit each.
+        pub routes: u64,
+    }
 }
 
 words! {

@@ -48,7 +48,11 @@ pub struct Header<H = u32, W = u64, R = Record> {
     /// Mask of recorded classes, bit = class.
     pub mask: W,
     /// Not used, zero.
-    pub reserved: [W; 3],
+    pub reserved: W,
+    /// Length of a step of the clock in the records [`event::BOOT_REFERENCE`], femtoseconds; 0 where there is none.
+    pub reference_period: W,
+    /// The counter when that clock's steps were 0.
+    pub reference_start: W,
     /// Boot records kept below.
     pub boot_count: W,
     /// Not used, zero.
@@ -110,6 +114,9 @@ pub mod event {
     pub const BOOT_READY: u16 = 0x0112;
     /// Every server is ready.
     pub const BOOT_ALL_READY: u16 = 0x0113;
+    /// A second clock's look at an event of boot, right behind it: arg0 is the event, arg1 that clock's steps since
+    /// [`Header::reference_start`](super::Header::reference_start), the counter that of the same moment.
+    pub const BOOT_REFERENCE: u16 = 0x0120;
     /// An IPC message went from one thread to another; arg1 is the receiver.
     pub const IPC: u16 = 0x0200;
     /// A notification was signalled.

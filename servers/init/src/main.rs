@@ -21,7 +21,10 @@ use alloc::vec::Vec;
 use core::fmt::{self, Write};
 use linked_list_allocator::Heap;
 use sel4_sys::bootinfo::{BootInfo, HEADER_FDT, Header};
-use sel4_sys::ext::{AxiomInfo, BOOTINFO_AXIOM, BOOTINFO_COMMAND_LINE, BOOTINFO_PCI_CONFIG_SPACE, event};
+use sel4_sys::ext::{
+    AxiomInfo, BOOTINFO_AXIOM, BOOTINFO_COMMAND_LINE, BOOTINFO_HPET, BOOTINFO_PCI_CONFIG_SPACE, HpetInfo,
+    event,
+};
 
 pub(crate) const STACK_SIZE: usize = 32_768;
 const HEAP_SIZE: usize = 131_072;
@@ -121,12 +124,14 @@ pub struct Extra {
     pub arguments: Option<&'static str>,
     /// Where PCI configuration space is, bus 0's, and its last bus, where no device tree says it.
     pub config_space: Option<(u64, u8)>,
+    /// The HPET, where the kernel found one.
+    pub hpet: Option<HpetInfo>,
     /// The extensions; none on another kernel.
     pub axiom: Option<AxiomInfo>,
 }
 
 fn extra(info: &'static BootInfo) -> Extra {
-    let mut extra = Extra { fdt: None, arguments: None, config_space: None, axiom: None };
+    let mut extra = Extra { fdt: None, arguments: None, config_space: None, hpet: None, axiom: None };
     let start = core::ptr::from_ref(info) as usize + 4096;
     let mut at = 0usize;
     while at + size_of::<Header>() <= info.extra_len as usize {
@@ -154,6 +159,10 @@ fn extra(info: &'static BootInfo) -> Extra {
                 // SAFETY: as above; the words fit.
                 let [base, last_bus] = unsafe { (body as *const [u64; 2]).read_unaligned() };
                 extra.config_space = u8::try_from(last_bus).ok().map(|last_bus| (base, last_bus));
+            }
+            BOOTINFO_HPET if length >= size_of::<Header>() + size_of::<HpetInfo>() => {
+                // SAFETY: as above; the structure is plain words and fits.
+                extra.hpet = Some(unsafe { (body as *const HpetInfo).read_unaligned() });
             }
             BOOTINFO_AXIOM if length >= size_of::<Header>() + size_of::<AxiomInfo>() => {
                 // SAFETY: as above; the structure is plain words and fits.
@@ -197,6 +206,7 @@ extern "C" fn init_main(info: &'static BootInfo) -> ! {
         sys::init_debug(sel4_sys::CPtr(axiom.debug_cap));
         sys::trace(sel4_sys::CPtr(axiom.trace_cap), event::BOOT_INIT, 0, Some(sel4_sys::cap::init::TCB));
     }
+    arch::remember(&extra);
     TOKEN.0.set(token_of(arch::arguments(&extra)));
     let system = match payload() {
         Ok((system, _)) => system,

@@ -469,11 +469,13 @@ fn give_devices<'a>(
         }
         if request.interrupts {
             let messages = found.function.as_ref().map_or(0, |function| function.messages());
-            let kinds = found.interrupts.iter().map(|_| false).chain(found.pins.iter().map(|_| true));
-            let kinds = kinds.chain((0..messages).map(|_| false));
-            for (pin, (handler, bit)) in kinds.zip(&mut handlers) {
+            let own = found.interrupts.iter().map(|(irq, _)| (false, *irq));
+            let kinds = own.chain(found.pins.iter().map(|(irq, _)| (true, *irq)));
+            // A message has no input's number.
+            let kinds = kinds.chain((0..messages).map(|_| (false, 0)));
+            for ((pin, number), (handler, bit)) in kinds.zip(&mut handlers) {
                 let slot = b.name(*handler, CapRights::ALL, None)?;
-                world.interrupts.push(Interrupt { device, pin, slot, bit: *bit });
+                world.interrupts.push(Interrupt { device, pin, slot, bit: *bit, number });
                 sys::irq_ack(*handler)?;
             }
         }

@@ -126,6 +126,8 @@ pub struct Interrupt {
     pub slot: u64,
     /// Its bit of the bound notification.
     pub bit: Bit,
+    /// The interrupt controller's number for it: on a PC, the I/O APIC's input.
+    pub number: u32,
 }
 
 /// Addresses behind a bridge, as untyped memory for device frames.

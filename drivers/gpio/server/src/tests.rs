@@ -76,8 +76,8 @@ impl Rig {
         let registers_at = Range { start: registers as u64, len: 4096 };
         let device = Device { name: "pl061", index: 0, registers: registers_at, ..Device::default() };
         let devices = Values::of([device]).expect("a list");
-        let interrupts =
-            Values::of([Interrupt { device: 0, pin: false, slot: IRQ, bit: irq }]).expect("a list");
+        let interrupts = Values::of([Interrupt { device: 0, pin: false, slot: IRQ, bit: irq, number: 0 }])
+            .expect("a list");
         let timers = Values::of([Timer { name: "calm", slot: CALM, bit: calm }]).expect("a list");
         let mut env = Env {
             name: "gpio-server",

@@ -8,8 +8,7 @@ use crate::machine::Core;
 use crate::node::node;
 use crate::print::{self, println};
 use axiom_objects::Ptr;
-use axiom_objects::machine::record;
-use axiom_objects::trace::class;
+use axiom_objects::machine::record_phase;
 use sel4_sys::ext::event;
 
 mod found;
@@ -25,18 +24,18 @@ pub fn start(entry: Entry) {
     // SAFETY: the ring is zeroed memory of this image, a valid `Ring`, used by nothing else.
     node().trace.start(unsafe { Ptr::new((&raw const RING).expose_provenance()) }, arch::timer::frequency());
     node().trace.record_at(entry.counter, event::BOOT_ENTRY, 0, 0);
-    record(Core, class::BOOT, event::BOOT_MMU, 0, 0);
+    record_phase(Core, event::BOOT_MMU, 0, 0);
     if let Err(reason) = find_machine(entry).and_then(|firmware| boot(entry, firmware)) {
         println!("axiom: boot stopped: {reason}");
         arch::cpu::power_off();
     }
     print::buffer();
-    record(Core, class::BOOT, event::BOOT_ROOT_START, 0, 0);
+    record_phase(Core, event::BOOT_ROOT_START, 0, 0);
 }
 
 fn find_machine(entry: Entry) -> Result<Firmware, Fatal> {
     let firmware = firmware::find(entry)?;
-    record(Core, class::BOOT, event::BOOT_DTB, 0, 0);
+    record_phase(Core, event::BOOT_DTB, 0, 0);
     Ok(firmware)
 }
 
@@ -58,11 +57,11 @@ fn boot(entry: Entry, firmware: Firmware) -> Result<(), Fatal> {
     if !paging::build_window(mapped.as_slice(), image.0, image.0 + sizes[0] + sizes[1], table) {
         return Err(Fatal::rule("the RAM of this machine is too scattered, or lies above 512 GiB"));
     }
-    record(Core, class::BOOT, event::BOOT_MEMORY, 0, 0);
+    record_phase(Core, event::BOOT_MEMORY, 0, 0);
     let kernel_devices = firmware.interrupts()?;
     firmware.clock()?;
     node().trace.set_frequency(arch::timer::frequency());
-    record(Core, class::BOOT, event::BOOT_IRQ, 0, 0);
+    record_phase(Core, event::BOOT_IRQ, 0, 0);
     firmware.report();
     let machine = Machine { firmware, initrd, image, kernel_devices, entry };
     root::create(&machine, &mut memory)

@@ -3,6 +3,8 @@ use super::rules::{Broken, Caps, address, holds};
 use crate::arch::paging::{self, Entry};
 use crate::cap::{Cap, Mapping};
 use crate::machine::Machine;
+use crate::node::NO_CAP;
+use crate::object::Packed;
 use crate::ptr::PhysAddr;
 use crate::space;
 use sel4_sys::object::ASID_POOL_ENTRIES;
@@ -56,7 +58,17 @@ fn loaded<M: Machine>(m: M, caps: Caps) -> Result<(), Broken> {
             }
             _ => false,
         });
-    holds(alive, "the address space that is loaded is alive", address(n.space.get()))
+    holds(alive, "the address space that is loaded is alive", address(n.space.get()))?;
+    let found_by = n.space_cap.get();
+    let remembered = found_by == NO_CAP
+        || Packed(found_by, 0).as_mapped_vspace().is_some_and(|(base, asid)| {
+            space::root_of(m.shared(), asid) == Some(base) && paging::space(base, asid) == n.space.get()
+        });
+    holds(
+        remembered,
+        "the capability that is remembered names the address space that is loaded",
+        address(found_by),
+    )
 }
 
 /// Every entry of a table that is reached stands for a capability that knows where it is mapped.

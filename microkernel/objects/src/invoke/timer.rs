@@ -2,14 +2,14 @@
 use super::args::{Args, Invoked, Outcome, Stop, signal_argument};
 use crate::cap::Cap;
 use crate::delete;
-use crate::machine::{Machine, record};
+use crate::machine::{Machine, record, record_phase};
 use crate::node::Node;
 use crate::object::{SchedContext, Timer};
 use crate::ptr::Ptr;
 use crate::sched;
 use crate::slot;
 use crate::time::MIN_BUDGET_US;
-use crate::trace::class;
+use crate::trace::{class, is_phase};
 use sel4_sys::ext;
 
 /// Invokes a timer.
@@ -84,7 +84,12 @@ pub fn invoke_trace<M: Machine>(m: M, args: &Args) -> Invoked {
                 Ok(_) => return Err(Stop::InvalidCapability(1)),
                 Err(_) => arg1 as u32,
             };
-            record(m, class::of(event as u16) & 63, event as u16, arg0 as u16, arg1);
+            let (event, arg0) = (event as u16, arg0 as u16);
+            if is_phase(event) {
+                record_phase(m, event, arg0, arg1);
+            } else {
+                record(m, class::of(event) & 63, event, arg0, arg1);
+            }
             Ok(Outcome::Done)
         }
         ext::TRACE_INFO => {

@@ -4,7 +4,7 @@ use axiom_objects::machine::{Machine, record};
 use axiom_objects::trace::{PAGES, Ring, class};
 use axiom_objects::{Cap, Ptr, Tcb};
 use core::cell::Cell;
-use sel4_sys::ext::{self, stretch};
+use sel4_sys::ext::{self, event, stretch};
 use sel4_sys::{Badge, CapRights, Error, label};
 
 const OBJECT: u64 = 1;
@@ -285,6 +285,42 @@ fn the_trace_ring_is_as_its_layout_says() {
         [stretches - 1, records].map(word),
         [u64::from(0x0105u16) | 398 << 16 | (7 * 398) << 32, 1000 + 1024]
     );
+}
+
+#[test]
+fn a_second_clock_looks_at_phases_of_boot_and_at_nothing_else() {
+    let s = scene(|_| Cap::Trace);
+    let (ring, words) = ring(&s.world);
+    let m = &s.world;
+    m.node().trace.start(ring, FREQUENCY);
+    let kept = || {
+        let records: Vec<[u64; 2]> =
+            (0..words[8].get() as usize).map(|i| [32 + 2 * i, 33 + 2 * i].map(|w| words[w].get())).collect();
+        records
+    };
+    let emit = |event: u16| {
+        s.done(ext::TRACE_EMIT, &[u64::from(event), 0, 7], &[]);
+    };
+    // Without such a clock a phase is its own record alone.
+    emit(event::BOOT_INIT);
+    assert_eq!(kept(), [[m.now(), u64::from(event::BOOT_INIT) | 7 << 32]]);
+    m.show_second_clock(0xfedc_ba98);
+    m.node().trace.set_reference(69_841_279, 1234);
+    assert_eq!([6, 7].map(|i: usize| words[i].get()), [69_841_279, 1234]);
+    for (phase, looked_at) in [
+        (event::BOOT_ALL_READY, true),
+        (event::BOOT_ROOT_START, true),
+        (event::BOOT_SPAWNED, false),
+        (event::BOOT_READY, false),
+        (event::BOOT_REFERENCE, false),
+    ] {
+        let before = kept().len();
+        emit(phase);
+        let own = [m.now(), u64::from(phase) | 7 << 32];
+        let look = [m.now(), u64::from(event::BOOT_REFERENCE) | u64::from(phase) << 16 | 0xfedc_ba98 << 32];
+        let expected: &[[u64; 2]] = if looked_at { &[own, look] } else { &[own] };
+        assert_eq!(&kept()[before..], expected, "event {phase:#x}");
+    }
 }
 
 #[test]

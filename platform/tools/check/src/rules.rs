@@ -165,6 +165,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("bench/metrics", Library),
     ("bench/", HostTool),
     ("platform/bcm2712-pac", Library),
+    ("platform/hpet-rs", Library),
     ("platform/mmio", Library),
     ("platform/", HostTool),
 ];

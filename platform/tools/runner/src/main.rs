@@ -226,9 +226,16 @@ fn run(o: &Options) -> Result<(), NoVerdict> {
         println!("{}", emulator.display());
         return Ok(());
     }
-    needed(&o.kernel, "the kernel", "just kernel")?;
-    if let Some(bundle) = &o.bundle {
-        needed(bundle, "the bundle", "just bundle")?;
+    if o.iso {
+        needed(&o.iso_file, "the image", "just image-x86_64")?;
+        if o.uefi {
+            needed(&o.uefi_firmware, "the UEFI firmware", "./justw qemu-x86_64 --uefi")?;
+        }
+    } else {
+        needed(&o.kernel, "the kernel", "just kernel")?;
+        if let Some(bundle) = &o.bundle {
+            needed(bundle, "the bundle", "just bundle")?;
+        }
     }
     children::catch_signals();
     let terminal = Terminal::remember();

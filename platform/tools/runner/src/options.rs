@@ -16,6 +16,14 @@ pub struct Options {
     pub qemu_hint: String,
     /// Only say whether the emulator is there.
     pub probe: bool,
+    /// Boots from this image, as a USB stick, instead of having kernel and bundle put into memory.
+    pub iso: bool,
+    /// The image.
+    pub iso_file: PathBuf,
+    /// The machine's firmware is UEFI, which boots images only.
+    pub uefi: bool,
+    /// That firmware.
+    pub uefi_firmware: PathBuf,
     /// A machine of its own instead of `virt`, with its properties; then CPU and interrupt controller are its affair.
     pub machine: Option<String>,
     /// A device tree instead of QEMU's.
@@ -98,6 +106,10 @@ impl Default for Options {
             qemu: "qemu-system-aarch64".into(),
             qemu_hint: "./justw setup installs it".into(),
             probe: false,
+            iso: false,
+            iso_file: "target/axiom/qemu-x86_64.iso".into(),
+            uefi: false,
+            uefi_firmware: "/usr/share/ovmf/OVMF.fd".into(),
             machine: None,
             dtb: None,
             cores: 1,
@@ -173,8 +185,13 @@ recipes of other machines set their own
   --append TEXT        words for the kernel's command line (repeatable)
   --qemu-argument TEXT one more argument for QEMU (repeatable); on the command line, what follows
                        -- is the same
+  --iso                a PC only: boot from its image, as a USB stick, by BIOS (SeaBIOS) and GRUB; words
+                       for the kernel go through the machine's description, where GRUB finds them
+  --iso-file FILE      the image, default target/axiom/qemu-x86_64.iso (`just image-x86_64`)
+  --uefi               the same by UEFI (OVMF)
+  --uefi-firmware FILE default /usr/share/ovmf/OVMF.fd (Debian: ovmf)
   --exit-status N      after a good verdict QEMU must end by itself with this status: on a PC,
-                       status 0 may be a crash
+                       status 0 may be a crash; none asks for nothing
   --expect TEXT        must be printed; several: in this order
   --forbid TEXT        must not be printed
   --expect-failure TEXT  the verdict must be FAILED with this reason
@@ -254,6 +271,10 @@ fn apply(o: &mut Options, args: Vec<String>, nested: Nested) -> Result<(), Strin
             }
             "--qemu-hint" => o.qemu_hint = value()?,
             "--probe" => o.probe = true,
+            "--iso" => o.iso = true,
+            "--iso-file" => o.iso_file = value()?.into(),
+            "--uefi" => (o.iso, o.uefi) = (true, true),
+            "--uefi-firmware" => o.uefi_firmware = value()?.into(),
             "--board" if nested.boards() => file(o, &value()?, Nested::Board)?,
             "--machine" => o.machine = Some(value()?),
             "--property" => {
@@ -290,7 +311,12 @@ fn apply(o: &mut Options, args: Vec<String>, nested: Nested) -> Result<(), Strin
             "--qemu-argument" => o.extra.push(value()?),
             "--exit-status" => {
                 let text = value()?;
-                o.exit_status = Some(text.parse().map_err(|_| format!("--exit-status {text}: a number"))?);
+                o.exit_status = match text.as_str() {
+                    "none" => None,
+                    number => {
+                        Some(number.parse().map_err(|_| format!("--exit-status {text}: a number, or none"))?)
+                    }
+                };
             }
             "--memory" => o.memory = value()?,
             "--gic" => match value()?.as_str() {
@@ -418,14 +444,18 @@ pub fn qemu_arguments(o: &Options, socket: Option<&std::path::Path>) -> Vec<Stri
     if !o.reboot {
         args.push("-no-reboot".into());
     }
-    args.extend(["-kernel".into(), o.kernel.display().to_string()]);
-    if let Some(bundle) = &o.bundle {
-        args.extend(["-initrd".into(), bundle.display().to_string()]);
-    }
     let mut words = o.append.clone();
     words.extend(o.token.iter().map(|token| format!("axiom.verdict={token}")));
-    if !words.is_empty() {
-        args.extend(["-append".into(), words.join(" ")]);
+    if o.iso {
+        args.extend(boot_from_image(o, &words));
+    } else {
+        args.extend(["-kernel".into(), o.kernel.display().to_string()]);
+        if let Some(bundle) = &o.bundle {
+            args.extend(["-initrd".into(), bundle.display().to_string()]);
+        }
+        if !words.is_empty() {
+            args.extend(["-append".into(), words.join(" ")]);
+        }
     }
     if o.icount {
         // The simulator answers in the host's time: a clock that jumps while the processor waits for it would be past every deadline.
@@ -434,6 +464,28 @@ pub fn qemu_arguments(o: &Options, socket: Option<&std::path::Path>) -> Vec<Stri
         args.extend(["-icount".into(), counting]);
     }
     args.extend(o.extra.iter().cloned());
+    args
+}
+
+/// The image as a stick in a USB port; a comma is doubled, as QEMU wants it in a value.
+fn boot_from_image(o: &Options, words: &[String]) -> Vec<String> {
+    let quoted = |text: String| text.replace(',', ",,");
+    let mut args = Vec::new();
+    if o.uefi {
+        args.extend(["-bios".into(), o.uefi_firmware.display().to_string()]);
+    }
+    let file = quoted(o.iso_file.display().to_string());
+    let drive = format!("if=none,id=stick,format=raw,readonly=on,file={file}");
+    for (key, value) in [
+        ("-device", "qemu-xhci"),
+        ("-drive", drive.as_str()),
+        ("-device", "usb-storage,drive=stick,bootindex=0"),
+    ] {
+        args.extend([key.to_owned(), value.to_owned()]);
+    }
+    if !words.is_empty() {
+        args.extend(["-smbios".into(), format!("type=11,value={}", quoted(words.join(" ")))]);
+    }
     args
 }
 
@@ -488,6 +540,7 @@ mod tests {
         );
         let o = o.unwrap().unwrap();
         assert_eq!(o.exit_status, Some(33));
+        assert_eq!(read("--exit-status 33 --exit-status none").unwrap().unwrap().exit_status, None);
         assert_eq!(
             qemu_arguments(&o, None).join(" "),
             "-M q35 -cpu max -m 1G -nographic -nic none -no-reboot -kernel k -append axiom.exit=0xf4 quiet \
@@ -505,6 +558,19 @@ mod tests {
     }
 
     #[test]
+    fn an_image_is_a_stick_and_words_come_by_the_machines_description() {
+        let line = "--machine q35 --append axiom.exit=0xf4 --append a=1,2 --kernel k --iso-file a,b.iso";
+        let o = read(&format!("{line} --iso")).unwrap().unwrap();
+        let by_bios = "-M q35 -m 1G -nographic -nic none -no-reboot -device qemu-xhci \
+             -drive if=none,id=stick,format=raw,readonly=on,file=a,,b.iso -device usb-storage,drive=stick,bootindex=0 \
+             -smbios type=11,value=axiom.exit=0xf4 a=1,,2";
+        assert_eq!(qemu_arguments(&o, None).join(" "), by_bios);
+        let o = read(&format!("{line} --uefi --uefi-firmware f.fd")).unwrap().unwrap();
+        let by_uefi = by_bios.replace("-device qemu-xhci", "-bios f.fd -device qemu-xhci");
+        assert_eq!(qemu_arguments(&o, None).join(" "), by_uefi);
+    }
+
+    #[test]
     fn what_is_not_understood_is_named() {
         for (line, message) in [
             ("--gic 4", "--gic 4: the machine has version 2 or 3"),
@@ -512,7 +578,7 @@ mod tests {
             ("--expect", "--expect needs a value; see --help"),
             ("--warp", "unknown option '--warp'; see --help"),
             ("--cores four", "--cores four: a whole number"),
-            ("--exit-status odd", "--exit-status odd: a number"),
+            ("--exit-status odd", "--exit-status odd: a number, or none"),
             ("--property a=b", "--property a=b: it belongs to a --machine, which comes first"),
             ("--board /nowhere", "/nowhere: cannot be read: No such file or directory (os error 2)"),
             (

@@ -20,6 +20,11 @@ pub fn frequency() -> u64 {
     read!("cntfrq_el0")
 }
 
+/// There is no second clock: the counter's frequency is a register's.
+pub fn reference() -> Option<(Ticks, u32)> {
+    None
+}
+
 /// Interrupts at `deadline`; at once if it has passed. The interrupt's line falls when the deadline lies in the future.
 #[inline(always)]
 pub fn set_deadline(deadline: Ticks) {

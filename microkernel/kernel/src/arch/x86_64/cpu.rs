@@ -295,6 +295,18 @@ pub fn zero_for_user(start: PhysAddr, size: u64) {
 /// Maintains the caches: they need none here.
 pub fn cache(_: CacheOp, _: usize, _: usize) {}
 
+/// Makes the segment selectors null that no code of 64 bits needs; the bases of FS and GS, which some processors zero with them, stay.
+#[cold]
+pub fn clear_selectors() {
+    let (fs, gs) = (read_msr(msr::FS_BASE), read_msr(msr::GS_BASE));
+    // SAFETY: in 64-bit mode these segments are nothing but the bases of two, which are put back: they are canonical, as they were read.
+    unsafe {
+        asm!("mov ds, {0:e}", "mov es, {0:e}", "mov fs, {0:e}", "mov gs, {0:e}", in(reg) 0, options(nomem, nostack, preserves_flags));
+        write_msr(msr::FS_BASE, fs);
+        write_msr(msr::GS_BASE, gs);
+    }
+}
+
 /// Sets the user thread pointer of the running thread, an address in canonical form.
 pub fn set_tls(value: u64) {
     if FEATURES.fsgsbase.get() {

@@ -11,10 +11,11 @@ use axiom_objects::PhysAddr;
 use core::cell::Cell;
 use core::fmt::{self, Display, Formatter};
 use sel4_sys::bootinfo::{HEADER_X86_ACPI_RSDP, HEADER_X86_MEMORY_MAP, HEADER_X86_TSC_FREQUENCY};
-use sel4_sys::ext::{BOOTINFO_COMMAND_LINE, BOOTINFO_PCI_CONFIG_SPACE};
+use sel4_sys::ext::{BOOTINFO_COMMAND_LINE, BOOTINFO_HPET, BOOTINFO_PCI_CONFIG_SPACE, HpetInfo};
 
 mod clock;
 mod pci;
+mod speculation;
 
 use clock::{Clock, Measurement};
 
@@ -244,16 +245,16 @@ impl Firmware {
         let functions = self.functions.get();
         println!(
             "axiom: facts: nx yes, smep {}, smap {}, umip {}, fsgsbase {}, 1g pages {}, pcid not used, \
-             x87/sse state cleared at switches, kernel tables in user roots: {}, bus masters off: {} of {} functions",
+             x87/sse state cleared at switches, selectors between address spaces, bus masters off: {} of {} functions",
             has(&f.smep),
             has(&f.smap),
             has(&f.umip),
             has(&f.fsgsbase),
             has(&f.huge_pages),
-            meltdown(),
             functions.masters,
             functions.found,
         );
+        speculation::report();
         if let Some(clock) = self.clock.get() {
             println!(
                 "axiom: clock: counter {} Hz by the {} in {} us, within {} ppm; rate {}; timer {}, {} of 1000 steps a tick; \
@@ -280,7 +281,15 @@ impl Firmware {
     /// Bytes of BootInfo's chunks that describe the machine.
     pub fn chunks_size(&self) -> u64 {
         let space = self.tables.config_space.map_or(0, |_| SPACE_CHUNK);
-        (ROOT_CHUNK + MAP_CHUNK + FREQUENCY_CHUNK + self.line_chunk() + space) as u64
+        (ROOT_CHUNK + MAP_CHUNK + FREQUENCY_CHUNK + self.line_chunk() + space + self.hpet_chunk()) as u64
+    }
+
+    fn hpet(&self) -> Option<HpetInfo> {
+        self.tables.hpet.and_then(|at| self.measurement.get().hpet(at))
+    }
+
+    fn hpet_chunk(&self) -> usize {
+        if self.hpet().is_some() { CHUNK_HEADER + size_of::<HpetInfo>() } else { 0 }
     }
 
     fn line_chunk(&self) -> usize {
@@ -288,8 +297,8 @@ impl Firmware {
         (before + CHUNK_HEADER + self.line_length + 1).next_multiple_of(8) - before
     }
 
-    /// Writes those chunks: the ACPI root pointer, the memory map as Multiboot has it, the counter's frequency in MHz as seL4 has it,
-    /// the command line, and where PCI configuration space is.
+    /// Writes those chunks: the ACPI root pointer, the memory map as Multiboot has it, the counter's frequency in MHz as seL4 has it, the
+    /// command line, where PCI configuration space is, and the HPET where there is one.
     pub fn write_chunks(&self, mut write: impl FnMut(&[u8])) {
         let header = |write: &mut dyn FnMut(&[u8]), id: u64, length: usize| {
             write(&id.to_le_bytes());
@@ -319,6 +328,10 @@ impl Firmware {
             write(&address.to_le_bytes());
             write(&u64::from(last_bus).to_le_bytes());
         }
+        if let Some(hpet) = self.hpet() {
+            header(&mut write, BOOTINFO_HPET, CHUNK_HEADER + size_of::<HpetInfo>());
+            [hpet.address, hpet.capabilities, hpet.routes].iter().for_each(|w| write(&w.to_le_bytes()));
+        }
     }
 }
 
@@ -329,17 +342,3 @@ const MAP_ENTRY: usize = 24;
 const MAP_CHUNK: usize = CHUNK_HEADER + 4 + MAP_ENTRIES * MAP_ENTRY;
 const FREQUENCY_CHUNK: usize = CHUNK_HEADER + 4;
 const SPACE_CHUNK: usize = CHUNK_HEADER + 16;
-
-/// Whether user space could look at the kernel's memory through the tables that it shares (CVE-2017-5754).
-fn meltdown() -> &'static str {
-    const CAPABILITIES: u32 = 0x10a;
-    const RDCL_NO: u64 = 1;
-    let vendor = cpu::cpuid(0, 0);
-    let is_intel = (vendor.ebx, vendor.edx, vendor.ecx) == (0x756e_6547, 0x4965_6e69, 0x6c65_746e);
-    let has_register = cpu::cpuid(7, 0).edx >> 29 & 1 != 0;
-    if !is_intel || (has_register && cpu::read_msr(CAPABILITIES) & RDCL_NO != 0) {
-        "not a danger on this processor"
-    } else {
-        "UNMITIGATED, this processor may be open to Meltdown"
-    }
-}

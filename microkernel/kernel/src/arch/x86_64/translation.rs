@@ -13,11 +13,22 @@ pub fn publish() {
     core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::SeqCst);
 }
 
-/// User space is this one from now on: a root.
+/// User space is this one from now on: a root. Segment selectors, which any thread can load and which nobody needs, do not stay: they
+/// would be sixty-four bits from one address space to the next.
 #[inline(always)]
 pub fn load_space(space: u64) {
-    // SAFETY: a valid root, with the kernel's half in it.
-    unsafe { asm!("mov cr3, {}", in(reg) space, options(nostack, preserves_flags)) };
+    let selectors: u32;
+    // SAFETY: a valid root, with the kernel's half in it. Reading selectors has no effect.
+    unsafe {
+        asm!("mov cr3, {}", in(reg) space, options(nostack, preserves_flags));
+        asm!(
+            "mov {0:e}, ds", "mov {1:e}, es", "or {0:e}, {1:e}", "mov {1:e}, fs", "or {0:e}, {1:e}", "mov {1:e}, gs", "or {0:e}, {1:e}",
+            out(reg) selectors, out(reg) _, options(nomem, nostack)
+        );
+    }
+    if selectors != 0 {
+        cpu::clear_selectors();
+    }
 }
 
 /// Forgets the translations of one address space.

@@ -61,6 +61,9 @@ pub fn irq_handler(irq: u32, edge: bool, slot: u64) -> (u64, [u64; 4]) {
     (label::IRQ_ISSUE_HANDLER_TRIGGER, [irq.into(), edge.into(), slot, 64])
 }
 
+/// What the kernel said that devices are found by: nothing but the device tree.
+pub fn remember(_extra: &Extra) {}
+
 /// Devices that every machine of this architecture has: none; the device tree names them all.
 pub fn find(_request: &DeviceRequest) -> Option<Found> {
     None

@@ -8,8 +8,10 @@ use alloc::vec;
 use axiom_pci::Place;
 use axiom_proto::bundle::DeviceRequest;
 use core::arch::{asm, global_asm};
+use core::cell::Cell;
 use sel4_sys::arch::object::USER_VECTORS;
 use sel4_sys::cap::init;
+use sel4_sys::ext::HpetInfo;
 use sel4_sys::object::{kind, vm_attributes};
 use sel4_sys::{CPtr, Error, label, syscall};
 
@@ -70,10 +72,38 @@ pub fn irq_handler(irq: u32, edge: bool, slot: u64) -> (u64, [u64; 7]) {
     (label::IRQ_ISSUE_HANDLER_IOAPIC, [slot, 64, 0, pin, u64::from(!edge), 0, pin])
 }
 
-/// Devices that every machine of this architecture has: COM1 and COM2 (PNP0501), at the ports and the interrupts that PCs have had them at for
-/// ever. Whether something answers there is the driver's to see.
+/// The HPET, where the kernel found one.
+struct Hpet(Cell<Option<HpetInfo>>);
+// SAFETY: init has one thread.
+unsafe impl Sync for Hpet {}
+static HPET: Hpet = Hpet(Cell::new(None));
+
+/// What the kernel said that devices are found by.
+pub fn remember(extra: &Extra) {
+    HPET.0.set(extra.hpet);
+}
+
+/// Inputs of the I/O APIC that ISA's interrupts do not use (PCI's do, where a device has no messages).
+const BEYOND_ISA: u64 = 0xff_0000;
+
+/// The HPET (PNP0103), by one interrupt of its first timer: the highest input that it can have beyond ISA's. Inputs below have owners: the
+/// interval timer, which no one stops, is at 2.
+fn hpet() -> Option<Found> {
+    let hpet = HPET.0.get()?;
+    let input = (hpet.routes & BEYOND_ISA).checked_ilog2();
+    Some(Found {
+        phys: hpet.address,
+        size: 1024,
+        interrupts: input.map(|input| (input, true)).into_iter().collect(),
+        ..Found::default()
+    })
+}
+
+/// Devices that are where PCs have had them for ever, COM1 and COM2 (PNP0501) by their ports and their interrupts, and the HPET, which the
+/// kernel found. Whether something answers there is the driver's to see.
 pub fn find(request: &DeviceRequest) -> Option<Found> {
     let (pin, first) = match (request.compatible.as_str(), request.instance) {
+        ("pnp,0103", 0) => return hpet(),
         ("pnp,0501", 0) => (4, 0x3f8),
         ("pnp,0501", 1) => (3, 0x2f8),
         _ => return None,

@@ -7,8 +7,11 @@ use super::super::cpu;
 use super::super::irq;
 use super::super::paging;
 use super::super::port::inl;
+use super::super::timer::{self, Second};
+use crate::node::node;
 use axiom_boot::pc::Bad;
 use axiom_boot::pc::acpi::{PmTimer, Tables};
+use sel4_sys::ext::HpetInfo;
 
 /// How long is measured at least.
 const LEAST_MS: u64 = 10;
@@ -27,9 +30,15 @@ enum Reference {
     Pm(PmTimer),
 }
 
+const CAPABILITIES: usize = 0x00;
 const CONFIGURATION: usize = 0x10;
+const TIMERS: usize = 0x100;
+const TIMER_SIZE: usize = 0x20;
 const MAIN_COUNTER: usize = 0xf0;
 const ENABLE: u32 = 1;
+const LEGACY: u32 = 1 << 1;
+/// Of a timer: that it interrupts, and that it does so by a store to memory.
+const INTERRUPTS: u32 = 1 << 2 | 1 << 14;
 
 fn hpet_register(base: usize, offset: usize) -> u32 {
     // SAFETY: the block is mapped as a device's; its registers are read 32 bits at a time, which has no effect.
@@ -105,8 +114,6 @@ fn sample(reference: Reference) -> Sample {
 pub struct Measurement {
     reference: Reference,
     first: Sample,
-    /// The HPET stood still before.
-    stop: bool,
     /// The counter when the local APIC's timer began to count down.
     local_since: Option<u64>,
 }
@@ -129,7 +136,6 @@ pub struct Clock {
 impl Measurement {
     /// Begins.
     pub fn begin(tables: &Tables) -> Result<Measurement, Bad> {
-        let mut stop = false;
         let reference = match (tables.hpet, tables.pm_timer) {
             (Some(at), _) => {
                 const UNREACHABLE: Bad = Bad::Clock("the HPET's registers lie where no address reaches");
@@ -138,7 +144,7 @@ impl Measurement {
                 if !PERIODS.contains(&period) {
                     return Err(Bad::Period(period));
                 }
-                stop = set_hpet(base, true);
+                start_hpet(base);
                 Reference::Hpet(base, period)
             }
             (None, Some(timer)) => Reference::Pm(timer),
@@ -148,7 +154,13 @@ impl Measurement {
                 ));
             }
         };
-        Ok(Measurement { reference, first: sample(reference), stop, local_since: None })
+        let first = sample(reference);
+        if let Reference::Hpet(base, period) = reference {
+            let register = base + MAIN_COUNTER;
+            timer::set_reference(Second { register, period, first: first.reference, start: first.counter });
+            node().trace.set_reference(period, first.counter);
+        }
+        Ok(Measurement { reference, first, local_since: None })
     }
 
     /// From now on the local APIC's timer is measured, too.
@@ -178,9 +190,6 @@ impl Measurement {
             let steps = u32::MAX - local.count();
             (steps, cpu::counter().wrapping_sub(since))
         });
-        if let (Reference::Hpet(base, _), true) = (self.reference, self.stop) {
-            set_hpet(base, false);
-        }
         let steps = self.reference.steps(self.first.reference, last.reference);
         let counter = last.counter - self.first.counter;
         let frequency = self.reference.ticks(counter, steps);
@@ -200,11 +209,27 @@ impl Measurement {
     }
 }
 
-/// Lets the HPET count, or not; whether it did the other before. Its timers stay as they are.
-fn set_hpet(base: usize, on: bool) -> bool {
-    let old = hpet_register(base, CONFIGURATION);
-    let new = if on { old | ENABLE } else { old & !ENABLE };
-    // SAFETY: the block is mapped as a device's; the bit only lets its counter run.
-    unsafe { ((base + CONFIGURATION) as *mut u32).write_volatile(new) };
-    old != new
+/// Lets the HPET count, for good: boot is timed by it, too. Its timers interrupt nobody, whatever the firmware used them for; one that
+/// stores to memory (FSB) would do so behind every capability's back.
+fn start_hpet(base: usize) {
+    let write = |offset: usize, value: u32| {
+        // SAFETY: the block is mapped as a device's; these bits let its counter run, and keep its timers from interrupting.
+        unsafe { ((base + offset) as *mut u32).write_volatile(value) };
+    };
+    let timers = (hpet_register(base, CAPABILITIES) >> 8 & 31) as usize + 1;
+    for timer in (0..timers).map(|n| TIMERS + n * TIMER_SIZE) {
+        write(timer, hpet_register(base, timer) & !INTERRUPTS);
+    }
+    write(CONFIGURATION, hpet_register(base, CONFIGURATION) & !LEGACY | ENABLE);
+}
+
+impl Measurement {
+    /// What the HPET is, for whoever is going to use its timers; none if there is none.
+    pub fn hpet(&self, address: u64) -> Option<HpetInfo> {
+        let Reference::Hpet(base, _) = self.reference else { return None };
+        let wide = |offset: usize| {
+            u64::from(hpet_register(base, offset)) | u64::from(hpet_register(base, offset + 4)) << 32
+        };
+        Some(HpetInfo { address, capabilities: wide(CAPABILITIES), routes: wide(TIMERS) >> 32 })
+    }
 }

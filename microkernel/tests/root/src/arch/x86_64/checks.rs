@@ -20,6 +20,7 @@ pub const ALL: &[(&str, Check)] = &[
     ("an interrupt keeps every register", interrupted),
     ("each thread has FPU registers of its own, which are fresh at first", fpu),
     ("a page without execution is not executed", no_execute),
+    ("segment selectors do not pass from one address space to another", selectors),
 ];
 
 static SEEN: AtomicU64 = AtomicU64::new(0);
@@ -419,5 +420,31 @@ fn no_execute(t: &mut World) -> bool {
     let fault = (m.info.label(), m.mrs[fault::vm_fault::ADDR], m.mrs[fault::vm_fault::PREFETCH]);
     same!("fault", fault, (fault::kind::VM, AT, 1));
     same!("delete", w::delete(thread.tcb), Ok(()));
+    true
+}
+
+fn selectors(t: &mut World) -> bool {
+    /// The user's data segment.
+    const DATA: u32 = 0x23;
+    // FS stays: its base, which loading it makes 0 on some processors, is where this program finds its IPC buffer.
+    // SAFETY: in 64-bit mode these segments have no effect but by the base of GS, which nothing here uses.
+    unsafe {
+        asm!("mov ds, {0:e}", "mov es, {0:e}", "mov gs, {0:e}", in(reg) DATA, options(nomem, nostack, preserves_flags))
+    };
+    let read = || {
+        let (ds, es, gs): (u32, u32, u32);
+        // SAFETY: reading selectors has no effect.
+        unsafe {
+            asm!(
+                "mov {0:e}, ds", "mov {1:e}, es", "mov {2:e}, gs",
+                out(reg) ds, out(reg) es, out(reg) gs, options(nomem, nostack, preserves_flags)
+            );
+        }
+        [ds, es, gs]
+    };
+    same!("what a thread loads it has", read(), [DATA; 3]);
+    // Meanwhile nobody runs: that is an address space of its own.
+    t.sleep_us(1000);
+    same!("after another address space", read(), [0; 3]);
     true
 }
