@@ -22,7 +22,6 @@ tool_packages := "-p axiom-bpf -p axiom-compose -p axiom-runner -p axiom-check -
 steady_packages := `platform/tools/packages steady`
 server_packages := `platform/tools/packages heap`
 
-pc_images := CARGO_TARGET_DIR / "x86_64-unknown-none/system"
 pc_steady_packages := "-p axiom-console -p axiom-timer-server -p axiom-gpio-server -p axiom-iio-server"
 pc_packages := "-p axiom-init -p axiom-bpf-server -p axiom-bench -p axiom-demo -p axiom-gpio-demo -p axiom-hostile -p axiom-root-test"
 

@@ -21,6 +21,34 @@ impl Mmio {
     pub const unsafe fn new(base: NonNull<u32>) -> Mmio {
         Mmio(base)
     }
+
+    /// Reads a register of 16 bits at a byte offset, a multiple of two.
+    #[inline(always)]
+    pub fn read_half(&self, offset: usize) -> u16 {
+        // SAFETY: the constructor's promise; offsets come from the block's registers.
+        unsafe { self.0.byte_add(offset).cast::<u16>().read_volatile() }
+    }
+
+    /// Writes a register of 16 bits at a byte offset, a multiple of two.
+    #[inline(always)]
+    pub fn write_half(&self, offset: usize, value: u16) {
+        // SAFETY: as for `read_half`.
+        unsafe { self.0.byte_add(offset).cast::<u16>().write_volatile(value) }
+    }
+
+    /// Reads a register of eight bits.
+    #[inline(always)]
+    pub fn read_byte(&self, offset: usize) -> u8 {
+        // SAFETY: as for `read_half`.
+        unsafe { self.0.byte_add(offset).cast::<u8>().read_volatile() }
+    }
+
+    /// Writes a register of eight bits.
+    #[inline(always)]
+    pub fn write_byte(&self, offset: usize, value: u8) {
+        // SAFETY: as for `read_half`.
+        unsafe { self.0.byte_add(offset).cast::<u8>().write_volatile(value) }
+    }
 }
 
 // SAFETY: registers belong to no thread; `new`'s promise speaks of every user.

@@ -11,8 +11,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use axiom_layout::address::{DEVICES, INIT_CONFIG, INIT_PROBE, TRACE};
 use axiom_layout::bits::INTERRUPTS_PER_DEVICE;
+use axiom_mmio::Io;
 use axiom_pci::{BARS, Bar, Entry, Found, Mmio, MsiX, Place, Window};
 use axiom_proto::bundle::DeviceRequest;
+use core::ptr::NonNull;
 use sel4_sys::object::LARGE_PAGE_BITS;
 use sel4_sys::{CapRights, Error};
 
@@ -219,11 +221,12 @@ impl Pci {
         let at = bar.base + msix.offset + u64::from(entry) * Entry::BYTES;
         let frame = memory.device_frame(at & !4095)?;
         map_own(memory, frame, INIT_PROBE, CapRights::READ_WRITE)?;
-        let place = (INIT_PROBE + (at & 4095)) as *mut u32;
+        let place = NonNull::new((INIT_PROBE + (at & 4095)) as *mut u32).ok_or(Error::FailedLookup)?;
+        // SAFETY: the page of the table is mapped at INIT_PROBE; an entry lies in one page, because it is aligned to its size.
+        let entry = unsafe { axiom_mmio::Mmio::new(place) };
         // The mask first, then what it protects, then the last word says whether it is masked.
         for (i, word) in [(3, 1), (0, words[0]), (1, words[1]), (2, words[2]), (3, words[3])] {
-            // SAFETY: the page of the table is mapped at INIT_PROBE; an entry lies in one page, because it is aligned to its size.
-            unsafe { place.add(i).write_volatile(word) };
+            entry.write(4 * i, word);
         }
         sys::unmap(frame)
     }

@@ -11,6 +11,9 @@
 #[cfg(test)]
 extern crate std;
 
+use axiom_mmio::Io;
+use core::ptr::NonNull;
+
 mod bars;
 mod msix;
 mod walk;
@@ -62,30 +65,29 @@ pub const MSIX: u8 = 0x11;
 pub const VENDOR: u8 = 0x09;
 
 /// Configuration space that is mapped.
-pub struct Mmio(*mut u32);
+pub struct Mmio(axiom_mmio::Mmio);
 
 impl Mmio {
     /// # Safety
     /// `page` is where a function's configuration space is mapped ([`CONFIG_BYTES`] bytes, uncached), for as long as this lives; if
     /// [`ConfigMut::write`] is called, it is mapped writable.
     pub unsafe fn new(page: *mut u32) -> Mmio {
-        Mmio(page)
+        // SAFETY: the caller's promise, by which nothing is mapped at 0 either.
+        Mmio(unsafe { axiom_mmio::Mmio::new(NonNull::new_unchecked(page)) })
     }
 }
 
 impl Config for Mmio {
     fn read(&self, offset: u16) -> u32 {
         debug_assert!(offset.is_multiple_of(4) && u64::from(offset) < CONFIG_BYTES);
-        // SAFETY: inside the page of the constructor's promise.
-        unsafe { self.0.byte_add(usize::from(offset & 0xffc)).read_volatile() }
+        self.0.read(usize::from(offset & 0xffc))
     }
 }
 
 impl ConfigMut for Mmio {
     fn write(&mut self, offset: u16, value: u32) {
         debug_assert!(offset.is_multiple_of(4) && u64::from(offset) < CONFIG_BYTES);
-        // SAFETY: as for reads; the page is writable by the constructor's promise.
-        unsafe { self.0.byte_add(usize::from(offset & 0xffc)).write_volatile(value) }
+        self.0.write(usize::from(offset & 0xffc), value);
     }
 }
 

@@ -4,7 +4,9 @@
 //! its own; init has set them up before the driver runs, entry 0 for the driver's interrupt.
 
 use crate::{Parts, Transport};
+use axiom_mmio::{Io, Mmio};
 use axiom_pci::{BARS, Config, Identity, VENDOR, capabilities, field};
+use core::ptr::NonNull;
 
 /// The vendor of all virtio devices.
 pub const VENDOR_ID: u16 = 0x1af4;
@@ -59,7 +61,7 @@ pub trait Space {
 }
 
 /// BARs that are mapped.
-pub struct Mapped([(u64, u64); BARS]);
+pub struct Mapped([(Option<Mmio>, u64); BARS]);
 
 impl Mapped {
     /// With each BAR's address and bytes.
@@ -67,13 +69,17 @@ impl Mapped {
     /// # Safety
     /// Each range that is not empty is where registers of that BAR are mapped from its start on, uncached, for as long as this lives.
     pub unsafe fn new(bars: [(u64, u64); BARS]) -> Mapped {
-        Mapped(bars)
+        Mapped(bars.map(|(start, bytes)| {
+            let start = NonNull::new(start as *mut u32).filter(|_| bytes > 0);
+            // SAFETY: the caller's promise; `at` stays inside of the bytes.
+            (start.map(|start| unsafe { Mmio::new(start) }), bytes)
+        }))
     }
 
-    fn at(&self, bar: u8, offset: u64, width: Width) -> Option<u64> {
-        let (start, bytes) = *self.0.get(usize::from(bar))?;
-        let inside = offset.checked_add(width as u64)? <= bytes && offset.is_multiple_of(width as u64);
-        inside.then(|| start + offset)
+    fn at(&self, bar: u8, offset: u64, width: Width) -> Option<(&Mmio, usize)> {
+        let (start, bytes) = self.0.get(usize::from(bar))?;
+        let inside = offset.checked_add(width as u64)? <= *bytes && offset.is_multiple_of(width as u64);
+        start.as_ref().filter(|_| inside).map(|start| (start, offset as usize))
     }
 }
 
@@ -82,25 +88,19 @@ impl Space for Mapped {
         self.0.get(usize::from(bar)).map_or(0, |range| range.1)
     }
     fn read(&self, bar: u8, offset: u64, width: Width) -> u32 {
-        let Some(at) = self.at(bar, offset, width) else { return u32::MAX };
-        // SAFETY: inside a mapped range, as just checked, and aligned to the width (ranges start at pages).
-        unsafe {
-            match width {
-                Width::Byte => (at as *const u8).read_volatile().into(),
-                Width::Half => (at as *const u16).read_volatile().into(),
-                Width::Word => (at as *const u32).read_volatile(),
-            }
+        let Some((registers, at)) = self.at(bar, offset, width) else { return u32::MAX };
+        match width {
+            Width::Byte => registers.read_byte(at).into(),
+            Width::Half => registers.read_half(at).into(),
+            Width::Word => registers.read(at),
         }
     }
     fn write(&mut self, bar: u8, offset: u64, width: Width, value: u32) {
-        let Some(at) = self.at(bar, offset, width) else { return };
-        // SAFETY: as for reads.
-        unsafe {
-            match width {
-                Width::Byte => (at as *mut u8).write_volatile(value as u8),
-                Width::Half => (at as *mut u16).write_volatile(value as u16),
-                Width::Word => (at as *mut u32).write_volatile(value),
-            }
+        let Some((registers, at)) = self.at(bar, offset, width) else { return };
+        match width {
+            Width::Byte => registers.write_byte(at, value as u8),
+            Width::Half => registers.write_half(at, value as u16),
+            Width::Word => registers.write(at, value),
         }
     }
 }
