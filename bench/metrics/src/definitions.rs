@@ -106,6 +106,13 @@ pub const ALL: &[Definition] = &[
         "as the others of both clocks",
         HOST,
     ),
+    loose(
+        "boot.difference.hpet",
+        "the HPET's start, by the counter and by the HPET",
+        "the last phase's look at both clocks",
+        "less than two steps of the HPET where instructions are counted",
+        "a part of a step",
+    ),
     exact(
         "boot.*.hpet",
         "the kernel's first instructions",
