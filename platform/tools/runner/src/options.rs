@@ -510,7 +510,7 @@ mod tests {
              -kernel k -initrd b -icount shift=0 -d int"
         );
         let commas = qemu_arguments(&o, Some(std::path::Path::new("/a, b,c/s"))).join(" ");
-        assert!(commas.contains("path=/a,, b,,c/s -device"), "{commas}");
+        assert!(commas.contains("path=/a,, b,,c/s -M "), "{commas}");
         let without = qemu_arguments(&Options { bundle: None, ..Options::default() }, None).join(" ");
         assert!(!without.contains("vhost") && !without.contains("initrd"));
     }
