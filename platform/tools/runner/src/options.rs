@@ -433,7 +433,7 @@ pub fn qemu_arguments(o: &Options, socket: Option<&std::path::Path>) -> Vec<Stri
     if let Some(socket) = socket {
         args.extend(["-device".into(), format!("{},chardev=vi2c", o.sensor_device)]);
         if let Some(device) = &o.lines_device {
-            let chardev = format!("socket,id=vgpio,path={}", lines_socket(socket).display());
+            let chardev = format!("socket,id=vgpio,path={}", quoted(&lines_socket(socket)));
             args.extend(["-chardev".into(), chardev, "-device".into(), format!("{device},chardev=vgpio")]);
         }
     }
