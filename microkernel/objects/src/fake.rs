@@ -825,6 +825,25 @@ mod tests {
         assert_eq!(retype(&world, first, 3), answer);
     }
 
+    /// Who may only read its buffer's frame has nothing written there, however long its call.
+    #[test]
+    fn a_long_retype_writes_into_no_frame_that_its_thread_may_only_read() {
+        let (world, _, first, _) = scene();
+        world.run(first);
+        let words = [o::kind::ENDPOINT, 0, 0, 0, 16, 32];
+        world.set_message(first, 2, Message { label: label::UNTYPED_RETYPE, words: &words, caps: &[1] });
+        let slot = first.slot(TCB_BUFFER);
+        let Cap::Frame { base, size, device, mapping, .. } = slot.cap() else { panic!() };
+        let rights = VmRights::READ_WRITE.masked(CapRights::READ);
+        slot.update(Cap::Frame { base, size, device, rights, mapping });
+        assert!(crate::message::buffer(first, true).is_none(), "it may not write");
+        let buffer = crate::message::buffer(first, false).unwrap();
+        let before: Vec<u64> = buffer.iter().map(|w| w.get()).collect();
+        world.system_call(first, syscall::CALL);
+        let after: Vec<u64> = buffer.iter().map(|w| w.get()).collect();
+        assert_eq!(before, after);
+    }
+
     #[test]
     fn an_interrupt_signals_and_its_line_stays_masked() {
         let (world, space, first, second) = scene();

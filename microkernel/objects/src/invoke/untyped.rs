@@ -4,6 +4,7 @@ use crate::arch::registers::{STATUS, USER_STATUS};
 use crate::arch::tables::TableKind;
 use crate::cap::{CNodePlace, Cap, FrameSize, VmRights};
 use crate::machine::{Machine, record};
+use crate::message;
 use crate::object::{LookupFailure, Slot, Tcb};
 use crate::preempt::preemption_point;
 use crate::ptr::{PhysAddr, Ptr};
@@ -40,6 +41,10 @@ pub fn invoke<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
     let start = free.next_multiple_of(1 << request.bits);
     let count = if request.slots == 1 { 1 } else { at_once(request.bits, request.slots) };
     let size = count << request.bits;
+    // How far it got is told in the thread's buffer: who may only read that cannot ask for the rest.
+    if count < request.slots && message::buffer(args.tcb, true).is_none() {
+        return Err(Stop::IllegalOperation);
+    }
     // An untyped is no object yet: whoever makes one of it says so.
     if !device && request.kind != kind::UNTYPED {
         zero(m, request.kind, PhysAddr(base.0 + start), size)?;
