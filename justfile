@@ -145,6 +145,7 @@ servers:
     @{{ cargo }} server build -q --profile system {{ server_packages }}
 
 # The servers for x86-64
+[group("build")]
 servers-x86_64:
     @echo "build: servers (x86-64)"
     @{{ cargo }} server-x86_64 build -q --profile system {{ pc_steady_packages }}

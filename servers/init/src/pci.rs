@@ -155,7 +155,9 @@ impl Pci {
                 return refused(why);
             }
         }
-        let room: u64 = bars.iter().flatten().map(|bar| bar.size.max(4096) + 4096).sum();
+        // What a function claims may be any number.
+        let pages = bars.iter().flatten().map(|bar| bar.size.max(4096).saturating_add(4096));
+        let room = pages.fold(0, u64::saturating_add);
         if room > (TRACE - DEVICES) / 2 {
             return refused(alloc::format!(
                 "its registers take {room:#x} bytes of addresses, more than a server has"

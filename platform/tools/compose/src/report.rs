@@ -321,6 +321,21 @@ fn reach(c: &Composed) -> Vec<Row> {
                     "**all memory**",
                     format!("by what lies behind {}", d.name),
                 ));
+            } else if d.compatible.starts_with("pci") {
+                rows.push(row(
+                    format!("server {}", s.name),
+                    "**all memory**",
+                    format!("by {}, which is master of its bus while the server lives", d.name),
+                ));
+            } else if d.compatible == "pnp,0103" {
+                rows.push(row(
+                    format!("server {}", s.name),
+                    "**all memory**",
+                    format!(
+                        "by {}, whose comparators may store words (FSB) where the chipset has that",
+                        d.name
+                    ),
+                ));
             } else if s.dma_kib > 0 {
                 rows.push(row(
                     format!("server {}", s.name),

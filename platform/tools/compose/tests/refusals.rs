@@ -294,6 +294,11 @@ fn the_report_says_who_reaches_all_memory_and_which_pins_have_two_masters() {
             "rp1 = [\"i2c1\"]\ncalls = [\"bridge\"]\ndma_kib = 4\ndevices = [{ name = \"net\", compatible = \"a,net\" }]",
         )
         + &server(
+            "clock",
+            65,
+            "devices = [{ name = \"hpet\", compatible = \"pnp,0103\" }, { name = \"gpu\", compatible = \"pci1234,5678\" }]",
+        )
+        + &server(
             "user",
             60,
             "gpio = [{ chip = \"rp1\", line = 3, out = true }, { chip = \"rp1\", line = 4 }]\ncalls = [\"lines\"]\nends_run = true",
@@ -304,6 +309,8 @@ fn the_report_says_who_reaches_all_memory_and_which_pins_have_two_masters() {
     for expected in [
         "| server bridge | **all memory** | by what lies behind pcie |",
         "| server bus | **all memory** | by net, whose addresses it writes |",
+        "| server clock | **all memory** | by gpu, which is master of its bus while the server lives |",
+        "| server clock | **all memory** | by hpet, whose comparators may store words (FSB) where the chipset has that |",
         "| line 3 of rp1 | server user: read and drive | bus opens i2c1, which is switched to the same pin |",
         "| the run | end | **says whether it was a success** |",
     ] {

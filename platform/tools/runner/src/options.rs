@@ -185,8 +185,8 @@ recipes of other machines set their own
   --append TEXT        words for the kernel's command line (repeatable)
   --qemu-argument TEXT one more argument for QEMU (repeatable); on the command line, what follows
                        -- is the same
-  --iso                a PC only: boot from its image, as a USB stick, by BIOS (SeaBIOS) and GRUB; words
-                       for the kernel go through the machine's description, where GRUB finds them
+  --iso                a PC only: boot from its image, as a USB stick, by BIOS (SeaBIOS) and
+                       GRUB; words for the kernel go through the machine's description
   --iso-file FILE      the image, default target/axiom/qemu-x86_64.iso (`just image-x86_64`)
   --uefi               the same by UEFI (OVMF)
   --uefi-firmware FILE default /usr/share/ovmf/OVMF.fd (Debian: ovmf)
