@@ -117,10 +117,13 @@ fn decode(args: &Args) -> Result<Request, Stop> {
     if window > size - offset {
         return Err(Stop::Range { min: 1, max: size - offset });
     }
+    let address = base.kernel() + offset as usize * size_of::<Slot>();
     // SAFETY: `offset` is below the CNode's size, and a CNode's memory is an array of slots.
-    let first: Ptr<Slot> = unsafe { Ptr::new(base.kernel() + offset as usize * size_of::<Slot>()) };
+    let first: Ptr<Slot> = unsafe { Ptr::new(address) };
+    // By the address, not by the one slot: a reference to that one reaches no further.
+    let start = core::ptr::with_exposed_provenance::<Slot>(address);
     // SAFETY: the window ends inside of the node, as just checked.
-    let window_slots: &[Slot] = unsafe { core::slice::from_raw_parts(&raw const *first, window as usize) };
+    let window_slots: &[Slot] = unsafe { core::slice::from_raw_parts(start, window as usize) };
     // All of them each time, though few are filled at once: in a loop that is short in a checked kernel, too.
     if !window_slots.iter().all(Slot::is_empty) {
         return Err(Stop::DeleteFirst);
