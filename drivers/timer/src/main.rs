@@ -4,7 +4,7 @@
 //! drift. After the signal, the kernel is asked nothing before the program runs: each deadline is the first one plus whole periods, so
 //! this server knows it.
 //!
-//! A machine with an HPET that the manifest grants has a second time base besides: `timer/<n>hz/hpet` ([`second`]).
+//! A machine with an HPET that the manifest grants has a second time base besides: `timer/<n>hz/hpet` (`second`).
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(any(target_os = "none", test))]

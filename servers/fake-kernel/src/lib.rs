@@ -142,7 +142,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl World {
-    /// Who answers at this endpoint: it gets interface and message, and says what [`answer`] or [`refusal`] makes.
+    /// Who answers at this endpoint: it gets interface and message, and says what [`answer`] makes.
     pub fn peer(mut self, slot: u64, peer: impl FnMut(u16, &[u8]) -> Vec<u8> + Send + 'static) -> World {
         self.peers.insert(slot, Box::new(peer));
         self

@@ -2,7 +2,7 @@
 //! that has time for a heap takes `axiom-heap` besides.
 //!
 //! A server is `axiom_runtime::entry!(main)` with `fn main(rt: Runtime) -> !`. It sets itself up from [`Runtime::env`], calls
-//! [`Runtime::ready`], and ends in [`serve`]. Single-threaded by design: one thread, one endpoint, one bound notification.
+//! [`Runtime::ready`], and ends in [`serve()`]. Single-threaded by design: one thread, one endpoint, one bound notification.
 //!
 //! On the developer's machine it is there for tests: `axiom-fake-kernel` runs a server on it.
 #![cfg_attr(target_os = "none", no_std)]
