@@ -18,7 +18,9 @@ fn kinds() -> Vec<(ProgramKind, &'static str, &'static str, &'static str)> {
     let all = [ProgramKind::Iio, ProgramKind::Timer, ProgramKind::Gpio, ProgramKind::Pwm];
     let told = all.map(|kind| match kind {
         ProgramKind::Iio => (kind, "iio/<device>/<channel>", "iio_event", "0 drops the sample"),
-        ProgramKind::Timer => (kind, "timer/<n>hz", "timer_event", "not looked at; `timer/<n>hz/hpet` where a PC has an HPET"),
+        ProgramKind::Timer => {
+            (kind, "timer/<n>hz", "timer_event", "not looked at; `timer/<n>hz/hpet` where a PC has an HPET")
+        }
         ProgramKind::Gpio => {
             (kind, "gpio/<chip>/<line>/<rising\\|falling\\|both>", "gpio_event", "not looked at")
         }
