@@ -6,12 +6,13 @@ use super::scene::*;
 use super::session::{Act, script};
 use crate::arch::paging::{self, Entry};
 use crate::arch::registers;
-use crate::cap::Cap;
+use crate::cap::{Cap, VmRights};
 use crate::machine::Machine;
 use crate::message;
-use crate::object::{Ends, TCB_SLOTS, Tcb, ThreadState};
+use crate::object::{Ends, TCB_BUFFER, TCB_SLOTS, Tcb, ThreadState};
 use crate::ptr::{PhysAddr, Ptr};
 use crate::{entry, slot, space, thread};
+use sel4_sys::CapRights;
 use std::format;
 use std::string::String;
 use std::vec::Vec;
@@ -197,7 +198,12 @@ fn table(base: PhysAddr, level: u32, vaddr: u64, out: &mut Vec<String>) {
 const CANNOT_RUN: &str = " cannot run";
 
 /// Does it; a line that says what, and what the thread finds afterwards.
-fn act(scene: &mut Scene, act: &Act, alone: bool) -> String {
+fn act(scene: &mut Scene, step: &Act, alone: bool) -> String {
+    act_after(scene, step, alone, |_| ())
+}
+
+/// The same; `last` comes when the message is written, right before the kernel is entered.
+fn act_after(scene: &mut Scene, act: &Act, alone: bool, last: impl FnOnce(&Scene)) -> String {
     let name = |thread: usize| format!("thread {thread}");
     let caller = act.thread().map(|i| scene.threads[i]);
     if let Some(tcb) = caller {
@@ -215,6 +221,7 @@ fn act(scene: &mut Scene, act: &Act, alone: bool) -> String {
         Act::Call(i, call, at) => {
             let tcb = scene.threads[*i];
             scene.begin_call(tcb, call);
+            last(scene);
             match at {
                 Some(at) => scene.world.preempt_at(*at),
                 None => scene.world.preempt_when(|| false),
@@ -237,22 +244,26 @@ fn act(scene: &mut Scene, act: &Act, alone: bool) -> String {
             let tcb = scene.threads[*i];
             let number = tcb.regs.get(registers::SYSCALL) as i64;
             scene.world.preempt_when(|| false);
+            last(scene);
             scene.world.system_call(tcb, number);
             format!("{} goes on\n  {}", name(*i), answer(scene, tcb))
         }
         Act::Fault(i, fault) => {
             let tcb = scene.threads[*i];
+            last(scene);
             scene.world.fault(tcb, *fault);
             format!("{} faults: {fault:x?}\n  {}", name(*i), answer(scene, tcb))
         }
         Act::Interrupt(irq, time) => {
             scene.world.advance(*time);
             scene.world.raise(*irq);
+            last(scene);
             scene.world.interrupt();
             format!("after {time} ticks interrupt {irq}")
         }
         Act::Tick(time) => {
             scene.world.advance(*time);
+            last(scene);
             scene.world.interrupt();
             format!("{time} ticks")
         }
@@ -308,6 +319,46 @@ fn transcript() -> String {
         before = after;
     }
     out
+}
+
+/// The frames of the threads' IPC buffers with these rights; how many there are.
+fn set_buffer_rights(scene: &Scene, rights: VmRights) -> usize {
+    let slots = scene.threads.iter().map(|tcb| tcb.slot(TCB_BUFFER));
+    let frames = slots.filter_map(|slot| match slot.cap() {
+        Cap::Frame { base, size, device, mapping, .. } => {
+            Some((slot, Cap::Frame { base, size, device, rights, mapping }))
+        }
+        _ => None,
+    });
+    frames.map(|(slot, cap)| slot.update(cap)).count()
+}
+
+fn buffer_words(scene: &Scene) -> Vec<Option<[u64; 128]>> {
+    let buffers = scene.threads.iter().map(|tcb| message::buffer(*tcb, false));
+    buffers.map(|buffer| buffer.map(|b| core::array::from_fn(|i| b[i].get()))).collect()
+}
+
+/// Whatever is asked, sent or answered: a frame that its thread may only read is as it was.
+#[test]
+#[cfg_attr(miri, ignore = "the session itself is run; nothing else is in this one than comparisons")]
+fn no_call_writes_into_a_buffer_that_its_thread_may_only_read() {
+    let (mut scene, acts, alone) = script();
+    let mut compared = 0;
+    for (number, step) in acts.iter().enumerate() {
+        let mut before = Vec::new();
+        let line = act_after(&mut scene, step, number < alone, |scene| {
+            compared += set_buffer_rights(scene, VmRights::READ_WRITE.masked(CapRights::READ));
+            before = buffer_words(scene);
+        });
+        let after = buffer_words(&scene);
+        for (thread, (before, after)) in before.iter().zip(&after).enumerate() {
+            // Who has another buffer since, or none, is looked at from the next step on.
+            let (Some(before), Some(after)) = (before, after) else { continue };
+            assert!(before == after, "the buffer of thread {thread} was written, in:\n{line}");
+        }
+        set_buffer_rights(&scene, VmRights::READ_WRITE);
+    }
+    assert!(compared > 2 * acts.len(), "{compared} buffers in {} acts", acts.len());
 }
 
 /// The session alone, for Miri, which has no time to write it down.
