@@ -115,7 +115,7 @@ fn invoke_table<M: Machine>(
             }
             let vaddr = args.word(0);
             let (root, asid) = vspace_argument(args)?;
-            if vaddr > paging::USER_TOP {
+            if arch::vspace::table_start(vaddr, kind) > paging::USER_TOP {
                 return Err(Stop::InvalidArgument(0));
             }
             live(m, (root, asid), 1)?;

@@ -17,6 +17,12 @@ pub fn table_labels(_: TableKind) -> (u64, u64) {
     (label::PAGE_TABLE_MAP, label::PAGE_TABLE_UNMAP)
 }
 
+/// What of an address is held against the end of user space, which is one of tables of every level: all of it.
+#[inline(always)]
+pub fn table_start(vaddr: u64, _: TableKind) -> u64 {
+    vaddr
+}
+
 /// Where the next table towards an address goes, and the level of that place.
 #[inline(always)]
 pub fn table_place(root: PhysAddr, vaddr: u64, _: TableKind) -> Result<(Ptr<Cell<u64>>, u32), Stop> {

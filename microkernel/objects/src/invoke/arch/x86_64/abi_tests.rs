@@ -202,6 +202,16 @@ fn each_kind_of_table_has_its_level_and_labels() {
         );
         assert_eq!(cap.pack().unpack(), cap);
     }
+    // The page below the hole is in a table that begins in user space; from the hole on none does.
+    let invalid = Error::InvalidArgument as u64;
+    let words = [kind::PAGE_TABLE, 0, 0, 0, FREE + 5, 1];
+    assert_eq!(scene.error(UNTYPED, label::UNTYPED_RETYPE, &words, &[CNODE]), 0);
+    for (at, expected) in
+        [((1 << 47) - 4096, missing), ((1 << 47) - 1, missing), (1 << 47, invalid), (u64::MAX, invalid)]
+    {
+        let error = scene.error(FREE + 5, label::PAGE_TABLE_MAP, &[at, 0], &[root]);
+        assert_eq!((at, error), (at, expected));
+    }
     // Another table's label is none of its own.
     assert_eq!(scene.error(table, label::PDPT_UNMAP, &[], &[]), Error::IllegalOperation as u64);
     assert_eq!(scene.error(directory, label::PAGE_DIRECTORY_UNMAP, &[], &[]), 0);

@@ -19,6 +19,11 @@ pub fn table_labels(kind: TableKind) -> (u64, u64) {
     }
 }
 
+/// Where a table of this kind begins that spans an address. Only that is held against the end of user space, as in seL4.
+pub fn table_start(vaddr: u64, kind: TableKind) -> u64 {
+    vaddr & !((1 << paging::shift(kind.parent_level())) - 1)
+}
+
 /// Where a table of this kind goes for an address, and the level of that place.
 pub fn table_place(root: PhysAddr, vaddr: u64, kind: TableKind) -> Result<(Ptr<Cell<u64>>, u32), Stop> {
     let level = kind.parent_level();
