@@ -304,6 +304,18 @@ fuzz-kernel minutes seed=`date +%Y%m%d%H%M` arch="aarch64":
 _fuzz-kernel minutes seed arch: tools
     @platform/tools/fuzz-kernel {{ bin }} {{ images }} --arch "{{ arch }}" --minutes "{{ minutes }}" --seed "{{ seed }}" --jobs "$(nproc)" --stretch 5000
 
+# Random calls by SEED and what the kernel answers to them: target/axiom/logs/answers-SEED.log; with the LOG of another kernel, where they differ
+[group("test")]
+[no-exit-message]
+answers seed="1" log="":
+    @{{ ask }} answers number,file "$@"
+
+_answers seed log: kernel tools
+    @AXIOM_ANSWERS_SEED="{{ seed }}" {{ cargo }} server build -q --profile system -p axiom-root-test --bin axiom-kernel-answers
+    @{{ bin }}/axiom-runner --quiet --icount --no-sensors --root-task --name "answers-{{ seed }}" --timeout 600 --cpu cortex-a53 --bundle {{ images }}/axiom-kernel-answers >/dev/null
+    @echo "answers: $(grep -ac '^answer ' {{ out }}/logs/answers-{{ seed }}.log) lines in {{ out }}/logs/answers-{{ seed }}.log"
+    @[ -z "{{ log }}" ] || platform/tools/compare-answers "{{ out }}/logs/answers-{{ seed }}.log" "{{ log }}"
+
 # Format, lints and directions of dependencies
 [group("test")]
 lint: check-deps

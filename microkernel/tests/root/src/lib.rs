@@ -5,6 +5,7 @@
 #![no_std]
 
 pub mod arch;
+pub mod ops;
 pub mod world;
 
 use core::fmt::{self, Write};

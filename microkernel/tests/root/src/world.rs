@@ -181,6 +181,18 @@ impl World {
 
     /// A thread that does not run yet: with the address of its buffer and its stack's end.
     pub fn build(&mut self, priority: u64, budget: u64, period: u64, handler: CPtr) -> (Thread, u64, u64) {
+        let (thread, _, buffer, sp) = self.build_with_frame(priority, budget, period, handler);
+        (thread, buffer, sp)
+    }
+
+    /// The same, with its buffer's frame before the buffer's address.
+    pub fn build_with_frame(
+        &mut self,
+        priority: u64,
+        budget: u64,
+        period: u64,
+        handler: CPtr,
+    ) -> (Thread, CPtr, u64, u64) {
         let tcb = self.make(kind::TCB, 0);
         let sc = self.make(kind::SCHED_CONTEXT, 8);
         let (frame, buffer) = self.page();
@@ -199,7 +211,7 @@ impl World {
         if let Some(Err(e)) = steps.into_iter().find(Result::is_err) {
             panic!("cannot make a thread: {e:?}");
         }
-        (Thread { tcb, sc }, buffer, stack + 4096)
+        (Thread { tcb, sc }, frame, buffer, stack + 4096)
     }
 
     /// Starts such a thread.

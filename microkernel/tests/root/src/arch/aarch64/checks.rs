@@ -7,7 +7,8 @@ use sel4_sys::object::kind;
 use sel4_sys::{MessageInfo, fault, stubs};
 
 /// All checks, by name.
-pub const ALL: &[(&str, Check)] = &[("a program counter off its alignment is a user exception, once", program_counter)];
+pub const ALL: &[(&str, Check)] =
+    &[("a program counter off its alignment is a user exception, once", program_counter)];
 
 /// The exception class of a program counter that is no multiple of four (Arm ARM, ESR_ELx.EC).
 const PC_ALIGNMENT: u64 = 0x22;

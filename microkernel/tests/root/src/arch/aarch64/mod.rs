@@ -4,6 +4,7 @@ use sel4_sys::ext::AxiomInfo;
 use sel4_sys::object::{kind, vm_attributes};
 use sel4_sys::{label, syscall};
 
+pub mod answers;
 pub mod checks;
 pub mod device;
 

@@ -5,6 +5,7 @@ use sel4_sys::ext::AxiomInfo;
 use sel4_sys::object::{kind, vm_attributes};
 use sel4_sys::{label, stubs, syscall};
 
+pub mod answers;
 pub mod checks;
 pub mod device;
 
