@@ -553,7 +553,7 @@ search-kernel *worlds:
 
 _search-kernel *worlds:
     @AXIOM_SEARCH_ALL=1 AXIOM_SEARCH_STATES="${AXIOM_SEARCH_STATES:-400000}" {{ cargo }} host test -q -p axiom-objects --test deletion -- --nocapture --test-threads 1 "$@"
-    @AXIOM_SEARCH_STATES="${AXIOM_SEARCH_STATES:-400000}" {{ cargo }} host test -q -p axiom-objects --lib worlds -- --nocapture --test-threads 1 "$@"
+    @if [ $# -eq 0 ]; then set -- worlds; fi; AXIOM_SEARCH_STATES="${AXIOM_SEARCH_STATES:-400000}" {{ cargo }} host test -q -p axiom-objects --lib -- --nocapture --test-threads 1 "$@"
 
 # The kernel's rules under Miri: every host test of the library but those that say why not; names choose some. Needs a nightly toolchain (rustup component add miri --toolchain nightly)
 [group("search and fuzz")]
