@@ -22,6 +22,8 @@ global_asm!(
 
 /// The board's name in results.
 pub const BOARD: &str = "qemu-aarch64";
+/// What BootInfo says of an IOMMU's tables: there are none.
+pub const IO_PAGE_TABLE_LEVELS: u64 = 0;
 /// What counts instructions.
 pub const INSTRUCTION_COUNTER: &str = "PMCCNTR_EL0";
 /// Words of a user context that read back as they were written.

@@ -21,6 +21,8 @@ global_asm!(
 
 /// The board's name in results.
 pub const BOARD: &str = "qemu-x86_64";
+/// What BootInfo says of the levels of an IOMMU's tables: pc99's word for a kernel that has none.
+pub const IO_PAGE_TABLE_LEVELS: u64 = u64::MAX;
 /// What counts instructions.
 pub const INSTRUCTION_COUNTER: &str = "the time stamp counter";
 /// Words of a user context that read back as they were written: not the flags.
