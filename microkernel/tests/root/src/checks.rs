@@ -15,6 +15,7 @@ pub use axiom_root_test::world::Check;
 /// All checks, by name.
 pub const ALL: &[(&str, Check)] = &[
     ("BootInfo's regions hold what they say", boot_info),
+    ("DebugCapIdentify numbers capabilities as libsel4's users know them", identify),
     ("retype and errors in order", retype),
     ("derivation and revocation", revocation),
     ("a CNode in a CNode is destroyed without recursion", nested_cnodes),
@@ -63,6 +64,41 @@ fn boot_info(t: &mut World) -> bool {
         same!("a piece of its size", (piece.paddr, bits, device, fits), (piece.paddr, bits, device, true));
     }
     same!("no piece more", rest.iter().all(|piece| *piece == UntypedDesc::default()), true);
+    true
+}
+
+fn identify(t: &mut World) -> bool {
+    let made = [
+        (kind::ENDPOINT, 0, 4),
+        (kind::NOTIFICATION, 0, 6),
+        (kind::REPLY, 0, 8),
+        (kind::CNODE, 4, 10),
+        (kind::TCB, 0, 12),
+        (kind::SCHED_CONTEXT, 8, 22),
+        (kind::VSPACE, 0, 9),
+        (kind::SMALL_PAGE, 0, 1),
+    ];
+    let given = [
+        (CPtr(0), 0),
+        (init::TCB, 12),
+        (init::CNODE, 10),
+        (init::VSPACE, 9),
+        (init::IRQ_CONTROL, 14),
+        (init::ASID_CONTROL, 11),
+        (init::ASID_POOL, 13),
+        (init::BOOT_INFO, 1),
+        (init::DOMAIN, 20),
+        (init::SCHED_CONTEXT, 22),
+        (CPtr(t.info.schedcontrol.start), 24),
+        (t.untyped, 2),
+    ];
+    for (cap, number) in given {
+        same!("given", (cap, w::identify(cap)), (cap, number));
+    }
+    let tables = arch::TABLES.iter().zip(arch::TABLE_NUMBERS).map(|((kind, _), number)| (*kind, 0, *number));
+    for (kind, bits, number) in made.into_iter().chain(tables) {
+        same!("made", (kind, w::identify(t.make(kind, bits))), (kind, number));
+    }
     true
 }
 

@@ -6,7 +6,7 @@ use sel4_sys::ext::{AxiomInfo, BOOTINFO_AXIOM};
 use sel4_sys::message::IpcBuffer;
 use sel4_sys::object::{kind, vm_attributes};
 use sel4_sys::stubs::{self, Received};
-use sel4_sys::{CNodeCapData, CPtr, Error, MessageInfo, ext, label};
+use sel4_sys::{CNodeCapData, CPtr, Error, MessageInfo, ext, label, syscall};
 
 pub use crate::arch::{counter, cycles, frequency, thread_pointer};
 
@@ -81,6 +81,11 @@ pub struct Thread {
     pub tcb: CPtr,
     /// Its scheduling context.
     pub sc: CPtr,
+}
+
+/// What the kernel's debugging call says that a capability is.
+pub fn identify(cap: CPtr) -> u64 {
+    stubs::debug_call(syscall::DEBUG_CAP_IDENTIFY, cap.0)
 }
 
 /// Resources of the checks.

@@ -42,6 +42,8 @@ pub const LOAD_BYTES: u64 = 4;
 pub const DATA: u64 = vm_attributes::DEFAULT | vm_attributes::EXECUTE_NEVER;
 /// The tables below a root, from the top: each as often as it can be mapped.
 pub const TABLES: &[(u64, u64)] = &[(kind::PAGE_TABLE, label::PAGE_TABLE_MAP)];
+/// Their numbers for debugging.
+pub const TABLE_NUMBERS: &[u64] = &[3];
 
 /// What BootInfo says of the machine.
 pub fn learn(_: Option<&AxiomInfo>) {}

@@ -45,6 +45,8 @@ pub const TABLES: &[(u64, u64)] = &[
     (kind::PAGE_DIRECTORY, label::PAGE_DIRECTORY_MAP),
     (kind::PAGE_TABLE, label::PAGE_TABLE_MAP),
 ];
+/// Their numbers for debugging.
+pub const TABLE_NUMBERS: &[u64] = &[7, 5, 3];
 
 static FREQUENCY: AtomicU64 = AtomicU64::new(1);
 
