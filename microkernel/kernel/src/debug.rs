@@ -2,7 +2,7 @@
 //!
 //! Everybody may make them, as root tasks written for seL4 expect, until a holder of the Debug capability takes them away; the
 //! capability does the same as a right ([`axiom_objects::invoke`]).
-use crate::arch::cpu;
+use crate::arch::{self, cpu};
 use crate::node::node;
 use crate::print::{self, println};
 use axiom_objects::arch::registers::{CAP, FAULT_PC, PC};
@@ -66,7 +66,7 @@ fn dump_scheduler() {
     );
 }
 
-/// The number by which a capability's kind is known to debugging users: libsel4's object types plus one, others from 64.
+/// The number by which a capability's kind is known to debugging users, as seL4 16 has them on this architecture; others from 64.
 fn identify(cap: &Cap) -> u64 {
     match cap {
         Cap::Null => 0,
@@ -83,14 +83,15 @@ fn identify(cap: &Cap) -> u64 {
         Cap::SchedContext { .. } => 22,
         Cap::SchedControl { .. } => 24,
         Cap::Frame { .. } => 1,
-        Cap::PageTable { .. } => 3,
+        // On x86-64 each level is a kind: 3, 5 and 7 from the last.
+        Cap::PageTable { kind, .. } => 3 + 2 * kind.bits(),
         Cap::VSpace { .. } => 9,
         Cap::AsidControl => 11,
         Cap::AsidPool { .. } => 13,
         Cap::Timer { .. } => 64,
         Cap::Trace => 65,
         Cap::Debug => 66,
-        Cap::Ports(_) => 7,
+        Cap::Ports(ports) => arch::port::identify(*ports),
     }
 }
 

@@ -38,7 +38,7 @@ pub struct BootInfo {
     pub node_id: Word,
     /// Nodes.
     pub num_nodes: Word,
-    /// IOMMU page table levels.
+    /// IOMMU page table levels; [`crate::object::IO_PAGE_TABLE_LEVELS`] where the kernel has none.
     pub num_io_pt_levels: Word,
     /// Virtual address of the IPC buffer.
     pub ipc_buffer: Word,

@@ -1,5 +1,5 @@
 //! Object types and sizes (libsel4 `seL4_ObjectType`, `seL4_*Bits`).
-pub use crate::arch::object::{ASID_POOLS, vm_attributes};
+pub use crate::arch::object::{ASID_POOLS, IO_PAGE_TABLE_LEVELS, vm_attributes};
 
 /// Type numbers for `Untyped_Retype`.
 pub mod kind {

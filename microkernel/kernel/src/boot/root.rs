@@ -153,6 +153,7 @@ pub fn create(machine: &Machine, memory: &mut Memory) -> Result<(), Fatal> {
     info.untyped = provide_untypeds(&mut b, machine, &mut info.untyped_list)?;
     info.extra_len = extra_bytes;
     info.num_nodes = 1;
+    info.num_io_pt_levels = o::IO_PAGE_TABLE_LEVELS;
     info.ipc_buffer = ipc_buffer;
     info.empty = SlotRegion { start: b.next, end: 1 << CNODE_BITS };
     info.user_image_frames = frames;

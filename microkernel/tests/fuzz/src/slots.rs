@@ -133,7 +133,7 @@ impl Shared {
             0 => kind::EMPTY,
             1 => kind::FRAME,
             2 => kind::UNTYPED,
-            3 => kind::TABLE,
+            3 | 5 | 7 => kind::TABLE,
             4 => kind::ENDPOINT,
             6 => kind::NOTIFICATION,
             8 => kind::REPLY,

@@ -2,6 +2,7 @@
 use axiom_root_test::world::{self as w, World};
 use axiom_root_test::{arch, say};
 use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use sel4_sys::bootinfo::{SlotRegion, UntypedDesc};
 use sel4_sys::cap::init;
 use sel4_sys::object::{kind, vm_attributes};
 use sel4_sys::{CPtr, CapRights, Error, MessageInfo, ext, label, stubs};
@@ -13,6 +14,8 @@ pub use axiom_root_test::world::Check;
 
 /// All checks, by name.
 pub const ALL: &[(&str, Check)] = &[
+    ("BootInfo's regions hold what they say", boot_info),
+    ("DebugCapIdentify numbers capabilities as libsel4's users know them", identify),
     ("retype and errors in order", retype),
     ("derivation and revocation", revocation),
     ("a CNode in a CNode is destroyed without recursion", nested_cnodes),
@@ -27,6 +30,77 @@ pub const ALL: &[(&str, Check)] = &[
 ];
 
 pub(crate) use axiom_root_test::same;
+
+/// The first check, so that what follows the last region is still empty.
+fn boot_info(t: &mut World) -> bool {
+    let info = t.info;
+    same!("nodes", (info.node_id, info.num_nodes, info.init_thread_domain), (0, 1, 0));
+    same!("levels of an IOMMU's tables", info.num_io_pt_levels, arch::IO_PAGE_TABLE_LEVELS);
+    same!("nothing shared", info.shared_frames, SlotRegion::default());
+    same!("no IOSpace", info.io_space_caps, SlotRegion::default());
+    same!("slots", (info.empty.end, info.init_thread_cnode_size_bits), (1 << 13, 13));
+    let length = |region: SlotRegion| region.end - region.start;
+    same!("one SchedControl", length(info.schedcontrol), 1);
+    same!("pages of chunks", length(info.extra_bi_pages), info.extra_len.div_ceil(4096));
+    let full = [
+        info.user_image_frames,
+        info.user_image_paging,
+        info.extra_bi_pages,
+        info.schedcontrol,
+        info.untyped,
+    ];
+    for region in full {
+        same!("in order", region.start < region.end && region.end <= info.empty.start, true);
+        let empty = (region.start..region.end).find(|slot| w::is_empty(*slot));
+        same!("no empty slot", (region, empty), (region, None));
+    }
+    let filled =
+        (info.empty.start..info.empty.end).find(|slot| *slot >= t.first_free() && !w::is_empty(*slot));
+    same!("only empty slots", filled, None);
+    let (described, rest) = info.untyped_list.split_at(length(info.untyped) as usize);
+    for piece in described {
+        let (bits, device) = (piece.size_bits, piece.is_device);
+        let fits = (4..=47).contains(&bits) && device <= 1 && piece.paddr.is_multiple_of(1 << bits);
+        same!("a piece of its size", (piece.paddr, bits, device, fits), (piece.paddr, bits, device, true));
+    }
+    same!("no piece more", rest.iter().all(|piece| *piece == UntypedDesc::default()), true);
+    true
+}
+
+fn identify(t: &mut World) -> bool {
+    let made = [
+        (kind::ENDPOINT, 0, 4),
+        (kind::NOTIFICATION, 0, 6),
+        (kind::REPLY, 0, 8),
+        (kind::CNODE, 4, 10),
+        (kind::TCB, 0, 12),
+        (kind::SCHED_CONTEXT, 8, 22),
+        (kind::VSPACE, 0, 9),
+        (kind::SMALL_PAGE, 0, 1),
+    ];
+    let given = [
+        (CPtr(0), 0),
+        (init::TCB, 12),
+        (init::CNODE, 10),
+        (init::VSPACE, 9),
+        (init::IRQ_CONTROL, 14),
+        (init::ASID_CONTROL, 11),
+        (init::ASID_POOL, 13),
+        (init::BOOT_INFO, 1),
+        (init::DOMAIN, 20),
+        (init::SCHED_CONTEXT, 22),
+        (CPtr(t.info.schedcontrol.start), 24),
+        (t.untyped, 2),
+    ];
+    for (cap, number) in given {
+        same!("given", (cap, w::identify(cap)), (cap, number));
+    }
+    let tables = arch::TABLES.iter().zip(arch::TABLE_NUMBERS).map(|((kind, _), number)| (*kind, 0, *number));
+    for (kind, bits, number) in made.into_iter().chain(tables) {
+        same!("made", (kind, w::identify(t.make(kind, bits))), (kind, number));
+    }
+    true
+}
 
 fn retype(t: &mut World) -> bool {
     let slot = t.slots(4);

@@ -6,7 +6,7 @@ use sel4_sys::ext::{AxiomInfo, BOOTINFO_AXIOM};
 use sel4_sys::message::IpcBuffer;
 use sel4_sys::object::{kind, vm_attributes};
 use sel4_sys::stubs::{self, Received};
-use sel4_sys::{CNodeCapData, CPtr, Error, MessageInfo, ext, label};
+use sel4_sys::{CNodeCapData, CPtr, Error, MessageInfo, ext, label, syscall};
 
 pub use crate::arch::{counter, cycles, frequency, thread_pointer};
 
@@ -83,8 +83,15 @@ pub struct Thread {
     pub sc: CPtr,
 }
 
+/// What the kernel's debugging call says that a capability is.
+pub fn identify(cap: CPtr) -> u64 {
+    stubs::debug_call(syscall::DEBUG_CAP_IDENTIFY, cap.0)
+}
+
 /// Resources of the checks.
 pub struct World {
+    /// What the kernel said.
+    pub info: &'static BootInfo,
     /// A large RAM untyped.
     pub untyped: CPtr,
     next_slot: u64,
@@ -121,7 +128,7 @@ const PAGES: u64 = 0x6000_0000;
 
 impl World {
     /// From BootInfo.
-    pub fn new(info: &BootInfo) -> World {
+    pub fn new(info: &'static BootInfo) -> World {
         set_buffer(info.ipc_buffer);
         let extensions = extensions(info);
         arch::learn(extensions.as_ref());
@@ -130,6 +137,7 @@ impl World {
         let best =
             (0..count).filter(|i| list[*i].is_device == 0).max_by_key(|i| list[*i].size_bits).unwrap_or(0);
         let mut world = World {
+            info,
             untyped: CPtr(info.untyped.start + best as u64),
             next_slot: info.empty.start,
             sched_control: CPtr(info.schedcontrol.start),
@@ -139,6 +147,11 @@ impl World {
         };
         world.map_tables(PAGES);
         world
+    }
+
+    /// The first slot that no check has taken.
+    pub fn first_free(&self) -> u64 {
+        self.next_slot
     }
 
     /// Empty slots in a row.

@@ -7,6 +7,14 @@ pub fn all() -> Option<Ports> {
     Some(Ports::Control)
 }
 
+/// Their number for debugging: the right to hand ports out, or ports.
+pub fn identify(ports: Ports) -> u64 {
+    match ports {
+        Ports::Control => 31,
+        Ports::Range { .. } => 19,
+    }
+}
+
 /// Reads a byte. Which ports have effects is for whoever calls to know.
 pub fn inb(port: u16) -> u8 {
     let value: u8;

@@ -3,6 +3,9 @@
 /// Pools at most.
 pub const ASID_POOLS: usize = 128;
 
+/// What BootInfo says of the levels of an IOMMU's tables: there are none.
+pub const IO_PAGE_TABLE_LEVELS: u64 = 0;
+
 /// Type numbers for `Untyped_Retype`, from 7 on.
 pub mod kind {
     /// 1 GiB frame.

@@ -3,6 +3,9 @@
 /// Pools at most.
 pub const ASID_POOLS: usize = 8;
 
+/// What BootInfo says of the levels of an IOMMU's tables: pc99's word for a kernel that has no driver for one.
+pub const IO_PAGE_TABLE_LEVELS: u64 = u64::MAX;
+
 /// Type numbers for `Untyped_Retype`, from 7 on.
 pub mod kind {
     /// Page-directory pointer table: the level below the root, 512 GiB.

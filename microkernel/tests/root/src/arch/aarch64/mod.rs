@@ -23,6 +23,8 @@ global_asm!(
 
 /// The board's name in results.
 pub const BOARD: &str = "qemu-aarch64";
+/// What BootInfo says of an IOMMU's tables: there are none.
+pub const IO_PAGE_TABLE_LEVELS: u64 = 0;
 /// What counts instructions.
 pub const INSTRUCTION_COUNTER: &str = "PMCCNTR_EL0";
 /// Words of a user context that read back as they were written.
@@ -41,6 +43,8 @@ pub const LOAD_BYTES: u64 = 4;
 pub const DATA: u64 = vm_attributes::DEFAULT | vm_attributes::EXECUTE_NEVER;
 /// The tables below a root, from the top: each as often as it can be mapped.
 pub const TABLES: &[(u64, u64)] = &[(kind::PAGE_TABLE, label::PAGE_TABLE_MAP)];
+/// Their numbers for debugging.
+pub const TABLE_NUMBERS: &[u64] = &[3];
 
 /// What BootInfo says of the machine.
 pub fn learn(_: Option<&AxiomInfo>) {}

@@ -35,6 +35,8 @@ fn ports(t: &mut World) -> bool {
     same!("from high to low", issue(0x8f, 0x80, slot), Err(Error::InvalidArgument));
     same!("into an occupied slot", issue(0x80, 0x8f, 1), Err(Error::DeleteFirst));
     same!("issue", issue(0x80, 0x8f, slot), Ok(()));
+    let numbers = (w::identify(init::IO_PORT_CONTROL), w::identify(CPtr(slot)));
+    same!("numbers for debugging", numbers, (31, 19));
     for (first, last) in [(0x80, 0x80), (0x8f, 0x100), (0, 0xffff), (0x70, 0x80)] {
         same!("overlap", (first, issue(first, last, slot + 1)), (first, Err(Error::RevokeFirst)));
     }

@@ -22,6 +22,8 @@ global_asm!(
 
 /// The board's name in results.
 pub const BOARD: &str = "qemu-x86_64";
+/// What BootInfo says of the levels of an IOMMU's tables: pc99's word for a kernel that has none.
+pub const IO_PAGE_TABLE_LEVELS: u64 = u64::MAX;
 /// What counts instructions.
 pub const INSTRUCTION_COUNTER: &str = "the time stamp counter";
 /// Words of a user context that read back as they were written: not the flags.
@@ -44,6 +46,8 @@ pub const TABLES: &[(u64, u64)] = &[
     (kind::PAGE_DIRECTORY, label::PAGE_DIRECTORY_MAP),
     (kind::PAGE_TABLE, label::PAGE_TABLE_MAP),
 ];
+/// Their numbers for debugging.
+pub const TABLE_NUMBERS: &[u64] = &[7, 5, 3];
 
 static FREQUENCY: AtomicU64 = AtomicU64::new(1);
 
