@@ -7,6 +7,7 @@ use core::fmt::{self, Display, Formatter};
 pub mod acpi;
 pub mod map;
 pub mod multiboot;
+pub mod speculation;
 pub mod start_info;
 
 pub use acpi::Tables;

@@ -98,6 +98,7 @@ pub struct Firmware {
     measurement: Cell<Measurement>,
     clock: Cell<Option<Clock>>,
     functions: Cell<pci::Functions>,
+    speculation: speculation::Decided,
 }
 
 /// Physical memory through boot's window.
@@ -135,6 +136,9 @@ pub fn find(entry: Entry) -> Result<Firmware, Fatal> {
     if let Some(port) = option(&line[..line_length], "axiom.exit=") {
         cpu::set_exit_port(port);
     }
+    let forced = words(&line[..line_length]).any(|word| word == "axiom.mitigate=all");
+    // SAFETY: boot's window is loaded until `build_window`, and there is no thread yet.
+    let speculation = unsafe { speculation::Decided::apply(forced) };
     if !controller::is_there() {
         return Err(Bad::Processor("local APIC").into());
     }
@@ -149,13 +153,18 @@ pub fn find(entry: Entry) -> Result<Firmware, Fatal> {
         measurement,
         clock: Cell::new(None),
         functions: Cell::default(),
+        speculation,
     })
+}
+
+/// The words of the command line; none if it is no text.
+fn words(line: &[u8]) -> impl Iterator<Item = &str> {
+    core::str::from_utf8(line).unwrap_or("").split_ascii_whitespace()
 }
 
 /// A 16-bit number, in hexadecimal with 0x or decimal, behind a word of the command line.
 fn option(line: &[u8], name: &str) -> Option<u16> {
-    let text = core::str::from_utf8(line).ok()?;
-    let value = text.split_ascii_whitespace().find_map(|word| word.strip_prefix(name))?;
+    let value = words(line).find_map(|word| word.strip_prefix(name))?;
     match value.strip_prefix("0x") {
         Some(digits) => u16::from_str_radix(digits, 16).ok(),
         None => value.parse().ok(),
@@ -254,7 +263,7 @@ impl Firmware {
             functions.masters,
             functions.found,
         );
-        speculation::report();
+        self.speculation.report();
         if let Some(clock) = self.clock.get() {
             println!(
                 "axiom: clock: counter {} Hz by the {} in {} us, within {} ppm; rate {}; timer {}, {} of 1000 steps a tick; \
