@@ -143,6 +143,7 @@ pub fn find(entry: Entry) -> Result<Firmware, Fatal> {
         return Err(Bad::Processor("local APIC").into());
     }
     let tables = acpi::read(&Window, handover.root)?;
+    registers_apart(&map.ram()??, &tables)?;
     let measurement = Cell::new(Measurement::begin(&tables)?);
     Ok(Firmware {
         handover,
@@ -155,6 +156,18 @@ pub fn find(entry: Entry) -> Result<Firmware, Fatal> {
         functions: Cell::default(),
         speculation,
     })
+}
+
+/// Refuses registers that would be memory: the kernel is going to write there.
+fn registers_apart(ram: &Ranges, tables: &Tables) -> Result<(), Bad> {
+    let ioapics = tables.ioapics().iter().map(|io| ("an I/O APIC", io.address));
+    let hpet = tables.hpet.map(|at| ("the HPET", at));
+    for (what, at) in [("the local APIC", tables.local_apic)].into_iter().chain(ioapics).chain(hpet) {
+        if ram.as_slice().iter().any(|&(start, end)| (start..end).contains(&at)) {
+            return Err(Bad::InRam(what, at));
+        }
+    }
+    Ok(())
 }
 
 /// The words of the command line; none if it is no text.
@@ -202,10 +215,13 @@ impl Firmware {
 
     /// Refuses memory in which boot cannot go on.
     pub fn check(&self, mapped: &Ranges, image: (u64, u64)) -> Result<(), Fatal> {
-        if mapped.contain(image.0, image.1) {
-            return Ok(());
+        let module = self.initrd(image)?;
+        for (what, (start, end)) in [("the kernel", image), ("the module", module)] {
+            if !mapped.contain(start, end) {
+                return Err(Bad::NotInRam(what, start, end).into());
+            }
         }
-        Err(Fatal::rule("the kernel was not loaded into RAM that the memory map describes"))
+        Ok(())
     }
 
     /// Prepares the interrupt controllers: their registers, which are not handed out. All bus masters are off afterwards.
