@@ -272,7 +272,8 @@ impl Pci {
         const LOOKS: usize = 100;
         const LOOK_US: u64 = 1000;
         let place = function.found.place;
-        let bytes = |index: u8| function.bars.iter().flatten().find(|b| b.index == index).map_or(0, |b| b.size);
+        let bytes =
+            |index: u8| function.bars.iter().flatten().find(|b| b.index == index).map_or(0, |b| b.size);
         let (way, status) = self.with(memory, place, |config| {
             axiom_pci::set_master(config, false);
             (Reset::of(&*config), axiom_virtio::pci::status_register(&*config, bytes))

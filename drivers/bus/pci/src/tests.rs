@@ -358,7 +358,11 @@ fn a_reset_writes_its_bit_and_clears_no_status() {
     let way = Reset::of(&f).unwrap();
     assert!(!way.is_pending(&f) && !way.is_function_level());
     assert_eq!((way.begin(&mut f), way.end(&mut f)), (10_000, 10_000));
-    assert_eq!(f.0.borrow().writes, [(0x44, 0x0103), (0x44, 0x0100)], "to D3hot and back; the event's status stays");
+    assert_eq!(
+        f.0.borrow().writes,
+        [(0x44, 0x0103), (0x44, 0x0100)],
+        "to D3hot and back; the event's status stays"
+    );
 }
 
 #[test]
@@ -370,6 +374,8 @@ fn addresses_come_back_after_a_reset() {
         f.0.borrow_mut().words.entry(at::BARS + 4 * index).and_modify(|word| *word &= 0xf);
     }
     restore(&mut f, &found);
-    let meant = |words: &BTreeMap<u16, u32>| words.iter().filter(|w| *w.1 != 0).map(|w| (*w.0, *w.1)).collect::<Vec<_>>();
+    let meant = |words: &BTreeMap<u16, u32>| {
+        words.iter().filter(|w| *w.1 != 0).map(|w| (*w.0, *w.1)).collect::<Vec<_>>()
+    };
     assert_eq!(meant(&f.0.borrow().words), meant(&before));
 }

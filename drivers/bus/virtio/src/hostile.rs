@@ -33,7 +33,10 @@ struct Whims {
 impl Whims {
     fn check(&self, bar: u8, offset: u64, width: Width) {
         let room = self.sizes.get(usize::from(bar)).copied().unwrap_or(0);
-        assert!(offset.checked_add(width as u64).is_some_and(|end| end <= room), "bar {bar}: {offset:#x} of {room:#x}");
+        assert!(
+            offset.checked_add(width as u64).is_some_and(|end| end <= room),
+            "bar {bar}: {offset:#x} of {room:#x}"
+        );
         self.accesses.set(self.accesses.get() + 1);
         assert!(self.accesses.get() < 300_000, "no end");
     }
@@ -62,11 +65,30 @@ impl Space for &Whims {
 }
 
 fn size() -> impl Strategy<Value = u64> {
-    prop_oneof![Just(0), Just(16), Just(0x38), Just(4096), Just(0x4000), Just(1 << 32), Just(1 << 63), (4u32..40).prop_map(|b| 1 << b)]
+    prop_oneof![
+        Just(0),
+        Just(16),
+        Just(0x38),
+        Just(4096),
+        Just(0x4000),
+        Just(1 << 32),
+        Just(1 << 63),
+        (4u32..40).prop_map(|b| 1 << b)
+    ]
 }
 
 fn number() -> impl Strategy<Value = u32> {
-    prop_oneof![Just(0), Just(1), Just(4), Just(0x38), Just(0x3000), Just(0xffff_fff0), Just(u32::MAX), 0u32..0x5000, any::<u32>()]
+    prop_oneof![
+        Just(0),
+        Just(1),
+        Just(4),
+        Just(0x38),
+        Just(0x3000),
+        Just(0xffff_fff0),
+        Just(u32::MAX),
+        0u32..0x5000,
+        any::<u32>()
+    ]
 }
 
 prop_compose! {

@@ -210,8 +210,14 @@ pub(crate) mod tests {
             (Bad::Checksum(*b"AP\0C", 0x1000), "table AP?C at 0x1000 is damaged"),
             (Bad::Entry(0x2c, 1), "offset 0x2c: an entry of 1 bytes"),
             (Bad::NoModule, "add -initrd FILE"),
-            (Bad::Period(0xfed0_0000, 69_841), "the HPET at 0xfed00000 says that it counts every 69841 femtoseconds"),
-            (Bad::NotInRam("the module", 0x1000, 0x2000), "the module (0x1000 to 0x2000) does not lie in RAM"),
+            (
+                Bad::Period(0xfed0_0000, 69_841),
+                "the HPET at 0xfed00000 says that it counts every 69841 femtoseconds",
+            ),
+            (
+                Bad::NotInRam("the module", 0x1000, 0x2000),
+                "the module (0x1000 to 0x2000) does not lie in RAM",
+            ),
         ] {
             let text = std::format!("{bad}");
             assert!(text.contains(says), "{text}");

@@ -144,22 +144,22 @@ mod tests {
 
     /// The bits that mean something, each by its number in the makers' tables: 16 of them, so all 65,536 processors.
     const BITS: [(usize, u32); 16] = [
-        (0, 0),   // AMD
-        (1, 11),  // RTM
-        (2, 10),  // MD_CLEAR
-        (2, 26),  // IBRS and IBPB
-        (3, 12),  // AMD's IBPB
-        (4, 8),   // automatic IBRS
-        (4, 5),   // VERW_CLEAR
-        (5, 1),   // TSA_SQ_NO
-        (5, 2),   // TSA_L1_NO
-        (6, 0),   // RDCL_NO
-        (6, 1),   // IBRS_ALL
-        (6, 5),   // MDS_NO
-        (6, 8),   // TAA_NO
-        (6, 17),  // FB_CLEAR
-        (6, 27),  // RFDS_NO
-        (6, 28),  // RFDS_CLEAR
+        (0, 0),  // AMD
+        (1, 11), // RTM
+        (2, 10), // MD_CLEAR
+        (2, 26), // IBRS and IBPB
+        (3, 12), // AMD's IBPB
+        (4, 8),  // automatic IBRS
+        (4, 5),  // VERW_CLEAR
+        (5, 1),  // TSA_SQ_NO
+        (5, 2),  // TSA_L1_NO
+        (6, 0),  // RDCL_NO
+        (6, 1),  // IBRS_ALL
+        (6, 5),  // MDS_NO
+        (6, 8),  // TAA_NO
+        (6, 17), // FB_CLEAR
+        (6, 27), // RFDS_NO
+        (6, 28), // RFDS_CLEAR
     ];
 
     fn processor(world: u32) -> (Announced, std::vec::Vec<bool>) {
@@ -190,7 +190,21 @@ mod tests {
         let mut seen = [0; 3];
         for world in 0..1 << BITS.len() {
             let (announced, there) = processor(world);
-            let [amd, rtm, md_clear, ibrs, amd_ibpb, automatic, verw_clear, no_sq, no_l1, rdcl_no, ibrs_all, mds_no] = there[..12] else {
+            let [
+                amd,
+                rtm,
+                md_clear,
+                ibrs,
+                amd_ibpb,
+                automatic,
+                verw_clear,
+                no_sq,
+                no_l1,
+                rdcl_no,
+                ibrs_all,
+                mds_no,
+            ] = there[..12]
+            else {
                 panic!()
             };
             let [taa_no, fb_clear, rfds_no, rfds_clear] = there[12..] else { panic!() };
@@ -207,7 +221,10 @@ mod tests {
             }
             if r.verw == Remedy::Present {
                 assert!(r.does_verw);
-                assert!(amd || md_clear || (mds_no && (!rtm || taa_no)), "MDS and TAA need MD_CLEAR: {announced:x?}");
+                assert!(
+                    amd || md_clear || (mds_no && (!rtm || taa_no)),
+                    "MDS and TAA need MD_CLEAR: {announced:x?}"
+                );
             }
             if r.verw == Remedy::Absent {
                 assert!(!amd && !md_clear && (!mds_no || (rtm && !taa_no)), "{announced:x?}");

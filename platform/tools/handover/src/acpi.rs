@@ -100,11 +100,12 @@ impl Tables {
         space.extend(0xb000_0000u64.to_le_bytes());
         space.extend([0, 0, 0, 255, 0, 0, 0, 0]);
         let there = |signature: &[u8; 4]| !self.absent.contains(signature);
-        let tables: Vec<Vec<u8>> = [(b"FACP", fixed), (b"APIC", self.controllers()), (b"HPET", hpet), (b"MCFG", space)]
-            .iter()
-            .filter(|(signature, _)| there(signature))
-            .map(|(signature, body)| self.table(signature, body))
-            .collect();
+        let tables: Vec<Vec<u8>> =
+            [(b"FACP", fixed), (b"APIC", self.controllers()), (b"HPET", hpet), (b"MCFG", space)]
+                .iter()
+                .filter(|(signature, _)| there(signature))
+                .map(|(signature, body)| self.table(signature, body))
+                .collect();
         const ROOT: usize = 40;
         let width = if self.is_extended { 8 } else { 4 };
         let list_at = at + ROOT as u64;
@@ -149,9 +150,11 @@ mod tests {
         for is_extended in [false, true] {
             for damaged in [None, Some(*b"RSDP"), Some(*b"HPET"), Some(*b"APIC")] {
                 let at = 0x10_2000u64;
-                let tables = Tables { is_extended, damaged: damaged.into_iter().collect(), ..Tables::default() };
+                let tables =
+                    Tables { is_extended, damaged: damaged.into_iter().collect(), ..Tables::default() };
                 let all = tables.build(at);
-                let long = |o: usize, n: usize| all[o..o + n].iter().rev().fold(0u64, |v, b| v << 8 | u64::from(*b));
+                let long =
+                    |o: usize, n: usize| all[o..o + n].iter().rev().fold(0u64, |v, b| v << 8 | u64::from(*b));
                 assert_eq!(sum(&all[..20]) == 0, damaged != Some(*b"RSDP"));
                 let list = (if is_extended { long(24, 8) } else { long(16, 4) } - at) as usize;
                 let width = if is_extended { 8 } else { 4 };

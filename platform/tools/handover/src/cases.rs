@@ -128,56 +128,76 @@ pub fn all() -> Vec<Case> {
         })
     }));
     // ACPI.
-    cases.push(refused("root-pointer-checksum", "the ACPI table RSDP at 0x1002000 is damaged", || damaged(b"RSDP")));
+    cases.push(refused("root-pointer-checksum", "the ACPI table RSDP at 0x1002000 is damaged", || {
+        damaged(b"RSDP")
+    }));
     cases.push(refused("list-checksum", "the ACPI table RSDT at 0x1002028 is damaged", || damaged(b"RSDT")));
     cases.push(refused("extended-list-checksum", "the ACPI table XSDT at 0x1002028 is damaged", || {
         with_tables(Tables { is_extended: true, damaged: vec![*b"XSDT"], ..Tables::default() })
     }));
-    cases.push(refused("controllers-checksum", "the ACPI table APIC at 0x10020d8 is damaged", || damaged(b"APIC")));
+    cases.push(refused("controllers-checksum", "the ACPI table APIC at 0x10020d8 is damaged", || {
+        damaged(b"APIC")
+    }));
     cases.push(refused("hpet-checksum", "the ACPI table HPET at 0x1002150 is damaged", || damaged(b"HPET")));
     cases.push(refused("fixed-checksum", "the ACPI table FACP at 0x1002060 is damaged", || damaged(b"FACP")));
-    cases.push(refused("configuration-checksum", "the ACPI table MCFG at 0x1002188 is damaged", || damaged(b"MCFG")));
-    cases.push(refused("no-controllers", "there is no ACPI table APIC: the interrupt controllers are unknown", || {
-        absent(&[b"APIC"])
+    cases.push(refused("configuration-checksum", "the ACPI table MCFG at 0x1002188 is damaged", || {
+        damaged(b"MCFG")
     }));
+    cases.push(refused(
+        "no-controllers",
+        "there is no ACPI table APIC: the interrupt controllers are unknown",
+        || absent(&[b"APIC"]),
+    ));
     cases.push(refused("no-clock", "neither an HPET nor an ACPI power management timer", || {
         absent(&[b"HPET", b"FACP"])
     }));
-    cases.push(refused("long-table", "the ACPI table APIC at 0x10020d8 says that it has 0x7fffffff bytes", || {
-        with_tables(Tables { wrong_length: Some(0x7fff_ffff), ..Tables::default() })
-    }));
+    cases.push(refused(
+        "long-table",
+        "the ACPI table APIC at 0x10020d8 says that it has 0x7fffffff bytes",
+        || with_tables(Tables { wrong_length: Some(0x7fff_ffff), ..Tables::default() }),
+    ));
     cases.push(refused("short-table", "the ACPI table APIC at 0x10020d8 says that it has 0x3 bytes", || {
         with_tables(Tables { wrong_length: Some(3), ..Tables::default() })
     }));
-    cases.push(refused("entry-without-length", "the ACPI table APIC is damaged at offset 0x72: an entry of 0 bytes", || {
-        with_tables(Tables { more_controllers: vec![9, 0], ..Tables::default() })
-    }));
-    cases.push(refused("entry-over-the-end", "the ACPI table APIC is damaged at offset 0x72: an entry of 200 bytes", || {
-        with_tables(Tables { more_controllers: vec![9, 200, 0], ..Tables::default() })
-    }));
+    cases.push(refused(
+        "entry-without-length",
+        "the ACPI table APIC is damaged at offset 0x72: an entry of 0 bytes",
+        || with_tables(Tables { more_controllers: vec![9, 0], ..Tables::default() }),
+    ));
+    cases.push(refused(
+        "entry-over-the-end",
+        "the ACPI table APIC is damaged at offset 0x72: an entry of 200 bytes",
+        || with_tables(Tables { more_controllers: vec![9, 200, 0], ..Tables::default() }),
+    ));
     cases.push(refused("nine-ioapics", "there are more than 8 I/O APICs", || {
         with_tables(Tables { ioapics: 9, ..Tables::default() })
     }));
-    cases.push(refused("root-out-of-reach", "the ACPI root pointer at 0x100000000 lies above 4 GiB", || Handover {
-        root: Some(1 << 32),
-        ..handover()
+    cases.push(refused("root-out-of-reach", "the ACPI root pointer at 0x100000000 lies above 4 GiB", || {
+        Handover { root: Some(1 << 32), ..handover() }
     }));
-    cases.push(refused("root-is-something-else", "the ACPI table RSDP at 0x2000000 is damaged", || Handover {
-        root: Some(MODULE),
-        ..handover()
+    cases.push(refused("root-is-something-else", "the ACPI table RSDP at 0x2000000 is damaged", || {
+        Handover { root: Some(MODULE), ..handover() }
     }));
     // Registers that would be memory: the kernel's own, for example.
-    cases.push(refused("local-apic-in-ram", "ACPI has the local APIC at 0x201000, where the memory map has RAM", || {
-        with_tables(Tables { local_apic: 0x20_1000, ..Tables::default() })
-    }));
-    cases.push(refused("ioapic-in-ram", "ACPI has an I/O APIC at 0x202000, where the memory map has RAM", || {
-        with_tables(Tables { ioapic: 0x20_2000, ..Tables::default() })
-    }));
+    cases.push(refused(
+        "local-apic-in-ram",
+        "ACPI has the local APIC at 0x201000, where the memory map has RAM",
+        || with_tables(Tables { local_apic: 0x20_1000, ..Tables::default() }),
+    ));
+    cases.push(refused(
+        "ioapic-in-ram",
+        "ACPI has an I/O APIC at 0x202000, where the memory map has RAM",
+        || with_tables(Tables { ioapic: 0x20_2000, ..Tables::default() }),
+    ));
     cases.push(refused("hpet-in-ram", "ACPI has the HPET at 0x203000, where the memory map has RAM", || {
         with_tables(Tables { hpet: 0x20_3000, ..Tables::default() })
     }));
     // The HPET.
-    cases.push(refused("hpet-period-zero", "the HPET at 0x1004000 says that it counts every 0 femtoseconds", || hpet(0)));
+    cases.push(refused(
+        "hpet-period-zero",
+        "the HPET at 0x1004000 says that it counts every 0 femtoseconds",
+        || hpet(0),
+    ));
     cases.push(refused("hpet-period-too-long", "counts every 100000001 femtoseconds", || hpet(100_000_001)));
     cases.push(refused("hpet-period-ones", "counts every 4294967295 femtoseconds", || hpet(u32::MAX)));
     cases.push(refused("hpet-period-picoseconds", "counts every 69841 femtoseconds", || hpet(69_841)));
@@ -196,18 +216,30 @@ pub fn all() -> Vec<Case> {
         map: RUBBISH.to_vec(),
         // The old root pointer behind the new one, entries of the future, a tag that nobody knows.
         ..multiboot2(|module, map, root| {
-            [tag(99, b"?"), map_tag(map, 40), tag(15, root), tag(14, &[0; 20]), line_tag(), module_tag(module), tag(0, &[])]
-                .concat()
+            [
+                tag(99, b"?"),
+                map_tag(map, 40),
+                tag(15, root),
+                tag(14, &[0; 20]),
+                line_tag(),
+                module_tag(module),
+                tag(0, &[]),
+            ]
+            .concat()
         })
     }));
     cases.push(boots("holes", "48 checks, 0 failed", || with_map(&pieces(20))));
     cases.push(boots("extended-tables", "48 checks, 0 failed", || {
         with_tables(Tables { is_extended: true, ..Tables::default() })
     }));
-    cases.push(boots("64-mib", "48 checks, 0 failed", || with_map(&[(0, 0x9_fc00, RAM), (LOW, 0x3f0_0000, RAM)])));
-    cases.push(refused("too-many-holes", "memory, or what the firmware reserves of it, is in more than 32 pieces", || {
-        with_map(&pieces(50))
+    cases.push(boots("64-mib", "48 checks, 0 failed", || {
+        with_map(&[(0, 0x9_fc00, RAM), (LOW, 0x3f0_0000, RAM)])
     }));
+    cases.push(refused(
+        "too-many-holes",
+        "memory, or what the firmware reserves of it, is in more than 32 pieces",
+        || with_map(&pieces(50)),
+    ));
     cases.push(refused("too-many-entries", "the memory map has more than 128 entries", || {
         with_map(&[(LOW, 0x3fee_0000, RAM); 129])
     }));
@@ -227,26 +259,39 @@ pub fn all() -> Vec<Case> {
         with_map(&[(0x20_0000, 0x8_0000, RAM), (MODULE, 0xa_0000, RAM)])
     }));
     // The module.
-    cases.push(refused("no-module", "no module: the root task", || Handover { module: Module::Absent, ..handover() }));
-    cases.push(refused("module-empty", "the module from 0x2000000 to 0x2000000 has no byte", || claimed(MODULE, 0)));
-    cases.push(refused("module-wraps", "the module at 0xfffffffffffff000", || claimed(0xffff_ffff_ffff_f000, 0x2000)));
+    cases.push(refused("no-module", "no module: the root task", || Handover {
+        module: Module::Absent,
+        ..handover()
+    }));
+    cases.push(refused("module-empty", "the module from 0x2000000 to 0x2000000 has no byte", || {
+        claimed(MODULE, 0)
+    }));
+    cases.push(refused("module-wraps", "the module at 0xfffffffffffff000", || {
+        claimed(0xffff_ffff_ffff_f000, 0x2000)
+    }));
     cases.push(refused("module-over-kernel", "(0x210000 to 0x310000) lies over the kernel's image", || {
         claimed(0x21_0000, 0x10_0000)
     }));
-    cases.push(refused("module-not-in-ram", "the module (0x3fff0000 to 0x40000000) does not lie in RAM", || {
-        claimed(0x3fff_0000, 0x1_0000)
-    }));
-    cases.push(refused("module-above-4-gib", "the module (0x100000000 to 0x100100000) does not lie in RAM", || {
-        claimed(1 << 32, 0x10_0000)
-    }));
+    cases.push(refused(
+        "module-not-in-ram",
+        "the module (0x3fff0000 to 0x40000000) does not lie in RAM",
+        || claimed(0x3fff_0000, 0x1_0000),
+    ));
+    cases.push(refused(
+        "module-above-4-gib",
+        "the module (0x100000000 to 0x100100000) does not lie in RAM",
+        || claimed(1 << 32, 0x10_0000),
+    ));
     cases.push(refused("module-is-text", "neither a bundle nor an ELF file", || Handover {
         contents: Some(b"GRUB was told to load a README\n".repeat(200)),
         ..handover()
     }));
     // How it was started.
-    cases.push(refused("no-protocol", "started neither by PVH nor by Multiboot2 (eax 0x1badb002, ebx 0x1002000)", || {
-        Handover { protocol: Protocol::Neither(0x1bad_b002, ACPI as u32), ..handover() }
-    }));
+    cases.push(refused(
+        "no-protocol",
+        "started neither by PVH nor by Multiboot2 (eax 0x1badb002, ebx 0x1002000)",
+        || Handover { protocol: Protocol::Neither(0x1bad_b002, ACPI as u32), ..handover() },
+    ));
     cases.push(refused("old-start-info", "the PVH start info (version 0) has no memory map", || Handover {
         protocol: Protocol::Pvh(0),
         ..handover()
@@ -254,15 +299,21 @@ pub fn all() -> Vec<Case> {
     cases.push(refused("multiboot2-without-end", "the Multiboot2 information is damaged at offset", || {
         multiboot2(|module, map, root| [tag(15, root), module_tag(module), map_tag(map, 24)].concat())
     }));
-    cases.push(refused("multiboot2-short-tag", "the Multiboot2 information is damaged at offset 0x8", || {
-        multiboot2(|_, _, _| [3u32.to_le_bytes(), 7u32.to_le_bytes()].concat())
-    }));
-    cases.push(refused("multiboot2-tiny-entries", "the Multiboot2 information is damaged at offset 0x8", || {
-        multiboot2(|module, _, root| {
-            let tiny = [8u32.to_le_bytes(), [0; 4], [0; 4], [0; 4]].concat();
-            [tag(6, &tiny), tag(15, root), module_tag(module), tag(0, &[])].concat()
-        })
-    }));
+    cases.push(refused(
+        "multiboot2-short-tag",
+        "the Multiboot2 information is damaged at offset 0x8",
+        || multiboot2(|_, _, _| [3u32.to_le_bytes(), 7u32.to_le_bytes()].concat()),
+    ));
+    cases.push(refused(
+        "multiboot2-tiny-entries",
+        "the Multiboot2 information is damaged at offset 0x8",
+        || {
+            multiboot2(|module, _, root| {
+                let tiny = [8u32.to_le_bytes(), [0; 4], [0; 4], [0; 4]].concat();
+                [tag(6, &tiny), tag(15, root), module_tag(module), tag(0, &[])].concat()
+            })
+        },
+    ));
     cases.push(refused("multiboot2-root-checksum", "the ACPI table RSDP", || Handover {
         tables: Tables { damaged: vec![*b"RSDP"], ..Tables::default() },
         ..multiboot2(|module, map, root| {
@@ -282,7 +333,9 @@ mod tests {
         let all = all();
         let names: BTreeSet<_> = all.iter().map(|case| case.name).collect();
         assert_eq!(names.len(), all.len());
-        assert!(names.iter().all(|n| n.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')));
+        assert!(
+            names.iter().all(|n| n.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'))
+        );
         assert!(all.iter().all(|case| !case.says.contains('\t') && case.says.len() >= 10));
     }
 
@@ -290,7 +343,8 @@ mod tests {
     #[test]
     fn rubbish_leaves_what_the_good_map_has_without_16_mib() {
         let is_ram = |map: &[Entry], page: u64| {
-            let covers = |(start, size, _): &Entry| *start < page + 4096 && page < start.saturating_add(*size);
+            let covers =
+                |(start, size, _): &Entry| *start < page + 4096 && page < start.saturating_add(*size);
             let whole = |e: &&Entry| e.2 == RAM && e.0 <= page && page + 4096 <= e.0.saturating_add(e.1);
             map.iter().any(|e| whole(&e)) && !map.iter().any(|e| e.2 != RAM && e.1 != 0 && covers(e))
         };

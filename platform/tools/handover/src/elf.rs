@@ -56,8 +56,11 @@ impl Kernel {
                 continue;
             }
             let (start, size) = (long(8)?, long(32)?);
-            let bytes = usize::try_from(start).ok().zip(start.checked_add(size).and_then(|e| usize::try_from(e).ok()));
-            let bytes = bytes.and_then(|(start, end)| file.get(start..end)).ok_or("a segment beyond the file")?;
+            let bytes = usize::try_from(start)
+                .ok()
+                .zip(start.checked_add(size).and_then(|e| usize::try_from(e).ok()));
+            let bytes =
+                bytes.and_then(|(start, end)| file.get(start..end)).ok_or("a segment beyond the file")?;
             segments.push(Segment {
                 flags: u32::from_le_bytes(word(file, at + 4)?),
                 virtual_address: long(16)?,

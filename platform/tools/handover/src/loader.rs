@@ -95,7 +95,9 @@ pub fn tag(kind: u32, body: &[u8]) -> Vec<u8> {
 
 /// The tag of a module.
 pub fn module_tag(module: Module2) -> Vec<u8> {
-    module.map_or_else(Vec::new, |(start, end)| tag(3, &[&start.to_le_bytes()[..], &end.to_le_bytes(), b"bundle\0"].concat()))
+    module.map_or_else(Vec::new, |(start, end)| {
+        tag(3, &[&start.to_le_bytes()[..], &end.to_le_bytes(), b"bundle\0"].concat())
+    })
 }
 
 /// The tag of a memory map whose entries have so many bytes: more than 24 are the future's.
@@ -169,8 +171,12 @@ pub fn build(kernel: &Kernel, module: &[u8], handover: Handover) -> Result<Vec<u
     let more = [at(DESCRIPTION, &page), at(MODULE, module)];
     for s in &kernel.segments {
         let end = s.physical_address.saturating_add(s.memory);
-        if more.iter().any(|m| s.physical_address < m.physical_address + m.memory && m.physical_address < end) {
-            return Err(format!("the kernel has a segment at {:#x}, where this needs its own", s.physical_address));
+        if more.iter().any(|m| s.physical_address < m.physical_address + m.memory && m.physical_address < end)
+        {
+            return Err(format!(
+                "the kernel has a segment at {:#x}, where this needs its own",
+                s.physical_address
+            ));
         }
     }
     let segments: Vec<Segment> = kernel.segments.iter().cloned().chain(more).collect();
@@ -183,8 +189,13 @@ mod tests {
     use crate::cases;
 
     fn kernel(at: u64) -> Kernel {
-        let segment =
-            Segment { flags: 5, virtual_address: at, physical_address: at, bytes: vec![0x90; 100], memory: 4096 };
+        let segment = Segment {
+            flags: 5,
+            virtual_address: at,
+            physical_address: at,
+            bytes: vec![0x90; 100],
+            memory: 4096,
+        };
         Kernel { segments: vec![segment], entry: at as u32 }
     }
 
@@ -206,7 +217,10 @@ mod tests {
     fn a_kernel_in_the_way_is_refused() {
         let case = &cases::all()[0];
         for at in [DESCRIPTION - 1, DESCRIPTION + 0x7000, MODULE] {
-            assert!(build(&kernel(at), b"module", (case.handover)()).unwrap_err().contains("needs its own"), "{at:#x}");
+            assert!(
+                build(&kernel(at), b"module", (case.handover)()).unwrap_err().contains("needs its own"),
+                "{at:#x}"
+            );
         }
     }
 }

@@ -78,6 +78,10 @@ fn announced() -> Announced {
         eight_ebx: cpu::cpuid(0x8000_0008, 0).ebx,
         twenty_one_eax: later.eax,
         twenty_one_ecx: later.ecx,
-        capabilities: if seven.edx & HAS_CAPABILITIES != 0 { cpu::read_msr(msr::ARCH_CAPABILITIES) } else { 0 },
+        capabilities: if seven.edx & HAS_CAPABILITIES != 0 {
+            cpu::read_msr(msr::ARCH_CAPABILITIES)
+        } else {
+            0
+        },
     }
 }
