@@ -17,7 +17,7 @@ pc_images := quote(CARGO_TARGET_DIR / "x86_64-unknown-none/system")
 out := "target/axiom"
 rpi5_manifest := env("AXIOM_RPI5_MANIFEST", "platform/rpi5/system.toml")
 rpi5_image := out / "rpi5/axiom-rpi5.img"
-tool_packages := "-p axiom-bpf -p axiom-compose -p axiom-runner -p axiom-check -p axiom-bench-report -p axiom-sensor-sim -p axiom-rpi5"
+tool_packages := "-p axiom-bpf -p axiom-compose -p axiom-runner -p axiom-check -p axiom-bench-report -p axiom-sensor-sim -p axiom-rpi5 -p axiom-handover"
 # What runs on Axiom says so in its Cargo.toml; those without a heap are built by themselves.
 steady_packages := `platform/tools/packages steady`
 server_packages := `platform/tools/packages heap`

@@ -1,8 +1,9 @@
 //! PCI functions: found in configuration space, which stays init's; given to a server by vendor and device, as the manifest says.
 //!
 //! A driver gets its function's configuration space to read, and the pages of its BARs but for those with the table of messages. Bus
-//! mastering is power over all memory where there is no IOMMU: it is on only while the server lives that the function belongs to. Messages
-//! come at handlers that the server has, by a table that init alone writes. A BAR that shares its page with somebody else's is refused.
+//! mastering is power over all memory where there is no IOMMU: it is on only while the server lives that the function belongs to, and the function
+//! is reset before: else it would go on with what firmware or an earlier life told it, in memory that is others' now. One that cannot be
+//! reset is no bus master. Messages come at handlers that the server has, by a table that init alone writes. A BAR that shares its page with somebody else's is refused.
 use crate::arch;
 use crate::memory::{Look, Memory};
 use crate::spawn::map_own;
@@ -12,7 +13,7 @@ use alloc::vec::Vec;
 use axiom_layout::address::{DEVICES, INIT_CONFIG, INIT_PROBE, TRACE};
 use axiom_layout::bits::INTERRUPTS_PER_DEVICE;
 use axiom_mmio::Io;
-use axiom_pci::{BARS, Bar, Entry, Found, Mmio, MsiX, Place, Window};
+use axiom_pci::{BARS, Bar, Entry, Found, Mmio, MsiX, Place, Reset, Window};
 use axiom_proto::bundle::DeviceRequest;
 use core::ptr::NonNull;
 use sel4_sys::object::LARGE_PAGE_BITS;
@@ -39,6 +40,8 @@ pub struct Function {
     /// Its registers.
     pub bars: [Option<Bar>; BARS],
     msix: Option<MsiX>,
+    /// What its messages are, from entry 0 on: a reset takes them from it.
+    messages: Vec<Entry>,
 }
 
 impl Function {
@@ -62,13 +65,20 @@ pub struct Pci {
     /// Addresses of everybody's BARs.
     bases: Vec<u64>,
     window: Window,
+    /// The counter's, Hz.
+    frequency: u64,
 }
 
 impl Pci {
-    /// Looks at what there is; functions that have no address may get one of the window, its first and how many.
-    pub fn new(memory: &mut Memory, space: Option<ConfigSpace>, window: (u64, u64)) -> Result<Pci, Error> {
+    /// Looks at what there is; functions that have no address may get one of the window, its first and how many. `frequency` is the counter's.
+    pub fn new(
+        memory: &mut Memory,
+        space: Option<ConfigSpace>,
+        window: (u64, u64),
+        frequency: u64,
+    ) -> Result<Pci, Error> {
         let window = Window { next: window.0, end: window.0.saturating_add(window.1) };
-        let mut pci = Pci { space, found: Vec::new(), bases: Vec::new(), window };
+        let mut pci = Pci { space, found: Vec::new(), bases: Vec::new(), window, frequency };
         let Some(space) = space else { return Ok(pci) };
         if !space.base.is_multiple_of(LARGE) {
             crate::say!(
@@ -170,7 +180,7 @@ impl Pci {
         for bridge in found.bridges.iter().flatten() {
             self.with(memory, *bridge, axiom_pci::enable_bridge)?;
         }
-        let function = Function { found, bars, msix };
+        let function = Function { found, bars, msix, messages: Vec::new() };
         self.mask(memory, &function)?;
         Ok(Some((self.page(found.place)?, function)))
     }
@@ -218,26 +228,99 @@ impl Pci {
         entry: u16,
         words: [u32; 4],
     ) -> Result<(), Error> {
-        let bar =
-            function.bars.iter().flatten().find(|bar| bar.index == msix.bar).ok_or(Error::FailedLookup)?;
-        let at = bar.base + msix.offset + u64::from(entry) * Entry::BYTES;
+        // An entry lies in one page, because it is aligned to its size.
+        let offset = msix.offset + u64::from(entry) * Entry::BYTES;
+        self.with_register(memory, function, msix.bar, offset, |entry| {
+            // The mask first, then what it protects, then the last word says whether it is masked.
+            for (i, word) in [(3, 1), (0, words[0]), (1, words[1]), (2, words[2]), (3, words[3])] {
+                entry.write(4 * i, word);
+            }
+        })
+    }
+
+    /// Does something with the registers of a BAR from an offset on, to the end of its page.
+    fn with_register<T>(
+        &self,
+        memory: &mut Memory,
+        function: &Function,
+        bar: u8,
+        offset: u64,
+        act: impl FnOnce(&axiom_mmio::Mmio) -> T,
+    ) -> Result<T, Error> {
+        let bar = function.bars.iter().flatten().find(|b| b.index == bar).ok_or(Error::FailedLookup)?;
+        let at = bar.base + offset;
         let frame = memory.device_frame(at & !4095)?;
         map_own(memory, frame, INIT_PROBE, CapRights::READ_WRITE)?;
         let place = NonNull::new((INIT_PROBE + (at & 4095)) as *mut u32).ok_or(Error::FailedLookup)?;
-        // SAFETY: the page of the table is mapped at INIT_PROBE; an entry lies in one page, because it is aligned to its size.
-        let entry = unsafe { axiom_mmio::Mmio::new(place) };
-        // The mask first, then what it protects, then the last word says whether it is masked.
-        for (i, word) in [(3, 1), (0, words[0]), (1, words[1]), (2, words[2]), (3, words[3])] {
-            entry.write(4 * i, word);
+        // SAFETY: the page is mapped at INIT_PROBE, uncached, until `unmap`; what is in it are the function's registers.
+        let done = act(&unsafe { axiom_mmio::Mmio::new(place) });
+        sys::unmap(frame)?;
+        Ok(done)
+    }
+
+    fn wait(&self, microseconds: u64) {
+        let ticks = u128::from(microseconds) * u128::from(self.frequency) / 1_000_000;
+        let start = sys::ticks();
+        while u128::from(sys::ticks().wrapping_sub(start)) < ticks {
+            core::hint::spin_loop();
         }
-        sys::unmap(frame)
+    }
+
+    /// Makes a function forget what anybody told it, while it may not access memory; false if there is no way. Its messages are what
+    /// they were, afterwards.
+    fn reset(&self, memory: &mut Memory, function: &Function) -> Result<bool, Error> {
+        const LOOKS: usize = 100;
+        const LOOK_US: u64 = 1000;
+        let place = function.found.place;
+        let bytes =
+            |index: u8| function.bars.iter().flatten().find(|b| b.index == index).map_or(0, |b| b.size);
+        let (way, status) = self.with(memory, place, |config| {
+            axiom_pci::set_master(config, false);
+            (Reset::of(&*config), axiom_virtio::pci::status_register(&*config, bytes))
+        })?;
+        match (way, status) {
+            (Some(way), status) if way.is_function_level() || status.is_none() => {
+                for _ in 0..LOOKS {
+                    if !self.with(memory, place, |config| way.is_pending(&*config))? {
+                        break;
+                    }
+                    self.wait(LOOK_US);
+                }
+                let microseconds = self.with(memory, place, |config| way.begin(config))?;
+                self.wait(microseconds);
+                let microseconds = self.with(memory, place, |config| way.end(config))?;
+                self.wait(microseconds);
+                self.with(memory, place, |config| {
+                    axiom_pci::restore(config, &function.bars);
+                    axiom_pci::enable_memory(config);
+                })?;
+                self.mask(memory, function)?;
+                if let Some(msix) = function.msix {
+                    for (number, entry) in (0..).zip(&function.messages) {
+                        self.write_entry(memory, function, &msix, number, entry.words())?;
+                    }
+                }
+                Ok(true)
+            }
+            (_, Some((bar, offset))) => {
+                self.with_register(memory, function, bar, offset, |status| status.write_byte(0, 0))?;
+                for _ in 0..LOOKS {
+                    if self.with_register(memory, function, bar, offset, |status| status.read_byte(0))? == 0 {
+                        return Ok(true);
+                    }
+                    self.wait(LOOK_US);
+                }
+                Ok(false)
+            }
+            _ => Ok(false),
+        }
     }
 
     /// Makes the handler of a function's message in `slot`, and has the function send it.
     pub fn message(
         &self,
         memory: &mut Memory,
-        function: &Function,
+        function: &mut Function,
         entry: u16,
         slot: u64,
     ) -> Result<(), Error> {
@@ -245,12 +328,25 @@ impl Pci {
             return Err(Error::IllegalOperation);
         };
         let (address, data) = arch::message_handler(space.processor, function.found.place, slot)?;
+        function.messages.push(Entry { address, data });
         self.write_entry(memory, function, &msix, entry, Entry { address, data }.words())
     }
 
-    /// Lets a function make accesses of its own, or not.
-    pub fn set_master(&self, memory: &mut Memory, function: &Function, on: bool) -> Result<(), Error> {
-        self.with(memory, function.found.place, |config| axiom_pci::set_master(config, on))
+    /// Lets a function make accesses of its own, once it is reset.
+    pub fn let_master(&self, memory: &mut Memory, function: &Function) -> Result<(), Error> {
+        if !self.reset(memory, function)? {
+            crate::say!(
+                "PCI function {} cannot be reset: it gets no access to memory, for it could go on with what it was told before",
+                function.found.place
+            );
+            return Ok(());
+        }
+        self.with(memory, function.found.place, |config| axiom_pci::set_master(config, true))
+    }
+
+    /// Ends a function's accesses of its own.
+    pub fn stop_master(&self, memory: &mut Memory, function: &Function) -> Result<(), Error> {
+        self.with(memory, function.found.place, |config| axiom_pci::set_master(config, false))
     }
 }
 

@@ -106,7 +106,7 @@ pub fn make(
     let mut bits = Bits::new();
     let mut bit = |class| bits.take(class).ok_or(Error::RangeError);
     for request in &server.devices {
-        let found = machine.find(memory, request)?;
+        let mut found = machine.find(memory, request)?;
         if found.is_none() && !request.optional {
             crate::say!(
                 "'{}' asks for a device compatible with {}{}; this machine has none",
@@ -124,14 +124,14 @@ pub fn make(
             );
             return Err(Error::RangeError);
         }
-        if let Some(found) = found.as_ref().filter(|_| request.interrupts) {
+        if let Some(found) = found.as_mut().filter(|_| request.interrupts) {
             let mut slots = Vec::new();
             for (irq, edge) in found.interrupts.iter().chain(&found.pins) {
                 let slot = memory.slot()?;
                 sys::irq_handler(*irq, *edge, slot)?;
                 slots.push(slot);
             }
-            if let Some(function) = &found.function {
+            if let Some(function) = &mut found.function {
                 for entry in 0..function.messages() {
                     let slot = memory.slot()?;
                     machine.pci.message(memory, function, entry, slot)?;

@@ -509,7 +509,7 @@ fn give_devices<'a>(
                 at += pages + 4096;
             }
         }
-        pci.set_master(b.memory, function, true)?;
+        pci.let_master(b.memory, function)?;
     }
     for (name, &bit) in server.timers.iter().zip(&permanent.timer_bits) {
         let timer = b.pool.make(b.memory, Object::TIMER)?;

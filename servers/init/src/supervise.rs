@@ -105,7 +105,8 @@ impl Supervisor {
         if fdt.is_none() && space.is_none() {
             say!("no device tree and no PCI: servers run without devices");
         }
-        let mut machine = Machine { fdt, pci: Pci::new(&mut memory, space, system.pci_window)? };
+        let frequency = extra.axiom.map_or(0, |a| a.counter_frequency);
+        let mut machine = Machine { fdt, pci: Pci::new(&mut memory, space, system.pci_window, frequency)? };
         let timer = match extra.axiom {
             Some(_) => {
                 let timer = memory.make(Object::TIMER)?;
@@ -452,7 +453,7 @@ impl Supervisor {
         for function in
             self.permanent[index].devices.iter().flatten().filter_map(|found| found.function.as_ref())
         {
-            if let Err(error) = self.pci.set_master(&mut self.memory, function, false) {
+            if let Err(error) = self.pci.stop_master(&mut self.memory, function) {
                 say!(
                     "a PCI function of '{}' is not switched off: {error:?}",
                     self.system.servers[index].name

@@ -1,5 +1,5 @@
 //! PCI configuration space, as far as somebody needs it who finds a function, gives its registers to a driver and routes its messages:
-//! identity, BARs, capabilities, MSI-X, the bus master bit, and a walk over the buses.
+//! identity, BARs, capabilities, MSI-X, the bus master bit, resets, and a walk over the buses.
 //!
 //! Source: PCI Local Bus 3.0 (chapter 6), PCI Express Base 3.0 (7.5, 7.7). Two rights, two traits: [`Config`] reads, which changes nothing
 //! in any function, so that a driver may have its own function's space to read; [`ConfigMut`] writes, which is power over every BAR and
@@ -16,10 +16,12 @@ use core::ptr::NonNull;
 
 mod bars;
 mod msix;
+mod reset;
 mod walk;
 
 pub use bars::{BARS, Bar, Window, assign, bars, bases};
 pub use msix::{Entry, MsiX};
+pub use reset::{Reset, restore};
 pub use walk::{Found, MOST_DEPTH, Place, walk};
 
 /// Bytes of a function's configuration space, a page of the memory-mapped one (ECAM).
@@ -188,5 +190,7 @@ pub fn is_master(config: &impl Config) -> bool {
     config.read(at::COMMAND) & MASTER != 0
 }
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod tests;

@@ -286,3 +286,96 @@ fn bridges_that_lead_to_each_other_or_to_themselves_end_the_walk() {
     let chain: Vec<_> = (0..9).map(|n| (place(n, 0, 0), bridge(n + 1))).collect();
     assert_eq!(machine(&chain).len(), MOST_DEPTH + 1);
 }
+
+/// A function with these capabilities, each with its words from its own place on.
+fn with_capabilities(list: &[(u8, u16, [u32; 3])]) -> Function {
+    let f = virtio();
+    {
+        let mut m = f.0.borrow_mut();
+        let next = |i: usize| list.get(i).map_or(0, |c| u32::from(c.1));
+        m.words.insert(at::CAPABILITIES, next(0));
+        for (i, &(number, place, words)) in list.iter().enumerate() {
+            m.words.insert(place, words[0] & !0xffff | next(i + 1) << 8 | u32::from(number));
+            m.words.insert(place + 4, words[1]);
+            m.words.insert(place + 8, words[2]);
+            m.writable.insert(place + 4, u32::MAX);
+            m.writable.insert(place + 8, u32::MAX);
+        }
+    }
+    f
+}
+
+#[test]
+fn the_best_way_to_reset_is_one_that_the_function_has() {
+    let power = |no_reset: u32| (1, 0x40, [0, no_reset << 3, 0]);
+    let express = |can: u32| (0x10, 0x60, [0, can << 28, 0]);
+    let features = |can: u32| (0x13, 0x80, [can << 25, 0, 0]);
+    // All small worlds: each capability absent, unable, able; in both orders.
+    for world in 0..27 {
+        let [p, e, a] = [world % 3, world / 3 % 3, world / 9];
+        let mut list = vec![];
+        if p > 0 {
+            list.push(power(u32::from(p == 1)));
+        }
+        if e > 0 {
+            list.push(express(u32::from(e == 2)));
+        }
+        if a > 0 {
+            list.push(features(u32::from(a == 2)));
+        }
+        let expected = match (e, a, p) {
+            (2, ..) => Some(Reset::Express(0x60)),
+            (_, 2, _) => Some(Reset::Features(0x80)),
+            (.., 2) => Some(Reset::Power(0x40)),
+            _ => None,
+        };
+        assert_eq!(Reset::of(&with_capabilities(&list)), expected, "{world}");
+        list.reverse();
+        assert_eq!(Reset::of(&with_capabilities(&list)), expected, "{world}, the other way round");
+    }
+    // At the end of the first 256 bytes its words are not the function's to have.
+    assert_eq!(Reset::of(&with_capabilities(&[(0x10, 0xf8, [0, 1 << 28, 0])])), None);
+    assert_eq!(Reset::of(&with_capabilities(&[(0x01, 0xfc, [0, 0, 0])])), None);
+}
+
+#[test]
+fn a_reset_writes_its_bit_and_clears_no_status() {
+    let mut f = with_capabilities(&[(0x10, 0x60, [0, 1 << 28, 0x003f_2810])]);
+    let way = Reset::of(&f).unwrap();
+    assert!(way.is_pending(&f) && way.is_function_level());
+    f.0.borrow_mut().writes.clear();
+    assert_eq!((way.begin(&mut f), way.end(&mut f)), (100_000, 0));
+    assert_eq!(f.0.borrow().writes, [(0x68, 0xa810)]);
+    assert!(!way.is_pending(&f), "the model keeps what is written, and that was no status");
+
+    let mut f = with_capabilities(&[(0x13, 0x80, [0x0300_0000, 0, 0])]);
+    let way = Reset::of(&f).unwrap();
+    assert!(!way.is_pending(&f) && way.is_function_level());
+    way.begin(&mut f);
+    assert_eq!(f.0.borrow().writes, [(0x84, 1)]);
+
+    let mut f = with_capabilities(&[(0x01, 0x40, [0, 0x8101, 0])]);
+    let way = Reset::of(&f).unwrap();
+    assert!(!way.is_pending(&f) && !way.is_function_level());
+    assert_eq!((way.begin(&mut f), way.end(&mut f)), (10_000, 10_000));
+    assert_eq!(
+        f.0.borrow().writes,
+        [(0x44, 0x0103), (0x44, 0x0100)],
+        "to D3hot and back; the event's status stays"
+    );
+}
+
+#[test]
+fn addresses_come_back_after_a_reset() {
+    let mut f = virtio();
+    let found = bars(&mut f);
+    let before = f.0.borrow().words.clone();
+    for index in 0..6 {
+        f.0.borrow_mut().words.entry(at::BARS + 4 * index).and_modify(|word| *word &= 0xf);
+    }
+    restore(&mut f, &found);
+    let meant = |words: &BTreeMap<u16, u32>| {
+        words.iter().filter(|w| *w.1 != 0).map(|w| (*w.0, *w.1)).collect::<Vec<_>>()
+    };
+    assert_eq!(meant(&f.0.borrow().words), meant(&before));
+}

@@ -103,4 +103,6 @@ pub fn start(transport: &mut impl Transport) {
 }
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod tests;

@@ -122,8 +122,8 @@ struct Regions {
     device: Option<Region>,
 }
 
-/// The first region of each kind whose BAR there is and that lies inside it: others of the kind may be for other machines.
-fn regions(config: &impl Config, space: &impl Space) -> Option<Regions> {
+/// The first region of each kind whose BAR there is, by its bytes, and that lies inside it: others of the kind may be for other machines.
+fn regions(config: &impl Config, bytes: impl Fn(u8) -> u64) -> Option<Regions> {
     const COMMON: u8 = 1;
     const NOTIFY: u8 = 2;
     const DEVICE: u8 = 4;
@@ -136,7 +136,7 @@ fn regions(config: &impl Config, space: &impl Space) -> Option<Regions> {
         }
         let bar = field(config, at, 4) as u8;
         let region = Region { bar, offset: field(config, at, 8).into(), bytes: field(config, at, 12) };
-        if region.offset + u64::from(region.bytes) > space.bytes(bar) {
+        if region.offset + u64::from(region.bytes) > bytes(bar) {
             continue;
         }
         match kind {
@@ -156,6 +156,19 @@ fn regions(config: &impl Config, space: &impl Space) -> Option<Regions> {
     Some(Regions { common: common?, notify, multiplier, device })
 }
 
+/// The device's type, if the function is a modern one.
+fn id(config: &impl Config) -> Option<u32> {
+    let identity = Identity::of(config).filter(|i| i.vendor == VENDOR_ID)?;
+    identity.device.checked_sub(FIRST_DEVICE).map(u32::from)
+}
+
+/// The BAR and the offset of a modern device's status, a byte: 0 resets the device, and it reads 0 once it is reset. With the bytes of each BAR.
+pub fn status_register(config: &impl Config, bytes: impl Fn(u8) -> u64) -> Option<(u8, u64)> {
+    id(config)?;
+    let common = regions(config, bytes)?.common;
+    Some((common.bar, common.offset + u64::from(common::DEVICE_STATUS)))
+}
+
 /// The transport.
 pub struct Pci<S> {
     space: S,
@@ -171,9 +184,8 @@ pub const QUEUES: usize = 4;
 impl<S: Space> Pci<S> {
     /// A device, if the function is a modern one with the registers that are needed.
     pub fn new(config: &impl Config, space: S) -> Option<Pci<S>> {
-        let identity = Identity::of(config).filter(|i| i.vendor == VENDOR_ID)?;
-        let id = identity.device.checked_sub(FIRST_DEVICE)?.into();
-        let regions = regions(config, &space)?;
+        let id = id(config)?;
+        let regions = regions(config, |bar| space.bytes(bar))?;
         Some(Pci { space, id, regions, places: [u64::MAX; QUEUES] })
     }
 

@@ -221,11 +221,16 @@ fn pci_device(entries: u16) -> (pci::Pci<Device>, Device) {
 
 /// Memory with room for a queue, and the queue.
 fn queue(most: u16) -> (Queue, Dma) {
+    queue_of(0, most)
+}
+
+/// The same, of that number.
+pub(crate) fn queue_of(number: u16, most: u16) -> (Queue, Dma) {
     let memory = vec![0x5555_5555_5555_5555u64; 2 * 4096 / 8].leak();
     let virt = (memory.as_mut_ptr() as usize).next_multiple_of(4096) as *mut u8;
     // SAFETY: leaked memory of this test.
     let dma = unsafe { Dma::new(virt, 0x1_2345_6000, 4096) };
-    (Queue::new(0, dma, Layout { descriptors: 0, available: 256, used: 512, most }), dma)
+    (Queue::new(number, dma, Layout { descriptors: 0, available: 256, used: 512, most }), dma)
 }
 
 fn set_up(transport: &mut impl Transport, most: u16, least: u16) -> Result<Queue, Unusable> {

@@ -7,6 +7,7 @@ use core::fmt::{self, Display, Formatter};
 pub mod acpi;
 pub mod map;
 pub mod multiboot;
+pub mod speculation;
 pub mod start_info;
 
 pub use acpi::Tables;
@@ -93,8 +94,12 @@ pub enum Bad {
     Processor(&'static str),
     /// There is nothing to measure the clock with.
     Clock(&'static str),
-    /// The HPET counts in an impossible period, femtoseconds.
-    Period(u64),
+    /// The HPET counts in an impossible period: its address, femtoseconds.
+    Period(u64, u64),
+    /// A device's registers lie in RAM: which, where.
+    InRam(&'static str, u64),
+    /// Something was loaded where the memory map has no RAM: what, start, end.
+    NotInRam(&'static str, u64, u64),
 }
 
 struct Signature([u8; 4]);
@@ -151,9 +156,17 @@ impl Display for Bad {
             Bad::EmptyModule(start, end) => write!(f, "the module from {start:#x} to {end:#x} has no byte"),
             Bad::Processor(what) => write!(f, "the processor has no {what}, which this kernel needs"),
             Bad::Clock(what) => write!(f, "the clock cannot be measured: {what}"),
-            Bad::Period(period) => write!(
+            Bad::Period(at, period) => write!(
                 f,
-                "the HPET says that it counts every {period} femtoseconds; what exists is between 1,000,000 and 100,000,000"
+                "the HPET at {at:#x} says that it counts every {period} femtoseconds; what exists is between 1,000,000 and 100,000,000"
+            ),
+            Bad::InRam(what, at) => write!(
+                f,
+                "ACPI has {what} at {at:#x}, where the memory map has RAM: one of the two is wrong, and writing there would be damage"
+            ),
+            Bad::NotInRam(what, start, end) => write!(
+                f,
+                "{what} ({start:#x} to {end:#x}) does not lie in RAM of the memory map, in one piece; load it elsewhere"
             ),
         }
     }
@@ -197,6 +210,14 @@ pub(crate) mod tests {
             (Bad::Checksum(*b"AP\0C", 0x1000), "table AP?C at 0x1000 is damaged"),
             (Bad::Entry(0x2c, 1), "offset 0x2c: an entry of 1 bytes"),
             (Bad::NoModule, "add -initrd FILE"),
+            (
+                Bad::Period(0xfed0_0000, 69_841),
+                "the HPET at 0xfed00000 says that it counts every 69841 femtoseconds",
+            ),
+            (
+                Bad::NotInRam("the module", 0x1000, 0x2000),
+                "the module (0x1000 to 0x2000) does not lie in RAM",
+            ),
         ] {
             let text = std::format!("{bad}");
             assert!(text.contains(says), "{text}");

@@ -1,10 +1,11 @@
 //! Instructions that have no Rust name: what the processor can do, control registers, the counter, thread pointers, the way out.
 use super::port;
+use super::trap::sites;
 use axiom_objects::arch::registers::{GS_BASE, Registers, TLS};
 use axiom_objects::machine::CacheOp;
 use axiom_objects::ptr::PhysAddr;
-use core::arch::asm;
 use core::arch::x86_64::{__cpuid, __cpuid_count, CpuidResult};
+use core::arch::{asm, global_asm};
 use core::cell::Cell;
 
 /// What a root task is built for.
@@ -15,6 +16,14 @@ pub const ARCHITECTURE: axiom_boot::elf::Architecture = axiom_boot::elf::X86_64;
 pub mod msr {
     /// The local APIC's base and state.
     pub const APIC_BASE: u32 = 0x1b;
+    /// What this processor says of its faults.
+    pub const ARCH_CAPABILITIES: u32 = 0x10a;
+    /// What is speculated.
+    pub const SPECULATION_CONTROL: u32 = 0x48;
+    /// Barriers to prediction.
+    pub const PREDICTION_COMMAND: u32 = 0x49;
+    /// Extended features.
+    pub const EFER: u32 = 0xc000_0080;
     /// What SYSENTER loads.
     pub const SYSENTER_CS: u32 = 0x174;
     /// The page attribute table.
@@ -318,33 +327,59 @@ pub fn set_tls(value: u64) {
     }
 }
 
+global_asm!(
+    r#"
+    .section .text.pointers, "ax"
+    // rdi and rsi as at the place; rax and rcx are its too.
+axiom_pointers_by_registers:
+    push rdx
+    mov ecx, {fs_base}
+    rdmsr
+    mov dword ptr [rdi + 8 * {tls}], eax
+    mov dword ptr [rdi + 8 * {tls} + 4], edx
+    mov ecx, {gs_base}
+    rdmsr
+    mov dword ptr [rdi + 8 * {gs}], eax
+    mov dword ptr [rdi + 8 * {gs} + 4], edx
+    mov eax, dword ptr [rsi + 8 * {gs}]
+    mov edx, dword ptr [rsi + 8 * {gs} + 4]
+    wrmsr
+    mov ecx, {fs_base}
+    mov eax, dword ptr [rsi + 8 * {tls}]
+    mov edx, dword ptr [rsi + 8 * {tls} + 4]
+    wrmsr
+    pop rdx
+    ret
+    "#,
+    fs_base = const msr::FS_BASE,
+    gs_base = const msr::GS_BASE,
+    tls = const TLS,
+    gs = const GS_BASE,
+);
+
 /// The thread pointers of `from` go to its registers as far as a user can write them, those of `to` into the machine.
 #[inline(always)]
 pub fn switch_thread_pointers(from: &Registers, to: &Registers) {
-    if FEATURES.fsgsbase.get() {
-        let (fs, gs): (u64, u64);
-        // SAFETY: CR4.FSGSBASE is set; the bases are the users' own, canonical as all that is in a register file, and have no effect in
-        // the kernel, which uses neither segment.
-        unsafe {
-            asm!("rdfsbase {}", "rdgsbase {}", out(reg) fs, out(reg) gs, options(nomem, nostack, preserves_flags));
-            asm!("wrfsbase {}", "wrgsbase {}", in(reg) to.get(TLS), in(reg) to.get(GS_BASE), options(nostack, preserves_flags));
-        }
-        from.set(TLS, fs);
-        from.set(GS_BASE, gs);
-    } else {
-        switch_by_registers(from, to);
-    }
-}
-
-/// The same on a processor without the instructions. Loading a segment changes its base, so the bases are read here, too.
-#[cold]
-fn switch_by_registers(from: &Registers, to: &Registers) {
-    from.set(TLS, read_msr(msr::FS_BASE));
-    from.set(GS_BASE, read_msr(msr::GS_BASE));
-    // SAFETY: the bases are the user's own, canonical as all that is in a register file.
+    // SAFETY: 1. CR4.FSGSBASE is set, or boot has led this place to `axiom_pointers_by_registers`, which does the same by registers of 64-bit
+    // mode; 2. the bases are the users' own, canonical as all that is in a register file, and have no effect in the kernel, which uses
+    // neither segment; 3. both files are live, and their words are cells.
     unsafe {
-        write_msr(msr::FS_BASE, to.get(TLS));
-        write_msr(msr::GS_BASE, to.get(GS_BASE));
+        asm!(
+            "4:  rdfsbase rax",
+            "rdgsbase rcx",
+            "mov qword ptr [rdi + 8 * {tls}], rax",
+            "mov qword ptr [rdi + 8 * {gs}], rcx",
+            "mov rax, qword ptr [rsi + 8 * {tls}]",
+            "mov rcx, qword ptr [rsi + 8 * {gs}]",
+            "wrfsbase rax",
+            "wrgsbase rcx",
+            "5:",
+            ".pushsection .sites, \"a\"",
+            ".quad 4b, 5b, axiom_pointers_by_registers, {by_registers}",
+            ".popsection",
+            in("rdi") from.address(), in("rsi") to.address(), out("rax") _, out("rcx") _,
+            tls = const TLS, gs = const GS_BASE, by_registers = const sites::BY_REGISTERS
+        );
     }
 }
 

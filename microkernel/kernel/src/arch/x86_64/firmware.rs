@@ -98,6 +98,7 @@ pub struct Firmware {
     measurement: Cell<Measurement>,
     clock: Cell<Option<Clock>>,
     functions: Cell<pci::Functions>,
+    speculation: speculation::Decided,
 }
 
 /// Physical memory through boot's window.
@@ -135,10 +136,14 @@ pub fn find(entry: Entry) -> Result<Firmware, Fatal> {
     if let Some(port) = option(&line[..line_length], "axiom.exit=") {
         cpu::set_exit_port(port);
     }
+    let forced = words(&line[..line_length]).any(|word| word == "axiom.mitigate=all");
+    // SAFETY: boot's window is loaded until `build_window`, and there is no thread yet.
+    let speculation = unsafe { speculation::Decided::apply(forced) };
     if !controller::is_there() {
         return Err(Bad::Processor("local APIC").into());
     }
     let tables = acpi::read(&Window, handover.root)?;
+    registers_apart(&map.ram()??, &tables)?;
     let measurement = Cell::new(Measurement::begin(&tables)?);
     Ok(Firmware {
         handover,
@@ -149,13 +154,30 @@ pub fn find(entry: Entry) -> Result<Firmware, Fatal> {
         measurement,
         clock: Cell::new(None),
         functions: Cell::default(),
+        speculation,
     })
+}
+
+/// Refuses registers that would be memory: the kernel is going to write there.
+fn registers_apart(ram: &Ranges, tables: &Tables) -> Result<(), Bad> {
+    let ioapics = tables.ioapics().iter().map(|io| ("an I/O APIC", io.address));
+    let hpet = tables.hpet.map(|at| ("the HPET", at));
+    for (what, at) in [("the local APIC", tables.local_apic)].into_iter().chain(ioapics).chain(hpet) {
+        if ram.as_slice().iter().any(|&(start, end)| (start..end).contains(&at)) {
+            return Err(Bad::InRam(what, at));
+        }
+    }
+    Ok(())
+}
+
+/// The words of the command line; none if it is no text.
+fn words(line: &[u8]) -> impl Iterator<Item = &str> {
+    core::str::from_utf8(line).unwrap_or("").split_ascii_whitespace()
 }
 
 /// A 16-bit number, in hexadecimal with 0x or decimal, behind a word of the command line.
 fn option(line: &[u8], name: &str) -> Option<u16> {
-    let text = core::str::from_utf8(line).ok()?;
-    let value = text.split_ascii_whitespace().find_map(|word| word.strip_prefix(name))?;
+    let value = words(line).find_map(|word| word.strip_prefix(name))?;
     match value.strip_prefix("0x") {
         Some(digits) => u16::from_str_radix(digits, 16).ok(),
         None => value.parse().ok(),
@@ -193,10 +215,13 @@ impl Firmware {
 
     /// Refuses memory in which boot cannot go on.
     pub fn check(&self, mapped: &Ranges, image: (u64, u64)) -> Result<(), Fatal> {
-        if mapped.contain(image.0, image.1) {
-            return Ok(());
+        let module = self.initrd(image)?;
+        for (what, (start, end)) in [("the kernel", image), ("the module", module)] {
+            if !mapped.contain(start, end) {
+                return Err(Bad::NotInRam(what, start, end).into());
+            }
         }
-        Err(Fatal::rule("the kernel was not loaded into RAM that the memory map describes"))
+        Ok(())
     }
 
     /// Prepares the interrupt controllers: their registers, which are not handed out. All bus masters are off afterwards.
@@ -254,7 +279,7 @@ impl Firmware {
             functions.masters,
             functions.found,
         );
-        speculation::report();
+        self.speculation.report();
         if let Some(clock) = self.clock.get() {
             println!(
                 "axiom: clock: counter {} Hz by the {} in {} us, within {} ppm; rate {}; timer {}, {} of 1000 steps a tick; \

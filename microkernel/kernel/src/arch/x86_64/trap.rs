@@ -20,11 +20,12 @@ use axiom_objects::arch::registers as r;
 use axiom_objects::entry;
 use axiom_objects::fast;
 use axiom_objects::object::{Fault, ThreadState};
-use core::arch::global_asm;
+use core::arch::{asm, global_asm};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use sel4_sys::syscall;
 
 mod descriptors;
+pub mod sites;
 
 /// The user's stack pointer, for the first instructions of a system call.
 static SCRATCH: AtomicU64 = AtomicU64::new(0);
@@ -148,61 +149,48 @@ axiom_syscall:
     mov rdi, rdx
     jmp axiom_system_call
 
+    // The whole frame, of the register file at r12: rcx is where it goes on.
     .balign 64
-axiom_return:
-    lea rax, [rdi + {file}]
-    mov qword ptr [rip + {task} + {top}], rax
-    mov rcx, qword ptr [rdi + 8 * {pc}]
-    mov r11, qword ptr [rdi + 8 * {status}]
-    cmp rcx, qword ptr [rdi + 8 * {rcx}]
-    jne 2f
-    cmp r11, qword ptr [rdi + 8 * {r11}]
-    jne 2f
+axiom_return_whole:
     mov rax, rcx
-    shr rax, 47
-    jnz 2f
-    mov rsi, qword ptr [rdi + 8 * {rsi}]
-    mov rdx, qword ptr [rdi + 8 * {rdx}]
-    mov rax, qword ptr [rdi + 8 * {rax}]
-    mov r15, qword ptr [rdi + 8 * {r15}]
-    mov r9, qword ptr [rdi + 8 * {r9}]
-    mov r8, qword ptr [rdi + 8 * {r8}]
-    mov r10, qword ptr [rdi + 8 * {r10}]
-    mov rbx, qword ptr [rdi + 8 * {rbx}]
-    mov rbp, qword ptr [rdi + 8 * {rbp}]
-    mov r12, qword ptr [rdi + 8 * {r12}]
-    mov r13, qword ptr [rdi + 8 * {r13}]
-    mov r14, qword ptr [rdi + 8 * {r14}]
-    mov rsp, qword ptr [rdi + 8 * {sp}]
-    mov rdi, qword ptr [rdi + 8 * {rdi}]
-    sysretq
-
-    // The whole frame: rcx is where it goes on.
-2:  mov rax, rcx
     shl rcx, 16
     sar rcx, 16
     cmp rax, rcx
     je 3f
-    mov qword ptr [rdi + 8 * {pc}], 0
-3:  mov qword ptr [rdi + 8 * {cs}], 0x2b
-    mov qword ptr [rdi + 8 * {ss}], 0x23
-    mov rsi, qword ptr [rdi + 8 * {rsi}]
-    mov rdx, qword ptr [rdi + 8 * {rdx}]
-    mov rcx, qword ptr [rdi + 8 * {rcx}]
-    mov rax, qword ptr [rdi + 8 * {rax}]
-    mov r15, qword ptr [rdi + 8 * {r15}]
-    mov r9, qword ptr [rdi + 8 * {r9}]
-    mov r8, qword ptr [rdi + 8 * {r8}]
-    mov r10, qword ptr [rdi + 8 * {r10}]
-    mov r11, qword ptr [rdi + 8 * {r11}]
-    mov rbx, qword ptr [rdi + 8 * {rbx}]
-    mov rbp, qword ptr [rdi + 8 * {rbp}]
-    mov r12, qword ptr [rdi + 8 * {r12}]
-    mov r13, qword ptr [rdi + 8 * {r13}]
-    mov r14, qword ptr [rdi + 8 * {r14}]
-    lea rsp, [rdi + 8 * {pc}]
-    mov rdi, qword ptr [rdi + 8 * {rdi}]
+    mov qword ptr [r12 + 8 * {pc}], 0
+3:  mov qword ptr [r12 + 8 * {cs}], 0x2b
+    mov qword ptr [r12 + 8 * {ss}], 0x23
+    mov rdi, qword ptr [r12 + 8 * {rdi}]
+    mov rsi, qword ptr [r12 + 8 * {rsi}]
+    mov rdx, qword ptr [r12 + 8 * {rdx}]
+    mov rcx, qword ptr [r12 + 8 * {rcx}]
+    mov rax, qword ptr [r12 + 8 * {rax}]
+    mov r15, qword ptr [r12 + 8 * {r15}]
+    mov r9, qword ptr [r12 + 8 * {r9}]
+    mov r8, qword ptr [r12 + 8 * {r8}]
+    mov r10, qword ptr [r12 + 8 * {r10}]
+    mov r11, qword ptr [r12 + 8 * {r11}]
+    mov rbx, qword ptr [r12 + 8 * {rbx}]
+    mov rbp, qword ptr [r12 + 8 * {rbp}]
+    mov r13, qword ptr [r12 + 8 * {r13}]
+    mov r14, qword ptr [r12 + 8 * {r14}]
+    lea rsp, [r12 + 8 * {pc}]
+4:  mov r12, qword ptr [r12 + 8 * {r12}]
+5:  iretq
+    .pushsection .sites, "a"
+    .quad 4b, 5b, axiom_clear_iret, {clearing}
+    .popsection
+
+    // The last instructions on a processor whose buffers hold what is not for user space (MDS and its relatives): VERW, in its form with
+    // memory and a segment that can be written. It changes the zero flag, and the flags are loaded after it.
+axiom_clear_iret:
+    verw word ptr [rip + {data_segment}]
+    mov r12, qword ptr [r12 + 8 * {r12}]
     iretq
+axiom_clear_sysret:
+    verw word ptr [rip + {data_segment}]
+    mov r12, qword ptr [r12 + 8 * {r12}]
+    sysretq
     "#,
     stack = sym STACK,
     stack_size = const GUARD_SIZE + STACK_SIZE,
@@ -221,6 +209,8 @@ axiom_return:
     status = const r::STATUS,
     sp = const r::SP,
     ss = const r::SS,
+    data_segment = sym descriptors::DATA_SEGMENT,
+    clearing = const sites::CLEARING | sites::JUMP,
     rax = const r::RAX,
     rbx = const r::RBX,
     rcx = const r::RCX,
@@ -288,13 +278,70 @@ pub fn leave() -> ! {
     resume()
 }
 
-/// [`leave`] when the current thread is known not to be idle.
+/// [`leave`] when the current thread is known not to be idle. The address that SYSRET is given is of the lower half, which is one
+/// comparison: its upper 32 bits are at most 0x7fff.
 #[inline(always)]
 fn resume() -> ! {
     checked::leave();
     let registers = node().current().regs.address();
-    // SAFETY: the register file of a live thread; nothing on the stack is used again.
-    unsafe { core::arch::asm!("jmp axiom_return", in("rdi") registers, options(noreturn)) }
+    // SAFETY: 1. the register file of a live thread; nothing on the stack is used again; 2. the last 5 bytes before SYSRET are a place that
+    // boot may have led to `axiom_clear_sysret`, which does the same after VERW.
+    unsafe {
+        asm!(
+            "lea rax, [r12 + {file}]",
+            "mov qword ptr [rip + {task} + {top}], rax",
+            "mov rcx, qword ptr [r12 + 8 * {pc}]",
+            "mov r11, qword ptr [r12 + 8 * {status}]",
+            "cmp rcx, qword ptr [r12 + 8 * {rcx}]",
+            "jne axiom_return_whole",
+            "cmp r11, qword ptr [r12 + 8 * {r11}]",
+            "jne axiom_return_whole",
+            "cmp dword ptr [r12 + 8 * {pc} + 4], 0x7fff",
+            "ja axiom_return_whole",
+            "mov rdi, qword ptr [r12 + 8 * {rdi}]",
+            "mov rsi, qword ptr [r12 + 8 * {rsi}]",
+            "mov rdx, qword ptr [r12 + 8 * {rdx}]",
+            "mov rax, qword ptr [r12 + 8 * {rax}]",
+            "mov r15, qword ptr [r12 + 8 * {r15}]",
+            "mov r9, qword ptr [r12 + 8 * {r9}]",
+            "mov r8, qword ptr [r12 + 8 * {r8}]",
+            "mov r10, qword ptr [r12 + 8 * {r10}]",
+            "mov rbx, qword ptr [r12 + 8 * {rbx}]",
+            "mov rbp, qword ptr [r12 + 8 * {rbp}]",
+            "mov r13, qword ptr [r12 + 8 * {r13}]",
+            "mov r14, qword ptr [r12 + 8 * {r14}]",
+            "mov rsp, qword ptr [r12 + 8 * {sp}]",
+            "4:  mov r12, qword ptr [r12 + 8 * {r12}]",
+            "5:  sysretq",
+            ".pushsection .sites, \"a\"",
+            ".quad 4b, 5b, axiom_clear_sysret, {clearing}",
+            ".popsection",
+            in("r12") registers,
+            task = sym descriptors::TASK_STATE,
+            top = const descriptors::TOP_OFFSET,
+            file = const FILE,
+            clearing = const sites::CLEARING | sites::JUMP,
+            pc = const r::PC,
+            status = const r::STATUS,
+            sp = const r::SP,
+            rax = const r::RAX,
+            rbx = const r::RBX,
+            rcx = const r::RCX,
+            rdx = const r::RDX,
+            rsi = const r::RSI,
+            rdi = const r::RDI,
+            rbp = const r::RBP,
+            r8 = const r::R8,
+            r9 = const r::R9,
+            r10 = const r::R10,
+            r11 = const r::R11,
+            r12 = const r::R12,
+            r13 = const r::R13,
+            r14 = const r::R14,
+            r15 = const r::R15,
+            options(noreturn)
+        )
+    }
 }
 
 #[cold]

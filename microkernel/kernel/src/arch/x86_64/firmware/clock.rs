@@ -142,7 +142,7 @@ impl Measurement {
                 let base = paging::map_device(at, 1024).ok_or(UNREACHABLE)?;
                 let period = hpet_register(base, 4).into();
                 if !PERIODS.contains(&period) {
-                    return Err(Bad::Period(period));
+                    return Err(Bad::Period(at, period));
                 }
                 start_hpet(base);
                 Reference::Hpet(base, period)

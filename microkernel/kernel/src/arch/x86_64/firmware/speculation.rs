@@ -1,51 +1,87 @@
-//! What the processor says of its speculation, and what this kernel does about it: for each known fault whether it is a danger here, and a
-//! mitigation present or not. Nothing is assumed to be safe that CPUID does not say so of.
+//! What is done about the processor's faults of speculation, as [`axiom_boot::pc::speculation`] decides, and the line that says it.
 //!
-//! The kernel's own tables are in every user root (no page-table isolation), no predictor is flushed between address spaces (no IBPB), no
-//! buffer on the way out (no VERW). Entries of page tables that are not present are zero, so L1TF has no address to begin with. One thread of
-//! one core runs; what another thread of the same core could see (SMT) does not arise.
-use super::super::cpu;
+//! The kernel's own tables are in every user root: there is no page-table isolation. Entries of page tables that are not present are zero, so
+//! L1TF has no address to begin with. One thread of one core runs; what another thread of the same core could see (SMT) does not arise.
+use super::super::cpu::{self, FEATURES, msr};
+use super::super::trap::sites;
 use crate::print::println;
+use axiom_boot::pc::speculation::{Announced, HAS_CAPABILITIES, KernelBranches, Remedies, Remedy};
 
-/// IA32_ARCH_CAPABILITIES, and bits in it by which a processor says that a fault is not its own.
-const CAPABILITIES: u32 = 0x10a;
-const RDCL_NO: u64 = 1 << 0;
-const MDS_NO: u64 = 1 << 5;
-/// CPUID leaf 7, edx: VERW clears buffers; IBRS and IBPB; IA32_ARCH_CAPABILITIES is there.
-const MD_CLEAR: u32 = 1 << 10;
-const SPEC_CTRL: u32 = 1 << 26;
-const HAS_CAPABILITIES: u32 = 1 << 29;
-/// CPUID leaf 0x8000_0008, ebx: IBPB by itself.
-const IBPB: u32 = 1 << 12;
+/// What was decided at boot.
+#[derive(Clone, Copy)]
+pub struct Decided {
+    remedies: Remedies,
+    /// The command line asks for VERW and barriers whatever the processor says.
+    is_forced: bool,
+}
 
-/// What the line says of a fault.
-fn fault(no_danger: bool, remedy: bool) -> &'static str {
-    match (no_danger, remedy) {
-        (true, _) => "no danger here",
-        (false, true) => "UNMITIGATED, though the processor has the means",
-        (false, false) => "UNMITIGATED",
+impl Decided {
+    /// Looks at the processor, and rewrites what is different on it.
+    ///
+    /// # Safety
+    /// Boot's window is what is loaded, and nothing of user space ran.
+    pub unsafe fn apply(is_forced: bool) -> Decided {
+        let remedies = announced().remedies();
+        let rewrite = |there: bool, kind: u64| {
+            if there {
+                // SAFETY: this function's condition; boot runs none of the places.
+                unsafe { sites::rewrite(kind) };
+            }
+        };
+        rewrite(!FEATURES.fsgsbase.get(), sites::BY_REGISTERS);
+        rewrite(remedies.does_verw || is_forced, sites::CLEARING);
+        rewrite(remedies.ibpb == Remedy::Present || is_forced, sites::BARRIER);
+        const IBRS: u64 = 1;
+        const AUTOMATIC: u64 = 1 << 21;
+        // SAFETY: the processor announces the register, or the bit of one that is part of 64-bit mode; what was there stays.
+        unsafe {
+            match remedies.branches {
+                KernelBranches::Enhanced => {
+                    cpu::write_msr(msr::SPECULATION_CONTROL, cpu::read_msr(msr::SPECULATION_CONTROL) | IBRS);
+                }
+                KernelBranches::Automatic => cpu::write_msr(msr::EFER, cpu::read_msr(msr::EFER) | AUTOMATIC),
+                KernelBranches::Unprotected => {}
+            }
+        }
+        Decided { remedies, is_forced }
+    }
+
+    /// Says it.
+    pub fn report(&self) {
+        let r = &self.remedies;
+        println!(
+            "axiom: facts: page-table isolation (meltdown) {}, buffers cleared before user space (verw) {}, branch barrier between address spaces \
+             (ibpb) {}, kernel branches kept apart {}, l1tf no address in absent entries{}",
+            r.table_isolation.name(),
+            r.verw.name(),
+            r.ibpb.name(),
+            match r.branches {
+                KernelBranches::Enhanced => "by enhanced ibrs",
+                KernelBranches::Automatic => "by automatic ibrs",
+                KernelBranches::Unprotected => "ABSENT",
+            },
+            if self.is_forced { "; verw and barriers asked for by the command line" } else { "" },
+        );
     }
 }
 
-/// Says it.
-pub fn report() {
-    let vendor = cpu::cpuid(0, 0);
-    let is_intel = (vendor.ebx, vendor.edx, vendor.ecx) == (0x756e_6547, 0x4965_6e69, 0x6c65_746e);
-    let is_amd = (vendor.ebx, vendor.edx, vendor.ecx) == (0x6874_7541, 0x6974_6e65, 0x444d_4163);
-    let seven = cpu::cpuid(7, 0).edx;
-    let capabilities = if seven & HAS_CAPABILITIES != 0 { cpu::read_msr(CAPABILITIES) } else { 0 };
-    let ibpb = seven & SPEC_CTRL != 0 || cpu::cpuid(0x8000_0008, 0).ebx & IBPB != 0;
-    println!(
-        "axiom: facts: meltdown (kernel tables in user roots): {}, mds: {}, l1tf: no address in absent entries, spectre v2 (no ibpb): {}, {}",
-        fault(is_amd || capabilities & RDCL_NO != 0, true),
-        fault(is_amd || capabilities & MDS_NO != 0, seven & MD_CLEAR != 0),
-        fault(false, ibpb),
-        if is_intel {
-            "Intel"
-        } else if is_amd {
-            "AMD"
+/// What the processor says.
+fn announced() -> Announced {
+    let maker = cpu::cpuid(0, 0);
+    let (amd, hygon) = ((0x6874_7541, 0x6974_6e65, 0x444d_4163), (0x6f67_7948, 0x6e65_476e, 0x656e_6975));
+    let maker = (maker.ebx, maker.edx, maker.ecx);
+    let (seven, later) = (cpu::cpuid(7, 0), cpu::cpuid(0x8000_0021, 0));
+    Announced {
+        amd: maker == amd || maker == hygon,
+        seven_ebx: seven.ebx,
+        seven_edx: seven.edx,
+        eight_ebx: cpu::cpuid(0x8000_0008, 0).ebx,
+        twenty_one_eax: later.eax,
+        twenty_one_ecx: later.ecx,
+        capabilities: if seven.edx & HAS_CAPABILITIES != 0 {
+            cpu::read_msr(msr::ARCH_CAPABILITIES)
         } else {
-            "another maker"
+            0
         },
-    );
+    }
 }

@@ -3,6 +3,8 @@ use super::super::stack::ANYTIME_STACKS;
 use core::arch::asm;
 use core::cell::UnsafeCell;
 
+/// The kernel's data segment, for VERW, which looks at a selector in memory.
+pub static DATA_SEGMENT: u16 = 0x10;
 /// Kernel code.
 pub const KERNEL_CODE: u16 = 0x08;
 /// The task state.
