@@ -450,11 +450,11 @@ _bench-rpi5 *record: _image-rpi5
     @{{ bin }}/axiom-runner --quiet --board platform/rpi5/model.options --icount --name bench-rpi5 --timeout 600
     @results=$(platform/tools/results-folder "$@") && {{ bin }}/axiom-bench-report results {{ out }}/logs/bench-rpi5.log "$results/rpi5-model-icount.jsonl" "command=just bench-rpi5 (a model of the board, instruction counting)" emulated=true
 
-# Axiom beside Linux on the same emulated machine: --board qemu-x86_64 (without: qemu-aarch64), --runs N, --mode icount|tcg, --small; all in target/axiom/compare, with --record also in bench/results/
+# Axiom beside Linux on the same emulated machine: --board qemu-x86_64 (without: qemu-aarch64), --runs N, --mode icount|tcg, --small, --axiom-only (beside the others' recorded figures); all in target/axiom/compare, with --record also in bench/results/
 [group("start here")]
 [no-exit-message]
 compare-linux *flags:
-    @{{ ask }} compare-linux '--board=qemu-aarch64|qemu-x86_64,--runs=number,--mode=icount|tcg,--small,--record' "$@"
+    @{{ ask }} compare-linux '--board=qemu-aarch64|qemu-x86_64,--runs=number,--mode=icount|tcg,--small,--axiom-only,--record' "$@"
 
 [no-exit-message]
 _compare-linux *flags:
