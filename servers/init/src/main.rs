@@ -215,7 +215,13 @@ extern "C" fn init_main(info: &'static BootInfo) -> ! {
     if sys::debug_calls(system.debug_calls).is_err() {
         finish("the kernel keeps the debugging calls open")
     }
-    say!("system '{}' for {}: {} servers", system.name, system.board, system.servers.len());
+    let servers = system.servers.len();
+    say!(
+        "system '{}' for {}: {servers} server{}",
+        system.name,
+        system.board,
+        if servers == 1 { "" } else { "s" }
+    );
     let mut supervisor = match supervise::Supervisor::new(info, &extra, system) {
         Ok(supervisor) => supervisor,
         Err(error) => {
