@@ -298,9 +298,14 @@ impl Device {
         let before = self.points.first().map_or(Stream::Silent, |point| host.stream(*point));
         self.admit(host, self.kept(hz))?;
         let hz_before = core::mem::replace(&mut self.hz, hz);
-        let Ok(Some(millihertz)) = self.store(bus) else {
-            // It goes on as before, for which there was time.
+        let stored = self.store(bus);
+        let Ok(Some(millihertz)) = stored else {
+            // It goes on as before, for which there was time; the chip may have heard half of what it was told.
             self.hz = hz_before;
+            if let Err(fault) = stored {
+                self.failed(&fault, time::ticks());
+                self.probe(bus);
+            }
             return self.admit(host, before).map(|()| None);
         };
         let interval = 1_000_000_000_000 / millihertz.max(1);

@@ -19,6 +19,8 @@ pub struct Chips {
     pub adxl345: Option<Adxl345>,
     /// The thermometer, where there is one.
     pub lm75: Option<Lm75>,
+    /// A register of the accelerometer and a value that it does not acknowledge the next time.
+    pub refused: Option<(u8, u8)>,
 }
 
 /// The server's end of it.
@@ -33,8 +35,15 @@ impl FakeBus {
     /// A transfer with whoever has the address.
     pub fn transaction(&mut self, address: u8, operations: &mut [Operation<'_>]) -> Result<(), BusError> {
         let mut chips = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Chips { adxl345, lm75 } = &mut *chips;
+        let Chips { adxl345, lm75, refused } = &mut *chips;
         for operation in operations {
+            if address == 0x53
+                && let Operation::Write([register, value]) = operation
+                && *refused == Some((*register, *value))
+            {
+                *refused = None;
+                return Err(BusError::Dw(I2cError::Refused));
+            }
             match (address, &mut *adxl345, &mut *lm75) {
                 (0x53, Some(chip), _) => chip.part(operation),
                 (0x48, _, Some(chip)) => chip.part(operation),

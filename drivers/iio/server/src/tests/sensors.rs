@@ -74,7 +74,7 @@ impl Board {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let number = NEXT.fetch_add(1, Ordering::SeqCst);
         let (adxl345, lm75) = (Some(Adxl345::new()), Some(Lm75::new(25 << 8)));
-        let chips = Arc::new(Mutex::new(Chips { adxl345, lm75 }));
+        let chips = Arc::new(Mutex::new(Chips { adxl345, lm75, refused: None }));
         lock(&MODELS).insert(number, chips.clone());
         let number = number.to_string();
         let mut args = vec![
@@ -343,7 +343,9 @@ fn a_dip_of_power_is_noticed_by_a_single_reading() {
         assert_eq!(board.raw(ADXL345, 2), Reply::Value { integer: 256, nanos: 0 }, "after {wait} ms");
         board.pass(SECOND);
     }
-    assert_eq!(board.counts(ADXL345).reconfigured, 3);
+    let counts = board.counts(ADXL345);
+    // The first two answers came of a chip that nobody had looked at yet.
+    assert_eq!((counts.reconfigured, counts.not_ready, counts.errors, counts.samples), (3, 2, 0, 0));
 }
 
 #[test]
@@ -385,6 +387,35 @@ fn what_a_fifo_had_to_give_up_is_counted_in_samples() {
         assert!(counted.abs_diff(lost) <= 1, "{hz} Hz, {away} ms: {counted} counted, {lost} lost");
         board.pass(SECOND);
         assert_eq!(board.counts(ADXL345).overruns, counted, "{hz} Hz: nothing more is lost");
+    }
+}
+
+#[test]
+fn a_stream_that_could_not_be_changed_goes_on_as_it_was() {
+    // The last thing that the chip is told of a stream of its own, and the first ones.
+    for refused in [(0x2e, 2), (0x38, 0x80 | 1), (0x2c, 10), (0x38, 0), (0x2e, 0)] {
+        let mut board = Board::new();
+        assert_eq!(board.ask(Request::Sample { device: ADXL345, hz: 800 }), rate(800_000));
+        board.read_scans();
+        board.pass(SECOND / 10);
+        let interval = board.adxl345(|chip| chip.interval());
+        lock(&board.chips).refused = Some(refused);
+        assert_eq!(
+            board.ask(Request::DataReady { device: ADXL345, hz: 100 }),
+            Reply::NotFound,
+            "{refused:x?}"
+        );
+        assert_eq!(
+            board.adxl345(|chip| (chip.interval(), chip.rises_at())),
+            (interval, None),
+            "{refused:x?}"
+        );
+        assert_eq!(board.counts(ADXL345).errors, 1, "{refused:x?}");
+        board.pass(SECOND / 10);
+        let scans = board.scans();
+        // Being set up again takes as long as a few samples.
+        assert!(scans.len() > 140, "{refused:x?}: {} scans", scans.len());
+        honest(&scans);
     }
 }
 
