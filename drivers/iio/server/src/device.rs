@@ -3,11 +3,11 @@
 //! A chip that was set up is believed only after it has had the time for a measurement, and is asked from time to time whether it still has
 //! its configuration, whatever reads it: a timer, its own interrupt (then the watch over that asks), or a client.
 
-use crate::bus::{Bus, BusError};
+use crate::bus::{Bus, BusError, Delay};
 use crate::line::Interrupt;
 use crate::sink::Sink;
 use axiom_bpf_host::{Clock, Host, PointId, Stream};
-use axiom_iio::{Buffer, CHANNELS, DelayNs, Fault, Health, Sensor, Stamps, Step, Store};
+use axiom_iio::{Buffer, CHANNELS, Fault, Health, Sensor, Stamps, Step, Store};
 use axiom_runtime::proto::bpf_host::{Overload, PointName};
 use axiom_runtime::proto::iio::Counts;
 use axiom_runtime::{Bit, Doorbell, Signals, Timer, info, time, warn};
@@ -61,18 +61,6 @@ pub enum NoRate {
     },
     /// The device's programs have no time for it.
     Overload(Overload),
-}
-
-/// Waits by the clock: chips ask for milliseconds at most, when they are set up.
-struct Delay;
-
-impl DelayNs for Delay {
-    fn delay_ns(&mut self, ns: u32) {
-        let end = time::ticks() + time::from_nanoseconds(u64::from(ns)) + 1;
-        while time::ticks() < end {
-            core::hint::spin_loop();
-        }
-    }
 }
 
 /// A sensor.

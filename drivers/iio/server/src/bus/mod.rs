@@ -3,11 +3,12 @@
 mod waiter;
 
 use axiom_dw_i2c::{DwI2c, Speed};
+use axiom_iio::DelayNs;
 use axiom_mmio::Mmio;
 use axiom_runtime::proto::env::Device;
 use axiom_runtime::proto::rp1::Refusal;
 use axiom_runtime::sel4::CPtr;
-use axiom_runtime::{Bit, Bits, Class, IrqHandler, Pages, Runtime, Slots, info, warn};
+use axiom_runtime::{Bit, Bits, Class, IrqHandler, Pages, Runtime, Slots, info, time, warn};
 use axiom_virtio::{mmio, pci};
 use axiom_virtio_i2c::{DMA_BYTES, Dma, VirtioI2c};
 use bcm2712_pac::rp1::CLK_SYS_HZ;
@@ -100,6 +101,18 @@ impl Bus {
             Bus::Dw(bus) => bus.stray(),
             #[cfg(test)]
             Bus::Fake(..) => {}
+        }
+    }
+}
+
+/// Waits by the clock: chips ask for milliseconds at most, when they are set up.
+pub struct Delay;
+
+impl DelayNs for Delay {
+    fn delay_ns(&mut self, ns: u32) {
+        let end = time::ticks() + time::from_nanoseconds(u64::from(ns)) + 1;
+        while time::ticks() < end {
+            core::hint::spin_loop();
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The IIO server's decisions: whose a device is, who may have a buffer's ring, and what is said of a sensor that is not there: the bus is
 //! missing in this file. Sensors on one are in `sensors`; drivers are tested by their conformance kit, and the whole on an emulated board.
 
+mod board;
 pub mod bus;
 mod sensors;
 
