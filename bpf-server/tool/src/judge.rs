@@ -166,7 +166,7 @@ fn print(out: &mut Out, object: &Object<'_>, v: &Verdict<'_>) {
     out.line(format_args!("{head}: accepted"));
     let s = |n: u64| if n == 1 { "" } else { "s" };
     out.line(format_args!("Length:     {} instruction{}", v.instructions, s(v.instructions as u64)));
-    out.line(format_args!("Worst case: {} instruction{}", accepted.max_insns, s(accepted.max_insns.into())));
+    out.line(format_args!("Worst case: {} instruction{}", accepted.max_insns, s(accepted.max_insns)));
     if let Some(cost) = v.cost {
         let longest = cost
             .hot
