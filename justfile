@@ -37,6 +37,7 @@ default:
 qemu-aarch64 *flags:
     @{{ ask }} qemu-aarch64 runner "$@"
 
+[no-exit-message]
 _qemu-aarch64 *flags: build
     @exec {{ bin }}/axiom-runner "$@"
 
@@ -46,6 +47,7 @@ _qemu-aarch64 *flags: build
 qemu-rpi5 *flags:
     @{{ ask }} qemu-rpi5 runner "$@"
 
+[no-exit-message]
 _qemu-rpi5 *flags: _image-rpi5
     @{{ bin }}/axiom-rpi5 unpack {{ rpi5_image }} {{ out }}/rpi5/card >/dev/null
     @exec {{ bin }}/axiom-runner --board platform/rpi5/model.options "$@"
@@ -56,6 +58,7 @@ _qemu-rpi5 *flags: _image-rpi5
 demo-button board="qemu-aarch64":
     @{{ ask }} demo-button board "$@"
 
+[no-exit-message]
 _demo-button board: (demo "button" board)
 
 # A limit switch that stops a motor, and everything that tries to drive it all the same. Boards as above
@@ -64,6 +67,7 @@ _demo-button board: (demo "button" board)
 demo-limit board="qemu-aarch64":
     @{{ ask }} demo-limit board "$@"
 
+[no-exit-message]
 _demo-limit board: (demo "limit" board)
 
 # The filter on the accelerometer's samples. Boards as above
@@ -72,9 +76,11 @@ _demo-limit board: (demo "limit" board)
 demo-filter board="qemu-aarch64":
     @{{ ask }} demo-filter board "$@"
 
+[no-exit-message]
 _demo-filter board: (demo "filter" board)
 
 [private]
+[no-exit-message]
 demo name board:
     @if [ "{{ board }}" = qemu-x86_64 ]; then just kernel-x86_64 tools programs servers-x86_64; else just kernel dtb-rpi5 tools servers programs; fi
     @platform/tools/demo {{ bin }} {{ images }} "{{ name }}" "{{ board }}"
@@ -112,6 +118,7 @@ kernel-x86_64:
 root-task-x86_64 *flags:
     @{{ ask }} root-task-x86_64 runner "$@"
 
+[no-exit-message]
 _root-task-x86_64 *flags: kernel-x86_64 tools
     @{{ cargo }} server-x86_64 build -q --profile system -p axiom-root-test
     @exec {{ bin }}/axiom-runner --board platform/qemu-x86_64/model.options --root-task --icount "$@"
@@ -122,6 +129,7 @@ _root-task-x86_64 *flags: kernel-x86_64 tools
 qemu-x86_64 *flags:
     @{{ ask }} qemu-x86_64 runner "$@"
 
+[no-exit-message]
 _qemu-x86_64 *flags:
     @case " $* " in *" --iso "* | *" --uefi "*) just image-x86_64 ;; *) just bundle-x86_64 ;; esac
     @exec {{ bin }}/axiom-runner --board platform/qemu-x86_64/model.options --bundle {{ out }}/qemu-x86_64.bundle "$@"
@@ -169,6 +177,7 @@ tools:
 bundle manifest="platform/qemu-aarch64/system.toml" output="target/axiom/qemu-aarch64":
     @{{ ask }} bundle manifest,path "$@"
 
+[no-exit-message]
 _bundle manifest="platform/qemu-aarch64/system.toml" output="target/axiom/qemu-aarch64": tools servers programs
     @mkdir -p "$(dirname "{{ output }}")"
     @{{ bin }}/axiom-compose "{{ manifest }}" -o "{{ output }}.bundle" --report "{{ output }}.report" --images {{ images }} --blobs {{ out }}/programs
@@ -179,6 +188,7 @@ _bundle manifest="platform/qemu-aarch64/system.toml" output="target/axiom/qemu-a
 image-rpi5 *flags:
     @{{ ask }} image-rpi5 rpi5,--dtb=place "$@"
 
+[no-exit-message]
 _image-rpi5 *flags: kernel dtb-rpi5 (_bundle rpi5_manifest "target/axiom/rpi5/rpi5")
     @{{ bin }}/axiom-rpi5 image -o {{ rpi5_image }} --config platform/rpi5/config.txt --kernel {{ out }}/kernel-aarch64.img --bundle {{ out }}/rpi5/rpi5.bundle --tree {{ out }}/rpi5/bcm2712-axiom.dtb=bcm2712-rpi-5-b.dtb --tree {{ out }}/rpi5/bcm2712d0-axiom.dtb=bcm2712d0-rpi-5-b.dtb --commit "$(platform/tools/commit)" "$@"
 
@@ -221,6 +231,7 @@ rules-x86_64:
 fuzz-programs minutes="2":
     @{{ ask }} fuzz-programs number "$@"
 
+[no-exit-message]
 _fuzz-programs minutes:
     @AXIOM_FUZZ_MINUTES={{ minutes }} AXIOM_FUZZ_FIRST="$(date +%s)000000" \
         {{ cargo }} host test -q --release -p axiom-bpf-verifier --test fuzz -- --nocapture
@@ -231,6 +242,7 @@ _fuzz-programs minutes:
 fuzz-planted *names:
     @{{ ask }} fuzz-planted 'any*' "$@"
 
+[no-exit-message]
 _fuzz-planted *names:
     @platform/tools/fuzz-planted bpf-server/verifier/tests/fuzz/planted.txt "$@"
 
@@ -246,6 +258,7 @@ everyday-loops:
 mutate-proofs count="84000":
     @{{ ask }} mutate-proofs number "$@"
 
+[no-exit-message]
 _mutate-proofs count:
     @AXIOM_FUZZ_SEEDS={{ count }} {{ cargo }} host test -q --release -p axiom-bpf-verifier --test proofs -- --nocapture
 
@@ -255,6 +268,7 @@ _mutate-proofs count:
 mutate-objects count="1000000":
     @{{ ask }} mutate-objects number "$@"
 
+[no-exit-message]
 _mutate-objects count:
     @bpf-server/programs/build-all "$PWD/{{ out }}/objects"
     @AXIOM_MUTATIONS={{ count }} AXIOM_MUTATION_OBJECTS="$PWD/{{ out }}/objects" \
@@ -266,6 +280,7 @@ _mutate-objects count:
 test-system *names:
     @{{ ask }} test-system 'test*' "$@"
 
+[no-exit-message]
 _test-system *names: build _image-rpi5 kernel-x86_64 servers-x86_64
     @{{ bin }}/axiom-rpi5 unpack {{ rpi5_image }} {{ out }}/rpi5/card >/dev/null
     @platform/tools/system-tests {{ bin }} {{ images }} "$@"
@@ -278,9 +293,10 @@ fmt:
 # How strong the tests of CRATE (axiom-objects, axiom-bpf-checker, ...) are: all its mutants in one build, and those that no test notices; --sample 150 --seed 7, --names FILE, --with CRATE for the tests of another one
 [group("search and fuzz")]
 [no-exit-message]
-mutants crate *flags:
-    @{{ ask }} mutants crate,--sample=number,--after=number,--seed=number,--names=file,--least=number,--jobs=number,--with=any "$@"
+mutants crate="" *flags:
+    @{{ ask }} mutants crate!,--sample=number,--after=number,--seed=number,--names=file,--least=number,--jobs=number,--with=any "$@"
 
+[no-exit-message]
 _mutants crate *flags:
     @cargo mutants --version >/dev/null 2>&1 || {{ cargo }} host install -q --locked cargo-mutants
     @{{ cargo }} host build -q --release -p axiom-mutants
@@ -292,15 +308,17 @@ _mutants crate *flags:
 mutants-sample count="100" seed=`date +%Y%m%d`:
     @{{ ask }} mutants-sample number,number "$@"
 
+[no-exit-message]
 _mutants-sample count seed:
     @for crate in axiom-fdt axiom-boot axiom-objects; do just mutants $crate --sample "{{ count }}" --seed "{{ seed }}" --least 90; done
 
 # Fuzz the kernel's system calls for MINUTES, from SEED, on ARCH (aarch64, x86_64); release and checked kernel in turn, as many at a time as there are cores. Ends with calls, coverage and what failed
 [group("search and fuzz")]
 [no-exit-message]
-fuzz-kernel minutes seed=`date +%Y%m%d%H%M` arch="aarch64":
-    @{{ ask }} fuzz-kernel 'number,number,aarch64|x86_64' "$@"
+fuzz-kernel minutes="" seed=`date +%Y%m%d%H%M` arch="aarch64":
+    @{{ ask }} fuzz-kernel 'number!,number,aarch64|x86_64' "$@"
 
+[no-exit-message]
 _fuzz-kernel minutes seed arch: tools
     @platform/tools/fuzz-kernel {{ bin }} {{ images }} --arch "{{ arch }}" --minutes "{{ minutes }}" --seed "{{ seed }}" --jobs "$(nproc)" --stretch 5000
 
@@ -365,6 +383,7 @@ places:
 bench *record:
     @{{ ask }} bench --record "$@"
 
+[no-exit-message]
 _bench *record: build (_bench-kernel "cortex-a53" record)
     #!/usr/bin/env bash
     set -euo pipefail
@@ -382,6 +401,7 @@ _bench *record: build (_bench-kernel "cortex-a53" record)
 bench-kernel cpu="cortex-a53" *record:
     @if [ "$1" = --record ]; then set -- cortex-a53 "$@"; fi; {{ ask }} bench-kernel any,--record "$@"
 
+[no-exit-message]
 _bench-kernel cpu *record: kernel tools
     @{{ cargo }} server build -q --profile system -p axiom-root-test
     @{{ bin }}/axiom-runner --quiet --icount --no-sensors --root-task --name bench-kernel --timeout 60 --cpu "{{ cpu }}" --bundle {{ images }}/axiom-kernel-bench
@@ -399,6 +419,7 @@ bench-jit:
 bench-kernel-x86_64 *record:
     @{{ ask }} bench-kernel-x86_64 --record "$@"
 
+[no-exit-message]
 _bench-kernel-x86_64 *record: kernel-x86_64 tools
     @{{ cargo }} server-x86_64 build -q --profile system -p axiom-root-test
     @{{ bin }}/axiom-runner --quiet --board platform/qemu-x86_64/model.options --icount --root-task --name bench-kernel-x86_64 --timeout 60 --bundle {{ pc_images }}/axiom-kernel-bench
@@ -435,17 +456,19 @@ bench-accept: tools
 bench-rpi5 *record:
     @{{ ask }} bench-rpi5 --record "$@"
 
+[no-exit-message]
 _bench-rpi5 *record: _image-rpi5
     @{{ bin }}/axiom-rpi5 unpack {{ rpi5_image }} {{ out }}/rpi5/card >/dev/null
     @{{ bin }}/axiom-runner --quiet --board platform/rpi5/model.options --icount --name bench-rpi5 --timeout 600
     @results=$(platform/tools/results-folder "$@") && {{ bin }}/axiom-bench-report results {{ out }}/logs/bench-rpi5.log "$results/rpi5-model-icount.jsonl" "command=just bench-rpi5 (a model of the board, instruction counting)" emulated=true
 
-# Axiom beside Linux on the same emulated machine: --board qemu-x86_64 (without: qemu-aarch64), --runs N, --mode icount|tcg, --small; all in target/axiom/compare, with --record also in bench/results/
+# Axiom beside Linux on the same emulated machine: --board qemu-x86_64 (without: qemu-aarch64), --runs N, --mode icount|tcg, --small, --axiom-only (beside the others' recorded figures); all in target/axiom/compare, with --record also in bench/results/
 [group("start here")]
 [no-exit-message]
 compare-linux *flags:
-    @{{ ask }} compare-linux '--board=qemu-aarch64|qemu-x86_64,--runs=number,--mode=icount|tcg,--small,--record' "$@"
+    @{{ ask }} compare-linux '--board=qemu-aarch64|qemu-x86_64,--runs=number,--mode=icount|tcg,--small,--axiom-only,--record' "$@"
 
+[no-exit-message]
 _compare-linux *flags:
     @case " $* " in *" --board qemu-x86_64 "*) just bundle-x86_64 ;; *) just build ;; esac
     @platform/tools/compare-linux {{ bin }} "$@"
@@ -461,22 +484,27 @@ bench-docs: tools
     done
     {{ bin }}/axiom-bench-report docs docs/benchmarks.template.md docs "${sources[@]}"
 
-# A captured log (by default the last run's) as tables here, Markdown, JSON and charts in target/axiom/report; with --html one page that needs nothing else
+# A captured log (without LOG the newest one that has figures) as tables here, Markdown, JSON and charts in target/axiom/report; with --html one page that needs nothing else
 [group("look into a run")]
 [no-exit-message]
 report *log_and_flags:
     @{{ ask }} report file,--html "$@"
 
+[no-exit-message]
 _report *log_and_flags: tools
     #!/usr/bin/env bash
     set -euo pipefail
-    log={{ out }}/logs/qemu-aarch64.log html=
+    log= html=
     for word in "$@"; do
       case $word in
         --html) html=1 ;;
         *) log=$word ;;
       esac
     done
+    if [ -z "$log" ]; then
+      log=$(platform/tools/last-report {{ out }}/logs)
+      echo "report: of $log"
+    fi
     beside=()
     # Those that were taken in another way, or on another machine, are left out by the tool.
     for file in bench/results/{linux,sel4}-*.jsonl; do [ ! -e "$file" ] || beside+=(--beside "$file"); done
@@ -490,6 +518,7 @@ _report *log_and_flags: tools
 trace log="":
     @{{ ask }} trace file "$@"
 
+[no-exit-message]
 _trace log: tools
     #!/usr/bin/env bash
     set -euo pipefail
@@ -507,15 +536,17 @@ _trace log: tools
 debug *server:
     @{{ ask }} debug server "$@"
 
+[no-exit-message]
 _debug *server: build
     @exec platform/tools/debug {{ bin }} "$@"
 
 # A captured log (of a board, say) with function, file and line of what died in it, from the files built here
 [group("look into a run")]
 [no-exit-message]
-explain log *flags:
-    @{{ ask }} explain file,runner "$@"
+explain log="" *flags:
+    @{{ ask }} explain file!,runner "$@"
 
+[no-exit-message]
 _explain log *flags: tools
     @exec {{ bin }}/axiom-runner --explain "$1" "${@:2}"
 
@@ -551,6 +582,7 @@ clean:
 search-kernel *worlds:
     @{{ ask }} search-kernel 'any*' "$@"
 
+[no-exit-message]
 _search-kernel *worlds:
     @AXIOM_SEARCH_ALL=1 AXIOM_SEARCH_STATES="${AXIOM_SEARCH_STATES:-400000}" {{ cargo }} host test -q -p axiom-objects --test deletion -- --nocapture --test-threads 1 "$@"
     @if [ $# -eq 0 ]; then set -- worlds; fi; AXIOM_SEARCH_STATES="${AXIOM_SEARCH_STATES:-400000}" {{ cargo }} host test -q -p axiom-objects --lib -- --nocapture --test-threads 1 "$@"
@@ -561,6 +593,7 @@ _search-kernel *worlds:
 miri *names:
     @{{ ask }} miri 'any*' "$@"
 
+[no-exit-message]
 _miri *names:
     @cargo +nightly miri --version >/dev/null 2>&1 || { echo "miri: not installed: rustup toolchain install nightly --component miri,rust-src" >&2; exit 1; }
     @PROPTEST_CASES="${PROPTEST_CASES:-1}" MIRIFLAGS="-Zmiri-permissive-provenance -Zmiri-disable-isolation -Zmiri-ignore-leaks" CARGO_TARGET_DIR="$CARGO_TARGET_DIR/miri" cargo +nightly miri test -q -p axiom-objects --lib -- "$@"

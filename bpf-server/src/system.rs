@@ -484,7 +484,8 @@ impl Server {
             self.clients[i].1 = life.unwrap_or(u32::MAX);
             let gone = self.loader.forget_client(badge);
             if gone > 0 {
-                info!("{} is gone, and {gone} programs with it", self.loader.platform().rt.client(badge));
+                let s = if gone == 1 { "" } else { "s" };
+                info!("{} is gone, and {gone} program{s} with it", self.loader.platform().rt.client(badge));
             }
         }
     }
@@ -520,7 +521,8 @@ impl Service for Server {
             let hosts = &self.loader.platform().hosts;
             let name = hosts.get(host.0).and_then(|h| h.kinds.first()).copied().unwrap_or("?");
             if failed == 0 {
-                info!("the {name} host was restarted: its {programs} programs run again");
+                let (s, run) = if programs == 1 { ("", "runs") } else { ("s", "run") };
+                info!("the {name} host was restarted: its {programs} program{s} {run} again");
             } else {
                 warn!(
                     "the {name} host was restarted: {failed} of its {programs} programs could not be placed again"

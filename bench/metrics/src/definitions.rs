@@ -269,13 +269,13 @@ pub const ALL: &[Definition] = &[
         "ipc.postcard.round_trip",
         "before encoding",
         "after decoding the answer",
-        "another address space, postcard at both ends; `insns` is the same in instructions",
+        "another address space, postcard at both ends; `insns`: the same in instructions, where they are counted",
     ),
     exact(
         "ipc.postcard.round_trip.insns",
         "before encoding",
         "after decoding the answer",
-        "as above, by the cycle counter",
+        "as above, where instructions are counted",
     ),
     exact(
         "ipc.round_trip.*.*.*",

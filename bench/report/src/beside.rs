@@ -29,6 +29,17 @@ pub fn comparable(report: &Report, other: &Report) -> bool {
         && other.circumstance("board") == report.circumstance("board")
 }
 
+/// What must be known of figures that stand beside each other and depend on the host's load: that they are of different days, if they are.
+pub fn caution(report: &Report, others: &[Report]) -> Option<&'static str> {
+    let day = report.circumstance("date");
+    let mut beside = others.iter().filter(|other| comparable(report, other));
+    let apart = !report.exact() && beside.any(|other| day.is_none() || other.circumstance("date") != day);
+    apart.then_some(
+        "These depend on the host and its load, and were not taken on one day: nothing but their order of magnitude can be compared \
+         (`just compare-linux` takes both in turn; where instructions are counted, the day does not matter).",
+    )
+}
+
 /// Whether two units are one: where instructions are counted, each takes a nanosecond.
 fn same_unit(report: &Report, ours: &str, theirs: &str) -> bool {
     let counted = |unit: &str| unit == "ns" || unit == "insns";
@@ -110,6 +121,25 @@ mod tests {
         let calls = [("Linux 6.1.0 (system call)".to_owned(), 50.0), ("seL4 16.0 (FPU)".into(), 8.0)];
         assert_eq!(found(&ours, &others, "notification.poll"), calls);
         assert_eq!(found(&ours, &others, "memory.in_use"), [], "bytes are no nanoseconds");
+    }
+
+    #[test]
+    fn figures_of_different_days_are_said_to_be_so_unless_they_are_counted() {
+        let on = |system: &str, exact: bool, day: Option<&str>| {
+            let mut report = report(system, exact, &[("page.map", "ns", 1.0)]);
+            report.circumstances.extend(day.map(|day| ("date".into(), day.into())));
+            report
+        };
+        for (exact, ours, theirs, said) in [
+            (false, Some("2026-11-23"), Some("2026-11-24"), true),
+            (false, None, Some("2026-11-24"), true),
+            (false, Some("2026-11-24"), Some("2026-11-24"), false),
+            (true, Some("2026-11-23"), Some("2026-11-24"), false),
+        ] {
+            let others = [on("Linux 6.1", exact, theirs)];
+            assert_eq!(caution(&on("main", exact, ours), &others).is_some(), said, "{ours:?} {theirs:?}");
+        }
+        assert_eq!(caution(&on("main", false, None), &[on("Linux 6.1", true, None)]), None, "nobody beside");
     }
 
     #[test]

@@ -148,6 +148,18 @@ fn source(all: &BTreeMap<(String, String), Runs>) -> String {
     format!("- command: {}\n- commit: {}\n\n", said("command"), said("commit"))
 }
 
+/// When a column was measured, and of which commit of this tree.
+fn measured(column: &str, runs: &[Report]) -> String {
+    let said = |name: &str| {
+        let all: BTreeSet<String> = runs.iter().filter_map(|run| run.circumstance(name)).collect();
+        all.into_iter().collect::<Vec<_>>().join(" and ")
+    };
+    let (date, commit) = (said("date"), said("commit"));
+    let day = if date.is_empty() { "on a day that was not noted".into() } else { format!("on {date}") };
+    let at = if commit.is_empty() { String::new() } else { format!(" (commit {commit})") };
+    format!("{column} {day}{at}")
+}
+
 /// The systems beside Axiom, as the names of results files begin, and what their column is called besides their own name.
 const OTHERS: &[(&str, &str)] = &[("linux", ""), ("small", " (small)")];
 
@@ -155,6 +167,8 @@ const OTHERS: &[(&str, &str)] = &[("linux", ""), ("small", " (small)")];
 pub struct Section {
     /// What the table shows.
     pub title: String,
+    /// When its columns were measured, and of which commits.
+    pub measured: String,
     /// The table, in Markdown.
     pub table: String,
 }
@@ -163,7 +177,7 @@ pub struct Section {
 pub fn table(all: &BTreeMap<(String, String), Runs>) -> String {
     sections(all).into_iter().fold(source(all), |mut out, s| {
         // Writing to a String cannot fail.
-        let _ = writeln!(out, "### {}\n\n{}", s.title, s.table);
+        let _ = writeln!(out, "### {}\n\n{}\n\n{}", s.title, s.measured, s.table);
         out
     })
 }
@@ -185,7 +199,10 @@ pub fn sections(all: &BTreeMap<(String, String), Runs>) -> Vec<Section> {
             .map(|(runs, kind)| (system(runs) + kind, runs))
             .collect();
         if !axiom.is_empty() || !others.is_empty() {
-            out.push(Section { title: title.into(), table: mode_table(axiom, &others) });
+            let mut columns = vec![measured("Axiom", axiom)];
+            columns.extend(others.iter().map(|(name, runs)| measured(name, runs)));
+            let measured = format!("Measured: {}.", columns.join("; "));
+            out.push(Section { title: title.into(), measured, table: mode_table(axiom, &others) });
         }
     }
     let host = runs("host", "native");
@@ -197,7 +214,8 @@ pub fn sections(all: &BTreeMap<(String, String), Runs>) -> Vec<Section> {
             }
         }
         let title = format!("The machine that the emulator runs on: {}, not emulated", system(host));
-        out.push(Section { title, table });
+        let measured = format!("Measured: {}.", measured("this", host));
+        out.push(Section { title, measured, table });
     }
     out
 }
@@ -273,6 +291,7 @@ mod tests {
             page.contains("| metric | Axiom | Linux 9 | / Axiom | what |\n|---|---|---|---|---|\n"),
             "{page}"
         );
+        assert!(page.contains("Measured: Axiom on a day that was not noted; Linux 9 on"), "{page}");
         assert!(page.contains("| `boot.entry_to_init` | not measured | not measured |  |"), "{page}");
         assert!(!page.contains("Plain emulation"), "a mode without runs has no table");
     }

@@ -77,6 +77,9 @@ pub fn html(report: &Report, others: &[Report], compared: &[Section], charts: &[
     if !others.is_empty() {
         out += "</ul>\n";
     }
+    if let Some(caution) = beside::caution(report, others) {
+        let _ = writeln!(out, "<p>{}</p>", escape(caution));
+    }
     if targets::any(report) {
         let _ = write!(out, "<h2 id=\"targets\">Targets</h2>\n{}", table_of(&targets::markdown(report)));
     }
@@ -86,8 +89,9 @@ pub fn html(report: &Report, others: &[Report], compared: &[Section], charts: &[
     for section in compared {
         let _ = write!(
             out,
-            "<h3>{}</h3>\n{}",
+            "<h3>{}</h3>\n<p>{}</p>\n{}",
             escape(&section.title.replace('`', "")),
+            escape(&section.measured),
             table_of(&section.table.replace('`', ""))
         );
     }

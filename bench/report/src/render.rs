@@ -7,6 +7,9 @@ use std::fmt::Write;
 /// The report as Markdown: circumstances, then one table per first word of the metric names; other systems' figures stand beside.
 pub fn markdown(report: &Report, others: &[Report]) -> String {
     let mut out = circumstances(report);
+    if let Some(caution) = beside::caution(report, others) {
+        let _ = writeln!(out, "\nBeside stand other systems: {}. {caution}", captions(report, others));
+    }
     let mut groups: Vec<&str> = Vec::new();
     for metric in &report.metrics {
         let group = group_of(metric);
@@ -23,6 +26,12 @@ pub fn markdown(report: &Report, others: &[Report]) -> String {
         }
     }
     out
+}
+
+/// The systems that stand beside, with when they were measured.
+fn captions(report: &Report, others: &[Report]) -> String {
+    let beside = others.iter().filter(|other| beside::comparable(report, other));
+    beside.map(Report::caption).collect::<Vec<_>>().join("; ")
 }
 
 /// The first word of its name.

@@ -57,6 +57,9 @@ pub fn beside(report: &Report, others: &[Report]) -> String {
     for other in others.iter().filter(|o| beside::comparable(report, o)) {
         out += &wrapped("- ", &other.caption());
     }
+    if let Some(caution) = beside::caution(report, others) {
+        out += &wrapped("", caution);
+    }
     out
 }
 

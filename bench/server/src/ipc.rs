@@ -62,7 +62,7 @@ fn postcard(partner: Endpoint, report: &mut Report) {
     if wrong > 0 {
         report.missing("ipc.postcard", &alloc::format!("{wrong} answers were not what was sent"));
     }
-    report.cycles("ipc.postcard.round_trip.insns", &cycles);
+    report.instructions("ipc.postcard.round_trip.insns", &cycles);
     report.ticks("ipc.postcard.round_trip", &ticks, true);
 }
 

@@ -53,6 +53,13 @@ impl Report {
         self.add(name, unit, values, overhead as f64);
     }
 
+    /// The same where the counter counts instructions; elsewhere there is no such row.
+    pub fn instructions(&mut self, name: &str, samples: &[u64]) {
+        if self.cycles == Cycles::Instructions {
+            self.cycles(name, samples);
+        }
+    }
+
     /// Adds samples of the tick counter's differences, as nanoseconds; `timed` says that two readings bound each.
     pub fn ticks(&mut self, name: &str, samples: &[u64], timed: bool) {
         let frequency = time::frequency();

@@ -164,8 +164,9 @@ fn print(out: &mut Out, object: &Object<'_>, v: &Verdict<'_>) {
         Err(reason) => return out.line(format_args!("{head}: refused\n{reason}")),
     };
     out.line(format_args!("{head}: accepted"));
-    out.line(format_args!("Length:     {} instructions", v.instructions));
-    out.line(format_args!("Worst case: {} instructions", accepted.max_insns));
+    let s = |n: u64| if n == 1 { "" } else { "s" };
+    out.line(format_args!("Length:     {} instruction{}", v.instructions, s(v.instructions as u64)));
+    out.line(format_args!("Worst case: {} instruction{}", accepted.max_insns, s(accepted.max_insns)));
     if let Some(cost) = v.cost {
         let longest = cost
             .hot

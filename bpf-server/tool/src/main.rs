@@ -8,12 +8,12 @@
 //! axiom-bpf maps OBJ.o
 //! axiom-bpf plugin [--engine interp|jit] [MEMORY]
 //! ```
-//! The crates are the device's, and so are the words. Exit status: 0 accepted or done, 1 refused or failed, 2 asked wrongly.
+//! The crates are the device's, and so are the words. A terminal gets lines of at most 100 columns, a pipe whole ones. Exit status: 0 accepted or done, 1 refused or failed, 2 asked wrongly.
 //!
 //! `--raw` takes plain instructions: r1 is the memory of `--ctx`, r2 its length, helper 1 a lookup in one array of 64 numbers of 64
 //! bits (map 0). `plugin` is what the runner of the public conformance suite (bpf_conformance) starts: memory in base 16 as an
 //! argument, the program in base 16 on standard input, r0 in base 16 on standard output.
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 mod args;
@@ -49,6 +49,18 @@ impl Out {
     }
 }
 
+/// Lines of a terminal's width, broken below what follows their label (`Reason:     `). Pipes and files get them whole.
+fn for_people(text: &str) -> String {
+    const LABEL: &str = "            ";
+    let hang = |line: &str| {
+        let labelled = line.get(..LABEL.len()).is_some_and(|label| label.trim_end().ends_with(':'));
+        if labelled || line.starts_with(LABEL) { LABEL } else { "    " }
+    };
+    let lines =
+        text.lines().flat_map(|line| axiom_terminal::below(line, axiom_terminal::COLUMNS, hang(line)));
+    lines.map(|line| line + "\n").collect()
+}
+
 fn main() -> ExitCode {
     let words: Vec<_> = std::env::args_os().skip(1).collect();
     let out = &mut Out::default();
@@ -64,7 +76,8 @@ fn main() -> ExitCode {
         args::Command::Maps { object } => show::maps(out, &object),
         args::Command::Plugin { engine, memory } => plugin::plugin(out, engine, &memory),
     });
-    if let Err(error) = std::io::stdout().write_all(out.0.as_bytes())
+    let text = if std::io::stdout().is_terminal() { for_people(&out.0) } else { out.0.clone() };
+    if let Err(error) = std::io::stdout().write_all(text.as_bytes())
         && error.kind() != std::io::ErrorKind::BrokenPipe
     {
         eprintln!("axiom-bpf: standard output cannot be written: {error}");
@@ -73,7 +86,8 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Refused(text)) => {
-            eprintln!("{text}");
+            let text = if std::io::stderr().is_terminal() { for_people(&text) } else { text + "\n" };
+            eprint!("{text}");
             ExitCode::from(1)
         }
         Err(Failure::Usage(text)) => {

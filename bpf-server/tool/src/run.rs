@@ -62,7 +62,8 @@ pub fn run(out: &mut Out, wanted: &Run) -> Result<(), Failure> {
     };
     out.line(format_args!("{}: r0 = {r0} ({r0:#x})", ready.name));
     let each = time.as_nanos() / u128::from(wanted.repeat);
-    out.line(format_args!("time: {each} ns per run ({by}; {} runs)", wanted.repeat));
+    let runs = wanted.repeat;
+    out.line(format_args!("time: {each} ns per run ({by}; {runs} run{})", if runs == 1 { "" } else { "s" }));
     world.printed.iter().for_each(|line| out.line(format_args!("printed: {line}")));
     out.line(format_args!("memory after: {} bytes of context", context.len()));
     for (n, row) in world.context_now().chunks(16).enumerate() {

@@ -294,7 +294,7 @@ fn describe(own: &Own) -> Vec<String> {
                 }
                 count += 1;
             }
-            lines.push(format!("  {count} records"));
+            lines.push(format!("  {count} record{}", if count == 1 { "" } else { "s" }));
         }
         MapType::Queue | MapType::Stack => {
             let mut copy = own.map.clone();

@@ -117,6 +117,29 @@ fn verify_says_the_verdict_for_people_and_for_programs() {
     );
 }
 
+/// `script` gives a program a terminal.
+#[test]
+fn a_terminal_gets_lines_of_its_width_and_a_pipe_whole_ones() {
+    let mut broken = 0;
+    for entry in std::fs::read_dir(data("")).unwrap() {
+        let object = entry.unwrap().path().display().to_string();
+        if !object.ends_with(".o") {
+            continue;
+        }
+        let whole = tool(&["verify", &object], "");
+        let command = format!("'{}' verify '{object}'", env!("CARGO_BIN_EXE_axiom-bpf"));
+        let shown =
+            Command::new("script").args(["-qec", &command, "/dev/null"]).stdin(Stdio::null()).output();
+        let shown = String::from_utf8(shown.expect("script, of Debian's bsdutils").stdout).unwrap();
+        let wide = |text: &str| text.lines().filter(|line| line.chars().count() > 100).count();
+        assert_eq!(wide(&shown), 0, "{shown}");
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(words(&shown), words(&(whole.out.clone() + &whole.err)), "{object}");
+        broken += wide(&whole.out) + wide(&whole.err);
+    }
+    assert!(broken > 0, "no object has a line to break");
+}
+
 #[test]
 fn verify_refuses_with_the_devices_words() {
     let done = tool(&["verify", &data("names.o")], "");

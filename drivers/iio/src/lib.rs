@@ -47,7 +47,8 @@ pub trait Sensor<B: embedded_hal::i2c::I2c> {
     fn name(&self) -> &'static str;
     /// Its channels.
     fn channels(&self) -> &'static [Channel];
-    /// The rates at which it can measure, millihertz, rising; empty for a chip that has no choice.
+    /// The rates at which it can measure, millihertz, rising. A chip that measures by itself, without a choice, or at each reading has one:
+    /// the fastest at which each sample is a new measurement. Empty only for a chip that has a new value whenever it is read.
     fn rates(&self) -> &'static [u32] {
         &[]
     }
@@ -59,7 +60,7 @@ pub trait Sensor<B: embedded_hal::i2c::I2c> {
     /// mode that cannot be served.
     fn probe(&mut self, bus: &mut B, delay: &mut dyn DelayNs) -> Result<(), Fault<B::Error>>;
     /// Chooses the slowest of the chip's rates that is not below `hz`. The rate that it really has, millihertz; for a chip
-    /// that has no choice, what was asked for.
+    /// without a choice, how often it may be read: what was asked for.
     ///
     /// # Errors
     /// [`Fault::Rate`] above the fastest and for 0; [`Fault::Bus`].

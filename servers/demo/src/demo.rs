@@ -207,7 +207,11 @@ impl Demo {
                 }
             }
             self.show(story, filter.id);
-            plain!("  ring buffer: {} events read, the last value {}", got.0, got.1);
+            match got {
+                (0, _) => plain!("  ring buffer: no new event"),
+                (1, last) => plain!("  ring buffer: 1 new event, the last value {last}"),
+                (events, last) => plain!("  ring buffer: {events} new events, the last value {last}"),
+            }
             buffers.take();
         }
         if let Some(server) = self.sensors {
@@ -254,7 +258,8 @@ impl Demo {
         match self.server.counts(id) {
             Some((runs, accepted)) => {
                 plain!(
-                    "{channel}: {runs} samples: {accepted} passed the filter, {} did not",
+                    "{channel}: {runs} sample{} since the filter was loaded: {accepted} passed the filter, {} did not",
+                    if runs == 1 { "" } else { "s" },
                     runs - accepted
                 );
                 if runs == 0 {

@@ -142,7 +142,8 @@ impl Buffers {
             else {
                 continue;
             };
-            plain!("{name}: {} channel samples, {} passed their programs", c.samples, c.accepted);
+            let s = if c.samples == 1 { "" } else { "s" };
+            plain!("{name}: {} channel sample{s}, {} passed their programs", c.samples, c.accepted);
             // A scan with a value that a program dropped is no scan for the buffer.
             let whole = if channels > 1 { " with every channel passed" } else { "" };
             match read.scans {
@@ -151,13 +152,13 @@ impl Buffers {
                 n => plain!("  its buffer: {n} scans{whole}, all read; the last: {}", read.last),
             }
             let troubles = [
-                (lost, "scans lost: nobody read them in time"),
+                (lost, "lost in the buffer: nobody read in time"),
                 (c.overruns, "not taken: their trigger came during the one before, as it may on a busy host"),
                 (c.late, "late"),
                 (c.not_ready, "not ready"),
                 (c.overflow, "out of range"),
-                (c.errors, "errors on the bus"),
-                (c.reconfigured, "times set up again"),
+                (c.errors, "failed on the bus"),
+                (c.reconfigured, "lost configurations: set up again"),
             ];
             for (count, what) in troubles.iter().filter(|t| t.0 > 0) {
                 plain!("  {count} {what}");

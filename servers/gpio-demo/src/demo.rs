@@ -245,10 +245,14 @@ impl Demo {
         let server_to_pin = seen.done.saturating_sub(seen.timestamp);
         match latency::interrupt_before(self.rt, seen.timestamp) {
             Some(entry) => plain!(
-                "  latency: interrupt entry -> server {} ns -> pin {} ns (with --icount: instructions, in steps of {})",
+                "  latency: interrupt entry -> server {} ns -> pin {} ns (with --icount: instructions{})",
                 seen.timestamp - entry,
                 seen.done - entry,
-                time::nanoseconds(1)
+                // A counter that is faster than that has no steps that could be seen here.
+                match time::nanoseconds(1) {
+                    0 | 1 => String::new(),
+                    step => format!(", in steps of {step}"),
+                }
             ),
             None => {
                 plain!("  latency: server -> pin {server_to_pin} ns");

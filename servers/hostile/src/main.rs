@@ -2,7 +2,7 @@
 //! the test's manifest gives, and nothing of this crate's own is trusted by anybody.
 //!
 //! Every try prints what came of it. A try that succeeds is a failure of the system and ends the run as one, where the manifest
-//! lets this server end runs; a mode whose end others must notice (`loop`, `crash`) only does what its name says.
+//! lets this server end runs; a mode whose end others must notice (`loop`, `crash`, `panic`) only does what its name says.
 #![no_std]
 #![no_main]
 extern crate alloc;
@@ -32,6 +32,9 @@ fn main(rt: Runtime) -> ! {
     if mode == Some("crash") {
         // Not even ready: the next life begins at once.
         axiom_runtime::arch::undefined();
+    }
+    if mode == Some("panic") {
+        panic!("the manifest asks for it");
     }
     rt.ready();
     let mut tries =

@@ -215,7 +215,19 @@ extern "C" fn init_main(info: &'static BootInfo) -> ! {
     if sys::debug_calls(system.debug_calls).is_err() {
         finish("the kernel keeps the debugging calls open")
     }
-    say!("system '{}' for {}: {} servers", system.name, system.board, system.servers.len());
+    let servers = system.servers.len();
+    // The machine's own name, where it has one for people: whose board this is, when somebody sends the log.
+    let fdt = extra.fdt.and_then(|bytes| axiom_fdt::Fdt::new(bytes).ok());
+    let model =
+        fdt.as_ref().and_then(|fdt| fdt.at_path("/")?.text("model")).filter(|name| name.contains(' '));
+    say!(
+        "system '{}' for {}: {servers} server{}{}{}",
+        system.name,
+        system.board,
+        if servers == 1 { "" } else { "s" },
+        if model.is_some() { ", on " } else { "" },
+        model.unwrap_or("")
+    );
     let mut supervisor = match supervise::Supervisor::new(info, &extra, system) {
         Ok(supervisor) => supervisor,
         Err(error) => {

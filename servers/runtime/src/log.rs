@@ -95,8 +95,11 @@ pub fn panicked(info: &core::panic::PanicInfo<'_>) -> ! {
     // A panic while the first one is reported has nothing to add.
     if init != 0 && !PANICKED.swap(true, Ordering::Relaxed) {
         let mut line = Line::new();
-        // What does not fit is cut.
-        let _ = write!(line, "{info}");
+        // In one line, of which is cut what does not fit.
+        let _ = match info.location() {
+            Some(place) => write!(line, "panicked at {place}: {}", info.message()),
+            None => write!(line, "panicked: {}", info.message()),
+        };
         let mut length = line.len.min(supervisor::MAX_TEXT);
         while length > 0 && core::str::from_utf8(&line.bytes[..length]).is_err() {
             length -= 1;

@@ -1,7 +1,7 @@
 //! BME280: temperature, pressure, humidity (Bosch Sensortec data sheet BST-BME280-DS002, compensation formulas of section 4.2.3 and
 //! appendix 8). The values that the chip gives need its calibration; what is called raw here is compensated, as Linux does it.
 
-use axiom_iio::{Channel, DelayNs, Fault, Sensor, fill};
+use axiom_iio::{Channel, DelayNs, Fault, Sensor, fill, slowest_rate};
 use embedded_hal::i2c::I2c;
 
 const ID: u8 = 0xd0;
@@ -25,6 +25,9 @@ const FASTEST: u8 = 0;
 /// What stands in the data of a quantity that has not been measured since power came (section 5.4.7 to 5.4.9).
 const NEVER_20_BITS: i64 = 0x80000;
 const NEVER_16_BITS: i64 = 0x8000;
+
+/// Each quantity once takes up to 9.3 ms (appendix B, section 9.1), and half a millisecond passes before the next time.
+static RATES: [u32; 1] = [100_000];
 
 /// The chip's calibration, by the names of the data sheet.
 #[derive(Clone, Copy, Default)]
@@ -148,6 +151,9 @@ impl<B: I2c> Sensor<B> for Bme280 {
     fn channels(&self) -> &'static [Channel] {
         &CHANNELS
     }
+    fn rates(&self) -> &'static [u32] {
+        &RATES
+    }
     fn probe(&mut self, bus: &mut B, _delay: &mut dyn DelayNs) -> Result<(), Fault<B::Error>> {
         let id = self.register(bus, ID)?;
         if id != CHIP {
@@ -172,8 +178,8 @@ impl<B: I2c> Sensor<B> for Bme280 {
         Ok(())
     }
     fn set_rate(&mut self, _bus: &mut B, hz: u32) -> Result<u64, Fault<B::Error>> {
-        // It measures as fast as it can: about 100 times a second.
-        Ok(u64::from(hz) * 1000)
+        // It measures as fast as it can; samples are taken of that as often as they are asked for.
+        slowest_rate(&RATES, hz).map(|_| u64::from(hz) * 1000)
     }
     fn read(&mut self, bus: &mut B, raw: &mut [i32]) -> Result<(), Fault<B::Error>> {
         let mut data = [0; 8];

@@ -9,7 +9,7 @@
 //! without floating point. It also reads nine bits unless the chip is named as another type, and owns its bus, which here
 //! belongs to several chips. What remains is two registers.
 
-use axiom_iio::{Channel, DelayNs, Fault, Sensor};
+use axiom_iio::{Channel, DelayNs, Fault, Sensor, slowest_rate};
 use embedded_hal::i2c::I2c;
 
 const TEMPERATURE: u8 = 0;
@@ -21,6 +21,10 @@ const SHUTDOWN: u8 = 1;
 const CONTINUOUS: u8 = 0;
 /// TMP1xx mark each value of the extended mode.
 const EXTENDED: i16 = 1;
+
+/// How often a chip of the family measures, whichever it is: the LM75 needs up to 300 ms, the TMP102 begins four times a second, give or
+/// take. What is read more often is the same measurement again.
+static RATES: [u32; 1] = [3000];
 
 /// The chip.
 pub struct Lm75 {
@@ -50,6 +54,9 @@ impl<B: I2c> Sensor<B> for Lm75 {
     fn channels(&self) -> &'static [Channel] {
         &CHANNELS
     }
+    fn rates(&self) -> &'static [u32] {
+        &RATES
+    }
     fn probe(&mut self, bus: &mut B, _delay: &mut dyn DelayNs) -> Result<(), Fault<B::Error>> {
         // The chip has no identification: what answers, and keeps what is written to its configuration, has to do. One byte
         // only: TMP1xx keep their second, with the extended mode in it.
@@ -62,7 +69,8 @@ impl<B: I2c> Sensor<B> for Lm75 {
         Ok(())
     }
     fn set_rate(&mut self, _bus: &mut B, hz: u32) -> Result<u64, Fault<B::Error>> {
-        Ok(u64::from(hz) * 1000)
+        // It measures by itself; samples are taken of that as often as they are asked for.
+        slowest_rate(&RATES, hz).map(|_| u64::from(hz) * 1000)
     }
     fn read(&mut self, bus: &mut B, raw: &mut [i32]) -> Result<(), Fault<B::Error>> {
         let mut bytes = [0; 2];

@@ -212,14 +212,14 @@ fn subjects() -> Vec<Subject> {
             driver: || Box::new(Lm75::new(0x48)),
             chip: || Box::new(Registers::new(&LM75)),
             values: &[&[(25_000, 0)], &[(-62, -500_000_000)], &[(-128_000, 0)], &[(150_000, 0)]],
-            rates: &[(10, Some(10_000))],
+            rates: &[(1, Some(1000)), (3, Some(3000)), (4, None), (100, None)],
             reads: 0,
         },
         Subject {
             driver: || Box::new(Bme280::new(0x76)),
             chip: || Box::new(Registers::new(&BME280)),
             values: &[&[(25_080, 0), (100, 653_250_000)]],
-            rates: &[(100, Some(100_000))],
+            rates: &[(1, Some(1000)), (100, Some(100_000)), (101, None)],
             reads: 0,
         },
         Subject {

@@ -1,9 +1,13 @@
 //! A sensor in this server: its trigger, its programs, its counts.
+//!
+//! A chip that was set up is believed only after it has had the time for a measurement, and is asked from time to time whether it still has
+//! its configuration, whatever reads it: a timer, its own interrupt (then the watch over that asks), or a client.
 
-use crate::bus::Bus;
+use crate::bus::{Bus, BusError, Delay};
 use crate::line::Interrupt;
+use crate::sink::Sink;
 use axiom_bpf_host::{Clock, Host, PointId, Stream};
-use axiom_iio::{Buffer, CHANNELS, DelayNs, Event, Fault, Health, Scan, Sensor, Stamps, Step, Store};
+use axiom_iio::{Buffer, CHANNELS, Fault, Health, Sensor, Stamps, Step, Store};
 use axiom_runtime::proto::bpf_host::{Overload, PointName};
 use axiom_runtime::proto::iio::Counts;
 use axiom_runtime::{Bit, Doorbell, Signals, Timer, info, time, warn};
@@ -24,6 +28,8 @@ const MAX_INTERRUPTS: u32 = 100;
 const MAX_WATERMARK: u32 = 16;
 /// How long the chip's interrupt is waited for, in batches of samples; at least [`SHORTEST_WATCH_NS`].
 const WATCH_BATCHES: u64 = 4;
+/// The watch over it looks this often at least, so that a lost configuration is noticed soon after [`CHECK_NS`].
+const LONGEST_WATCH_NS: u64 = 250_000_000;
 /// If its interrupts are served in time, a chip has kept at most so many batches when it is read; programs see them one after the
 /// other. It has kept more only if something else has kept this server from running.
 const BACKLOG: u32 = 2;
@@ -38,9 +44,9 @@ enum Trigger {
     Stopped,
     /// The device's timer: its period and next deadline, ticks.
     Timer { period: u64, next: u64 },
-    /// The chip's interrupt; the timer only watches. Nanoseconds between samples, and whether the interrupt came since the
-    /// timer last asked.
-    DataReady { interval: u64, came: bool },
+    /// The chip's interrupt; the timer only watches. Nanoseconds between samples, how often the timer may look in vain, and how often it
+    /// has.
+    DataReady { interval: u64, patience: u64, in_vain: u64 },
 }
 
 /// Why a rate cannot be.
@@ -55,30 +61,6 @@ pub enum NoRate {
     },
     /// The device's programs have no time for it.
     Overload(Overload),
-}
-
-/// Waits by the clock: chips ask for milliseconds at most, when they are set up.
-struct Delay;
-
-impl DelayNs for Delay {
-    fn delay_ns(&mut self, ns: u32) {
-        let end = time::ticks() + time::from_nanoseconds(u64::from(ns)) + 1;
-        while time::ticks() < end {
-            core::hint::spin_loop();
-        }
-    }
-}
-
-/// What programs and consumers get of a scan.
-struct Sink<'a> {
-    index: u32,
-    host: &'a mut Host,
-    points: &'a [PointId],
-    channels: &'static [axiom_iio::Channel],
-    counts: &'a mut Counts,
-    buffer: &'a mut Buffer,
-    /// The watermark was reached.
-    told: bool,
 }
 
 /// A sensor.
@@ -107,10 +89,14 @@ pub struct Device {
     trigger: Trigger,
     points: [PointId; CHANNELS],
     raw: [i32; CHANNELS],
-    /// The newest timestamp of samples that the chip kept.
+    /// Whether `raw` is a sample that the chip kept, since it was told to.
+    kept: bool,
+    /// The newest timestamp of samples that the chip kept; at first, when it was told to.
     newest: u64,
     /// When the chip's configuration is looked at next, ticks.
     check_at: u64,
+    /// When the chip has had the time for a measurement since it was set up, ticks.
+    settled_at: u64,
 }
 
 impl Device {
@@ -150,8 +136,10 @@ impl Device {
             trigger: Trigger::Stopped,
             points,
             raw: [0; CHANNELS],
+            kept: false,
             newest: 0,
             check_at: 0,
+            settled_at: 0,
         }
     }
 
@@ -160,12 +148,18 @@ impl Device {
         let name = self.sensor.name();
         let mut found = self.sensor.probe(bus, &mut Delay);
         if found.is_ok() && self.hz > 0 {
-            found = match self.trigger {
-                Trigger::DataReady { .. } => self.sensor.store(bus, Some(store(self.hz))).map(drop),
+            found = match &mut self.trigger {
+                Trigger::DataReady { in_vain, .. } => {
+                    *in_vain = 0;
+                    self.store(bus).map(drop)
+                }
                 _ => self.sensor.set_rate(bus, self.hz).map(drop),
             };
         }
-        self.check_at = time::ticks() + time::from_nanoseconds(CHECK_NS);
+        let measurement = self.sensor.rates().last().map_or(0, |rate| 1_000_000_000_000 / u64::from(*rate));
+        let now = time::ticks();
+        self.settled_at = now + time::from_nanoseconds(measurement);
+        self.check_at = now + time::from_nanoseconds(CHECK_NS);
         match found {
             Ok(()) => {
                 if self.health.good() {
@@ -188,15 +182,26 @@ impl Device {
         }
     }
 
-    /// Whether the chip still measures: after a dip of its power it answers, but not with anything new. If it does not, it is
-    /// set up again, and nothing is read this time.
-    fn still_measures(&mut self, bus: &mut Bus, now: u64) -> bool {
+    /// Tells the chip to keep samples: its rate, millihertz. What it kept before is gone.
+    fn store(&mut self, bus: &mut Bus) -> Result<Option<u64>, Fault<BusError>> {
+        (self.kept, self.newest) = (false, time::nanoseconds(time::ticks()));
+        self.sensor.store(bus, Some(store(self.hz)))
+    }
+
+    /// Whether the chip measures: after a dip of its power it answers, but not with anything new. If it does not, it is
+    /// set up again, and nothing is read this time, nor before it has had the time for a measurement.
+    ///
+    /// # Errors
+    /// [`Absent`]: it does not answer.
+    fn measures(&mut self, bus: &mut Bus, now: u64) -> Result<bool, Absent> {
         if now < self.check_at {
-            return true;
+            let settled = now >= self.settled_at;
+            self.counts.not_ready += u64::from(!settled);
+            return Ok(settled);
         }
         self.check_at = now + time::from_nanoseconds(CHECK_NS);
         match self.sensor.check(bus) {
-            Ok(true) => true,
+            Ok(true) => Ok(true),
             Ok(false) => {
                 self.counts.reconfigured += 1;
                 warn!(
@@ -204,11 +209,11 @@ impl Device {
                     self.sensor.name()
                 );
                 self.probe(bus);
-                false
+                Ok(false)
             }
             Err(fault) => {
                 self.failed(&fault, now);
-                false
+                Err(Absent)
             }
         }
     }
@@ -280,16 +285,24 @@ impl Device {
         }
         let before = self.points.first().map_or(Stream::Silent, |point| host.stream(*point));
         self.admit(host, self.kept(hz))?;
-        let stored = self.sensor.store(bus, Some(store(hz)));
+        let hz_before = core::mem::replace(&mut self.hz, hz);
+        let stored = self.store(bus);
         let Ok(Some(millihertz)) = stored else {
-            // It goes on as before, for which there was time.
+            // It goes on as before, for which there was time; the chip may have heard half of what it was told.
+            self.hz = hz_before;
+            if let Err(fault) = stored {
+                self.failed(&fault, time::ticks());
+                self.probe(bus);
+            }
             return self.admit(host, before).map(|()| None);
         };
         let interval = 1_000_000_000_000 / millihertz.max(1);
         let batch = interval * u64::from(store(hz).watermark);
-        (self.hz, self.millihertz) = (hz, millihertz);
-        self.arm(time::from_nanoseconds((batch * WATCH_BATCHES).max(SHORTEST_WATCH_NS)));
-        self.trigger = Trigger::DataReady { interval, came: false };
+        self.millihertz = millihertz;
+        let patience_ns = (batch * WATCH_BATCHES).max(SHORTEST_WATCH_NS);
+        let patience = patience_ns.div_ceil(LONGEST_WATCH_NS);
+        self.arm(time::from_nanoseconds(patience_ns / patience));
+        self.trigger = Trigger::DataReady { interval, patience, in_vain: 1 };
         // The line may be high already, which makes no edge.
         Ok(Some(millihertz))
     }
@@ -306,39 +319,39 @@ impl Device {
                 match self.health.step(now) {
                     Step::Skip => {}
                     Step::Probe => drop(self.probe(bus)),
-                    Step::Read if self.still_measures(bus, now) => self.read(bus, host, clock, now),
+                    Step::Read if self.measures(bus, now) == Ok(true) => self.read(bus, host, clock, now),
                     Step::Read => {}
                 }
             }
-            Trigger::DataReady { interval, came } if interrupted => {
-                *came = true;
+            Trigger::DataReady { interval, in_vain, .. } if interrupted => {
+                *in_vain = 0;
                 let interval = *interval;
-                if self.health.present() && self.still_measures(bus, now) {
+                if self.health.present() && self.measures(bus, now) == Ok(true) {
                     self.drain(bus, host, clock, interval, now);
                 }
             }
-            Trigger::DataReady { interval, came } if signals.has(self.bit) => {
-                let (interval, came) = (*interval, core::mem::take(came));
-                if !came {
-                    self.watch(bus, host, clock, interval, now);
-                }
+            Trigger::DataReady { interval, patience, in_vain } if signals.has(self.bit) => {
+                let late = *in_vain >= *patience;
+                *in_vain = if late { 1 } else { *in_vain + 1 };
+                let interval = *interval;
+                self.watch(bus, host, clock, interval, now, late);
             }
             _ => {}
         }
     }
 
-    /// The chip's interrupt has not come for too long.
-    fn watch(&mut self, bus: &mut Bus, host: &mut Host, clock: Clock, interval: u64, now: u64) {
+    /// Looks after a chip that samples by itself; `late`: its interrupt has not come for too long.
+    fn watch(&mut self, bus: &mut Bus, host: &mut Host, clock: Clock, interval: u64, now: u64, late: bool) {
         match self.health.step(now) {
             Step::Skip => {}
             Step::Probe => drop(self.probe(bus)),
             Step::Read => {
-                self.counts.late += 1;
                 // The line's server may have been restarted, and has forgotten who waits.
-                if let Some(interrupt) = &self.interrupt {
+                if let Some(interrupt) = self.interrupt.as_ref().filter(|_| late) {
                     interrupt.subscribe();
                 }
-                if self.still_measures(bus, now) {
+                self.counts.late += u64::from(late);
+                if self.measures(bus, now) == Ok(true) && late {
                     self.drain(bus, host, clock, interval, now);
                 }
             }
@@ -374,7 +387,10 @@ impl Device {
         let more = count > u64::from(store(self.hz).watermark);
         let newest = clock.nanoseconds(if more { time::ticks() } else { now });
         let stamps = Stamps::new(self.newest, newest, interval, count);
-        self.newest = newest.max(self.newest);
+        if let Some(last) = batch.last() {
+            (self.raw, self.kept) = (*last, true);
+            self.newest = newest.max(self.newest);
+        }
         let mut sink = self.sink(host);
         for (i, raw) in (1..).zip(batch) {
             sink.deliver(stamps.of(i), raw);
@@ -384,7 +400,7 @@ impl Device {
     }
 
     /// Nothing was read. A chip that answers has no value now; one that does not is given up after a while.
-    fn failed(&mut self, fault: &Fault<crate::bus::BusError>, now: u64) {
+    fn failed(&mut self, fault: &Fault<BusError>, now: u64) {
         match fault {
             Fault::NotReady => self.counts.not_ready += 1,
             Fault::Overflow => self.counts.overflow += 1,
@@ -437,7 +453,8 @@ impl Device {
         }
     }
 
-    /// The raw value of a channel, read now; `Ok(None)` for a chip that has none now.
+    /// The raw value of a channel, read now, or the newest of those that the chip keeps by itself, from which nothing is taken;
+    /// `Ok(None)` for a chip that has none now.
     ///
     /// # Errors
     /// [`Absent`]: the chip does not answer.
@@ -445,7 +462,13 @@ impl Device {
         if !self.health.present() && !self.probe(bus) {
             return Err(Absent);
         }
+        if !self.measures(bus, time::ticks())? {
+            return Ok(None);
+        }
         let channels = self.sensor.channels().len().min(CHANNELS);
+        if let Trigger::DataReady { .. } = self.trigger {
+            return Ok(self.raw[..channels].get(channel).copied().filter(|_| self.kept));
+        }
         match self.sensor.read(bus, &mut self.raw[..channels]) {
             Ok(()) => Ok(self.raw[..channels].get(channel).copied()),
             Err(Fault::NotReady) => {
@@ -465,35 +488,10 @@ impl Device {
 }
 
 /// The chip does not answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Absent;
 
 /// What a chip that keeps its samples is asked for.
 fn store(hz: u32) -> Store {
     Store { hz, watermark: (hz / MAX_INTERRUPTS).clamp(1, MAX_WATERMARK) as u8 }
-}
-
-impl Sink<'_> {
-    /// Runs the programs on each channel of a scan, and keeps it if they accept it.
-    fn deliver(&mut self, timestamp: u64, raw: [i32; CHANNELS]) {
-        let mut accepted = 0;
-        for (i, (channel, point)) in self.channels.iter().zip(self.points).enumerate() {
-            let mut event = Event {
-                timestamp,
-                device: self.index,
-                channel: i as u32,
-                value: raw[i],
-                scale: channel.scale_nano.min(u32::MAX as u64) as u32,
-                offset: channel.offset,
-                padding: 0,
-            };
-            self.counts.samples += 1;
-            if self.host.run(*point, &mut event) {
-                self.counts.accepted += 1;
-                accepted |= 1 << i;
-            } else {
-                self.counts.dropped += 1;
-            }
-        }
-        self.told |= self.buffer.push(Scan { timestamp, raw }, accepted);
-    }
 }

@@ -16,6 +16,8 @@ mod rings;
 mod sensors;
 #[cfg(any(target_os = "none", test))]
 mod server;
+#[cfg(any(target_os = "none", test))]
+mod sink;
 #[cfg(test)]
 mod tests;
 

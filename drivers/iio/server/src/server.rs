@@ -284,14 +284,19 @@ fn main(rt: Runtime) -> ! {
         let hz = u32::try_from(hz).unwrap_or(u32::MAX);
         for device in &mut devices {
             // No program is there yet that could have no time.
-            if let Err(NoRate::OutOfRange { fastest, .. }) = device.sample_at(bus.as_mut(), host, hz) {
+            let Err(NoRate::OutOfRange { fastest, .. }) = device.sample_at(bus.as_mut(), host, hz) else {
+                continue;
+            };
+            if again.is_none() {
                 warn!(
-                    "{}: it cannot be sampled {hz} times a second as the manifest asks; at most {}.{:03} times",
+                    "{}: it cannot be sampled {hz} times a second as the manifest asks; at most {}.{:03} times, which it is",
                     device.sensor.name(),
                     fastest / 1000,
                     fastest % 1000
                 );
             }
+            // In range, since it is the fastest of whole hertz.
+            let _ = device.sample_at(bus.as_mut(), host, (fastest / 1000) as u32);
         }
     }
     let rings = Rings::new(rt, &mut slots);

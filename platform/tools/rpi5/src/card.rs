@@ -23,6 +23,14 @@ const LABEL: [u8; 11] = *b"AXIOM RPI5 ";
 pub const TREE_C1: &str = "bcm2712-rpi-5-b.dtb";
 /// For boards with stepping D0.
 pub const TREE_D0: &str = "bcm2712d0-rpi-5-b.dtb";
+/// For the other boards with this SoC: Raspberry Pi 500, and Compute Module 5 (with and without eMMC) on either carrier.
+pub const TREES_OF_OTHERS: [&str; 5] = [
+    "bcm2712-rpi-500.dtb",
+    "bcm2712-rpi-cm5-cm4io.dtb",
+    "bcm2712-rpi-cm5-cm5io.dtb",
+    "bcm2712-rpi-cm5l-cm4io.dtb",
+    "bcm2712-rpi-cm5l-cm5io.dtb",
+];
 
 /// Every file is from the first day that FAT knows.
 #[derive(Debug)]

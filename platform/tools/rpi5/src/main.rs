@@ -110,6 +110,12 @@ fn trees(found: &[(String, String)], config: &mut String) -> Result<(Vec<Entry>,
                 text.split_once('=').ok_or_else(|| format!("--tree {text}: write FILE=NAME"))?;
             trees.push(Entry { path: name.into(), bytes: bytes(file)? });
         }
+        // Ours says what the SoC and RP1 have, which all of these boards have.
+        if let Some(ours) = trees.iter().find(|t| t.path == card::TREE_C1).map(|t| t.bytes.clone()) {
+            let named = |name: &&str| !found.iter().any(|(_, text)| text.ends_with(&format!("={name}")));
+            let others = card::TREES_OF_OTHERS.into_iter().filter(named);
+            trees.extend(others.map(|name| Entry { path: name.into(), bytes: ours.clone() }));
+        }
         return Ok((trees, "Axiom's own".into()));
     };
     let path = Path::new(official);
@@ -126,6 +132,9 @@ fn trees(found: &[(String, String)], config: &mut String) -> Result<(Vec<Entry>,
         trees.push(Entry { path: card::TREE_D0.into(), bytes: bytes(path.join(card::TREE_D0))? });
     } else {
         println!("image: {official} has no {}: boards with stepping D0 need it", card::TREE_D0);
+    }
+    for name in card::TREES_OF_OTHERS.into_iter().filter(|name| path.join(name).exists()) {
+        trees.push(Entry { path: name.into(), bytes: bytes(path.join(name))? });
     }
     Ok((trees, official.into()))
 }

@@ -72,7 +72,20 @@ fn our_own_trees_serve_both_steppings() {
     let (_, listed, _) = bench.run("list card.img");
     assert!(listed.starts_with("image:   made from commit 0123456789ab+changes\n"), "{listed}");
     // Every line of the list was there when the image was made, digests and all.
-    assert!(listed.lines().count() == 7 && listed.lines().all(|line| said.contains(line)), "{listed}");
+    assert!(listed.lines().count() == 12 && listed.lines().all(|line| said.contains(line)), "{listed}");
+}
+
+#[test]
+fn our_own_tree_serves_every_board_with_the_soc() {
+    let bench = Bench::new();
+    bench.image("");
+    let (code, said, err) = bench.run("list card.img");
+    assert_eq!(code, 0, "{err}");
+    for board in ["rpi-5-b", "rpi-500", "rpi-cm5-cm4io", "rpi-cm5-cm5io", "rpi-cm5l-cm4io", "rpi-cm5l-cm5io"]
+    {
+        assert!(said.contains(&format!("bcm2712-{board}.dtb")), "{board}: {said}");
+    }
+    assert!(said.contains("bcm2712d0-rpi-5-b.dtb"), "{said}");
 }
 
 #[test]
@@ -88,6 +101,11 @@ fn official_trees_come_from_a_boot_partition_or_a_file() {
     bench.file("boot/bcm2712d0-rpi-5-b.dtb", &[TREE, b"official d0"].concat());
     bench.image("--dtb boot");
     assert_eq!((bench.loaded(""), bench.loaded("--d0")), (b"official".to_vec(), b"official d0".to_vec()));
+    // Other boards with the same SoC: each its own, where the partition has one.
+    bench.file("boot/bcm2712-rpi-500.dtb", &[TREE, b"official 500"].concat());
+    bench.image("--dtb boot");
+    let (code, said, err) = bench.run("list card.img");
+    assert!(code == 0 && said.contains("bcm2712-rpi-500.dtb") && !said.contains("rpi-cm5"), "{said}{err}");
     // A single file is for every board: config.txt names it.
     bench.file("mine.dtb", &[TREE, b"mine"].concat());
     bench.image("--dtb mine.dtb");

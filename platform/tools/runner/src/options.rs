@@ -190,7 +190,7 @@ recipes of other machines set their own
   --iso-file FILE      the image, default target/axiom/qemu-x86_64.iso (`just image-x86_64`)
   --uefi               the same by UEFI (OVMF)
   --uefi-firmware FILE default /usr/share/ovmf/OVMF.fd (Debian: ovmf)
-  --exit-status N      after a good verdict QEMU must end by itself with this status: on a PC,
+  --exit-status STATUS after a good verdict QEMU must end by itself with this status: on a PC,
                        status 0 may be a crash; none asks for nothing
   --expect TEXT        must be printed; several: in this order
   --forbid TEXT        must not be printed

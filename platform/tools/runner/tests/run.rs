@@ -230,6 +230,9 @@ fn help_and_wrong_flags_are_answered_without_a_build() {
         ("qemu-aarch64 --icuont", "unknown flag '--icuont'; ./justw qemu-aarch64 --help says more"),
         ("qemu-x86_64 --nosuch", "unknown flag '--nosuch'"),
         ("qemu-aarch64 --timeout", "--timeout needs a value"),
+        ("qemu-aarch64 --timeout soon", "--timeout 'soon' is no number"),
+        ("qemu-aarch64 --gic 4", "--gic '4' is none of 2, 3"),
+        ("qemu-rpi5 --cores many", "--cores 'many' is no number"),
         ("qemu-aarch64 warp", "'warp' is not understood"),
         ("test-system driver-crash NOSUCH", "there is no test 'NOSUCH'; there are:\n  root-task\n"),
         (
@@ -242,6 +245,9 @@ fn help_and_wrong_flags_are_answered_without_a_build() {
         ("compare-linux --mode fast", "--mode 'fast' is none of icount, tcg"),
         ("bench --recrod", "unknown flag '--recrod', of: --record"),
         ("fuzz-kernel five", "'five' is no number"),
+        ("fuzz-kernel", "fuzz-kernel: it needs its minutes; ./justw fuzz-kernel --help says more"),
+        ("explain", "explain: it needs its log; ./justw explain --help says more"),
+        ("mutants --sample 5", "mutants: it needs its crate; ./justw mutants --help says more"),
         ("fuzz-kernel 1 1 arm", "'arm' is none of aarch64, x86_64"),
         ("mutants axiom-nosuch", "there is no crate 'axiom-nosuch'; there are:"),
         ("report a.log", "'a.log' is no file"),
@@ -253,6 +259,11 @@ fn help_and_wrong_flags_are_answered_without_a_build() {
         let (code, said) = answer(&words);
         assert!(code == 2 && said.contains(expected), "{words:?}: {said}");
     }
+    // `just` alone gives what is not there as nothing.
+    let (code, said) = answer(&["fuzz-kernel", "justfile", "", "20260101", "aarch64"]);
+    assert!(code == 2 && said.contains("it needs its minutes"), "{said}");
+    let (code, said) = answer(&["explain", "justfile", "--help"]);
+    assert!(code == 0 && said.contains("usage: ./justw explain LOG [flags...]"), "{said}");
     // A path may have spaces and quotes: those of the target folder are quoted once, where they are named.
     let justfile = std::fs::read_to_string(format!("{root}/justfile")).unwrap();
     for line in justfile.lines() {
@@ -260,8 +271,11 @@ fn help_and_wrong_flags_are_answered_without_a_build() {
         assert!(!named && !line.contains("{{ CARGO_TARGET_DIR }}"), "a path that would fall apart: {line}");
         assert!(!line.contains(":= CARGO_TARGET_DIR"), "a path without quote(): {line}");
     }
-    // No recipe builds before it has looked at its words.
+    // No recipe builds before it has looked at its words; and what it goes on with does not say a second time that it failed.
     let lines: Vec<&str> = justfile.lines().collect();
+    for pair in lines.windows(2) {
+        assert!(!pair[1].starts_with('_') || pair[0] == "[no-exit-message]", "{} says so twice", pair[1]);
+    }
     for pair in lines.windows(2) {
         let named = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
         let Some((name, rest)) = pair[0].split_once([' ', ':']).filter(|(n, _)| n.contains(named)) else {

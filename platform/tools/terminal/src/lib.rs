@@ -12,7 +12,7 @@ mod show;
 
 pub use lines::Lines;
 pub use pipe::{CLOSED, end_with_the_pipe};
-pub use show::{COLUMNS, Show};
+pub use show::{COLUMNS, Show, below};
 
 use std::io::IsTerminal;
 

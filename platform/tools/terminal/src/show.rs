@@ -111,11 +111,15 @@ fn paint(out: &mut String, line: &str) {
 
 /// The line in pieces of at most so many columns, broken at spaces; what continues it stands below its text.
 fn wrapped(line: &str, columns: usize) -> Vec<String> {
+    below(line, columns, &hang(line))
+}
+
+/// The line in pieces of at most so many columns, broken at spaces; the others begin with `hang`, if that leaves room.
+pub fn below(line: &str, columns: usize, hang: &str) -> Vec<String> {
     let mut out = Vec::new();
     let mut rest: Vec<char> = line.chars().collect();
-    let hang = hang(line);
+    let hang = if hang.len() * 2 < columns { hang } else { "" };
     while rest.len() > columns {
-        let hang = if hang.len() * 2 < columns { hang.as_str() } else { "" };
         let least = if out.is_empty() { hang.len() } else { hang.len() + 1 };
         let space = (least + 1..=columns).rev().find(|at| rest[*at] == ' ').unwrap_or(columns);
         let next = rest.split_off(space);

@@ -3,11 +3,12 @@
 mod waiter;
 
 use axiom_dw_i2c::{DwI2c, Speed};
+use axiom_iio::DelayNs;
 use axiom_mmio::Mmio;
 use axiom_runtime::proto::env::Device;
 use axiom_runtime::proto::rp1::Refusal;
 use axiom_runtime::sel4::CPtr;
-use axiom_runtime::{Bit, Bits, Class, IrqHandler, Pages, Runtime, Slots, info, warn};
+use axiom_runtime::{Bit, Bits, Class, IrqHandler, Pages, Runtime, Slots, info, time, warn};
 use axiom_virtio::{mmio, pci};
 use axiom_virtio_i2c::{DMA_BYTES, Dma, VirtioI2c};
 use bcm2712_pac::rp1::CLK_SYS_HZ;
@@ -30,6 +31,9 @@ pub enum Bus {
     Pci(VirtioI2c<pci::Pci<pci::Mapped>, Waiter>),
     /// A DesignWare controller of RP1.
     Dw(DwI2c<Mmio, Waiter>),
+    /// Chips that a test plays.
+    #[cfg(test)]
+    Fake(crate::tests::bus::FakeBus, Waiter),
 }
 
 /// What can go wrong on it.
@@ -71,6 +75,8 @@ impl I2c<SevenBitAddress> for Bus {
             Bus::Dw(bus) => {
                 I2c::<SevenBitAddress>::transaction(bus, address, operations).map_err(BusError::Dw)
             }
+            #[cfg(test)]
+            Bus::Fake(bus, _) => bus.transaction(address, operations),
         }
     }
 }
@@ -82,6 +88,8 @@ impl Bus {
             Bus::Virtio(bus) => bus.waiter(),
             Bus::Pci(bus) => bus.waiter(),
             Bus::Dw(bus) => bus.waiter(),
+            #[cfg(test)]
+            Bus::Fake(_, waiter) => waiter,
         }
     }
 
@@ -91,6 +99,20 @@ impl Bus {
             Bus::Virtio(bus) => bus.stray(),
             Bus::Pci(bus) => bus.stray(),
             Bus::Dw(bus) => bus.stray(),
+            #[cfg(test)]
+            Bus::Fake(..) => {}
+        }
+    }
+}
+
+/// Waits by the clock: chips ask for milliseconds at most, when they are set up.
+pub struct Delay;
+
+impl DelayNs for Delay {
+    fn delay_ns(&mut self, ns: u32) {
+        let end = time::ticks() + time::from_nanoseconds(u64::from(ns)) + 1;
+        while time::ticks() < end {
+            core::hint::spin_loop();
         }
     }
 }
@@ -98,6 +120,11 @@ impl Bus {
 /// Opens the bus that the manifest gives this server: the argument `rp1_i2c = "i2c1"` names a controller of RP1; without it, it is
 /// the device `i2c`.
 pub fn open(rt: Runtime, slots: &mut Slots, pages: &mut Pages, bits: &mut Bits) -> Option<Bus> {
+    #[cfg(test)]
+    if let Some(bus) = rt.arg_number("test_bus").and_then(crate::tests::bus::FakeBus::open) {
+        let waiter = Waiter::new(Acknowledge::Nobody, bits.take(Class::Doorbell)?, rt.timer("bus")?, 0);
+        return Some(Bus::Fake(bus, waiter));
+    }
     match rt.arg("rp1_i2c") {
         Some(name) => rp1(rt, slots, pages, bits.take(Class::Doorbell)?, name),
         None => virtio(rt),

@@ -1,5 +1,10 @@
-//! The IIO server's decisions: whose a device is, who may have a buffer's ring, and what is said of a sensor that is not there. The bus is
-//! missing here; sensors on a bus are tested by their conformance kit, and the whole on an emulated board.
+//! The IIO server's decisions: whose a device is, who may have a buffer's ring, and what is said of a sensor that is not there: the bus is
+//! missing in this file. Sensors on one are in `sensors`; drivers are tested by their conformance kit, and the whole on an emulated board.
+
+mod board;
+pub mod bus;
+mod sensors;
+
 use crate::server::MAIN;
 use axiom_fake_kernel::{Fake, Invocation, World, answer, pages};
 use axiom_runtime::proto::env::{Channel, Client, Env, Grant, Setting, Shared, Timer};
@@ -8,8 +13,12 @@ use axiom_runtime::proto::supervisor::{self, State};
 use axiom_runtime::proto::{Error, Values, wire};
 use axiom_runtime::sel4::{CapRights, label};
 use axiom_runtime::{Bits, Class};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+
+/// The buses that tests have put down, by their number (the argument `test_bus`).
+static MODELS: Mutex<BTreeMap<u64, Arc<Mutex<bus::Chips>>>> = Mutex::new(BTreeMap::new());
 
 /// Is given both sensors; so is the other one.
 const READER: u64 = 1;
