@@ -60,7 +60,7 @@ pub fn prepare(info: &BootInfo, extra: &Extra, own_pages: u64) -> Supervisor {
     }
     say!("system '{}' for {}: {} servers", system.name, system.board, system.servers.len());
     let mut supervisor = Supervisor::new(info, extra, system, own_pages).unwrap_or_else(|error| {
-        say!("cannot prepare the system: {error:?}");
+        say!("cannot prepare the system: {}", say::Reason(error));
         say::finish("init could not prepare the system")
     });
     let count = supervisor.count();

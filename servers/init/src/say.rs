@@ -4,6 +4,7 @@ use alloc::string::String;
 use axiom_proto::console::printable;
 use axiom_proto::supervisor::MAX_TEXT;
 use core::fmt::{self, Write};
+use sel4_sys::Error;
 
 /// The kernel's console: init's lines must come out whatever happens to the console server.
 pub struct Debug;
@@ -27,6 +28,25 @@ macro_rules! say {
         // Its first character says that the line before may not have ended: init speaks above everybody, also in the middle of a line.
         let _ = core::fmt::Write::write_fmt(&mut $crate::say::Debug, format_args!("\rinit: {}\n", format_args!($($arg)*)));
     }};
+}
+
+/// Why something of init's failed, in words.
+pub struct Reason(pub Error);
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = match self.0 {
+            Error::NotEnoughMemory => {
+                "no memory or no slot is left: the manifest asks for more than this machine has"
+            }
+            Error::FailedLookup => "an address or a capability is not there, or was given away already",
+            Error::RangeError => "a number is beyond its bound",
+            Error::RevokeFirst => "it is in use",
+            Error::DeleteFirst => "something is there already",
+            _ => "the kernel refuses it",
+        };
+        write!(f, "{words} ({:?})", self.0)
+    }
 }
 
 /// What makes a verdict this run's: whoever started the machine chose it, and only init knows it (`axiom.verdict=...` among the boot

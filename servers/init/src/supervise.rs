@@ -5,7 +5,7 @@ use crate::pci::Pci;
 use crate::permanent::{self, Permanent};
 use crate::spawn::{self, Context, Running};
 use crate::extra::Extra;
-use crate::say::finish;
+use crate::say::{Reason, finish};
 use crate::{arch, down, say, sys};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -203,7 +203,7 @@ impl Supervisor {
                 true
             }
             Err(error) => {
-                say!("cannot start '{}': {error:?}", self.system.servers[index].name);
+                say!("cannot start '{}': {}", self.system.servers[index].name, Reason(error));
                 self.clear(index);
                 self.down(index);
                 false
@@ -472,8 +472,9 @@ impl Supervisor {
         {
             if let Err(error) = self.pci.set_master(&mut self.memory, function, false) {
                 say!(
-                    "a PCI function of '{}' is not switched off: {error:?}",
-                    self.system.servers[index].name
+                    "a PCI function of '{}' is not switched off: {}",
+                    self.system.servers[index].name,
+                    Reason(error)
                 );
                 finish("a device could go on writing to memory that is no longer its server's");
             }
@@ -490,7 +491,7 @@ impl Supervisor {
         if let Err(error) =
             down::answer_for(&mut self.memory, &mut life.pool, &self.permanent[index], server.priority)
         {
-            say!("nobody answers for '{}': {error:?}; whoever calls it waits", server.name);
+            say!("nobody answers for '{}': {}; whoever calls it waits", server.name, Reason(error));
         }
         self.watchers.iter().for_each(|w| stubs::signal(*w));
     }

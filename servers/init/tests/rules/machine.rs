@@ -32,8 +32,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 const PAGE: usize = 4096;
 /// init's address space.
 const OWN: u16 = 1;
-/// Slots of init's: 2^this.
-const RADIX: u32 = 13;
 /// Where the test's devices are: no RAM there.
 pub const DEVICES_AT: u64 = 0x1_0000_0000;
 /// So many bytes of them, as a power of two.
@@ -41,6 +39,11 @@ pub const DEVICES_BITS: u8 = 28;
 
 /// One machine at a time: init's addresses are what they are.
 static ALONE: Mutex<()> = Mutex::new(());
+
+std::thread_local! {
+    /// This test has one.
+    static HERE: Cell<bool> = const { Cell::new(false) };
+}
 
 /// How a run that ended is left.
 struct Ended;
@@ -79,6 +82,7 @@ struct Inner {
     threads: RefCell<BTreeMap<String, Ptr<Tcb>>>,
     /// The thread that was started last.
     started: Cell<Option<Ptr<Tcb>>>,
+    debug_calls: Cell<Option<bool>>,
     said: RefCell<Vec<u8>>,
     /// Invocations so far, by label.
     calls: RefCell<BTreeMap<u64, u64>>,
@@ -96,6 +100,8 @@ pub struct Parts {
     pub registers: BTreeMap<u64, Vec<u8>>,
     /// The kernel has Axiom's extensions.
     pub extensions: bool,
+    /// Slots of init's, as a power of two: as the kernel has it.
+    pub slots: u32,
     /// The bundle's first bytes are what they should be.
     pub bundle: bool,
 }
@@ -107,6 +113,7 @@ impl Default for Parts {
             fdt: tree(|nothing| nothing),
             registers: BTreeMap::new(),
             extensions: true,
+            slots: 13,
             bundle: true,
         }
     }
@@ -199,7 +206,8 @@ impl Inner {
     }
 
     fn cap(&self, slot: u64) -> Cap {
-        if slot < 1 << RADIX { self.world.slot(self.space, slot).cap() } else { Cap::Null }
+        let Cap::CNode { radix, .. } = self.space else { panic!("init has slots") };
+        if slot < 1 << radix { self.world.slot(self.space, slot).cap() } else { Cap::Null }
     }
 
     /// Where init has this mapped, if it has.
@@ -250,6 +258,7 @@ impl Inner {
             match event {
                 Hardware::Put(byte) => self.said.borrow_mut().push(byte),
                 Hardware::PowerOff => off = true,
+                Hardware::DebugCalls(on) => self.debug_calls.set(Some(on)),
                 _ => {}
             }
         }
@@ -312,11 +321,16 @@ impl Inner {
 impl Machine {
     /// A machine with a bundle of this system; init has not run yet.
     pub fn new(system: &System, parts: Parts) -> Machine {
+        assert!(!HERE.replace(true), "this test has a machine already: drop that first");
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let ram: u64 = parts.ram.iter().map(|bits| 1u64 << bits).sum();
-        let world = FakeWorld::with_memory((2 * ram + (4 << 20)).next_power_of_two().ilog2());
+        // Every world's memory lies near the others', as the rules want it: the heap's, which is elsewhere, is for small things.
+        // SAFETY: says where the allocator takes large blocks from, and nothing else.
+        unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 16) };
+        let slots = 32u64 << parts.slots;
+        let world = FakeWorld::with_memory((2 * (ram + slots) + (1 << 20)).next_power_of_two().ilog2());
         world.record_hardware(true);
-        let space = world.cnode(RADIX);
+        let space = world.cnode(parts.slots);
         let init_thread = world.thread(255, space);
         let (root, pool) = (world.allocate(object::VSPACE_BITS as u32), world.allocate(12));
         (&world).shared().asid_pools[0].set(pool.0);
@@ -372,13 +386,13 @@ impl Machine {
             num_nodes: 1,
             num_io_pt_levels: 0,
             ipc_buffer: buffer.addr() as u64,
-            empty: SlotRegion { start: next, end: 1 << RADIX },
+            empty: SlotRegion { start: next, end: 1 << parts.slots },
             shared_frames: SlotRegion::default(),
             user_image_frames: frames,
             user_image_paging: SlotRegion::default(),
             io_space_caps: SlotRegion::default(),
             extra_bi_pages: SlotRegion::default(),
-            init_thread_cnode_size_bits: RADIX.into(),
+            init_thread_cnode_size_bits: parts.slots.into(),
             init_thread_domain: 0,
             schedcontrol: SlotRegion { start: schedcontrol, end: schedcontrol + 1 },
             untyped: SlotRegion { start: first_untyped, end: next },
@@ -402,6 +416,7 @@ impl Machine {
             pages: RefCell::default(),
             threads: RefCell::default(),
             started: Cell::new(None),
+            debug_calls: Cell::new(None),
             said: RefCell::default(),
             calls: RefCell::default(),
             refuse: Cell::new(None),
@@ -474,7 +489,8 @@ impl Machine {
 
     /// Empty slots of init's.
     pub fn free_slots(&self) -> usize {
-        (0..1 << RADIX).filter(|slot| self.inner.cap(*slot) == Cap::Null).count()
+        let info = self.info;
+        (info.empty.start..info.empty.end).filter(|slot| self.inner.cap(*slot) == Cap::Null).count()
     }
 
     /// A device's registers.
@@ -616,6 +632,83 @@ impl Machine {
         self.serve()
     }
 
+    /// A line asks to be served, and the server looks at its notification.
+    pub fn interrupt(&mut self, name: &str, irq: u32) -> Signals {
+        self.inner.world.run((&self.inner.world).node().idle());
+        self.inner.world.raise(irq);
+        self.inner.world.interrupt();
+        self.poll(name)
+    }
+
+    /// A server invokes a capability of its own; the error's number.
+    pub fn invoke(&mut self, name: &str, slot: u64, label: u64, words: &[u64], caps: &[u64]) -> u64 {
+        let tcb = self.thread(name);
+        assert!(self.inner.world.run(tcb), "'{name}' cannot run");
+        let answer = self.inner.world.invoke(tcb, slot, Message { label, words, caps });
+        self.inner.world.take_log();
+        answer.expect("it runs on").label
+    }
+
+    /// A server makes so many pages of its untyped memory, in a row of slots; the error's number.
+    pub fn retype(&mut self, name: &str, untyped: u64, first: u64, count: u64) -> u64 {
+        let words = [object::kind::SMALL_PAGE, 0, 0, 0, first, count];
+        self.invoke(name, untyped, label::UNTYPED_RETYPE, &words, &[slot::CNODE])
+    }
+
+    /// A capability is given by one server to another, as a message would.
+    pub fn give(&mut self, to: &str, at: u64, from: &str, slot: u64) {
+        let space = |name: &str| self.thread(name).slot(axiom_objects::object::TCB_CSPACE).cap();
+        let world = &self.inner.world;
+        let (from, to) = (world.slot(space(from), slot), world.slot(space(to), at));
+        let copy = axiom_objects::derive::derive(from, from.cap()).expect("it can be copied");
+        axiom_objects::slot::insert(copy, from, to);
+    }
+
+    /// Whether a server's address space has all tables for an address.
+    pub fn has_table(&self, name: &str, at: u64) -> bool {
+        let root = space::root_of((&self.inner.world).shared(), self.asid(name)).expect("it lives");
+        space::boot_has_table(root, at)
+    }
+
+    /// The world that the rules run in.
+    pub fn world(&self) -> &FakeWorld {
+        &self.inner.world
+    }
+
+    /// Whether the kernel's debug calls are there, as init last said.
+    pub fn debug_calls(&self) -> Option<bool> {
+        self.inner.debug_calls.get()
+    }
+
+    fn context(&self, name: &str) -> Ptr<axiom_objects::object::SchedContext> {
+        self.thread(name).sc.get().expect("it has a scheduling context")
+    }
+
+    /// A server's budget and period.
+    pub fn budget(&self, name: &str) -> (u64, u64) {
+        let sc = self.context(name);
+        (sc.refills().map(|refill| refill.amount).sum(), sc.period.get())
+    }
+
+    /// What a server may use now of its budget.
+    pub fn left(&self, name: &str) -> u64 {
+        self.context(name).head_refill().amount
+    }
+
+    /// A server runs for so long.
+    pub fn spend(&mut self, name: &str, us: u64) {
+        let world = &self.inner.world;
+        assert!(world.run(self.thread(name)));
+        world.advance(us);
+        world.interrupt();
+        world.take_log();
+    }
+
+    /// The time, in microseconds.
+    pub fn time(&self) -> u64 {
+        self.inner.world.time()
+    }
+
     /// The bits that a server finds set in its notification.
     pub fn poll(&mut self, name: &str) -> Signals {
         self.act(name, syscall::NB_WAIT, slot::NOTIFICATION, Message::default());
@@ -681,6 +774,7 @@ impl Drop for Machine {
         let addresses: Vec<u64> = self.inner.aliases.borrow().keys().copied().collect();
         addresses.into_iter().for_each(|vaddr| self.inner.vanish(vaddr));
         remove(address::PAYLOAD, PAYLOAD_BYTES);
+        HERE.set(false);
     }
 }
 

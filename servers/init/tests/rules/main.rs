@@ -1,6 +1,9 @@
 //! What init decides, on the kernel's own rules: [`machine`].
+mod devices;
+mod grants;
 mod life;
 mod machine;
+mod memory;
 mod requests;
 
 use axiom_proto::Values;
