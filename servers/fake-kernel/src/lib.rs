@@ -22,6 +22,7 @@ use axiom_runtime::Runtime;
 use sel4_sys::stubs::Received;
 use sel4_sys::{Badge, CPtr, IpcBuffer, MessageInfo, host, label, syscall};
 use serde::{Deserialize, Serialize};
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -133,6 +134,23 @@ pub struct Fake {
 
 static ALONE: Mutex<()> = Mutex::new(());
 
+std::thread_local! {
+    static SERVING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread runs the server's own code, not the test's: for an allocator that refuses a server memory.
+pub fn serving() -> bool {
+    SERVING.get()
+}
+
+/// Runs something that is not the server's own on its thread.
+fn aside<T>(act: impl FnOnce() -> T) -> T {
+    let before = SERVING.replace(false);
+    let done = act();
+    SERVING.set(before);
+    done
+}
+
 /// How a server that never ends is ended.
 struct Ended;
 
@@ -191,9 +209,14 @@ impl World {
             let serve = || {
                 // SAFETY: the page is this server's alone and stays; the runtime's statics are set anew for each server, of which one
                 // runs at a time.
-                host::with(move |call| kernel.syscall(call), || main(unsafe { axiom_runtime::start(page) }))
+                host::with(move |call| aside(|| kernel.syscall(call)), || {
+                    SERVING.set(true);
+                    main(unsafe { axiom_runtime::start(page) })
+                })
             };
-            if let Err(why) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(serve))
+            let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(serve));
+            SERVING.set(false);
+            if let Err(why) = ended
                 && !why.is::<Ended>()
             {
                 let text = why.downcast_ref::<String>().map(String::as_str);
