@@ -3,14 +3,10 @@
 
 use super::*;
 use axiom_bpf_isa::Insn;
+use axiom_heap::blocks::{Blocks, class};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::OnceLock;
-
-#[path = "../../../servers/heap/src/blocks.rs"]
-#[allow(dead_code)] // the servers' heap takes its arena when it is asked first
-mod blocks;
-use blocks::{Blocks, class};
 
 /// As the manifest gives it (`heap_kib`).
 const HEAP: usize = 1024 << 10;

@@ -69,6 +69,7 @@ impl Lines {
 /// What a server finds around it.
 #[derive(Default)]
 pub struct World {
+    gives: BTreeMap<u64, u64>,
     peers: BTreeMap<u64, Peer>,
     refused: BTreeMap<i64, sel4_sys::Error>,
     returns: BTreeMap<i64, Returns>,
@@ -89,7 +90,8 @@ pub struct Message {
 }
 
 enum Event {
-    Message(u64, Message),
+    /// From whom, what, and which of its capabilities were unwrapped.
+    Message(u64, Message, u64),
     Signal(u64),
     End,
 }
@@ -166,6 +168,12 @@ impl World {
         self
     }
 
+    /// Answers of the peer at this endpoint bring so many capabilities.
+    pub fn giving(mut self, slot: u64, caps: u64) -> World {
+        self.gives.insert(slot, caps);
+        self
+    }
+
     /// Invocations with this label fail from the start ([`Fake::refuse`]).
     pub fn refusing(mut self, label: u64, error: sel4_sys::Error) -> World {
         self.refused.insert(label as i64, error);
@@ -200,6 +208,7 @@ impl World {
             said: from_server.clone(),
             notes: notes.clone(),
             peers: self.peers,
+            gives: self.gives,
             returns: self.returns,
             asked: false,
         };
@@ -297,6 +306,7 @@ struct Kernel {
     said: Sender<Said>,
     notes: Arc<Mutex<Notes>>,
     peers: BTreeMap<u64, Peer>,
+    gives: BTreeMap<u64, u64>,
     returns: BTreeMap<i64, Returns>,
     /// The server owes an answer.
     asked: bool,
@@ -352,9 +362,12 @@ impl Kernel {
         self.asked = false;
         let heard = self.said.send(Said::Waits(said));
         match (heard, self.events.recv()) {
-            (Ok(()), Ok(Event::Message(badge, message))) => {
+            (Ok(()), Ok(Event::Message(badge, message, unwrapped))) => {
                 self.asked = true;
-                self.deliver(badge, &message)
+                let mut received = self.deliver(badge, &message);
+                let words = message.words.len() as u64;
+                received.info = MessageInfo::new(message.label, unwrapped, message.caps, words);
+                received
             }
             (Ok(()), Ok(Event::Signal(badge))) => self.deliver(badge, &Message::default()),
             _ => std::panic::resume_unwind(Box::new(Ended)),
@@ -379,7 +392,8 @@ impl Kernel {
         let mut said = peer(message.label as u16, &bytes);
         said.resize(said.len().next_multiple_of(8), 0);
         let words = said.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
-        self.deliver(0, &Message { label: LABEL_OK, words, caps: 0 })
+        let caps = self.gives.get(&cap.0).copied().unwrap_or(0);
+        self.deliver(0, &Message { label: LABEL_OK, words, caps })
     }
 }
 
@@ -397,7 +411,15 @@ impl Fake {
     /// # Panics
     /// If the server does, with its words.
     pub fn send(&mut self, badge: u64, message: Message) -> Message {
-        self.events.send(Event::Message(badge, message)).expect("the server lives");
+        self.send_unwrapped(badge, message, 0)
+    }
+
+    /// The same with capabilities of which some, a bit each, were to this server's own endpoint: their badges came instead.
+    ///
+    /// # Panics
+    /// If the server does, with its words.
+    pub fn send_unwrapped(&mut self, badge: u64, message: Message, unwrapped: u64) -> Message {
+        self.events.send(Event::Message(badge, message, unwrapped)).expect("the server lives");
         self.wait().expect("a request is answered")
     }
 
