@@ -84,11 +84,7 @@ pub fn memory(rt: &Runtime, report: &mut Report) {
         match call(init, supervisor::INTERFACE, &Request::Server { index }, &mut buffer) {
             Ok(Reply::Server(s)) => {
                 report.once(&text!("memory.server.{}.own", s.name), Unit::Bytes, s.own_bytes as f64);
-                report.once(
-                    &text!("memory.server.{}.shared", s.name),
-                    Unit::Bytes,
-                    s.shared_bytes as f64,
-                );
+                report.once(&text!("memory.server.{}.shared", s.name), Unit::Bytes, s.shared_bytes as f64);
             }
             _ => break,
         }

@@ -34,14 +34,14 @@ mod scans;
 mod second;
 #[cfg(any(target_os = "none", test))]
 mod server;
+#[cfg(test)]
+mod tests;
 #[cfg(any(target_os = "none", test))]
 mod threads;
 #[cfg(any(target_os = "none", test))]
 mod timer;
 #[cfg(any(target_os = "none", test))]
 mod trace;
-#[cfg(test)]
-mod tests;
 
 #[cfg(not(target_os = "none"))]
 fn main() {

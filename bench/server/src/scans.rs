@@ -2,8 +2,8 @@
 
 use crate::memory::{Series, Text};
 use crate::report::Report;
-use crate::text;
 use crate::sample::{accelerometer, kernel};
+use crate::text;
 use crate::threads::Resources;
 use axiom_iio_client::{Wanted, start};
 use axiom_proto::iio;

@@ -47,10 +47,7 @@ impl Bench {
         // emulator that counts instructions never has to make up time for an idle one.
         let busy = self.resources.thread(1, busy, 0);
         if let Err(error) = &busy {
-            report.missing(
-                "the busy thread",
-                &text!("{error:?}: figures are of an otherwise idle system"),
-            );
+            report.missing("the busy thread", &text!("{error:?}: figures are of an otherwise idle system"));
         }
         boot::measure(&self.rt, &mut report);
         second::boot(&self.rt, &mut report);

@@ -44,7 +44,8 @@ const CONSOLE: u64 = 19;
 /// What init says: the system, two servers, and which pages were touched.
 fn init(message: &[u8]) -> Vec<u8> {
     use supervisor::{Reply, Request, Server, State};
-    let server = |name| Server { name, state: State::Ready, restarts: 0, shared_bytes: 4096, own_bytes: 8192 };
+    let server =
+        |name| Server { name, state: State::Ready, restarts: 0, shared_bytes: 4096, own_bytes: 8192 };
     answer(&match wire::decode(message) {
         Ok(Request::System) => Reply::System(supervisor::Figures { kernel_text: 100, ..Default::default() }),
         Ok(Request::Server { index: 0 }) => Reply::Server(server("a")),
@@ -59,7 +60,9 @@ fn loader(message: &[u8]) -> Vec<u8> {
     answer(&match wire::decode(message) {
         Ok(bpf::Request::Stages) => bpf::Reply::Stages(bpf::Stages::default()),
         Ok(bpf::Request::Unload { .. }) => bpf::Reply::Done,
-        _ => bpf::Reply::Loaded { program: bpf::ProgramId(1), insns: 2, code_bytes: 8, worst_case: 2, cost: 9 },
+        _ => {
+            bpf::Reply::Loaded { program: bpf::ProgramId(1), insns: 2, code_bytes: 8, worst_case: 2, cost: 9 }
+        }
     })
 }
 
@@ -174,7 +177,8 @@ fn whichever_allocation_fails_the_run_is_answered_and_the_report_says_so() {
         assert_eq!(metrics(&lines).len(), count as usize, "{nth}");
         let said = lines.iter().filter(|line| line.contains("no memory")).count();
         assert_eq!(said, 1, "{nth}: {lines:#?}");
-        let lost = lines.iter().any(|line| line.starts_with("not measured: ") && line.contains("no memory for "));
+        let lost =
+            lines.iter().any(|line| line.starts_with("not measured: ") && line.contains("no memory for "));
         let unnamed = lines.iter().any(|line| line == "not measured: 1 more, and no memory to say which");
         let table = lines.iter().any(|line| line.starts_with("no table: no memory for "));
         assert_eq!(count, all - u32::from(lost), "{nth}");

@@ -69,7 +69,9 @@ mod tests {
         assert_eq!((kept.len(), bytes, before.len()), (150, 300, 4096));
         assert_eq!(most(|| drop(kept)).1, 0);
         // Another thread's is its own.
-        let ((), bytes) = most(|| std::thread::scope(|scope| scope.spawn(|| drop(vec![0u8; 1 << 20])).join().expect("it ends")));
+        let ((), bytes) = most(|| {
+            std::thread::scope(|scope| scope.spawn(|| drop(vec![0u8; 1 << 20])).join().expect("it ends"))
+        });
         assert!(bytes < 1 << 16, "{bytes}");
     }
 }

@@ -218,10 +218,13 @@ impl World {
             let serve = || {
                 // SAFETY: the page is this server's alone and stays; the runtime's statics are set anew for each server, of which one
                 // runs at a time.
-                host::with(move |call| aside(|| kernel.syscall(call)), || {
-                    SERVING.set(true);
-                    main(unsafe { axiom_runtime::start(page) })
-                })
+                host::with(
+                    move |call| aside(|| kernel.syscall(call)),
+                    || {
+                        SERVING.set(true);
+                        main(unsafe { axiom_runtime::start(page) })
+                    },
+                )
             };
             let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(serve));
             SERVING.set(false);

@@ -40,7 +40,8 @@ impl Found {
     pub fn rows(&self) -> impl Iterator<Item = (u64, u64)> {
         let own = (self.size > 0).then(|| pages(self.phys, self.size));
         let function = self.function.iter();
-        let bars = function.flat_map(|f| f.bars.iter().flatten().flat_map(|bar| f.pieces(bar).map(|p| (bar.base, p))));
+        let bars = function
+            .flat_map(|f| f.bars.iter().flatten().flat_map(|bar| f.pieces(bar).map(|p| (bar.base, p))));
         own.into_iter().chain(bars.map(|(base, (offset, len))| pages(base.saturating_add(offset), len)))
     }
 

@@ -66,4 +66,3 @@ pub unsafe fn extra(info: &'static BootInfo) -> Extra {
     }
     extra
 }
-

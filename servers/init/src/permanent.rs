@@ -5,8 +5,8 @@ use crate::memory::{Memory, Object};
 use crate::sys;
 use alloc::string::String;
 use alloc::vec::Vec;
-use axiom_layout::{Bit, Bits, Class};
 use axiom_layout::address::{DEVICES, TRACE};
+use axiom_layout::{Bit, Bits, Class};
 use axiom_proto::bundle::{DeviceRequest, Server};
 use sel4_sys::{Badge, CPtr, CapRights, Error};
 

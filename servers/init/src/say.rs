@@ -85,4 +85,3 @@ pub fn finish(failure: &str) -> ! {
         core::hint::spin_loop();
     }
 }
-

@@ -422,7 +422,7 @@ fn channels<'a>(
     }
     for (i, peer) in c.servers.iter().enumerate() {
         if peer.calls.contains(&(index as u16)) {
-            let badge = Who::Client(i as u16).word();
+            let badge = Who::client(i as u16);
             let loader = c.servers[index].loader == Some(i as u16);
             world.clients.push(Client { name: &peer.name, badge, loader });
             let here = peer.grants.iter().filter(|g| usize::from(g.at) == index);

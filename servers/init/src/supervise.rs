@@ -1,11 +1,11 @@
 //! Watching over the servers: readiness, requests, faults, restarts.
 use crate::devices::Machine;
+use crate::extra::Extra;
 use crate::memory::{Memory, Object, Pool};
 use crate::pci::Pci;
 use crate::permanent::{self, Permanent};
-use crate::spawn::{self, Context, Running};
-use crate::extra::Extra;
 use crate::say::{Reason, finish};
+use crate::spawn::{self, Context, Running};
 use crate::{arch, down, say, sys};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -96,12 +96,7 @@ type Answer = (MessageInfo, [u64; 4]);
 
 impl Supervisor {
     /// Makes what outlives the servers' restarts.
-    pub fn new(
-        info: &BootInfo,
-        extra: &Extra,
-        system: System,
-        own_pages: u64,
-    ) -> Result<Supervisor, Error> {
+    pub fn new(info: &BootInfo, extra: &Extra, system: System, own_pages: u64) -> Result<Supervisor, Error> {
         let mut memory = Memory::new(info);
         let endpoint = memory.make(Object::ENDPOINT)?;
         let ready = memory.make(Object::NOTIFICATION)?;

@@ -1,7 +1,7 @@
 //! The loop that every server ends in: one message or signal after the other, each answered before the next is taken.
 
 use crate::ipc::{self, Buffer};
-use axiom_proto::env::{Signals, slot};
+use axiom_proto::env::{ClientBadge, Signals, slot};
 use axiom_proto::largest::assert_fits;
 use axiom_proto::{Error, LABEL_ERROR, LABEL_OK, Largest, wire};
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -33,7 +33,7 @@ pub fn count_refused() {
 /// A request.
 pub struct Incoming<'a> {
     /// Who: the client's badge.
-    pub badge: u64,
+    pub badge: ClientBadge,
     /// Which interface.
     pub interface: u16,
     /// One capability came along, in the receive slot; it is deleted after the request unless it was moved. What else arrives, two
@@ -127,7 +127,7 @@ pub fn serve(service: &mut impl Service) -> ! {
         let arrived_caps = got.info.extra_caps();
         let has_cap = arrived_caps == 1 && got.info.caps_unwrapped() == 0;
         let message = Incoming {
-            badge: got.badge.0,
+            badge: ClientBadge::new(got.badge.0),
             interface: u16::try_from(got.info.label()).unwrap_or(NO_INTERFACE),
             has_cap,
             arrived,

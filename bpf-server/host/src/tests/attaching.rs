@@ -31,7 +31,7 @@ fn numbers_out_of_range_and_unknown_points_are_refused() {
             replaces: None,
             grants,
             cost: 0,
-            client: 0,
+            client: ClientBadge::NOBODY,
             maps: &[],
         }
     };
@@ -195,7 +195,7 @@ fn a_program_comes_with_its_maps_and_not_without_them() {
             replaces: None,
             grants: Grants::NONE,
             cost: 1,
-            client: 1,
+            client: ClientBadge::new(1),
             maps,
         }
     };

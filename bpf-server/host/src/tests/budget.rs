@@ -24,7 +24,7 @@ fn attach_instead(
         replaces: replaces.map(ProgramId),
         grants: Grants::NONE,
         cost,
-        client,
+        client: ClientBadge::new(client),
         maps: &[],
     };
     host.handle(&request, fake)

@@ -149,7 +149,7 @@ fn attach(host: &mut Host, fake: &mut Fake, id: u32, page: u32, n: usize, replac
         replaces: replaces.map(ProgramId),
         grants: Grants::NONE,
         cost: 100,
-        client: 1,
+        client: ClientBadge::new(1),
         maps: &[],
     };
     host.handle(&request, fake)
@@ -167,7 +167,7 @@ fn attach_at(host: &mut Host, fake: &mut Fake, id: u32, point: &str, grants: Gra
         replaces: None,
         grants,
         cost: 0,
-        client: 0,
+        client: ClientBadge::NOBODY,
         maps: &[],
     };
     host.handle(&request, fake)

@@ -162,7 +162,7 @@ fn helpers_for_pins_act_with_the_rights_of_the_program_that_runs() {
             replaces: None,
             grants,
             cost: 0,
-            client: 0,
+            client: ClientBadge::NOBODY,
             maps: &[],
         };
         assert_eq!(host.handle(&request, &mut fake), Reply::Done);

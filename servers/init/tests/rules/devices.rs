@@ -59,18 +59,24 @@ fn a_device_is_given_with_its_pages_and_its_interrupts() {
     });
     m.boot().unwrap();
     let said = m.said();
-    assert!(said.contains("init: 'a' asks for a device compatible with t,none; this machine has none\n"), "{said}");
+    assert!(
+        said.contains("init: 'a' asks for a device compatible with t,none; this machine has none\n"),
+        "{said}"
+    );
     let env = m.env("a");
     let devices: Vec<_> = env.devices.iter().map(|d| (d.name, d.index, d.registers, d.ports)).collect();
     let at = address::DEVICES;
     let uart = Range { start: at + 0x200, len: 0x100 };
     let gpio = Range { start: at + 0x2000, len: 0x1800 };
     assert_eq!(devices, [("uart", 0, uart, 0), ("gone", 1, Range::default(), 0), ("gpio", 2, gpio, 0)]);
-    let pages: Vec<_> = (0..5).map(|i| m.frame("a", at + i * 4096).map(|f| (f.phys - DEVICES_AT, f.device, f.write))).collect();
+    let pages: Vec<_> = (0..5)
+        .map(|i| m.frame("a", at + i * 4096).map(|f| (f.phys - DEVICES_AT, f.device, f.write)))
+        .collect();
     let page = |phys| Some((phys, true, true));
     assert_eq!(pages, [page(0x10_0000), None, page(0x20_0000), page(0x20_1000), None]);
     assert!(!m.frame("a", at).unwrap().execute);
-    let interrupts: Vec<_> = env.interrupts.iter().map(|i| (i.device, i.pin, i.number, u8::from(i.bit))).collect();
+    let interrupts: Vec<_> =
+        env.interrupts.iter().map(|i| (i.device, i.pin, i.number, u8::from(i.bit))).collect();
     assert_eq!(interrupts, [(0, false, 36, 0), (2, false, 39, 1), (2, false, 40, 2)]);
     for i in env.interrupts {
         assert_eq!(m.slot("a", i.slot), Cap::IrqHandler { irq: i.number });
@@ -109,7 +115,8 @@ fn a_device_belongs_to_one_server_whatever_it_is_asked_for_by() {
     let both = |a: DeviceRequest, b: DeviceRequest| vec![with("a", vec![a]), server("m"), with("b", vec![b])];
     // Two names of a node, a neighbour on its page, and one that reaches into it.
     let twice = |b: Builder| {
-        let b = b.begin("g").prop("compatible", b"t,pl061\0t,primecell\0").cells("reg", &[1, 0x3000, 0, 0x1000]);
+        let b =
+            b.begin("g").prop("compatible", b"t,pl061\0t,primecell\0").cells("reg", &[1, 0x3000, 0, 0x1000]);
         node(b.end(), "t,near", 0x4800, 0x100, &[])
     };
     let said = refused(both(wants("x", "t,pl061"), wants("y", "t,primecell")), twice);
@@ -133,11 +140,15 @@ fn a_device_belongs_to_one_server_whatever_it_is_asked_for_by() {
 #[test]
 fn an_interrupt_belongs_to_one_server() {
     let servers = vec![with("a", vec![wants("x", "t,one")]), with("b", vec![wants("y", "t,two")])];
-    let said = refused(servers, |b| node(node(b, "t,one", 0x4000, 0x100, &[9]), "t,two", 0x5000, 0x100, &[9]));
+    let said =
+        refused(servers, |b| node(node(b, "t,one", 0x4000, 0x100, &[9]), "t,two", 0x5000, 0x100, &[9]));
     let sentence = "init: interrupt 41 of 'y' cannot be given to 'b': it was given already, and an interrupt belongs to one server\n";
     assert!(said.contains(sentence), "{said}");
     let said = refused(vec![with("a", vec![wants("x", "t,one")])], |b| node(b, "t,one", 0, 0x100, &[900]));
-    assert!(said.contains("interrupt 932 of 'x' cannot be given to 'a': the kernel does not have it\n"), "{said}");
+    assert!(
+        said.contains("interrupt 932 of 'x' cannot be given to 'a': the kernel does not have it\n"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -153,7 +164,12 @@ fn devices_that_together_take_more_addresses_than_a_server_has_are_refused() {
     for beyond in [most + 1, room, u32::MAX] {
         let said = refused(two(), sized(beyond));
         assert!(said.contains("init: the devices of 'a' take 0x"), "{said}");
-        assert!(said.contains("bytes of addresses, and a server has 0x1000000: give some of them to another server\n"), "{said}");
+        assert!(
+            said.contains(
+                "bytes of addresses, and a server has 0x1000000: give some of them to another server\n"
+            ),
+            "{said}"
+        );
     }
     // Two servers have room each.
     let apart = vec![with("a", vec![wants("x", "t,one")]), with("b", vec![wants("y", "t,two")])];
@@ -163,7 +179,12 @@ fn devices_that_together_take_more_addresses_than_a_server_has_are_refused() {
 #[test]
 fn the_instance_that_is_asked_for_is_given_and_disabled_ones_do_not_count() {
     let nodes = |b: Builder| {
-        let off = b.begin("d").text("compatible", "t,x").text("status", "disabled").cells("reg", &[1, 0x9000, 0, 8]).end();
+        let off = b
+            .begin("d")
+            .text("compatible", "t,x")
+            .text("status", "disabled")
+            .cells("reg", &[1, 0x9000, 0, 8])
+            .end();
         (0..3).fold(off, |b, i| node(b, "t,x", 0x1000 * i, 8, &[]))
     };
     for instance in 0..3u32 {
@@ -190,7 +211,8 @@ fn virtio(devices: &[(usize, u32)]) -> Vec<u8> {
 
 #[test]
 fn virtio_devices_are_found_by_what_they_say_they_are() {
-    let nodes = |b: Builder| (0..4).fold(b, |b, i| node(b, "virtio,mmio", 0xa000 + 0x800 * i, 0x200, &[10 + i]));
+    let nodes =
+        |b: Builder| (0..4).fold(b, |b, i| node(b, "virtio,mmio", 0xa000 + 0x800 * i, 0x200, &[10 + i]));
     let registers = BTreeMap::from([
         (DEVICES_AT + 0xa000, virtio(&[(0, 0), (0x800, 34)])),
         (DEVICES_AT + 0xb000, virtio(&[(0, 1), (0x800, 34)])),
@@ -215,7 +237,8 @@ fn a_bridge_gives_what_lies_behind_it_once_and_takes_it_back_at_a_restart() {
     let nodes = |b: Builder| {
         let b = b.begin("pcie").text("compatible", "t,pcie").cells("reg", &[1, 0, 0, 0x1000]);
         let b = b.cells("#address-cells", &[3]).cells("#size-cells", &[2]).cells("interrupts", &[0, 3, 4]);
-        let b = b.cells("ranges", &[0x200_0000, 0, 0, 1, 0x40_0000, 0, 0x6000, 0, 0, 0, 1, 0x80_0000, 0, 0x1000]);
+        let b =
+            b.cells("ranges", &[0x200_0000, 0, 0, 1, 0x40_0000, 0, 0x6000, 0, 0, 0, 1, 0x80_0000, 0, 0x1000]);
         b.cells("interrupt-map", &[0, 0, 0, 1, 1, 0, 5, 4, 0, 0, 0, 2, 1, 0, 6, 4]).end()
     };
     let bridge = || DeviceRequest { ranges: true, ..wants("pcie", "t,pcie") };
@@ -246,7 +269,12 @@ fn a_bridge_gives_what_lies_behind_it_once_and_takes_it_back_at_a_restart() {
     drop(m);
     let servers = vec![with("a", vec![bridge()]), with("b", vec![wants("x", "t,in")])];
     let said = machine(servers, |b| node(nodes(b), "t,in", 0x40_1000, 8, &[])).boot().unwrap_err();
-    assert!(said.contains("init: cannot start 'b': an address or a capability is not there, or was given away already"), "{said}");
+    assert!(
+        said.contains(
+            "init: cannot start 'b': an address or a capability is not there, or was given away already"
+        ),
+        "{said}"
+    );
 }
 
 #[test]
@@ -300,7 +328,10 @@ fn timers_signal_their_own_bits_which_interrupts_do_not_have() {
 fn a_damaged_tree_is_spoken_of() {
     let mut fdt = tree(|b| node(b, "t,x", 0, 8, &[]).token(77));
     fdt.extend([0; 8]);
-    let m = Machine::running(&system(vec![with("a", vec![wants("x", "t,x")])]), Parts { fdt, ..Parts::default() });
+    let m = Machine::running(
+        &system(vec![with("a", vec![wants("x", "t,x")])]),
+        Parts { fdt, ..Parts::default() },
+    );
     assert!(m.said().contains("init: the device tree is damaged; devices behind the damage are not found\n"));
     drop(m);
     let parts = Parts { fdt: Vec::new(), ..Parts::default() };

@@ -19,7 +19,12 @@ fn restart(m: &mut Machine, name: &str) {
 #[test]
 fn who_may_call_whom_is_known_on_both_sides_and_by_badge() {
     let serves = Values::of([console::INTERFACE, bpf_host::INTERFACE]).unwrap();
-    let host = Server { serves, loader: Some(2), hosts: ["gpio", "pwm"].map(String::from).to_vec(), ..server("host") };
+    let host = Server {
+        serves,
+        loader: Some(2),
+        hosts: ["gpio", "pwm"].map(String::from).to_vec(),
+        ..server("host")
+    };
     let grants = |at: u16, byte: u8| vec![Grant { at, interface: 5, bytes: vec![byte, 2] }];
     let client = Server { calls: vec![0], grants: grants(0, 1), ..server("client") };
     let loader = Server { calls: vec![0, 1], grants: grants(1, 3), ..server("loader") };
@@ -32,15 +37,22 @@ fn who_may_call_whom_is_known_on_both_sides_and_by_badge() {
     let to_init = m.env("loader").channels.iter().next().unwrap();
     assert_eq!(to_init.serves.iter().collect::<Vec<_>>(), [supervisor::INTERFACE]);
     let Cap::Endpoint { ep, badge, rights } = m.slot("loader", to) else { panic!() };
-    let Cap::Endpoint { ep: received, rights: receives, .. } = m.slot("host", slot::ENDPOINT) else { panic!() };
+    let Cap::Endpoint { ep: received, rights: receives, .. } = m.slot("host", slot::ENDPOINT) else {
+        panic!()
+    };
     assert_eq!((ep, badge.0), (received, Badge::Client(2).word()));
     assert!(!rights.contains(CapRights::READ) && !receives.contains(CapRights::WRITE));
-    let clients: Vec<_> = m.env("host").clients.iter().map(|c| (c.name, c.badge, c.loader)).collect();
+    let clients: Vec<_> = m.env("host").clients.iter().map(|c| (c.name, c.badge.word(), c.loader)).collect();
     assert_eq!(clients, [("client", 2, false), ("loader", 3, true)]);
     let at_client: Vec<Client<'_>> = m.env("client").clients.iter().collect();
-    assert_eq!(at_client, [Client { name: "loader", badge: 3, loader: false }]);
-    let granted = |name: &str| m.env(name).grants.iter().map(|g| (g.badge, g.interface, g.bytes)).collect::<Vec<_>>();
-    assert_eq!((granted("host"), granted("client")), (vec![(2, 5, [1, 2].as_slice())], vec![(3, 5, [3, 2].as_slice())]));
+    assert_eq!(at_client, [Client { name: "loader", badge: Badge::client(2), loader: false }]);
+    let granted = |name: &str| {
+        m.env(name).grants.iter().map(|g| (g.badge.word(), g.interface, g.bytes)).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (granted("host"), granted("client")),
+        (vec![(2, 5, [1, 2].as_slice())], vec![(3, 5, [3, 2].as_slice())])
+    );
     let hosts: Vec<_> = m.env("loader").hosts.iter().collect();
     let host = |kind| Host { name: "host", kind, slot: to };
     assert_eq!(hosts, [host("gpio"), host("pwm")]);
@@ -67,7 +79,8 @@ fn signallers_of_a_server_have_a_bit_each() {
         assert!(signals.has(bit) && signals.without(bit).is_empty());
     }
     assert!(m.env("y").signals.iter().next().is_none());
-    let many = |n: usize| system((0..=n).map(|i| if i == 0 { server("a") } else { to(&format!("s{i}")) }).collect());
+    let many =
+        |n: usize| system((0..=n).map(|i| if i == 0 { server("a") } else { to(&format!("s{i}")) }).collect());
     let parts = || Parts { ram: vec![23], ..Parts::default() };
     drop(m);
     Machine::new(&many(Class::Peer.room()), parts()).boot().unwrap();
@@ -100,7 +113,8 @@ fn power_over_threads_and_spaces_comes_only_with_the_right_that_needs_it() {
     let maps = Server { scratch_kib: 2052, ..server("maps") };
     let hosts = Server { hosts: vec!["gpio".into()], ..server("hosts") };
     let mut m = Machine::running(&system(vec![threads, maps, hosts, server("plain")]), Parts::default());
-    let has = |name: &str| [slot::TCB, slot::VSPACE, slot::SCHED_CONTROL].map(|s| m.slot(name, s) != Cap::Null);
+    let has =
+        |name: &str| [slot::TCB, slot::VSPACE, slot::SCHED_CONTROL].map(|s| m.slot(name, s) != Cap::Null);
     assert_eq!((has("threads"), has("maps")), ([true; 3], [false, true, false]));
     assert_eq!((has("hosts"), has("plain")), ([false, true, false], [false; 3]));
     assert_eq!(m.slot("threads", slot::TCB), Cap::Tcb { tcb: m.thread("threads") });
@@ -112,7 +126,9 @@ fn power_over_threads_and_spaces_comes_only_with_the_right_that_needs_it() {
     for at in [scratch.start, scratch.start + scratch.len - 4096] {
         assert!(m.has_table("maps", at) && !m.has_table("plain", at));
     }
-    for (window, pages) in [(bpf_host::CODE_WINDOW, bpf_host::CODE_PAGES), (bpf_host::MAP_WINDOW, bpf_host::MAP_PAGES)] {
+    for (window, pages) in
+        [(bpf_host::CODE_WINDOW, bpf_host::CODE_PAGES), (bpf_host::MAP_WINDOW, bpf_host::MAP_PAGES)]
+    {
         let end = window as u64 + u64::from(pages) * 4096 - 4096;
         assert!(m.has_table("hosts", window as u64) && m.has_table("hosts", end));
         assert!(!m.has_table("maps", window as u64) && !m.has_table("maps", end));
@@ -225,13 +241,22 @@ fn files_settings_and_parts_come_as_the_bundle_has_them() {
     };
     let mut m = Machine::running(&system(vec![a, server("b")]), Parts::default());
     let env = m.env("a");
-    let (one, two) = (Range { start: address::FILES, len: 5000 }, Range { start: address::FILES + 0x3000, len: 1 });
+    let (one, two) =
+        (Range { start: address::FILES, len: 5000 }, Range { start: address::FILES + 0x3000, len: 1 });
     assert_eq!(env.blobs.iter().map(|b| (b.name, b.bytes)).collect::<Vec<_>>(), [("one", one), ("two", two)]);
     let first: Vec<_> = (0..5).map(|i| m.page("a", one.start + 4096 * i).map(|page| page[0])).collect();
     assert_eq!(first, [Some(10), Some(11), None, Some(13), None]);
-    assert!((0..4).all(|i| m.frame("a", one.start + 4096 * i).is_none_or(|page| !page.write && !page.execute)));
-    assert_eq!(env.args.iter().map(|s| (s.key, s.value)).collect::<Vec<_>>(), [("rate", "100"), ("mode", "x")]);
-    assert_eq!(env.parts.iter().map(|p| (p.interface, p.bytes)).collect::<Vec<_>>(), [(7, [1, 2, 3].as_slice())]);
+    assert!(
+        (0..4).all(|i| m.frame("a", one.start + 4096 * i).is_none_or(|page| !page.write && !page.execute))
+    );
+    assert_eq!(
+        env.args.iter().map(|s| (s.key, s.value)).collect::<Vec<_>>(),
+        [("rate", "100"), ("mode", "x")]
+    );
+    assert_eq!(
+        env.parts.iter().map(|p| (p.interface, p.bytes)).collect::<Vec<_>>(),
+        [(7, [1, 2, 3].as_slice())]
+    );
     let Ok(Ok(Reply::Server(told))) = m.ask("b", INTERFACE, &Request::Server { index: 0 }) else { panic!() };
     assert_eq!(told.shared_bytes, 4 * 4096);
 }
@@ -241,7 +266,10 @@ fn a_world_that_does_not_fit_its_pages_is_refused() {
     let a = |bytes: usize| Server { args: vec![("key".into(), "v".repeat(bytes))], ..server("a") };
     Machine::new(&system(vec![a(7000)]), Parts::default()).boot().unwrap();
     let said = Machine::new(&system(vec![a(8200)]), Parts::default()).boot().unwrap_err();
-    assert!(said.contains("init: the world of 'a' does not fit into 2 pages: give it fewer things\n"), "{said}");
+    assert!(
+        said.contains("init: the world of 'a' does not fit into 2 pages: give it fewer things\n"),
+        "{said}"
+    );
     assert!(said.ends_with("axiom: run ended: FAILED: a server could not be started\n"));
 }
 

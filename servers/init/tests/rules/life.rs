@@ -53,7 +53,8 @@ fn a_server_is_built_as_the_bundle_says_and_has_nothing_more() {
         assert_eq!((own.write, own.execute, own.device), (true, false, false));
         assert_ne!(own.phys, others.phys);
     }
-    for beyond in [0x20_1000, 0x20_5000, address::HEAP + 4096, address::STACK_TOP, address::STACK_TOP - 12288] {
+    for beyond in [0x20_1000, 0x20_5000, address::HEAP + 4096, address::STACK_TOP, address::STACK_TOP - 12288]
+    {
         assert_eq!(m.frame("a", beyond), None, "{beyond:#x}");
     }
     // The page that says so is to read.
@@ -242,7 +243,8 @@ fn several_that_are_due_at_once_start_at_once_and_the_timer_goes_on_to_the_next(
     m.advance(1000).unwrap();
     m.kill("a").unwrap();
     m.kill("b").unwrap();
-    let lives = |m: &Machine| ["a", "b", "c"].map(|name| m.thread(name).is_runnable() && m.env(name).restarts == 1);
+    let lives =
+        |m: &Machine| ["a", "b", "c"].map(|name| m.thread(name).is_runnable() && m.env(name).restarts == 1);
     m.advance(FIRST_WAIT_US - 1000).unwrap();
     assert_eq!(lives(&m), [false, false, true]);
     m.advance(1000).unwrap();
@@ -264,7 +266,10 @@ fn every_kind_of_fault_is_told_in_words() {
     use axiom_objects::object::LookupFailure;
     let mut m = Machine::running(&system(vec![server("a")]), Parts::default());
     let faults = [
-        (Fault::Vm { addr: 0x33, fsr: 5, instruction: true }, "it jumped to 0x33, where nothing is mapped that allows it (fsr 0x5)"),
+        (
+            Fault::Vm { addr: 0x33, fsr: 5, instruction: true },
+            "it jumped to 0x33, where nothing is mapped that allows it (fsr 0x5)",
+        ),
         (Fault::Vm { addr: 0x33, fsr: 5, instruction: false }, "it touched 0x33"),
         (Fault::UnknownSyscall { number: -77i64 as u64 }, "it made the unknown system call -77"),
         (Fault::UserException { number: 0x99, code: 0 }, "an exception (esr 0x99): an undefined instruction"),

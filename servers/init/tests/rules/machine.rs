@@ -309,7 +309,8 @@ impl Inner {
             }
             ext::DEBUG_NAME_THREAD => {
                 let Cap::Tcb { tcb } = self.cap(named) else { panic!("a thread is named") };
-                let bytes: Vec<u8> = call.mrs.into_iter().flat_map(u64::to_le_bytes).take_while(|b| *b != 0).collect();
+                let bytes: Vec<u8> =
+                    call.mrs.into_iter().flat_map(u64::to_le_bytes).take_while(|b| *b != 0).collect();
                 let name = String::from_utf8(bytes).expect("a name is text");
                 self.threads.borrow_mut().insert(name, tcb);
             }

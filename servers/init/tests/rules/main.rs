@@ -14,8 +14,22 @@ pub fn server(name: &str) -> Server {
     Server {
         name: name.into(),
         segments: vec![
-            Segment { vaddr: 0x20_0000, mem_size: 4096, offset: 8 * 4096, file_size: 4096, write: false, execute: true },
-            Segment { vaddr: 0x20_2000, mem_size: 3 * 4096, offset: 9 * 4096, file_size: 100, write: true, execute: false },
+            Segment {
+                vaddr: 0x20_0000,
+                mem_size: 4096,
+                offset: 8 * 4096,
+                file_size: 4096,
+                write: false,
+                execute: true,
+            },
+            Segment {
+                vaddr: 0x20_2000,
+                mem_size: 3 * 4096,
+                offset: 9 * 4096,
+                file_size: 100,
+                write: true,
+                execute: false,
+            },
         ],
         entry: 0x20_0010,
         priority: 100,

@@ -40,8 +40,15 @@ fn full() -> (System, Vec<u8>) {
 
 /// That a refused start says why, and ends the run with a sentence.
 fn is_told(said: &str) {
-    let endings = ["init could not prepare the system", "a server could not be started", "the kernel keeps the debugging calls open"];
-    assert!(endings.iter().any(|end| said.ends_with(&format!("\naxiom: run ended: FAILED: {end}\n"))), "{said}");
+    let endings = [
+        "init could not prepare the system",
+        "a server could not be started",
+        "the kernel keeps the debugging calls open",
+    ];
+    assert!(
+        endings.iter().any(|end| said.ends_with(&format!("\naxiom: run ended: FAILED: {end}\n"))),
+        "{said}"
+    );
     assert!(said.contains("init: cannot ") || said.contains("the kernel keeps"), "{said}");
 }
 

@@ -93,7 +93,8 @@ fn badges_that_nobody_has_are_nobody() {
     // Of servers that this system does not have, too.
     let absent = [Badge::Client(3), Badge::Fault(3), Badge::Fault(61), Badge::ready(3), Badge::ready(61)];
     for badge in unknown.into_iter().chain(absent.map(Badge::word)) {
-        m.intrude("plain", badge, INTERFACE.into(), &finish).unwrap_or_else(|verdict| panic!("{badge:#x}: {verdict}"));
+        m.intrude("plain", badge, INTERFACE.into(), &finish)
+            .unwrap_or_else(|verdict| panic!("{badge:#x}: {verdict}"));
         m.intrude("plain", badge, sel4_sys::fault::kind::VM, &fault).unwrap();
         assert_eq!(m.said(), "", "{badge:#x}");
     }

@@ -7,8 +7,8 @@ use axiom_runtime::cap::{AsidPool, Expirations, SchedContext, SchedControl, Tcb}
 use axiom_runtime::sel4::object::{kind, vm_attributes};
 use axiom_runtime::sel4::{CPtr, CapRights, Error, ext, label, syscall};
 use axiom_runtime::{
-    CNode, Doorbell, Endpoint, Frame, IrqHandler, Notification, PageTable, Pages, Runtime, Timer, Trace, Untyped, VSpace,
-    serve,
+    CNode, Doorbell, Endpoint, Frame, IrqHandler, Notification, PageTable, Pages, Runtime, Timer, Trace,
+    Untyped, VSpace, serve,
 };
 
 const A: CPtr = CPtr(61);
@@ -67,7 +67,8 @@ fn every_operation_is_its_invocation() {
     let (a, b, c) = (A.0, B.0, C.0);
     let never = vm_attributes::DEFAULT | vm_attributes::EXECUTE_NEVER;
     let (read, write, both) = (CapRights::READ.0, CapRights::WRITE.0, CapRights::READ_WRITE.0);
-    let call = |cap, label: u64, words: &[u64], caps: &[u64]| (cap, label as i64, words.to_vec(), caps.to_vec());
+    let call =
+        |cap, label: u64, words: &[u64], caps: &[u64]| (cap, label as i64, words.to_vec(), caps.to_vec());
     let own_space = slot::VSPACE;
     let wanted = [
         call(own, label::CNODE_MINT, &[b, 64, slot::NOTIFICATION, 64, write, peer], &[own]),
@@ -110,7 +111,8 @@ fn every_operation_is_its_invocation() {
         call(a, ext::TRACE_SET_MASK, &[6], &[]),
         call(a, ext::TRACE_INFO, &[], &[]),
     ];
-    let made: Vec<_> = server.invocations().into_iter().map(|i: Invocation| (i.cap, i.label, i.words, i.caps)).collect();
+    let made: Vec<_> =
+        server.invocations().into_iter().map(|i: Invocation| (i.cap, i.label, i.words, i.caps)).collect();
     assert_eq!(made.len(), wanted.len());
     for (made, wanted) in made.iter().zip(&wanted) {
         assert_eq!(made, wanted);
@@ -138,7 +140,10 @@ fn what_the_kernel_refuses_is_an_error_of_its_kind() {
 
 fn rows(rt: Runtime) -> ! {
     let mut slots = Slots::new(rt.env());
-    assert_eq!((slots.take(), slots.take_row(3), slots.take_row(97)), (Some(CPtr(100)), Some(CPtr(101)), None));
+    assert_eq!(
+        (slots.take(), slots.take_row(3), slots.take_row(97)),
+        (Some(CPtr(100)), Some(CPtr(101)), None)
+    );
     slots.give_row(CPtr(101), 2);
     assert_eq!((slots.take_row(3), slots.take()), (Some(CPtr(104)), Some(CPtr(101))));
     slots.give(CPtr(100));

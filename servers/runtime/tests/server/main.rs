@@ -5,7 +5,8 @@ use axiom_proto::env::{Blob, Channel, Device, Env, Range, Setting, Signal, Threa
 use axiom_proto::{Error, LABEL_ERROR, LABEL_OK, Values, console, wire};
 use axiom_runtime::sel4::{CPtr, Error as Kernel, label, syscall};
 use axiom_runtime::{
-    Buffer, CNode, Endpoint, Incoming, Reply, Runtime, Service, Signals, Slots, call_with_cap, count_refused, malformed_count, refused_count, serve, time,
+    Buffer, CNode, Endpoint, Incoming, Reply, Runtime, Service, Signals, Slots, call_with_cap, count_refused,
+    malformed_count, refused_count, serve, time,
 };
 use serde::{Deserialize, Serialize};
 
@@ -98,7 +99,7 @@ impl Service for Obedient {
             Err(error) => return Reply::error(error),
         };
         let said = match ask {
-            Ask::Seen => Said::Seen { badge: message.badge, has_cap: message.has_cap },
+            Ask::Seen => Said::Seen { badge: message.badge.word(), has_cap: message.has_cap },
             Ask::Keep => Said::Slot(axiom_runtime::ipc::take_received(&mut self.slots).map(|cap| cap.0)),
             Ask::Move(to) => {
                 let moved = CNode::OWN.move_to(CPtr(to), axiom_runtime::ipc::received());
@@ -130,7 +131,9 @@ impl Service for Obedient {
                 Said::Found(Class::ALL.map(|class| Some(u64::from(seen.any(class)))).to_vec())
             }
             Ask::Find(name) => Said::Found(self.find(String::from(name).leak())),
-            Ask::Probe(cap) => Said::Yes(self.rt.probe().is_some_and(|probe| probe.is_notification(CPtr(cap)))),
+            Ask::Probe(cap) => {
+                Said::Yes(self.rt.probe().is_some_and(|probe| probe.is_notification(CPtr(cap))))
+            }
         };
         Reply::ok(&said)
     }
@@ -155,7 +158,9 @@ fn ask(server: &mut Fake, caps: u64, request: &Ask<'_>) -> Result<Said, Error> {
 /// Slots of its own CNode that it emptied.
 fn deleted(server: &mut Fake) -> Vec<u64> {
     let all = server.invocations().into_iter();
-    all.filter(|i| i.cap == slot::CNODE && i.label == label::CNODE_DELETE as i64).map(|i| i.words[0]).collect()
+    all.filter(|i| i.cap == slot::CNODE && i.label == label::CNODE_DELETE as i64)
+        .map(|i| i.words[0])
+        .collect()
 }
 
 #[test]
@@ -220,7 +225,8 @@ fn a_capability_that_was_unwrapped_is_none() {
     let bytes = answer(&Ask::Seen);
     let words = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
     let said = server.send_unwrapped(3, Message { label: INTERFACE.into(), words, caps: 1 }, 1);
-    let bytes: &'static [u8] = said.words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>().leak();
+    let bytes: &'static [u8] =
+        said.words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>().leak();
     assert_eq!(wire::decode(bytes), Ok(Said::Seen { badge: 3, has_cap: false }));
 }
 
@@ -312,7 +318,12 @@ fn who_has_no_console_is_heard_only_where_debug_calls_are_left() {
     for on in [false, true] {
         let mut server = started(World::default(), Env { debug_calls: on, ..Env::default() });
         assert_eq!(ask(&mut server, 0, &Ask::Say("hi")), Ok(Said::Done));
-        let put: Vec<u64> = server.invocations().into_iter().filter(|i| i.label == syscall::DEBUG_PUT_CHAR).map(|i| i.cap).collect();
+        let put: Vec<u64> = server
+            .invocations()
+            .into_iter()
+            .filter(|i| i.label == syscall::DEBUG_PUT_CHAR)
+            .map(|i| i.cap)
+            .collect();
         let text: String = put.iter().map(|byte| char::from(*byte as u8)).collect();
         assert_eq!(text, if on { "server: hi\r\n" } else { "" });
     }
@@ -338,7 +349,8 @@ fn things_are_found_by_name_and_others_are_not_there() {
     );
     let bit = Class::Timer.nth(2).expect("a bit");
     let timer = |name, slot| Timer { name, slot, bit };
-    let timers = Values::of([timer("x", 23), timer("sensor/x", 24), timer("sensor/y", 25), timer("x/y", 26)]).expect("a list");
+    let timers = Values::of([timer("x", 23), timer("sensor/x", 24), timer("sensor/y", 25), timer("x/y", 26)])
+        .expect("a list");
     let args = [Setting { key: "x", value: "12" }, Setting { key: "y", value: "twelve" }];
     let args = Values::of(args).expect("a list");
     let blobs = [Blob { name: "x", bytes: Range { start: bytes.as_ptr() as u64, len: 4 } }];
@@ -359,7 +371,18 @@ fn things_are_found_by_name_and_others_are_not_there() {
         Ok(Said::Found(found)) => found,
         other => panic!("{other:?}"),
     };
-    let x = [Some(20), Some(12), Some(6), Some(21), Some(22), Some(23 << 8 | 2), Some(24), Some(26), Some(1), None];
+    let x = [
+        Some(20),
+        Some(12),
+        Some(6),
+        Some(21),
+        Some(22),
+        Some(23 << 8 | 2),
+        Some(24),
+        Some(26),
+        Some(1),
+        None,
+    ];
     assert_eq!(find("x"), x);
     let mut nothing = vec![None; 10];
     nothing[7] = Some(0);

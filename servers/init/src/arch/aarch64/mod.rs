@@ -1,16 +1,16 @@
 //! AArch64.
 use super::Table;
-use crate::extra::Extra;
 use crate::devices::Found;
+use crate::extra::Extra;
 use crate::pci::ConfigSpace;
 use axiom_fdt::Fdt;
 use axiom_pci::Place;
 use axiom_proto::bundle::DeviceRequest;
 #[cfg(target_os = "none")]
 use core::arch::{asm, global_asm};
+use sel4_sys::object::{self as o, kind, vm_attributes};
 #[cfg(target_os = "none")]
 use sel4_sys::syscall;
-use sel4_sys::object::{self as o, kind, vm_attributes};
 use sel4_sys::{CPtr, Error, label};
 
 // A thread without stack and IPC buffer: registers only. x19 is the errand; what it receives is not looked at.

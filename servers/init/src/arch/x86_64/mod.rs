@@ -1,7 +1,7 @@
 //! x86-64.
 use super::Table;
-use crate::extra::Extra;
 use crate::devices::Found;
+use crate::extra::Extra;
 use crate::pci::ConfigSpace;
 use crate::sys;
 use alloc::vec;
@@ -9,13 +9,13 @@ use axiom_pci::Place;
 use axiom_proto::bundle::DeviceRequest;
 #[cfg(target_os = "none")]
 use core::arch::{asm, global_asm};
-#[cfg(target_os = "none")]
-use sel4_sys::syscall;
 use core::cell::Cell;
 use sel4_sys::arch::object::USER_VECTORS;
 use sel4_sys::cap::init;
 use sel4_sys::ext::HpetInfo;
 use sel4_sys::object::{kind, vm_attributes};
+#[cfg(target_os = "none")]
+use sel4_sys::syscall;
 use sel4_sys::{CPtr, Error, label};
 
 // A thread without stack and IPC buffer: registers only. r14 is the errand; what it receives is not looked at.
