@@ -8,6 +8,7 @@ use axiom_bpf_isa::MapType;
 use axiom_bpf_maps::PAGE;
 use axiom_proto::bpf::{Info, MAX_VALUE, ProgramId, Refusal, Reply};
 use axiom_proto::bpf_host;
+use axiom_proto::env::ClientBadge;
 
 impl<P: Platform> Loader<P> {
     pub(crate) fn list(&mut self, after: u32) -> Reply<'_> {
@@ -33,7 +34,7 @@ impl<P: Platform> Loader<P> {
         })
     }
 
-    fn map_of(&self, badge: u64, id: ProgramId, name: &str) -> Result<(usize, usize), Failure> {
+    fn map_of(&self, badge: ClientBadge, id: ProgramId, name: &str) -> Result<(usize, usize), Failure> {
         let program = self.owned(badge, id)?;
         let map = self.programs[program].maps.iter().position(|m| m.name == name);
         let map = map.ok_or_else(|| {
@@ -44,7 +45,7 @@ impl<P: Platform> Loader<P> {
 
     pub(crate) fn map_read(
         &mut self,
-        badge: u64,
+        badge: ClientBadge,
         id: ProgramId,
         name: &str,
         key: &[u8],
@@ -73,7 +74,7 @@ impl<P: Platform> Loader<P> {
     }
 
     /// Gives the client's notification to the program's host, and keeps it for when that one is started anew.
-    pub(crate) fn notify(&mut self, badge: u64, id: ProgramId, name: &str) -> Result<(), Failure> {
+    pub(crate) fn notify(&mut self, badge: ClientBadge, id: ProgramId, name: &str) -> Result<(), Failure> {
         let (program, map) = self.map_of(badge, id, name)?;
         let missing = || {
             fail(
@@ -98,7 +99,7 @@ impl<P: Platform> Loader<P> {
 
     pub(crate) fn map_frame(
         &mut self,
-        badge: u64,
+        badge: ClientBadge,
         id: ProgramId,
         name: &str,
         page: u32,

@@ -17,6 +17,7 @@ use axiom_bpf_verdict::{self as verdict, Contents, cost};
 use axiom_bpf_verifier::Verifier;
 use axiom_proto::bpf::{MAX_NAME, MAX_SETTINGS, ProgramId, Refusal, Reply, Source, Stages};
 use axiom_proto::bpf_host::{self, MAP_WINDOW};
+use axiom_proto::env::ClientBadge;
 
 /// With less memory than this in a row, buffers that are kept from load to load are given up first.
 const SPARE: usize = 256 << 10;
@@ -51,7 +52,7 @@ impl StageClock {
 impl<P: Platform> Loader<P> {
     pub(crate) fn load(
         &mut self,
-        badge: u64,
+        badge: ClientBadge,
         source: Source<'_>,
         wanted: &Wanted<'_>,
         arrived: (u64, u64),
@@ -85,7 +86,7 @@ impl<P: Platform> Loader<P> {
 
     fn load_bytes(
         &mut self,
-        owner: u64,
+        owner: ClientBadge,
         bytes: &[u8],
         blob: Option<&str>,
         wanted: &Wanted<'_>,
@@ -209,7 +210,7 @@ impl<P: Platform> Loader<P> {
     /// The program to replace, if it is attached to the same point.
     fn replaced(
         &self,
-        owner: u64,
+        owner: ClientBadge,
         id: Option<ProgramId>,
         host: HostId,
         point: &str,

@@ -9,10 +9,11 @@ use alloc::format;
 use alloc::vec::Vec;
 use axiom_proto::bpf::{ProgramId, Refusal, Reply, Request};
 use axiom_proto::bpf_host;
+use axiom_proto::env::ClientBadge;
 
 impl<P: Platform> Loader<P> {
     /// Answers a request of the client with this badge. `arrived` is the counter (ticks, cycles) at its arrival.
-    pub fn handle(&mut self, badge: u64, request: &Request<'_>, arrived: (u64, u64)) -> Outcome<'_> {
+    pub fn handle(&mut self, badge: ClientBadge, request: &Request<'_>, arrived: (u64, u64)) -> Outcome<'_> {
         let mut frame = None;
         let result = match *request {
             Request::Upload { .. } | Request::Load { .. } | Request::Notify { .. }

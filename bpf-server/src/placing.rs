@@ -11,6 +11,7 @@ use axiom_bpf_verdict::Contents;
 use axiom_bpf_verdict::cost::Cost;
 use axiom_proto::bpf::{ProgramId, Refusal};
 use axiom_proto::bpf_host::{self, MAPS, MapPlan, PLAN, TRAY};
+use axiom_proto::env::ClientBadge;
 use axiom_proto::gpio::Grants;
 
 /// Attach points that a sentence lists.
@@ -49,8 +50,8 @@ pub(crate) struct Loaded<M> {
     pub(crate) cost: Cost,
     pub(crate) memory: Option<M>,
     pub(crate) grants: Grants,
-    /// Whose it is: a badge, or 0 if the owner that the manifest names is no client.
-    pub(crate) owner: u64,
+    /// Whose it is: a badge, or nobody's if the owner that the manifest names is no client.
+    pub(crate) owner: ClientBadge,
     /// It stays when its owner is gone.
     pub(crate) pinned: bool,
     /// The manifest names it: its time is no client's share.
@@ -317,7 +318,7 @@ pub(crate) fn attach_placed<P: Platform>(
         replaces,
         grants: p.grants,
         cost: p.cost(),
-        client: if p.named { 0 } else { p.owner },
+        client: if p.named { ClientBadge::NOBODY } else { p.owner },
         maps,
     };
     let reply = ask(platform, p.host, &mut p.memory, &request, frame);

@@ -10,6 +10,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use axiom_bpf_isa::{Lines, helper};
 use axiom_bpf_verifier::OwnCall;
+use axiom_proto::env::ClientBadge;
 use axiom_proto::gpio::{Channel, Grants, Line, ProgramGrants};
 use axiom_proto::number;
 use core::fmt::Write;
@@ -31,7 +32,7 @@ pub struct Rights {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
     /// Its badge.
-    pub badge: u64,
+    pub badge: ClientBadge,
     /// Its name in the manifest.
     pub name: String,
     /// Sensors whose samples its programs may see and drop.
@@ -42,7 +43,7 @@ pub struct Client {
 #[derive(Clone, Copy)]
 pub struct Subject<'a> {
     /// Who loads it: a badge.
-    pub client: u64,
+    pub client: ClientBadge,
     /// The object of the bundle that it comes from; none if a client sent it.
     pub object: Option<&'a str>,
     /// Its name.
@@ -72,22 +73,22 @@ impl Rights {
     }
 
     /// A client's name.
-    pub fn name(&self, badge: u64) -> &str {
+    pub fn name(&self, badge: ClientBadge) -> &str {
         self.clients.iter().find(|c| c.badge == badge).map_or("?", |c| c.name.as_str())
     }
 
     /// The badge of a client's name.
-    pub fn badge(&self, name: &str) -> Option<u64> {
+    pub fn badge(&self, name: &str) -> Option<ClientBadge> {
         self.clients.iter().find(|c| c.name == name).map(|c| c.badge)
     }
 
     /// Whether the manifest names a program as this client's.
-    pub fn is_of(&self, client: u64, object: Option<&str>, program: &str) -> bool {
+    pub fn is_of(&self, client: ClientBadge, object: Option<&str>, program: &str) -> bool {
         self.entry(object, program).is_some_and(|p| self.badge(&p.owner) == Some(client))
     }
 
     /// What a program may do when this client loads it: what the manifest grants, if the client is its owner.
-    pub fn of(&self, client: u64, object: Option<&str>, program: &str) -> Grants {
+    pub fn of(&self, client: ClientBadge, object: Option<&str>, program: &str) -> Grants {
         let entry = self.entry(object, program).filter(|p| self.badge(&p.owner) == Some(client));
         entry.map_or(Grants::NONE, |p| p.grants)
     }
@@ -276,14 +277,18 @@ mod tests {
             gpio_chips: Vec::from(["pl061".into()]),
             pwm_chips: Vec::from(["pwm".into()]),
             clients: Vec::from([
-                Client { badge: 1, name: "demo".into(), sensors: Vec::from(["adxl345".into()]) },
-                Client { badge: 2, name: "other".into(), sensors: Vec::new() },
+                Client {
+                    badge: ClientBadge::new(1),
+                    name: "demo".into(),
+                    sensors: Vec::from(["adxl345".into()]),
+                },
+                Client { badge: ClientBadge::new(2), name: "other".into(), sensors: Vec::new() },
             ]),
         }
     }
 
     fn subject<'a>(object: Option<&'a str>, point: &'a str) -> Subject<'a> {
-        Subject { client: 1, object, program: "stop", point, lines: &Source }
+        Subject { client: ClientBadge::new(1), object, program: "stop", point, lines: &Source }
     }
 
     fn call(helper: u32, chip: u64, number: u64) -> OwnCall {
@@ -359,7 +364,7 @@ mod tests {
         let point = "gpio/pl061/5/rising";
         assert_eq!(rights().check(&subject(Some("stop.o"), point), &calls).map(drop), Ok(()));
         for (client, name) in [(2, "other"), (3, "?")] {
-            let who = Subject { client, ..subject(Some("stop.o"), point) };
+            let who = Subject { client: ClientBadge::new(client), ..subject(Some("stop.o"), point) };
             let text = rights().check(&who, &calls).unwrap_err();
             assert!(
                 text.contains(&format!("loaded by '{name}'")) && text.contains("those of 'demo' to use"),
@@ -370,7 +375,10 @@ mod tests {
 
     #[test]
     fn samples_are_seen_and_dropped_by_programs_of_those_who_have_the_sensor() {
-        let at = |client, point: &'static str| Subject { client, ..subject(None, point) };
+        let at = |client, point: &'static str| Subject {
+            client: ClientBadge::new(client),
+            ..subject(None, point)
+        };
         assert_eq!(rights().check(&at(1, "iio/adxl345/accel_x"), &[]).map(drop), Ok(()));
         for who in [at(2, "iio/adxl345/accel_x"), at(1, "iio/lm75/temp"), at(3, "iio/adxl345/accel_x")] {
             let text = rights().check(&who, &[]).unwrap_err();

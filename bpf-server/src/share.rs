@@ -7,6 +7,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use axiom_proto::bpf::{ProgramId, Refusal, Reply, Source};
+use axiom_proto::env::ClientBadge;
 use axiom_proto::gpio::ProgramGrants;
 
 /// Programs of one client: a host has places for four times as many.
@@ -27,7 +28,7 @@ fn no_share(point: &str, here: bool) -> Failure {
 
 impl<P: Platform> Loader<P> {
     /// The program of this number, if it is the client's.
-    pub(crate) fn owned(&self, badge: u64, id: ProgramId) -> Result<usize, Failure> {
+    pub(crate) fn owned(&self, badge: ClientBadge, id: ProgramId) -> Result<usize, Failure> {
         let index = self.find(id)?;
         let program = &self.programs[index];
         if program.owner == badge {
@@ -38,12 +39,12 @@ impl<P: Platform> Loader<P> {
         Err(fail(Refusal::NotOwner, text))
     }
 
-    pub(crate) fn pages_of(&self, owner: u64) -> u32 {
+    pub(crate) fn pages_of(&self, owner: ClientBadge) -> u32 {
         self.programs.iter().filter(|p| p.owner == owner && !p.pinned).map(|p| p.held).sum()
     }
 
     /// Whether a client may have one more program at a point.
-    pub(crate) fn has_room(&self, owner: u64, point: &str, replaces: bool) -> Result<(), Failure> {
+    pub(crate) fn has_room(&self, owner: ClientBadge, point: &str, replaces: bool) -> Result<(), Failure> {
         if replaces {
             return Ok(());
         }
@@ -72,7 +73,7 @@ impl<P: Platform> Loader<P> {
 
     /// A client died, or was started anew: its programs go, but for those that the manifest pins, and so does its upload. Returns how
     /// many programs went.
-    pub fn forget_client(&mut self, badge: u64) -> usize {
+    pub fn forget_client(&mut self, badge: ClientBadge) -> usize {
         let mut count = 0;
         while let Some(p) = self.programs.iter().find(|p| p.owner == badge && !p.pinned) {
             let id = p.id;
@@ -90,7 +91,7 @@ impl<P: Platform> Loader<P> {
         let wanted: Vec<_> = self.rights.programs.iter().filter_map(pinned).collect();
         let mut results = Vec::with_capacity(wanted.len());
         for (program, object, owner, point) in wanted {
-            let owner = self.rights.badge(&owner).unwrap_or(0);
+            let owner = self.rights.badge(&owner).unwrap_or(ClientBadge::NOBODY);
             let request =
                 Wanted { program: &program, point: &point, attach: true, replaces: None, settings: &[] };
             let result = self.load(owner, Source::Blob(&object), &request, (0, 0));

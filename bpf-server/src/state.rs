@@ -13,6 +13,7 @@ use alloc::vec::Vec;
 use axiom_bpf_jit as jit;
 use axiom_bpf_verifier::Verifier;
 use axiom_proto::bpf::{MAX_TEXT, MAX_VALUE, ProgramId, Refusal, Reply, Setting, Stages};
+use axiom_proto::env::ClientBadge;
 
 /// Code is compiled into a buffer of this size first; it grows for larger programs.
 const CODE_BUFFER: usize = 16 << 10;
@@ -28,7 +29,7 @@ pub struct Outcome<'a> {
 /// A client, and why its last request was refused.
 #[derive(Default)]
 struct Refused {
-    badge: u64,
+    badge: ClientBadge,
     text: Cow<'static, str>,
 }
 
@@ -110,7 +111,7 @@ impl<P: Platform> Loader<P> {
     }
 
     /// Keeps why a request was refused, for its client to read. Where there is no memory to know one client more, nobody reads it.
-    pub(crate) fn keep(&mut self, badge: u64, failure: Failure) -> Refusal {
+    pub(crate) fn keep(&mut self, badge: ClientBadge, failure: Failure) -> Refusal {
         if let Some(known) = self.refused.iter_mut().find(|r| r.badge == badge) {
             known.text = failure.text;
         } else if self.refused.try_reserve(1).is_ok() {
@@ -121,14 +122,14 @@ impl<P: Platform> Loader<P> {
     }
 
     /// A load begins: what was said of the one before is not kept any longer, since it lies wherever there was room.
-    pub(crate) fn forget_text(&mut self, badge: u64) {
+    pub(crate) fn forget_text(&mut self, badge: ClientBadge) {
         if let Some(known) = self.refused.iter_mut().find(|r| r.badge == badge) {
             known.text = Cow::Borrowed("");
         }
     }
 
     /// A piece of why a client's last request was refused.
-    pub(crate) fn verdict(&self, badge: u64, offset: usize) -> &str {
+    pub(crate) fn verdict(&self, badge: ClientBadge, offset: usize) -> &str {
         let text = self.refused.iter().find(|r| r.badge == badge).map_or("", |r| &r.text);
         let Some(rest) = text.get(offset..) else { return "" };
         let mut end = rest.len().min(MAX_TEXT);
@@ -139,7 +140,7 @@ impl<P: Platform> Loader<P> {
     }
 
     /// Nothing is kept for a client that is gone.
-    pub(crate) fn forget_texts(&mut self, badge: u64) {
+    pub(crate) fn forget_texts(&mut self, badge: ClientBadge) {
         self.refused.retain(|r| r.badge != badge);
         self.uploads.forget(badge);
     }

@@ -9,6 +9,7 @@ use axiom_layout::Badge;
 use axiom_runtime::proto::Error;
 use axiom_runtime::proto::bpf::{self, Refusal, Reply as Answer};
 use axiom_runtime::proto::bpf_host::{TRAY, TRAY_BITS};
+use axiom_runtime::proto::env::ClientBadge;
 use axiom_runtime::proto::env::{self, Bit, Env, Signals};
 use axiom_runtime::proto::supervisor;
 use axiom_runtime::proto::{bpf_host, gpio, iio};
@@ -123,11 +124,11 @@ impl KernelObjects {
     }
 
     /// How often each client was started, or none for one that is down.
-    fn lives(&self, clients: &[(u64, u32)]) -> Vec<(u64, Option<u32>)> {
+    fn lives(&self, clients: &[(ClientBadge, u32)]) -> Vec<(ClientBadge, Option<u32>)> {
         let Some(init) = self.rt.channel("init") else { return Vec::new() };
-        let life = |badge: u64| {
+        let life = |badge: ClientBadge| {
             // A client's badge is its number among the servers.
-            let index = match Badge::from_word(badge) {
+            let index = match Badge::from_word(badge.word()) {
                 Some(Badge::Client(n)) => u32::from(n),
                 _ => return None,
             };
@@ -470,7 +471,7 @@ impl Platform for KernelObjects {
 struct Server {
     loader: Loader<KernelObjects>,
     /// Each client's badge, and how often it was started when that was asked last.
-    clients: Vec<(u64, u32)>,
+    clients: Vec<(ClientBadge, u32)>,
 }
 
 impl Server {

@@ -381,8 +381,8 @@ impl Platform for Fake {
 fn clients() -> Vec<Client> {
     let sensors = ["adxl345", "lm75"].map(String::from).to_vec();
     vec![
-        Client { badge: 1, name: "owner".into(), sensors },
-        Client { badge: 2, name: "other".into(), sensors: vec![] },
+        Client { badge: ClientBadge::new(1), name: "owner".into(), sensors },
+        Client { badge: ClientBadge::new(2), name: "other".into(), sensors: vec![] },
     ]
 }
 
@@ -397,14 +397,14 @@ fn load<'a>(source: Source<'a>) -> Request<'a> {
 }
 
 fn loaded(l: &mut Loader<Fake>, request: &Request) -> ProgramId {
-    if let Reply::Loaded { program, .. } = l.handle(1, request, (0, 0)).reply {
+    if let Reply::Loaded { program, .. } = l.handle(ClientBadge::new(1), request, (0, 0)).reply {
         return program;
     }
     panic!("{}", verdict(l));
 }
 
 fn refused(l: &mut Loader<Fake>, request: &Request) -> (Refusal, String) {
-    let why = match l.handle(1, request, (0, 0)).reply {
+    let why = match l.handle(ClientBadge::new(1), request, (0, 0)).reply {
         Reply::Refused(why) => why,
         other => panic!("{other:?}"),
     };
@@ -415,7 +415,7 @@ fn verdict(l: &mut Loader<Fake>) -> String {
     let mut whole = String::new();
     loop {
         let request = Request::Verdict { offset: whole.len() as u32 };
-        match l.handle(1, &request, (0, 0)).reply {
+        match l.handle(ClientBadge::new(1), &request, (0, 0)).reply {
             Reply::Text("") => return whole,
             Reply::Text(part) => whole.push_str(part),
             other => panic!("{other:?}"),
@@ -445,7 +445,7 @@ fn counts(l: &mut Loader<Fake>, program: ProgramId) -> [u64; 2] {
     [0u32, 1].map(|key| {
         let key = key.to_le_bytes();
         let request = Request::MapRead { program, map: "counts", key: &key };
-        match l.handle(1, &request, (0, 0)).reply {
+        match l.handle(ClientBadge::new(1), &request, (0, 0)).reply {
             Reply::Value(v) => u64::from_le_bytes(v.try_into().unwrap()),
             other => panic!("{other:?}"),
         }
@@ -458,21 +458,22 @@ fn the_filter_is_loaded_runs_and_leaves_nothing_behind() {
     let id = loaded(&mut l, &load(Source::Blob("filter.o")));
     assert_eq!([50, 100, 900, 901].map(|v| sample(&mut l, v)), [false, true, true, false]);
     assert_eq!(counts(&mut l, id), [2, 2]);
-    match l.handle(1, &Request::List { after: 0 }, (0, 0)).reply {
+    match l.handle(ClientBadge::new(1), &Request::List { after: 0 }, (0, 0)).reply {
         Reply::Info(info) => {
             assert_eq!((info.id, info.name, info.point), (id, "iio_filter", "iio/adxl345/accel_x"));
             assert_eq!((info.attached, info.runs, info.accepted, info.map_bytes), (true, 4, 2, 5 * 4096));
         }
         other => panic!("{other:?}"),
     }
-    assert_eq!(l.handle(1, &Request::List { after: id.0 }, (0, 0)).reply, Reply::End);
+    assert_eq!(l.handle(ClientBadge::new(1), &Request::List { after: id.0 }, (0, 0)).reply, Reply::End);
     // The ring's first page may be written by its consumer, the others only read.
     for (page, writable) in [(0, true), (1, false), (2, false)] {
-        let outcome = l.handle(1, &Request::MapFrame { program: id, map: "events", page }, (0, 0));
+        let outcome =
+            l.handle(ClientBadge::new(1), &Request::MapFrame { program: id, map: "events", page }, (0, 0));
         assert_eq!(outcome.reply, Reply::Frame { pages: 3, writable });
         assert_eq!(outcome.frame.unwrap().2 == Access::Write, writable);
     }
-    assert_eq!(l.handle(1, &Request::Unload { program: id }, (0, 0)).reply, Reply::Done);
+    assert_eq!(l.handle(ClientBadge::new(1), &Request::Unload { program: id }, (0, 0)).reply, Reply::Done);
     assert_eq!((l.platform().used(), l.platform().peer.mapped), (0, 0));
     assert!(sample(&mut l, 5000), "without a program every sample passes");
     use Stage::*;
@@ -512,19 +513,19 @@ fn a_program_is_replaced_in_place_and_detached_and_attached_again() {
     assert!(!sample(&mut l, 400) && sample(&mut l, 500));
     assert_eq!(l.platform().used(), used, "the old one is freed");
     assert_eq!(
-        l.handle(1, &Request::Unload { program: old }, (0, 0)).reply,
+        l.handle(ClientBadge::new(1), &Request::Unload { program: old }, (0, 0)).reply,
         Reply::Refused(Refusal::NotFound)
     );
-    assert_eq!(l.handle(1, &Request::Detach { program: new }, (0, 0)).reply, Reply::Done);
+    assert_eq!(l.handle(ClientBadge::new(1), &Request::Detach { program: new }, (0, 0)).reply, Reply::Done);
     assert!(sample(&mut l, 0));
-    assert_eq!(l.handle(1, &Request::Attach { program: new }, (0, 0)).reply, Reply::Done);
+    assert_eq!(l.handle(ClientBadge::new(1), &Request::Attach { program: new }, (0, 0)).reply, Reply::Done);
     assert!(!sample(&mut l, 0));
 }
 
 fn upload(l: &mut Loader<Fake>, bytes: &[u8]) {
     for (i, bytes) in bytes.chunks(800).enumerate() {
         let request = Request::Upload { offset: i as u32 * 800, bytes };
-        assert_eq!(l.handle(1, &request, (0, 0)).reply, Reply::Done);
+        assert_eq!(l.handle(ClientBadge::new(1), &request, (0, 0)).reply, Reply::Done);
     }
 }
 
@@ -650,7 +651,10 @@ fn a_host_that_dies_during_a_load_gets_the_program_all_the_same() {
         assert!(!sample(&mut l, 1) && sample(&mut l, 200), "after {calls} calls");
         let restarts = l.check_hosts();
         assert_eq!(restarts.len(), usize::from(died), "told once");
-        assert_eq!(l.handle(1, &Request::Unload { program: id }, (0, 0)).reply, Reply::Done);
+        assert_eq!(
+            l.handle(ClientBadge::new(1), &Request::Unload { program: id }, (0, 0)).reply,
+            Reply::Done
+        );
         assert_eq!(l.platform().used(), 0);
         calls += 1;
         if !died {
@@ -676,7 +680,7 @@ fn a_doorbell_is_kept_across_restarts_and_goes_with_its_program() {
     assert_eq!(l.platform().tokens, []);
     for token in [Token(8), Token(9)] {
         l.platform().received = Some(token);
-        assert_eq!(l.handle(1, &notify("events"), (0, 0)).reply, Reply::Done);
+        assert_eq!(l.handle(ClientBadge::new(1), &notify("events"), (0, 0)).reply, Reply::Done);
     }
     assert_eq!(l.platform().tokens, [Token(9)], "the newer one takes the place");
     let before = l.platform().peer.doorbells.clone();
@@ -684,7 +688,7 @@ fn a_doorbell_is_kept_across_restarts_and_goes_with_its_program() {
     l.platform().peer.doorbells.clear();
     assert_eq!(l.host_restarted(HostId(0)), (1, 0));
     assert_eq!(l.platform().peer.doorbells, before);
-    assert_eq!(l.handle(1, &Request::Unload { program }, (0, 0)).reply, Reply::Done);
+    assert_eq!(l.handle(ClientBadge::new(1), &Request::Unload { program }, (0, 0)).reply, Reply::Done);
     assert_eq!((l.platform().tokens.len(), l.platform().peer.doorbells.len()), (0, 0));
 }
 
@@ -703,14 +707,17 @@ fn memory_that_is_used_up_is_refused() {
             *attach = false;
             *point = ["iio/adxl345/accel_x", "iio/lm75/temp"][n % 2];
         }
-        match l.handle(badge, &request, (0, 0)).reply {
+        match l.handle(ClientBadge::new(badge), &request, (0, 0)).reply {
             Reply::Loaded { .. } => n += 1,
             Reply::Refused(why) => break (badge, why),
             other => panic!("{other:?}"),
         }
     };
     assert_eq!(why, Refusal::Resources);
-    let Reply::Text(text) = l.handle(badge, &Request::Verdict { offset: 0 }, (0, 0)).reply else { panic!() };
+    let Reply::Text(text) = l.handle(ClientBadge::new(badge), &Request::Verdict { offset: 0 }, (0, 0)).reply
+    else {
+        panic!()
+    };
     assert_eq!(
         text,
         "no room for the program: bpf-server's memory for programs has no 6 pages (24 KiB) left for code and maps"
@@ -730,7 +737,7 @@ fn half_of_the_memory_is_all_that_one_client_gets() {
             *attach = false;
             *point = &points[n / 2];
         }
-        match l.handle(1, &request, (0, 0)).reply {
+        match l.handle(ClientBadge::new(1), &request, (0, 0)).reply {
             Reply::Loaded { .. } => n += 1,
             Reply::Refused(why) => break why,
             other => panic!("{other:?}"),
@@ -812,7 +819,7 @@ fn the_samples_are_accepted_and_the_bad_ones_refused_with_their_lines() {
         let name = path.file_stem().unwrap().to_str().unwrap().to_string();
         let bytes = std::fs::read(&path).unwrap();
         for (i, chunk) in bytes.chunks(800).enumerate() {
-            l.handle(1, &Request::Upload { offset: i as u32 * 800, bytes: chunk }, (0, 0));
+            l.handle(ClientBadge::new(1), &Request::Upload { offset: i as u32 * 800, bytes: chunk }, (0, 0));
         }
         let mut request = load(Source::Uploaded);
         let blob = format!("{name}.o");
@@ -834,7 +841,10 @@ fn the_samples_are_accepted_and_the_bad_ones_refused_with_their_lines() {
             assert!(text.contains(&format!("{name}.c:")), "{text}");
         } else {
             let id = loaded(&mut l, &request);
-            assert_eq!(l.handle(1, &Request::Unload { program: id }, (0, 0)).reply, Reply::Done);
+            assert_eq!(
+                l.handle(ClientBadge::new(1), &Request::Unload { program: id }, (0, 0)).reply,
+                Reply::Done
+            );
         }
     }
 }

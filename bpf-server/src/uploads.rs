@@ -12,6 +12,7 @@ use crate::room::FLOOR;
 use alloc::format;
 use alloc::vec::Vec;
 use axiom_proto::bpf::{MAX_OBJECT, Refusal};
+use axiom_proto::env::ClientBadge;
 
 /// Bytes that uploads may hold, all clients together.
 pub(crate) const TOTAL: usize = 2 * MAX_OBJECT;
@@ -21,7 +22,7 @@ pub(crate) const PATIENCE_MS: u64 = 5000;
 const SMALLEST: usize = 1024;
 
 struct Upload {
-    badge: u64,
+    badge: ClientBadge,
     bytes: Vec<u8>,
     /// Since when it is above its share, however often it began anew; until it is loaded.
     since: Option<u64>,
@@ -52,14 +53,14 @@ impl Uploads {
     }
 
     /// Bytes above the shares, of everybody but one client.
-    fn above(&self, but: u64) -> usize {
+    fn above(&self, but: ClientBadge) -> usize {
         let share = self.share();
         let others = self.all.iter().filter(|u| u.badge != but);
         others.map(|u| u.bytes.capacity().saturating_sub(share)).sum()
     }
 
     /// Makes room above the shares: whoever has been there for too long gives way, the longest first.
-    fn make_room(&mut self, for_badge: u64, bytes: usize, now: u64) -> Result<(), usize> {
+    fn make_room(&mut self, for_badge: ClientBadge, bytes: usize, now: u64) -> Result<(), usize> {
         let share = self.share();
         let clients = self.clients.max(self.all.len()).max(1);
         let room = TOTAL.saturating_sub(clients * share);
@@ -79,7 +80,7 @@ impl Uploads {
         }
     }
 
-    fn of(&mut self, badge: u64) -> Result<usize, Failure> {
+    fn of(&mut self, badge: ClientBadge) -> Result<usize, Failure> {
         if let Some(index) = self.all.iter().position(|u| u.badge == badge) {
             return Ok(index);
         }
@@ -91,7 +92,7 @@ impl Uploads {
     /// Adds a piece at an offset; 0 begins anew.
     pub(crate) fn add<P: Platform>(
         &mut self,
-        badge: u64,
+        badge: ClientBadge,
         offset: u32,
         bytes: &[u8],
         now: u64,
@@ -156,14 +157,14 @@ impl Uploads {
     }
 
     /// A client's upload, to be loaded; the buffer goes with it.
-    pub(crate) fn take(&mut self, badge: u64) -> Vec<u8> {
+    pub(crate) fn take(&mut self, badge: ClientBadge) -> Vec<u8> {
         let Some(upload) = self.all.iter_mut().find(|u| u.badge == badge) else { return Vec::new() };
         upload.since = None;
         core::mem::take(&mut upload.bytes)
     }
 
     /// The client is gone.
-    pub(crate) fn forget(&mut self, badge: u64) {
+    pub(crate) fn forget(&mut self, badge: ClientBadge) {
         self.all.retain(|u| u.badge != badge);
     }
 

@@ -1,5 +1,6 @@
 //! Boot by phase, from the trace records that the kernel and init left; and memory, from init's books.
 use crate::report::Report;
+use crate::text;
 use crate::trace::boot_records;
 use axiom_bench_metrics::{Unit, elapsed, ticks_to_nanos};
 use axiom_proto::supervisor::{self, Area, Reply, Request};
@@ -89,12 +90,8 @@ pub fn memory(rt: &Runtime, report: &mut Report) {
         let mut buffer = Buffer::new();
         match call(init, supervisor::INTERFACE, &Request::Server { index }, &mut buffer) {
             Ok(Reply::Server(s)) => {
-                report.once(&alloc::format!("memory.server.{}.own", s.name), Unit::Bytes, s.own_bytes as f64);
-                report.once(
-                    &alloc::format!("memory.server.{}.shared", s.name),
-                    Unit::Bytes,
-                    s.shared_bytes as f64,
-                );
+                report.once(&text!("memory.server.{}.own", s.name), Unit::Bytes, s.own_bytes as f64);
+                report.once(&text!("memory.server.{}.shared", s.name), Unit::Bytes, s.shared_bytes as f64);
             }
             _ => break,
         }
@@ -121,7 +118,7 @@ pub fn high_water(rt: &Runtime, report: &mut Report) {
 fn touched(init: Endpoint, index: u32, area: Area, name: &str, report: &mut Report) {
     let mut buffer = Buffer::new();
     let server = match call(init, supervisor::INTERFACE, &Request::Server { index }, &mut buffer) {
-        Ok(Reply::Server(s)) => alloc::format!("memory.server.{}.{name}", s.name),
+        Ok(Reply::Server(s)) => text!("memory.server.{}.{name}", s.name),
         _ => return report.missing(name, "init does not know the server any more"),
     };
     let mut pages = 0;
@@ -130,7 +127,7 @@ fn touched(init: Endpoint, index: u32, area: Area, name: &str, report: &mut Repo
             Ok(Reply::Touched(touched)) => pages += u32::from(touched),
             Ok(_) if page == 0 => return,
             Ok(_) => break,
-            Err(error) => return report.missing(&server, &alloc::format!("init does not look: {error}")),
+            Err(error) => return report.missing(&server, &text!("init does not look: {error}")),
         }
     }
     report.once(&server, Unit::Bytes, f64::from(pages) * 4096.0);

@@ -1,9 +1,11 @@
 //! Programs: what loading costs, whole and by stage, and how long after a timer's deadline a program's first instruction runs.
+use crate::memory::{Series, Text, push, room};
 use crate::report::Report;
+use crate::text;
 use crate::threads::Resources;
-use alloc::string::String;
 use alloc::vec::Vec;
 use axiom_bpf_client::{BpfServer, ring};
+use axiom_bpf_maps::Consumer;
 use axiom_runtime::{Notification, Runtime, time};
 
 const LOADS: usize = 10;
@@ -31,11 +33,11 @@ pub fn load(rt: &Runtime, report: &mut Report) {
     let Some(server) = server(rt, report) else { return };
     for (file, name) in OBJECTS {
         let Some(object) = rt.blob(file) else {
-            report.missing(&alloc::format!("bpf.load.{name}"), "the manifest gives this server no such file");
+            report.missing(&text!("bpf.load.{name}"), "the manifest gives this server no such file");
             continue;
         };
-        let mut totals = Vec::with_capacity(LOADS);
-        let mut stages: [Vec<u64>; 6] = Default::default();
+        let mut totals = Series::<_, LOADS>::new();
+        let mut stages = [const { Series::<u64, LOADS>::new() }; 6];
         for _ in 0..LOADS {
             let start = time::ticks();
             let loaded = server.load_bytes(object, true);
@@ -48,19 +50,19 @@ pub fn load(rt: &Runtime, report: &mut Report) {
                         stages.iter_mut().zip(ticks).for_each(|(all, t)| all.push(t));
                     }
                     if let Err(failure) = server.unload(loaded.id) {
-                        report.missing(&alloc::format!("bpf.unload.{name}"), &alloc::format!("{failure:?}"));
+                        report.missing(&text!("bpf.unload.{name}"), &text!("{failure:?}"));
                     }
                 }
                 Err(failure) => {
-                    report.missing(&alloc::format!("bpf.load.{name}"), &alloc::format!("{failure:?}"));
+                    report.missing(&text!("bpf.load.{name}"), &text!("{failure:?}"));
                     break;
                 }
             }
         }
         if totals.len() == LOADS {
-            report.ticks(&alloc::format!("bpf.load.{name}.total"), &totals, true);
+            report.ticks(&text!("bpf.load.{name}.total"), totals.iter().copied(), true);
             for (stage, samples) in STAGES.iter().zip(&stages) {
-                report.ticks(&alloc::format!("bpf.load.{name}.{stage}"), samples, false);
+                report.ticks(&text!("bpf.load.{name}.{stage}"), samples.iter().copied(), false);
             }
         }
     }
@@ -71,7 +73,7 @@ pub fn latency(rt: &Runtime, resources: &mut Resources, report: &mut Report) {
     const NAME: &str = "timer.deadline_to_first_bpf_instruction";
     match deadlines(rt, resources, report, "timer_latency.o", 1100) {
         // The first event may come before the program is attached everywhere; it is still a deadline that was met.
-        Ok(pairs) => report.nanos(NAME, &pairs.iter().map(Deadline::late).collect::<Vec<_>>()),
+        Ok(pairs) => report.nanos(NAME, pairs.iter().map(Deadline::late)),
         Err(why) => report.missing(NAME, &why),
     }
 }
@@ -101,25 +103,33 @@ pub fn deadlines(
     report: &mut Report,
     file: &str,
     ms: u64,
-) -> Result<Vec<Deadline>, String> {
+) -> Result<Vec<Deadline>, Text> {
     let server = server(rt, report).ok_or("no channel to bpf-server")?;
-    let object = rt.blob(file).ok_or_else(|| alloc::format!("no {file}"))?;
-    let loaded = server.load_bytes(object, true).map_err(|failure| alloc::format!("{failure:?}"))?;
+    let object = rt.blob(file).ok_or_else(|| text!("no {file}"))?;
+    let loaded = server.load_bytes(object, true).map_err(|failure| text!("{failure:?}"))?;
     let mapped = ring::map(server, loaded.id, "latencies", &mut resources.slots, &mut resources.pages);
     let mut ring = mapped.ok_or("the ring buffer could not be mapped")?;
     sleep_ms(rt, ms);
-    let mut pairs = Vec::with_capacity(128);
-    while let Some(pair) = ring.consumer.next(|record| {
+    let pairs = drain(&mut ring.consumer);
+    ring.unmap(&mut resources.slots, &mut resources.pages);
+    if let Err(failure) = server.unload(loaded.id) {
+        report.missing(&text!("bpf.unload.{file}"), &text!("{failure:?}"));
+    }
+    pairs
+}
+
+/// What the program has reported.
+fn drain(consumer: &mut Consumer) -> Result<Vec<Deadline>, Text> {
+    let mut pairs = room(128)?;
+    while let Some(pair) = consumer.next(|record| {
         let word = |i: usize| {
             record.bytes.get(i * 8..i * 8 + 8).and_then(|b| b.try_into().ok()).map(u64::from_le_bytes)
         };
         word(0).zip(word(1))
     }) {
-        pairs.extend(pair.map(|(at, entered)| Deadline { at, entered }));
-    }
-    ring.unmap(&mut resources.slots, &mut resources.pages);
-    if let Err(failure) = server.unload(loaded.id) {
-        report.missing(&alloc::format!("bpf.unload.{file}"), &alloc::format!("{failure:?}"));
+        if let Some((at, entered)) = pair {
+            push(&mut pairs, Deadline { at, entered })?;
+        }
     }
     Ok(pairs)
 }

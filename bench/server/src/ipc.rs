@@ -1,8 +1,9 @@
 //! Messages: call and reply round trips of 0, 4, 10 and 120 words, to a server in another address space, to a thread in this
 //! one (passive, on the caller's time), and with postcard at both ends.
+use crate::memory::Series;
 use crate::report::Report;
+use crate::text;
 use crate::threads::Resources;
-use alloc::vec::Vec;
 use axiom_proto::bench::{INTERFACE, Reply, Request};
 use axiom_runtime::sel4::object::kind;
 use axiom_runtime::sel4::{CPtr, Error, MessageInfo, stubs};
@@ -18,21 +19,21 @@ pub fn measure(rt: &Runtime, resources: &mut Resources, report: &mut Report) {
     match rt.channel("bench-partner") {
         Some(partner) => {
             for words in LENGTHS {
-                let name = alloc::format!("ipc.round_trip.active.{words}w.other_space");
-                report.cycles(&name, &round_trips(partner.0, words));
+                let name = text!("ipc.round_trip.active.{words}w.other_space");
+                report.cycles(&name, round_trips(partner.0, words).iter().copied());
             }
             postcard(partner, report);
         }
         None => report.missing("ipc.*.other_space", "the manifest has no bench-partner"),
     }
     if let Err(error) = same_space(resources, report) {
-        report.missing("ipc.*.same_space", &alloc::format!("{error:?}"));
+        report.missing("ipc.*.same_space", &text!("{error:?}"));
     }
 }
 
-fn round_trips(endpoint: CPtr, words: u64) -> Vec<u64> {
+fn round_trips(endpoint: CPtr, words: u64) -> Series<u64, SAMPLES> {
     let info = MessageInfo::new(1, 0, 0, words);
-    let mut samples = Vec::with_capacity(SAMPLES);
+    let mut samples = Series::new();
     for i in 0..WARM_UP + SAMPLES {
         let start = time::cycles();
         let answer = stubs::call(endpoint, info, [1, 2, 3, 4]);
@@ -45,7 +46,7 @@ fn round_trips(endpoint: CPtr, words: u64) -> Vec<u64> {
 }
 
 fn postcard(partner: Endpoint, report: &mut Report) {
-    let (mut cycles, mut ticks) = (Vec::with_capacity(SAMPLES), Vec::with_capacity(SAMPLES));
+    let (mut cycles, mut ticks) = (Series::<_, SAMPLES>::new(), Series::<_, SAMPLES>::new());
     let mut wrong = 0;
     for value in 0..(WARM_UP + SAMPLES) as u32 {
         let mut buffer = Buffer::new();
@@ -60,10 +61,10 @@ fn postcard(partner: Endpoint, report: &mut Report) {
         }
     }
     if wrong > 0 {
-        report.missing("ipc.postcard", &alloc::format!("{wrong} answers were not what was sent"));
+        report.missing("ipc.postcard", &text!("{wrong} answers were not what was sent"));
     }
-    report.instructions("ipc.postcard.round_trip.insns", &cycles);
-    report.ticks("ipc.postcard.round_trip", &ticks, true);
+    report.instructions("ipc.postcard.round_trip.insns", cycles.iter().copied());
+    report.ticks("ipc.postcard.round_trip", ticks.iter().copied(), true);
 }
 
 static ENDPOINT: AtomicU64 = AtomicU64::new(0);
@@ -91,8 +92,8 @@ fn same_space(resources: &mut Resources, report: &mut Report) -> Result<(), Erro
         }
         for words in LENGTHS {
             let kind = if passive { "passive" } else { "active" };
-            let name = alloc::format!("ipc.round_trip.{kind}.{words}w.same_space");
-            report.cycles(&name, &round_trips(endpoint, words));
+            let name = text!("ipc.round_trip.{kind}.{words}w.same_space");
+            report.cycles(&name, round_trips(endpoint, words).iter().copied());
         }
         thread.tcb.suspend()?;
         resources.set_own_priority(priority)?;

@@ -1,7 +1,8 @@
 //! The kernel's other operations: signals, switching threads, mapping pages.
+use crate::memory::Series;
 use crate::report::Report;
+use crate::text;
 use crate::threads::Resources;
-use alloc::vec::Vec;
 use axiom_runtime::sel4::object::kind;
 use axiom_runtime::sel4::{CPtr, Error, stubs};
 use axiom_runtime::{Frame, Notification, Runtime, time};
@@ -17,7 +18,7 @@ pub fn measure(_rt: &Runtime, resources: &mut Resources, report: &mut Report) {
         ("page", pages(resources, report)),
     ] {
         if let Err(error) = result {
-            report.missing(name, &alloc::format!("{error:?}"));
+            report.missing(name, &text!("{error:?}"));
         }
     }
 }
@@ -33,7 +34,7 @@ extern "C" fn waiter(ntfn: u64) -> ! {
 
 fn signals(resources: &mut Resources, report: &mut Report) -> Result<(), Error> {
     let ntfn = Notification(resources.make(kind::NOTIFICATION, 0)?);
-    let (mut signal, mut poll) = (Vec::with_capacity(SAMPLES), Vec::with_capacity(SAMPLES));
+    let (mut signal, mut poll) = (Series::<_, SAMPLES>::new(), Series::<_, SAMPLES>::new());
     for _ in 0..SAMPLES {
         let a = time::cycles();
         ntfn.signal();
@@ -43,13 +44,13 @@ fn signals(resources: &mut Resources, report: &mut Report) -> Result<(), Error> 
         signal.push(b.wrapping_sub(a));
         poll.push(c.wrapping_sub(b));
     }
-    report.cycles("notification.signal", &signal);
-    report.cycles("notification.poll", &poll);
+    report.cycles("notification.signal", signal.iter().copied());
+    report.cycles("notification.poll", poll.iter().copied());
     let priority = resources.priority().ok_or(Error::InvalidArgument)?;
     resources.set_own_priority(priority - 1)?;
     let thread = resources.thread(priority, waiter, ntfn.0.0)?;
     ntfn.signal();
-    let mut samples = Vec::with_capacity(SAMPLES);
+    let mut samples = Series::<_, SAMPLES>::new();
     for _ in 0..SAMPLES {
         let start = time::cycles();
         ntfn.signal();
@@ -57,7 +58,7 @@ fn signals(resources: &mut Resources, report: &mut Report) -> Result<(), Error> 
     }
     thread.tcb.suspend()?;
     resources.set_own_priority(priority)?;
-    report.cycles("notification.signal_to_higher_priority_waiter", &samples);
+    report.cycles("notification.signal_to_higher_priority_waiter", samples.iter().copied());
     Ok(())
 }
 
@@ -111,8 +112,7 @@ fn switches(resources: &mut Resources, report: &mut Report) -> Result<(), Error>
         }
         resources.set_own_priority(priority)?;
         // With a partner each yield is two switches: to it, and back.
-        let samples: Vec<u64> = YIELDS.iter().map(|s| s.load(Relaxed) / switches).collect();
-        report.cycles(name, &samples);
+        report.cycles(name, YIELDS.iter().map(|s| s.load(Relaxed) / switches));
     }
     Ok(())
 }
@@ -126,7 +126,7 @@ fn timed(f: impl FnOnce()) -> u64 {
 fn pages(resources: &mut Resources, report: &mut Report) -> Result<(), Error> {
     let frame = Frame(resources.make(kind::SMALL_PAGE, 0)?);
     let at = resources.pages.take(1).ok_or(Error::NotEnoughMemory)?;
-    let (mut map, mut unmap) = (Vec::with_capacity(SAMPLES), Vec::with_capacity(SAMPLES));
+    let (mut map, mut unmap) = (Series::<_, SAMPLES>::new(), Series::<_, SAMPLES>::new());
     for _ in 0..SAMPLES {
         let a = time::cycles();
         frame.map_data(at, true)?;
@@ -136,7 +136,7 @@ fn pages(resources: &mut Resources, report: &mut Report) -> Result<(), Error> {
         map.push(b.wrapping_sub(a));
         unmap.push(c.wrapping_sub(b));
     }
-    report.cycles("page.map", &map);
-    report.cycles("page.unmap", &unmap);
+    report.cycles("page.map", map.iter().copied());
+    report.cycles("page.unmap", unmap.iter().copied());
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! Collecting metrics and printing them: JSON lines between markers, then a table for people.
 use crate::clock::{self, Cycles};
-use alloc::string::{String, ToString};
+use crate::memory::{Text, list, owned, push};
+use crate::text;
+use alloc::string::String;
 use alloc::vec::Vec;
 use axiom_bench_metrics::{BEGIN, END, FORMAT_VERSION, Metric, Summary, Unit, table, ticks_to_nanos};
 use axiom_runtime::{Runtime, plain, time};
@@ -17,6 +19,8 @@ struct Row {
 pub struct Report {
     rows: Vec<Row>,
     missing: Vec<String>,
+    /// What there was no memory to name.
+    unnamed: u32,
     cycles: Cycles,
     cycle_overhead: u64,
     tick_overhead: u64,
@@ -28,6 +32,7 @@ impl Report {
         Report {
             rows: Vec::new(),
             missing: Vec::new(),
+            unnamed: 0,
             cycles: clock::kind(),
             cycle_overhead: clock::cycle_overhead(),
             tick_overhead: clock::tick_overhead(),
@@ -36,58 +41,61 @@ impl Report {
 
     /// Adds a quantity that was read once.
     pub fn once(&mut self, name: &str, unit: Unit, value: f64) {
-        self.rows.push(Row {
-            name: name.to_string(),
-            unit,
-            summary: Summary::once(value),
-            overhead: 0.0,
-            samples: Vec::new(),
-        });
+        self.row(name, unit, Summary::once(value), 0.0, Vec::new());
     }
 
     /// Adds samples of the cycle counter's differences; the overhead is subtracted here.
-    pub fn cycles(&mut self, name: &str, samples: &[u64]) {
+    pub fn cycles(&mut self, name: &str, samples: impl Iterator<Item = u64>) {
         let overhead = self.cycle_overhead;
         let unit = if self.cycles == Cycles::Instructions { Unit::Instructions } else { Unit::Cycles };
-        let values: Vec<f64> = samples.iter().map(|s| s.saturating_sub(overhead) as f64).collect();
+        let values = samples.map(|s| s.saturating_sub(overhead) as f64);
         self.add(name, unit, values, overhead as f64);
     }
 
     /// The same where the counter counts instructions; elsewhere there is no such row.
-    pub fn instructions(&mut self, name: &str, samples: &[u64]) {
+    pub fn instructions(&mut self, name: &str, samples: impl Iterator<Item = u64>) {
         if self.cycles == Cycles::Instructions {
             self.cycles(name, samples);
         }
     }
 
     /// Adds samples of the tick counter's differences, as nanoseconds; `timed` says that two readings bound each.
-    pub fn ticks(&mut self, name: &str, samples: &[u64], timed: bool) {
+    pub fn ticks(&mut self, name: &str, samples: impl Iterator<Item = u64>, timed: bool) {
         let frequency = time::frequency();
         let overhead = if timed { self.tick_overhead } else { 0 };
-        let values: Vec<f64> =
-            samples.iter().filter_map(|s| ticks_to_nanos(s.saturating_sub(overhead), frequency)).collect();
-        let overhead = ticks_to_nanos(overhead, frequency).unwrap_or(0.0);
-        self.add(name, Unit::Nanos, values, overhead);
+        let values = samples.filter_map(|s| ticks_to_nanos(s.saturating_sub(overhead), frequency));
+        self.add(name, Unit::Nanos, values, ticks_to_nanos(overhead, frequency).unwrap_or(0.0));
     }
 
     /// Adds samples that are nanoseconds already.
-    pub fn nanos(&mut self, name: &str, samples: &[u64]) {
-        let values: Vec<f64> = samples.iter().map(|s| *s as f64).collect();
-        self.add(name, Unit::Nanos, values, 0.0);
+    pub fn nanos(&mut self, name: &str, samples: impl Iterator<Item = u64>) {
+        self.add(name, Unit::Nanos, samples.map(|s| s as f64), 0.0);
     }
 
-    fn add(&mut self, name: &str, unit: Unit, mut values: Vec<f64>, overhead: f64) {
+    fn add(&mut self, name: &str, unit: Unit, values: impl Iterator<Item = f64>, overhead: f64) {
+        let mut values = match list(values) {
+            Ok(values) => values,
+            Err(why) => return self.missing(name, &why),
+        };
         match Summary::of(&mut values) {
-            Some(summary) => {
-                self.rows.push(Row { name: name.to_string(), unit, summary, overhead, samples: values })
-            }
+            Some(summary) => self.row(name, unit, summary, overhead, values),
             None => self.missing(name, "no samples"),
+        }
+    }
+
+    fn row(&mut self, name: &str, unit: Unit, summary: Summary, overhead: f64, samples: Vec<f64>) {
+        let row = owned(name).map(|name| Row { name, unit, summary, overhead, samples });
+        if let Err(why) = row.and_then(|row| push(&mut self.rows, row)) {
+            self.missing(name, &why);
         }
     }
 
     /// Notes what could not be measured, and why.
     pub fn missing(&mut self, name: &str, why: &str) {
-        self.missing.push(alloc::format!("{name}: {why}"));
+        let said: Text = text!("{name}: {why}");
+        if owned(&said).and_then(|said| push(&mut self.missing, said)).is_err() {
+            self.unnamed += 1;
+        }
     }
 
     /// Prints everything; the number of metrics.
@@ -135,14 +143,16 @@ impl Report {
                 "instructions not counted; under emulation, times are the emulator's, not a board's"
             }
         );
-        let rows: Vec<table::Row<'_>> = self
-            .rows
-            .iter()
-            .map(|r| table::Row { name: &r.name, unit: r.unit, summary: r.summary })
-            .collect();
-        table::print(&rows, &mut |line| plain!("{line}"));
+        let rows = self.rows.iter();
+        match list(rows.map(|r| table::Row { name: &r.name, unit: r.unit, summary: r.summary })) {
+            Ok(rows) => table::print(&rows, &mut |line| plain!("{line}")),
+            Err(why) => plain!("no table: {why}; the lines before are all that there is"),
+        }
         for why in &self.missing {
             plain!("not measured: {why}");
+        }
+        if self.unnamed > 0 {
+            plain!("not measured: {} more, and no memory to say which", self.unnamed);
         }
         plain!("");
     }

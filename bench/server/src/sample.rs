@@ -1,9 +1,10 @@
 //! A sample's way through the system: from the driver's trigger over the bus and a program to the thread that waits for the
 //! program's ring buffer.
+use crate::memory::{Series, Text};
 use crate::report::Report;
+use crate::text;
 use crate::threads::Resources;
 use crate::trace;
-use alloc::vec::Vec;
 use axiom_bpf_client::{BpfServer, Failure, Loaded, ring};
 use axiom_proto::{bpf, iio};
 use axiom_runtime::cap::Tcb;
@@ -19,7 +20,7 @@ const PATIENCE_NS: u64 = 500_000_000;
 const NAMES: [&str; 3] = ["sample.trigger_to_program", "sample.program_to_consumer", "sample.to_consumer"];
 
 /// Samples whose ways go into the trace, where it is asked for: the ring holds about that many.
-const TRACED: usize = 3;
+pub const TRACED: usize = 3;
 
 /// Adds the rows; then, where the manifest asks for it, the trace of a few more samples.
 pub fn measure(
@@ -38,8 +39,8 @@ pub fn measure(
 }
 
 /// A refusal of the kernel in words.
-pub fn kernel(error: Error) -> alloc::string::String {
-    alloc::format!("the kernel refused an object: {error:?}")
+pub fn kernel(error: Error) -> Text {
+    text!("the kernel refused an object: {error:?}")
 }
 
 fn run(
@@ -47,35 +48,34 @@ fn run(
     resources: &mut Resources,
     report: &mut Report,
     busy: Option<Tcb>,
-) -> Result<Option<trace::Copy>, alloc::string::String> {
+) -> Result<Option<trace::Copy>, Text> {
     let server = rt.serving(bpf::INTERFACE).map(BpfServer).ok_or("no channel to bpf-server")?;
     let sensors = rt.serving(iio::INTERFACE).ok_or("no channel to the sensors")?;
     let object = rt.blob("sample_latency.o").ok_or("no sample_latency.o")?;
     let device = accelerometer(sensors).ok_or("there is no accelerometer")?;
     let waiting = Waiting::new(resources).map_err(kernel)?;
-    let loaded = server.load_bytes(object, true).map_err(|f| alloc::format!("{f:?}"))?;
+    let loaded = server.load_bytes(object, true).map_err(|f| text!("{f:?}"))?;
     let result = consume(server, sensors, device, loaded, &waiting, resources, SAMPLES);
     let mut traced = None;
     if trace::wanted(rt) && result.is_ok() {
         let more = || consume(server, sensors, device, loaded, &waiting, resources, TRACED);
         let (more, copy) = trace::during(rt, busy, report, more);
-        let ways = more.unwrap_or_default();
         traced = copy;
-        if let Some(copy) = &mut traced {
-            copy.ways = ways.iter().map(|w| [w.triggered, w.entered, w.consumed]).collect();
+        if let (Some(copy), Ok(ways)) = (&mut traced, &more) {
+            ways.iter().for_each(|w| copy.ways.push([w.triggered, w.entered, w.consumed]));
         }
     }
     if let Err(failure) = server.unload(loaded.id) {
-        report.missing("bpf.unload.sample_latency", &alloc::format!("{failure:?}"));
+        report.missing("bpf.unload.sample_latency", &text!("{failure:?}"));
     }
-    let ways = result.map_err(|f| alloc::format!("{f:?}"))?;
+    let ways = result.map_err(|f| text!("{f:?}"))?;
     if ways.len() < SAMPLES {
-        return Err(alloc::format!("only {} samples came in time", ways.len()));
+        return Err(text!("only {} samples came in time", ways.len()));
     }
     let distances: [fn(&Way) -> u64; 3] =
         [|w| w.entered - w.triggered, |w| w.consumed - w.entered, |w| w.consumed - w.triggered];
     for (name, distance) in NAMES.iter().zip(distances) {
-        report.nanos(name, &ways.iter().map(distance).collect::<Vec<_>>());
+        report.nanos(name, ways.iter().map(distance));
     }
     Ok(traced)
 }
@@ -141,14 +141,14 @@ fn consume(
     waiting: &Waiting,
     resources: &mut Resources,
     samples: usize,
-) -> Result<Vec<Way>, Failure> {
+) -> Result<Series<Way, SAMPLES>, Failure> {
     server.notify(loaded.id, "ways", waiting.doorbell)?;
     let mapped = ring::map(server, loaded.id, "ways", &mut resources.slots, &mut resources.pages);
     let mut ring = mapped.ok_or(Failure::Surprise)?;
     let sample = iio::Request::Sample { device, hz: HZ };
     let mut buffer = Buffer::new();
     let started = call::<_, iio::Reply>(sensors, iio::INTERFACE, &sample, &mut buffer);
-    let mut ways = Vec::with_capacity(SAMPLES);
+    let mut ways = Series::new();
     while started.is_ok() && ways.len() < samples {
         let Some(now) = waiting.wait() else { break };
         let consumed = time::nanoseconds(now);

@@ -1,11 +1,10 @@
 //! What a scan costs its reader, out of the ring that the IIO server shares.
 
+use crate::memory::{Series, Text};
 use crate::report::Report;
 use crate::sample::{accelerometer, kernel};
+use crate::text;
 use crate::threads::Resources;
-use alloc::format;
-use alloc::string::String;
-use alloc::vec::Vec;
 use axiom_iio_client::{Wanted, start};
 use axiom_proto::iio;
 use axiom_runtime::sel4::CapRights;
@@ -20,13 +19,13 @@ const HZ: u32 = 100;
 /// Adds the row.
 pub fn measure(rt: &Runtime, resources: &mut Resources, report: &mut Report) {
     match run(rt, resources) {
-        Ok(samples) if samples.len() as u32 >= SCANS => report.cycles(NAME, &samples),
-        Ok(samples) => report.missing(NAME, &format!("only {} scans came", samples.len())),
+        Ok(samples) if samples.len() as u32 >= SCANS => report.cycles(NAME, samples.iter().copied()),
+        Ok(samples) => report.missing(NAME, &text!("only {} scans came", samples.len())),
         Err(why) => report.missing(NAME, &why),
     }
 }
 
-fn run(rt: &Runtime, resources: &mut Resources) -> Result<Vec<u64>, String> {
+fn run(rt: &Runtime, resources: &mut Resources) -> Result<Series<u64, { SCANS as usize }>, Text> {
     let sensors = rt.serving(iio::INTERFACE).ok_or("no channel to the sensors")?;
     let device = accelerometer(sensors).ok_or("there is no accelerometer")?;
     let told = resources.make(kind::NOTIFICATION, 0).map_err(kernel)?;
@@ -34,11 +33,11 @@ fn run(rt: &Runtime, resources: &mut Resources) -> Result<Vec<u64>, String> {
     CNode::OWN.mint(doorbell, told, CapRights::WRITE, 1).map_err(kernel)?;
     let wanted = Wanted { device, channels: 0b111, length: 2 * SCANS, watermark: SCANS };
     let (slots, space) = (&mut resources.slots, &mut resources.pages);
-    let mut scans = start(sensors, wanted, Some(doorbell), slots, space).map_err(|f| format!("{f:?}"))?;
+    let mut scans = start(sensors, wanted, Some(doorbell), slots, space).map_err(|f| text!("{f:?}"))?;
     let request = iio::Request::Sample { device, hz: HZ };
     let mut buffer = Buffer::new();
     let sampled = call::<_, iio::Reply<'_>>(sensors, iio::INTERFACE, &request, &mut buffer);
-    let mut samples = Vec::with_capacity(SCANS as usize);
+    let mut samples = Series::new();
     if matches!(sampled, Ok(iio::Reply::Rate { .. })) {
         Notification(told).wait();
         let mut sum = 0i64;

@@ -2,12 +2,11 @@
 //! programs at timers of both, their lateness beside each other.
 use crate::boot::PHASES;
 use crate::bpf::{Deadline, deadlines};
+use crate::memory::Text;
 use crate::report::Report;
+use crate::text;
 use crate::threads::Resources;
 use crate::trace::{boot_records, header};
-use alloc::format;
-use alloc::string::String;
-use alloc::vec::Vec;
 use axiom_bench_metrics::{Unit, elapsed, ticks_to_nanos};
 use axiom_runtime::sel4::ext::{TraceHeader, TraceRecord, event};
 use axiom_runtime::{Runtime, time};
@@ -22,14 +21,14 @@ pub fn boot(rt: &Runtime, report: &mut Report) {
     let Some(clock) = name(rt) else { return };
     match phases(rt, clock, report) {
         Ok(()) => {}
-        Err(why) => report.missing(&format!("boot by the {clock}"), &why),
+        Err(why) => report.missing(&text!("boot by the {clock}"), &why),
     }
 }
 
-fn phases(rt: &Runtime, clock: &str, report: &mut Report) -> Result<(), String> {
+fn phases(rt: &Runtime, clock: &str, report: &mut Report) -> Result<(), Text> {
     let (header, records) = header(rt).zip(boot_records(rt)).ok_or("this server has no trace ring")?;
     if header.reference_period == 0 {
-        return Err(format!("this machine has no {clock}"));
+        return Err(text!("this machine has no {clock}"));
     }
     let entry =
         records.iter().find(|r| r.event == event::BOOT_ENTRY).ok_or("no record of the kernel's entry")?;
@@ -39,7 +38,7 @@ fn phases(rt: &Runtime, clock: &str, report: &mut Report) -> Result<(), String> 
         // The kernel starts that clock when it has read the tables: a phase before has the counter's time alone.
         let Some(look) = look else { continue };
         let Some(ns) = by_reference(header, entry.counter, look) else { continue };
-        report.once(&format!("{row}.{clock}"), Unit::Nanos, ns);
+        report.once(&text!("{row}.{clock}"), Unit::Nanos, ns);
         last = Some(look);
     }
     let look = last.ok_or("no phase was looked at")?;
@@ -47,7 +46,7 @@ fn phases(rt: &Runtime, clock: &str, report: &mut Report) -> Result<(), String> 
     let counter = ticks_to_nanos(elapsed(header.reference_start, look.counter), time::frequency());
     let counter = counter.ok_or("the counter went back")?;
     let reference = steps_to_nanos(header, look);
-    report.once(&format!("boot.difference.{clock}"), Unit::Nanos, (counter - reference).abs());
+    report.once(&text!("boot.difference.{clock}"), Unit::Nanos, (counter - reference).abs());
     Ok(())
 }
 
@@ -65,19 +64,16 @@ fn by_reference(header: &TraceHeader, entry: u64, look: &TraceRecord) -> Option<
 pub fn timers(rt: &Runtime, resources: &mut Resources, report: &mut Report) {
     let Some(clock) = name(rt) else { return };
     for (period, file, ms) in [("10ms", "timer_latency", 1050), ("1ms", "timer_latency_1khz", 110)] {
-        for (suffix, base) in [(String::new(), String::new()), (format!("_{clock}"), format!(".{clock}"))] {
-            let row = format!("timer.{period}.program");
-            match deadlines(rt, resources, report, &format!("{file}{suffix}.o"), ms) {
+        for (suffix, base) in [(Text::default(), Text::default()), (text!("_{clock}"), text!(".{clock}"))] {
+            let row = text!("timer.{period}.program");
+            match deadlines(rt, resources, report, &text!("{file}{suffix}.o"), ms) {
                 Ok(events) if events.len() > 1 => {
-                    report.nanos(
-                        &format!("{row}.lateness{base}"),
-                        &events.iter().map(Deadline::late).collect::<Vec<_>>(),
-                    );
-                    let intervals: Vec<u64> = events.windows(2).map(|e| e[1].after(&e[0])).collect();
-                    report.nanos(&format!("{row}.interval{base}"), &intervals);
+                    report.nanos(&text!("{row}.lateness{base}"), events.iter().map(Deadline::late));
+                    let intervals = events.windows(2).map(|e| e[1].after(&e[0]));
+                    report.nanos(&text!("{row}.interval{base}"), intervals);
                 }
-                Ok(_) => report.missing(&format!("{row}{base}"), "no deadline came"),
-                Err(why) => report.missing(&format!("{row}{base}"), &why),
+                Ok(_) => report.missing(&text!("{row}{base}"), "no deadline came"),
+                Err(why) => report.missing(&text!("{row}{base}"), &why),
             }
         }
     }

@@ -1,6 +1,8 @@
 //! Periodic timers: interval, lateness, and the time from the interrupt to the driver that waited for it.
+use crate::memory::Series;
 use crate::report::Report;
-use alloc::vec::Vec;
+use crate::text;
+use axiom_runtime::cap::Expirations;
 use axiom_runtime::{Notification, Runtime, time};
 
 const SAMPLES: usize = 100;
@@ -22,8 +24,8 @@ fn series(rt: &Runtime, report: &mut Report, name: &str, period_us: u64) {
     if timer.arm(first, period).is_err() {
         return report.missing("timer", "the kernel refused to arm the timer");
     }
-    let mut woken = Vec::with_capacity(SAMPLES + 1);
-    let mut reads = Vec::with_capacity(SAMPLES + 1);
+    let mut woken = Series::<u64, { SAMPLES + 1 }>::new();
+    let mut reads = Series::<Expirations, { SAMPLES + 1 }>::new();
     while woken.len() <= SAMPLES {
         let signals = own.wait();
         let now = time::ticks();
@@ -36,15 +38,17 @@ fn series(rt: &Runtime, report: &mut Report, name: &str, period_us: u64) {
         report.missing("timer", "the kernel refused to cancel the timer");
     }
     let overruns: u64 = reads.iter().map(|r| r.overruns).sum();
-    let intervals: Vec<u64> = woken.windows(2).map(|w| w[1] - w[0]).collect();
-    let lateness: Vec<u64> = woken.iter().zip(&reads).map(|(w, r)| w.saturating_sub(r.deadline)).collect();
-    let from_irq: Vec<u64> = woken.iter().zip(&reads).map(|(w, r)| w.saturating_sub(r.entry)).collect();
-    report.ticks(&alloc::format!("timer.{name}.interval"), &intervals, false);
-    report.ticks(&alloc::format!("timer.{name}.lateness"), &lateness[1..], false);
-    report.ticks(&alloc::format!("timer.{name}.irq_to_driver"), &from_irq[1..], false);
+    let intervals = woken.windows(2).map(|w| w[1] - w[0]);
+    // The first one begins the series.
+    let both = || woken.iter().zip(reads.iter()).skip(1);
+    let lateness = both().map(|(w, r)| w.saturating_sub(r.deadline));
+    let from_irq = both().map(|(w, r)| w.saturating_sub(r.entry));
+    report.ticks(&text!("timer.{name}.interval"), intervals, false);
+    report.ticks(&text!("timer.{name}.lateness"), lateness, false);
+    report.ticks(&text!("timer.{name}.irq_to_driver"), from_irq, false);
     // Drift: how far the last deadline is from the grid of whole periods that the first one began.
     let beside = reads.last().map_or(0, |r| r.deadline.saturating_sub(first)) % period;
     let drift = beside.min(period - beside);
-    report.ticks(&alloc::format!("timer.{name}.drift"), &[drift], false);
-    report.once(&alloc::format!("timer.{name}.overruns"), axiom_bench_metrics::Unit::Count, overruns as f64);
+    report.ticks(&text!("timer.{name}.drift"), core::iter::once(drift), false);
+    report.once(&text!("timer.{name}.overruns"), axiom_bench_metrics::Unit::Count, overruns as f64);
 }

@@ -1,7 +1,8 @@
 //! The kernel's trace ring, copied while something of interest happens and printed after the report, when the manifest asks for it
 //! (`args = { trace = "sample" }`): boot's records, the last records of the ring, who the threads are, and the samples' ways.
+use crate::memory::{Series, Text, list};
 use crate::report::Report;
-use alloc::string::String;
+use crate::sample::TRACED;
 use alloc::vec::Vec;
 use axiom_bench_metrics::trace::{BEGIN, END, FORMAT_VERSION, USER_THREAD};
 use axiom_proto::supervisor::{self, Reply, Request};
@@ -25,7 +26,7 @@ pub struct Copy {
     lost: u64,
     frequency: u64,
     /// Moments of samples: trigger, program, consumer; nanoseconds of the counter.
-    pub ways: Vec<[u64; 3]>,
+    pub ways: Series<[u64; 3], TRACED>,
 }
 
 /// The ring's header, if this server has it.
@@ -74,14 +75,20 @@ pub fn during<T>(
     if set_mask(trace, 0).is_err() {
         report.missing("trace", "the kernel refused the mask");
     }
-    (result, Some(copy(rt, header)))
+    match copy(rt, header) {
+        Ok(copy) => (result, Some(copy)),
+        Err(why) => {
+            report.missing("trace", &why);
+            (result, None)
+        }
+    }
 }
 
 fn set_mask(trace: Trace, mask: u64) -> Result<(), axiom_runtime::sel4::Error> {
     invoke(trace.0, ext::TRACE_SET_MASK, &[mask], &[]).map(drop)
 }
 
-fn copy(rt: &Runtime, header: &'static TraceHeader) -> Copy {
+fn copy(rt: &Runtime, header: &'static TraceHeader) -> Result<Copy, Text> {
     // SAFETY: a field of the mapped header; the kernel writes it, so it is read as volatile.
     let written = unsafe { (&raw const header.written).read_volatile() };
     let held =
@@ -91,13 +98,13 @@ fn copy(rt: &Runtime, header: &'static TraceHeader) -> Copy {
         // SAFETY: the ring's pages follow the header page, and the place is below both capacity and the mapped length.
         unsafe { first.add((number % header.capacity) as usize).read_volatile() }
     };
-    Copy {
-        boot: boot_records(rt).unwrap_or_default().to_vec(),
-        ring: (written - held..written).map(at).collect(),
+    Ok(Copy {
+        boot: list(boot_records(rt).unwrap_or_default().iter().copied())?,
+        ring: list((written - held..written).map(at))?,
         lost: written - held,
         frequency: header.counter_frequency,
-        ways: Vec::new(),
-    }
+        ways: Series::new(),
+    })
 }
 
 impl Copy {
@@ -105,10 +112,8 @@ impl Copy {
     pub fn print(&self, rt: &Runtime) {
         plain!("{BEGIN}");
         plain!("{{\"trace\":{FORMAT_VERSION},\"counter_hz\":{},\"lost\":{}}}", self.frequency, self.lost);
-        for (index, name) in servers(rt).iter().enumerate() {
-            plain!("{{\"server\":{index},\"name\":\"{name}\"}}");
-        }
-        for way in &self.ways {
+        servers(rt);
+        for way in self.ways.iter() {
             plain!("{{\"way\":[{},{},{}]}}", way[0], way[1], way[2]);
         }
         // The ring's own copies of boot records are left out: they stand in front already.
@@ -123,15 +128,14 @@ impl Copy {
     }
 }
 
-fn servers(rt: &Runtime) -> Vec<String> {
-    let mut names = Vec::new();
-    let Some(init) = rt.channel("init") else { return names };
+/// Prints which server has which number.
+fn servers(rt: &Runtime) {
+    let Some(init) = rt.channel("init") else { return };
     for index in 0.. {
         let mut buffer = Buffer::new();
         match call(init, supervisor::INTERFACE, &Request::Server { index }, &mut buffer) {
-            Ok(Reply::Server(server)) => names.push(server.name.into()),
-            _ => break,
+            Ok(Reply::Server(server)) => plain!("{{\"server\":{index},\"name\":\"{}\"}}", server.name),
+            _ => return,
         }
     }
-    names
 }

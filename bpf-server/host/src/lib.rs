@@ -24,6 +24,7 @@ use axiom_bpf_isa::abi;
 use axiom_bpf_maps::Map;
 use axiom_proto::bpf::ProgramId;
 use axiom_proto::bpf_host::{MAP_SLOTS, Overload, POINTS, PROGRAMS, PointName};
+use axiom_proto::env::ClientBadge;
 use axiom_proto::gpio::{Channel, Grants, Line};
 use core::cell::RefCell;
 use heapless::Vec;
@@ -144,7 +145,7 @@ struct Program {
     /// Its worst case, nanoseconds.
     time: u64,
     /// Whose share of the time it takes; 0: nobody's.
-    client: u64,
+    client: ClientBadge,
 }
 
 /// The programs, maps and attach points of one server.
@@ -201,7 +202,7 @@ impl Host {
                 let before = self.sum(budget, |_, p| p.stream, |_| true);
                 load::Change { before, after, share: None, stream }.admit(budget)?;
                 // Whoever has a program where the rate changes keeps to its share.
-                let there = |p: &&Program| p.client != 0 && points.contains(&p.point);
+                let there = |p: &&Program| p.client != ClientBadge::NOBODY && points.contains(&p.point);
                 for client in self.programs.iter().flatten().filter(there).map(|p| p.client) {
                     let own = |p: &Program| p.client == client;
                     let share = Some((self.sum(budget, |_, p| p.stream, own), self.sum(budget, of, own)));

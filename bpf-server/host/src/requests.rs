@@ -8,6 +8,7 @@ use axiom_proto::bpf::{MAX_NAME, ProgramId};
 use axiom_proto::bpf_host::{
     CODE_PAGES, CODE_WINDOW, MAP_PAGES, MAP_SLOTS, MAP_WINDOW, MapPlan, Refusal, Reply, Request, TRAY, plans,
 };
+use axiom_proto::env::ClientBadge;
 
 /// What the host needs of its server. Pages are numbers in the two windows.
 pub trait Server {
@@ -302,7 +303,7 @@ impl Host {
             Some(point) => self.points[point.0 as usize].stream,
             None => server.stream(name),
         };
-        let after = |client: Option<u64>| {
+        let after = |client: Option<ClientBadge>| {
             let counts = |p: &Program| client.is_none_or(|c| p.client == c);
             // The new program's point is counted apart: with its chain, without what it replaces.
             let elsewhere = |id, p: &crate::Point| if Some(id) == known { Stream::Silent } else { p.stream };
@@ -320,10 +321,11 @@ impl Host {
         if load::fits(&all, budget) {
             return Ok(());
         }
-        let before = |client: Option<u64>| {
+        let before = |client: Option<ClientBadge>| {
             self.sum(budget, |_, p| p.stream, |p: &Program| client.is_none_or(|c| p.client == c))
         };
-        let share = (new.client != 0).then(|| (before(Some(new.client)), after(Some(new.client))));
+        let share =
+            (new.client != ClientBadge::NOBODY).then(|| (before(Some(new.client)), after(Some(new.client))));
         let (before, after) = (before(None), all);
         load::Change { before, after, share, stream }.admit(budget).map_err(Refusal::Overload)
     }

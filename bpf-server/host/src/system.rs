@@ -4,6 +4,7 @@
 use crate::{Budget, Clock, Host, PointId, Server, Stream};
 use axiom_proto::Error;
 use axiom_proto::bpf_host::{CODE_PAGES, CODE_WINDOW, MAP_PAGES, MAP_SLOTS, MAP_WINDOW, Request, TRAY_BITS};
+use axiom_runtime::ClientBadge;
 use axiom_runtime::sel4::CPtr;
 use axiom_runtime::{
     CNode, Doorbell, Frame, Incoming, Probe, Reply, Runtime, Slots, count_refused, ipc, time,
@@ -70,7 +71,7 @@ pub struct Frames {
     /// Where frames lie that are handed over.
     tray: Kept,
     /// The badge of whoever may place programs here.
-    loader: Option<u64>,
+    loader: Option<ClientBadge>,
     probe: Option<Probe>,
 }
 

@@ -7,38 +7,8 @@
 
 use axiom_bpf_isa::{opcode, pseudo};
 use axiom_bpf_object::{MAX_FUNCTIONS, MAX_INSNS, MEMORY_FACTOR, Object};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+use axiom_test_memory::{Counting, most};
 use std::time::{Duration, Instant};
-
-/// Counts what this thread holds.
-struct Counting;
-
-thread_local! {
-    static HELD: Cell<(isize, isize)> = const { Cell::new((0, 0)) };
-}
-
-fn count(by: isize) {
-    // A thread that ends frees after its counters are gone: nobody asks then.
-    let _ = HELD.try_with(|h| {
-        let now = h.get().0 + by;
-        h.set((now, h.get().1.max(now)));
-    });
-}
-
-// SAFETY: every call goes to the system's allocator unchanged; only numbers are kept beside it.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as isize);
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        count(-(layout.size() as isize));
-        // SAFETY: the caller's promise: the block came from `alloc` above, that is from the system.
-        unsafe { System.dealloc(block, layout) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -221,10 +191,9 @@ fn damaged_structures_cost_a_refusal_and_no_more() {
         let mut random = Random(0x9e37_79b9_7f4a_7c15 ^ (seed as u64).wrapping_mul(0xff51_afd7_ed55_8ccd));
         random.below(1);
         mutate(&mut work, &groups[which], &mut random);
-        HELD.with(|h| h.set((0, 0)));
         let start = Instant::now();
-        let result = std::panic::catch_unwind(|| exercise(&work));
-        let (time, peak) = (start.elapsed(), HELD.with(|h| h.get().1) as usize);
+        let (result, peak) = most(|| std::panic::catch_unwind(|| exercise(&work)));
+        let time = start.elapsed();
         let programs = result.unwrap_or_else(|_| panic!("seed {seed} of {name} panicked"));
         read += programs.min(1);
         slowest = slowest.max(time);

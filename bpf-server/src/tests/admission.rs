@@ -34,7 +34,7 @@ fn a_program_that_has_no_time_is_refused_with_figures_and_leaves_nothing() {
     assert!(l.windows_are_free() && l.loaded() == 0);
     assert_eq!((l.platform().used(), l.platform().peer.mapped), (0, 0));
     // Ten times slower it has.
-    match l.handle(1, &at("timer/100hz"), (0, 0)).reply {
+    match l.handle(ClientBadge::new(1), &at("timer/100hz"), (0, 0)).reply {
         Reply::Loaded { worst_case, cost, .. } => {
             assert_eq!((worst_case, cost.is_multiple_of(96), cost / 96 > 600), (2, true, true));
         }
@@ -46,7 +46,7 @@ fn a_program_that_has_no_time_is_refused_with_figures_and_leaves_nothing() {
 fn attaching_again_asks_again() {
     let mut l = tight();
     let first = loaded(&mut l, &at("timer/200hz"));
-    assert_eq!(l.handle(1, &Request::Detach { program: first }, (0, 0)).reply, Reply::Done);
+    assert_eq!(l.handle(ClientBadge::new(1), &Request::Detach { program: first }, (0, 0)).reply, Reply::Done);
     // What is detached has given its time back: three times 80 us are there for another rate.
     let second = loaded(&mut l, &at("timer/300hz"));
     let (why, text) = refused(&mut l, &Request::Attach { program: first });
@@ -55,8 +55,11 @@ fn attaching_again_asks_again() {
         text.ends_with("lower the rate, shorten its loops, unload another, or raise the budget"),
         "{text}"
     );
-    assert_eq!(l.handle(1, &Request::Unload { program: second }, (0, 0)).reply, Reply::Done);
-    assert_eq!(l.handle(1, &Request::Attach { program: first }, (0, 0)).reply, Reply::Done);
+    assert_eq!(
+        l.handle(ClientBadge::new(1), &Request::Unload { program: second }, (0, 0)).reply,
+        Reply::Done
+    );
+    assert_eq!(l.handle(ClientBadge::new(1), &Request::Attach { program: first }, (0, 0)).reply, Reply::Done);
     assert_eq!(l.forget_client(1), 1);
     assert!(l.windows_are_free());
 }

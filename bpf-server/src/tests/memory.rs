@@ -3,14 +3,10 @@
 
 use super::*;
 use axiom_bpf_isa::Insn;
+use axiom_heap::blocks::{Blocks, class};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::OnceLock;
-
-#[path = "../../../servers/heap/src/blocks.rs"]
-#[allow(dead_code)] // the servers' heap takes its arena when it is asked first
-mod blocks;
-use blocks::{Blocks, class};
 
 /// As the manifest gives it (`heap_kib`).
 const HEAP: usize = 1024 << 10;
@@ -160,7 +156,7 @@ fn branches(ifs: usize, slots: usize) -> Vec<Insn> {
 fn try_load(l: &mut Loader<Fake>, bytes: &[u8], setting: Option<Setting<'_>>) -> Option<(Refusal, String)> {
     for (n, chunk) in bytes.chunks(800).enumerate() {
         let request = Request::Upload { offset: n as u32 * 800, bytes: chunk };
-        if let Reply::Refused(why) = on_board(|| l.handle(1, &request, (0, 0)).reply) {
+        if let Reply::Refused(why) = on_board(|| l.handle(ClientBadge::new(1), &request, (0, 0)).reply) {
             return Some((why, text(l)));
         }
     }
@@ -168,14 +164,16 @@ fn try_load(l: &mut Loader<Fake>, bytes: &[u8], setting: Option<Setting<'_>>) ->
     if let Request::Load { settings, .. } = &mut request {
         settings[0] = setting;
     }
-    let outcome = on_board(|| match l.handle(1, &request, (0, 0)).reply {
+    let outcome = on_board(|| match l.handle(ClientBadge::new(1), &request, (0, 0)).reply {
         Reply::Loaded { program, .. } => Ok(program),
         Reply::Refused(why) => Err(why),
         other => panic!("{other:?}"),
     });
     match outcome {
         Ok(program) => {
-            let reply = on_board(|| l.handle(1, &Request::Unload { program }, (0, 0)).reply == Reply::Done);
+            let reply = on_board(|| {
+                l.handle(ClientBadge::new(1), &Request::Unload { program }, (0, 0)).reply == Reply::Done
+            });
             assert!(reply);
             None
         }
@@ -227,7 +225,7 @@ fn no_object_ends_the_server() {
         let mut offset = 0;
         loop {
             let request = Request::Upload { offset, bytes: &[7; 800] };
-            match on_board(|| l.handle(badge, &request, (0, 0)).reply == Reply::Done) {
+            match on_board(|| l.handle(ClientBadge::new(badge), &request, (0, 0)).reply == Reply::Done) {
                 true => offset += 800,
                 false => break,
             }
@@ -252,13 +250,13 @@ fn no_list_of_calls_ends_the_server() {
     let code: Vec<Insn> = (0..4200).flat_map(|n| [i(0xb7, 1, 0, 0, n), stop]).chain(END).collect();
     for (n, chunk) in object(&code, 8, 0).chunks(800).enumerate() {
         let request = Request::Upload { offset: n as u32 * 800, bytes: chunk };
-        assert!(on_board(|| l.handle(1, &request, (0, 0)).reply == Reply::Done));
+        assert!(on_board(|| l.handle(ClientBadge::new(1), &request, (0, 0)).reply == Reply::Done));
     }
     let mut request = load(Source::Uploaded);
     if let Request::Load { point, .. } = &mut request {
         *point = "gpio/gpio/1/rising";
     }
-    let why = on_board(|| match l.handle(1, &request, (0, 0)).reply {
+    let why = on_board(|| match l.handle(ClientBadge::new(1), &request, (0, 0)).reply {
         Reply::Refused(why) => Some(why),
         _ => None,
     });
@@ -346,8 +344,12 @@ fn every_request_is_answered_however_little_memory_is_left() {
                 settings: [None; 4],
             },
         ] {
-            let refused =
-                on_board(|| matches!(l.handle(3, &request, (0, 0)).reply, Reply::Refused(_) | Reply::End));
+            let refused = on_board(|| {
+                matches!(
+                    l.handle(ClientBadge::new(3), &request, (0, 0)).reply,
+                    Reply::Refused(_) | Reply::End
+                )
+            });
             assert!(refused, "{left} KiB: {request:?}");
         }
         for bytes in [FILTER, CALLS, &object(&branches(60, 8), 8, 0), &object(&branches(300, 0), 1 << 20, 0)]

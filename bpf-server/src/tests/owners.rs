@@ -7,7 +7,7 @@ const OWNER: u64 = 1;
 const OTHER: u64 = 2;
 
 fn ask(l: &mut Loader<Fake>, badge: u64, request: &Request) -> Result<Option<ProgramId>, Refusal> {
-    match l.handle(badge, request, (0, 0)).reply {
+    match l.handle(ClientBadge::new(badge), request, (0, 0)).reply {
         Reply::Loaded { program, .. } => Ok(Some(program)),
         Reply::Refused(why) => Err(why),
         _ => Ok(None),
@@ -142,7 +142,7 @@ fn an_upload_is_not_lost_because_others_upload() {
 
 fn refused_for(l: &mut Loader<Fake>, badge: u64, request: &Request) -> (Refusal, String) {
     let why = ask(l, badge, request).unwrap_err();
-    match l.handle(badge, &Request::Verdict { offset: 0 }, (0, 0)).reply {
+    match l.handle(ClientBadge::new(badge), &Request::Verdict { offset: 0 }, (0, 0)).reply {
         Reply::Text(text) => (why, text.into()),
         other => panic!("{other:?}"),
     }

@@ -16,12 +16,14 @@ fn loader_with(clients: u64) -> Loader<Fake> {
 
 fn piece(l: &mut Loader<Fake>, badge: u64, offset: usize, bytes: &[u8]) -> Result<(), String> {
     let request = Request::Upload { offset: offset as u32, bytes };
-    match l.handle(badge, &request, (0, 0)).reply {
+    match l.handle(ClientBadge::new(badge), &request, (0, 0)).reply {
         Reply::Done => Ok(()),
-        Reply::Refused(_) => match l.handle(badge, &Request::Verdict { offset: 0 }, (0, 0)).reply {
-            Reply::Text(text) => Err(text.into()),
-            other => panic!("{other:?}"),
-        },
+        Reply::Refused(_) => {
+            match l.handle(ClientBadge::new(badge), &Request::Verdict { offset: 0 }, (0, 0)).reply {
+                Reply::Text(text) => Err(text.into()),
+                other => panic!("{other:?}"),
+            }
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -97,7 +99,10 @@ fn what_is_above_the_shares_gives_way_after_a_while_however_busily_it_begins_ane
     );
     // A load, even of rubbish, gives everything back.
     let request = load(Source::Uploaded);
-    assert!(matches!(l.handle(HONEST, &request, (0, 0)).reply, Reply::Refused(Refusal::Object)));
+    assert!(matches!(
+        l.handle(ClientBadge::new(HONEST), &request, (0, 0)).reply,
+        Reply::Refused(Refusal::Object)
+    ));
     assert_eq!(upload_most(&mut l, 2, MAX_OBJECT), MAX_OBJECT);
 }
 
@@ -153,7 +158,7 @@ fn the_end_of_an_object_comes_with_the_load() {
         assert!(text.contains(&format!("goes on at byte {held}, not at {wrong}")), "{text}");
     }
     let program = loaded(&mut l, &rest(held));
-    assert_eq!(l.handle(HONEST, &Request::Unload { program }, (0, 0)).reply, Reply::Done);
+    assert_eq!(l.handle(ClientBadge::new(HONEST), &Request::Unload { program }, (0, 0)).reply, Reply::Done);
     // It is gone with the load; an end of nothing is an object of its own.
     assert!(refused(&mut l, &rest(held)).1.contains("goes on at byte 0"));
     let whole = load(Source::Rest { offset: 0, bytes: STRAIGHT });

@@ -3,13 +3,9 @@
 mod common;
 use axiom_bpf_isa::{Insn, MapDef, MapType};
 use axiom_bpf_verifier::{Env, Program, verify};
+use common::{EXIT, i};
 
 const MAPS: [MapDef; 1] = [common::map(MapType::Array, 4, 64, 4)];
-const EXIT: Insn = Insn::new(0x95, 0, 0, 0, 0);
-
-const fn i(op: u8, dst: u8, src: u8, off: i16, imm: i32) -> Insn {
-    Insn::new(op, dst, src, off, imm)
-}
 
 fn refused(code: &[Insn]) -> String {
     let env = Env { maps: &MAPS, ..common::env() };

@@ -3,12 +3,7 @@
 mod common;
 use axiom_bpf_isa::Insn;
 use axiom_bpf_verifier::{Program, verify};
-
-fn i(op: u8, dst: u8, src: u8, off: i16, imm: i32) -> Insn {
-    Insn::new(op, dst, src, off, imm)
-}
-
-const EXIT: Insn = Insn::new(0x95, 0, 0, 0, 0);
+use common::{EXIT, i};
 
 fn worst(code: &[Insn]) -> Option<u64> {
     verify(&Program { insns: code, lines: None }, &common::env()).ok().map(|a| a.max_insns)

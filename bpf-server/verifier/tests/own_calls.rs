@@ -1,8 +1,10 @@
 //! Calls of Axiom's own helpers: every call that a run makes is among those that the verifier lists, with the same constants
 //! or none. Whoever checks the list against grants may rely on that: a constant that was not seen cannot happen.
+mod common;
 use axiom_bpf_interp::{Memory, Size, Stack, World, run};
 use axiom_bpf_isa::{Insn, ProgramKind, helper};
 use axiom_bpf_verifier::{Env, Limits, OwnCall, Program, Verifier};
+use common::{EXIT, i};
 
 const HELPERS: [u32; 4] = [helper::GPIO_GET, helper::GPIO_SET, helper::PWM_SET, helper::MOTOR_EMERGENCY_STOP];
 const CONTEXT: usize = 24;
@@ -18,17 +20,12 @@ fn own_calls(code: &[Insn]) -> Result<Vec<OwnCall>, String> {
     Ok(accepted.own_calls)
 }
 
-const fn i(op: u8, dst: u8, src: u8, off: i16, imm: i32) -> Insn {
-    Insn::new(op, dst, src, off, imm)
-}
 const fn mov(r: u8, n: i32) -> Insn {
     i(0xb7, r, 0, 0, n)
 }
 const fn call(id: u32) -> Insn {
     i(0x85, 0, 0, 0, id as i32)
 }
-const EXIT: Insn = i(0x95, 0, 0, 0, 0);
-
 #[test]
 fn constants_are_listed_as_they_are() {
     let code = [mov(1, 0), mov(2, 17), mov(3, 1), call(helper::GPIO_SET), mov(0, 0), EXIT];

@@ -3,38 +3,8 @@ mod common;
 use axiom_bpf_checker::proof::MAGIC;
 use axiom_bpf_checker::{Env, Limits, MEMORY, Why, check};
 use axiom_bpf_verifier::{Accepted, Program, Verifier, proof};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+use axiom_test_memory::{Counting, most};
 use std::time::{Duration, Instant};
-
-/// Counts what a thread holds, and the most that it held.
-struct Counting;
-
-thread_local! {
-    static HELD: Cell<(isize, isize)> = const { Cell::new((0, 0)) };
-}
-
-fn count(by: isize) {
-    // A thread that ends frees after its counters are gone: nobody asks then.
-    let _ = HELD.try_with(|h| {
-        let now = h.get().0 + by;
-        h.set((now, h.get().1.max(now)));
-    });
-}
-
-// SAFETY: every call goes to the system's allocator unchanged; only numbers are kept beside it.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as isize);
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        count(-(layout.size() as isize));
-        // SAFETY: the caller's promise: the block came from `alloc` above, that is from the system.
-        unsafe { System.dealloc(block, layout) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -94,9 +64,8 @@ fn mutated_proofs() {
                 }
             }
             let began = Instant::now();
-            let before = HELD.with(|h| h.get().0);
-            HELD.with(|h| h.set((before, before)));
-            match check(&insns, &bad, &env) {
+            let (verdict, bytes) = most(|| check(&insns, &bad, &env));
+            match verdict {
                 Ok(a) => {
                     held += 1;
                     assert_eq!((&a.own_calls, &a.helpers), (&real.own_calls, &real.helpers), "{name}");
@@ -105,7 +74,7 @@ fn mutated_proofs() {
                 }
                 Err(_) => refused += 1,
             }
-            largest = largest.max(HELD.with(|h| h.get().1) - before);
+            largest = largest.max(bytes);
             slowest = slowest.max(began.elapsed());
         }
     }
@@ -113,7 +82,7 @@ fn mutated_proofs() {
         "{refused} refused, {held} still hold; the slowest took {slowest:?}, the largest {largest} bytes"
     );
     // Beside its own, 64 bytes for each context that a proof names: at most 512.
-    assert!(largest <= (MEMORY + 512 * 64) as isize, "{largest} bytes");
+    assert!(largest <= MEMORY + 512 * 64, "{largest} bytes");
     assert!(refused > 10 * held, "{refused} refused, {held} accepted: the changes change little");
     assert!(slowest < Duration::from_secs(20), "{slowest:?}");
 }

@@ -2,11 +2,8 @@
 mod common;
 use axiom_bpf_isa::{Insn, LineInfo, Lines, MapDef, MapType, ProgramKind};
 use axiom_bpf_verifier::{Env, Limits, Memory, Program, Reason, Unbounded, Way, verify};
+use common::{EXIT, i};
 
-const fn i(op: u8, dst: u8, src: u8, off: i16, imm: i32) -> Insn {
-    Insn::new(op, dst, src, off, imm)
-}
-const EXIT: Insn = i(0x95, 0, 0, 0, 0);
 const ZERO: Insn = i(0xb7, 0, 0, 0, 0);
 
 const RODATA: i32 = 3;

@@ -1,6 +1,7 @@
 //! The board with chips that remember, and everything that user code could try against a stop.
 
 use super::*;
+use axiom_proto::env::ClientBadge;
 use core::cell::RefCell;
 use proptest::prelude::*;
 use std::boxed::Box;
@@ -106,6 +107,10 @@ fn update(b: &mut Board) {
     while let Some(u) = b.next_update() {
         b.apply(u, FULL_DUTY);
     }
+}
+
+fn badge(word: u64) -> ClientBadge {
+    ClientBadge::new(word)
 }
 
 #[test]
@@ -278,21 +283,28 @@ fn attach_points_are_lines_and_channels_that_are_there() {
 fn clients_are_told_what_they_asked_for_and_one_cannot_take_all_room() {
     let (mut b, chip) = board(EmergencyStop::Clear);
     let mut w = watchers();
-    assert_eq!(w.subscribe(&mut b, 1, LED, Edges::Rising, 10), Ok(None));
-    assert_eq!(w.subscribe(&mut b, 2, LED, Edges::Falling, 20), Ok(None));
+    assert_eq!(w.subscribe(&mut b, badge(1), LED, Edges::Rising, 10), Ok(None));
+    assert_eq!(w.subscribe(&mut b, badge(2), LED, Edges::Falling, 20), Ok(None));
     assert_eq!(chip.0.borrow().watched[2], Some(Edges::Both));
     let told = |w: &Watchers<u32, u32>, rising| w.told(LED, rising).collect::<std::vec::Vec<_>>();
     assert_eq!((told(&w, true), told(&w, false)), (vec![10], vec![20]));
-    assert_eq!(w.subscribe(&mut b, 1, LED, Edges::Both, 11), Ok(Some(10)), "another one takes its place");
+    assert_eq!(
+        w.subscribe(&mut b, badge(1), LED, Edges::Both, 11),
+        Ok(Some(10)),
+        "another one takes its place"
+    );
     assert_eq!((told(&w, true), told(&w, false)), (vec![11], vec![20, 11]));
-    assert_eq!((w.unsubscribe(&mut b, 1, LED), w.unsubscribe(&mut b, 1, LED)), (Some(11), None));
+    assert_eq!(
+        (w.unsubscribe(&mut b, badge(1), LED), w.unsubscribe(&mut b, badge(1), LED)),
+        (Some(11), None)
+    );
     assert_eq!(chip.0.borrow().watched[2], Some(Edges::Falling));
     for line in 0..PER_CLIENT as u8 {
-        assert!(w.has_room(3, Line { chip: 0, line }));
-        w.subscribe(&mut b, 3, Line { chip: 0, line }, Edges::Both, 30).unwrap();
+        assert!(w.has_room(badge(3), Line { chip: 0, line }));
+        w.subscribe(&mut b, badge(3), Line { chip: 0, line }, Edges::Both, 30).unwrap();
     }
     let other = Line { chip: 1, line: 0 };
-    assert!(!w.has_room(3, other) && w.has_room(3, LED) && w.has_room(1, other));
+    assert!(!w.has_room(badge(3), other) && w.has_room(badge(3), LED) && w.has_room(badge(1), other));
 }
 
 #[test]
@@ -300,8 +312,8 @@ fn too_many_edges_silence_those_who_made_them_until_it_is_calm() {
     let (mut b, chip) = board(EmergencyStop::Clear);
     let mut w = watchers();
     let (loud, quiet) = (LED, Line { chip: 0, line: 4 });
-    w.subscribe(&mut b, 1, loud, Edges::Both, 10).unwrap();
-    w.subscribe(&mut b, 1, quiet, Edges::Both, 11).unwrap();
+    w.subscribe(&mut b, badge(1), loud, Edges::Both, 10).unwrap();
+    w.subscribe(&mut b, badge(1), quiet, Edges::Both, 11).unwrap();
     let mut storm = Storm::new(1000, 80);
     // As many as allowed, window after window.
     for window in 0..5 {
@@ -318,7 +330,7 @@ fn too_many_edges_silence_those_who_made_them_until_it_is_calm() {
     assert_eq!((chip.0.borrow().watched[2], chip.0.borrow().watched[4]), (None, Some(Edges::Both)));
     assert!(!storm.edge(quiet, 20_101), "the count began anew");
     // Nobody wakes it by attaching something else.
-    w.subscribe(&mut b, 2, loud, Edges::Rising, 12).unwrap();
+    w.subscribe(&mut b, badge(2), loud, Edges::Rising, 12).unwrap();
     assert_eq!(chip.0.borrow().watched[2], None);
     w.calm(&mut b);
     assert_eq!(chip.0.borrow().watched[2], Some(Edges::Both));
@@ -423,16 +435,19 @@ fn what_does_not_fit_is_refused_and_nothing_else_changes() {
     for client in 0..8 {
         for line in 0..8 {
             let token = client as u32 * 8 + u32::from(line);
-            assert_eq!(w.subscribe(&mut b, client, Line { chip: 0, line }, Edges::Both, token), Ok(None));
+            assert_eq!(
+                w.subscribe(&mut b, badge(client), Line { chip: 0, line }, Edges::Both, token),
+                Ok(None)
+            );
         }
     }
-    assert!(!w.has_room(8, LED));
-    assert_eq!(w.subscribe(&mut b, 8, LED, Edges::Both, 99), Err(99));
+    assert!(!w.has_room(badge(8), LED));
+    assert_eq!(w.subscribe(&mut b, badge(8), LED, Edges::Both, 99), Err(99));
     assert_eq!(w.told(LED, true).count(), 8);
     // Whoever has one may have another in its place.
-    assert_eq!(w.subscribe(&mut b, 3, LED, Edges::Rising, 98), Ok(Some(26)));
-    assert_eq!(w.unsubscribe(&mut b, 0, LED), Some(2));
-    assert_eq!(w.subscribe(&mut b, 8, LED, Edges::Both, 99), Ok(None));
+    assert_eq!(w.subscribe(&mut b, badge(3), LED, Edges::Rising, 98), Ok(Some(26)));
+    assert_eq!(w.unsubscribe(&mut b, badge(0), LED), Some(2));
+    assert_eq!(w.subscribe(&mut b, badge(8), LED, Edges::Both, 99), Ok(None));
     // Motors, and chips.
     let lines: std::vec::Vec<u8> = {
         let all = (0..9u8).map(|line| (Line { chip: 0, line }, false));

@@ -5,6 +5,7 @@
 use crate::board::Lines;
 use crate::{Board, Channel, Edges, Line};
 use axiom_proto::bpf_host::PROGRAMS;
+use axiom_proto::env::ClientBadge;
 use axiom_proto::gpio::{CHANNELS, CHIPS, LINES, SUBSCRIPTIONS};
 use axiom_proto::number;
 use heapless::Vec;
@@ -29,7 +30,7 @@ struct DutyPoint<P> {
 }
 
 struct Subscription<N> {
-    badge: u64,
+    badge: ClientBadge,
     line: Line,
     edges: Edges,
     token: N,
@@ -87,7 +88,7 @@ impl<P: Copy, N: Copy> Watchers<P, N> {
     }
 
     /// Whether a client may have one more subscription, or another one to this line.
-    pub fn has_room(&self, badge: u64, line: Line) -> bool {
+    pub fn has_room(&self, badge: ClientBadge, line: Line) -> bool {
         let own = self.subscriptions.iter().filter(|s| s.badge == badge);
         own.clone().any(|s| s.line == line) || own.count() < PER_CLIENT && !self.subscriptions.is_full()
     }
@@ -99,7 +100,7 @@ impl<P: Copy, N: Copy> Watchers<P, N> {
     pub fn subscribe(
         &mut self,
         board: &mut Board,
-        badge: u64,
+        badge: ClientBadge,
         line: Line,
         edges: Edges,
         token: N,
@@ -114,13 +115,13 @@ impl<P: Copy, N: Copy> Watchers<P, N> {
     }
 
     /// Ends a client's subscription; returns its token.
-    pub fn unsubscribe(&mut self, board: &mut Board, badge: u64, line: Line) -> Option<N> {
+    pub fn unsubscribe(&mut self, board: &mut Board, badge: ClientBadge, line: Line) -> Option<N> {
         let old = self.forget(badge, line)?;
         self.watch(board, line);
         Some(old)
     }
 
-    fn forget(&mut self, badge: u64, line: Line) -> Option<N> {
+    fn forget(&mut self, badge: ClientBadge, line: Line) -> Option<N> {
         let at = self.subscriptions.iter().position(|s| s.badge == badge && s.line == line)?;
         Some(self.subscriptions.swap_remove(at).token)
     }

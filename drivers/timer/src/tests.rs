@@ -24,7 +24,11 @@ fn server(timers: u64) -> Fake {
     });
     let timers = Values::of(timers).expect("a list");
     let clients = [("loader", LOADER, true), ("demo", 1, false)];
-    let clients = clients.map(|(name, badge, loader)| Client { name, badge, loader });
+    let clients = clients.map(|(name, badge, loader)| Client {
+        name,
+        badge: axiom_runtime::ClientBadge::new(badge),
+        loader,
+    });
     let clients = Values::of(clients).expect("a list");
     let env = Env {
         name: "timer-server",
@@ -53,7 +57,7 @@ fn attach(server: &mut Fake, program: u32, point: &str) -> Reply {
         replaces: None,
         grants: Grants::NONE,
         cost: 10,
-        client: 0,
+        client: axiom_runtime::ClientBadge::NOBODY,
         maps: &[],
     };
     server.ask_with(LOADER, INTERFACE, &request, 1).expect("an answer")

@@ -2,7 +2,7 @@
 use crate::arch::{self, Uart};
 use axiom_proto::Error;
 use axiom_proto::console::{INTERFACE, Level, MAX_TYPED, Reply, Request, printable};
-use axiom_runtime::{Incoming, Runtime, Service, serve};
+use axiom_runtime::{ClientBadge, Incoming, Runtime, Service, serve};
 use heapless::Vec;
 
 axiom_runtime::entry!(main);
@@ -24,7 +24,7 @@ fn main(rt: Runtime) -> ! {
     if rt.arg("facts").is_some()
         && let Some(text) = console.uart.as_ref().map(arch::facts)
     {
-        console.line(0, Level::Plain, &text);
+        console.line(ClientBadge::NOBODY, Level::Plain, &text);
     }
     serve(&mut console)
 }
@@ -40,10 +40,10 @@ impl Console {
         }
     }
 
-    fn line(&mut self, badge: u64, level: Level, text: &str) {
+    fn line(&mut self, badge: ClientBadge, level: Level, text: &str) {
         for line in text.split('\n') {
             // Always: whose line it is must be seen, whatever it says.
-            let name = if badge == 0 { "console" } else { self.rt.client(badge) };
+            let name = if badge == ClientBadge::NOBODY { "console" } else { self.rt.client(badge) };
             self.put(name);
             self.put(match level {
                 Level::Error => ": ERROR: ",

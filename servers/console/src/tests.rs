@@ -2,7 +2,7 @@
 use crate::server::MAIN;
 use axiom_fake_kernel::{Fake, World};
 use axiom_runtime::proto::console::{INTERFACE, Level, Reply, Request};
-use axiom_runtime::proto::env::{Client, Device, Env};
+use axiom_runtime::proto::env::{Client, ClientBadge, Device, Env};
 use axiom_runtime::proto::{Error, Values};
 use axiom_runtime::sel4::arch::x86_64::label::{IO_PORT_IN8, IO_PORT_OUT8};
 
@@ -13,7 +13,8 @@ const STATUS: u64 = COM1 + 5;
 fn console(there: bool, typed: &[u8]) -> Fake {
     let device = Device { name: "uart", ports: if there { 20 } else { 0 }, ..Device::default() };
     let devices = Values::of([device]).expect("a list");
-    let clients = Values::of([Client { name: "demo", badge: 3, loader: false }]).expect("a list");
+    let clients =
+        Values::of([Client { name: "demo", badge: ClientBadge::new(3), loader: false }]).expect("a list");
     let env = Env { name: "console", devices: devices.list(), clients: clients.list(), ..Env::default() };
     let mut typed: Vec<u8> = typed.iter().rev().copied().collect();
     let port = move |words: &[u64]| match words[0] {

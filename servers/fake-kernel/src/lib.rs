@@ -22,6 +22,7 @@ use axiom_runtime::Runtime;
 use sel4_sys::stubs::Received;
 use sel4_sys::{Badge, CPtr, IpcBuffer, MessageInfo, host, label, syscall};
 use serde::{Deserialize, Serialize};
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -68,6 +69,7 @@ impl Lines {
 /// What a server finds around it.
 #[derive(Default)]
 pub struct World {
+    gives: BTreeMap<u64, u64>,
     peers: BTreeMap<u64, Peer>,
     refused: BTreeMap<i64, sel4_sys::Error>,
     returns: BTreeMap<i64, Returns>,
@@ -88,7 +90,8 @@ pub struct Message {
 }
 
 enum Event {
-    Message(u64, Message),
+    /// From whom, what, and which of its capabilities were unwrapped.
+    Message(u64, Message, u64),
     Signal(u64),
     End,
 }
@@ -133,6 +136,23 @@ pub struct Fake {
 
 static ALONE: Mutex<()> = Mutex::new(());
 
+std::thread_local! {
+    static SERVING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread runs the server's own code, not the test's: for an allocator that refuses a server memory.
+pub fn serving() -> bool {
+    SERVING.get()
+}
+
+/// Runs something that is not the server's own on its thread.
+fn aside<T>(act: impl FnOnce() -> T) -> T {
+    let before = SERVING.replace(false);
+    let done = act();
+    SERVING.set(before);
+    done
+}
+
 /// How a server that never ends is ended.
 struct Ended;
 
@@ -145,6 +165,12 @@ impl World {
     /// Who answers at this endpoint: it gets interface and message, and says what [`answer`] makes.
     pub fn peer(mut self, slot: u64, peer: impl FnMut(u16, &[u8]) -> Vec<u8> + Send + 'static) -> World {
         self.peers.insert(slot, Box::new(peer));
+        self
+    }
+
+    /// Answers of the peer at this endpoint bring so many capabilities.
+    pub fn giving(mut self, slot: u64, caps: u64) -> World {
+        self.gives.insert(slot, caps);
         self
     }
 
@@ -182,6 +208,7 @@ impl World {
             said: from_server.clone(),
             notes: notes.clone(),
             peers: self.peers,
+            gives: self.gives,
             returns: self.returns,
             asked: false,
         };
@@ -191,9 +218,17 @@ impl World {
             let serve = || {
                 // SAFETY: the page is this server's alone and stays; the runtime's statics are set anew for each server, of which one
                 // runs at a time.
-                host::with(move |call| kernel.syscall(call), || main(unsafe { axiom_runtime::start(page) }))
+                host::with(
+                    move |call| aside(|| kernel.syscall(call)),
+                    || {
+                        SERVING.set(true);
+                        main(unsafe { axiom_runtime::start(page) })
+                    },
+                )
             };
-            if let Err(why) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(serve))
+            let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(serve));
+            SERVING.set(false);
+            if let Err(why) = ended
                 && !why.is::<Ended>()
             {
                 let text = why.downcast_ref::<String>().map(String::as_str);
@@ -274,6 +309,7 @@ struct Kernel {
     said: Sender<Said>,
     notes: Arc<Mutex<Notes>>,
     peers: BTreeMap<u64, Peer>,
+    gives: BTreeMap<u64, u64>,
     returns: BTreeMap<i64, Returns>,
     /// The server owes an answer.
     asked: bool,
@@ -329,9 +365,12 @@ impl Kernel {
         self.asked = false;
         let heard = self.said.send(Said::Waits(said));
         match (heard, self.events.recv()) {
-            (Ok(()), Ok(Event::Message(badge, message))) => {
+            (Ok(()), Ok(Event::Message(badge, message, unwrapped))) => {
                 self.asked = true;
-                self.deliver(badge, &message)
+                let mut received = self.deliver(badge, &message);
+                let words = message.words.len() as u64;
+                received.info = MessageInfo::new(message.label, unwrapped, message.caps, words);
+                received
             }
             (Ok(()), Ok(Event::Signal(badge))) => self.deliver(badge, &Message::default()),
             _ => std::panic::resume_unwind(Box::new(Ended)),
@@ -356,7 +395,8 @@ impl Kernel {
         let mut said = peer(message.label as u16, &bytes);
         said.resize(said.len().next_multiple_of(8), 0);
         let words = said.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
-        self.deliver(0, &Message { label: LABEL_OK, words, caps: 0 })
+        let caps = self.gives.get(&cap.0).copied().unwrap_or(0);
+        self.deliver(0, &Message { label: LABEL_OK, words, caps })
     }
 }
 
@@ -374,7 +414,15 @@ impl Fake {
     /// # Panics
     /// If the server does, with its words.
     pub fn send(&mut self, badge: u64, message: Message) -> Message {
-        self.events.send(Event::Message(badge, message)).expect("the server lives");
+        self.send_unwrapped(badge, message, 0)
+    }
+
+    /// The same with capabilities of which some, a bit each, were to this server's own endpoint: their badges came instead.
+    ///
+    /// # Panics
+    /// If the server does, with its words.
+    pub fn send_unwrapped(&mut self, badge: u64, message: Message, unwrapped: u64) -> Message {
+        self.events.send(Event::Message(badge, message, unwrapped)).expect("the server lives");
         self.wait().expect("a request is answered")
     }
 

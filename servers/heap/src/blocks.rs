@@ -87,35 +87,36 @@ impl Blocks {
         self.free[class] = block;
     }
 
-    /// Whether `size` bytes in a row can be had.
+    /// Whether `size` bytes in a row can be had: [`Blocks::take`] would give a block for them.
     pub fn has(&mut self, size: usize) -> bool {
-        if self.end - self.next >= size {
-            return true;
-        }
         let class = class(size, 1);
-        let whole = |b: &Blocks| class < CLASSES && b.free[class..].iter().any(|&f| f != 0);
-        if whole(self) {
+        if class >= CLASSES {
+            return false;
+        }
+        let there = |b: &Blocks| b.end_of(class).is_some() || b.free[class..].iter().any(|&f| f != 0);
+        if there(self) {
             return true;
         }
         self.join();
-        self.end - self.next >= size || whole(self)
+        there(self)
+    }
+
+    /// Where a block at the arena's end would lie, if there is room: its start and end.
+    fn end_of(&self, class: usize) -> Option<(usize, usize)> {
+        let at = self.next.next_multiple_of(bytes(class).min(PAGE));
+        let end = at.checked_add(bytes(class))?;
+        (end <= self.end).then_some((at, end))
     }
 
     /// A block from the arena's end, or 0.
     fn extend(&mut self, class: usize) -> usize {
-        let size = bytes(class);
-        let at = self.next.next_multiple_of(size.min(PAGE));
-        match at.checked_add(size) {
-            Some(end) if end <= self.end => {
-                self.used = self.used.max(end - self.start);
-                let gap = self.next;
-                self.next = end;
-                // SAFETY: the bytes skipped for alignment are the arena's and in no block yet.
-                unsafe { self.carve(gap, at) };
-                at
-            }
-            _ => 0,
-        }
+        let Some((at, end)) = self.end_of(class) else { return 0 };
+        self.used = self.used.max(end - self.start);
+        let gap = self.next;
+        self.next = end;
+        // SAFETY: the bytes skipped for alignment are the arena's and in no block yet.
+        unsafe { self.carve(gap, at) };
+        at
     }
 
     /// A block out of a larger one, after joining if need be; 0 if there is none.

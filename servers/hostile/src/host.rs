@@ -69,7 +69,7 @@ pub fn run(tries: &mut Tries) {
                 replaces: None,
                 grants: everything(),
                 cost: 0,
-                client: 0,
+                client: axiom_runtime::ClientBadge::NOBODY,
                 maps: &[],
             };
             let reply = ask(server, &request, Some(frame));

@@ -35,6 +35,30 @@ pub struct Found {
     pub function: Option<Function>,
 }
 
+impl Found {
+    /// Rows of pages that its server gets, first and end: its registers, then what is the server's of a PCI function's BARs.
+    pub fn rows(&self) -> impl Iterator<Item = (u64, u64)> {
+        let own = (self.size > 0).then(|| pages(self.phys, self.size));
+        let function = self.function.iter();
+        let bars = function
+            .flat_map(|f| f.bars.iter().flatten().flat_map(|bar| f.pieces(bar).map(|p| (bar.base, p))));
+        own.into_iter().chain(bars.map(|(base, (offset, len))| pages(base.saturating_add(offset), len)))
+    }
+
+    /// Addresses that these take in the server, with a free page after each.
+    pub fn room(&self) -> u64 {
+        self.rows().map(|(first, end)| (end - first).saturating_add(PAGE)).fold(0, u64::saturating_add)
+    }
+}
+
+const PAGE: u64 = 4096;
+
+/// The pages of some bytes, first and end. What a device claims may be any number.
+fn pages(start: u64, bytes: u64) -> (u64, u64) {
+    let end = start.saturating_add(bytes.max(1)).checked_next_multiple_of(PAGE);
+    (start & !(PAGE - 1), end.unwrap_or(u64::MAX & !(PAGE - 1)))
+}
+
 /// What says which devices there are.
 pub struct Machine<'a> {
     /// The device tree.

@@ -2,7 +2,7 @@
 //! would wait for ever, and everybody who calls that one.
 use crate::memory::{Memory, Object, Pool};
 use crate::permanent::Permanent;
-use crate::sys;
+use crate::{arch, sys};
 use alloc::boxed::Box;
 use axiom_layout::address;
 use axiom_proto::{LABEL_ERROR, wire};
@@ -18,11 +18,6 @@ struct Errand {
     word: u64,
 }
 
-// It has no stack and no IPC buffer; it is in `arch`.
-unsafe extern "C" {
-    fn axiom_down();
-}
-
 /// From now on the server's callers are told that it is down. What was made for this belongs to `pool`, which is empty.
 pub fn answer_for(memory: &mut Memory, pool: &mut Pool, p: &Permanent, priority: u8) -> Result<(), Error> {
     let mut bytes = [0; 16];
@@ -35,7 +30,7 @@ pub fn answer_for(memory: &mut Memory, pool: &mut Pool, p: &Permanent, priority:
     sys::configure(tcb, init::CNODE, CNodeCapData(0), init::VSPACE, 0, CPtr(0))?;
     sys::set_sched_params(tcb, priority, p.sc, CPtr(0))?;
     sys::name_thread(tcb, "down")?;
-    let start = axiom_down as *const () as u64;
+    let start = arch::down();
     debug_assert!(start < address::PAYLOAD);
     sys::start(tcb, start, 0, core::ptr::from_ref(errand) as u64)
 }

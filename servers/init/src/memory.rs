@@ -81,12 +81,13 @@ impl Memory {
         for u in &mut self.ram {
             let start = u.used.next_multiple_of(1 << size_bits);
             if start + (1 << size_bits) <= 1 << u.bits {
-                sys::retype(u.cap, kind, bits, slot, 1)?;
+                sys::retype(u.cap, kind, bits, slot, 1).inspect_err(|_| self.slots.give(slot, 1))?;
                 self.allocated += start + (1 << size_bits) - u.used;
                 u.used = start + (1 << size_bits);
                 return Ok(CPtr(slot));
             }
         }
+        self.slots.give(slot, 1);
         Err(Error::NotEnoughMemory)
     }
 
@@ -248,7 +249,7 @@ impl Pool {
         };
         let first = m.slots(count)?;
         let chunk = &mut self.chunks[index];
-        sys::retype(chunk.cap, kind, bits, first, count)?;
+        sys::retype(chunk.cap, kind, bits, first, count).inspect_err(|_| m.slots.give(first, count))?;
         chunk.used = chunk.used.next_multiple_of(1 << size_bits) + size;
         self.slots.extend((first..first + count).map(CPtr));
         Ok(CPtr(first))

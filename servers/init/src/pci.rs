@@ -6,6 +6,7 @@
 //! reset is no bus master. Messages come at handlers that the server has, by a table that init alone writes. A BAR that shares its page with somebody else's is refused.
 use crate::arch;
 use crate::memory::{Look, Memory};
+use crate::say::Reason;
 use crate::spawn::map_own;
 use crate::sys;
 use alloc::string::String;
@@ -117,7 +118,7 @@ impl Pci {
             pci.found.push(found);
         });
         if let Some(error) = failure {
-            crate::say!("a part of PCI configuration space cannot be mapped: {error:?}");
+            crate::say!("a part of PCI configuration space cannot be mapped: {}", Reason(error));
         }
         looks.into_iter().flatten().try_for_each(|look| memory.give_back(look))?;
         Ok(pci)
@@ -170,7 +171,7 @@ impl Pci {
         let room = pages.fold(0, u64::saturating_add);
         if room > (TRACE - DEVICES) / 2 {
             return refused(alloc::format!(
-                "its registers take {room:#x} bytes of addresses, more than a server has"
+                "its registers take {room:#x} bytes of addresses, more than half of what a server has"
             ));
         }
         let msix = self.with(memory, found.place, |config| {

@@ -5,8 +5,9 @@ use crate::memory::{Memory, Object};
 use crate::sys;
 use alloc::string::String;
 use alloc::vec::Vec;
+use axiom_layout::address::{DEVICES, TRACE};
 use axiom_layout::{Bit, Bits, Class};
-use axiom_proto::bundle::Server;
+use axiom_proto::bundle::{DeviceRequest, Server};
 use sel4_sys::{Badge, CPtr, CapRights, Error};
 
 /// What outlives a server's restarts.
@@ -45,25 +46,40 @@ pub fn untyped_bits(server: &Server) -> Option<u32> {
     (server.untyped_kib > 0).then(|| (u64::from(server.untyped_kib) * 1024).next_power_of_two().ilog2())
 }
 
-/// The pages of a device's registers: first and end.
-fn pages(device: &Found) -> (u64, u64) {
-    (device.phys & !4095, (device.phys + device.size.max(1)).next_multiple_of(4096))
-}
-
 /// The earlier server that has a page of this device, and the page.
 fn owner_of(device: &Found, earlier: &[Permanent]) -> Option<(usize, u64)> {
-    let own = pages(device);
-    if device.size == 0 {
-        return None;
-    }
     let shared = |other: &Found| {
-        let page = pages(other).0.max(own.0);
-        (page < pages(other).1.min(own.1)).then_some(page)
+        device.rows().find_map(|own| {
+            other.rows().map(|row| (row.0.max(own.0), row.1.min(own.1))).find(|both| both.0 < both.1)
+        })
     };
     let servers = earlier.iter().enumerate();
     servers
         .flat_map(|(i, p)| p.devices.iter().flatten().map(move |d| (i, d)))
-        .find_map(|(i, d)| Some((i, shared(d)?)))
+        .find_map(|(i, d)| Some((i, shared(d)?.0)))
+}
+
+/// Makes the handler of a device's interrupt, which has one owner.
+fn interrupt(
+    memory: &mut Memory,
+    server: &Server,
+    request: &DeviceRequest,
+    irq: u32,
+    edge: bool,
+) -> Result<u64, Error> {
+    let slot = memory.slot()?;
+    sys::irq_handler(irq, edge, slot).inspect_err(|error| {
+        crate::say!(
+            "interrupt {irq} of '{}' cannot be given to '{}': {}",
+            request.name,
+            server.name,
+            match error {
+                Error::RevokeFirst => "it was given already, and an interrupt belongs to one server",
+                _ => "the kernel does not have it",
+            }
+        );
+    })?;
+    Ok(slot)
 }
 
 /// Makes a server's permanent objects.
@@ -127,9 +143,7 @@ pub fn make(
         if let Some(found) = found.as_mut().filter(|_| request.interrupts) {
             let mut slots = Vec::new();
             for (irq, edge) in found.interrupts.iter().chain(&found.pins) {
-                let slot = memory.slot()?;
-                sys::irq_handler(*irq, *edge, slot)?;
-                slots.push(slot);
+                slots.push(interrupt(memory, server, request, *irq, *edge)?);
             }
             if let Some(function) = &mut found.function {
                 for entry in 0..function.messages() {
@@ -154,9 +168,7 @@ pub fn make(
         let mut messages = Vec::new();
         if let Some((first, edge, count)) = found.as_ref().and_then(|f| f.messages) {
             for irq in first..first + count {
-                let slot = memory.slot()?;
-                sys::irq_handler(irq, edge, slot)?;
-                messages.push(CPtr(slot));
+                messages.push(CPtr(interrupt(memory, server, request, irq, edge)?));
             }
         }
         p.messages.push(messages);
@@ -165,6 +177,15 @@ pub fn make(
             None => None,
         });
         p.devices.push(found);
+    }
+    let room = p.devices.iter().flatten().map(Found::room).fold(0, u64::saturating_add);
+    if room > TRACE - DEVICES {
+        crate::say!(
+            "the devices of '{}' take {room:#x} bytes of addresses, and a server has {:#x}: give some of them to another server",
+            server.name,
+            TRACE - DEVICES
+        );
+        return Err(Error::RangeError);
     }
     for _ in &server.timers {
         p.timer_bits.push(bit(Class::Timer)?);

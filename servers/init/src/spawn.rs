@@ -13,7 +13,6 @@ use axiom_proto::env::{
     self, Bar, Blob, Channel, Client, Device, Dma, Env, Grant, Host, Interrupt, Part, Range, Setting, Shared,
     Signal, Thread, Timer, Window, slot,
 };
-use sel4_sys::bootinfo::BootInfo;
 use sel4_sys::ext::AxiomInfo;
 use sel4_sys::object::{self as o, vm_attributes};
 use sel4_sys::{Badge, CNodeCapData, CPtr, CapRights, Error};
@@ -49,17 +48,6 @@ pub struct Context<'a> {
     pub threads: &'a [Option<CPtr>],
     /// The kernel's debug system calls stay.
     pub debug_calls: bool,
-}
-
-/// The slot of the first frame of the payload: the image's frames are in the order of addresses, init's own first.
-pub fn payload_frames(info: &BootInfo) -> u64 {
-    unsafe extern "C" {
-        static __init_start: u8;
-        static __init_end: u8;
-    }
-    let (start, end) =
-        (&raw const __init_start as u64 & !4095, (&raw const __init_end as u64).next_multiple_of(4096));
-    info.user_image_frames.start + (end - start) / 4096
 }
 
 /// Maps a frame into init's own space.
@@ -434,7 +422,7 @@ fn channels<'a>(
     }
     for (i, peer) in c.servers.iter().enumerate() {
         if peer.calls.contains(&(index as u16)) {
-            let badge = Who::Client(i as u16).word();
+            let badge = Who::client(i as u16);
             let loader = c.servers[index].loader == Some(i as u16);
             world.clients.push(Client { name: &peer.name, badge, loader });
             let here = peer.grants.iter().filter(|g| usize::from(g.at) == index);

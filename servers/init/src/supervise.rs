@@ -1,10 +1,12 @@
 //! Watching over the servers: readiness, requests, faults, restarts.
 use crate::devices::Machine;
+use crate::extra::Extra;
 use crate::memory::{Memory, Object, Pool};
 use crate::pci::Pci;
 use crate::permanent::{self, Permanent};
+use crate::say::{Reason, finish};
 use crate::spawn::{self, Context, Running};
-use crate::{Extra, arch, down, finish, say, sys};
+use crate::{arch, down, say, sys};
 use alloc::string::String;
 use alloc::vec::Vec;
 use axiom_fdt::Fdt;
@@ -94,7 +96,7 @@ type Answer = (MessageInfo, [u64; 4]);
 
 impl Supervisor {
     /// Makes what outlives the servers' restarts.
-    pub fn new(info: &BootInfo, extra: &Extra, system: System) -> Result<Supervisor, Error> {
+    pub fn new(info: &BootInfo, extra: &Extra, system: System, own_pages: u64) -> Result<Supervisor, Error> {
         let mut memory = Memory::new(info);
         let endpoint = memory.make(Object::ENDPOINT)?;
         let ready = memory.make(Object::NOTIFICATION)?;
@@ -149,7 +151,8 @@ impl Supervisor {
             ready,
             reply,
             sched_control,
-            payload_frames: spawn::payload_frames(info),
+            // The image's frames are in the order of addresses, init's own first.
+            payload_frames: info.user_image_frames.start + own_pages,
             axiom: extra.axiom,
             image_bytes: (info.user_image_frames.end - info.user_image_frames.start) * 4096,
             all_ready: false,
@@ -196,7 +199,7 @@ impl Supervisor {
                 true
             }
             Err(error) => {
-                say!("cannot start '{}': {error:?}", self.system.servers[index].name);
+                say!("cannot start '{}': {}", self.system.servers[index].name, Reason(error));
                 self.clear(index);
                 self.down(index);
                 false
@@ -212,13 +215,23 @@ impl Supervisor {
 
     /// Serves for ever.
     pub fn run(&mut self) -> ! {
-        self.start_due();
-        let mut received = stubs::recv(self.endpoint, self.reply);
+        let mut received = self.begin();
         loop {
-            received = match self.handle(&received) {
-                Some((info, mrs)) => stubs::reply_recv(self.endpoint, info, mrs, self.reply),
-                None => stubs::recv(self.endpoint, self.reply),
-            };
+            received = self.turn(&received);
+        }
+    }
+
+    /// Starts what is due, and waits for the first message.
+    pub fn begin(&mut self) -> Received {
+        self.start_due();
+        stubs::recv(self.endpoint, self.reply)
+    }
+
+    /// Serves a message, and waits for the next.
+    pub fn turn(&mut self, received: &Received) -> Received {
+        match self.handle(received) {
+            Some((info, mrs)) => stubs::reply_recv(self.endpoint, info, mrs, self.reply),
+            None => stubs::recv(self.endpoint, self.reply),
         }
     }
 
@@ -455,8 +468,9 @@ impl Supervisor {
         {
             if let Err(error) = self.pci.stop_master(&mut self.memory, function) {
                 say!(
-                    "a PCI function of '{}' is not switched off: {error:?}",
-                    self.system.servers[index].name
+                    "a PCI function of '{}' is not switched off: {}",
+                    self.system.servers[index].name,
+                    Reason(error)
                 );
                 finish("a device could go on writing to memory that is no longer its server's");
             }
@@ -473,7 +487,7 @@ impl Supervisor {
         if let Err(error) =
             down::answer_for(&mut self.memory, &mut life.pool, &self.permanent[index], server.priority)
         {
-            say!("nobody answers for '{}': {error:?}; whoever calls it waits", server.name);
+            say!("nobody answers for '{}': {}; whoever calls it waits", server.name, Reason(error));
         }
         self.watchers.iter().for_each(|w| stubs::signal(*w));
     }

@@ -2,6 +2,7 @@
 //! can have.
 
 use crate::bits::SIGNALLED;
+use serde::{Deserialize, Serialize};
 
 /// Servers of a system: each has a bit of init's notification for its readiness.
 pub const MAX_SERVERS: usize = 62;
@@ -12,6 +13,26 @@ const FAULT: u64 = 1 << 32;
 const TIMER: u64 = 1 << MAX_SERVERS;
 
 const _: () = assert!(TIMER < SIGNALLED);
+
+/// Which client of a server asks: the badge that its capability to the server has. A number that a message says is never one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[repr(transparent)]
+pub struct ClientBadge(u64);
+
+impl ClientBadge {
+    /// What no client has: the badge of a capability that has none.
+    pub const NOBODY: ClientBadge = ClientBadge(0);
+
+    /// From the kernel's word of a message that was received.
+    pub const fn new(word: u64) -> ClientBadge {
+        ClientBadge(word)
+    }
+
+    /// As the kernel keeps it.
+    pub const fn word(self) -> u64 {
+        self.0
+    }
+}
 
 /// Bits of init's notification that were set when it woke.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,6 +77,11 @@ impl Badge {
             Badge::Fault(n) => FAULT | n as u64,
             Badge::Signal(Woken(bits)) => SIGNALLED | bits,
         }
+    }
+
+    /// What the client that server number n is has at the servers that it calls.
+    pub const fn client(server: u16) -> ClientBadge {
+        ClientBadge(Badge::Client(server).word())
     }
 
     /// From the kernel's word; nothing that [`Badge::word`] cannot make is taken for a badge.
@@ -105,6 +131,14 @@ mod tests {
                 let Badge::Signal(alone) = Badge::ready(a) else { panic!("{a}") };
                 assert!(alone.ready().eq([a]) && !alone.timer());
             }
+        }
+    }
+
+    #[test]
+    fn a_client_has_the_same_badge_at_init_and_at_every_server() {
+        for n in 0..MAX_SERVERS as u16 {
+            assert_eq!(Badge::from_word(Badge::client(n).word()), Some(Badge::Client(n)));
+            assert_eq!(ClientBadge::new(Badge::client(n).word()), Badge::client(n));
         }
     }
 

@@ -20,7 +20,7 @@ mod rows;
 #[cfg(feature = "alloc")]
 mod runs;
 
-pub use badge::{Badge, MAX_SERVERS, Woken};
+pub use badge::{Badge, ClientBadge, MAX_SERVERS, Woken};
 pub use bits::{Bit, Bits, Class, Signals};
 pub use note::Note;
 pub use rows::Rows;

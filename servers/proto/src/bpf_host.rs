@@ -7,6 +7,7 @@
 //! decided, verified and compiled by bpf-server.
 
 use crate::bpf::{MAX_NAME, ProgramId};
+use crate::env::ClientBadge;
 use crate::gpio::Grants;
 use crate::largest::message;
 use core::fmt;
@@ -157,8 +158,8 @@ message! {
             grants: Grants,
             /// Its worst case, in machine instructions.
             cost: u64,
-            /// Whose it is, for the share of time that one client may have: a badge, or 0 if the manifest names the program.
-            client: u64,
+            /// Whose it is, for the share of time that one client may have: a badge, or nobody's if the manifest names the program.
+            client: ClientBadge,
             /// Those of its maps that are not there yet: see [`plans`].
             #[serde(serialize_with = "crate::wire::bytes")]
             maps: &'a [u8] = MAPS * PLAN,

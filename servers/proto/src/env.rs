@@ -34,7 +34,7 @@ pub mod slot {
     pub const FIRST: u64 = 16;
 }
 
-pub use axiom_layout::{Bit, Bits, Class, Signals};
+pub use axiom_layout::{Bit, Bits, Class, ClientBadge, Signals};
 
 /// The page's start.
 #[derive(Clone, Copy, Debug, Default)]
@@ -79,7 +79,7 @@ pub struct Client<'a> {
     /// Its name in the manifest.
     pub name: &'a str,
     /// Its badge.
-    pub badge: u64,
+    pub badge: ClientBadge,
     /// It may place programs in this server.
     pub loader: bool,
 }
@@ -88,7 +88,7 @@ pub struct Client<'a> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Grant<'a> {
     /// The client's badge.
-    pub badge: u64,
+    pub badge: ClientBadge,
     /// By this interface.
     pub interface: u16,
     /// In the interface's own words.
@@ -378,7 +378,7 @@ impl<'a> Env<'a> {
     }
 
     /// What a client may do here by an interface; `None` for one that is granted nothing.
-    pub fn grant<T: Deserialize<'a>>(&self, badge: u64, interface: u16) -> Option<T> {
+    pub fn grant<T: Deserialize<'a>>(&self, badge: ClientBadge, interface: u16) -> Option<T> {
         let grant = self.grants.iter().find(|g| g.badge == badge && g.interface == interface)?;
         postcard::from_bytes(grant.bytes).ok()
     }

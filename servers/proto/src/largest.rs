@@ -43,6 +43,10 @@ macro_rules! numbers {
 // Seven bits in a byte, but for what is one byte anyway.
 numbers! { bool: 1 u8: 1 u16: 3 u32: 5 u64: 10 i32: 5 i64: 10 }
 
+impl Largest for axiom_layout::ClientBadge {
+    const LARGEST: usize = u64::LARGEST;
+}
+
 impl<T: Largest> Largest for Option<T> {
     const LARGEST: usize = 1 + T::LARGEST;
 }
@@ -208,6 +212,7 @@ pub(crate) mod tests {
         i32: i32::MIN;
         i64: i64::MIN;
         bpf::ProgramId: bpf::ProgramId(u32::MAX);
+        axiom_layout::ClientBadge: axiom_layout::ClientBadge::new(u64::MAX);
         rp1::Peripheral: rp1::Peripheral::from_name("adc").unwrap();
         gpio::Grants: {
             let mut all = gpio::Grants::default();

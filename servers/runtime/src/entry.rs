@@ -2,7 +2,7 @@
 
 use crate::{Place, ipc, log};
 use axiom_mmio::Mmio;
-use axiom_proto::env::{Bit, Env, Header, MAGIC, slot};
+use axiom_proto::env::{Bit, ClientBadge, Env, Header, MAGIC, slot};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use sel4_sys::{CPtr, stubs};
@@ -70,7 +70,7 @@ impl Runtime {
     }
 
     /// The name of the client with this badge.
-    pub fn client(&self, badge: u64) -> &'static str {
+    pub fn client(&self, badge: ClientBadge) -> &'static str {
         self.env.clients.iter().find(|c| c.badge == badge).map_or("?", |c| c.name)
     }
 

@@ -1,7 +1,7 @@
 //! The loop that every server ends in: one message or signal after the other, each answered before the next is taken.
 
 use crate::ipc::{self, Buffer};
-use axiom_proto::env::{Signals, slot};
+use axiom_proto::env::{ClientBadge, Signals, slot};
 use axiom_proto::largest::assert_fits;
 use axiom_proto::{Error, LABEL_ERROR, LABEL_OK, Largest, wire};
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 
 static MALFORMED: AtomicU64 = AtomicU64::new(0);
 static REFUSED: AtomicU64 = AtomicU64::new(0);
+
+/// What a label is taken for that is no interface's number: no interface has that of errors.
+const NO_INTERFACE: u16 = LABEL_ERROR as u16;
 
 /// Requests that could not be understood, since the start.
 pub fn malformed_count() -> u64 {
@@ -30,7 +33,7 @@ pub fn count_refused() {
 /// A request.
 pub struct Incoming<'a> {
     /// Who: the client's badge.
-    pub badge: u64,
+    pub badge: ClientBadge,
     /// Which interface.
     pub interface: u16,
     /// One capability came along, in the receive slot; it is deleted after the request unless it was moved. What else arrives, two
@@ -124,33 +127,36 @@ pub fn serve(service: &mut impl Service) -> ! {
         let arrived_caps = got.info.extra_caps();
         let has_cap = arrived_caps == 1 && got.info.caps_unwrapped() == 0;
         let message = Incoming {
-            badge: got.badge.0,
-            interface: got.info.label() as u16,
+            badge: ClientBadge::new(got.badge.0),
+            interface: u16::try_from(got.info.label()).unwrap_or(NO_INTERFACE),
             has_cap,
             arrived,
             payload: buffer.bytes(),
         };
-        // Also what an earlier message left: a full slot would make this server deaf to capabilities.
-        answer = Some(if arrived_caps > 0 || ipc::is_received() {
-            with_received(service, &message)
-        } else {
-            service.request(&message)
-        });
+        answer = Some(served(service, &message, arrived_caps > 0));
     }
 }
 
-/// A request with something in the receive slot: if it is still in the receive slot afterwards, it is deleted, before the answer is made
-/// final (deleting is a system call, so the answer is kept aside meanwhile).
-fn with_received(service: &mut impl Service, message: &Incoming<'_>) -> Reply {
-    ipc::set_received(true);
-    let reply = service.request(message);
-    if !ipc::is_received() {
-        return reply;
+/// Serves a request. What lies in the receive slot afterwards, came it with the request or with the answer of somebody who was asked
+/// meanwhile, is deleted before the next one: a full slot would make this server deaf to capabilities.
+#[inline]
+fn served(service: &mut impl Service, message: &Incoming<'_>, arrived: bool) -> Reply {
+    if arrived {
+        ipc::set_received(true);
     }
+    let reply = service.request(message);
+    if ipc::is_received() { emptied(reply) } else { reply }
+}
+
+/// Empties the receive slot before the answer is final: deleting is a system call, so the answer is kept aside meanwhile.
+#[cold]
+fn emptied(reply: Reply) -> Reply {
     let mut kept = Buffer::new();
     let length = reply.info.length();
     kept.take(ipc::fast_registers(), length);
+    // What cannot be deleted is empty already.
     let _ = crate::CNode::OWN.delete(ipc::received());
+    ipc::set_received(false);
     // SAFETY: the reference is used up before any system call.
     let registers = unsafe { ipc::message_bytes() };
     registers[..length * 8].copy_from_slice(kept.bytes());

@@ -22,6 +22,14 @@ pub fn env() -> Env<'static> {
     }
 }
 
+/// An instruction.
+pub const fn i(op: u8, dst: u8, src: u8, off: i16, imm: i32) -> Insn {
+    Insn::new(op, dst, src, off, imm)
+}
+
+/// The end of a program.
+pub const EXIT: Insn = i(0x95, 0, 0, 0, 0);
+
 fn u(b: &[u8], at: usize, n: usize) -> usize {
     b[at..at + n].iter().rev().fold(0, |v, x| v << 8 | *x as usize)
 }

@@ -58,7 +58,11 @@ impl Rig {
             bytes
         });
         let grants = [(USER, &user), (KEEPER, &keeper)];
-        let grants = grants.map(|(badge, bytes)| Grant { badge, interface: INTERFACE, bytes });
+        let grants = grants.map(|(badge, bytes)| Grant {
+            badge: axiom_runtime::ClientBadge::new(badge),
+            interface: INTERFACE,
+            bytes,
+        });
         let grants = Values::of(grants).expect("a list");
         let (chips, holds) =
             (Values::of(["pl061"]).expect("a list"), Values::of([(line(2), true)]).expect("a list"));
@@ -71,7 +75,11 @@ impl Rig {
         let parts = Values::of([Part { interface: INTERFACE, bytes: &owned[..length] }]).expect("a list");
         let clients =
             [("user", USER, false), ("keeper", KEEPER, false), ("loader", LOADER, true), ("other", 4, false)];
-        let clients = clients.map(|(name, badge, loader)| Client { name, badge, loader });
+        let clients = clients.map(|(name, badge, loader)| Client {
+            name,
+            badge: axiom_runtime::ClientBadge::new(badge),
+            loader,
+        });
         let clients = Values::of(clients).expect("a list");
         let registers_at = Range { start: registers as u64, len: 4096 };
         let device = Device { name: "pl061", index: 0, registers: registers_at, ..Device::default() };
@@ -225,7 +233,7 @@ fn programs_that_could_stop_the_motors_are_gone_so_they_are_held() {
             replaces: None,
             grants,
             cost: 4,
-            client: 0,
+            client: axiom_runtime::ClientBadge::NOBODY,
             maps: &[],
         };
         let mut host = |badge, request, caps| {

@@ -5,7 +5,7 @@
 //! else can hold pages of it: its reader has stopped, in the life that gave them, or has died itself.
 
 use axiom_layout::Badge;
-use axiom_runtime::proto::env::Shared;
+use axiom_runtime::proto::env::{ClientBadge, Shared};
 use axiom_runtime::proto::iio::RING_PAGES;
 use axiom_runtime::proto::supervisor::{self, State};
 use axiom_runtime::sel4::{CPtr, CapRights};
@@ -20,8 +20,8 @@ const NOTE_AT: u64 = PAGE + 64;
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct Note {
-    /// The client; 0: nobody.
-    badge: u64,
+    /// The client, or nobody.
+    badge: ClientBadge,
     /// How often it was started then, and one more.
     life: u64,
     /// This server's starts then.
@@ -70,8 +70,9 @@ impl Rings {
     }
 
     /// How often a client was started, and one more; 0 for one that is down.
-    fn life(&self, badge: u64) -> u64 {
-        let (Some(Badge::Client(index)), Some(init)) = (Badge::from_word(badge), self.rt.channel("init"))
+    fn life(&self, badge: ClientBadge) -> u64 {
+        let (Some(Badge::Client(index)), Some(init)) =
+            (Badge::from_word(badge.word()), self.rt.channel("init"))
         else {
             return 0;
         };
@@ -83,10 +84,10 @@ impl Rings {
     }
 
     /// An empty ring for this client: its first page's address. What it was given of one before is taken back, or its own fault.
-    pub fn start(&mut self, device: usize, badge: u64) -> Result<*mut u8, Refusal> {
+    pub fn start(&mut self, device: usize, badge: ClientBadge) -> Result<*mut u8, Refusal> {
         let (address, frames) = self.place(device).ok_or(Refusal::NoMemory)?;
         let before = self.note(device);
-        let others = before.badge != 0 && before.badge != badge;
+        let others = before.badge != ClientBadge::NOBODY && before.badge != badge;
         // Whoever died holds nothing any more.
         if others && self.life(before.badge) == before.life {
             return Err(Refusal::Taken);
@@ -112,8 +113,8 @@ impl Rings {
         }
     }
 
-    /// Who reads a ring; 0: nobody.
-    pub fn reader(&self, device: usize) -> u64 {
+    /// Who reads a ring, or nobody.
+    pub fn reader(&self, device: usize) -> ClientBadge {
         self.note(device).badge
     }
 

@@ -8,6 +8,7 @@ use crate::sensors;
 use axiom_bpf_host::system::{self, Frames, Points};
 use axiom_bpf_host::{Clock, Host, PointId, Stream};
 use axiom_iio::Decimal;
+use axiom_runtime::proto::env::ClientBadge;
 use axiom_runtime::proto::iio::{DEVICES, Grants, INTERFACE, Reply as Answer, Request};
 use axiom_runtime::proto::{Error, bpf_host};
 use axiom_runtime::{
@@ -69,14 +70,20 @@ impl Server {
     }
 
     /// Starts or stops a device's buffer.
-    fn buffer(&mut self, badge: u64, device: u32, has_cap: bool, shape: (u8, u32, u32)) -> Answer<'static> {
+    fn buffer(
+        &mut self,
+        badge: ClientBadge,
+        device: u32,
+        has_cap: bool,
+        shape: (u8, u32, u32),
+    ) -> Answer<'static> {
         let Some(d) = self.devices.get_mut(device as usize) else { return Answer::NotFound };
         let (channels, length, watermark) = shape;
         if u32::from(channels) >> d.sensor.channels().len() != 0 {
             return Answer::NotFound;
         }
         let place = device as usize;
-        if channels == 0 && ![0, badge].contains(&self.rings.reader(place)) {
+        if channels == 0 && ![ClientBadge::NOBODY, badge].contains(&self.rings.reader(place)) {
             return Answer::Taken;
         }
         // Asking init about the reader comes first: it would take the place of what came along.
@@ -106,14 +113,14 @@ impl Server {
     }
 
     /// Whether the manifest gives a device to the client with this badge.
-    fn owns(&self, badge: u64, device: u32) -> bool {
+    fn owns(&self, badge: ClientBadge, device: u32) -> bool {
         let Some(d) = self.devices.get(device as usize) else { return true };
         let grants: Grants<'_> = self.rt.env().grant(badge, INTERFACE).unwrap_or_default();
         grants.iter().any(|name| name == d.sensor.name())
     }
 
     /// A page of the ring, for the client that reads it.
-    fn frame(&mut self, badge: u64, device: u32, page: u32) -> Reply {
+    fn frame(&mut self, badge: ClientBadge, device: u32, page: u32) -> Reply {
         let lent = if self.rings.reader(device as usize) == badge {
             self.rings.lend(device as usize, page)
         } else {
@@ -125,7 +132,7 @@ impl Server {
         }
     }
 
-    fn iio(&mut self, badge: u64, request: &Request<'_>, has_cap: bool) -> Answer<'static> {
+    fn iio(&mut self, badge: ClientBadge, request: &Request<'_>, has_cap: bool) -> Answer<'static> {
         match *request {
             Request::Sample { device, .. }
             | Request::DataReady { device, .. }

@@ -7,7 +7,7 @@ use axiom_runtime::proto::rp1::{INTERFACE, Peripheral, Refusal, Reply, Request};
 use axiom_runtime::sel4::object::vm_attributes;
 use axiom_runtime::sel4::{CPtr, CapRights};
 use axiom_runtime::{
-    Bit, Buffer, CNode, Endpoint, Frame, IrqHandler, Notification, Pages, Runtime, Slots, VSpace,
+    Bit, Buffer, CNode, Doorbell, Endpoint, Frame, IrqHandler, Notification, Pages, Runtime, Slots, VSpace,
     call_with_cap, ipc,
 };
 use core::fmt;
@@ -79,8 +79,8 @@ impl Registers {
 /// The way to say that the interrupt was served.
 #[derive(Clone, Copy, Debug)]
 pub enum Served {
-    /// RP1's server distributes the chip's only interrupt.
-    Shared(Notification),
+    /// RP1's server distributes the chip's only interrupt, and gave this to be told by: whatever it is, nobody waits at it.
+    Shared(Doorbell),
     /// The peripheral has an interrupt of its own.
     Own(IrqHandler),
 }
@@ -90,7 +90,7 @@ impl Served {
     #[inline]
     pub fn signal(self) {
         match self {
-            Served::Shared(served) => served.signal(),
+            Served::Shared(served) => served.ring(),
             // A handler that this server holds is always one that can be acknowledged.
             Served::Own(handler) => drop(handler.ack()),
         }
@@ -159,10 +159,31 @@ fn bind((reply, came): (Reply, bool), slots: &mut Slots, signal: CPtr) -> Result
     let served = slots.take().ok_or(Failure::NoRoom)?;
     CNode::OWN.move_to(served, ipc::received())?;
     if !own {
-        return Ok(Served::Shared(Notification(served)));
+        return Ok(Served::Shared(Doorbell(served)));
     }
     let handler = IrqHandler(served);
     handler.set_notification(Notification(signal))?;
     handler.ack()?;
     Ok(Served::Own(handler))
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use axiom_runtime::sel4::{Badge, MessageInfo, host, stubs, syscall};
+    use std::rc::Rc;
+    use std::vec::Vec;
+
+    #[test]
+    fn what_another_server_gave_is_never_waited_at() {
+        let calls = Rc::new(core::cell::RefCell::new(Vec::new()));
+        let seen = calls.clone();
+        let kernel = move |call: host::Syscall| {
+            seen.borrow_mut().push((call.number, call.cap));
+            stubs::Received { info: MessageInfo(0), badge: Badge(0), mrs: [0; 4] }
+        };
+        host::with(kernel, || Served::Shared(Doorbell(CPtr(9))).signal());
+        assert_eq!(*calls.borrow(), [(syscall::NB_SEND, CPtr(9))]);
+    }
 }

@@ -4,6 +4,7 @@ use crate::pages::Behind;
 use axiom_mmio::{Block, Mmio};
 use axiom_rp1::{Facts, Fan, chip, find, msix, place, switch};
 use axiom_runtime::proto::Error;
+use axiom_runtime::proto::env::ClientBadge;
 use axiom_runtime::proto::rp1::{
     Absence, Grants, INTERFACE, InterruptPath, Peripheral, Refusal, Reply as Answer, Request,
 };
@@ -72,11 +73,11 @@ struct Server {
 type Opened = Result<(Answer, CPtr), Refusal>;
 
 impl Server {
-    fn granted(&self, badge: u64, peripheral: Peripheral) -> bool {
+    fn granted(&self, badge: ClientBadge, peripheral: Peripheral) -> bool {
         self.rt.env().grant::<Grants>(badge, INTERFACE).is_some_and(|grants| grants.has(peripheral))
     }
 
-    fn open(&mut self, badge: u64, peripheral: Peripheral, page: u8) -> Opened {
+    fn open(&mut self, badge: ClientBadge, peripheral: Peripheral, page: u8) -> Opened {
         // Who may not have it learns nothing else about it.
         if !self.granted(badge, peripheral) {
             return Err(Refusal::NotGranted);
@@ -94,7 +95,7 @@ impl Server {
         Ok((Answer::Page { pages: place.pages() }, frame.0))
     }
 
-    fn interrupt(&mut self, badge: u64, peripheral: Peripheral, has_cap: bool) -> Opened {
+    fn interrupt(&mut self, badge: ClientBadge, peripheral: Peripheral, has_cap: bool) -> Opened {
         if !self.granted(badge, peripheral) {
             return Err(Refusal::NotGranted);
         }

@@ -19,7 +19,11 @@ fn whoever_may_not_have_a_peripheral_learns_nothing_of_the_chip() {
     grants.grant(Peripheral::from_name("i2c1").expect("it is there"));
     let mut bytes = [0; 64];
     let length = wire::encode_plain(&grants, &mut bytes).expect("it is short");
-    let grants = Values::of([Grant { badge: CLIENT, interface: INTERFACE, bytes: &bytes[..length] }]);
+    let grants = Values::of([Grant {
+        badge: axiom_runtime::ClientBadge::new(CLIENT),
+        interface: INTERFACE,
+        bytes: &bytes[..length],
+    }]);
     let grants = grants.expect("a list");
     let env = Env { name: "rp1-server", grants: grants.list(), free_slots: (100, 200), ..Env::default() };
     let mut server = World::default().start_in(&env, MAIN);

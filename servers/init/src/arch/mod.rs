@@ -1,13 +1,34 @@
 //! What init needs of an architecture: its own first instructions, a thread without a stack, first registers, page tables, interrupts, devices
-//! that no description names. Every architecture has the same names.
-#[cfg(target_arch = "aarch64")]
+//! that no description names. Every architecture has the same names. The developer's machine takes the one that the kernel's rules take there.
+#[cfg(not(any(axiom_arch = "x86_64", all(target_arch = "x86_64", target_os = "none"))))]
 mod aarch64;
-#[cfg(target_arch = "aarch64")]
+#[cfg(not(any(axiom_arch = "x86_64", all(target_arch = "x86_64", target_os = "none"))))]
 pub use aarch64::*;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(axiom_arch = "x86_64", all(target_arch = "x86_64", target_os = "none")))]
 mod x86_64;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(axiom_arch = "x86_64", all(target_arch = "x86_64", target_os = "none")))]
 pub use x86_64::*;
+
+/// Where the thread begins that answers for a server which stays down.
+#[cfg(target_os = "none")]
+pub fn down() -> u64 {
+    // It has no stack and no IPC buffer; it is in assembler.
+    unsafe extern "C" {
+        fn axiom_down();
+    }
+    axiom_down as *const () as u64
+}
+
+/// On the developer's machine nobody runs it.
+#[cfg(not(target_os = "none"))]
+pub fn down() -> u64 {
+    axiom_layout::address::INIT
+}
+
+#[cfg(not(target_os = "none"))]
+mod host;
+#[cfg(not(target_os = "none"))]
+pub use host::{set_ticks, ticks};
 
 /// A kind of page table: type, size, and the invocation that maps one.
 #[derive(Clone, Copy)]

@@ -49,11 +49,19 @@ fn start(starts: &Starts, memory: u64, restarts: u32) -> Fake {
         bytes.truncate(length);
         (badge, bytes)
     });
-    let grants = grants.each_ref().map(|(badge, bytes)| Grant { badge: *badge, interface: INTERFACE, bytes });
+    let grants = grants.each_ref().map(|(badge, bytes)| Grant {
+        badge: axiom_runtime::ClientBadge::new(*badge),
+        interface: INTERFACE,
+        bytes,
+    });
     let grants = Values::of(grants).expect("a list");
     let clients = [("reader", READER), ("other", OTHER), ("little", LITTLE)];
-    let clients =
-        Values::of(clients.map(|(name, badge)| Client { name, badge, loader: false })).expect("a list");
+    let clients = Values::of(clients.map(|(name, badge)| Client {
+        name,
+        badge: axiom_runtime::ClientBadge::new(badge),
+        loader: false,
+    }))
+    .expect("a list");
     let mut bits = Bits::new();
     let timers = ["sensor/lm75", "sensor/adxl345"].map(|name| {
         let bit = bits.take(Class::Timer).expect("a bit");

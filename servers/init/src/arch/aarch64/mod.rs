@@ -1,31 +1,20 @@
 //! AArch64.
 use super::Table;
-use crate::Extra;
 use crate::devices::Found;
+use crate::extra::Extra;
 use crate::pci::ConfigSpace;
 use axiom_fdt::Fdt;
 use axiom_pci::Place;
 use axiom_proto::bundle::DeviceRequest;
+#[cfg(target_os = "none")]
 use core::arch::{asm, global_asm};
 use sel4_sys::object::{self as o, kind, vm_attributes};
-use sel4_sys::{CPtr, Error, label, syscall};
-
-global_asm!(
-    ".global _start",
-    "_start:",
-    "adrp x9, {stack}",
-    "add x9, x9, #:lo12:{stack}",
-    "mov x10, #{size}",
-    "add sp, x9, x10",
-    "mov x29, xzr",
-    "mov x30, xzr",
-    "bl init_main",
-    "b .",
-    stack = sym crate::STACK,
-    size = const crate::STACK_SIZE,
-);
+#[cfg(target_os = "none")]
+use sel4_sys::syscall;
+use sel4_sys::{CPtr, Error, label};
 
 // A thread without stack and IPC buffer: registers only. x19 is the errand; what it receives is not looked at.
+#[cfg(target_os = "none")]
 global_asm!(
     ".global axiom_down",
     "axiom_down:",
@@ -91,6 +80,7 @@ pub fn arguments(extra: &Extra) -> &'static str {
 }
 
 /// The counter that timers use.
+#[cfg(target_os = "none")]
 pub fn ticks() -> u64 {
     let v: u64;
     // SAFETY: reads a counter that the kernel exports; `isb` keeps it from being read early.

@@ -1,32 +1,25 @@
 //! x86-64.
 use super::Table;
-use crate::Extra;
 use crate::devices::Found;
+use crate::extra::Extra;
 use crate::pci::ConfigSpace;
 use crate::sys;
 use alloc::vec;
 use axiom_pci::Place;
 use axiom_proto::bundle::DeviceRequest;
+#[cfg(target_os = "none")]
 use core::arch::{asm, global_asm};
 use core::cell::Cell;
 use sel4_sys::arch::object::USER_VECTORS;
 use sel4_sys::cap::init;
 use sel4_sys::ext::HpetInfo;
 use sel4_sys::object::{kind, vm_attributes};
-use sel4_sys::{CPtr, Error, label, syscall};
-
-global_asm!(
-    ".global _start",
-    "_start:",
-    "lea rsp, [rip + {stack} + {size}]",
-    "xor ebp, ebp",
-    "call init_main",
-    "ud2",
-    stack = sym crate::STACK,
-    size = const crate::STACK_SIZE,
-);
+#[cfg(target_os = "none")]
+use sel4_sys::syscall;
+use sel4_sys::{CPtr, Error, label};
 
 // A thread without stack and IPC buffer: registers only. r14 is the errand; what it receives is not looked at.
+#[cfg(target_os = "none")]
 global_asm!(
     ".global axiom_down",
     "axiom_down:",
@@ -150,6 +143,7 @@ pub fn arguments(extra: &Extra) -> &'static str {
 }
 
 /// The counter that timers use.
+#[cfg(target_os = "none")]
 pub fn ticks() -> u64 {
     let (low, high): (u32, u32);
     // SAFETY: reads a counter that the kernel exports; the fence keeps it from being read early.

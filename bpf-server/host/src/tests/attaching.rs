@@ -1,0 +1,212 @@
+//! Attaching and detaching: what is refused, what goes with what, frames from a tray.
+use super::*;
+
+#[test]
+fn numbers_out_of_range_and_unknown_points_are_refused() {
+    let mut host = Host::new(Clock::new(1_000_000_000), log);
+    let mut fake = Fake::new();
+    host.add_point("iio/x/y").unwrap();
+    let refused = |r| Reply::Refused(r);
+    assert_eq!(host.handle(&Request::Code { page: 0 }, &mut fake), refused(Refusal::BadFrame));
+    assert_eq!(host.handle(&Request::Code { page: 1 << 20 }, &mut fake), refused(Refusal::BadNumber));
+    assert_eq!(
+        host.handle(&Request::RemoveCode { page: 1, pages: u32::MAX }, &mut fake),
+        refused(Refusal::BadNumber)
+    );
+    assert_eq!(host.handle(&Request::RemoveMap { slot: 3 }, &mut fake), refused(Refusal::BadNumber));
+    let mut map = map_of(0, 2, [4, 8, 1], 0);
+    assert_eq!(host.handle(&map, &mut fake), refused(Refusal::BadNumber));
+    map = map_of(1, 2, [5, 8, 1], 0);
+    assert_eq!(host.handle(&map, &mut fake), refused(Refusal::BadMap));
+    assert_eq!(attach(&mut host, &mut fake, 1, 0, 1000, None), refused(Refusal::BadNumber));
+    let elsewhere = |point| {
+        let (program, grants) = (ProgramId(9), Grants::NONE);
+        Request::Attach {
+            program,
+            page: 0,
+            pages: 1,
+            slots: 2,
+            point,
+            name: "",
+            replaces: None,
+            grants,
+            cost: 0,
+            client: ClientBadge::NOBODY,
+            maps: &[],
+        }
+    };
+    assert_eq!(host.handle(&elsewhere("gpio/1"), &mut fake), refused(Refusal::NoSuchPoint));
+    assert_eq!(host.handle(&elsewhere("timer/10hz"), &mut fake), Reply::Done);
+    assert_eq!(fake.opened, 2);
+    for id in 0..CHAIN as u32 {
+        assert_eq!(attach(&mut host, &mut fake, id, 0, 1, None), Reply::Done);
+    }
+    assert_eq!(attach(&mut host, &mut fake, 77, 0, 1, None), refused(Refusal::Full));
+}
+
+#[test]
+fn a_point_that_was_opened_goes_with_its_last_program_and_its_place_is_taken_again() {
+    let mut host = Host::new(Clock::new(1_000_000_000), log);
+    let mut fake = Fake::new();
+    fake.write(0, &[EXIT]);
+    let own = host.add_point("iio/x/y").unwrap();
+    for id in 1..1000 {
+        let name = std::format!("timer/{id}hz");
+        assert_eq!(attach_at(&mut host, &mut fake, id, &name, Grants::NONE), Reply::Done);
+        assert_eq!(host.points(), 2);
+        assert_eq!(host.handle(&Request::Detach { program: ProgramId(id) }, &mut fake), Reply::Done);
+        assert_eq!(fake.closed.pop(), Some(name));
+    }
+    assert_eq!((host.points(), host.points.len()), (1, 2));
+    // The server's own points stay, and an empty name is nobody's.
+    assert_eq!(attach_at(&mut host, &mut fake, 1, "iio/x/y", Grants::NONE), Reply::Done);
+    assert_eq!(host.handle(&Request::Detach { program: ProgramId(1) }, &mut fake), Reply::Done);
+    assert_eq!((host.point("iio/x/y"), host.point(""), fake.closed.len()), (Some(own), None, 0));
+    // What is refused opens nothing.
+    let full =
+        |host: &mut Host, fake: &mut Fake, id: u32| attach_at(host, fake, id, "timer/1hz", Grants::NONE);
+    for id in 0..PROGRAMS {
+        assert_eq!(
+            attach_at(&mut host, &mut fake, id + 1, &std::format!("timer/{}hz", id / 4), Grants::NONE),
+            Reply::Done
+        );
+    }
+    let opened = fake.opened;
+    assert_eq!(full(&mut host, &mut fake, 99), Reply::Refused(Refusal::Full));
+    assert_eq!(
+        attach_at(&mut host, &mut fake, 99, "timer/77hz", Grants::NONE),
+        Reply::Refused(Refusal::Full)
+    );
+    assert_eq!((fake.opened, host.points()), (opened, 9));
+}
+
+#[test]
+fn after_a_reset_nothing_is_left_and_motors_that_a_program_could_stop_are_held() {
+    let mut host = Host::new(Clock::new(1_000_000_000), log);
+    let mut fake = Fake::new();
+    fake.write(0, &[EXIT]);
+    let mut stops = Grants::NONE;
+    stops.motor_stop = true;
+    for (grants, held) in [(Grants::NONE, false), (stops, true)] {
+        assert_eq!(attach_at(&mut host, &mut fake, 1, "timer/1hz", grants), Reply::Done);
+        let map = map_of(1, 27, [0, 0, 4096], 0);
+        assert_eq!(host.handle(&map, &mut fake), Reply::Done);
+        fake.frame = true;
+        assert_eq!(host.handle(&Request::Doorbell { slot: 1 }, &mut fake), Reply::Done);
+        assert_eq!(host.handle(&Request::Reset, &mut fake), Reply::Done);
+        assert_eq!((host.points(), fake.doorbells, fake.resets.pop()), (0, 0, Some(held)));
+        assert_eq!(
+            host.handle(&Request::Stats { program: ProgramId(1) }, &mut fake),
+            Reply::Refused(Refusal::NoSuchProgram)
+        );
+        // Everything can be placed again.
+        assert_eq!(host.handle(&map, &mut fake), Reply::Done);
+        assert_eq!(host.handle(&Request::RemoveMap { slot: 1 }, &mut fake), Reply::Done);
+    }
+}
+
+/// Attaches a program that takes so many nanoseconds, at a pace of one for an instruction.
+#[test]
+fn frames_of_a_tray_are_mapped_in_a_row() {
+    let (mut host, mut fake) = (Host::new(Clock::new(1_000_000_000), log), Fake::new());
+    let pages = |page, count| Request::MapPages { page, count, writable: true };
+    assert_eq!(host.handle(&pages(2, 3), &mut fake), Reply::Refused(Refusal::NoTray));
+    assert_eq!(
+        host.handle(&Request::Tray, &mut fake),
+        Reply::Refused(Refusal::BadFrame),
+        "nothing came along"
+    );
+    fake.frame = true;
+    assert_eq!(host.handle(&Request::Tray, &mut fake), Reply::Done);
+    assert_eq!(host.handle(&pages(2, 3), &mut fake), Reply::Done);
+    assert_eq!(fake.from_tray, [(0, 2, true), (1, 3, true), (2, 4, true)]);
+    assert_eq!(host.handle(&pages(2, 4), &mut fake), Reply::Refused(Refusal::BadFrame), "an empty slot");
+    fake.from_tray.clear();
+    for wrong in [pages(MAP_PAGES - 2, 3), pages(0, TRAY + 1), pages(u32::MAX, 2)] {
+        assert_eq!(host.handle(&wrong, &mut fake), Reply::Refused(Refusal::BadNumber), "{wrong:?}");
+    }
+    assert!(fake.from_tray.is_empty(), "nothing was taken");
+    // Who placed programs was started anew, and brings a tray of its own.
+    assert_eq!(host.handle(&Request::Reset, &mut fake), Reply::Done);
+    assert_eq!(host.handle(&pages(2, 3), &mut fake), Reply::Refused(Refusal::NoTray));
+}
+
+#[test]
+fn maps_come_in_one_message_each_with_its_frames_of_the_tray() {
+    let (mut host, mut fake) = (Host::new(Clock::new(1_000_000_000), log), Fake::new());
+    let ring = MapPlan { frames: 2, ..plan(2, 27, [0, 0, 4096], 0) };
+    let array = MapPlan { frames: 1, writable: false, ..plan(1, 2, [4, 8, 2], 5) };
+    let both = |first: MapPlan, second: MapPlan| {
+        let maps: &'static [u8] = [first.to_bytes(), second.to_bytes()].concat().leak();
+        Request::Maps { maps }
+    };
+    let refused = |host: &mut Host, fake: &mut Fake, first, second, why| {
+        assert_eq!(host.handle(&both(first, second), fake), Reply::Refused(why));
+        assert_eq!(fake.from_tray, [], "nothing was taken");
+    };
+    refused(&mut host, &mut fake, ring, array, Refusal::NoTray);
+    fake.frame = true;
+    assert_eq!(host.handle(&Request::Tray, &mut fake), Reply::Done);
+    // What is wrong with the second is seen before the first is taken; all together have at most a tray's frames.
+    for wrong in [MapPlan { page: MAP_PAGES, ..array }, MapPlan { frames: TRAY - 1, ..array }] {
+        refused(&mut host, &mut fake, ring, wrong, Refusal::BadNumber);
+    }
+    refused(&mut host, &mut fake, MapPlan { slot: 0, ..ring }, array, Refusal::BadNumber);
+    refused(&mut host, &mut fake, MapPlan { slot: 64, ..ring }, array, Refusal::BadNumber);
+    refused(&mut host, &mut fake, MapPlan { map_type: 9999, ..ring }, array, Refusal::BadMap);
+    refused(&mut host, &mut fake, MapPlan { max_entries: 4097, ..ring }, array, Refusal::BadMap);
+    refused(&mut host, &mut fake, MapPlan { page: MAP_PAGES - 2, ..ring }, array, Refusal::BadNumber);
+    // Bytes that are no whole maps, and one map more than a message has.
+    let bytes = [ring.to_bytes(), array.to_bytes()].concat();
+    let many: vec::Vec<u8> = (1..=9).flat_map(|slot| plan(slot, 2, [4, 8, 2], 0).to_bytes()).collect();
+    for wrong in [&bytes[..63], &bytes[..1], &many] {
+        let reply = host.handle(&Request::Maps { maps: wrong }, &mut fake);
+        assert_eq!((reply, fake.from_tray.len()), (Reply::Refused(Refusal::BadNumber), 0));
+    }
+    assert_eq!(host.handle(&both(ring, array), &mut fake), Reply::Done);
+    assert_eq!(fake.from_tray, [(0, 0, true), (1, 1, true), (2, 5, false)], "one after the other");
+    fake.from_tray.clear();
+    refused(&mut host, &mut fake, ring, array, Refusal::BadNumber);
+    // A frame that is missing: the first map is there, as if it had come alone, and can be removed.
+    for slot in [1, 2] {
+        assert_eq!(host.handle(&Request::RemoveMap { slot }, &mut fake), Reply::Done);
+    }
+    let short = MapPlan { frames: 2, ..array };
+    assert_eq!(host.handle(&both(ring, short), &mut fake), Reply::Refused(Refusal::BadFrame));
+    assert_eq!(host.handle(&Request::RemoveMap { slot: 2 }, &mut fake), Reply::Done);
+    assert_eq!(host.handle(&Request::RemoveMap { slot: 1 }, &mut fake), Reply::Refused(Refusal::BadNumber));
+}
+
+#[test]
+fn a_program_comes_with_its_maps_and_not_without_them() {
+    let (mut host, mut fake) = (Host::new(Clock::new(1_000_000_000), log), Fake::new());
+    host.add_point("iio/x/y").unwrap();
+    fake.write(0, &[EXIT]);
+    let attach = |id: u32, slot| {
+        let plan = MapPlan { frames: 1, ..plan(slot, 2, [4, 8, 2], 3) };
+        let maps: &'static [u8] = vec::Vec::from(plan.to_bytes()).leak();
+        Request::Attach {
+            program: ProgramId(id),
+            page: 0,
+            pages: 1,
+            slots: 1,
+            point: "iio/x/y",
+            name: "filter",
+            replaces: None,
+            grants: Grants::NONE,
+            cost: 1,
+            client: ClientBadge::new(1),
+            maps,
+        }
+    };
+    fake.frame = true;
+    assert_eq!(host.handle(&attach(1, 1), &mut fake), Reply::Refused(Refusal::NoTray));
+    assert!(fake.frame, "the code is not taken before the maps");
+    assert_eq!(host.handle(&Request::Tray, &mut fake), Reply::Done);
+    fake.frame = true;
+    assert_eq!(host.handle(&attach(1, 1), &mut fake), Reply::Done);
+    assert_eq!((fake.from_tray.as_slice(), fake.frame), (&[(0, 3, true)][..], false));
+    // The same map again: no second program.
+    assert_eq!(host.handle(&attach(2, 1), &mut fake), Reply::Refused(Refusal::BadNumber));
+    assert_eq!(host.attached(host.point("iio/x/y").unwrap()), 1);
+}
