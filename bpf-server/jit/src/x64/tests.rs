@@ -54,3 +54,52 @@ fn any_program_is_the_same_by_the_table() {
         "{compiled} compiled, {refused} refused, {large} large"
     );
 }
+
+#[test]
+fn what_is_not_written_is_counted() {
+    use super::asm::{Asm, Cond, Op, Reg, Width};
+    let mut out = [0xee; 8];
+    let mut asm = Asm::new(&mut out[..6]);
+    assert!(asm.is_empty() && asm.fits());
+    asm.rr(Op::Add, Width::X64, Reg::RAX, Reg::R9);
+    assert!(!asm.is_empty() && asm.fits() && asm.len() == 3);
+    asm.jcc(Cond::Equal, -2);
+    assert!(!asm.fits() && asm.len() == 9);
+    // Beyond the end and before the beginning there is nothing to patch.
+    asm.patch32(9, 1);
+    asm.patch32(3, 1);
+    asm.patch8(0, 1);
+    asm.patch8(7, 1);
+    assert_eq!(out, [0x4c, 0x01, 0xc8, 0x0f, 0x84, 0xfe, 0xee, 0xee]);
+    let mut asm = Asm::new(&mut out);
+    asm.jcc(Cond::Equal, 0);
+    asm.patch32(6, 0x1234_5678);
+    asm.patch8(6, 0x11);
+    asm.align(8);
+    asm.align(8);
+    assert_eq!(out, [0x0f, 0x84, 0x78, 0x56, 0x34, 0x11, 0x66, 0x90]);
+    // What does nothing, in every length that there is.
+    for missing in 0..32 {
+        let mut out = [0x90; 64];
+        let mut asm = Asm::new(&mut out);
+        (0..32 - missing).for_each(|_| asm.ret());
+        asm.align(32);
+        assert_eq!(asm.len(), if missing == 32 { 0 } else { 32 });
+        let mut at = 32 - missing;
+        while at < 32 {
+            at += match out[at..] {
+                [0x90, ..] => 1,
+                [0x66, 0x90, ..] => 2,
+                [0x0f, 0x1f, 0x00, ..] => 3,
+                [0x0f, 0x1f, 0x40, 0, ..] => 4,
+                [0x0f, 0x1f, 0x44, 0, 0, ..] => 5,
+                [0x66, 0x0f, 0x1f, 0x44, 0, 0, ..] => 6,
+                [0x0f, 0x1f, 0x80, 0, 0, 0, 0, ..] => 7,
+                [0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0, ..] => 8,
+                [0x66, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0, ..] => 9,
+                ref other => panic!("{missing}: no NOP: {other:02x?}"),
+            };
+        }
+        assert_eq!(at, 32);
+    }
+}
