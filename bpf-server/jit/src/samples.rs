@@ -19,7 +19,11 @@ impl Numbers {
     }
 }
 
-const IMMEDIATES: [i32; 30] = [
+const IMMEDIATES: [i32; 34] = [
+    127,
+    128,
+    -128,
+    -129,
     0,
     1,
     -1,
@@ -51,7 +55,11 @@ const IMMEDIATES: [i32; 30] = [
     i32::MAX,
     i32::MIN,
 ];
-const OFFSETS: [i16; 22] = [
+const OFFSETS: [i16; 26] = [
+    127,
+    128,
+    -128,
+    -129,
     0,
     1,
     2,

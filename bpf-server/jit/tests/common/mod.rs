@@ -59,6 +59,32 @@ pub fn listing(program: &[Insn]) -> String {
     program.iter().enumerate().map(|(i, x)| format!("{i}: {x:02x?}\n")).collect()
 }
 
+/// The harness for a machine, which is built once for all tests and all runs of them.
+fn harness(machine: &str, compiler: &str) -> Option<PathBuf> {
+    let source = include_str!("../harness.c");
+    let mut hasher = std::hash::DefaultHasher::new();
+    std::hash::Hash::hash(source, &mut hasher);
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let harness = folder.join(format!("jit-harness-{machine}-{:016x}", std::hash::Hasher::finish(&hasher)));
+    if harness.exists() {
+        return Some(harness);
+    }
+    // Each thread of each process builds its own; whichever is last is the one that stays.
+    let mine = folder.join(format!(
+        "jit-harness-{machine}-{}-{:?}",
+        std::process::id(),
+        std::thread::current().id()
+    ));
+    let built = Command::new(compiler)
+        .args(["-O1", "-static", "-o"])
+        .arg(&mine)
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/harness.c"))
+        .status()
+        .is_ok_and(|s| s.success());
+    built.then(|| std::fs::rename(&mine, &harness).expect("the harness gets its name"))?;
+    Some(harness)
+}
+
 /// What runs the code of a machine: the harness, and the emulator before it where this is another machine.
 pub struct Runner {
     harness: PathBuf,
@@ -68,24 +94,18 @@ pub struct Runner {
 impl Runner {
     /// For `aarch64` or `x86_64`.
     pub fn new(machine: &str) -> Option<Runner> {
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/harness.c");
-        let harness = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
-            .join(format!("jit-harness-{machine}-{:?}", std::thread::current().id()));
         let native = std::env::consts::ARCH == machine;
         let (compiler, emulator) = match (native, machine) {
             (true, _) => ("gcc", None),
             (false, "aarch64") => ("aarch64-linux-gnu-gcc", Some("qemu-aarch64")),
             (false, _) => ("x86_64-linux-gnu-gcc", Some("qemu-x86_64")),
         };
-        let built = Command::new(compiler)
-            .args(["-O1", "-static", "-o"])
-            .arg(&harness)
-            .arg(source)
-            .status()
-            .is_ok_and(|s| s.success());
+        let harness = harness(machine, compiler);
         let runs =
             emulator.is_none_or(|e| Command::new(e).arg("--version").stdout(Stdio::null()).status().is_ok());
-        if built && runs {
+        if let Some(harness) = harness
+            && runs
+        {
             return Some(Runner { harness, emulator });
         }
         assert!(

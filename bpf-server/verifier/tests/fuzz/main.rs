@@ -15,6 +15,7 @@ mod concrete;
 mod follow;
 mod generate;
 mod proofs;
+mod verdicts;
 
 use axiom_bpf_checker::proof::MAGIC;
 use axiom_bpf_checker::{Env, Limits};
@@ -134,26 +135,12 @@ impl Fuzz {
             return Err(format!("a proof that was accepted is refused\n{}", listing(&code)));
         }
         self.counts[kind].proved += 1;
-        // It does not matter what of a program without loops is called unneeded.
-        if proof.is_empty() {
-            proof = [&MAGIC[..], &[0]].concat();
-            proof.resize(
-                proof.len() + code.len().div_ceil(8),
-                if r.one_in(2) { 0xff } else { r.next() as u8 },
-            );
-        }
+        say_something(&mut r, &code, &mut proof);
         let (mut other, mut other_proof) = (code.clone(), proof.clone());
         for _ in 0..NEIGHBOURS {
             other.clone_from(&code);
             other_proof.clone_from(&proof);
-            match r.below(8) {
-                0 => change_bytes(&mut r, &mut other_proof),
-                1 | 2 => change_proof(&mut r, &mut other_proof),
-                _ => {}
-            }
-            while other == code && other_proof == proof || r.one_in(3) {
-                change(&mut r, &mut other, kind);
-            }
+            neighbour(&mut r, (&code, &proof), (&mut other, &mut other_proof), kind);
             self.counts[kind].changed += 1;
             if self.pair(&other, &other_proof, kind, r.next(), 2)? {
                 self.counts[kind].held += 1;
@@ -164,6 +151,32 @@ impl Fuzz {
             }
         }
         Ok(())
+    }
+}
+
+/// It does not matter what of a program without loops is called unneeded.
+fn say_something(r: &mut Random, code: &[Insn], proof: &mut Vec<u8>) {
+    if proof.is_empty() {
+        proof.extend_from_slice(&MAGIC);
+        proof.push(0);
+        proof.resize(proof.len() + code.len().div_ceil(8), if r.one_in(2) { 0xff } else { r.next() as u8 });
+    }
+}
+
+/// Makes another pair of what is the same pair yet.
+fn neighbour(
+    r: &mut Random,
+    (code, proof): (&[Insn], &[u8]),
+    (other, other_proof): (&mut [Insn], &mut Vec<u8>),
+    kind: usize,
+) {
+    match r.below(8) {
+        0 => change_bytes(r, other_proof),
+        1 | 2 => change_proof(r, other_proof),
+        _ => {}
+    }
+    while other == code && *other_proof == proof || r.one_in(3) {
+        change(r, other, kind);
     }
 }
 
