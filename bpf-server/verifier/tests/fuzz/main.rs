@@ -6,7 +6,7 @@
 //! another accepted program, which must do what that proof states. Nobody meant these proofs for these programs, so they
 //! lean on the checker alone; and they cost no analysis.
 //!
-//! `AXIOM_FUZZ_MINUTES` runs longer, `AXIOM_FUZZ_FIRST` from another seed, `AXIOM_FUZZ_KIND` one kind alone. What is found wrong is
+//! `AXIOM_FUZZ_MINUTES` runs longer, `AXIOM_FUZZ_PROGRAMS` tries as many programs, `AXIOM_FUZZ_FIRST` from another seed, `AXIOM_FUZZ_KIND` one kind alone. What is found wrong is
 //! told as a line for `corpus.txt`, whose pairs are tried first, always.
 extern crate alloc;
 #[path = "../common/mod.rs"]
@@ -210,6 +210,7 @@ fn change_bytes(r: &mut Random, proof: &mut [u8]) {
 fn accepted_programs_do_what_their_proofs_state() {
     let minutes = number("AXIOM_FUZZ_MINUTES");
     let first = number("AXIOM_FUZZ_FIRST").unwrap_or(1);
+    let programs = number("AXIOM_FUZZ_PROGRAMS").unwrap_or(12_000);
     let only = std::env::var("AXIOM_FUZZ_KIND").ok().and_then(|k| KINDS.iter().position(|n| *n == k));
     let began = Instant::now();
     let end = began + Duration::from_secs(60 * minutes.unwrap_or(0));
@@ -218,7 +219,7 @@ fn accepted_programs_do_what_their_proofs_state() {
     let mut seed = first;
     while match minutes {
         Some(_) => Instant::now() < end,
-        None => seed < first + 12_000,
+        None => seed < first + programs,
     } {
         let kind = only.unwrap_or(seed as usize % KINDS.len());
         if let Err(e) = fuzz.seed(kind, seed) {
