@@ -31,19 +31,19 @@ fn same(program: &[Insn], zero_stack: bool, room: usize) -> Result<usize, Compil
 fn every_opcode_with_every_register_and_number_is_the_same_by_the_table() {
     let mut compiled = 0;
     each_opcode(|program| compiled += u32::from(same(program, false, 1024).is_ok()));
-    assert!(compiled > 200_000, "{compiled}");
+    assert!(compiled > 50_000, "{compiled}");
 }
 
 #[test]
 fn any_program_is_the_same_by_the_table() {
     let (mut compiled, mut refused, mut large) = (0, 0, 0);
-    each_random(30_000, |n, program| match same(program, n % 2 == 0, if n % 16 == 0 { 64 } else { 4096 }) {
+    each_random(20_000, |n, program| match same(program, n % 2 == 0, if n % 16 == 0 { 64 } else { 4096 }) {
         Ok(_) => compiled += 1,
         Err(CompileError::NoRoom { .. }) => large += 1,
         Err(_) => refused += 1,
     });
     assert!(
-        compiled > 10_000 && refused > 1000 && large > 500,
+        compiled > 7000 && refused > 700 && large > 350,
         "{compiled} compiled, {refused} refused, {large} large"
     );
 }

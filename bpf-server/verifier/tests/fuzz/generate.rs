@@ -35,6 +35,8 @@ pub const KINDS: [&str; 13] = [
     "dense", "halves", "shifts", "series", "frame", "torn", "elements", "calls", "ends", "wraps", "straight",
     "helpers", "sums",
 ];
+/// Number of the kind that calls functions.
+pub const CALLS: usize = 7;
 /// Number of the kind whose counts wrap.
 pub const WRAPS: usize = 9;
 /// Helpers that the programs may call.
@@ -359,10 +361,12 @@ impl Writer<'_> {
                 self.emit(0x85, 0, 1, 0, 0);
                 if self.found {
                     // What the function left, in r0 or where r1 led, is handed to it again.
-                    let (op, s) = self.r.pick(&[(0xbf, 0), (0x79, 10)]);
-                    self.emit(op, 1, s, if op == 0xbf { 0 } else { -16 }, 0);
-                    self.emit(0xb7, 2, 0, 0, 1);
-                    self.emit(0x85, 0, 1, 0, 0);
+                    if self.r.one_in(2) {
+                        let (op, s, off) = self.r.pick(&[(0xbf, 0, 0), (0x79, 10, -16)]);
+                        self.emit(op, 1, s, off, 0);
+                        self.emit(0xb7, 2, 0, 0, 1);
+                        self.emit(0x85, 0, 1, 0, 0);
+                    }
                     self.emit(0xb7, 0, 0, 0, 0);
                 }
                 for r in 1..6 {
@@ -483,6 +487,17 @@ fn nested(w: &mut Writer) {
 
 /// Slots in front of what the kinds differ in: two lookups.
 pub const PROLOGUE: usize = 21;
+
+/// The function at a program's end leaves an address of its own frame, if it leaves an address; tells where: in r0, or where r1 leads.
+pub fn hand_out(code: &mut [Insn]) -> Option<bool> {
+    let (last, in_r0) = match code {
+        [.., last, Insn { op: 0x95, .. }] if *last == Insn::new(0xbf, 0, 1, 0, 0) => (last, true),
+        [.., last, Insn { op: 0x95, .. }] if *last == Insn::new(0x7b, 1, 1, 0, 0) => (last, false),
+        _ => return None,
+    };
+    last.regs = last.regs & 0x0f | 10 << 4;
+    Some(in_r0)
+}
 
 /// Changes a program a little: an operand, an operator, a width, a place, or a whole instruction.
 pub fn change(r: &mut Random, code: &mut [Insn], kind: usize) {
@@ -620,13 +635,9 @@ pub fn program(r: &mut Random, kind: usize) -> Vec<Insn> {
         let at = w.code.len() - 1;
         w.jump_back(head, at);
         if w.found {
-            // The context may be left, and what r1 leads to; the function's own frame may not.
-            let s = w.r.pick(&[1, 1, 1, 10]);
-            if w.r.one_in(3) {
-                w.emit(0x7b, 1, s, 0, 0);
-            } else {
-                w.emit(0xbf, 0, s, 0, 0);
-            }
+            // What r1 leads to may be left; the function's own frame may not (see `hand_out`).
+            let (op, d) = w.r.pick(&[(0x7b, 1), (0xbf, 0), (0xbf, 0)]);
+            w.emit(op, d, 1, 0, 0);
         }
         w.emit(0x95, 0, 0, 0, 0);
     }

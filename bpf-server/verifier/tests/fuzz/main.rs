@@ -22,7 +22,7 @@ use axiom_bpf_checker::{Env, Limits};
 use axiom_bpf_isa::{Insn, MapDef, MapType, disasm::Disasm, insn::decode_all};
 use axiom_bpf_verifier::{Program, Verifier};
 use follow::{Follower, Known};
-use generate::{HELPERS, KINDS, Random, WRAPS, change};
+use generate::{CALLS, HELPERS, KINDS, Random, WRAPS, change, hand_out};
 use std::time::{Duration, Instant};
 
 const MAPS: [MapDef; 3] = [
@@ -170,6 +170,14 @@ fn neighbour(
     (other, other_proof): (&mut [Insn], &mut Vec<u8>),
     kind: usize,
 ) {
+    if kind == CALLS
+        && r.one_in(8)
+        && let Some(in_r0) = hand_out(other)
+        && let Ok(mut parts) = proofs::read(other_proof)
+    {
+        proofs::hand_out(in_r0, &mut parts);
+        return proofs::write(&parts, other_proof);
+    }
     match r.below(8) {
         0 => change_bytes(r, other_proof),
         1 | 2 => change_proof(r, other_proof),
