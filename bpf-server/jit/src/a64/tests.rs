@@ -129,3 +129,108 @@ fn atomics_are_ordered_where_they_fetch() {
         }
     }
 }
+
+/// What the table is for does not go past it: else it would be as slow as without, and every other test would pass.
+#[test]
+fn the_table_takes_what_it_is_for() {
+    let general = |program: &[Insn]| {
+        let mut tables = Tables::default();
+        let mut out = [0u8; 4096];
+        let features = Features { lse: true };
+        emit::compile::<true>(features, &mut tables, program, &|_, _, _| None, &mut out).unwrap();
+        tables.general
+    };
+    let exit = Insn::new(0x95, 0, 0, 0, 0);
+    let taken = |i: Insn| general(&[i, exit, exit]) == 2;
+    let constant = |op, imm| taken(Insn::new(op, 1, 0, 0, imm));
+    let at = |op, off| taken(Insn::new(op, 1, 2, off, 0));
+    for wide in [4u8, 7] {
+        for op in [0x08, 0x18, 0x28, 0x38, 0x48, 0x58, 0x68, 0x78, 0xa8, 0xc8] {
+            assert!(at(op | wide, 0) && taken(Insn::new(op | wide, 9, 9, 0, 0)), "{op:#x}");
+            assert!(!taken(Insn::new(op | wide, 1, 10, 0, 0)), "{op:#x} of r10");
+        }
+        assert!(!at(0x38 | wide, 1) && !at(0x98 | wide, 0) && at(0xb8 | wide, 0) && !at(0xb8 | wide, 8));
+        assert_eq!(taken(Insn::new(0xb8 | wide, 1, 1, 0, 0)), wide == 4);
+        for op in [0x00 | wide, 0x10 | wide] {
+            assert!([1, 2, 4095, -1, -4095].into_iter().all(|imm| constant(op, imm)));
+            assert!([0, 4096, -4096, i32::MAX, i32::MIN].into_iter().all(|imm| !constant(op, imm)));
+        }
+        for op in [0x40 | wide, 0x50 | wide, 0xa0 | wide] {
+            assert!([1, 3, 0xff, 0x7fff_ffff].into_iter().all(|imm| constant(op, imm)));
+            assert!([0, 2, 5, -1, -2].into_iter().all(|imm| !constant(op, imm)));
+        }
+        assert!([3, 5, 0xffff].into_iter().all(|imm| constant(0x20 | wide, imm)));
+        assert!([0, 1, 2, 4, 0x1_0001, -1].into_iter().all(|imm| !constant(0x20 | wide, imm)));
+        for op in [0x60 | wide, 0x70 | wide, 0xc0 | wide] {
+            assert!([0, 1, 31, 33, 63, 65].into_iter().all(|imm| constant(op, imm)));
+            assert_eq!(constant(op, 32), op & 0xf0 != 0x60 || wide == 4, "{op:#x}");
+        }
+        assert!([0, 1, 0xffff].into_iter().all(|imm| constant(0xb0 | wide, imm)));
+        assert!(!constant(0xb0 | wide, 0x1_0000) && !constant(0xb0 | wide, -0x1_0001));
+        assert_eq!([-1, -0x1_0000].map(|imm| constant(0xb0 | wide, imm)), [wide == 7; 2]);
+        let class = if wide == 7 { 5 } else { 6 };
+        for op in [0x10, 0x20, 0x30, 0x50, 0x60, 0x70, 0xa0, 0xb0, 0xc0, 0xd0] {
+            assert!(at(op | 8 | class, 0), "{op:#x}");
+            assert!([1, 4095].into_iter().all(|imm| constant(op | class, imm)), "{op:#x}");
+            assert!([-1, 4096].into_iter().all(|imm| !constant(op | class, imm)), "{op:#x}");
+            assert_eq!(constant(op | class, 0), matches!(op, 0x10 | 0x50), "{op:#x}");
+        }
+        assert!(!at(0x48 | class, 0) && !constant(0x40 | class, 1));
+    }
+    for (op, size) in [(0x71, 1), (0x69, 2), (0x61, 4), (0x79, 8), (0x91, 1), (0x89, 2), (0x81, 4)] {
+        for op in if op < 0x80 { [op, op + 2, op + 1] } else { [op; 3] } {
+            // A store of a constant has no second register.
+            let at = |off| match op & 7 {
+                2 => taken(Insn::new(op, 1, 0, off, 0)),
+                _ => at(op, off),
+            };
+            assert!([0, size, 1, -1, -256, 255, 4095 * size].into_iter().all(at), "{op:#x}");
+            let beyond = [-257, 4096i32 * i32::from(size)].map(|off| i16::try_from(off).is_ok_and(at));
+            assert_eq!(beyond, [false; 2], "{op:#x}");
+            assert_eq!(at(257), size == 1, "{op:#x}");
+            let frame = match op & 7 {
+                1 => Insn::new(op, 1, 10, -8, 0),
+                3 => Insn::new(op, 10, 1, -8, 0),
+                _ => Insn::new(op, 10, 0, -8, 0),
+            };
+            assert!(taken(frame), "{op:#x} of the frame");
+        }
+    }
+    assert!(!constant(0x7a, 1) && !taken(Insn::new(0x7b, 1, 10, 0, 0)) && !constant(0xd4, 16));
+    // The first half of a pair is left, and of other pairs is not.
+    let (copy, add) = (Insn::new(0xbf, 3, 4, 0, 0), Insn::new(0x07, 3, 0, 0, 5));
+    assert_eq!(general(&[copy, add, exit]), 2);
+    assert_eq!(general(&[copy, Insn::new(0x07, 5, 0, 0, 5), exit]), 1);
+    assert_eq!(general(&[copy, Insn::new(0x17, 3, 0, 0, 5), exit]), 1);
+}
+
+/// Pairs are one instruction: the words, as the GNU assembler makes them.
+#[test]
+fn pairs_are_fused() {
+    let words = |program: &[Insn]| -> Vec<u32> {
+        let exit = [Insn::new(0x95, 0, 0, 0, 0)];
+        let mut out = [0u8; 256];
+        let mut tables = Tables::default();
+        let program = [program, &exit].concat();
+        let resolve = |_: u8, _: i32, _: i32| None;
+        let length =
+            emit::compile::<true>(Features::default(), &mut tables, &program, &resolve, &mut out).unwrap();
+        out[..length].chunks(4).map(|w| u32::from_le_bytes(w.try_into().unwrap())).collect()
+    };
+    const RET: u32 = 0xd65f_03c0;
+    let i = Insn::new;
+    // add x3, x4, #5; mov w3, w3; sxtw x3, w3
+    assert_eq!(words(&[i(0xbf, 3, 4, 0, 0), i(0x07, 3, 0, 0, 5)]), [0x9100_1483, RET]);
+    assert_eq!(words(&[i(0x67, 3, 0, 0, 32), i(0x77, 3, 0, 0, 32)]), [0x2a03_03e3, RET]);
+    assert_eq!(words(&[i(0x67, 3, 0, 0, 32), i(0xc7, 3, 0, 0, 32)]), [0x9340_7c63, RET]);
+    // sub sp, sp, #512; add x3, sp, #504; add sp, sp, #512
+    let frame = words(&[i(0xbf, 3, 10, 0, 0), i(0x07, 3, 0, 0, -8)]);
+    assert_eq!(frame, [0xd108_03ff, 0x9107_e3e3, 0x9108_03ff, RET]);
+    // Other registers, other amounts, and what something jumps to, are not fused.
+    assert_eq!(words(&[i(0xbf, 3, 4, 0, 0), i(0x07, 5, 0, 0, 5)]).len(), 3);
+    assert_eq!(words(&[i(0x67, 3, 0, 0, 32), i(0x77, 3, 0, 0, 31)]).len(), 3);
+    assert_eq!(words(&[i(0x67, 3, 0, 0, 31), i(0x77, 3, 0, 0, 32)]).len(), 3);
+    assert_eq!(words(&[i(0x67, 3, 0, 0, 32), i(0x77, 4, 0, 0, 32)]).len(), 3);
+    assert_eq!(words(&[i(0xbf, 3, 4, 0, 0), i(0x07, 3, 0, 0, 5), i(0x55, 3, 0, -2, 0)]).len(), 4);
+    assert_eq!(words(&[i(0x67, 3, 0, 0, 32), i(0x77, 3, 0, 0, 32), i(0x55, 3, 0, -2, 0)]).len(), 4);
+}
