@@ -277,6 +277,37 @@ fn an_atomic_whose_source_is_its_base() {
     check_all(&cases);
 }
 
+/// A function may name its frame as a source alone, and what it is given, and so may its caller: each has its own all the same.
+#[test]
+fn what_is_named_as_a_source_alone() {
+    let mut cases = Vec::new();
+    for in_entry in [false, true] {
+        for r in [0u8, 2, 3, 6, 9] {
+            let own = |p: &mut Vec<Insn>, n: i32| {
+                p.extend([i(0xbf, 5, 10, 0, 0), i(0x07, 5, 0, 0, -8), i(0x7a, 5, 0, 0, n)]);
+            };
+            let mut p = vec![i(0xb7, 4, 0, 0, 9)];
+            if in_entry {
+                own(&mut p, 77);
+                p.push(i(0xbf, 1, 5, 0, 0));
+            }
+            p.extend([i(0x85, 0, 1, 0, 0), i(0xb7, 7, 0, 0, 0)]);
+            let call = p.len() - 2;
+            if in_entry {
+                p.extend([i(0xbf, 5, 10, 0, 0), i(0x79, 7, 5, -8, 0)]);
+            }
+            p.extend([i(0x0f, 0, 7, 0, 0), EXIT]);
+            p[call].imm = (p.len() - call - 1) as i32;
+            own(&mut p, 1000);
+            // r4 is what the caller left there.
+            p.extend([i(0xb7, r, 0, 0, 3), i(0x79, 8, 5, 0, 0), i(0x0f, 8, 4, 0, 0), i(0x0f, 8, r, 0, 0)]);
+            p.extend([i(0xbf, 0, 8, 0, 0), EXIT]);
+            cases.push((format!("in the entry {in_entry} r{r}"), p));
+        }
+    }
+    check_all(&cases);
+}
+
 /// Jumps of every kind, to both sides of what fits into the shorter of two forms, and as far as there are.
 #[test]
 fn far_jumps() {

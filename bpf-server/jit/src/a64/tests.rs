@@ -226,6 +226,12 @@ fn pairs_are_fused() {
     // sub sp, sp, #512; add x3, sp, #504; add sp, sp, #512
     let frame = words(&[i(0xbf, 3, 10, 0, 0), i(0x07, 3, 0, 0, -8)]);
     assert_eq!(frame, [0xd108_03ff, 0x9107_e3e3, 0x9108_03ff, RET]);
+    // A jump to the next instruction is none, and what is not named is not kept: LR, the runtime and r6 are two pairs.
+    assert_eq!(words(&[i(0x05, 0, 0, 0, 0), i(0x06, 0, 0, 0, 0)]), [RET]);
+    for r in 6..10 {
+        assert_eq!(words(&[i(0xb7, r, 0, 0, 5), i(0x85, 0, 0, 0, 1)]).len(), 10, "r{r}");
+    }
+    assert_eq!(words(&[i(0xb7, 6, 0, 0, 5), i(0xb7, 9, 0, 0, 5), i(0x85, 0, 0, 0, 1)]).len(), 11);
     // Other registers, other amounts, and what something jumps to, are not fused.
     assert_eq!(words(&[i(0xbf, 3, 4, 0, 0), i(0x07, 5, 0, 0, 5)]).len(), 3);
     assert_eq!(words(&[i(0x67, 3, 0, 0, 32), i(0x77, 3, 0, 0, 31)]).len(), 3);

@@ -231,6 +231,13 @@ fn chains_are_fused() {
     for (program, wanted) in all {
         assert_eq!(bytes(program), *wanted, "{program:x?}");
     }
+    // A jump to the next instruction is none.
+    assert_eq!(bytes(&[i(0x05, 0, 0, 0, 0), i(0x06, 0, 0, 0, 0)]), []);
+    // What is not named is not kept. push rbx, r12; sub rsp, 8; mov r12, rdi; and push rbx, r13, r12; mov r12, rdi
+    let kept = bytes(&[i(0xb7, 6, 0, 0, 5), i(0x85, 0, 0, 0, 1)]);
+    assert_eq!(kept[..10], [0x53, 0x41, 0x54, 0x48, 0x83, 0xec, 8, 0x49, 0x89, 0xfc]);
+    let kept = bytes(&[i(0xb7, 6, 0, 0, 5), i(0xb7, 9, 0, 0, 5), i(0x85, 0, 0, 0, 1)]);
+    assert_eq!(kept[..8], [0x53, 0x41, 0x55, 0x41, 0x54, 0x49, 0x89, 0xfc]);
     // What something jumps to stays.
     let jumped = bytes(&[copy(4), add(5), i(0x55, 3, 0, -2, 0)]);
     assert_eq!(jumped[..3], [0x4c, 0x89, 0xc1]);
