@@ -240,3 +240,41 @@ fn pairs_are_fused() {
     assert_eq!(words(&[i(0xbf, 3, 4, 0, 0), i(0x07, 3, 0, 0, 5), i(0x55, 3, 0, -2, 0)]).len(), 4);
     assert_eq!(words(&[i(0x67, 3, 0, 0, 32), i(0x77, 3, 0, 0, 32), i(0x55, 3, 0, -2, 0)]).len(), 4);
 }
+
+/// Each mask that an instruction has room for, as the Arm ARM decodes its field (DecodeBitMasks), and no other.
+#[test]
+fn every_logical_immediate() {
+    use super::asm::{Width, logical_field};
+    let mut all = std::collections::HashMap::new();
+    for field in 0..1u32 << 13 {
+        let (n, immr, imms) = (field >> 12, field >> 6 & 63, field & 63);
+        let Some(length) = (n << 6 | !imms & 63).checked_ilog2().filter(|length| *length > 0) else {
+            continue;
+        };
+        let (size, levels) = (1u32 << length, (1u32 << length) - 1);
+        let (ones, by) = ((imms & levels) + 1, immr & levels);
+        // All ones are no mask, and rotations beyond the size are others' names.
+        if ones == size || immr != by {
+            continue;
+        }
+        let element = (1u128 << ones) - 1;
+        let rotated = (element >> by | element << (size - by)) & ((1u128 << size) - 1);
+        let value = (0..64 / size).fold(0u128, |v, k| v | rotated << (k * size)) as u64;
+        assert_eq!(all.insert(value, field), None);
+    }
+    assert_eq!(all.len(), 5334);
+    for (value, field) in &all {
+        assert_eq!(logical_field(*value, Width::X64), Some(*field), "{value:#x}");
+        let low = *value & 0xffff_ffff;
+        let narrow = all.get(&(low | low << 32)).copied().filter(|field| field >> 12 == 0);
+        assert_eq!(logical_field(low, Width::W32), narrow, "{low:#x}");
+        for other in
+            [value ^ 1, value ^ 1 << 63, value ^ 1 << 31, value.wrapping_add(1), !value, value & value << 1]
+        {
+            assert_eq!(logical_field(other, Width::X64), all.get(&other).copied(), "{other:#x}");
+        }
+    }
+    for width in [Width::W32, Width::X64] {
+        assert_eq!([0, u64::MAX].map(|v| logical_field(v, width)), [None; 2]);
+    }
+}

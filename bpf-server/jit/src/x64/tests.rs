@@ -238,6 +238,15 @@ fn chains_are_fused() {
     assert_eq!(kept[..10], [0x53, 0x41, 0x54, 0x48, 0x83, 0xec, 8, 0x49, 0x89, 0xfc]);
     let kept = bytes(&[i(0xb7, 6, 0, 0, 5), i(0xb7, 9, 0, 0, 5), i(0x85, 0, 0, 0, 1)]);
     assert_eq!(kept[..8], [0x53, 0x41, 0x55, 0x41, 0x54, 0x49, 0x89, 0xfc]);
+    // Divisions and shifts keep r0, r2 and r3 only where these are wanted: mov rdi, rdx; mov r11, rcx
+    let (keeps_r2, keeps_r3) = ([0x48, 0x89, 0xd7], [0x49, 0x89, 0xcb]);
+    let has = |code: &[u8], what: [u8; 3]| code.windows(3).any(|w| w == what);
+    let (divide, shift) = (i(0x3f, 4, 5, 0, 0), i(0x6f, 4, 5, 0, 0));
+    assert!(!has(&bytes(&[divide]), keeps_r2) && !has(&bytes(&[shift]), keeps_r3));
+    assert!(has(&bytes(&[divide, i(0xb7, 2, 0, 0, 1)]), keeps_r2));
+    assert!(has(&bytes(&[shift, i(0xb7, 3, 0, 0, 1)]), keeps_r3));
+    let call = i(0x85, 0, 0, 0, 1);
+    assert!(has(&bytes(&[divide, call]), keeps_r2) && has(&bytes(&[shift, call]), keeps_r3));
     // What something jumps to stays.
     let jumped = bytes(&[copy(4), add(5), i(0x55, 3, 0, -2, 0)]);
     assert_eq!(jumped[..3], [0x4c, 0x89, 0xc1]);
