@@ -65,6 +65,9 @@ pub struct Tables {
     pub(crate) offsets: Vec<u32>,
     pub(crate) functions: Vec<Function>,
     pub(crate) fixups: Vec<Fixup>,
+    /// Instructions (with what is fused) that the last compile did not make by the table.
+    #[cfg(test)]
+    pub(crate) general: u32,
 }
 
 /// In `offsets`, before emission: the slot is a jump target.

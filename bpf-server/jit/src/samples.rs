@@ -19,7 +19,11 @@ impl Numbers {
     }
 }
 
-const IMMEDIATES: [i32; 30] = [
+const IMMEDIATES: [i32; 34] = [
+    127,
+    128,
+    -128,
+    -129,
     0,
     1,
     -1,
@@ -51,7 +55,11 @@ const IMMEDIATES: [i32; 30] = [
     i32::MAX,
     i32::MIN,
 ];
-const OFFSETS: [i16; 22] = [
+const OFFSETS: [i16; 26] = [
+    127,
+    128,
+    -128,
+    -129,
     0,
     1,
     2,
@@ -83,8 +91,12 @@ pub(crate) fn each_opcode(mut take: impl FnMut(&[Insn])) {
         for (dst, src) in
             [(0, 1), (6, 9), (1, 1), (0, 10), (10, 2), (10, 10), (9, 0), (11, 0), (0, 11), (15, 15)]
         {
-            for imm in IMMEDIATES {
-                for off in OFFSETS {
+            for (k, imm) in IMMEDIATES.into_iter().enumerate() {
+                for (n, off) in OFFSETS.into_iter().enumerate() {
+                    // Nothing is made of both together: a fifth of the pairs, another one for each pair of registers.
+                    if !(k + n + usize::from(op ^ dst)).is_multiple_of(5) {
+                        continue;
+                    }
                     // Jumps of a form that both know: to itself, on, and over one.
                     let jump = matches!(op & 7, 5 | 6) && op != 0x85;
                     let (off, imm) = match jump {

@@ -44,7 +44,7 @@ static uint64_t mix(uint64_t id, uint64_t a, uint64_t b, uint64_t c, uint64_t d,
   __asm__("helper" #n ": lea 8(%rsp), %rax\ntest $15, %al\njz helper" #n "_c\nud2\n");                      \
   void helper##n(void);
 #endif
-HELPER(1) HELPER(2) HELPER(3) HELPER(4) HELPER(5) HELPER(255)
+HELPER(1) HELPER(2) HELPER(3) HELPER(4) HELPER(5) HELPER(223) HELPER(224) HELPER(225) HELPER(254) HELPER(255)
 
 void *table[256 + 4];
 
@@ -88,6 +88,7 @@ __asm__("call: push %rbx\npush %rbp\npush %r12\npush %r13\npush %r14\npush %r15\
 int main(void) {
   for (int i = 0; i < 256; i++) table[i] = helper255;
   table[1] = helper1, table[2] = helper2, table[3] = helper3, table[4] = helper4, table[5] = helper5;
+  table[223] = helper223, table[224] = helper224, table[225] = helper225, table[254] = helper254;
   signal(SIGSEGV, on_signal), signal(SIGILL, on_signal), signal(SIGBUS, on_signal), signal(SIGFPE, on_signal);
   size_t room = 4 << 20;
   uint8_t *code = mmap(0, room, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

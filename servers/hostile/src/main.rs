@@ -13,6 +13,7 @@ mod debugger;
 mod greed;
 mod host;
 mod interrupts;
+mod limits;
 mod malformed;
 mod programs;
 mod sensors;
@@ -49,6 +50,7 @@ fn main(rt: Runtime) -> ! {
         Some("uploads") => uploads::honest(&mut tries),
         Some("rates") => programs::rates(&mut tries),
         Some("sizes") => programs::sizes(&mut tries),
+        Some("limits") => limits::run(&mut tries),
         Some("spellings") => programs::spellings(&mut tries),
         Some("victim") => programs::victim(&mut tries),
         Some("reload") => programs::reload(&mut tries),

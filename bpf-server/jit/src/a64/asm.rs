@@ -29,24 +29,6 @@ pub enum Cond {
     Le = 13,
 }
 
-impl Cond {
-    /// The opposite condition.
-    pub fn inverse(self) -> Cond {
-        match self {
-            Cond::Eq => Cond::Ne,
-            Cond::Ne => Cond::Eq,
-            Cond::Hs => Cond::Lo,
-            Cond::Lo => Cond::Hs,
-            Cond::Hi => Cond::Ls,
-            Cond::Ls => Cond::Hi,
-            Cond::Ge => Cond::Lt,
-            Cond::Lt => Cond::Ge,
-            Cond::Gt => Cond::Le,
-            Cond::Le => Cond::Gt,
-        }
-    }
-}
-
 /// Operand width of an instruction that exists for both.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Width {

@@ -53,6 +53,8 @@ pub(crate) struct Emitter<'a, 'b> {
     pub(super) regs: [u8; 16],
     /// A note could not be kept.
     pub(super) no_memory: bool,
+    #[cfg(test)]
+    general: u32,
 }
 
 /// Words are stored whole: where the slice starts between two, they lie behind that until they are done.
@@ -99,10 +101,16 @@ fn compile_aligned<const TABLED: bool>(
         frame: 0,
         regs: [NONE; 16],
         no_memory: false,
+        #[cfg(test)]
+        general: 0,
     };
     for index in 0..c.functions.len() {
         c.functions[index].entry = e.asm.words() as u32;
         e.function::<TABLED>(c.functions[index], index == 0, program, resolve)?;
+    }
+    #[cfg(test)]
+    {
+        c.general = e.general;
     }
     if e.no_memory {
         return Err(CompileError::NoMemory);
@@ -202,6 +210,10 @@ impl Emitter<'_, '_> {
                 if at == end {
                     break;
                 }
+            }
+            #[cfg(test)]
+            {
+                self.general += 1;
             }
             at = self.insn(at, end, program, resolve)?;
         }

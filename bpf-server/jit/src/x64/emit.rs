@@ -44,6 +44,8 @@ pub(super) struct Emitter<'a, 'b> {
     /// A note could not be kept.
     no_memory: bool,
     random: u64,
+    #[cfg(test)]
+    general: u32,
 }
 
 /// `TABLED`: what [`super::plain`] knows is left to it (tests look at the same without it).
@@ -68,11 +70,17 @@ pub(super) fn compile<const TABLED: bool>(
         frame: 0,
         no_memory: false,
         random: features.blind.unwrap_or(0) | 1,
+        #[cfg(test)]
+        general: 0,
     };
     for index in 0..c.functions.len() {
         e.asm.align(16);
         c.functions[index].entry = e.asm.len() as u32;
         e.function::<TABLED>(c.functions[index], index == 0, program, resolve)?;
+    }
+    #[cfg(test)]
+    {
+        c.general = e.general;
     }
     if e.no_memory {
         return Err(CompileError::NoMemory);
@@ -204,6 +212,10 @@ impl Emitter<'_, '_> {
                 if at == end {
                     break;
                 }
+            }
+            #[cfg(test)]
+            {
+                self.general += 1;
             }
             at = self.insn(at, end, program, resolve)?;
         }

@@ -35,6 +35,8 @@ pub const KINDS: [&str; 13] = [
     "dense", "halves", "shifts", "series", "frame", "torn", "elements", "calls", "ends", "wraps", "straight",
     "helpers", "sums",
 ];
+/// Number of the kind that calls functions.
+pub const CALLS: usize = 7;
 /// Number of the kind whose counts wrap.
 pub const WRAPS: usize = 9;
 /// Helpers that the programs may call.
@@ -46,6 +48,8 @@ struct Writer<'a> {
     kind: usize,
     /// Number registers in use.
     regs: &'static [u8],
+    /// r6 is an element or nothing: what a search has found so far.
+    found: bool,
 }
 
 impl Writer<'_> {
@@ -129,7 +133,7 @@ impl Writer<'_> {
 
     /// r6 or r7, moved by a number, is written to or read from.
     fn memory(&mut self) {
-        let (p, i, v) = (self.r.pick(&[6, 7]), self.reg(), self.reg());
+        let (p, i, v) = (self.r.pick(&[if self.found { 7 } else { 6 }, 7]), self.reg(), self.reg());
         if self.r.one_in(3) {
             let mask = self.r.pick(&[7, 31, 60]);
             self.emit(0x57, i, 0, 0, mask);
@@ -154,7 +158,31 @@ impl Writer<'_> {
         self.emit(0xb7, 5, 0, 0, imm);
     }
 
+    /// What a search does with what it found, and may not have found yet.
+    fn search(&mut self) {
+        let d = self.reg();
+        match self.r.below(7) {
+            0 | 1 => self.emit(0xbf, 6, 7, 0, 0),
+            2 => self.emit(0xb7, 6, 0, 0, 0),
+            3 | 4 => {
+                let op = self.r.pick(&[0x1d, 0x5d, 0x5d, 0xad, 0x2d, 0x3d, 0xbd]);
+                let (a, b) = self.r.pick(&[(6, 7), (7, 6)]);
+                self.emit(op, a, b, 1, 0);
+                self.emit(0x07, d, 0, 0, 1);
+            }
+            5 => {
+                // What was found is only followed if there is something.
+                self.emit(0x15, 6, 0, 1, 0);
+                self.emit(0x71, d, 6, 3, 0);
+            }
+            _ => self.memory(),
+        }
+    }
+
     fn pointers(&mut self) {
+        if self.found {
+            return self.search();
+        }
         let d = self.reg();
         match self.r.below(7) {
             0 => {
@@ -331,6 +359,16 @@ impl Writer<'_> {
                 let s = self.reg();
                 self.emit(0xbf, 2, s, 0, 0);
                 self.emit(0x85, 0, 1, 0, 0);
+                if self.found {
+                    // What the function left, in r0 or where r1 led, is handed to it again.
+                    if self.r.one_in(2) {
+                        let (op, s, off) = self.r.pick(&[(0xbf, 0, 0), (0x79, 10, -16)]);
+                        self.emit(op, 1, s, off, 0);
+                        self.emit(0xb7, 2, 0, 0, 1);
+                        self.emit(0x85, 0, 1, 0, 0);
+                    }
+                    self.emit(0xb7, 0, 0, 0, 0);
+                }
                 for r in 1..6 {
                     let imm = self.r.imm();
                     self.emit(0xb7, r, 0, 0, imm);
@@ -450,6 +488,17 @@ fn nested(w: &mut Writer) {
 /// Slots in front of what the kinds differ in: two lookups.
 pub const PROLOGUE: usize = 21;
 
+/// The function at a program's end leaves an address of its own frame, if it leaves an address; tells where: in r0, or where r1 leads.
+pub fn hand_out(code: &mut [Insn]) -> Option<bool> {
+    let (last, in_r0) = match code {
+        [.., last, Insn { op: 0x95, .. }] if *last == Insn::new(0xbf, 0, 1, 0, 0) => (last, true),
+        [.., last, Insn { op: 0x95, .. }] if *last == Insn::new(0x7b, 1, 1, 0, 0) => (last, false),
+        _ => return None,
+    };
+    last.regs = last.regs & 0x0f | 10 << 4;
+    Some(in_r0)
+}
+
 /// Changes a program a little: an operand, an operator, a width, a place, or a whole instruction.
 pub fn change(r: &mut Random, code: &mut [Insn], kind: usize) {
     let first = if r.one_in(12) { 0 } else { PROLOGUE.min(code.len() - 1) };
@@ -489,7 +538,13 @@ pub fn change(r: &mut Random, code: &mut [Insn], kind: usize) {
             }
         }
         _ => {
-            let mut w = Writer { r, code: Vec::with_capacity(4), kind: kind % 4, regs: &[0, 1, 2, 3, 4, 8] };
+            let mut w = Writer {
+                r,
+                code: Vec::with_capacity(4),
+                kind: kind % 4,
+                regs: &[0, 1, 2, 3, 4, 8],
+                found: false,
+            };
             w.arithmetic();
             code[at] = w.code[0];
         }
@@ -499,7 +554,9 @@ pub fn change(r: &mut Random, code: &mut [Insn], kind: usize) {
 /// A program of one kind. r9 is the context, r6 and r7 are elements of map 0.
 pub fn program(r: &mut Random, kind: usize) -> Vec<Insn> {
     let regs: &'static [u8] = if matches!(kind, 7 | 9 | 11) { &[0, 3, 4, 8] } else { &[0, 1, 2, 3, 4] };
-    let mut w = Writer { r, code: Vec::with_capacity(64), kind, regs };
+    let mut w = Writer { r, code: Vec::with_capacity(64), kind, regs, found: false };
+    // A search among elements; a function that hands out addresses.
+    w.found = matches!(kind, 6 | 7) && w.r.one_in(4);
     w.emit(0xbf, 9, 1, 0, 0);
     lookup(&mut w, 6, 0);
     let key = w.r.pick(&[0, 3, 3]);
@@ -515,6 +572,9 @@ pub fn program(r: &mut Random, kind: usize) -> Vec<Insn> {
     w.emit(0xb7, 5, 0, 0, 0);
     for d in first..5 {
         w.value(d);
+    }
+    if kind == 6 && w.found {
+        w.emit(0xb7, 6, 0, 0, 0);
     }
     if kind == 12 {
         let (start, add) = (w.r.below(6) as i32, w.r.below(6) as i32);
@@ -574,6 +634,11 @@ pub fn program(r: &mut Random, kind: usize) -> Vec<Insn> {
         w.compare(0);
         let at = w.code.len() - 1;
         w.jump_back(head, at);
+        if w.found {
+            // What r1 leads to may be left; the function's own frame may not (see `hand_out`).
+            let (op, d) = w.r.pick(&[(0x7b, 1), (0xbf, 0), (0xbf, 0)]);
+            w.emit(op, d, 1, 0, 0);
+        }
         w.emit(0x95, 0, 0, 0, 0);
     }
     w.code

@@ -6,7 +6,7 @@
 //! another accepted program, which must do what that proof states. Nobody meant these proofs for these programs, so they
 //! lean on the checker alone; and they cost no analysis.
 //!
-//! `AXIOM_FUZZ_MINUTES` runs longer, `AXIOM_FUZZ_FIRST` from another seed, `AXIOM_FUZZ_KIND` one kind alone. What is found wrong is
+//! `AXIOM_FUZZ_MINUTES` runs longer, `AXIOM_FUZZ_PROGRAMS` tries as many programs, `AXIOM_FUZZ_FIRST` from another seed, `AXIOM_FUZZ_KIND` one kind alone. What is found wrong is
 //! told as a line for `corpus.txt`, whose pairs are tried first, always.
 extern crate alloc;
 #[path = "../common/mod.rs"]
@@ -15,13 +15,14 @@ mod concrete;
 mod follow;
 mod generate;
 mod proofs;
+mod verdicts;
 
 use axiom_bpf_checker::proof::MAGIC;
 use axiom_bpf_checker::{Env, Limits};
 use axiom_bpf_isa::{Insn, MapDef, MapType, disasm::Disasm, insn::decode_all};
 use axiom_bpf_verifier::{Program, Verifier};
 use follow::{Follower, Known};
-use generate::{HELPERS, KINDS, Random, WRAPS, change};
+use generate::{CALLS, HELPERS, KINDS, Random, WRAPS, change, hand_out};
 use std::time::{Duration, Instant};
 
 const MAPS: [MapDef; 3] = [
@@ -134,26 +135,12 @@ impl Fuzz {
             return Err(format!("a proof that was accepted is refused\n{}", listing(&code)));
         }
         self.counts[kind].proved += 1;
-        // It does not matter what of a program without loops is called unneeded.
-        if proof.is_empty() {
-            proof = [&MAGIC[..], &[0]].concat();
-            proof.resize(
-                proof.len() + code.len().div_ceil(8),
-                if r.one_in(2) { 0xff } else { r.next() as u8 },
-            );
-        }
+        say_something(&mut r, &code, &mut proof);
         let (mut other, mut other_proof) = (code.clone(), proof.clone());
         for _ in 0..NEIGHBOURS {
             other.clone_from(&code);
             other_proof.clone_from(&proof);
-            match r.below(8) {
-                0 => change_bytes(&mut r, &mut other_proof),
-                1 | 2 => change_proof(&mut r, &mut other_proof),
-                _ => {}
-            }
-            while other == code && other_proof == proof || r.one_in(3) {
-                change(&mut r, &mut other, kind);
-            }
+            neighbour(&mut r, (&code, &proof), (&mut other, &mut other_proof), kind);
             self.counts[kind].changed += 1;
             if self.pair(&other, &other_proof, kind, r.next(), 2)? {
                 self.counts[kind].held += 1;
@@ -164,6 +151,40 @@ impl Fuzz {
             }
         }
         Ok(())
+    }
+}
+
+/// It does not matter what of a program without loops is called unneeded.
+fn say_something(r: &mut Random, code: &[Insn], proof: &mut Vec<u8>) {
+    if proof.is_empty() {
+        proof.extend_from_slice(&MAGIC);
+        proof.push(0);
+        proof.resize(proof.len() + code.len().div_ceil(8), if r.one_in(2) { 0xff } else { r.next() as u8 });
+    }
+}
+
+/// Makes another pair of what is the same pair yet.
+fn neighbour(
+    r: &mut Random,
+    (code, proof): (&[Insn], &[u8]),
+    (other, other_proof): (&mut [Insn], &mut Vec<u8>),
+    kind: usize,
+) {
+    if kind == CALLS
+        && r.one_in(8)
+        && let Some(in_r0) = hand_out(other)
+        && let Ok(mut parts) = proofs::read(other_proof)
+    {
+        proofs::hand_out(in_r0, &mut parts);
+        return proofs::write(&parts, other_proof);
+    }
+    match r.below(8) {
+        0 => change_bytes(r, other_proof),
+        1 | 2 => change_proof(r, other_proof),
+        _ => {}
+    }
+    while other == code && *other_proof == proof || r.one_in(3) {
+        change(r, other, kind);
     }
 }
 
@@ -197,6 +218,7 @@ fn change_bytes(r: &mut Random, proof: &mut [u8]) {
 fn accepted_programs_do_what_their_proofs_state() {
     let minutes = number("AXIOM_FUZZ_MINUTES");
     let first = number("AXIOM_FUZZ_FIRST").unwrap_or(1);
+    let programs = number("AXIOM_FUZZ_PROGRAMS").unwrap_or(12_000);
     let only = std::env::var("AXIOM_FUZZ_KIND").ok().and_then(|k| KINDS.iter().position(|n| *n == k));
     let began = Instant::now();
     let end = began + Duration::from_secs(60 * minutes.unwrap_or(0));
@@ -205,7 +227,7 @@ fn accepted_programs_do_what_their_proofs_state() {
     let mut seed = first;
     while match minutes {
         Some(_) => Instant::now() < end,
-        None => seed < first + 12_000,
+        None => seed < first + programs,
     } {
         let kind = only.unwrap_or(seed as usize % KINDS.len());
         if let Err(e) = fuzz.seed(kind, seed) {

@@ -95,6 +95,22 @@ pub fn write(parts: &[Part], proof: &mut Vec<u8>) {
     *proof = w.bytes;
 }
 
+/// States that functions leave an address of their own frames: in r0, or where r1 led, if that is a caller's frame.
+pub fn hand_out(in_r0: bool, parts: &mut [Part]) {
+    for part in parts.iter_mut().filter(|p| p.depth > 0) {
+        let own = Value::pointer(Kind::Stack, part.depth as u32);
+        let Some(exit) = &mut part.exit else { continue };
+        let r1 = part.entry.reg(1);
+        if in_r0 {
+            exit.write(0, own);
+        } else if let (Kind::Stack, Some(n)) = (r1.kind, r1.num.constant())
+            && let Some(frame) = exit.frames_mut().get_mut(r1.at as usize)
+        {
+            frame.store((512 + n as i64) as usize & 511, 8, Some(own));
+        }
+    }
+}
+
 /// A number near another one, or a great one.
 fn near(r: &mut Random, v: u64) -> u64 {
     match r.below(8) {

@@ -258,6 +258,9 @@ fn cargo(copy: &Path, package: &str, with: &[String]) -> Result<Vec<Value>, Stri
     command.args(["test", "--no-run", "--message-format=json"]).args([
         "--config",
         "profile.dev.debug=0",
+        // Tests, and the crates that they lean on, run for each mutant: that costs more than building them once.
+        "--config",
+        "profile.dev.opt-level=1",
         "--config",
         "profile.dev.incremental=true",
     ]);
