@@ -127,7 +127,7 @@ impl Machine<'_> {
         }
         let whole = slot(from, 8).and_then(|k| f.get(k)).filter(|v| v.kind == Kind::Number);
         Ok(whole.map(|v| {
-            let n = v.num.and(Number::of(u64::MAX >> (64 - len * 8)), true);
+            let n = v.num.and(Number::of(u64::MAX >> (64 - len * 8)));
             Value::number(if signed { n.sext(len as u32 * 8) } else { n })
         }))
     }
@@ -180,7 +180,7 @@ impl Machine<'_> {
             s.number(0)?;
         }
         let span = self.access(s, i.dst(), i.off as i64, size, true)?;
-        let place = s.reg(i.dst()).num.add(Number::of(i.off as i64 as u64), true);
+        let place = s.reg(i.dst()).num.add(Number::of(i.off as i64 as u64));
         if (place.bits.value | place.bits.unknown) & (size as u64 - 1) != 0 {
             return Err(Why::Misaligned);
         }

@@ -447,7 +447,7 @@ impl State {
         let (a, b) = (self.regs.get(of), self.regs.get(from));
         let numbers = a.kind == Kind::Number && b.kind == Kind::Number;
         let near = !a.null && !b.null && a.same_memory(b);
-        (numbers || near).then(|| Value::number(a.num.sub(b.num, true)))
+        (numbers || near).then(|| Value::number(a.num.sub(b.num)))
     }
 
     /// Applies `f` to each slot and gap, and each register of which more is known than that it holds a number, or nothing.

@@ -113,16 +113,16 @@ impl<'a> Machine<'a> {
             }
             let Some((n, (lo, hi))) = change.filter(|_| g.of != g.from) else { return false };
             let n = if wide { n } else { n.sext(32) };
-            let n = if i.op & 0xf0 == 0x10 { Number::of(0).sub(n, true) } else { n };
+            let n = if i.op & 0xf0 == 0x10 { Number::of(0).sub(n) } else { n };
             let exact = wide || exact(&old, lo, hi);
             let (n, Some((lo, hi))) = (if g.from == d {
-                (Number::of(0).sub(n, true), hi.checked_neg().zip(lo.checked_neg()))
+                (Number::of(0).sub(n), hi.checked_neg().zip(lo.checked_neg()))
             } else {
                 (n, Some((lo, hi)))
             }) else {
                 return false;
             };
-            let num = g.value.num.add(n, true);
+            let num = g.value.num.add(n);
             g.value.num = if exact { num } else { Number { r32: num.r32, ..Number::TOP } };
             g.value.moved = self.shifted(g.value.moved, lo, hi, exact);
             true
@@ -267,13 +267,13 @@ impl<'a> Machine<'a> {
             return Err(wrong);
         }
         if op == 0x10 && movable(&a) && a.same_memory(&b) && !b.null {
-            return Ok(Value::number(a.num.sub(b.num, true)));
+            return Ok(Value::number(a.num.sub(b.num)));
         }
         let (p, n) = if a.is_pointer() || op == 0x10 { (a, b) } else { (b, a) };
         if !movable(&p) || n.kind != Kind::Number {
             return Err(wrong);
         }
-        let num = if op == 0x00 { p.num.add(n.num, true) } else { p.num.sub(n.num, true) };
+        let num = if op == 0x00 { p.num.add(n.num) } else { p.num.sub(n.num) };
         let mut r = Value { num, ..p.alone() };
         if let Some((lo, hi)) = change(&n, op == 0x10, true) {
             if p.id != 0 && lo == hi {
