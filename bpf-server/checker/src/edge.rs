@@ -33,6 +33,9 @@ pub struct Loops<'a> {
 }
 
 impl Loops<'_> {
+    /// There are none.
+    pub const NONE: Loops<'static> = Loops { ghosts: &[], lines: &[] };
+
     fn line(&self, v: &Value) -> Option<&Line> {
         self.lines.get((v.moved.line as usize).checked_sub(1)?)
     }
