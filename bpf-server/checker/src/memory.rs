@@ -102,10 +102,7 @@ impl Machine<'_> {
         } else if span.kind == Kind::Value && span.exact() {
             known = self.constant_at(s.reg(i.src()), &span, signed).map(Value::number);
         }
-        match known {
-            None if size == 8 => s.regs.forget(i.dst()),
-            _ => s.write(i.dst(), known.unwrap_or(Value::number(any))),
-        }
+        s.write(i.dst(), known.unwrap_or(Value::number(any)));
         Ok(())
     }
 

@@ -52,7 +52,9 @@ impl Registers {
 
     /// Writes a register.
     pub fn write(&mut self, r: u8, v: Value) {
-        if let Some(place) = self.values.get_mut(r as usize) {
+        if v == Value::ANY {
+            self.forget(r);
+        } else if let Some(place) = self.values.get_mut(r as usize) {
             *place = v;
             self.any &= !(1 << r);
         }
