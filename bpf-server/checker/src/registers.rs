@@ -4,6 +4,7 @@
 //! stretches of such instructions need look at nothing else.
 
 use crate::state::Value;
+use alloc::vec::Vec;
 
 /// Registers of a function: r0 to r10.
 pub const REGISTERS: usize = 11;
@@ -11,15 +12,15 @@ pub const REGISTERS: usize = 11;
 /// r0 to r10; r10 is the current frame's top and never changes.
 #[derive(Clone, Debug)]
 pub struct Registers {
-    /// What is known of registers that are not in the set.
-    values: [Value; REGISTERS],
+    /// What is known of registers that are not in the set. Empty, or one of each.
+    values: Vec<Value>,
     /// Registers that hold some number: [`Value::ANY`].
     any: u16,
 }
 
 impl Registers {
     /// All hold nothing.
-    pub const NOTHING: Registers = Registers { values: [Value::NOTHING; REGISTERS], any: 0 };
+    pub const NOTHING: Registers = Registers { values: Vec::new(), any: 0 };
 
     /// Registers that hold some number of which nothing else is known, a bit for each.
     #[inline]
@@ -41,11 +42,19 @@ impl Registers {
         (0..REGISTERS as u8).map(|r| self.get(r))
     }
 
+    /// A register, to be written.
+    fn place(&mut self, r: u8) -> Option<&mut Value> {
+        if self.values.is_empty() {
+            self.values.resize(REGISTERS, Value::NOTHING);
+        }
+        self.any &= !(1 << r);
+        self.values.get_mut(r as usize)
+    }
+
     /// A register, to be changed.
     pub fn change(&mut self, r: u8) -> Option<&mut Value> {
         let now = *self.get(r);
-        self.any &= !(1 << r);
-        let place = self.values.get_mut(r as usize)?;
+        let place = self.place(r)?;
         *place = now;
         Some(place)
     }
@@ -54,9 +63,8 @@ impl Registers {
     pub fn write(&mut self, r: u8, v: Value) {
         if v == Value::ANY {
             self.forget(r);
-        } else if let Some(place) = self.values.get_mut(r as usize) {
+        } else if let Some(place) = self.place(r) {
             *place = v;
-            self.any &= !(1 << r);
         }
     }
 
