@@ -76,3 +76,9 @@ pub fn lengths<const B: u32>(r: Ring<B>) -> (u32, u32) {
     let (lo, hi) = r.unsigned();
     (64 - lo.leading_zeros(), 64 - hi.leading_zeros())
 }
+
+/// Numbers of `B` bits that have at least and at most so many of them; all that are short enough, if none has as many.
+pub fn of_lengths<const B: u32>(least: i128, greatest: i128) -> Ring<B> {
+    let most = u64::MAX.checked_shr(64 - greatest.clamp(0, B as i128) as u32).unwrap_or(0);
+    Ring::new(if (1..=B as i128).contains(&least) { 1 << (least - 1) } else { 0 }, most)
+}
