@@ -24,6 +24,8 @@ pub struct Num<const W: u32, const H: u32> {
     pub bits: Bits<W>,
 }
 
+// Operators would suggest that these are numbers.
+#[allow(clippy::should_implement_trait)]
 impl<const W: u32, const H: u32> Num<W, H> {
     /// Nothing is known.
     pub const TOP: Self = Num { r64: Ring::TOP, r32: Ring::TOP, bits: Bits::TOP };

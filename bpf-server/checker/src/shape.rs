@@ -119,7 +119,7 @@ const fn form(op: u8) -> Form {
     };
     let (imm, off) = (if imm { 0 } else { u32::MAX }, if off { 0 } else { u16::MAX });
     let more = if matches!(rule, Plain) { 0 } else { RULE };
-    Form { imm, off, over: 15 - dst | (15 - src as u16) << 8 | more, rule }
+    Form { imm, off, over: (15 - dst) | ((15 - src as u16) << 8) | more, rule }
 }
 
 /// Checks the structure; returns where functions start, in order.
