@@ -163,7 +163,8 @@ servers-x86_64:
 [group("build")]
 programs:
     @echo "build: programs"
-    @bpf-server/programs/build "$PWD/{{ out }}/programs"
+    @{{ cargo }} host build -q --release -p axiom-bpf
+    @bpf-server/programs/build "$PWD/{{ out }}/programs" {{ bin }}/axiom-bpf
 
 # The host tools: compose, runner, check, report, sensor simulator
 [group("build")]

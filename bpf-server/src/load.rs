@@ -35,6 +35,18 @@ impl StageClock {
         self.index = 3;
     }
 
+    /// The last stage that ended.
+    fn reached(&self) -> Stage {
+        match self.index {
+            0 | 1 => Stage::Begin,
+            2 => Stage::Parsed,
+            3 => Stage::Verified,
+            4 => Stage::Compiled,
+            5 => Stage::Mapped,
+            _ => Stage::Attached,
+        }
+    }
+
     /// Ends a stage.
     fn lap<P: Platform>(&mut self, platform: &P) {
         let now = (platform.ticks(), platform.cycles());
@@ -60,17 +72,31 @@ impl<P: Platform> Loader<P> {
         let mut clock = StageClock { last: arrived, stages: Stages::default(), index: 0 };
         self.platform.trace(Stage::Begin, 0);
         self.forget_text(badge);
+        let id = self.next_id;
+        let loaded = self.load_from(badge, source, wanted, &mut clock);
+        // One event at the end says how far it came; what each stage took, the reply to `Stages` says.
+        self.platform.trace(clock.reached(), id);
+        loaded
+    }
+
+    fn load_from(
+        &mut self,
+        badge: u64,
+        source: Source<'_>,
+        wanted: &Wanted<'_>,
+        clock: &mut StageClock,
+    ) -> Result<Reply<'static>, Failure> {
         match source {
-            Source::Inline(bytes) => self.load_bytes(badge, bytes, None, wanted, &mut clock),
+            Source::Inline(bytes) => self.load_bytes(badge, bytes, None, wanted, clock),
             Source::Uploaded => {
                 let bytes = self.uploads.take(badge);
-                self.load_bytes(badge, &bytes, None, wanted, &mut clock)
+                self.load_bytes(badge, &bytes, None, wanted, clock)
             }
             Source::Rest { offset, bytes } => {
                 let now = self.platform.milliseconds();
                 self.uploads.add::<P>(badge, offset, bytes, now)?;
                 let bytes = self.uploads.take(badge);
-                self.load_bytes(badge, &bytes, None, wanted, &mut clock)
+                self.load_bytes(badge, &bytes, None, wanted, clock)
             }
             Source::Blob(name) => {
                 let bytes = self.platform.blob(name).ok_or_else(|| {
@@ -79,7 +105,7 @@ impl<P: Platform> Loader<P> {
                         format!("no object '{}' was given to bpf-server by the manifest", shown(name)),
                     )
                 })?;
-                self.load_bytes(badge, bytes, Some(name), wanted, &mut clock)
+                self.load_bytes(badge, bytes, Some(name), wanted, clock)
             }
         }
     }
@@ -118,7 +144,6 @@ impl<P: Platform> Loader<P> {
         let replaced = self.replaced(owner, wanted.replaces, host, point)?;
         self.has_room(owner, point, replaced.is_some())?;
         clock.lap(&self.platform);
-        self.platform.trace(Stage::Parsed, program.insns.len() as u32);
 
         let judged = verdict::Subject {
             object: &object,
@@ -142,7 +167,6 @@ impl<P: Platform> Loader<P> {
             }
         };
         clock.lap(&self.platform);
-        self.platform.trace(Stage::Verified, proof.max_insns.min(u32::MAX as u64) as u32);
 
         let mut loaded = Loaded {
             id: ProgramId(self.next_id),
@@ -262,7 +286,6 @@ impl<P: Platform> Loader<P> {
         }
         self.translate(loaded, insns, zero_stack)?;
         clock.lap(&self.platform);
-        self.platform.trace(Stage::Compiled, loaded.code_bytes);
 
         let pages = (loaded.code_bytes as usize).div_ceil(PAGE) as u32;
         let windows = &mut self.windows[loaded.host.0];
@@ -298,11 +321,9 @@ impl<P: Platform> Loader<P> {
         filled.ok_or_else(|| no_room("its frames could not be mapped in bpf-server".into()))?;
         let maps = place_maps(&mut self.platform, loaded, wanted.attach)?;
         clock.lap(&self.platform);
-        self.platform.trace(Stage::Mapped, pages + map_pages);
 
         place_code(&mut self.platform, loaded, wanted.attach, wanted.replaces, &maps)?;
         clock.lap(&self.platform);
-        self.platform.trace(Stage::Attached, loaded.id.0);
         Ok(())
     }
 

@@ -206,6 +206,8 @@ pub(crate) struct Packed {
 }
 
 impl Packed {
+    const NONE: Packed = Packed { bytes: [0; MAPS * PLAN], length: 0 };
+
     fn bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
     }
@@ -239,6 +241,9 @@ pub(crate) fn place_maps<P: Platform>(
     p: &mut Loaded<P::Memory>,
     attach: bool,
 ) -> Result<Packed, Failure> {
+    if p.maps.is_empty() {
+        return Ok(Packed::NONE);
+    }
     let mut batch = Batch::new();
     for index in 0..p.maps.len() {
         let map = &p.maps[index];
@@ -275,7 +280,7 @@ pub(crate) fn place_maps<P: Platform>(
             check(platform.call_host_with_token(p.host, &request, token), &p.point)?;
         }
     }
-    Ok(Batch::new().packed())
+    Ok(Packed::NONE)
 }
 
 /// Hands a program's code to its host and attaches it if asked to; the first page and the maps that are left go with the attach message.

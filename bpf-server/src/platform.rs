@@ -97,6 +97,7 @@ pub trait Platform {
     fn ticks(&self) -> u64;
     /// The cycle counter.
     fn cycles(&self) -> u64;
-    /// Records a trace event.
+    /// Records a trace event: each load has two, where it begins, and where it ends: with the last stage that it came through, and the
+    /// program's number.
     fn trace(&mut self, stage: Stage, argument: u32);
 }

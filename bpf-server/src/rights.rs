@@ -117,6 +117,9 @@ impl Rights {
             let owns = client.is_some_and(|c| c.sensors.iter().any(|s| s == chip));
             return (!owns).then(|| Use::Sense(chip.into()));
         }
+        if !matches!(kind, "gpio" | "pwm") {
+            return None;
+        }
         // A number in another spelling is refused by the hosting server, which has no such point.
         let number = number(parts.next()?)?;
         let names = if kind == "pwm" { &self.pwm_chips } else { &self.gpio_chips };

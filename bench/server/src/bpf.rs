@@ -14,6 +14,10 @@ const OBJECTS: &[(&str, &str)] = &[
     ("straight_2.o", "2"),
     ("straight_100.o", "100"),
     ("straight_1000.o", "1000"),
+    // The same, with the proof in the object: it is only checked.
+    ("proved_2.o", "2_proved"),
+    ("proved_100.o", "100_proved"),
+    ("proved_1000.o", "1000_proved"),
     ("iio_filter.o", "iio_filter"),
     ("moving_average.o", "moving_average"),
     ("hysteresis.o", "hysteresis"),

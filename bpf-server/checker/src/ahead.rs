@@ -4,9 +4,8 @@
 //! down ([`Ahead::settle`]): if the walk comes to the place before, it brings nothing new, but less of the budget.
 
 use crate::fault::Why;
-use crate::state::{Frame, SLOTS, State};
+use crate::state::{SLOTS, State};
 use alloc::boxed::Box;
-use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 /// Places that may wait at once.
@@ -25,43 +24,34 @@ struct Waiting {
 }
 
 /// The places that wait.
+#[derive(Default)]
 pub struct Ahead {
     /// The first of them last.
     waiting: Vec<Waiting>,
     slots: usize,
     /// Places with what the walk has, and their budgets. It may have passed them.
     shared: Vec<(u32, u64)>,
-    #[expect(clippy::vec_box, reason = "states are large, and move in and out")]
-    buffers: Vec<Box<State>>,
-    none: Rc<Vec<Frame>>,
 }
 
 impl Ahead {
-    /// Nothing waits.
-    pub fn new() -> Ahead {
-        let (waiting, shared, buffers) = (Vec::new(), Vec::new(), Vec::new());
-        Ahead { waiting, slots: 0, shared, buffers, none: Rc::default() }
-    }
-
     /// The first place that waits for what it was sent.
     #[inline]
     pub fn next(&self) -> u32 {
         self.waiting.last().map_or(NOWHERE, |w| w.slot)
     }
 
-    /// A run comes from here to `slot` with `s`, which is left with anything. Everything is settled.
-    pub fn send(&mut self, slot: u32, s: &mut Box<State>) -> Result<(), Why> {
-        let k = self.waiting.iter().rposition(|w| w.slot >= slot);
-        if let Some(k) = k.filter(|k| self.waiting[*k].slot == slot) {
-            return self.waiting[k].known.join(s);
+    /// A run comes from here to `slot` with `s`. Everything is settled.
+    pub fn send(&mut self, slot: u32, s: Box<State>) -> Result<(), Why> {
+        let k = self.waiting.partition_point(|w| w.slot > slot);
+        if let Some(w) = self.waiting.get_mut(k).filter(|w| w.slot == slot) {
+            return w.known.join(&s);
         }
         let slots = s.slots();
         if self.waiting.len() == MAX_AHEAD || self.slots + slots > MAX_SLOTS {
             return Err(Why::TooComplex);
         }
         self.slots += slots;
-        let known = core::mem::replace(s, self.buffer());
-        self.waiting.insert(k.map_or(0, |k| k + 1), Waiting { slot, slots, known });
+        self.waiting.insert(k, Waiting { slot, slots, known: s });
         Ok(())
     }
 
@@ -78,48 +68,28 @@ impl Ahead {
         Ok(())
     }
 
-    fn buffer(&mut self) -> Box<State> {
-        self.buffers.pop().unwrap_or_else(|| Box::new(State::bare()))
-    }
-
     /// What the walk knows is about to change, by instruction `at`, if it was not there yet: what it shares is put down.
     #[inline]
-    pub fn settle(&mut self, at: usize, now: &mut State, seals: &mut u64) -> Result<(), Why> {
-        if self.shared.is_empty() { Ok(()) } else { self.put_down(at, now, seals) }
-    }
-
-    fn put_down(&mut self, at: usize, now: &mut State, seals: &mut u64) -> Result<(), Why> {
-        now.regs.seal(seals);
+    pub fn settle(&mut self, at: usize, now: &State) -> Result<(), Why> {
         while let Some((slot, budget)) = self.shared.pop() {
             if slot as usize > at {
-                let mut known = self.buffer();
-                (*known).clone_from(now);
-                known.budget = budget;
-                self.send(slot, &mut known)?;
-                self.give_back(known);
+                self.send(slot, Box::new(State { budget, ..now.clone() }))?;
             }
         }
         Ok(())
     }
 
-    fn give_back(&mut self, mut buffer: Box<State>) {
-        // A buffer holds on to no frames.
-        buffer.frames.clone_from(&self.none);
-        self.buffers.push(buffer);
-    }
-
     /// The walk comes to the first place that waits, with `s` if it is `live`; `s` becomes what is known there.
-    pub fn arrive(&mut self, s: &mut Box<State>, live: bool, seals: &mut u64) -> Result<(), Why> {
+    pub fn arrive(&mut self, s: &mut Box<State>, live: bool) -> Result<(), Why> {
         if live {
-            self.settle(self.next() as usize, s, seals)?;
+            self.settle(self.next() as usize, s)?;
         }
         let mut w = self.waiting.pop().ok_or(Why::Format)?;
         self.slots -= w.slots;
         if live {
             w.known.join(s)?;
         }
-        core::mem::swap(&mut w.known, s);
-        self.give_back(w.known);
+        *s = w.known;
         Ok(())
     }
 }

@@ -7,9 +7,8 @@ use crate::num::Num;
 use crate::ring::Ring;
 
 /// The result of operation `op` (the high nibble of the opcode) with offset `off` on `W` bits, or on the low `H`, if not
-/// `wide`. Moves with `off` bits sign-extend; divisions with `off` 1 are signed. `same`: both operands are one register.
-/// Of what is no such operation, nothing is known.
-#[inline(always)]
+/// `wide`: then the halves are extended before, and what comes out is cut behind. Moves with `off` bits sign-extend; divisions
+/// with `off` 1 are signed. `same`: both operands are one register. Of what is no such operation, nothing is known.
 pub fn result<const W: u32, const H: u32>(
     op: u8,
     off: i16,
@@ -18,51 +17,41 @@ pub fn result<const W: u32, const H: u32>(
     a: &Num<W, H>,
     b: &Num<W, H>,
 ) -> Num<W, H> {
-    match op {
-        0x00 => a.add(*b, wide),
-        0x10 if !same => a.sub(*b, wide),
-        _ => rarer(op, off, wide, same, a, b),
-    }
-}
-
-#[inline(never)]
-fn rarer<const W: u32, const H: u32>(
-    op: u8,
-    off: i16,
-    wide: bool,
-    same: bool,
-    a: &Num<W, H>,
-    b: &Num<W, H>,
-) -> Num<W, H> {
-    let (a, b) = (*a, *b);
-    match op {
+    let signed = matches!(op, 0x30 | 0x90) && off == 1;
+    let cut = |n: &Num<W, H>, signed| match (wide, signed) {
+        (true, _) => *n,
+        (false, false) => n.zext32(),
+        (false, true) => n.sext(H),
+    };
+    let (a, b) = (cut(a, signed || op == 0xc0), cut(b, signed));
+    let n = match op {
         0x10 | 0xa0 if same => Num::of(0),
-        0x20 => a.mul(b, wide),
-        0x30 => a.div(b, off == 1, false, wide),
-        0x40 => a.or(b, wide),
-        0x50 => a.and(b, wide),
-        0x60 => a.shl(count(b, wide), wide),
-        0x70 => a.shr(count(b, wide), wide),
-        0x80 => Num::of(0).sub(a, wide),
-        0x90 => a.div(b, off == 1, true, wide),
-        0xa0 => a.xor(b, wide),
-        0xb0 if off == 0 && wide => b,
-        0xb0 if off == 0 => b.zext32(),
-        0xb0 if wide => b.sext(off as u32),
-        0xb0 => b.sext(off as u32).zext32(),
-        0xc0 => a.ashr(count(b, wide), wide),
+        0x00 => a.add(b),
+        0x10 => a.sub(b),
+        0x20 => a.mul(b),
+        0x30 | 0x90 => a.div(b, signed, op == 0x90),
+        0x40 => a.or(b),
+        0x50 => a.and(b),
+        0x60 => a.shl(count(b, wide)),
+        0x70 => a.shr(count(b, wide)),
+        0x80 => Num::of(0).sub(a),
+        0xa0 => a.xor(b),
+        0xb0 if off == 0 => b,
+        0xb0 => b.sext(off as u32),
+        0xc0 => a.ashr(count(b, wide)),
         _ => Num::TOP,
-    }
+    };
+    if wide { n } else { n.zext32() }
 }
 
 /// Least and greatest count of a shift: only the count's low bits matter.
 fn count<const W: u32, const H: u32>(n: Num<W, H>, wide: bool) -> (u32, u32) {
-    let width = if wide { W } else { H } as u64;
-    if let Some(c) = n.constant().map(|c| if wide { c } else { c & Ring::<H>::MASK }) {
-        return ((c % width) as u32, (c % width) as u32);
+    let (width, (lo, hi)) = (if wide { W } else { H } as u64, n.r64.unsigned());
+    match n.constant() {
+        Some(c) => ((c % width) as u32, (c % width) as u32),
+        None if hi < width => (lo as u32, hi as u32),
+        None => (0, width as u32 - 1),
     }
-    let (lo, hi) = n.r64.unsigned();
-    if hi < width { (lo as u32, hi as u32) } else { (0, width as u32 - 1) }
 }
 
 /// Byte order: the low `bits` bits, zero-extended, their bytes (of `byte` bits) reversed if `reverse`.
@@ -86,4 +75,10 @@ pub fn swapped(v: u64, bits: u32, byte: u32, reverse: bool) -> u64 {
 pub fn lengths<const B: u32>(r: Ring<B>) -> (u32, u32) {
     let (lo, hi) = r.unsigned();
     (64 - lo.leading_zeros(), 64 - hi.leading_zeros())
+}
+
+/// Numbers of `B` bits that have at least and at most so many of them; all that are short enough, if none has as many.
+pub fn of_lengths<const B: u32>(least: i128, greatest: i128) -> Ring<B> {
+    let most = u64::MAX.checked_shr(64 - greatest.clamp(0, B as i128) as u32).unwrap_or(0);
+    Ring::new(if (1..=B as i128).contains(&least) { 1 << (least - 1) } else { 0 }, most)
 }

@@ -22,12 +22,20 @@ impl<const W: u32> Bits<W> {
     }
 
     /// All bits are known.
-    #[inline]
     pub const fn of(value: u64) -> Self {
         Self::cut(value, 0)
     }
 
-    #[inline]
+    /// What is known of numbers with low bits in an interval: what both its ends begin with.
+    pub(crate) const fn of_ring<const B: u32>(r: Ring<B>) -> Self {
+        let differ = if r.lo <= r.hi { r.lo ^ r.hi } else { u64::MAX };
+        let below = match differ {
+            0 => 0,
+            _ => u64::MAX >> differ.leading_zeros(),
+        };
+        Self::cut(r.lo, below | !Ring::<B>::MASK)
+    }
+
     pub(crate) fn add(self, o: Self) -> Self {
         let low = self.value.wrapping_add(o.value);
         let high = low.wrapping_add(self.unknown).wrapping_add(o.unknown);
@@ -36,7 +44,6 @@ impl<const W: u32> Bits<W> {
         Self::cut(low, unknown)
     }
 
-    #[inline]
     pub(crate) fn sub(self, o: Self) -> Self {
         let base = self.value.wrapping_sub(o.value);
         let unknown =
@@ -60,11 +67,11 @@ impl<const W: u32> Bits<W> {
     }
 
     pub(crate) fn mul(self, o: Self) -> Self {
-        if self.unknown | o.unknown == 0 {
-            return Self::of(self.value.wrapping_mul(o.value));
-        }
         let zeros = self.zeros() + o.zeros();
-        if zeros >= W { Self::of(0) } else { Self::cut(0, Ring::<W>::MASK << zeros) }
+        match (self.unknown | o.unknown, u64::MAX.checked_shl(zeros)) {
+            (0, _) => Self::of(self.value.wrapping_mul(o.value)),
+            (_, unknown) => Self::cut(0, unknown.unwrap_or(0)),
+        }
     }
 
     /// Low bits known to be zero.
@@ -90,7 +97,6 @@ impl<const W: u32> Bits<W> {
         Self::cut(self.value & mask, self.unknown & mask)
     }
 
-    #[inline]
     /// What both hold.
     pub fn join(self, o: Self) -> Self {
         let unknown = self.unknown | o.unknown | (self.value ^ o.value);

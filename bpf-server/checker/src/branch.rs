@@ -48,7 +48,7 @@ impl Machine<'_> {
             let inside = self.inside(a).is_some() && self.inside(b).is_some();
             if equality || inside {
                 let base = if a.kind == Kind::Stack { FRAME as u64 } else { 0 };
-                let moved = |n: Number, by: u64| n.add(Number::of(by), true);
+                let moved = |n: Number, by: u64| n.add(Number::of(by));
                 let (a, b, back) = (a.num, b.num, base.wrapping_neg());
                 let (mut x, mut y) = (moved(a, base), moved(b, base));
                 if !refine(op, &mut x, &mut y, true, taken) {
@@ -132,10 +132,10 @@ fn narrow(s: &mut State, register: u8, num: Number) -> bool {
             return;
         }
         let told = if v.id == r.id && v.kind == r.kind {
-            let told = num.add(Number::of(v.delta.wrapping_sub(r.delta)), true);
+            let told = num.add(Number::of(v.delta.wrapping_sub(r.delta)));
             if v.half || r.half { Number { r32: told.r32, ..Number::TOP } } else { told }
         } else if v.id == r.root && v.kind == Kind::Number && !v.half {
-            root.add(Number::of(v.delta), true)
+            root.add(Number::of(v.delta))
         } else {
             return;
         };

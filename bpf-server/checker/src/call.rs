@@ -16,11 +16,7 @@ impl Machine<'_> {
             self.helpers.push(id);
         }
         if id >= helper::OWN_FIRST {
-            self.list(OwnCall {
-                insn: at as u32,
-                helper: id,
-                args: [s.regs[1].constant(), s.regs[2].constant()],
-            })?;
+            self.list(OwnCall { insn: at as u32, helper: id, args: [1, 2].map(|r| s.reg(r).constant()) })?;
         }
         let mut map = None;
         let (mut reserve, mut printed) = (0, None);

@@ -55,33 +55,19 @@ impl Header<'_> {
     }
 }
 
-/// A state that is made when it is needed.
-#[derive(Default)]
-struct Spare(Option<Box<State>>);
-
-impl Spare {
-    #[inline]
-    fn get(&mut self) -> &mut Box<State> {
-        self.0.get_or_insert_with(|| Box::new(State::bare()))
-    }
-}
-
 struct Checker<'a, F> {
     m: Machine<'a>,
     proof: &'a [u8],
     edges: Edges,
     ghosts: Vec<Ghost>,
     contexts: Vec<Context>,
-    /// What is known at the instruction at hand, and buffers.
+    /// What is known at the instruction at hand.
     now: Box<State>,
-    there: Spare,
-    other: Spare,
+    /// The state of the proof that was read last, and at which byte it is; 0: it is none.
+    there: State,
+    cached: usize,
     ahead: Ahead,
     work: u64,
-    /// The last seal of a register.
-    seals: u64,
-    /// Which state of the proof `there` is; 0 = none.
-    cached: usize,
     /// Calls of the context that were not met yet: how many, and where they are in the proof.
     calls: (u64, usize),
     /// The least that was left of the budget where a function of the context's ended.
@@ -105,20 +91,17 @@ pub fn observe(
     f: impl FnMut(usize, usize, &State),
 ) -> Result<Accepted, Fault> {
     let starts = shape::functions(insns)?;
-    let now = Box::new(State::new(0));
     let mut c = Checker {
         m: Machine::new(insns, env),
         proof,
         edges: Edges::default(),
         ghosts: Vec::new(),
         contexts: Vec::new(),
-        now,
-        there: Spare::default(),
-        other: Spare::default(),
-        ahead: Ahead::new(),
-        work: 0,
-        seals: 0,
+        now: Box::new(State::new(0)),
+        there: State::bare(),
         cached: 0,
+        ahead: Ahead::default(),
+        work: 0,
         calls: (0, 0),
         left: None,
         at: 0,
@@ -133,7 +116,7 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
     fn program(&mut self, starts: &[u32]) -> Result<Accepted, Why> {
         let limits = &self.m.env.limits;
         // What holds before the first instruction, whatever the proof states.
-        self.now.regs[1] = Value::pointer(Kind::Ctx, 0);
+        self.now.write(1, Value::pointer(Kind::Ctx, 0));
         let mut r = Reader::new(self.proof, 0);
         if !self.proof.is_empty() && r.take(MAGIC.len())? != MAGIC {
             return Err(Why::Version);
@@ -152,11 +135,9 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
             let (worst, entry, used) = (main.worst, main.entry, main.used);
             self.at = 0;
             let mut before = State::new(0);
-            before.regs[1] = Value::pointer(Kind::Ctx, 0);
-            self.decode(entry)?;
-            self.there.get().budget = 0;
-            let none = Loops { ghosts: &[], lines: &[] };
-            self.edges.check(none, &mut before, 0, self.there.get())?;
+            before.write(1, Value::pointer(Kind::Ctx, 0));
+            self.decode(entry, 0)?;
+            self.edges.check(Loops::NONE, &mut before, 0, &self.there)?;
             (worst, used)
         };
         if worst > limits.instructions {
@@ -193,12 +174,18 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
         Ok(main)
     }
 
-    /// Puts the state at a byte of the proof into `there`.
-    fn decode(&mut self, at: usize) -> Result<(), Why> {
-        let mut r = Reader::new(self.proof, at);
-        self.cached = 0;
-        r.state(self.there.get())?;
-        self.pay(1 + (r.at - at) as u64 / 16)
+    /// Puts the state at a byte of the proof, with its budget, into `there`.
+    fn decode(&mut self, at: usize, budget: u64) -> Result<(), Why> {
+        // The place to which a jump leads is often the next one.
+        if self.cached != at {
+            let mut r = Reader::new(self.proof, at);
+            self.cached = 0;
+            r.state(&mut self.there)?;
+            self.cached = at;
+            self.pay(1 + (r.at - at) as u64 / 16)?;
+        }
+        self.there.budget = budget;
+        Ok(())
     }
 
     /// Pays for the check itself.
@@ -225,7 +212,7 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
         let mut exit = None;
         if r.up_to(1)? == 1 {
             exit = Some(r.at);
-            r.state(self.there.get())?;
+            r.state(&mut self.there)?;
         }
         let places = r.up_to(shape::MAX_SLOTS as u64)? as usize;
         let table = r.at;
@@ -297,7 +284,7 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
                         next = place(met);
                         slot = next.map_or(NOWHERE, |p| p.slot);
                     }
-                    None => self.ahead.arrive(&mut self.now, live, &mut self.seals)?,
+                    None => self.ahead.arrive(&mut self.now, live)?,
                 }
                 live = true;
                 if self.now.frames.len() != depth as usize + 1 {
@@ -316,7 +303,7 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
             let i = self.m.insns[at];
             if live {
                 self.spend(1)?;
-                self.ahead.settle(at, &mut self.now, &mut self.seals)?;
+                self.ahead.settle(at, &self.now)?;
                 live = h.run(at) > 0 && forget(i, &mut self.now) || self.instruction(h, at, i)?;
                 stop = slot.min(self.ahead.next());
             }
@@ -366,16 +353,10 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
 
     /// From a stated place on, what is stated there is what is known; `live`: the walk comes there, too.
     fn begin(&mut self, h: &Header, p: Place, live: bool) -> Result<(), Why> {
-        self.ahead.settle(p.slot as usize, &mut self.now, &mut self.seals)?;
-        if live {
-            core::mem::swap(&mut self.now, self.other.get());
-            self.edge(h, p)?;
-        } else {
-            self.state(h, p)?;
-        }
-        core::mem::swap(&mut self.now, self.there.get());
-        self.cached = 0;
-        Ok(())
+        self.ahead.settle(p.slot as usize, &self.now)?;
+        self.decode(h.states + p.state as usize, p.budget)?;
+        let mut came = core::mem::replace(&mut self.now, Box::new(self.there.clone()));
+        if live { self.edge(h, p, &mut came) } else { Ok(()) }
     }
 
     #[inline]
@@ -384,34 +365,22 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
         Ok(())
     }
 
-    /// Puts what is stated at a place into `there`.
-    fn state(&mut self, h: &Header, p: Place) -> Result<(), Why> {
-        let at = h.states + p.state as usize;
-        // The place to which a jump leads is often the next one.
-        if self.cached != at {
-            self.decode(at)?;
-            self.cached = at;
-        }
-        self.there.get().budget = p.budget;
-        Ok(())
-    }
-
-    /// Checks an edge from `other` to a place.
-    fn edge(&mut self, h: &Header, p: Place) -> Result<(), Why> {
-        self.state(h, p)?;
+    /// Checks an edge to a place.
+    fn edge(&mut self, h: &Header, p: Place, from: &mut State) -> Result<(), Why> {
+        self.decode(h.states + p.state as usize, p.budget)?;
         let loops = Loops { ghosts: &self.ghosts, lines: &self.m.lines };
-        self.edges.check(loops, self.other.get(), p.slot, self.there.get())?;
-        let known = 10 + self.other.get().slots();
-        let (ghosts, names) = (self.other.get().ghosts.len(), self.edges.names());
+        self.edges.check(loops, from, p.slot, &self.there)?;
+        let (ghosts, known, names) = (from.ghosts.len(), 10 + from.slots(), self.edges.names());
         self.pay((ghosts * known + names * names / 2) as u64 / 16)
     }
 
-    /// A jump with what is known in `other`.
-    fn jump(&mut self, h: &Header, at: usize, to: u32) -> Result<(), Why> {
+    /// A jump with what is known now; the walk goes on with `behind`.
+    fn jump(&mut self, h: &Header, at: usize, to: u32, behind: Box<State>) -> Result<(), Why> {
+        let mut from = core::mem::replace(&mut self.now, behind);
         match self.stated(h, to) {
-            Some(p) => self.edge(h, p),
+            Some(p) => self.edge(h, p, &mut from),
             None if to as usize <= at => Err(Why::NothingStated),
-            None => self.ahead.send(to, self.other.get()),
+            None => self.ahead.send(to, from),
         }
     }
 
@@ -435,14 +404,14 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
         }
         let to = shape::target(at, i) as u32;
         if !shape::is_conditional(i.op) {
-            core::mem::swap(&mut self.now, self.other.get());
-            self.jump(h, at, to)?;
+            self.jump(h, at, to, Box::new(State::bare()))?;
             return Ok(false);
         }
-        self.now.regs.seal(&mut self.seals);
-        self.other.get().clone_from(&self.now);
-        if self.m.branch(i, self.other.get(), true)? {
-            self.jump(h, at, to)?;
+        let behind = self.now.clone();
+        if self.m.branch(i, &mut self.now, true)? {
+            self.jump(h, at, to, behind)?;
+        } else {
+            self.now = behind;
         }
         self.m.branch(i, &mut self.now, false)
     }
@@ -456,13 +425,12 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
             return if self.now.held.iter().any(|h| *h != 0) { Err(Why::StillHeld) } else { Ok(()) };
         }
         leave(&mut self.now)?;
-        self.decode(h.exit.ok_or(Why::WrongContext)?)?;
-        if !self.there.get().ghosts.is_empty() || lines(self.there.get()) {
+        self.decode(h.exit.ok_or(Why::WrongContext)?, 0)?;
+        if !self.there.ghosts.is_empty() || lines(&mut self.there) {
             return Err(Why::Format);
         }
-        self.there.get().budget = 0;
         let loops = Loops { ghosts: &self.ghosts, lines: &self.m.lines };
-        self.edges.check(loops, &mut self.now, u32::MAX, self.there.get())
+        self.edges.check(loops, &mut self.now, u32::MAX, &self.there)
     }
 
     /// A call of a function: what is known implies what its context wants, and becomes what its context leaves.
@@ -485,18 +453,17 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
             *mine = (*mine).max(its);
         }
         self.spend(worst)?;
-        self.other.get().clone_from(&self.now);
-        let shared = enter(self.other.get());
-        self.decode(entry)?;
-        self.there.get().budget = 0;
-        let none = Loops { ghosts: &[], lines: &[] };
-        self.edges.check(none, self.other.get(), to, self.there.get())?;
+        let mut inside = self.now.clone();
+        let shared = enter(&mut inside);
+        self.decode(entry, 0)?;
+        self.edges.check(Loops::NONE, &mut inside, to, &self.there)?;
         let Some(exit) = exit else { return Ok(false) };
-        self.decode(exit)?;
-        if self.there.get().frames.len() != depth {
+        self.decode(exit, 0)?;
+        self.cached = 0;
+        if self.there.frames.len() != depth {
             return Err(Why::WrongContext);
         }
-        come_back(&mut self.m, &mut self.now, self.there.get(), shared)?;
+        come_back(&mut self.m, &mut self.now, &mut self.there, shared)?;
         Ok(true)
     }
 }
@@ -545,7 +512,7 @@ pub fn come_back(m: &mut Machine, s: &mut State, exit: &mut State, shared: bool)
     wrong?;
     s.regs.lose(0..6);
     s.gaps.retain(|g| g.of > 5 && g.from > 5);
-    s.regs.write(0, exit.regs[0]);
+    s.regs.write(0, *exit.reg(0));
     s.held = exit.held;
     if shared {
         s.frames.clone_from(&exit.frames);

@@ -1,7 +1,7 @@
 //! From one place to the next: whether what has come about implies what the proof states there.
 
 use crate::Number;
-use crate::alu::lengths;
+use crate::alu::{lengths, of_lengths};
 use crate::fault::Why;
 use crate::proof::{Form, Ghost, Line};
 use crate::ring::Ring;
@@ -33,9 +33,20 @@ pub struct Loops<'a> {
 }
 
 impl Loops<'_> {
+    /// There are none.
+    pub const NONE: Loops<'static> = Loops { ghosts: &[], lines: &[] };
+
     fn line(&self, v: &Value) -> Option<&Line> {
         self.lines.get((v.moved.line as usize).checked_sub(1)?)
     }
+}
+
+/// An edge: a run comes from what is known now to slot `to`, where `there` is stated.
+struct Way<'a> {
+    loops: Loops<'a>,
+    now: &'a State,
+    to: u32,
+    there: &'a State,
 }
 
 impl Edges {
@@ -49,9 +60,10 @@ impl Edges {
         self.names.clear();
         self.elements.clear();
         count(loops, now);
-        budget(loops, now, to, there)?;
+        let way = Way { loops, now, to, there };
+        way.budget()?;
         for (r, (v, t)) in (0..10).zip(now.regs.iter().zip(there.regs.iter())) {
-            self.implies(loops, now, v, to, there, t).ok_or(Why::NotImplied { place: r })?;
+            self.implies(&way, v, t).ok_or(Why::NotImplied { place: r })?;
         }
         if now.frames.len() != there.frames.len() {
             return Err(Why::WrongContext);
@@ -65,13 +77,13 @@ impl Edges {
             for (slot, t) in &b.slots {
                 let why = Why::NotImplied { place: 16 + 256 * d + *slot as u32 };
                 let v = a.get(*slot).ok_or(why)?;
-                self.implies(loops, now, v, to, there, t).ok_or(why)?;
+                self.implies(&way, v, t).ok_or(why)?;
             }
         }
         for (k, g) in (0..).zip(&there.gaps) {
             let why = Why::NotImplied { place: GAPS + k };
             let v = now.gap(g.of, g.from).ok_or(why)?;
-            self.implies(loops, now, &v, to, there, &g.value).ok_or(why)?;
+            self.implies(&way, &v, &g.value).ok_or(why)?;
         }
         if now.held != there.held {
             return Err(Why::Held);
@@ -79,16 +91,8 @@ impl Edges {
         Ok(())
     }
 
-    /// `v`, known in `now`, is as `t` states it in `there`.
-    fn implies(
-        &mut self,
-        loops: Loops,
-        now: &State,
-        v: &Value,
-        to: u32,
-        there: &State,
-        t: &Value,
-    ) -> Option<()> {
+    /// `v`, known now, is as `t` states it there.
+    fn implies(&mut self, way: &Way, v: &Value, t: &Value) -> Option<()> {
         if t.kind == Kind::Nothing {
             return Some(());
         }
@@ -110,12 +114,12 @@ impl Edges {
                 None => self.elements.push((t.of, v.of)),
             }
         }
-        let mut num = told(loops, now, v);
+        let mut num = told(way.loops, way.now, v);
         if !(num.subset_of(t.num) || num.reduce() && num.subset_of(t.num)) {
             return None;
         }
         if t.moved.line != 0 {
-            moves(loops, now, v, &num, to, there, t)?;
+            way.moves(v, &num, t)?;
         }
         self.same(v, t)
     }
@@ -145,27 +149,59 @@ impl Edges {
     }
 }
 
-/// What may still be spent suffices for what the place may spend.
-fn budget(loops: Loops, now: &State, to: u32, there: &State) -> Result<(), Why> {
-    let (mut have, mut need) = (now.budget as u128, there.budget as u128);
-    for (g, most) in &there.ghosts {
-        let ghost = loops.ghosts.get(*g as usize).ok_or(Why::Format)?;
-        let wrong = Why::Ghost { ghost: *g };
-        match now.ghost(*g) {
-            Some(at) => {
-                let step = u64::from(ghost.head == to);
-                if at + step > *most {
-                    return Err(wrong);
+impl Way<'_> {
+    /// What may still be spent suffices for what the place may spend.
+    fn budget(&self) -> Result<(), Why> {
+        let (mut have, mut need) = (self.now.budget as u128, self.there.budget as u128);
+        for (g, most) in &self.there.ghosts {
+            let ghost = self.loops.ghosts.get(*g as usize).ok_or(Why::Format)?;
+            let step = u64::from(ghost.head == self.to);
+            let at = match self.now.ghost(*g) {
+                Some(at) => {
+                    have += step as u128 * ghost.cost as u128;
+                    at + step
                 }
-                have += step as u128 * ghost.cost as u128;
+                None => {
+                    need += ghost.most as u128 * ghost.cost as u128;
+                    0
+                }
+            };
+            if at > *most || *most > ghost.most {
+                return Err(Why::Ghost { ghost: *g });
             }
-            None => need += ghost.most as u128 * ghost.cost as u128,
         }
-        if *most > ghost.most {
-            return Err(wrong);
-        }
+        if have < need { Err(Why::Budget) } else { Ok(()) }
     }
-    if have < need { Err(Why::Budget) } else { Ok(()) }
+
+    /// `v`, now known to be `num`, moves along the line that `t` states.
+    fn moves(&self, v: &Value, num: &Number, t: &Value) -> Option<()> {
+        let l = self.loops.line(t)?;
+        self.there.ghost(l.ghost)?;
+        let (m, wanted) = (&v.moved, &t.moved);
+        if self.now.ghost(l.ghost).is_some() {
+            // i here is one less there, if a pass ends.
+            let step = i64::from(self.loops.ghosts.get(l.ghost as usize)?.head == self.to);
+            let lo = m.lo.checked_sub(l.low.checked_mul(step)?)?;
+            let hi =
+                m.hi.checked_sub(l.high.checked_mul(step)?)?.checked_sub(wanted.rise.checked_mul(step)?)?;
+            // The step of the curve from i to i + 1 is i times what it curves by.
+            let rise = m.rise - step * l.curve;
+            let same = m.line == wanted.line && (!m.half || wanted.half);
+            return (same && wanted.lo <= lo && wanted.hi >= hi && wanted.rise >= rise).then_some(());
+        }
+        // The loop is entered: i is 0 there, and every value begins to move.
+        let fits = match l.form {
+            Form::Sum => {
+                let whole = num.r64.subset_of(l.start.r64) || wanted.half;
+                whole && num.r32.subset_of(l.start.r32) && wanted.lo <= 0 && wanted.hi >= 0
+            }
+            Form::Length => {
+                let (least, most) = if wanted.half { lengths(num.r32) } else { lengths(num.r64) };
+                wanted.lo <= least as i64 && wanted.hi >= most as i64
+            }
+        };
+        fits.then_some(())
+    }
 }
 
 /// The least and greatest that a value can have moved, for a ghost counter up to `most`.
@@ -245,67 +281,17 @@ pub fn told(loops: Loops, now: &State, v: &Value) -> Number {
     let (least, greatest) = reach(l, v, most);
     let mut n = Number::TOP;
     match l.form {
+        Form::Length if v.moved.half => n.r32 = of_lengths(least, greatest),
+        Form::Length => n.r64 = of_lengths(least, greatest),
         Form::Sum => {
-            let span = greatest - least;
-            if span < 0 {
-                return v.num;
-            }
-            if span <= u64::MAX as i128 && !v.moved.half {
+            let span = u64::try_from(greatest - least).ok();
+            if span.is_some() && !v.moved.half {
                 n.r64 = l.start.r64.add(Ring::new(least as u64, greatest as u64));
             }
-            if span <= u32::MAX as i128 {
+            if span.is_some_and(|s| s <= u32::MAX as u64) {
                 n.r32 = l.start.r32.add(Ring::new(least as u64, greatest as u64));
-            }
-        }
-        Form::Length => {
-            let width = if v.moved.half { 32 } else { 64 };
-            let ones = |bits: i128| u64::MAX.checked_shr(64 - bits.clamp(0, width) as u32).unwrap_or(0);
-            let floor = if least > width { 0 } else { ones(least).wrapping_add(1) >> 1 };
-            // More bits than there are: no run comes here.
-            let floor = if least == 64 { 1 << 63 } else { floor };
-            if v.moved.half {
-                n.r32 = Ring::new(floor, ones(greatest));
-            } else {
-                n.r64 = Ring::new(floor, ones(greatest));
             }
         }
     }
     v.num.meet(n).unwrap_or(v.num)
-}
-
-/// `v`, now known to be `num`, moves along the line that `t` states.
-fn moves(
-    loops: Loops,
-    now: &State,
-    v: &Value,
-    num: &Number,
-    to: u32,
-    there: &State,
-    t: &Value,
-) -> Option<()> {
-    let l = loops.line(t)?;
-    there.ghost(l.ghost)?;
-    let (m, wanted) = (&v.moved, &t.moved);
-    if now.ghost(l.ghost).is_some() {
-        // i here is one less there, if a pass ends.
-        let step = i64::from(loops.ghosts.get(l.ghost as usize)?.head == to);
-        let lo = m.lo.checked_sub(l.low.checked_mul(step)?)?;
-        let hi = m.hi.checked_sub(l.high.checked_mul(step)?)?.checked_sub(wanted.rise.checked_mul(step)?)?;
-        // The step of the curve from i to i + 1 is i times what it curves by.
-        let rise = m.rise - step * l.curve;
-        let same = m.line == wanted.line && (!m.half || wanted.half);
-        return (same && wanted.lo <= lo && wanted.hi >= hi && wanted.rise >= rise).then_some(());
-    }
-    // The loop is entered: i is 0 there, and every value begins to move.
-    let fits = match l.form {
-        Form::Sum => {
-            let whole = num.r64.subset_of(l.start.r64) || wanted.half;
-            whole && num.r32.subset_of(l.start.r32) && wanted.lo <= 0 && wanted.hi >= 0
-        }
-        Form::Length => {
-            let (least, most) = if wanted.half { lengths(num.r32) } else { lengths(num.r64) };
-            wanted.lo <= least as i64 && wanted.hi >= most as i64
-        }
-    };
-    fits.then_some(())
 }

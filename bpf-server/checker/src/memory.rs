@@ -102,10 +102,7 @@ impl Machine<'_> {
         } else if span.kind == Kind::Value && span.exact() {
             known = self.constant_at(s.reg(i.src()), &span, signed).map(Value::number);
         }
-        match known {
-            None if size == 8 => s.regs.forget(i.dst()),
-            _ => s.write(i.dst(), known.unwrap_or(Value::number(any))),
-        }
+        s.write(i.dst(), known.unwrap_or(Value::number(any)));
         Ok(())
     }
 
@@ -127,7 +124,7 @@ impl Machine<'_> {
         }
         let whole = slot(from, 8).and_then(|k| f.get(k)).filter(|v| v.kind == Kind::Number);
         Ok(whole.map(|v| {
-            let n = v.num.and(Number::of(u64::MAX >> (64 - len * 8)), true);
+            let n = v.num.and(Number::of(u64::MAX >> (64 - len * 8)));
             Value::number(if signed { n.sext(len as u32 * 8) } else { n })
         }))
     }
@@ -180,7 +177,7 @@ impl Machine<'_> {
             s.number(0)?;
         }
         let span = self.access(s, i.dst(), i.off as i64, size, true)?;
-        let place = s.reg(i.dst()).num.add(Number::of(i.off as i64 as u64), true);
+        let place = s.reg(i.dst()).num.add(Number::of(i.off as i64 as u64));
         if (place.bits.value | place.bits.unknown) & (size as u64 - 1) != 0 {
             return Err(Why::Misaligned);
         }

@@ -24,25 +24,24 @@ pub struct Num<const W: u32, const H: u32> {
     pub bits: Bits<W>,
 }
 
+// Operators would suggest that these are numbers.
+#[allow(clippy::should_implement_trait)]
 impl<const W: u32, const H: u32> Num<W, H> {
     /// Nothing is known.
     pub const TOP: Self = Num { r64: Ring::TOP, r32: Ring::TOP, bits: Bits::TOP };
 
     /// One number.
-    #[inline]
     pub const fn of(v: u64) -> Self {
         Num { r64: Ring::of(v), r32: Ring::of(v), bits: Bits::of(v) }
     }
 
     /// Any number of so many bits (8, 16, 32, 64), zero-extended.
-    #[inline]
     pub const fn of_width(bits: u32) -> Self {
         let most = Ring::<W>::MASK >> (W - bits);
         Num { r64: Ring::<W>::new(0, most), r32: Ring::<H>::new(0, most), bits: Bits::cut(0, most) }
     }
 
     /// Any number of so many bits, sign-extended.
-    #[inline]
     pub const fn signed_width(bits: u32) -> Self {
         let least = u64::MAX << (bits - 1);
         let r32 = if bits < H { Ring::<H>::new(least, !least) } else { Ring::TOP };
@@ -57,289 +56,135 @@ impl<const W: u32, const H: u32> Num<W, H> {
     }
 
     /// The number, if there is only one.
-    #[inline]
     pub fn constant(self) -> Option<u64> {
         self.r64.constant()
     }
 
     /// Lets each part tighten the others; false if they contradict each other, so that no number is left.
-    #[inline]
     pub fn reduce(&mut self) -> bool {
         // The common case: the intervals reach from where all unknown bits are clear to where all are set. They have nothing
         // to tell each other then.
         let (low, high) = (self.bits.value, self.bits.value | self.bits.unknown);
-        let halves = (low & Ring::<H>::MASK, high & Ring::<H>::MASK);
-        if (self.r64.lo, self.r64.hi) == (low, high) && (self.r32.lo, self.r32.hi) == halves {
+        let half = Ring { lo: low & Ring::<H>::MASK, hi: high & Ring::<H>::MASK };
+        if (self.r64, self.r32) == (Ring { lo: low, hi: high }, half) {
             return true;
         }
-        self.reduce_known()
+        let tight = self.tight(low, high);
+        *self = tight.unwrap_or(*self);
+        tight.is_some()
     }
 
-    fn reduce_known(&mut self) -> bool {
-        if self.bits.unknown == 0 {
-            let v = self.bits.value;
-            if !self.r64.contains(v) || !self.r32.contains(v) {
-                return false;
-            }
-            *self = Num::of(v);
-            return true;
+    fn tight(self, low: u64, high: u64) -> Option<Self> {
+        // Bits to the interval, and that to the low half.
+        let (mut r64, mut r32) = (self.r64.meet(Ring::new(low, high))?, self.r32);
+        if r64.span() <= Ring::<H>::MASK {
+            r32 = r32.meet(Ring::new(r64.lo, r64.hi))?;
         }
-        if let Some(v) = self.r64.constant() {
-            if (v ^ self.bits.value) & !self.bits.unknown != 0 || !self.r32.contains(v) {
-                return false;
-            }
-            *self = Num::of(v);
-            return true;
-        }
-        let whole = self.r64.lo <= self.r64.hi && self.r32.lo <= self.r32.hi;
-        if whole && self.r64.hi <= Ring::<H>::MASK {
-            return self.reduce_low();
-        }
-        // Bits to intervals.
-        let (low, high) = (self.bits.value, self.bits.value | self.bits.unknown);
-        let within = low <= self.r64.lo && self.r64.lo <= self.r64.hi && self.r64.hi <= high;
-        if !within {
-            match self.r64.meet(Ring::<W>::new(low, high)) {
-                Some(m) => self.r64 = m,
-                None => return false,
-            }
-        }
-        // 64 to 32.
-        if self.r64.span() <= Ring::<H>::MASK && self.r32.is_top() {
-            self.r32 = Ring::<H>::new(self.r64.lo, self.r64.hi);
-        } else if self.r64.span() <= Ring::<H>::MASK {
-            match self.r32.meet(Ring::<H>::new(self.r64.lo, self.r64.hi)) {
-                Some(m) => self.r32 = m,
-                None => return false,
-            }
-        }
-        // 32 to 64, when the high half is one constant.
-        if self.r64.lo <= self.r64.hi && self.r64.lo >> H == self.r64.hi >> H && !self.r32.is_top() {
-            let base = self.r64.lo >> H << H;
-            let (a, b) = self.r32.unsigned();
-            let same = (base | a, base | b) == (self.r64.lo, self.r64.hi);
-            match if same { Some(self.r64) } else { self.r64.meet(Ring::<W>::new(base | a, base | b)) } {
-                Some(m) => self.r64 = m,
-                None => return false,
-            }
-        } else if !self.r32.is_top() {
-            // A sign-extended number: both readings agree.
-            let (a, b) = self.r64.signed();
-            let (least, most) = Ring::<H>::TOP.signed();
-            if a >= least && b <= most {
-                let (c, d) = self.r32.signed();
-                match self.r64.meet(Ring::<W>::new(c as u64, d as u64)) {
-                    Some(m) => self.r64 = m,
-                    None => return false,
-                }
-            }
+        // The low half to the interval: where the high half is one constant, or what signed numbers have there.
+        let ((a, b), (least, most)) = (r64.signed(), Ring::<H>::TOP.signed());
+        if r64.lo <= r64.hi && r64.lo >> H == r64.hi >> H {
+            let (base, (a, b)) = (r64.lo >> H << H, r32.unsigned());
+            r64 = r64.meet(Ring::new(base | a, base | b))?;
+        } else if a >= least && b <= most {
+            let (a, b) = r32.signed();
+            r64 = r64.meet(Ring::new(a as u64, b as u64))?;
         }
         // Ends that the known low bits exclude.
-        let known = self.bits.unknown.trailing_zeros();
-        if known > 0 && known < W {
-            let step = (1u64 << known) - 1;
-            let up = self.bits.value.wrapping_sub(self.r64.lo) & step;
-            let down = self.r64.hi.wrapping_sub(self.bits.value) & step;
-            match up.checked_add(down) {
-                Some(s) if s <= self.r64.span() => {
-                    self.r64 = Ring::<W>::new(self.r64.lo.wrapping_add(up), self.r64.hi.wrapping_sub(down))
-                }
-                _ => return false,
-            }
+        let step = !(u64::MAX << self.bits.unknown.trailing_zeros().min(63));
+        let (up, down) = (low.wrapping_sub(r64.lo) & step, r64.hi.wrapping_sub(low) & step);
+        if up.checked_add(down)? > r64.span() {
+            return None;
         }
-        // Interval to bits: the common prefix.
-        if self.r64.lo <= self.r64.hi {
-            let differ = self.r64.lo ^ self.r64.hi;
-            let unknown = if differ == 0 { 0 } else { u64::MAX >> differ.leading_zeros() };
-            match self.bits.meet(Bits::cut(self.r64.lo, unknown)) {
-                Some(b) => self.bits = b,
-                None => return false,
-            }
-            if self.bits.unknown == 0 {
-                let v = self.bits.value;
-                if !self.r64.contains(v) || !self.r32.contains(v) {
-                    return false;
-                }
-                *self = Num::of(v);
-                return true;
-            }
+        let r64 = Ring::new(r64.lo.wrapping_add(up), r64.hi.wrapping_sub(down));
+        // Intervals to bits.
+        let bits = self.bits.meet(Bits::of_ring(r64))?.meet(Bits::of_ring(r32))?;
+        if bits.unknown > 0 {
+            return Some(Num { r64, r32, bits });
         }
-        if self.r32.lo <= self.r32.hi {
-            let differ = self.r32.lo ^ self.r32.hi;
-            let unknown = if differ == 0 { 0 } else { u64::MAX >> differ.leading_zeros() };
-            let with = Bits::cut(self.r32.lo, unknown | !Ring::<H>::MASK);
-            match self.bits.meet(with) {
-                Some(b) => self.bits = b,
-                None => return false,
-            }
-        }
-        true
-    }
-
-    /// The same, of numbers without a high half whose low half is known by an interval in one piece.
-    fn reduce_low(&mut self) -> bool {
-        let (low, high) = (self.bits.value, self.bits.value | self.bits.unknown);
-        let (mut lo, mut hi) =
-            (low.max(self.r64.lo).max(self.r32.lo), high.min(self.r64.hi).min(self.r32.hi));
-        if lo > hi {
-            return false;
-        }
-        // Ends that the known low bits exclude.
-        let step = (1u64 << self.bits.unknown.trailing_zeros()) - 1;
-        lo += low.wrapping_sub(lo) & step;
-        hi = hi.wrapping_sub(hi.wrapping_sub(low) & step);
-        if lo > hi {
-            return false;
-        }
-        // Bits that both ends have in common, from the highest on.
-        let Some(bits) =
-            self.bits.meet(Bits::cut(lo, u64::MAX.checked_shr((lo ^ hi).leading_zeros()).unwrap_or(0)))
-        else {
-            return false;
-        };
-        *self = Num { r64: Ring::<W>::new(lo, hi), r32: Ring::<H>::new(lo, hi), bits };
-        if bits.unknown == 0 {
-            *self = Num::of(bits.value);
-            return lo <= bits.value && bits.value <= hi;
-        }
-        true
+        (r64.contains(bits.value) && r32.contains(bits.value)).then_some(Num::of(bits.value))
     }
 
     fn reduced(mut self) -> Self {
         // A contradiction can only mean code that cannot run; what it computes does not matter.
-        let before = self;
-        if self.reduce() { self } else { before }
+        self.reduce();
+        self
     }
 
-    /// The low 32 bits, zero-extended.
+    /// The low half, zero-extended.
     pub fn zext32(self) -> Self {
         let (a, b) = self.r32.unsigned();
-        Num { r64: Ring::<W>::new(a, b), r32: self.r32, bits: self.bits.low(Ring::<H>::MASK) }
+        Num { r64: Ring::new(a, b), r32: self.r32, bits: self.bits.low(Ring::<H>::MASK) }
     }
 
-    /// The low `bits` bits, sign-extended to 64.
+    /// The low `bits` bits, of the low half, sign-extended.
     pub fn sext(self, bits: u32) -> Self {
-        if bits == H {
-            let (a, b) = self.r32.signed();
-            let n = Num {
-                r64: Ring::<W>::new(a as u64, b as u64),
-                r32: self.r32,
-                bits: self.bits.shl(W - H).ashr(W - H),
-            };
-            return n.reduced();
-        }
-        self.shl((W - bits, W - bits), true).ashr((W - bits, W - bits), true)
+        let (by, all) = (H - bits, W - bits);
+        let r32 = self.r32.shl((by, by)).ashr((by, by));
+        let (a, b) = r32.signed();
+        Num { r64: Ring::new(a as u64, b as u64), r32, bits: self.bits.shl(all).ashr(all) }.reduced()
     }
 
-    #[inline]
-    fn finish(r64: Ring<W>, r32: Ring<H>, bits: Bits<W>, wide: bool) -> Self {
-        let n = Num { r64, r32, bits };
-        if wide { n } else { n.zext32() }
-    }
-
-    /// The sum; of the low halves, zero-extended, unless `wide`.
-    #[inline]
-    pub fn add(self, o: Self, wide: bool) -> Self {
-        Num::finish(self.r64.add(o.r64), self.r32.add(o.r32), self.bits.add(o.bits), wide)
+    /// The sum.
+    pub fn add(self, o: Self) -> Self {
+        Num { r64: self.r64.add(o.r64), r32: self.r32.add(o.r32), bits: self.bits.add(o.bits) }
     }
 
     /// The difference.
-    #[inline]
-    pub fn sub(self, o: Self, wide: bool) -> Self {
-        Num::finish(self.r64.sub(o.r64), self.r32.sub(o.r32), self.bits.sub(o.bits), wide)
+    pub fn sub(self, o: Self) -> Self {
+        Num { r64: self.r64.sub(o.r64), r32: self.r32.sub(o.r32), bits: self.bits.sub(o.bits) }
     }
 
     /// The product.
-    pub fn mul(self, o: Self, wide: bool) -> Self {
-        Num::finish(self.r64.mul(o.r64), self.r32.mul(o.r32), self.bits.mul(o.bits), wide).reduced()
+    pub fn mul(self, o: Self) -> Self {
+        Num { r64: self.r64.mul(o.r64), r32: self.r32.mul(o.r32), bits: self.bits.mul(o.bits) }.reduced()
     }
 
-    /// Bits set in both.
-    pub fn and(self, o: Self, wide: bool) -> Self {
-        let bits = self.bits.and(o.bits);
-        // No result exceeds either operand.
-        let cap = self.r64.unsigned().1.min(o.r64.unsigned().1);
-        let cap32 = self.r32.unsigned().1.min(o.r32.unsigned().1);
-        Num::finish(Ring::<W>::new(0, cap), Ring::<H>::new(0, cap32), bits, wide).reduced()
+    /// Bits set in both: no result exceeds either operand.
+    pub fn and(self, o: Self) -> Self {
+        let r64 = Ring::new(0, self.r64.unsigned().1.min(o.r64.unsigned().1));
+        let r32 = Ring::new(0, self.r32.unsigned().1.min(o.r32.unsigned().1));
+        Num { r64, r32, bits: self.bits.and(o.bits) }.reduced()
     }
 
-    /// Bits set in either.
-    pub fn or(self, o: Self, wide: bool) -> Self {
-        let floor = self.r64.unsigned().0.max(o.r64.unsigned().0);
-        let floor32 = self.r32.unsigned().0.max(o.r32.unsigned().0);
-        let (r64, r32) = (Ring::<W>::new(floor, Ring::<W>::MASK), Ring::<H>::new(floor32, Ring::<H>::MASK));
-        Num::finish(r64, r32, self.bits.or(o.bits), wide).reduced()
+    /// Bits set in either: no result is below either operand.
+    pub fn or(self, o: Self) -> Self {
+        let r64 = Ring::new(self.r64.unsigned().0.max(o.r64.unsigned().0), u64::MAX);
+        let r32 = Ring::new(self.r32.unsigned().0.max(o.r32.unsigned().0), u64::MAX);
+        Num { r64, r32, bits: self.bits.or(o.bits) }.reduced()
     }
 
     /// Bits set in one.
-    pub fn xor(self, o: Self, wide: bool) -> Self {
-        Num::finish(Ring::<W>::TOP, Ring::<H>::TOP, self.bits.xor(o.bits), wide).reduced()
+    pub fn xor(self, o: Self) -> Self {
+        Num { bits: self.bits.xor(o.bits), ..Num::TOP }.reduced()
     }
 
-    /// Shifts by a count in `by`, already below the width.
-    pub fn shl(self, by: (u32, u32), wide: bool) -> Self {
-        let bits = if by.0 == by.1 {
-            self.bits.shl(by.0)
-        } else {
-            let zeros = (self.bits.zeros() + by.0).min(W);
-            if zeros == W { Bits::of(0) } else { Bits::cut(0, u64::MAX << zeros) }
-        };
-        if wide {
-            let r32 = if by.1 < H { self.r32.shl(by) } else { Ring::<H>::TOP };
-            Num { r64: self.r64.shl(by), r32, bits }.reduced()
-        } else {
-            Num::finish(Ring::<W>::TOP, self.r32.shl(by), bits, false).reduced()
-        }
+    /// Shifted left by a count in `by`, below the width.
+    pub fn shl(self, by: (u32, u32)) -> Self {
+        let r32 = if by.1 < H { self.r32.shl(by) } else { Ring::TOP };
+        let some = Bits::cut(0, u64::MAX << by.0);
+        let bits = if by.0 == by.1 { self.bits.shl(by.0) } else { self.bits.mul(some) };
+        Num { r64: self.r64.shl(by), r32, bits }.reduced()
     }
 
-    /// Unsigned shift to the right, as `shl`.
-    pub fn shr(self, by: (u32, u32), wide: bool) -> Self {
-        let from = if wide { self.bits } else { self.bits.low(Ring::<H>::MASK) };
-        let bits = if by.0 == by.1 { from.shr(by.0) } else { Bits::TOP };
-        if wide {
-            Num { r64: self.r64.shr(by), r32: Ring::<H>::TOP, bits }.reduced()
-        } else {
-            Num::finish(Ring::<W>::TOP, self.r32.shr(by), bits, false).reduced()
-        }
+    /// Shifted right, unsigned, as `shl`.
+    pub fn shr(self, by: (u32, u32)) -> Self {
+        let bits = if by.0 == by.1 { self.bits.shr(by.0) } else { Bits::TOP };
+        Num { r64: self.r64.shr(by), r32: Ring::TOP, bits }.reduced()
     }
 
-    /// Signed shift to the right, as `shl`.
-    pub fn ashr(self, by: (u32, u32), wide: bool) -> Self {
-        let from = if wide { self.bits } else { self.bits.shl(W - H).ashr(W - H) };
-        let bits = if by.0 == by.1 { from.ashr(by.0) } else { Bits::TOP };
-        if wide {
-            Num { r64: self.r64.ashr(by), r32: Ring::<H>::TOP, bits }.reduced()
-        } else {
-            Num::finish(Ring::<W>::TOP, self.r32.ashr(by), bits, false).reduced()
-        }
+    /// Shifted right, signed, as `shl`.
+    pub fn ashr(self, by: (u32, u32)) -> Self {
+        let bits = if by.0 == by.1 { self.bits.ashr(by.0) } else { Bits::TOP };
+        Num { r64: self.r64.ashr(by), r32: Ring::TOP, bits }.reduced()
     }
 
-    /// Quotients and remainders; a zero divisor gives 0 or leaves the dividend.
-    pub fn div(self, by: Self, signed: bool, rest: bool, wide: bool) -> Self {
-        fn go<const B: u32>(a: Ring<B>, b: Ring<B>, signed: bool, rest: bool) -> Ring<B> {
-            // Signed division of numbers that are not negative is unsigned division.
-            let unsigned = !signed || a.signed().0 >= 0 && b.signed().0 >= 0;
-            match (unsigned, rest) {
-                (true, false) => a.udiv(b),
-                (true, true) => a.umod(b),
-                (false, false) => a.sdiv(b),
-                (false, true) => a.smod(b),
-            }
-        }
-        if wide {
-            Num { r64: go(self.r64, by.r64, signed, rest), r32: Ring::<H>::TOP, bits: Bits::TOP }.reduced()
-        } else {
-            let r32 = go(self.r32, by.r32, signed, rest);
-            Num::finish(Ring::<W>::TOP, r32, Bits::TOP, false).reduced()
-        }
+    /// Quotients, or remainders if `rest`; a zero divisor gives 0, or leaves the dividend.
+    pub fn div(self, by: Self, signed: bool, rest: bool) -> Self {
+        Num { r64: self.r64.div(by.r64, signed, rest), ..Num::TOP }.reduced()
     }
 
     /// What both hold.
-    #[inline]
     pub fn join(self, o: Self) -> Self {
-        if self == o {
-            return self;
-        }
         Num { r64: self.r64.join(o.r64), r32: self.r32.join(o.r32), bits: self.bits.join(o.bits) }.reduced()
     }
 

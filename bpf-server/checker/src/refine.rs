@@ -3,22 +3,22 @@
 use crate::num::Num;
 use crate::ring::Ring;
 
+/// How a comparison orders its operands: whether the first is to be the greater one, as signed numbers, strictly.
+fn order(op: u8) -> (bool, bool, bool) {
+    (op < 0x80, matches!(op, 0x60 | 0x70 | 0xc0 | 0xd0), matches!(op, 0x20 | 0x60 | 0xa0 | 0xc0))
+}
+
 /// Whether a comparison of `B` bits holds of two numbers.
 pub fn compare<const B: u32>(op: u8, x: u64, y: u64) -> bool {
-    let (x, y) = (x & Ring::<B>::MASK, y & Ring::<B>::MASK);
-    let (a, b) = (Ring::<B>::extend(x), Ring::<B>::extend(y));
+    let (greater, signed, strict) = order(op);
+    let sign = if signed { 1 << (B - 1) } else { 0 };
+    let (x, y) = ((x ^ sign) & Ring::<B>::MASK, (y ^ sign) & Ring::<B>::MASK);
     match op {
         0x10 => x == y,
-        0x20 => x > y,
-        0x30 => x >= y,
         0x40 => x & y != 0,
         0x50 => x != y,
-        0x60 => a > b,
-        0x70 => a >= b,
-        0xa0 => x < y,
-        0xb0 => x <= y,
-        0xc0 => a < b,
-        _ => a <= b,
+        _ if x == y => !strict,
+        _ => greater == (x > y),
     }
 }
 
@@ -30,27 +30,20 @@ pub fn refine<const W: u32, const H: u32>(
     wide: bool,
     holds: bool,
 ) -> bool {
-    // Everything but equality and a test of bits is one of four, perhaps with the operands exchanged. What does not hold is
-    // the opposite, exchanged: a >= b, where a < b does not hold.
-    let (greater, signed, strict) = match op {
+    match op {
         0x10 | 0x50 if holds == (op == 0x10) => return equal(a, b, wide),
         0x10 | 0x50 => return differ(a, b, wide),
         0x40 => return test(a, b, wide, holds),
-        0x20 => (true, false, true),
-        0x30 => (true, false, false),
-        0x60 => (true, true, true),
-        0x70 => (true, true, false),
-        0xa0 => (false, false, true),
-        0xb0 => (false, false, false),
-        0xc0 => (false, true, true),
-        _ => (false, true, false),
-    };
-    let strict = strict == holds;
+        _ => {}
+    }
+    // Everything else is one of four, perhaps with the operands exchanged. What does not hold is the opposite, exchanged:
+    // a >= b, where a < b does not hold.
+    let (greater, signed, strict) = order(op);
     let (x, y) = if greater == holds { (b, a) } else { (a, b) };
     let possible = if wide {
-        less(&mut x.r64, &mut y.r64, signed, strict)
+        less(&mut x.r64, &mut y.r64, signed, strict == holds)
     } else {
-        less(&mut x.r32, &mut y.r32, signed, strict)
+        less(&mut x.r32, &mut y.r32, signed, strict == holds)
     };
     possible && x.reduce() && y.reduce()
 }
@@ -103,24 +96,14 @@ fn less<const B: u32>(a: &mut Ring<B>, b: &mut Ring<B>, signed: bool, strict: bo
     let (top, strict) = (Ring::<B>::MASK, u64::from(strict));
     // Signed numbers are ordered as unsigned ones that are counted from the least of them.
     let base = if signed { 1u64 << (B - 1) } else { 0 };
-    let ends = |r: &Ring<B>| {
-        let (lo, hi) = (r.lo.wrapping_sub(base) & top, r.hi.wrapping_sub(base) & top);
-        (lo, hi, lo <= hi)
-    };
-    let ((a_lo, a_hi, a_whole), (b_lo, b_hi, b_whole)) = (ends(a), ends(b));
-    let (least, most) = (if a_whole { a_lo } else { 0 }, if b_whole { b_hi } else { top });
+    let ends = |r: &Ring<B>| Ring::<B>::new(r.lo.wrapping_sub(base), r.hi.wrapping_sub(base)).unsigned();
+    let (least, most) = (ends(a).0, ends(b).1);
     if most < strict || top - least < strict {
         return false;
     }
     let (most, least) = (most - strict, least + strict);
     let ring = |lo: u64, hi: u64| Ring::new(base.wrapping_add(lo), base.wrapping_add(hi));
-    let x = if !a_whole { a.meet(ring(0, most)) } else { (a_lo <= most).then(|| ring(a_lo, a_hi.min(most))) };
-    let y = if !b_whole {
-        b.meet(ring(least, top))
-    } else {
-        (least <= b_hi).then(|| ring(b_lo.max(least), b_hi))
-    };
-    let (Some(x), Some(y)) = (x, y) else { return false };
+    let (Some(x), Some(y)) = (a.meet(ring(0, most)), b.meet(ring(least, top))) else { return false };
     (*a, *b) = (x, y);
     true
 }

@@ -23,44 +23,37 @@ impl<const B: u32> Ring<B> {
     pub const TOP: Self = Ring { lo: 0, hi: Self::MASK };
 
     /// One number.
-    #[inline]
     pub const fn of(v: u64) -> Self {
         Ring { lo: v & Self::MASK, hi: v & Self::MASK }
     }
 
     /// `lo..=hi` on the ring; the full ring has one representation.
-    #[inline]
     pub const fn new(lo: u64, hi: u64) -> Self {
         let (lo, hi) = (lo & Self::MASK, hi & Self::MASK);
         if hi.wrapping_add(1) & Self::MASK == lo { Self::TOP } else { Ring { lo, hi } }
     }
 
     /// Every number is one of them.
-    #[inline]
     pub const fn is_top(self) -> bool {
         self.lo == 0 && self.hi == Self::MASK
     }
 
     /// The number, if there is only one.
-    #[inline]
     pub const fn constant(self) -> Option<u64> {
         if self.lo == self.hi { Some(self.lo) } else { None }
     }
 
     /// How many numbers, less one.
-    #[inline]
     pub const fn span(self) -> u64 {
         self.hi.wrapping_sub(self.lo) & Self::MASK
     }
 
     /// `v` is one of the numbers.
-    #[inline]
     pub const fn contains(self, v: u64) -> bool {
         v.wrapping_sub(self.lo) & Self::MASK <= self.span()
     }
 
     /// Least and greatest, unsigned.
-    #[inline]
     pub const fn unsigned(self) -> (u64, u64) {
         if self.lo <= self.hi { (self.lo, self.hi) } else { (0, Self::MASK) }
     }
@@ -71,7 +64,6 @@ impl<const B: u32> Ring<B> {
     }
 
     /// Least and greatest, signed.
-    #[inline]
     pub const fn signed(self) -> (i64, i64) {
         let (lo, hi) = (Self::extend(self.lo), Self::extend(self.hi));
         if lo <= hi { (lo, hi) } else { (Self::extend(Self::SIGN), (Self::SIGN - 1) as i64) }
@@ -87,29 +79,11 @@ impl<const B: u32> Ring<B> {
         a <= b && b <= other.span()
     }
 
-    /// The smallest interval that holds both.
+    /// The smallest interval that holds both. On a tie the unsigned reading stays in one piece.
     pub fn join(self, other: Self) -> Self {
-        if self.lo == other.lo && self.hi == other.hi || other.subset_of(self) {
-            return self;
-        }
-        if self.subset_of(other) {
-            return other;
-        }
-        match (self.contains(other.lo), other.contains(self.lo)) {
-            (true, true) => Self::TOP,
-            (true, false) => Self::new(self.lo, other.hi),
-            (false, true) => Self::new(other.lo, self.hi),
-            (false, false) => {
-                let after_self = other.lo.wrapping_sub(self.hi) & Self::MASK;
-                let after_other = self.lo.wrapping_sub(other.hi) & Self::MASK;
-                // On a tie the unsigned reading stays in one piece.
-                if after_self < after_other || after_self == after_other && self.lo < other.lo {
-                    Self::new(self.lo, other.hi)
-                } else {
-                    Self::new(other.lo, self.hi)
-                }
-            }
-        }
+        let both = |r: &Self| self.subset_of(*r) && other.subset_of(*r);
+        let ways = [self, other, Self::new(self.lo, other.hi), Self::new(other.lo, self.hi)];
+        ways.into_iter().filter(both).min_by_key(|r| (r.span(), r.lo)).unwrap_or(Self::TOP)
     }
 
     /// An interval that holds everything in both; `None` if nothing is.
@@ -132,122 +106,63 @@ impl<const B: u32> Ring<B> {
     /// Without `v`, if that is an end.
     pub fn without(self, v: u64) -> Option<Self> {
         let v = v & Self::MASK;
-        if self.lo == self.hi {
-            return if self.lo == v { None } else { Some(self) };
-        }
         if self.is_top() {
             return Some(Self::new(v.wrapping_add(1), v.wrapping_sub(1)));
         }
-        if self.lo == v {
-            Some(Self::new(v.wrapping_add(1), self.hi))
-        } else if self.hi == v {
-            Some(Self::new(self.lo, v.wrapping_sub(1)))
-        } else {
-            Some(self)
-        }
+        let (first, last) = (u64::from(self.lo == v), u64::from(self.hi == v));
+        (first + last < 2).then(|| Self::new(self.lo.wrapping_add(first), self.hi.wrapping_sub(last)))
+    }
+
+    /// From `lo` to `hi`, where these are so far apart.
+    fn wide(lo: u64, hi: u64, apart: Option<u64>) -> Self {
+        if apart.is_some_and(|a| a <= Self::MASK) { Self::new(lo, hi) } else { Self::TOP }
     }
 
     /// Sums.
-    #[inline]
-    pub fn add(self, other: Self) -> Self {
-        match self.span().checked_add(other.span()) {
-            Some(s) if s <= Self::MASK => {
-                Self::new(self.lo.wrapping_add(other.lo), self.hi.wrapping_add(other.hi))
-            }
-            _ => Self::TOP,
-        }
+    pub fn add(self, o: Self) -> Self {
+        let (lo, hi) = (self.lo.wrapping_add(o.lo), self.hi.wrapping_add(o.hi));
+        Self::wide(lo, hi, self.span().checked_add(o.span()))
     }
 
     /// Differences.
-    #[inline]
-    pub fn sub(self, other: Self) -> Self {
-        match self.span().checked_add(other.span()) {
-            Some(s) if s <= Self::MASK => {
-                Self::new(self.lo.wrapping_sub(other.hi), self.hi.wrapping_sub(other.lo))
-            }
-            _ => Self::TOP,
-        }
+    pub fn sub(self, o: Self) -> Self {
+        let (lo, hi) = (self.lo.wrapping_sub(o.hi), self.hi.wrapping_sub(o.lo));
+        Self::wide(lo, hi, self.span().checked_add(o.span()))
     }
 
     /// Products.
     pub fn mul(self, other: Self) -> Self {
-        // Times 2 or more, or times -1, everything stays everything.
-        if self.is_top() && other.unsigned().1 > 1 || other.is_top() && self.unsigned().1 > 1 {
-            return Self::TOP;
-        }
         let ((a, b), (c, d)) = (self.unsigned(), other.unsigned());
-        if let Some(high) = b.checked_mul(d)
-            && high <= Self::MASK
-        {
-            return Self::new(a.wrapping_mul(c), high);
+        if let Some(high) = b.checked_mul(d).filter(|high| *high <= Self::MASK) {
+            return Self::new(a * c, high);
         }
         let ((a, b), (c, d)) = (self.signed(), other.signed());
-        let p = [a as i128 * c as i128, a as i128 * d as i128, b as i128 * c as i128, b as i128 * d as i128];
-        let (mut low, mut high) = (p[0], p[0]);
-        for v in p {
-            low = low.min(v);
-            high = high.max(v);
-        }
-        if high - low >= Self::MASK as i128 { Self::TOP } else { Self::new(low as u64, high as u64) }
+        let mut p = [(a, c), (a, d), (b, c), (b, d)].map(|(x, y)| x as i128 * y as i128);
+        p.sort_unstable();
+        Self::wide(p[0] as u64, p[3] as u64, u64::try_from(p[3] - p[0]).ok())
     }
 
-    /// Both operands as unsigned; a zero divisor gives 0.
-    pub fn udiv(self, by: Self) -> Self {
-        let ((a, b), (c, d)) = (self.unsigned(), by.unsigned());
-        match b.checked_div(c) {
-            Some(most) => Self::new(a / d, most),
-            None => Self::new(0, b),
-        }
-    }
-
-    /// Both operands as unsigned; a zero divisor leaves the dividend.
-    pub fn umod(self, by: Self) -> Self {
-        let ((_, b), (c, d)) = (self.unsigned(), by.unsigned());
-        if c == 0 {
-            Self::new(0, b)
-        } else if b < c {
-            self
-        } else {
-            Self::new(0, b.min(d - 1))
-        }
-    }
-
-    /// Both operands as signed; a zero divisor gives 0.
-    pub fn sdiv(self, by: Self) -> Self {
-        let ((a, b), (c, d)) = (self.signed(), by.signed());
-        if c >= 1 {
-            let (w, x, y, z) = (a / c, a / d, b / c, b / d);
-            return Self::new(w.min(x) as u64, y.max(z) as u64);
-        }
-        Self::TOP
-    }
-
-    /// Both operands as signed; a zero divisor leaves the dividend.
-    pub fn smod(self, by: Self) -> Self {
-        let ((a, b), (c, d)) = (self.signed(), by.signed());
-        if c >= 1 {
-            let low = if a >= 0 { 0 } else { a.max(1 - d) };
-            let high = if b <= 0 { 0 } else { b.min(d - 1) };
-            return Self::new(low as u64, high as u64);
-        }
-        Self::TOP
+    /// Quotients, or remainders if `rest`; a zero divisor gives 0, or leaves the dividend.
+    pub fn div(self, by: Self, signed: bool, rest: bool) -> Self {
+        let ends = |r: Self| {
+            let ((a, b), (c, d)) = (r.signed(), r.unsigned());
+            if signed { (a as i128, b as i128) } else { (c as i128, d as i128) }
+        };
+        let ((a, b), (c, d)) = (ends(self), ends(by));
+        let (low, high) = match rest {
+            // The divisor may be 0.
+            _ if a >= 0 && c == 0 => (0, b),
+            _ if c <= 0 => return Self::TOP,
+            false => ((a / c).min(a / d), (b / c).max(b / d)),
+            true if a >= 0 && b < c => (a, b),
+            true => (a.max(1 - d).min(0), b.min(d - 1).max(0)),
+        };
+        Self::new(low as u64, high as u64)
     }
 
     /// Shifted left by a count in `by`, below the width.
     pub fn shl(self, by: (u32, u32)) -> Self {
-        if by.0 == by.1 {
-            return self.mul(Self::of_shift(by.0));
-        }
-        let (a, b) = self.unsigned();
-        if b.leading_zeros().saturating_sub(64 - B) >= by.1 && b <= Self::MASK >> by.1 {
-            Self::new(a << by.0, b << by.1)
-        } else {
-            Self::TOP
-        }
-    }
-
-    const fn of_shift(by: u32) -> Self {
-        Ring { lo: 1 << by, hi: 1 << by }
+        self.mul(Ring { lo: 1 << by.0, hi: 1 << by.1 })
     }
 
     /// Shifted right, unsigned.

@@ -48,32 +48,13 @@ struct Form {
     imm: u32,
     /// The same of `off`.
     off: u16,
-    /// What its registers must not be, of [`BEYOND`], and [`RULE`] if there is one.
-    not: u16,
+    /// What makes a destination, or 256 times a source, overflow 4 bits if it is too great; and [`RULE`], if there is one.
+    over: u16,
     rule: Rule,
 }
 
-/// Of each pair of registers, by the second byte of an instruction: the destination's number is beyond 0, 9, 10, and the source's
-/// beyond 0, 1, 2, 9, 10, a bit for each; and [`RULE`].
-static BEYOND: [u16; 256] = {
-    const MOST: [usize; 8] = [0, 9, 10, 0, 1, 2, 9, 10];
-    let mut t = [RULE; 256];
-    let mut regs = 0;
-    while regs < 256 {
-        let (dst, src) = (regs & 15, regs >> 4);
-        let mut k = 0;
-        while k < 8 {
-            if (if k < 3 { dst } else { src }) > MOST[k] {
-                t[regs] |= 1 << k;
-            }
-            k += 1;
-        }
-        regs += 1;
-    }
-    t
-};
 /// There is a rule, so that one look tells whether there is more to be looked at.
-const RULE: u16 = 1 << 8;
+const RULE: u16 = 1 << 15;
 
 #[derive(Clone, Copy)]
 enum Rule {
@@ -110,49 +91,35 @@ static FORMS: [Form; 256] = {
 
 const fn form(op: u8) -> Form {
     use Rule::*;
-    /// With something in `off` and `imm`, where these are true; the greatest numbers in `dst` and `src`.
-    const fn new(off: bool, imm: bool, dst: usize, src: u8, rule: Rule) -> Form {
-        let dst = if dst == 0 { 1 } else { 1 << (dst - 8) };
-        let src = 8 << if src < 3 { src } else { src - 6 };
-        let more = if matches!(rule, Plain) { 0 } else { RULE };
-        Form {
-            imm: if imm { 0 } else { u32::MAX },
-            off: if off { 0 } else { u16::MAX },
-            not: dst | src | more,
-            rule,
-        }
-    }
-    let unknown = new(false, false, 0, 0, Unknown);
     // The second operand: a register, or the immediate.
     let register = op & 8 != 0;
-    let (src, imm) = if register { (10, false) } else { (0, true) };
-    match op & 7 {
-        CLASS_ALU | CLASS_ALU64 => match op & 0xf0 {
-            0x30 | 0x90 => new(true, imm, 9, src, Signed),
-            0x80 if !register => new(false, false, 9, 0, Plain),
-            0xb0 if register => new(true, false, 9, 10, Extend),
-            0xd0 if op != 0xdf => new(false, true, 9, 0, Swap),
-            0x80 | 0xd0 | 0xe0 | 0xf0 => unknown,
-            _ => new(false, imm, 9, src, Plain),
+    let (second, constant) = if register { (10, false) } else { (0, true) };
+    let (off, imm, dst, src, rule) = match (op & 7, op & 0xf0) {
+        (CLASS_ALU | CLASS_ALU64, 0x30 | 0x90) => (true, constant, 9, second, Signed),
+        (CLASS_ALU | CLASS_ALU64, 0x80) if !register => (false, false, 9, 0, Plain),
+        (CLASS_ALU | CLASS_ALU64, 0xb0) if register => (true, false, 9, 10, Extend),
+        (CLASS_ALU | CLASS_ALU64, 0xd0) if op != 0xdf => (false, true, 9, 0, Swap),
+        (CLASS_ALU | CLASS_ALU64, 0x00..=0x70 | 0xa0..=0xc0) => (false, constant, 9, second, Plain),
+        (CLASS_JMP | CLASS_JMP32, _) => match op {
+            JA => (true, false, 0, 0, Jump),
+            JA32 => (false, true, 0, 0, Jump),
+            CALL => (false, true, 0, pseudo::LOCAL_CALL, Call),
+            CALLX => (false, false, 9, 0, Plain),
+            EXIT => (false, false, 0, 0, Plain),
+            0x10..=0x7f | 0xa0..=0xdf => (true, constant, 10, second, Jump),
+            _ => (false, false, 0, 0, Unknown),
         },
-        CLASS_JMP | CLASS_JMP32 => match op {
-            JA => new(true, false, 0, 0, Jump),
-            JA32 => new(false, true, 0, 0, Jump),
-            CALL => new(false, true, 0, pseudo::LOCAL_CALL, Call),
-            CALLX => new(false, false, 9, 0, Plain),
-            EXIT => new(false, false, 0, 0, Plain),
-            _ => match op & 0xf0 {
-                0x00 | 0x80 | 0x90 | 0xe0 | 0xf0 => unknown,
-                _ => new(true, imm, 10, src, Jump),
-            },
-        },
-        CLASS_LD if op == LDDW => new(false, true, 9, pseudo::MAP_VALUE, Wide),
-        CLASS_LDX if op & 0xe0 == 0x60 || matches!(op, 0x81 | 0x89 | 0x91) => new(true, false, 9, 10, Plain),
-        CLASS_ST if op & 0xe0 == 0x60 => new(true, true, 10, 0, Plain),
-        CLASS_STX if op & 0xe0 == 0x60 => new(true, false, 10, 10, Plain),
-        CLASS_STX if matches!(op, 0xc3 | 0xdb) => new(true, true, 10, 9, Atomic),
-        _ => unknown,
-    }
+        (CLASS_LD, _) if op == LDDW => (false, true, 9, pseudo::MAP_VALUE, Wide),
+        (CLASS_LDX, 0x60 | 0x70 | 0x80) => (true, false, 9, 10, Plain),
+        (CLASS_LDX, _) if op == 0x91 => (true, false, 9, 10, Plain),
+        (CLASS_ST, 0x60 | 0x70) => (true, true, 10, 0, Plain),
+        (CLASS_STX, 0x60 | 0x70) => (true, false, 10, 10, Plain),
+        (CLASS_STX, _) if matches!(op, 0xc3 | 0xdb) => (true, true, 10, 9, Atomic),
+        _ => (false, false, 0, 0, Unknown),
+    };
+    let (imm, off) = (if imm { 0 } else { u32::MAX }, if off { 0 } else { u16::MAX });
+    let more = if matches!(rule, Plain) { 0 } else { RULE };
+    Form { imm, off, over: (15 - dst) | ((15 - src as u16) << 8) | more, rule }
 }
 
 /// Checks the structure; returns where functions start, in order.
@@ -164,13 +131,13 @@ pub fn functions(insns: &[Insn]) -> Result<Vec<u32>, Fault> {
     let mut starts = Vec::from([0u32]);
     let mut at = 0;
     while let Some(i) = insns.get(at) {
-        let form = &FORMS[i.op as usize];
-        let zero = (i.off as u16 & form.off) as u32 | i.imm as u32 & form.imm;
-        let not = form.not & BEYOND[i.regs as usize];
-        if zero != 0 || not > 0 && !(not == RULE && follows(form.rule, insns, at, *i, &mut starts)) {
+        let f = &FORMS[i.op as usize];
+        let zero = (i.off as u16 & f.off) as u32 | i.imm as u32 & f.imm;
+        let more = ((i.dst() as u16 | (i.src() as u16) << 8) + f.over) & (RULE | 0x1010);
+        if zero != 0 || more > 0 && !(more == RULE && follows(f.rule, insns, at, *i, &mut starts)) {
             return wrong(at);
         }
-        at += if not > 0 { width(*i) } else { 1 };
+        at += if more > 0 { width(*i) } else { 1 };
     }
     for (f, &start) in starts.iter().enumerate() {
         let end = starts.get(f + 1).map_or(insns.len(), |s| *s as usize);
@@ -199,20 +166,11 @@ fn leads(insns: &[Insn], to: i64) -> bool {
 }
 
 /// Whether an instruction follows a rule; puts functions that are called into `starts`.
-#[inline]
 fn follows(rule: Rule, insns: &[Insn], at: usize, i: Insn, starts: &mut Vec<u32>) -> bool {
     match rule {
-        Rule::Jump => leads(insns, target(at, i)),
-        rule => rarer(rule, insns, at, starts),
-    }
-}
-
-#[inline(never)]
-fn rarer(rule: Rule, insns: &[Insn], at: usize, starts: &mut Vec<u32>) -> bool {
-    let i = insns[at];
-    match rule {
         Rule::Plain => true,
-        Rule::Unknown | Rule::Jump => false,
+        Rule::Unknown => false,
+        Rule::Jump => leads(insns, target(at, i)),
         Rule::Call if i.src() != pseudo::LOCAL_CALL => true,
         Rule::Call => {
             let to = at as i64 + 1 + i.imm as i64;

@@ -189,7 +189,7 @@ pub fn extent(slot: u16) -> (usize, usize) {
 }
 
 /// The stack of one function.
-#[derive(PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Frame {
     /// Bytes that were certainly written.
     pub written: Mask,
@@ -197,16 +197,6 @@ pub struct Frame {
     pub clean: Mask,
     /// What is known of slots, by [`slot`], sorted. Slots with addresses are written and not clean.
     pub slots: Vec<(u16, Value)>,
-}
-
-impl Clone for Frame {
-    fn clone(&self) -> Frame {
-        Frame { written: self.written, clean: self.clean, slots: self.slots.clone() }
-    }
-    fn clone_from(&mut self, o: &Frame) {
-        (self.written, self.clean) = (o.written, o.clean);
-        self.slots.clone_from(&o.slots);
-    }
 }
 
 impl Frame {
@@ -289,7 +279,7 @@ pub struct Gap {
 }
 
 /// Everything at one point of one function.
-#[derive(PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct State {
     /// The registers.
     pub regs: Registers,
@@ -303,23 +293,6 @@ pub struct State {
     pub held: [u32; RECORDS],
     /// Instructions that may still be executed, beside what the ghost counters allow.
     pub budget: u64,
-}
-
-impl Clone for State {
-    fn clone(&self) -> State {
-        let mut s = State::new(0);
-        s.clone_from(self);
-        s
-    }
-    fn clone_from(&mut self, o: &State) {
-        self.regs.clone_from(&o.regs);
-        self.frames.clone_from(&o.frames);
-        if self.gaps.len() + o.gaps.len() + self.ghosts.len() + o.ghosts.len() > 0 {
-            self.gaps.clone_from(&o.gaps);
-            self.ghosts.clone_from(&o.ghosts);
-        }
-        (self.held, self.budget) = (o.held, o.budget);
-    }
 }
 
 impl State {
@@ -447,7 +420,7 @@ impl State {
         let (a, b) = (self.regs.get(of), self.regs.get(from));
         let numbers = a.kind == Kind::Number && b.kind == Kind::Number;
         let near = !a.null && !b.null && a.same_memory(b);
-        (numbers || near).then(|| Value::number(a.num.sub(b.num, true)))
+        (numbers || near).then(|| Value::number(a.num.sub(b.num)))
     }
 
     /// Applies `f` to each slot and gap, and each register of which more is known than that it holds a number, or nothing.

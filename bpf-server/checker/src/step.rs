@@ -56,8 +56,7 @@ impl<'a> Machine<'a> {
     }
 
     /// The second operand of an instruction.
-    #[inline]
-    pub(crate) fn operand(&self, s: &State, i: Insn) -> Result<Value, Why> {
+    fn operand(&self, s: &State, i: Insn) -> Result<Value, Why> {
         if i.op & 8 != 0 { s.read(i.src()).copied() } else { Ok(immediate(i)) }
     }
 
@@ -80,16 +79,13 @@ impl<'a> Machine<'a> {
     }
 
     /// Executes `i`, the instruction in slot `at`.
-    #[inline]
     pub fn step(&mut self, at: usize, i: Insn, s: &mut State) -> Result<(), Why> {
-        if s.gaps.is_empty() { self.one(at, i, s) } else { self.between_gaps(at, i, s) }
-    }
-
-    #[inline(never)]
-    fn between_gaps(&mut self, at: usize, i: Insn, s: &mut State) -> Result<(), Why> {
-        let (old, by) = (*s.reg(i.dst()), if i.op & 7 >= CLASS_ALU { self.operand(s, i).ok() } else { None });
+        if s.gaps.is_empty() {
+            return self.one(at, i, s);
+        }
+        let (old, by) = (*s.reg(i.dst()), self.operand(s, i));
         self.one(at, i, s)?;
-        self.follow(i, old, by, s);
+        self.follow(i, old, by.ok(), s);
         Ok(())
     }
 
@@ -113,23 +109,22 @@ impl<'a> Machine<'a> {
             }
             let Some((n, (lo, hi))) = change.filter(|_| g.of != g.from) else { return false };
             let n = if wide { n } else { n.sext(32) };
-            let n = if i.op & 0xf0 == 0x10 { Number::of(0).sub(n, true) } else { n };
+            let n = if i.op & 0xf0 == 0x10 { Number::of(0).sub(n) } else { n };
             let exact = wide || exact(&old, lo, hi);
             let (n, Some((lo, hi))) = (if g.from == d {
-                (Number::of(0).sub(n, true), hi.checked_neg().zip(lo.checked_neg()))
+                (Number::of(0).sub(n), hi.checked_neg().zip(lo.checked_neg()))
             } else {
                 (n, Some((lo, hi)))
             }) else {
                 return false;
             };
-            let num = g.value.num.add(n, true);
+            let num = g.value.num.add(n);
             g.value.num = if exact { num } else { Number { r32: num.r32, ..Number::TOP } };
             g.value.moved = self.shifted(g.value.moved, lo, hi, exact);
             true
         });
     }
 
-    #[inline(never)]
     fn one(&mut self, at: usize, i: Insn, s: &mut State) -> Result<(), Why> {
         match i.op & 7 {
             CLASS_ALU | CLASS_ALU64 => self.alu(i, s),
@@ -173,66 +168,62 @@ impl<'a> Machine<'a> {
 
     fn alu(&mut self, i: Insn, s: &mut State) -> Result<(), Why> {
         let (op, d, wide) = (i.op & 0xf0, i.dst(), i.op & 7 == CLASS_ALU64);
-        if op == 0xb0 {
-            let v = self.mov(i, s, wide)?;
-            s.write(d, v);
-            return Ok(());
-        }
-        let (swap, constant) = (op == 0xd0, Number::of(i.imm as i64 as u64));
-        let a = s.read(d)?;
-        let b = if i.op & 8 != 0 && !swap { Some(s.read(i.src())?) } else { None };
-        if a.kind != Kind::Number || b.is_some_and(|b| b.kind != Kind::Number) {
-            let r = self.pointer(i, *a, b.map_or(immediate(i), |b| *b), wide)?;
-            s.write(d, r);
-            return Ok(());
-        }
-        let num = if swap {
-            alu::swap(a.num, i.imm as u32, 8, wide || i.op & 8 != 0)
+        let r = if op == 0xb0 {
+            self.mov(i, s, wide)?
+        } else if op == 0xd0 {
+            Value::number(alu::swap(s.number(d)?.num, i.imm as u32, 8, wide || i.op & 8 != 0))
         } else {
-            let same = b.is_some() && i.src() == d;
-            alu::result(op, i.off, wide, same, &a.num, b.map_or(&constant, |b| &b.num))
+            let (a, b) = (s.read(d)?, self.operand(s, i)?);
+            if a.kind == Kind::Number && b.kind == Kind::Number {
+                self.number(i, a, &b, wide)
+            } else {
+                self.pointer(i, a, &b, wide)?
+            }
         };
-        let related = |v: &Value| v.id != 0 || v.moved.line != 0;
-        if !swap && (related(a) || b.is_some_and(related)) {
-            let r = self.related(i, num, a, b.unwrap_or(&immediate(i)), wide);
-            s.write(d, r);
-        } else if num == Number::TOP {
-            s.regs.forget(d);
-        } else {
-            s.write(d, Value::number(num));
-        }
+        s.write(d, r);
         Ok(())
     }
 
-    /// The result `num` of arithmetic on `a` and `b`, with what follows from what relates these to others.
-    #[inline(never)]
-    fn related(&self, i: Insn, num: Number, a: &Value, b: &Value, wide: bool) -> Value {
+    /// The result of arithmetic on numbers, with what follows from what relates these to others.
+    fn number(&self, i: Insn, a: &Value, b: &Value, wide: bool) -> Value {
         let (op, same) = (i.op & 0xf0, i.op & 8 != 0 && i.src() == i.dst());
-        let mut r = Value::number(num);
-        let small = a.num.r64.unsigned().1 <= u32::MAX as u64;
-        if matches!(op, 0x00 | 0x10) && !same {
-            // A value that moves, or equals others, and one that is added to it or, negated, taken from it.
-            let ways = if op == 0x00 { [Some((a, b)), Some((b, a))] } else { [Some((a, b)), None] };
-            for (v, by) in ways.into_iter().flatten() {
-                let Some((lo, hi)) = change(by, op == 0x10, wide) else { continue };
-                let exact = wide || exact(v, lo, hi);
-                if r.id == 0 && v.id != 0 && lo == hi {
-                    (r.id, r.delta, r.half) = (v.id, v.delta.wrapping_add(lo as u64), v.half || !exact);
-                }
-                if r.moved.line == 0 {
-                    r.moved = match self.curved(&v.moved, by, wide).filter(|_| op == 0x00) {
-                        // Modulo 2^32, the other may be any of several numbers.
-                        Some(m) => Moved { half: m.half || !wide, ..m },
-                        None => self.shifted(v.moved, lo, hi, exact),
-                    };
+        let mut r = Value::number(alu::result(op, i.off, wide, same, &a.num, &b.num));
+        match (op, b.num.constant()) {
+            (0x00 | 0x10, _) if same => {}
+            (0x00, _) => {
+                self.carry(&mut r, a, b, false, wide);
+                self.carry(&mut r, b, a, false, wide);
+            }
+            (0x10, _) => self.carry(&mut r, a, b, true, wide),
+            (0x20, _) => {
+                let small = a.num.r64.unsigned().1 <= u32::MAX as u64;
+                if same && wide && small && a.delta == 0 && !a.half {
+                    r.root = a.id;
                 }
             }
-        } else if op == 0x20 && same && wide && small && a.id != 0 && a.delta == 0 && !a.half {
-            r.root = a.id;
-        } else if let (0x30 | 0x60 | 0x70 | 0xc0, Some(by)) = (op, b.num.constant()) {
-            r.moved = self.scaled(op, i.off, wide, a, by);
+            (0x30 | 0x60 | 0x70 | 0xc0, Some(by)) => r.moved = self.scaled(op, i.off, wide, a, by),
+            _ => {}
         }
         r
+    }
+
+    /// What relates `v` to others, or moves it, does so with `r`, which is `v` and `by` added, or `by` taken away.
+    fn carry(&self, r: &mut Value, v: &Value, by: &Value, minus: bool, wide: bool) {
+        let Some((lo, hi)) = change(by, minus, wide).filter(|_| v.id != 0 || v.moved.line != 0) else {
+            return;
+        };
+        let exact = wide || exact(v, lo, hi);
+        if r.id == 0 && v.id != 0 && lo == hi && r.kind == v.kind {
+            (r.id, r.delta, r.half) = (v.id, v.delta.wrapping_add(lo as u64), v.half || !exact);
+        }
+        if r.moved.line == 0 {
+            let curved = self.curved(&v.moved, by, wide).filter(|_| !minus && r.kind == Kind::Number);
+            r.moved = match curved {
+                // Modulo 2^32, the other may be any of several numbers.
+                Some(m) => Moved { half: m.half || !wide, ..m },
+                None => self.shifted(v.moved, lo, hi, exact),
+            };
+        }
     }
 
     fn mov(&mut self, i: Insn, s: &mut State, wide: bool) -> Result<Value, Why> {
@@ -258,33 +249,22 @@ impl<'a> Machine<'a> {
         Value { num: v.num.zext32(), half: v.half || !whole, root: 0, moved, ..v }
     }
 
-    fn pointer(&mut self, i: Insn, a: Value, b: Value, wide: bool) -> Result<Value, Why> {
+    fn pointer(&mut self, i: Insn, a: &Value, b: &Value, wide: bool) -> Result<Value, Why> {
         let movable = |v: &Value| v.is_pointer() && !v.null && v.kind != Kind::Map;
-        let blame = if a.is_pointer() { i.dst() } else { i.src() };
-        let wrong = Why::NotANumber { register: blame };
-        let op = i.op & 0xf0;
-        if !wide || !matches!(op, 0x00 | 0x10) {
-            return Err(wrong);
-        }
-        if op == 0x10 && movable(&a) && a.same_memory(&b) && !b.null {
-            return Ok(Value::number(a.num.sub(b.num, true)));
+        let (op, blame) = (i.op & 0xf0, if a.is_pointer() { i.dst() } else { i.src() });
+        if op == 0x10 && wide && movable(a) && a.same_memory(b) && !b.null {
+            return Ok(Value::number(a.num.sub(b.num)));
         }
         let (p, n) = if a.is_pointer() || op == 0x10 { (a, b) } else { (b, a) };
-        if !movable(&p) || n.kind != Kind::Number {
-            return Err(wrong);
+        if !wide || !matches!(op, 0x00 | 0x10) || !movable(p) || n.kind != Kind::Number {
+            return Err(Why::NotANumber { register: blame });
         }
-        let num = if op == 0x00 { p.num.add(n.num, true) } else { p.num.sub(n.num, true) };
+        let num = if op == 0x00 { p.num.add(n.num) } else { p.num.sub(n.num) };
         let mut r = Value { num, ..p.alone() };
-        if let Some((lo, hi)) = change(&n, op == 0x10, true) {
-            if p.id != 0 && lo == hi {
-                (r.id, r.delta) = (p.id, p.delta.wrapping_add(lo as u64));
-            }
-            r.moved = self.shifted(p.moved, lo, hi, true);
-        }
-        if r.moved.line == 0 && op == 0x00 {
+        self.carry(&mut r, p, n, op == 0x10, true);
+        if op == 0x00 {
             // An index that moves, added to an address that does not.
-            let (lo, hi) = p.num.r64.signed();
-            r.moved = self.shifted(n.moved, lo, hi, true);
+            self.carry(&mut r, n, p, false, true);
         }
         Ok(r)
     }

@@ -291,7 +291,8 @@ fn lines_are_followed() {
 fn moving_values_are_bounded_by_their_ghost_counter() {
     let at_most = |hi| {
         let mut s = State::new(0);
-        (s.regs[0], s.ghosts) = (number(0, hi), vec![(0, 5)]);
+        s.write(0, number(0, hi));
+        s.ghosts = vec![(0, 5)];
         s
     };
     let top = Value::number(Number::TOP);

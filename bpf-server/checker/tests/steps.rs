@@ -157,7 +157,8 @@ fn what_moves_and_what_is_equal_stays_true() {
         let mut m = Machine::new(&code, &env);
         m.lines.extend(all);
         let mut s = State::new(0);
-        (s.regs[0], s.regs[1]) = (known[0].1, known[1].1);
+        s.write(0, known[0].1);
+        s.write(1, known[1].1);
         let apart = known[0].0.wrapping_sub(known[1].0);
         s.gaps.push(Gap { of: 0, from: 1, value: Value::number(r.known(apart)) });
         m.step(0, insn, &mut s).expect("numbers");

@@ -254,12 +254,16 @@ impl Host {
         }
         // Whatever could refuse it is looked at before a point is opened for it.
         let known = self.point(name);
+        let stream = match known {
+            Some(point) => self.points[point.0 as usize].stream,
+            None => server.stream(name),
+        };
         if let Some(old) = replaces {
             // The same place in the chain: no event sees both or neither.
             let point = known.ok_or(Refusal::NoSuchProgram)?;
             let place = self.programs.iter().flatten().position(|p| p.id == old && p.point == point);
             place.ok_or(Refusal::NoSuchProgram)?;
-            self.admit(&new, known, name, Some(old), server)?;
+            self.admit(&new, known, stream, Some(old))?;
             let place = self.programs.iter_mut().flatten().find(|p| p.id == old);
             *place.ok_or(Refusal::NoSuchProgram)? = Program { point, ..new };
             return Ok(Reply::Done);
@@ -268,14 +272,14 @@ impl Host {
         if known.is_some_and(|p| self.attached(p) == CHAIN) {
             return Err(Refusal::Full);
         }
-        self.admit(&new, known, name, None, server)?;
+        self.admit(&new, known, stream, None)?;
         let point = match known {
             Some(point) => point,
             None if name.len() > MAX_NAME => return Err(Refusal::NoSuchPoint),
             None if self.free_point().is_none() => return Err(Refusal::Full),
             None if server.open_point(name) => {
                 let point = self.new_point(name, true).ok_or(Refusal::Full)?;
-                self.points[point.0 as usize].stream = server.stream(name);
+                self.points[point.0 as usize].stream = stream;
                 point
             }
             None => return Err(Refusal::NoSuchPoint),
@@ -294,15 +298,10 @@ impl Host {
         &self,
         new: &Program,
         known: Option<PointId>,
-        name: &str,
+        stream: Stream,
         replaces: Option<ProgramId>,
-        server: &impl Server,
     ) -> Result<(), Refusal> {
         let Some(budget) = &self.budget else { return Ok(()) };
-        let stream = match known {
-            Some(point) => self.points[point.0 as usize].stream,
-            None => server.stream(name),
-        };
         let after = |client: Option<ClientBadge>| {
             let counts = |p: &Program| client.is_none_or(|c| p.client == c);
             // The new program's point is counted apart: with its chain, without what it replaces.

@@ -4,6 +4,7 @@ use crate::exec::{Machine, Note};
 use crate::num::Num;
 use crate::report::Reason;
 use crate::state::{Kind, Reg, State, made_at};
+use axiom_bpf_checker::alu::result;
 use axiom_bpf_isa::{Insn, opcode::*};
 
 impl Machine<'_> {
@@ -40,7 +41,7 @@ impl Machine<'_> {
         let b = if register { self.read(at, s, i.src()) } else { Reg::number(Num::of(i.imm as i64 as u64)) };
         if op == 0x80 {
             let v = self.read_number(at, s, i.dst());
-            s.regs[d] = Reg::number(Num::of(0).sub(v.num, wide));
+            s.regs[d] = Reg::number(result(op, 0, wide, false, &v.num, &v.num));
             return;
         }
         if a.kind != Kind::Number || b.kind != Kind::Number {
@@ -67,21 +68,7 @@ impl Machine<'_> {
                 }
             }
         };
-        let mut result = Reg::number(match op {
-            0x00 => x.add(y, wide),
-            0x10 if same => Num::of(0),
-            0x10 => x.sub(y, wide),
-            0x20 => x.mul(y, wide),
-            0x30 => x.div(y, i.off == 1, false, wide),
-            0x40 => x.or(y, wide),
-            0x50 => x.and(y, wide),
-            0x60 => x.shl(shift(y), wide),
-            0x70 => x.shr(shift(y), wide),
-            0x90 => x.div(y, i.off == 1, true, wide),
-            0xa0 if same => Num::of(0),
-            0xa0 => x.xor(y, wide),
-            _ => x.ashr(shift(y), wide),
-        });
+        let mut result = Reg::number(result(op, i.off, wide, same, &x, &y));
         if matches!(op, 0x00 | 0x10) {
             if !self.notes.is_empty() && register {
                 let range = |n: Num| if wide { n.r64.signed() } else { n.r32.signed() };
@@ -134,8 +121,7 @@ impl Machine<'_> {
             return;
         }
         if i.off != 0 {
-            let n = v.num.sext(i.off as u32);
-            s.regs[d] = Reg::number(if wide { n } else { n.zext32() });
+            s.regs[d] = Reg::number(result(0xb0, i.off, wide, false, &v.num, &v.num));
             return;
         }
         let exact = v.num.r64.unsigned().1 <= u32::MAX as u64;
@@ -166,20 +152,20 @@ impl Machine<'_> {
                 let delta = b.num.constant().and_then(|c| i32::try_from(c as i64).ok());
                 let delta = delta.and_then(|c| a.delta.checked_add(c)).filter(|_| a.id != 0);
                 Some(Reg {
-                    num: a.num.add(b.num, true),
+                    num: a.num.add(b.num),
                     id: delta.map_or(0, |_| a.id),
                     delta: delta.unwrap_or(0),
                     ..a
                 })
             }
             0x00 if wide && movable(&b) && a.kind == Kind::Number => {
-                Some(Reg { num: b.num.add(a.num, true), id: 0, delta: 0, ..b })
+                Some(Reg { num: b.num.add(a.num), id: 0, delta: 0, ..b })
             }
             0x10 if wide && movable(&a) && b.kind == Kind::Number => {
-                Some(Reg { num: a.num.sub(b.num, true), id: 0, delta: 0, ..a })
+                Some(Reg { num: a.num.sub(b.num), id: 0, delta: 0, ..a })
             }
             0x10 if wide && movable(&a) && movable(&b) && a.same_memory(&b) => {
-                Some(Reg::number(a.num.sub(b.num, true)))
+                Some(Reg::number(a.num.sub(b.num)))
             }
             _ => None,
         };
@@ -236,20 +222,12 @@ fn plain(op: u8, x: &Num, right: Option<&Num>, i: Insn, wide: bool) -> Option<Nu
     {
         return Some(Num::of(v));
     }
-    let by = known.map(|c| (c as u32 & if wide { 63 } else { 31 }, c as u32 & if wide { 63 } else { 31 }));
-    Some(match op {
-        0x10 | 0xa0 if same => Num::of(0),
-        0x00 => x.add(y, wide),
-        0x10 => x.sub(y, wide),
-        0x20 => x.mul(y, wide),
-        0x40 => x.or(y, wide),
-        0x50 => x.and(y, wide),
-        0xa0 => x.xor(y, wide),
-        0x60 => x.shl(by?, wide),
-        0x70 => x.shr(by?, wide),
-        0xc0 => x.ashr(by?, wide),
-        _ => return None,
-    })
+    let simple = match op {
+        0x30 | 0x90 => false,
+        0x60 | 0x70 | 0xc0 => known.is_some(),
+        _ => true,
+    };
+    simple.then(|| result(op, i.off, wide, same, x, &y))
 }
 
 /// The common operations on constants.

@@ -72,7 +72,7 @@ impl Machine<'_> {
                 let base = if a.kind == Kind::Stack { FRAME as u64 } else { 0 };
                 let up = Num::of(base);
                 let down = Num::of(base.wrapping_neg());
-                let (x, y) = (a.num.add(up, true), b.num.add(up, true));
+                let (x, y) = (a.num.add(up), b.num.add(up));
                 let signed_as_unsigned = match op {
                     0x60 => 0x20,
                     0x70 => 0x30,
@@ -86,12 +86,12 @@ impl Machine<'_> {
                     let no = refine(op, x, y, true, false);
                     if let Some((x, y)) = yes {
                         let mut t = copy(s);
-                        if self.learn(&mut t, i, register, x.add(down, true), y.add(down, true)) {
+                        if self.learn(&mut t, i, register, x.add(down), y.add(down)) {
                             *taken = Some(t);
                         }
                     }
                     return match no {
-                        Some((x, y)) => self.learn(s, i, register, x.add(down, true), y.add(down, true)),
+                        Some((x, y)) => self.learn(s, i, register, x.add(down), y.add(down)),
                         None => false,
                     };
                 }
@@ -159,7 +159,7 @@ pub(crate) fn assign(s: &mut State, register: u8, r: Reg, depth: usize) -> bool 
         let most = r.num.r64.unsigned().1.isqrt();
         s.each_linked(r.root, depth, |x| {
             if !x.half {
-                let told = Num::between(0, most).add(Num::of(x.delta as i64 as u64), true);
+                let told = Num::between(0, most).add(Num::of(x.delta as i64 as u64));
                 match x.num.meet(told) {
                     Some(n) => x.num = n,
                     None => possible = false,
@@ -172,7 +172,7 @@ pub(crate) fn assign(s: &mut State, register: u8, r: Reg, depth: usize) -> bool 
     }
     s.each_linked(r.id, depth, |x| {
         let apart = Num::of((x.delta as i64 - r.delta as i64) as u64);
-        let moved = r.num.add(apart, true);
+        let moved = r.num.add(apart);
         let told = if r.half || x.half {
             Num { r64: Ring::TOP, bits: crate::num::Bits::TOP, ..moved }
         } else {

@@ -174,7 +174,7 @@ impl Machine<'_> {
             }
             let whole = slot(from, 8).and_then(|k| f.spill(k)).copied();
             if let Some(v) = whole.filter(|v| v.kind == Kind::Number) {
-                let n = v.num.and(Num::of(u64::MAX >> (64 - size * 8)), true);
+                let n = v.num.and(Num::of(u64::MAX >> (64 - size * 8)));
                 return Reg::number(if signed { n.sext(size as u32 * 8) } else { n });
             }
         }
@@ -260,7 +260,7 @@ impl Machine<'_> {
         }
         let got = self.access(at, s, i.dst(), i.off as i64, size, true);
         if let Some((r, span)) = got {
-            let place = r.num.add(Num::of(i.off as i64 as u64), true);
+            let place = r.num.add(Num::of(i.off as i64 as u64));
             if (place.bits.value | place.bits.unknown) & (size as u64 - 1) != 0 {
                 self.fail(at, Reason::Misaligned { size: size as u32 });
             }

@@ -145,7 +145,7 @@ fn prove_with(
         at: 0,
     };
     let mut entry = State::new(0);
-    entry.regs[1] = Value::pointer(Kind::Ctx, 0);
+    entry.write(1, Value::pointer(Kind::Ctx, 0));
     let result = p.context(0, Vec::new(), entry);
     let proof = result.and_then(|main| p.write(main)).map_err(|why| Fault { at: p.at, why })?;
     check(insns, &proof, env).map(|accepted| (proof, accepted))
@@ -355,7 +355,7 @@ impl Prover<'_> {
     fn end(&mut self, c: &mut Context, mut s: Box<State>) -> Result<(), Why> {
         let depth = s.frames.len() - 1;
         if depth == 0 {
-            return match s.regs[0].kind {
+            return match s.reg(0).kind {
                 Kind::Number if s.held == [0; 4] => Ok(()),
                 Kind::Number => Err(Why::StillHeld),
                 _ => Err(Why::NotANumber { register: 0 }),
@@ -562,7 +562,9 @@ impl Prover<'_> {
             v.moved = Moved { line: lines.len() as u16, half, lo, hi, rise: 0 };
         };
         for (r, known) in hint.state.regs.iter().enumerate() {
-            one(r as u32, &mut s.regs[r], Some(known));
+            if let Some(v) = s.regs.change(r as u8) {
+                one(r as u32, v, Some(known));
+            }
         }
         for (d, f) in s.frames_mut().iter_mut().enumerate() {
             let known = hint.state.frame(d);

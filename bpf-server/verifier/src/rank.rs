@@ -652,7 +652,7 @@ fn equalities(
                     }
                 }
             };
-            let start = e.num.add(Num::of(d as u64), true);
+            let start = e.num.add(Num::of(d as u64));
             let passes = if half { meets(start.r32, n.r32, c) } else { meets(start.r64, n.r64, c) };
             if let Some(n) = passes {
                 found.push((moving.base, n));
