@@ -3,9 +3,9 @@
 //! A place is a run of instructions of at least five bytes that begins with whole ones, and what is put over it leads to a routine that does
 //! the same work in another way: by a call, which goes on behind the place, or by a jump, which does not. The kernel's code is never
 //! writable where it runs; boot's window is, until the kernel's final tables are loaded.
-use super::super::cpu;
 use super::super::paging::IMAGE_OFFSET;
 use axiom_objects::ptr::PhysAddr;
+use core::arch::x86_64::__cpuid;
 
 /// Thread pointers by model-specific registers: the processor has no instructions for them.
 pub const BY_REGISTERS: u64 = 1;
@@ -66,6 +66,6 @@ pub unsafe fn rewrite(kind: u64) -> usize {
         found += 1;
     }
     // What was fetched before is fetched again.
-    cpu::cpuid(0, 0);
+    __cpuid(0);
     found
 }
