@@ -72,7 +72,7 @@ fn size() -> impl Strategy<Value = u64> {
         Just(4096),
         Just(0x4000),
         Just(1 << 32),
-        Just(1 << 63),
+        Just(i64::MAX as u64 + 1),
         (4u32..40).prop_map(|b| 1 << b)
     ]
 }

@@ -3,6 +3,7 @@
 //! The kernel's own tables are in every user root: there is no page-table isolation. Entries of page tables that are not present are zero, so
 //! L1TF has no address to begin with. One thread of one core runs; what another thread of the same core could see (SMT) does not arise.
 use super::super::cpu::{self, FEATURES, msr};
+use super::super::paging::IMAGE_OFFSET;
 use super::super::trap::sites;
 use crate::print::println;
 use axiom_boot::pc::speculation::{Announced, HAS_CAPABILITIES, KernelBranches, Remedies, Remedy};
@@ -25,7 +26,7 @@ impl Decided {
         let rewrite = |there: bool, kind: u64| {
             if there {
                 // SAFETY: this function's condition; boot runs none of the places.
-                unsafe { sites::rewrite(kind) };
+                unsafe { sites::rewrite(kind, IMAGE_OFFSET) };
             }
         };
         rewrite(!FEATURES.fsgsbase.get(), sites::BY_REGISTERS);

@@ -3,9 +3,8 @@
 //! A place is a run of instructions of at least five bytes that begins with whole ones, and what is put over it leads to a routine that does
 //! the same work in another way: by a call, which goes on behind the place, or by a jump, which does not. The kernel's code is never
 //! writable where it runs; boot's window is, until the kernel's final tables are loaded.
-use super::super::cpu;
-use super::super::paging::IMAGE_OFFSET;
 use axiom_objects::ptr::PhysAddr;
+use core::arch::x86_64::__cpuid;
 
 /// Thread pointers by model-specific registers: the processor has no instructions for them.
 pub const BY_REGISTERS: u64 = 1;
@@ -34,11 +33,11 @@ const CALL_OPCODE: u8 = 0xe8;
 const JUMP_OPCODE: u8 = 0xe9;
 const SHORT_JUMP: u8 = 0xeb;
 
-/// Rewrites the places of a kind: how many there were.
+/// Rewrites the places of a kind, in an image whose virtual addresses are its physical ones plus `offset`: how many there were.
 ///
 /// # Safety
 /// Boot's window is what is loaded, and none of the places is being run.
-pub unsafe fn rewrite(kind: u64) -> usize {
+pub unsafe fn rewrite(kind: u64, offset: u64) -> usize {
     let (start, end) = (&raw const __sites_start, &raw const __sites_end);
     let count = (end as usize - start as usize) / size_of::<Site>();
     // SAFETY: the linker puts the records, and nothing else, between the two.
@@ -60,12 +59,12 @@ pub unsafe fn rewrite(kind: u64) -> usize {
             _ => panic!("a place of {length} bytes at {:#x} cannot be rewritten", site.start),
         };
         let at: *mut u8 =
-            core::ptr::with_exposed_provenance_mut(PhysAddr(site.start.wrapping_sub(IMAGE_OFFSET)).kernel());
+            core::ptr::with_exposed_provenance_mut(PhysAddr(site.start.wrapping_sub(offset)).kernel());
         // SAFETY: the place is code of this image, which boot's window has writable (condition); `used` bytes of it are the place's.
         unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), at, used) };
         found += 1;
     }
     // What was fetched before is fetched again.
-    cpu::cpuid(0, 0);
+    __cpuid(0);
     found
 }
