@@ -81,7 +81,7 @@ impl<P: Platform> Loader<P> {
 
     fn load_from(
         &mut self,
-        badge: u64,
+        badge: ClientBadge,
         source: Source<'_>,
         wanted: &Wanted<'_>,
         clock: &mut StageClock,
