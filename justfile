@@ -301,7 +301,7 @@ mutants crate="" *flags:
 _mutants crate *flags:
     @cargo mutants --version >/dev/null 2>&1 || {{ cargo }} host install -q --locked cargo-mutants
     @{{ cargo }} host build -q --release -p axiom-mutants
-    @AXIOM_SEARCH_STATES="${AXIOM_SEARCH_STATES:-1500}" PROPTEST_CASES="${PROPTEST_CASES:-30}" AXIOM_FUZZ_PROGRAMS="${AXIOM_FUZZ_PROGRAMS:-1000}" nice {{ bin }}/axiom-mutants "{{ crate }}" --output "{{ out }}/mutants" "${@:2}"
+    @AXIOM_SEARCH_STATES="${AXIOM_SEARCH_STATES:-1500}" PROPTEST_CASES="${PROPTEST_CASES:-30}" AXIOM_FUZZ_PROGRAMS="${AXIOM_FUZZ_PROGRAMS:-1000}" AXIOM_EXHAUSTIVE_THIN="${AXIOM_EXHAUSTIVE_THIN:-30}" nice {{ bin }}/axiom-mutants "{{ crate }}" --output "{{ out }}/mutants" "${@:2}"
 
 # COUNT mutants of each of the three crates, other ones each day; fails if less than 90 % are noticed, which a hundred of a crate at 95 % are on one day in ninety
 [group("search and fuzz")]

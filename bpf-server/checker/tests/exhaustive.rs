@@ -367,6 +367,12 @@ fn lattice<const W: u32, const H: u32>(
     }
 }
 
+/// One of so many is tried, by AXIOM_EXHAUSTIVE_THIN: where the checker itself is changed again and again, and slow. The excess is not
+/// comparable then.
+fn thin() -> usize {
+    std::env::var("AXIOM_EXHAUSTIVE_THIN").ok().and_then(|n| n.parse().ok()).unwrap_or(1).max(1)
+}
+
 fn evenly<T: Copy>(all: &[T], n: usize, from: usize) -> Vec<T> {
     let step = (all.len() / n).max(1);
     all.iter().copied().skip(from % step).step_by(step).collect()
@@ -396,34 +402,42 @@ fn four_bits_in_short() {
 #[test]
 fn arithmetic_on_four_bits() {
     let mut excess = Excess::default();
-    let all = everything::<4, 2>(1, &mut excess);
+    let all = everything::<4, 2>(thin(), &mut excess);
     let sets = distinct(&all);
-    assert!(all.len() > 9000 && sets.len() > 1200, "{} and {}", all.len(), sets.len());
+    let few = thin() > 1;
+    assert!(few || all.len() > 9000 && sets.len() > 1200, "{} and {}", all.len(), sets.len());
+    let sets = evenly(&sets, sets.len() / thin(), 0);
     unary(&all, &mut excess);
     alu(&sets, &sets, &mut excess);
     alu(&all, &evenly(&all, 40, 0), &mut excess);
     alu(&evenly(&all, 40, 1), &all, &mut excess);
-    excess.check("arithmetic_on_four_bits");
+    if thin() == 1 {
+        excess.check("arithmetic_on_four_bits");
+    }
 }
 
 #[test]
 fn comparisons_on_four_bits() {
     let mut excess = Excess::default();
-    let all = everything::<4, 2>(1, &mut excess);
+    let all = everything::<4, 2>(thin(), &mut excess);
     let sets = distinct(&all);
+    let sets = evenly(&sets, sets.len() / thin(), 0);
     branches(&sets, &sets, &mut excess);
     lattice(&sets, &sets, &mut excess);
     lattice(&all, &evenly(&all, 100, 0), &mut excess);
     branches(&all, &evenly(&all, 40, 0), &mut excess);
     branches(&evenly(&all, 40, 1), &all, &mut excess);
-    excess.check("comparisons_on_four_bits");
+    if thin() == 1 {
+        excess.check("comparisons_on_four_bits");
+    }
 }
 
 #[test]
 fn six_bits() {
     let mut excess = Excess::default();
     let simple = simple::<6, 3>();
-    let all = everything::<6, 3>(997, &mut excess);
+    let simple = evenly(&simple, simple.len() / thin(), 0);
+    let all = everything::<6, 3>(997 * thin(), &mut excess);
     println!("{} simple, {} others", simple.len(), all.len());
     unary(&simple, &mut excess);
     unary(&all, &mut excess);
@@ -435,5 +449,7 @@ fn six_bits() {
         branches(&evenly(left, 150, 5), &evenly(right, 150, 7), &mut excess);
         lattice(left, right, &mut excess);
     }
-    excess.check("six_bits");
+    if thin() == 1 {
+        excess.check("six_bits");
+    }
 }
