@@ -75,11 +75,13 @@ impl<const W: u32, const H: u32> Num<W, H> {
     }
 
     fn tight(self, low: u64, high: u64) -> Option<Self> {
+        let half = |r64: Ring<W>, r32: Ring<H>| match r64.span() <= Ring::<H>::MASK {
+            true => r32.meet(Ring::new(r64.lo, r64.hi)),
+            false => Some(r32),
+        };
         // Bits to the interval, and that to the low half.
-        let (mut r64, mut r32) = (self.r64.meet(Ring::new(low, high))?, self.r32);
-        if r64.span() <= Ring::<H>::MASK {
-            r32 = r32.meet(Ring::new(r64.lo, r64.hi))?;
-        }
+        let mut r64 = self.r64.meet(Ring::new(low, high))?;
+        let r32 = half(r64, self.r32)?;
         // The low half to the interval: where the high half is one constant, or what signed numbers have there.
         let ((a, b), (least, most)) = (r64.signed(), Ring::<H>::TOP.signed());
         if r64.lo <= r64.hi && r64.lo >> H == r64.hi >> H {
@@ -96,6 +98,7 @@ impl<const W: u32, const H: u32> Num<W, H> {
             return None;
         }
         let r64 = Ring::new(r64.lo.wrapping_add(up), r64.hi.wrapping_sub(down));
+        let r32 = half(r64, r32)?;
         // Intervals to bits.
         let bits = self.bits.meet(Bits::of_ring(r64))?.meet(Bits::of_ring(r32))?;
         if bits.unknown > 0 {
@@ -119,7 +122,7 @@ impl<const W: u32, const H: u32> Num<W, H> {
     /// The low `bits` bits, of the low half, sign-extended.
     pub fn sext(self, bits: u32) -> Self {
         let (by, all) = (H - bits, W - bits);
-        let r32 = self.r32.shl((by, by)).ashr((by, by));
+        let r32 = if by == 0 { self.r32 } else { self.r32.shl((by, by)).ashr((by, by)) };
         let (a, b) = r32.signed();
         Num { r64: Ring::new(a as u64, b as u64), r32, bits: self.bits.shl(all).ashr(all) }.reduced()
     }
