@@ -9,6 +9,7 @@ use crate::share::{PER_POINT, PROGRAMS_PER_CLIENT};
 use axiom_bpf_host::{Clock, Host, PointId, Server, Stream};
 use axiom_proto::bpf::{ProgramId, Refusal, Reply, Request, Setting, Source};
 use axiom_proto::bpf_host::{self, CODE_WINDOW, MAP_WINDOW};
+use axiom_proto::env::ClientBadge;
 use axiom_proto::gpio::{Grants, ProgramGrants};
 use core::ops::Range;
 use std::sync::{Mutex, MutexGuard};
@@ -696,8 +697,13 @@ fn a_doorbell_is_kept_across_restarts_and_goes_with_its_program() {
 fn memory_that_is_used_up_is_refused() {
     let mut l = loader();
     let sensors = vec!["adxl345".to_string(), "lm75".to_string()];
-    l.rights_mut().clients =
-        (1..=20).map(|badge| Client { badge, name: badge.to_string(), sensors: sensors.clone() }).collect();
+    l.rights_mut().clients = (1..=20)
+        .map(|badge| Client {
+            badge: ClientBadge::new(badge),
+            name: badge.to_string(),
+            sensors: sensors.clone(),
+        })
+        .collect();
     // A program on each of two points, client after client.
     let mut n = 0;
     let (badge, why) = loop {

@@ -60,7 +60,7 @@ fn attaching_again_asks_again() {
         Reply::Done
     );
     assert_eq!(l.handle(ClientBadge::new(1), &Request::Attach { program: first }, (0, 0)).reply, Reply::Done);
-    assert_eq!(l.forget_client(1), 1);
+    assert_eq!(l.forget_client(ClientBadge::new(1)), 1);
     assert!(l.windows_are_free());
 }
 

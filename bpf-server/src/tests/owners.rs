@@ -77,8 +77,8 @@ fn programs_of_the_dead_go_and_pinned_ones_stay() {
     // With its rights, only its owner loads it, at whatever point.
     let again = at(Source::Blob("stop.o"), "gpio/pl061/4/rising");
     assert_eq!(ask(&mut l, OTHER, &again), Err(Refusal::NotGranted));
-    assert_eq!(l.forget_client(OTHER), 0);
-    assert_eq!(l.forget_client(OWNER), 1);
+    assert_eq!(l.forget_client(ClientBadge::new(OTHER)), 0);
+    assert_eq!(l.forget_client(ClientBadge::new(OWNER)), 1);
     assert_eq!(l.loaded(), 1, "the pinned one");
     assert_eq!(l.platform().peer.changes.last(), Some(&("timer/10hz".into(), 0)));
     // Its owner, started again, may still take it out.
@@ -156,7 +156,11 @@ fn a_hundred_thousand_requests_of_four_clients_leave_nothing() {
     let names = ["owner", "other", "third", "fourth"];
     l.rights_mut().clients = (1..=4u64)
         .zip(names)
-        .map(|(badge, name)| Client { badge, name: name.into(), sensors: vec!["adxl345".into()] })
+        .map(|(badge, name)| Client {
+            badge: ClientBadge::new(badge),
+            name: name.into(),
+            sensors: vec!["adxl345".into()],
+        })
         .collect();
     let points_before = l.platform().host.points();
     let mut seed = 11u64;
@@ -220,13 +224,13 @@ fn a_hundred_thousand_requests_of_four_clients_leave_nothing() {
         if turn % 10_000 == 9_999 {
             // Now and then one of them dies.
             let dead = 1 + next(4);
-            l.forget_client(dead);
+            l.forget_client(ClientBadge::new(dead));
             owners.retain(|o| o.1 != dead);
         }
     }
     assert!(done > 20_000 && not_owner > 10_000 && kinds.len() == 12, "{done} {not_owner}");
     for badge in 1..=4 {
-        l.forget_client(badge);
+        l.forget_client(ClientBadge::new(badge));
     }
     assert_eq!(l.loaded(), 0);
     assert_eq!((l.platform().used(), l.platform().peer.mapped, l.platform().tokens.len()), (0, 0, 0));

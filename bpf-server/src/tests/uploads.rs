@@ -8,8 +8,9 @@ const HONEST: u64 = 1;
 
 fn loader_with(clients: u64) -> Loader<Fake> {
     let mut l = loader();
-    let clients =
-        (1..=clients).map(|badge| Client { badge, name: format!("c{badge}"), sensors: vec![] }).collect();
+    let clients = (1..=clients)
+        .map(|badge| Client { badge: ClientBadge::new(badge), name: format!("c{badge}"), sensors: vec![] })
+        .collect();
     l.set_rights(Rights { clients, ..Rights::default() });
     l
 }
@@ -110,7 +111,7 @@ fn what_is_above_the_shares_gives_way_after_a_while_however_busily_it_begins_ane
 fn a_client_that_is_gone_holds_nothing() {
     let mut l = loader_with(5);
     upload_most(&mut l, 2, MAX_OBJECT);
-    l.forget_client(2);
+    l.forget_client(ClientBadge::new(2));
     assert_eq!(l.uploads.held(), 0);
     assert_eq!(upload_most(&mut l, HONEST, MAX_OBJECT), MAX_OBJECT);
 }
