@@ -5,9 +5,9 @@ use alloc::vec::Vec;
 use core::fmt::{self, Arguments, Write};
 use core::ops::Deref;
 
-/// A name or a reason, small enough to be an error: what does not fit is cut.
+/// A name or a reason: what does not fit is cut.
 #[derive(Default)]
-pub struct Text(heapless::String<120, u8>);
+pub struct Text(heapless::String<160>);
 
 impl Text {
     /// What is said, as far as it fits.
