@@ -216,12 +216,12 @@ impl World {
         let run = move || {
             let (Handed(page), Handed(mut kernel)) = (page.all(), kernel.all());
             let serve = || {
-                // SAFETY: the page is this server's alone and stays; the runtime's statics are set anew for each server, of which one
-                // runs at a time.
                 host::with(
                     move |call| aside(|| kernel.syscall(call)),
                     || {
                         SERVING.set(true);
+                        // SAFETY: the page is this server's alone and stays; the runtime's statics are set anew for each server, of which one
+                        // runs at a time.
                         main(unsafe { axiom_runtime::start(page) })
                     },
                 )

@@ -56,7 +56,7 @@ const PAGE: u64 = 4096;
 /// The pages of some bytes, first and end. What a device claims may be any number.
 fn pages(start: u64, bytes: u64) -> (u64, u64) {
     let end = start.saturating_add(bytes.max(1)).checked_next_multiple_of(PAGE);
-    (start & !(PAGE - 1), end.unwrap_or(u64::MAX & !(PAGE - 1)))
+    (start & !(PAGE - 1), end.unwrap_or(!(PAGE - 1)))
 }
 
 /// What says which devices there are.

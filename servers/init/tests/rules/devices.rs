@@ -222,7 +222,7 @@ fn virtio_devices_are_found_by_what_they_say_they_are() {
         let parts = Parts { fdt: tree(nodes), registers: registers.clone(), ..Parts::default() };
         let m = Machine::running(&system(vec![with("a", vec![asks(instance)])]), parts);
         let device = m.env("a").devices.iter().next().unwrap();
-        assert_eq!(m.frame("a", address::DEVICES).unwrap().phys, DEVICES_AT + at & !4095);
+        assert_eq!(m.frame("a", address::DEVICES).unwrap().phys, (DEVICES_AT + at) & !4095);
         assert_eq!(device.registers.start, address::DEVICES + (at & 4095));
         let numbers: Vec<_> = m.env("a").interrupts.iter().map(|i| u64::from(i.number)).collect();
         assert_eq!(numbers, [42 + (at - 0xa000) / 0x800]);
