@@ -1,5 +1,5 @@
 //! Programs: what loading costs, whole and by stage, and how long after a timer's deadline a program's first instruction runs.
-use crate::memory::{Series, Text, push, room};
+use crate::memory::{NoMemory, Series, Text, push, room};
 use crate::report::Report;
 use crate::text;
 use crate::threads::Resources;
@@ -119,11 +119,11 @@ pub fn deadlines(
     if let Err(failure) = server.unload(loaded.id) {
         report.missing(&text!("bpf.unload.{file}"), &text!("{failure:?}"));
     }
-    pairs
+    Ok(pairs?)
 }
 
 /// What the program has reported.
-fn drain(consumer: &mut Consumer) -> Result<Vec<Deadline>, Text> {
+fn drain(consumer: &mut Consumer) -> Result<Vec<Deadline>, NoMemory> {
     let mut pairs = room(128)?;
     while let Some(pair) = consumer.next(|record| {
         let word = |i: usize| {

@@ -7,11 +7,11 @@ use core::ops::Deref;
 
 /// A name or a reason: what does not fit is cut.
 #[derive(Default)]
-pub struct Text(heapless::String<160>);
+pub struct Text<const N: usize = 112>(heapless::String<N>);
 
-impl Text {
+impl<const N: usize> Text<N> {
     /// What is said, as far as it fits.
-    pub fn of(what: Arguments<'_>) -> Text {
+    pub fn of(what: Arguments<'_>) -> Text<N> {
         let mut text = Text::default();
         // It says that it was cut; a name that is cut is a name.
         let _ = text.write_fmt(what);
@@ -19,7 +19,7 @@ impl Text {
     }
 }
 
-impl Write for Text {
+impl<const N: usize> Write for Text<N> {
     fn write_str(&mut self, piece: &str) -> fmt::Result {
         let mut length = piece.len().min(self.0.capacity() - self.0.len());
         while !piece.is_char_boundary(length) {
@@ -36,14 +36,14 @@ impl From<&str> for Text {
     }
 }
 
-impl Deref for Text {
+impl<const N: usize> Deref for Text<N> {
     type Target = str;
     fn deref(&self) -> &str {
         &self.0
     }
 }
 
-impl fmt::Display for Text {
+impl<const N: usize> fmt::Display for Text<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self)
     }
@@ -52,29 +52,45 @@ impl fmt::Display for Text {
 /// Makes a [`Text`], as `format!` makes a string.
 #[macro_export]
 macro_rules! text {
-    ($($arg:tt)*) => { $crate::memory::Text::of(format_args!($($arg)*)) };
+    ($($arg:tt)*) => { <$crate::memory::Text>::of(format_args!($($arg)*)) };
+}
+
+/// So many bytes cannot be had.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NoMemory(usize);
+
+impl fmt::Display for NoMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no memory for {} bytes", self.0)
+    }
+}
+
+impl From<NoMemory> for Text {
+    fn from(why: NoMemory) -> Text {
+        text!("{why}")
+    }
 }
 
 /// An empty list with room for so many, or why not.
-pub fn room<T>(count: usize) -> Result<Vec<T>, Text> {
+pub fn room<T>(count: usize) -> Result<Vec<T>, NoMemory> {
     let mut list = Vec::new();
     match list.try_reserve_exact(count) {
         Ok(()) => Ok(list),
-        Err(_) => Err(text!("no memory for {} bytes", count.saturating_mul(size_of::<T>()))),
+        Err(_) => Err(NoMemory(count.saturating_mul(size_of::<T>()))),
     }
 }
 
 /// Adds to a list, if there is memory for it.
-pub fn push<T>(list: &mut Vec<T>, value: T) -> Result<(), Text> {
+pub fn push<T>(list: &mut Vec<T>, value: T) -> Result<(), NoMemory> {
     if list.try_reserve(1).is_err() {
-        return Err(text!("no memory for {} bytes", (list.len() + 1).saturating_mul(size_of::<T>())));
+        return Err(NoMemory((list.len() + 1).saturating_mul(size_of::<T>())));
     }
     list.push(value);
     Ok(())
 }
 
 /// What an iterator gives, as a list.
-pub fn list<T>(values: impl Iterator<Item = T>) -> Result<Vec<T>, Text> {
+pub fn list<T>(values: impl Iterator<Item = T>) -> Result<Vec<T>, NoMemory> {
     let mut list = room(values.size_hint().0)?;
     for value in values {
         push(&mut list, value)?;
@@ -83,11 +99,11 @@ pub fn list<T>(values: impl Iterator<Item = T>) -> Result<Vec<T>, Text> {
 }
 
 /// A text of its own length.
-pub fn owned(text: &str) -> Result<String, Text> {
+pub fn owned(text: &str) -> Result<String, NoMemory> {
     let mut own = String::new();
     match own.try_reserve_exact(text.len()) {
         Ok(()) => own.push_str(text),
-        Err(_) => return Err(text!("no memory for {} bytes", text.len())),
+        Err(_) => return Err(NoMemory(text.len())),
     }
     Ok(own)
 }

@@ -75,7 +75,7 @@ impl Report {
     fn add(&mut self, name: &str, unit: Unit, values: impl Iterator<Item = f64>, overhead: f64) {
         let mut values = match list(values) {
             Ok(values) => values,
-            Err(why) => return self.missing(name, &why),
+            Err(why) => return self.missing(name, &text!("{why}")),
         };
         match Summary::of(&mut values) {
             Some(summary) => self.row(name, unit, summary, overhead, values),
@@ -86,13 +86,13 @@ impl Report {
     fn row(&mut self, name: &str, unit: Unit, summary: Summary, overhead: f64, samples: Vec<f64>) {
         let row = owned(name).map(|name| Row { name, unit, summary, overhead, samples });
         if let Err(why) = row.and_then(|row| push(&mut self.rows, row)) {
-            self.missing(name, &why);
+            self.missing(name, &text!("{why}"));
         }
     }
 
     /// Notes what could not be measured, and why.
     pub fn missing(&mut self, name: &str, why: &str) {
-        let said: Text = text!("{name}: {why}");
+        let said = Text::<256>::of(format_args!("{name}: {why}"));
         if owned(&said).and_then(|said| push(&mut self.missing, said)).is_err() {
             self.unnamed += 1;
         }

@@ -1,8 +1,9 @@
 //! The kernel's trace ring, copied while something of interest happens and printed after the report, when the manifest asks for it
 //! (`args = { trace = "sample" }`): boot's records, the last records of the ring, who the threads are, and the samples' ways.
-use crate::memory::{Series, Text, list};
+use crate::memory::{NoMemory, Series, list};
 use crate::report::Report;
 use crate::sample::TRACED;
+use crate::text;
 use alloc::vec::Vec;
 use axiom_bench_metrics::trace::{BEGIN, END, FORMAT_VERSION, USER_THREAD};
 use axiom_proto::supervisor::{self, Reply, Request};
@@ -78,7 +79,7 @@ pub fn during<T>(
     match copy(rt, header) {
         Ok(copy) => (result, Some(copy)),
         Err(why) => {
-            report.missing("trace", &why);
+            report.missing("trace", &text!("{why}"));
             (result, None)
         }
     }
@@ -88,7 +89,7 @@ fn set_mask(trace: Trace, mask: u64) -> Result<(), axiom_runtime::sel4::Error> {
     invoke(trace.0, ext::TRACE_SET_MASK, &[mask], &[]).map(drop)
 }
 
-fn copy(rt: &Runtime, header: &'static TraceHeader) -> Result<Copy, Text> {
+fn copy(rt: &Runtime, header: &'static TraceHeader) -> Result<Copy, NoMemory> {
     // SAFETY: a field of the mapped header; the kernel writes it, so it is read as volatile.
     let written = unsafe { (&raw const header.written).read_volatile() };
     let held =

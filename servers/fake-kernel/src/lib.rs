@@ -220,8 +220,8 @@ impl World {
                     move |call| aside(|| kernel.syscall(call)),
                     || {
                         SERVING.set(true);
-                        // SAFETY: the page is this server's alone and stays; the runtime's statics are set anew for each server, of
-                        // which one runs at a time.
+                        // SAFETY: the page is this server's alone and stays; the runtime's statics are set anew for each server, of which one
+                        // runs at a time.
                         main(unsafe { axiom_runtime::start(page) })
                     },
                 )

@@ -171,7 +171,7 @@ fn a_request_comes_with_its_clients_badge_and_is_answered_in_its_words() {
     assert_eq!(server.ask::<_, Said>(u64::MAX >> 1, INTERFACE, &Ask::Seen), seen(u64::MAX >> 1, false));
     assert_eq!(server.ask::<_, Said>(3, INTERFACE + 1, &Ask::Seen), Err(Error::NoSuchInterface));
     // An interface is its whole label.
-    let request = |label| Message { label, words: vec![1 | 0 << 16], caps: 0 };
+    let request = |label| Message { label, words: vec![1], caps: 0 };
     let said = server.send(3, request(1 << 16 | u64::from(INTERFACE)));
     assert_eq!(said.label, LABEL_ERROR);
     let same = server.send(3, request(INTERFACE.into()));
