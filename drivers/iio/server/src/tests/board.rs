@@ -5,7 +5,7 @@ use super::bus::{Adxl345, Chips, Lm75};
 use crate::server::MAIN;
 use axiom_fake_kernel::{Fake, Lines, World, answer, pages};
 use axiom_iio::RING_BYTES;
-use axiom_runtime::proto::env::{Channel, Client, Env, Grant, Setting, Shared, Timer};
+use axiom_runtime::proto::env::{Channel, Client, ClientBadge, Env, Grant, Setting, Shared, Timer};
 use axiom_runtime::proto::gpio;
 use axiom_runtime::proto::iio::{Counts, INTERFACE, RING_PAGES, Reply, Request};
 use axiom_runtime::proto::supervisor::{self, State};
@@ -101,9 +101,11 @@ impl Board {
         let names = Values::of(["adxl345", "lm75"]).expect("a list");
         let mut granted = vec![0; 128];
         let length = wire::encode_plain(&names.list::<&str>(), &mut granted).expect("it is short");
-        let grants = [Grant { badge: READER, interface: INTERFACE, bytes: &granted[..length] }];
+        let grants =
+            [Grant { badge: ClientBadge::new(READER), interface: INTERFACE, bytes: &granted[..length] }];
         let grants = Values::of(grants).expect("a list");
-        let clients = Values::of([Client { name: "reader", badge: READER, loader: false }]).expect("a list");
+        let clients = Values::of([Client { name: "reader", badge: ClientBadge::new(READER), loader: false }])
+            .expect("a list");
         let address = pages(8 * RING_PAGES as usize).as_ptr() as u64;
         let env = Env {
             name: "iio-server",
