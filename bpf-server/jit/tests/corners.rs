@@ -335,7 +335,7 @@ fn far_jumps() {
         for distance in [335i16, 340, 341, 342, 345, 2100, 32_000] {
             for value in [0u64, 4, u64::MAX] {
                 for wide in [false, true] {
-                    if wide && distance > 400 || distance > 400 && value == 0 {
+                    if distance > 400 && (wide || value == 0) {
                         continue;
                     }
                     let filler = if wide {
@@ -345,10 +345,10 @@ fn far_jumps() {
                     };
                     let s = if op & 8 != 0 && op & 7 > 4 { 8 } else { 0 };
                     let fill = |p: &mut Vec<Insn>, slots: i16| {
-                        while p.len() % 2 != 0 {
+                        while !p.len().is_multiple_of(2) {
                             p.push(i(0x07, 7, 0, 0, 1));
                         }
-                        let end = p.len() + slots as usize & !1;
+                        let end = (p.len() + slots as usize) & !1;
                         while p.len() < end {
                             p.extend(&filler);
                         }
