@@ -99,9 +99,10 @@ fn picture(name: &'static str, title: &'static str, caption: String, panels: &[P
     drawn.then(|| Chart { name, title, caption, svg: svg(title, panels) })
 }
 
-const PHASES: [(&str, &str); 8] = [
+const PHASES: [(&str, &str); 9] = [
     ("boot.entry_to_mmu", "address translation"),
     ("boot.entry_to_device_tree_read", "device tree"),
+    ("boot.entry_to_firmware_tables_read", "firmware's tables"),
     ("boot.entry_to_memory_map", "memory map"),
     ("boot.entry_to_interrupt_controller", "interrupt controller"),
     ("boot.entry_to_root_objects", "root objects"),

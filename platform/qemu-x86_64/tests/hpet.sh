@@ -19,7 +19,7 @@ below() { [ -n "$1" ] && [ -n "$2" ] && [ "$1" -lt "$2" ]; }
 run hpet --expect "timer-server: HPET: 100000000 Hz, 64 bits, 3 comparators"
 say $? "the system runs"
 below "$(median hpet boot.difference.hpet)" 20; say $? "boot by both clocks differs by less than two steps"
-for phase in device_tree_read memory_map interrupt_controller root_objects root_start init all_ready; do
+for phase in firmware_tables_read memory_map interrupt_controller root_objects root_start init all_ready; do
   counter=$(median hpet boot.entry_to_$phase) second=$(median hpet boot.entry_to_$phase.hpet)
   difference=$((${counter:-0} - ${second:-0}))
   [ -n "$counter" ] && [ -n "$second" ] && [ ${difference#-} -lt 200 ]; say $? "entry to $phase: $counter ns, by the HPET $second ns"
