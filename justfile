@@ -295,7 +295,7 @@ fmt:
 [group("search and fuzz")]
 [no-exit-message]
 mutants crate="" *flags:
-    @{{ ask }} mutants crate!,--sample=number,--after=number,--seed=number,--names=file,--least=number,--jobs=number,--with=any "$@"
+    @{{ ask }} mutants crate!,--sample=number,--after=number,--seed=number,--names=file,--least=number,--jobs=number,--longest=number,--with=any "$@"
 
 [no-exit-message]
 _mutants crate *flags:

@@ -373,6 +373,10 @@ fn thin() -> usize {
     std::env::var("AXIOM_EXHAUSTIVE_THIN").ok().and_then(|n| n.parse().ok()).unwrap_or(1).max(1)
 }
 
+fn thinned<T: Copy>(all: Vec<T>) -> Vec<T> {
+    if thin() > 1 { evenly(&all, 3000 / thin(), 0) } else { all }
+}
+
 fn evenly<T: Copy>(all: &[T], n: usize, from: usize) -> Vec<T> {
     let step = (all.len() / n).max(1);
     all.iter().copied().skip(from % step).step_by(step).collect()
@@ -388,8 +392,8 @@ fn distinct<const W: u32, const H: u32>(all: &[(Num<W, H>, Set)]) -> Vec<(Num<W,
 #[test]
 fn four_bits_in_short() {
     let mut excess = Excess::default();
-    let all = everything::<4, 2>(23, &mut excess);
-    let (some, others) = (evenly(&all, 150, 1), evenly(&all, 60, 2));
+    let all = everything::<4, 2>(101, &mut excess);
+    let (some, others) = (evenly(&all, 80, 1), evenly(&all, 40, 2));
     unary(&some, &mut excess);
     alu(&some, &others, &mut excess);
     alu(&others, &some, &mut excess);
@@ -402,11 +406,9 @@ fn four_bits_in_short() {
 #[test]
 fn arithmetic_on_four_bits() {
     let mut excess = Excess::default();
-    let all = everything::<4, 2>(thin(), &mut excess);
+    let all = thinned(everything::<4, 2>(thin(), &mut excess));
     let sets = distinct(&all);
-    let few = thin() > 1;
-    assert!(few || all.len() > 9000 && sets.len() > 1200, "{} and {}", all.len(), sets.len());
-    let sets = evenly(&sets, sets.len() / thin(), 0);
+    assert!(thin() > 1 || all.len() > 9000 && sets.len() > 1200, "{} and {}", all.len(), sets.len());
     unary(&all, &mut excess);
     alu(&sets, &sets, &mut excess);
     alu(&all, &evenly(&all, 40, 0), &mut excess);
@@ -419,9 +421,8 @@ fn arithmetic_on_four_bits() {
 #[test]
 fn comparisons_on_four_bits() {
     let mut excess = Excess::default();
-    let all = everything::<4, 2>(thin(), &mut excess);
+    let all = thinned(everything::<4, 2>(thin(), &mut excess));
     let sets = distinct(&all);
-    let sets = evenly(&sets, sets.len() / thin(), 0);
     branches(&sets, &sets, &mut excess);
     lattice(&sets, &sets, &mut excess);
     lattice(&all, &evenly(&all, 100, 0), &mut excess);
@@ -435,9 +436,8 @@ fn comparisons_on_four_bits() {
 #[test]
 fn six_bits() {
     let mut excess = Excess::default();
-    let simple = simple::<6, 3>();
-    let simple = evenly(&simple, simple.len() / thin(), 0);
-    let all = everything::<6, 3>(997 * thin(), &mut excess);
+    let simple = thinned(simple::<6, 3>());
+    let all = thinned(everything::<6, 3>(997 * thin(), &mut excess));
     println!("{} simple, {} others", simple.len(), all.len());
     unary(&simple, &mut excess);
     unary(&all, &mut excess);

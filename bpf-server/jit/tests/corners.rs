@@ -5,7 +5,7 @@
 mod common;
 
 use axiom_bpf_isa::Insn;
-use axiom_bpf_jit::{Compiler, no_maps, x64};
+use axiom_bpf_jit::{CompileError, Compiler, Features, Machine, no_maps, x64};
 use common::*;
 
 const EXIT: Insn = Insn::new(0x95, 0, 0, 0, 0);
@@ -574,4 +574,58 @@ fn constants_are_split_by_the_numbers_of_the_seed() {
         keys.dedup();
         assert_eq!(keys.len(), 50, "seed {seed:#x}: numbers come again");
     }
+}
+
+/// What is refused is named by its place.
+#[test]
+fn refusals_name_their_place() {
+    fn check<M: Machine>(machine: M) {
+        let refused = |p: &[Insn]| {
+            let mut code = vec![0; 4096];
+            Compiler::new(machine).compile(p, &no_maps, &mut code).expect_err("it is refused")
+        };
+        let (mov, wide) = (i(0xb7, 0, 0, 0, 1), |src| i(0x18, 1, src, 0, 7));
+        let beyond = |at, target| CompileError::BadTarget { at, target };
+        assert_eq!(refused(&[]), beyond(0, 0));
+        assert_eq!(refused(&[mov, wide(0)]), beyond(1, 2));
+        assert_eq!(refused(&[mov, i(0x05, 0, 0, 1, 0), EXIT]), beyond(1, 3));
+        assert_eq!(refused(&[mov, i(0x15, 0, 0, -3, 0), EXIT]), beyond(1, -1));
+        assert_eq!(refused(&[mov, i(0x06, 0, 0, 0, 70_000), EXIT]), beyond(1, 70_002));
+        assert_eq!(refused(&[mov, i(0x85, 0, 1, 0, 5), EXIT]), beyond(1, 7));
+        assert_eq!(refused(&[mov, i(0x85, 0, 1, 0, -3), EXIT]), beyond(1, -1));
+        assert_eq!(refused(&[mov, wide(1), i(0, 0, 0, 0, 0), EXIT]), CompileError::Unresolved { at: 1 });
+        for id in [224, 255, 0xffff, 0x1_001f, -1] {
+            let unknown = CompileError::UnknownHelper { at: 1, id: id as u32 };
+            assert_eq!(refused(&[mov, i(0x85, 0, 0, 0, id), EXIT]), unknown);
+        }
+        assert_eq!(refused(&[mov, i(0x85, 0, 2, 0, 1), EXIT]), CompileError::UnknownHelper { at: 1, id: 1 });
+        for bad in [
+            i(0xff, 0, 0, 0, 0),
+            i(0x0f, 11, 0, 0, 0),
+            i(0x0f, 10, 0, 0, 0),
+            i(0x0f, 0, 11, 0, 0),
+            i(0x79, 10, 1, 0, 0),
+            i(0x79, 0, 11, 0, 0),
+            i(0x7b, 11, 0, 0, 0),
+            i(0x7b, 1, 11, 0, 0),
+            i(0x1d, 11, 0, 0, 0),
+            i(0x1d, 0, 11, 0, 0),
+            i(0x8d, 10, 0, 0, 0),
+            i(0xdb, 1, 10, 0, 0),
+            i(0xdb, 1, 0, 0, 2),
+            i(0x3f, 1, 0, 2, 0),
+            i(0x37, 1, 0, 2, 5),
+            i(0xbf, 1, 0, 7, 0),
+            i(0xbc, 1, 0, 32, 0),
+            i(0xd7, 1, 0, 0, 8),
+            i(0xdf, 1, 0, 0, 16),
+            i(0x20, 0, 0, 0, 0),
+        ] {
+            let program = if bad.op == 0x20 { vec![mov, bad, mov, EXIT] } else { vec![mov, bad, EXIT] };
+            assert_eq!(refused(&program), CompileError::BadOpcode { at: 1, op: bad.op }, "{bad:x?}");
+        }
+    }
+    check(Features { lse: false });
+    check(Features { lse: true });
+    x64_features().into_iter().for_each(check);
 }

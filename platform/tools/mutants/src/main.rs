@@ -4,6 +4,7 @@
 //! axiom-mutants axiom-objects                        # every mutant; the rate, and those that no test noticed
 //! axiom-mutants axiom-objects --sample 150 --seed 7  # so many of them, drawn by the seed; --after 150 draws the next ones
 //! axiom-mutants axiom-objects --names missed.txt     # only these, by their names or the beginnings of them
+//! axiom-mutants axiom-bpf-checker --longest 2     # without the tests that take longer than so many seconds
 //! axiom-mutants axiom-bpf-checker --with axiom-bpf-verifier   # that crate's tests look at them, too; may be said several times
 //! ```
 //! `cargo mutants --list` says what the mutants are, and so does not differ from what `cargo mutants` would try. It builds the crate anew
@@ -39,9 +40,11 @@ struct Options {
     with: Vec<String>,
     least: f64,
     jobs: usize,
+    /// Seconds of a core that a test may take to be one.
+    longest: u64,
 }
 
-const USAGE: &str = "usage: axiom-mutants CRATE [--sample N] [--after N] [--seed N] [--names FILE] [--with CRATE] [--least PERCENT] [--jobs N] \
+const USAGE: &str = "usage: axiom-mutants CRATE [--sample N] [--after N] [--seed N] [--names FILE] [--with CRATE] [--least PERCENT] [--jobs N] [--longest SECONDS] \
                      [--output FOLDER]";
 
 impl Options {
@@ -57,6 +60,7 @@ impl Options {
             with: Vec::new(),
             least: 0.0,
             jobs: 1,
+            longest: 1200,
         };
         while let Some(flag) = args.next() {
             let value = args.next().ok_or_else(|| format!("{flag} needs a value; {USAGE}"))?;
@@ -67,6 +71,7 @@ impl Options {
                 "--after" => options.after = number()? as usize,
                 "--seed" => options.seed = number()?,
                 "--jobs" => options.jobs = (number()? as usize).max(1),
+                "--longest" => options.longest = number()?.max(1),
                 "--least" => options.least = number()? as f64,
                 "--names" => options.names = Some(value.into()),
                 "--with" => options.with.push(value),
@@ -86,7 +91,7 @@ fn run(options: &Options) -> Result<bool, String> {
     println!("{}: {} mutants", options.package, mutants.len());
     let built = compile::build(&root, &options.output, &options.package, &options.with, mutants)?;
     let chosen = report::choose(&built, options)?;
-    let outcomes = run::all(&built, &chosen, &options.output, options.jobs)?;
+    let outcomes = run::all(&built, &chosen, options)?;
     report::tell(&built, &outcomes, options)
 }
 

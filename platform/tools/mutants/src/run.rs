@@ -3,6 +3,7 @@
 //!
 //! A mutant is noticed when a test fails, crashes, or takes far longer than it should. Quick tests run several to a process. What a
 //! test has noticed of the mutants before, in the same file and elsewhere, decides its place: so the order gets better as it goes.
+use crate::Options;
 use crate::compile::Built;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -73,13 +74,9 @@ impl Record {
 }
 
 /// The outcome of each chosen mutant.
-pub fn all(
-    built: &Built,
-    chosen: &[u32],
-    output: &Path,
-    jobs: usize,
-) -> Result<BTreeMap<u32, Outcome>, String> {
-    let tests = tests(built, output)?;
+pub fn all(built: &Built, chosen: &[u32], options: &Options) -> Result<BTreeMap<u32, Outcome>, String> {
+    let (output, jobs) = (&options.output, options.jobs);
+    let tests = tests(built, output, Duration::from_secs(options.longest))?;
     let total: Duration = tests.iter().map(|test| test.time).sum();
     println!("{} tests, {:.1} s in turn; {} mutants to try", tests.len(), total.as_secs_f64(), chosen.len());
     for test in tests.iter().rev().take(5).filter(|test| test.time > TOGETHER) {
@@ -125,8 +122,8 @@ pub fn all(
     outcomes.into_inner().map_err(|_| "a job panicked".into())
 }
 
-/// All tests, the quickest first; each passes without a mutant.
-fn tests(built: &Built, output: &Path) -> Result<Vec<Test>, String> {
+/// All tests that take no longer than so much of a core, the quickest first; each passes without a mutant.
+fn tests(built: &Built, output: &Path, longest: Duration) -> Result<Vec<Test>, String> {
     let mut tests = Vec::new();
     let trace = output.join("trace");
     for program in &built.programs {
@@ -142,10 +139,15 @@ fn tests(built: &Built, output: &Path) -> Result<Vec<Test>, String> {
                 ignored = Ok(());
             }
             ignored.map_err(|e| format!("{}: {e}", trace.display()))?;
-            // Noting where it passes takes time, so it runs once more without.
+            let plain = run(command(built, program, &[name], longest))?;
+            if plain.took.mul_f64(if plain.passed { 1.0 } else { 2.0 }) >= longest {
+                println!("left out, because it takes longer than {} s: {name}", longest.as_secs());
+                continue;
+            }
+            // Noting where it passes takes time, so it runs once more.
             let mut traced = command(built, program, &[name], LONGEST);
             traced.env("AXIOM_MUTANT_TRACE", &trace);
-            let (traced, plain) = (run(traced)?, run(command(built, program, &[name], LONGEST))?);
+            let traced = run(traced)?;
             if !traced.passed || !plain.passed {
                 return Err(format!("{name} fails without a mutant: mend it first ({})", program.display()));
             }
