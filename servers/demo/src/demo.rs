@@ -26,6 +26,8 @@ struct Story {
     channel: &'static str,
     /// What passes, unless the manifest says otherwise.
     range: (i64, i64),
+    /// How long samples come before they are counted: a few of the sensor's, also if its server has just been started again.
+    settle_ms: u64,
 }
 
 const MOTION: Story = Story {
@@ -33,11 +35,12 @@ const MOTION: Story = Story {
     others: &["moving_average.o", "hysteresis.o"],
     channel: "accel_x",
     range: (-100, 100),
+    settle_ms: 500,
 };
-/// -50 to 30 degrees.
-const WARMTH: Story = Story { filter: "temp_filter.o", others: &[], channel: "temp", range: (-800, 480) };
+/// -50 to 30 degrees, three times a second.
+const WARMTH: Story =
+    Story { filter: "temp_filter.o", others: &[], channel: "temp", range: (-800, 480), settle_ms: 1000 };
 
-const SETTLE_MS: u64 = 500;
 const ROUNDS: u32 = 3;
 
 struct Demo {
@@ -199,7 +202,7 @@ impl Demo {
         }
         let mut buffers = core::mem::take(&mut self.buffers);
         for _ in 0..ROUNDS {
-            self.sleep(SETTLE_MS);
+            self.sleep(story.settle_ms);
             let mut got = (0u64, 0i32);
             if let Some(ring) = &mut ring {
                 while let Some(value) = ring.consumer.next(|r| value_of(r.bytes)) {
@@ -222,7 +225,7 @@ impl Demo {
             ring.unmap(&mut self.slots, &mut self.space);
         }
         if let Some(narrow) = self.load(story.filter, Some(filter.id), range(low / 2, high / 2)) {
-            self.sleep(SETTLE_MS);
+            self.sleep(story.settle_ms);
             self.show(story, narrow.id);
         }
         plain!("-- loaded programs --");
