@@ -107,7 +107,7 @@ fn what_a_machine_may_lack_is_not_spoken_of() {
     let optional = DeviceRequest { optional: true, ..wants("rtc", "t,rtc") };
     let mut m = machine(vec![with("a", vec![optional])], |b| node(b, "t,uart", 0, 0x100, &[]));
     m.boot().unwrap();
-    assert_eq!(m.said(), "init: system 'test' for here: 1 servers\n");
+    assert_eq!(m.said(), "init: system 'test' for here: 1 server, on a test\n");
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn state(m: &mut Machine, asker: &str, index: u32) -> (State, u32) {
 fn a_bundle_is_started_and_says_so_once_all_that_report_are_ready() {
     let quiet = Server { reports_ready: false, ..server("quiet") };
     let mut m = Machine::running(&system(vec![server("a"), server("b"), quiet]), Parts::default());
-    assert_eq!(m.said(), "init: system 'test' for here: 3 servers\n");
+    assert_eq!(m.said(), "init: system 'test' for here: 3 servers, on a test\n");
     m.ready("b");
     m.ready("b");
     assert_eq!((m.said().as_str(), state(&mut m, "a", 0)), ("", (State::Starting, 0)));
@@ -256,7 +256,7 @@ fn without_the_extensions_restarts_are_immediate() {
     let parts = Parts { extensions: false, ..Parts::default() };
     let mut m = Machine::running(&system(vec![server("a"), server("b")]), parts);
     m.call_last("b");
-    assert_eq!(m.said(), "init: system 'test' for here: 2 servers\n");
+    assert_eq!(m.said(), "init: system 'test' for here: 2 servers, on a test\n");
     m.kill("b").unwrap();
     assert!(m.said().ends_with("restarting 'b'\n"));
 }
