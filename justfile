@@ -329,6 +329,7 @@ _fuzz-kernel minutes seed arch: tools
 answers seed="1" log="":
     @{{ ask }} answers number,file "$@"
 
+[no-exit-message]
 _answers seed log: kernel tools
     @AXIOM_ANSWERS_SEED="{{ seed }}" {{ cargo }} server build -q --profile system -p axiom-root-test --bin axiom-kernel-answers
     @{{ bin }}/axiom-runner --quiet --icount --no-sensors --root-task --name "answers-{{ seed }}" --timeout 600 --cpu cortex-a53 --bundle {{ images }}/axiom-kernel-answers >/dev/null

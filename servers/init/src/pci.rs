@@ -182,7 +182,13 @@ impl Pci {
             self.with(memory, *bridge, axiom_pci::enable_bridge)?;
         }
         let function = Function { found, bars, msix, messages: Vec::new() };
-        self.mask(memory, &function)?;
+        match self.mask(memory, &function) {
+            // Where it says that its table is, there is RAM, or nothing.
+            Err(Error::FailedLookup) => {
+                return refused("the addresses of its message table are no device's".into());
+            }
+            other => other?,
+        }
         Ok(Some((self.page(found.place)?, function)))
     }
 
@@ -193,12 +199,16 @@ impl Pci {
                 return Ok(Some("firmware gave it no address, and it is behind a bridge".into()));
             }
             // Where nobody has said how large the others are, those that have addresses keep the whole page or window around them.
-            let others: Vec<(u64, u64)> =
-                self.bases.iter().map(|base| (base & !(LARGE - 1), (base | (LARGE - 1)) + 1)).collect();
-            let Some(base) = self.window.place(bar.size, &others) else {
+            let others: Vec<(u64, u64)> = self
+                .bases
+                .iter()
+                .map(|base| (base & !(LARGE - 1), (base | (LARGE - 1)).saturating_add(1)))
+                .collect();
+            let Some(base) = self.window.place(bar.size, bar.wide, &others) else {
                 return Ok(Some(alloc::format!(
-                    "firmware gave it no address, and the manifest's PCI window (pci_window_mib) has no room for {:#x} bytes",
-                    bar.size
+                    "firmware gave it no address, and the manifest's PCI window (pci_window_mib) has no room for {:#x} bytes{}",
+                    bar.size,
+                    if bar.wide { "" } else { " below 4 GiB, above which its 32 bits do not reach" }
                 )));
             };
             self.with(memory, found.place, |config| axiom_pci::assign(config, bar, base))?;

@@ -119,6 +119,10 @@ pub fn serve(service: &mut impl Service) -> ! {
         };
         if let Some(signals) = Signals::from_badge(got.badge.0) {
             service.notified(signals);
+            // Whoever was asked meanwhile may have answered with a capability.
+            if ipc::is_received() {
+                forget_received();
+            }
             continue;
         }
         let arrived = (crate::time::ticks(), crate::time::cycles());
@@ -148,15 +152,19 @@ fn served(service: &mut impl Service, message: &Incoming<'_>, arrived: bool) -> 
     if ipc::is_received() { emptied(reply) } else { reply }
 }
 
+fn forget_received() {
+    // What cannot be deleted is empty already.
+    let _ = crate::CNode::OWN.delete(ipc::received());
+    ipc::set_received(false);
+}
+
 /// Empties the receive slot before the answer is final: deleting is a system call, so the answer is kept aside meanwhile.
 #[cold]
 fn emptied(reply: Reply) -> Reply {
     let mut kept = Buffer::new();
     let length = reply.info.length();
     kept.take(ipc::fast_registers(), length);
-    // What cannot be deleted is empty already.
-    let _ = crate::CNode::OWN.delete(ipc::received());
-    ipc::set_received(false);
+    forget_received();
     // SAFETY: the reference is used up before any system call.
     let registers = unsafe { ipc::message_bytes() };
     registers[..length * 8].copy_from_slice(kept.bytes());

@@ -117,7 +117,10 @@ pub struct Window {
 
 impl Window {
     /// An address for so many bytes, aligned to them, that meets none of `others`; no two of those that are handed out share a page.
-    pub fn place(&mut self, size: u64, others: &[(u64, u64)]) -> Option<u64> {
+    /// A BAR of 32 bits gets none above them.
+    pub fn place(&mut self, size: u64, wide: bool, others: &[(u64, u64)]) -> Option<u64> {
+        const BELOW: u64 = 1 << 32;
+        let last = if wide { self.end } else { self.end.min(BELOW) };
         let alignment = size.max(PAGE);
         let mut at = self.next.checked_next_multiple_of(alignment)?;
         while let Some(other) =
@@ -125,7 +128,7 @@ impl Window {
         {
             at = other.1.checked_next_multiple_of(alignment)?;
         }
-        let end = at.checked_add(alignment).filter(|end| *end <= self.end)?;
+        let end = at.checked_add(alignment).filter(|end| *end <= last)?;
         self.next = end;
         Some(at)
     }

@@ -214,7 +214,7 @@ fn addresses_of_the_window_meet_nobodys() {
                 let mut window = Window { next: 0, end: 8 * page };
                 let mut mine: Vec<(u64, u64)> = vec![];
                 for size in sizes {
-                    let Some(at) = window.place(size, &others) else { continue };
+                    let Some(at) = window.place(size, false, &others) else { continue };
                     assert!(at.is_multiple_of(size) && at.is_multiple_of(page) && at + size <= 8 * page);
                     let whole = (at, at + size.max(page));
                     assert!(
@@ -227,9 +227,18 @@ fn addresses_of_the_window_meet_nobodys() {
             }
         }
     }
-    assert_eq!(Window::default().place(16, &[]), None);
-    assert_eq!(Window { next: u64::MAX - 10, end: u64::MAX }.place(4096, &[]), None);
-    assert_eq!(Window { next: 0, end: u64::MAX }.place(4096, &[(0, u64::MAX)]), None);
+    // What 32 bits cannot say is for no BAR that has no more.
+    for (next, wide, at) in [
+        (1 << 32, false, None),
+        (1 << 32, true, Some(1 << 32)),
+        ((1 << 32) - 4096, false, Some((1 << 32) - 4096)),
+    ] {
+        assert_eq!(Window { next, end: u64::MAX }.place(16, wide, &[]), at);
+    }
+    assert_eq!(Window { next: (1 << 32) - 4096, end: u64::MAX }.place(8192, false, &[]), None);
+    assert_eq!(Window::default().place(16, true, &[]), None);
+    assert_eq!(Window { next: u64::MAX - 10, end: u64::MAX }.place(4096, true, &[]), None);
+    assert_eq!(Window { next: 0, end: u64::MAX }.place(4096, true, &[(0, u64::MAX)]), None);
 }
 
 /// A machine: functions by place.

@@ -184,7 +184,8 @@ impl Device {
 
     /// Tells the chip to keep samples: its rate, millihertz. What it kept before is gone.
     fn store(&mut self, bus: &mut Bus) -> Result<Option<u64>, Fault<BusError>> {
-        (self.kept, self.newest) = (false, time::nanoseconds(time::ticks()));
+        // By the clock that later batches are held against.
+        (self.kept, self.newest) = (false, Clock::new(time::frequency()).nanoseconds(time::ticks()));
         self.sensor.store(bus, Some(store(self.hz)))
     }
 
@@ -380,6 +381,10 @@ impl Device {
                     // The chip tells at most that there were some: the time that passed tells how many.
                     let due = clock.nanoseconds(now).saturating_sub(self.newest) / interval.max(1);
                     self.counts.overruns += due.saturating_sub(count).max(drained.lost.into());
+                    // Counted up to now, also if nothing else was there.
+                    if count == 0 {
+                        self.newest = clock.nanoseconds(now).max(self.newest);
+                    }
                 }
             }
             Err(fault) => self.failed(&fault, now),

@@ -1,6 +1,8 @@
 //! What a processor says of its faults of speculation, and what a kernel should therefore do.
 //!
-//! Nothing is taken for safe that the processor does not say so of. Sources: Intel SDM volume 4 (IA32_ARCH_CAPABILITIES), Intel's
+//! Meltdown, MDS and TAA are taken for there unless the processor says otherwise. Stale data of MMIO, of register files and AMD's TSA are
+//! not: most processors that have none of them say nothing, so they count where the processor names a way to clear them, and one with
+//! old microcode, which names none, is told as not in need. Sources: Intel SDM volume 4 (IA32_ARCH_CAPABILITIES), Intel's
 //! "Processor MMIO stale data", "Register file data sampling" and "Speculative execution side channel mitigations"; AMD64 volume 2, 3.2.9 to 3.2.11,
 //! and AMD's "Transient scheduler attacks" for VERW there.
 
