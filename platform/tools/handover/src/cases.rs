@@ -256,7 +256,7 @@ pub fn all() -> Vec<Case> {
         with_map(&[(0, 0x9_fc00, RAM), (0x100_0000, 0x3000_0000, RAM)])
     }));
     cases.push(refused("too-little-ram", "there is too little RAM for the root task", || {
-        with_map(&[(0x20_0000, 0x8_0000, RAM), (MODULE, 0xa_0000, RAM)])
+        with_map(&[(0x20_0000, 0x8_0000, RAM), (MODULE, 0xb_0000, RAM)])
     }));
     // The module.
     cases.push(refused("no-module", "no module: the root task", || Handover {
