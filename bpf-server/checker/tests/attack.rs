@@ -1,0 +1,101 @@
+//! Programs with proofs that were once accepted, and are wrong.
+use axiom_bpf_checker::{Env, Fault, Limits, Why, check, proof::MAGIC};
+use axiom_bpf_isa::{Insn, ProgramKind};
+
+fn number(out: &mut Vec<u8>, mut v: u64) {
+    while v >= 0x80 {
+        out.push(v as u8 | 0x80);
+        v >>= 7;
+    }
+    out.push(v as u8);
+}
+
+fn signed(out: &mut Vec<u8>, v: i64) {
+    number(out, (v << 1 ^ v >> 63) as u64);
+}
+
+/// A state with ghost counter 0 if `ghost`, and what is written of r1.
+fn state(ghost: bool, r1: &[u8]) -> Vec<u8> {
+    let mut out = if ghost { vec![1, 0, 0] } else { vec![0] };
+    out.push(1 << 1);
+    out.extend(r1);
+    // One frame, of which nothing is known; no differences, no records.
+    out.extend([1, 0, 0, 0, 0, 0, 0, 0, 0]);
+    out
+}
+
+/// What the checker says of `code` and a proof with one ghost counter of a loop at slot 4, one line of lengths, and these places.
+fn accepted(code: &[Insn], places: &[(u32, Vec<u8>)]) -> bool {
+    let mut proof = MAGIC.to_vec();
+    proof.extend([1, 0, 0]); // one context, from slot 0, at depth 0
+    proof.extend([1, 4, 0, 0]); // a ghost counter: head, most, cost
+    proof.extend([1, 1, 0, 0, 0, 1]); // a line of lengths
+    proof.push(50);
+    proof.extend(state(false, &[2, 0, 0])); // r1 = the context
+    proof.extend([0, places.len() as u8]);
+    let mut states = Vec::new();
+    for (slot, s) in places {
+        proof.extend(slot.to_le_bytes());
+        proof.extend((states.len() as u32).to_le_bytes());
+        proof.extend((40 - *slot as u64).to_le_bytes());
+        states.extend_from_slice(s);
+    }
+    proof.push(0);
+    number(&mut proof, states.len() as u64);
+    proof.extend(states);
+    let (ctx, limits) = (ProgramKind::Iio.layout(), Limits::default());
+    let env = Env { maps: &[], contents: &[], ctx, helpers: None, limits };
+    let said = check(code, &proof, &env);
+    assert!(matches!(said, Ok(_) | Err(Fault { why: Why::NotImplied { place: 1 }, .. })), "{said:?}");
+    said.is_ok()
+}
+
+/// r1 is a number that has so many bits, or its low half has.
+fn moved(half: bool, lo: i64, hi: i64) -> Vec<u8> {
+    let mut out = vec![1 | 64 | if half { 128 } else { 0 }, 1, 1];
+    signed(&mut out, lo);
+    number(&mut out, (hi - lo) as u64);
+    out.push(0);
+    out
+}
+
+/// The low half of r1 has 32 bits.
+fn low() -> Vec<u8> {
+    let mut low = vec![1, 3];
+    [0, -1, 1 << 31, -1, 0, -1].into_iter().for_each(|v| signed(&mut low, v));
+    low
+}
+
+const fn i(op: u8, dst: u8, src: u8, off: i16, imm: i32) -> Insn {
+    Insn::new(op, dst, src, off, imm)
+}
+
+/// From slot 0: r1 is a number of 41 bits or more, or nothing is done.
+fn program(middle: &[Insn]) -> Vec<Insn> {
+    let mut code = vec![i(0x79, 1, 1, 0, 0), i(0xb7, 2, 0, 0, 1), i(0x67, 2, 0, 0, 40)];
+    code.push(i(0xad, 1, 2, middle.len() as i16 + 5, 0));
+    code.extend_from_slice(middle);
+    // If the low half of r1 has 32 bits, this stores to the last bytes of the frame.
+    code.extend([i(0xbc, 2, 1, 0, 0), i(0x07, 2, 0, 0, i32::MIN), i(0x77, 2, 0, 0, 31)]);
+    code.extend([i(0x0f, 2, 10, 0, 0), i(0x72, 2, 0, -8, 0), i(0xb7, 0, 0, 0, 0), i(0x95, 0, 0, 0, 0)]);
+    code
+}
+
+/// The length of a whole number says nothing of the length of its low half.
+#[test]
+fn the_length_of_the_whole_is_not_that_of_the_half() {
+    let code = program(&[i(0xb7, 0, 0, 0, 0), i(0xb7, 0, 0, 0, 0)]);
+    let places = |half: Vec<u8>| [(4, state(true, &moved(false, 41, 64))), (5, state(true, &half)), (6, state(false, &low()))];
+    assert!(!accepted(&code, &places(moved(true, 32, 64))));
+}
+
+/// The same where two ways meet, of which one tells of the whole, the other of the half.
+#[test]
+fn lengths_of_the_whole_and_of_the_half_do_not_meet() {
+    // 4: if w1 s< 0 goto 6; 5: goto 7; 6: r0 = 0; 7: r0 = 0
+    let zero = i(0xb7, 0, 0, 0, 0);
+    let code = program(&[i(0xc6, 1, 0, 1, 0), i(0x05, 0, 0, 1, 0), zero, zero]);
+    let places =
+        [(5, state(true, &moved(false, 41, 64))), (6, state(true, &moved(true, 32, 32))), (8, state(false, &low()))];
+    assert!(!accepted(&code, &places));
+}
