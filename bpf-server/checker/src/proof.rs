@@ -279,7 +279,8 @@ impl<'a> Reader<'a> {
         for _ in 0..self.up_to(MAX_GAPS)? {
             let (names, value) = (self.byte()?, self.value()?);
             let (of, from) = (names & 15, names >> 4);
-            if of > 9 || from > 9 || value.kind != Kind::Number {
+            // It moves with either register: so what it equals has no name.
+            if of > 9 || from > 9 || value.kind != Kind::Number || value.id != 0 {
                 return Err(Why::Format);
             }
             s.gaps.push(Gap { of, from, value });

@@ -99,3 +99,40 @@ fn lengths_of_the_whole_and_of_the_half_do_not_meet() {
         [(5, state(true, &moved(false, 41, 64))), (6, state(true, &moved(true, 32, 32))), (8, state(false, &low()))];
     assert!(!accepted(&code, &places));
 }
+
+/// What equals how far two registers are apart does so until one of them moves: a difference has no name.
+#[test]
+fn a_difference_that_moves_is_another() {
+    let code = [
+        i(0x61, 4, 1, 0, 0),
+        i(0xb7, 1, 0, 0, 5),
+        i(0xb7, 2, 0, 0, 0),
+        i(0xb7, 3, 0, 0, 5),
+        i(0x15, 4, 0, 2, 0), // 4
+        i(0xb7, 1, 0, 0, 6),
+        i(0xb7, 3, 0, 0, 6),
+        i(0x07, 1, 0, 0, -5),  // 7: r3 is 5 or 6, and r1 - r2
+        i(0x15, 3, 0, 0, 5),   // 8: r1 - r2 is 0 or 1, but r3 may be either
+        i(0x7a, 10, 0, 64, 0), // 9
+        i(0xb7, 0, 0, 0, 0),
+        i(0x95, 0, 0, 0, 0),
+    ];
+    let named = [1 | 32, 2, 10, 1, 7, 0]; // 5 or 6, by the name 7
+    let mut place = vec![0, 0b1110, 1, 1, 1, 1];
+    place.extend(named);
+    place.extend([1, 0, 0, 0, 1, 1 | 2 << 4]);
+    place.extend(named);
+    place.extend([0; 4]);
+    let mut proof = MAGIC.to_vec();
+    proof.extend([1, 0, 0, 0, 0, 50]);
+    proof.extend(state(false, &[2, 0, 0]));
+    proof.extend([0, 1]);
+    for word in [7u32, 0, 30, 0] {
+        proof.extend(word.to_le_bytes());
+    }
+    proof.extend([0, place.len() as u8]);
+    proof.extend(place);
+    let (ctx, limits) = (ProgramKind::Iio.layout(), Limits::default());
+    let env = Env { maps: &[], contents: &[], ctx, helpers: None, limits };
+    assert_eq!(check(&code, &proof, &env), Err(Fault { at: 4, why: Why::Format }));
+}
