@@ -1,6 +1,6 @@
 //! Programs with proofs that were once accepted, and are wrong.
 use axiom_bpf_checker::{Env, Fault, Limits, Why, check, proof::MAGIC};
-use axiom_bpf_isa::{Insn, ProgramKind};
+use axiom_bpf_isa::{Insn, MapDef, MapType, ProgramKind};
 
 fn number(out: &mut Vec<u8>, mut v: u64) {
     while v >= 0x80 {
@@ -135,4 +135,51 @@ fn a_difference_that_moves_is_another() {
     let (ctx, limits) = (ProgramKind::Iio.layout(), Limits::default());
     let env = Env { maps: &[], contents: &[], ctx, helpers: None, limits };
     assert_eq!(check(&code, &proof, &env), Err(Fault { at: 4, why: Why::Format }));
+}
+
+/// A record was not reserved only if its address is 0: not if something added to it is.
+#[test]
+fn an_address_beside_a_record_tells_not_that_there_is_none() {
+    let code = [
+        i(0x79, 7, 1, 0, 0),
+        i(0x18, 1, 1, 0, 0),
+        i(0, 0, 0, 0, 0),
+        i(0xb7, 2, 0, 0, 8),
+        i(0xb7, 3, 0, 0, 0),
+        i(0x85, 0, 0, 0, 131), // 5
+        i(0x15, 0, 0, 8, 0),
+        i(0xbf, 8, 0, 0, 0),
+        i(0xbf, 6, 0, 0, 0),
+        i(0x0f, 6, 7, 0, 0),
+        i(0xb7, 0, 0, 0, 0), // 10: r6 is anywhere; the proof calls it null, perhaps
+        i(0x15, 6, 0, 3, 0), // 11
+        i(0xbf, 1, 8, 0, 0),
+        i(0xb7, 2, 0, 0, 0),
+        i(0x85, 0, 0, 0, 132),
+        i(0xb7, 0, 0, 0, 0), // 15
+        i(0x95, 0, 0, 0, 0),
+    ];
+    // r6 and r8, no frame's bytes, one record.
+    let place = [0, 0xc0, 0x02, 6 | 8, 5, 8, 1, 6, 5, 8, 0, 0, 1, 0, 0, 0, 0, 6, 0, 0, 0];
+    let mut proof = MAGIC.to_vec();
+    proof.extend([1, 0, 0, 0, 0, 50]);
+    proof.extend(state(false, &[2, 0, 0]));
+    proof.extend([0, 1]);
+    for word in [10u32, 0, 30, 0] {
+        proof.extend(word.to_le_bytes());
+    }
+    proof.extend([0, place.len() as u8]);
+    proof.extend(place);
+    let (ctx, limits) = (ProgramKind::Iio.layout(), Limits::default());
+    let ring = MapDef {
+        map_type: MapType::RingBuf,
+        key_size: 0,
+        value_size: 0,
+        max_entries: 4096,
+        flags: 0,
+        read_only: false,
+    };
+    let env = Env { maps: &[ring], contents: &[], ctx, helpers: None, limits };
+    let said = check(&code, &proof, &env);
+    assert!(matches!(said, Err(Fault { why: Why::Held, .. })), "{said:?}");
 }
