@@ -85,7 +85,9 @@ fn program(middle: &[Insn]) -> Vec<Insn> {
 #[test]
 fn the_length_of_the_whole_is_not_that_of_the_half() {
     let code = program(&[i(0xb7, 0, 0, 0, 0), i(0xb7, 0, 0, 0, 0)]);
-    let places = |half: Vec<u8>| [(4, state(true, &moved(false, 41, 64))), (5, state(true, &half)), (6, state(false, &low()))];
+    let places = |half: Vec<u8>| {
+        [(4, state(true, &moved(false, 41, 64))), (5, state(true, &half)), (6, state(false, &low()))]
+    };
     assert!(!accepted(&code, &places(moved(true, 32, 64))));
 }
 
@@ -95,8 +97,11 @@ fn lengths_of_the_whole_and_of_the_half_do_not_meet() {
     // 4: if w1 s< 0 goto 6; 5: goto 7; 6: r0 = 0; 7: r0 = 0
     let zero = i(0xb7, 0, 0, 0, 0);
     let code = program(&[i(0xc6, 1, 0, 1, 0), i(0x05, 0, 0, 1, 0), zero, zero]);
-    let places =
-        [(5, state(true, &moved(false, 41, 64))), (6, state(true, &moved(true, 32, 32))), (8, state(false, &low()))];
+    let places = [
+        (5, state(true, &moved(false, 41, 64))),
+        (6, state(true, &moved(true, 32, 32))),
+        (8, state(false, &low())),
+    ];
     assert!(!accepted(&code, &places));
 }
 
@@ -182,4 +187,25 @@ fn an_address_beside_a_record_tells_not_that_there_is_none() {
     let env = Env { maps: &[ring], contents: &[], ctx, helpers: None, limits };
     let said = check(&code, &proof, &env);
     assert!(matches!(said, Err(Fault { why: Why::Held, .. })), "{said:?}");
+}
+
+/// Where no run comes, a proof may state what it likes: also a record of the last instruction that there could be.
+#[test]
+fn a_record_of_the_last_number_does_not_overflow() {
+    let zero = i(0xb7, 0, 0, 0, 0);
+    let exit = i(0x95, 0, 0, 0, 0);
+    let code = [zero, exit, i(0xb7, 2, 0, 0, 0), i(0x85, 0, 0, 0, 132), zero, exit];
+    let place = [0, 2, 6, 0xff, 0xff, 0xff, 0xff, 0x0f, 8, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
+    let mut proof = MAGIC.to_vec();
+    proof.extend([1, 0, 0, 0, 0, 50]);
+    proof.extend(state(false, &[2, 0, 0]));
+    proof.extend([0, 1]);
+    for word in [2u32, 0, 30, 0] {
+        proof.extend(word.to_le_bytes());
+    }
+    proof.extend([0, place.len() as u8]);
+    proof.extend(place);
+    let (ctx, limits) = (ProgramKind::Iio.layout(), Limits::default());
+    let env = Env { maps: &[], contents: &[], ctx, helpers: None, limits };
+    assert_eq!(check(&code, &proof, &env), Err(Fault { at: 2, why: Why::Format }));
 }

@@ -260,7 +260,7 @@ fn records_that_a_function_may_give_back() {
 #[test]
 fn a_record_that_a_function_gave_back_is_gone() {
     const RING: [MapDef; 1] = [common::map(MapType::RingBuf, 0, 0, 4096)];
-    // The function at 13 reserves; the one at 10 gives back what it is given, and calls it.
+    // The function at 15 reserves; the one at 11 gives back what it is given, and calls it.
     let code = |then: &[Insn]| {
         let mut code = vec![
             i(0x85, 0, 1, 0, 12), // 0: r0 = reserve
@@ -274,7 +274,7 @@ fn a_record_that_a_function_gave_back_is_gone() {
         code.extend([
             i(0xb7, 0, 0, 0, 0), // 9
             EXIT,
-            i(0xb7, 2, 0, 0, 0), // 11 -> see below
+            i(0xb7, 2, 0, 0, 0), // 11
             i(0x85, 0, 0, 0, 132),
             i(0x85, 0, 1, 0, 1),
             EXIT,
