@@ -108,7 +108,8 @@ fn learn_null(s: &mut State, register: u8, is_null: bool) {
             }
         });
     }
-    if is_null && r.kind == Kind::Record {
+    // What was added to a record's address may make it 0, too.
+    if is_null && r.kind == Kind::Record && r.num.constant() == Some(0) {
         s.release(r.at);
     }
 }

@@ -88,7 +88,7 @@ impl Machine<'_> {
             Returns::ReservationOrNull => {
                 // What an instruction reserves is given back before it reserves again: so it names what it reserved.
                 let site = u32::try_from(at).map_err(|_| Why::Shape)?;
-                if s.holds(site) || !s.hold(site) {
+                if s.holds(site) || self.given.contains(&(site + 1)) || !s.hold(site) {
                     return Err(Why::StillHeld);
                 }
                 let id = self.name()?;

@@ -251,6 +251,7 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
         let end = starts.get(function + 1).map_or(self.m.insns.len(), |s| *s as usize);
         let h = self.header(r)?;
         self.m.used = [0; DEPTH];
+        self.m.given = self.now.held;
         self.now.budget = h.worst;
         if self.now.frames.len() != depth as usize + 1 || !self.now.ghosts.is_empty() || lines(&mut self.now)
         {
@@ -513,6 +514,10 @@ pub fn come_back(m: &mut Machine, s: &mut State, exit: &mut State, shared: bool)
     s.regs.lose(0..6);
     s.gaps.retain(|g| g.of > 5 && g.from > 5);
     s.regs.write(0, *exit.reg(0));
+    // A record given to this function that is held again is another one.
+    if exit.held.iter().any(|h| *h != 0 && m.given.contains(h) && !s.held.contains(h)) {
+        return Err(Why::StillHeld);
+    }
     s.held = exit.held;
     if shared {
         s.frames.clone_from(&exit.frames);

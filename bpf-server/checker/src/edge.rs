@@ -186,7 +186,9 @@ impl Way<'_> {
                 m.hi.checked_sub(l.high.checked_mul(step)?)?.checked_sub(wanted.rise.checked_mul(step)?)?;
             // The step of the curve from i to i + 1 is i times what it curves by.
             let rise = m.rise - step * l.curve;
-            let same = m.line == wanted.line && (!m.half || wanted.half);
+            // A whole number tells of its low half, but how many bits it has does so only if these are all.
+            let low = l.form == Form::Sum || num.r64.unsigned().1 <= u32::MAX as u64;
+            let same = m.line == wanted.line && (m.half == wanted.half || wanted.half && low);
             return (same && wanted.lo <= lo && wanted.hi >= hi && wanted.rise >= rise).then_some(());
         }
         // The loop is entered: i is 0 there, and every value begins to move.

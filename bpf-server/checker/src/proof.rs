@@ -210,7 +210,7 @@ impl<'a> Reader<'a> {
         };
         let mut v = Value { kind, null: flags & 8 != 0, half: flags & 16 != 0, ..Value::number(Number::TOP) };
         if matches!(kind, Kind::Stack | Kind::Map | Kind::Value | Kind::Record) {
-            v.at = self.up_to(u32::MAX as u64)? as u32;
+            v.at = self.up_to(u32::MAX as u64 - 1)? as u32;
         }
         if matches!(kind, Kind::Value | Kind::Record) {
             let most = if kind == Kind::Value { crate::step::FIRST_FRESH } else { u32::MAX };
@@ -279,7 +279,8 @@ impl<'a> Reader<'a> {
         for _ in 0..self.up_to(MAX_GAPS)? {
             let (names, value) = (self.byte()?, self.value()?);
             let (of, from) = (names & 15, names >> 4);
-            if of > 9 || from > 9 || value.kind != Kind::Number {
+            // It moves with either register: so what it equals has no name.
+            if of > 9 || from > 9 || value.kind != Kind::Number || value.id != 0 {
                 return Err(Why::Format);
             }
             s.gaps.push(Gap { of, from, value });

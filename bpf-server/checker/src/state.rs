@@ -153,10 +153,10 @@ impl Value {
             self.root = 0;
         }
         let (m, n) = (&mut self.moved, &o.moved);
-        if m.line != n.line {
+        if (m.line, m.half) != (n.line, n.half) {
+            // Of how many bits a whole number has, its low half knows nothing.
             *m = Moved::default();
         } else if m.line != 0 {
-            m.half |= n.half;
             (m.lo, m.hi, m.rise) = (m.lo.min(n.lo), m.hi.max(n.hi), m.rise.max(n.rise));
         }
     }

@@ -28,6 +28,9 @@ pub struct Machine<'a> {
     pub own_calls: Vec<OwnCall>,
     /// Bytes in use of each frame, by nesting, in the context at hand and what it calls.
     pub used: [u16; crate::state::DEPTH],
+    /// Records held where the context at hand began, as in [`State::held`]. Its callers name them by the instruction that reserved
+    /// them, and so none of these may reserve again, once it was given back.
+    pub given: [u32; crate::state::RECORDS],
 }
 
 /// Names in proofs are below this.
@@ -46,6 +49,7 @@ impl<'a> Machine<'a> {
             maps: Vec::new(),
             own_calls: Vec::new(),
             used: [0; crate::state::DEPTH],
+            given: [0; crate::state::RECORDS],
         }
     }
 

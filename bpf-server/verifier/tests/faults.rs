@@ -255,3 +255,48 @@ fn records_that_a_function_may_give_back() {
     let r = verify(&Program { insns: &code, lines: None }, &env).expect_err("given back twice");
     println!("{r}");
 }
+
+/// 11: what a function reserves is not what it gave back, although the same instruction did both.
+#[test]
+fn a_record_that_a_function_gave_back_is_gone() {
+    const RING: [MapDef; 1] = [common::map(MapType::RingBuf, 0, 0, 4096)];
+    // The function at 15 reserves; the one at 11 gives back what it is given, and calls it.
+    let code = |then: &[Insn]| {
+        let mut code = vec![
+            i(0x85, 0, 1, 0, 12), // 0: r0 = reserve
+            i(0x15, 0, 0, 7, 0),
+            i(0xbf, 6, 0, 0, 0), // 2: r6 = r0
+            i(0xbf, 1, 0, 0, 0),
+            i(0x85, 0, 1, 0, 5), // 4: r0 = exchange(r1)
+            i(0x15, 0, 0, 3, 0),
+        ];
+        code.extend_from_slice(then); // 6: three
+        code.extend([
+            i(0xb7, 0, 0, 0, 0), // 9
+            EXIT,
+            i(0xb7, 2, 0, 0, 0), // 11
+            i(0x85, 0, 0, 0, 132),
+            i(0x85, 0, 1, 0, 1),
+            EXIT,
+            i(0x18, 1, 1, 0, 0), // 15
+            i(0, 0, 0, 0, 0),
+            i(0xb7, 2, 0, 0, 8),
+            i(0xb7, 3, 0, 0, 0),
+            i(0x85, 0, 0, 0, 131),
+            EXIT,
+        ]);
+        // Calls lead to 11 and 15.
+        code[0].imm = 14;
+        code[4].imm = 6;
+        code
+    };
+    let verdict = |code: &[Insn]| {
+        let env = Env { maps: &RING, ..common::env() };
+        verify(&Program { insns: code, lines: None }, &env).map_err(|r| r.to_string())
+    };
+    // r1 = r6; submit(r6): given back already, and what is held instead never is.
+    let old = code(&[i(0xbf, 1, 6, 0, 0), i(0xb7, 2, 0, 0, 0), i(0x85, 0, 0, 0, 132)]);
+    let said = verdict(&old);
+    eprintln!("{said:?}");
+    assert!(said.is_err(), "accepted: {said:?}");
+}
