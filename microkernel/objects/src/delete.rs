@@ -72,8 +72,8 @@ pub fn revoke<M: Machine>(m: M, target: Ptr<Slot>) -> Result<(), Preempted> {
 
 /// What a step is in units of work, about 250 instructions ...
 const STEP: u32 = 6;
-/// ... and what taking an object apart or moving a capability adds, up to 1,500: interrupts wait for three of them.
-const HEAVY: u32 = 30;
+/// ... and what taking an object apart or moving a capability adds, up to 1,700: interrupts wait for two of them.
+const HEAVY: u32 = 44;
 
 /// One step of the deletion of what is in `root`: where the root is afterwards, if it still is.
 fn step<M: Machine>(m: M, root: Ptr<Slot>) -> Option<Ptr<Slot>> {
