@@ -31,14 +31,16 @@ impl Random {
 }
 
 /// The kinds, by name.
-pub const KINDS: [&str; 13] = [
+pub const KINDS: [&str; 14] = [
     "dense", "halves", "shifts", "series", "frame", "torn", "elements", "calls", "ends", "wraps", "straight",
-    "helpers", "sums",
+    "helpers", "sums", "records",
 ];
 /// Number of the kind that calls functions.
 pub const CALLS: usize = 7;
 /// Number of the kind whose counts wrap.
 pub const WRAPS: usize = 9;
+/// Number of the kind whose functions reserve records and give them back.
+pub const RECORDS: usize = 13;
 /// Helpers that the programs may call.
 pub const HELPERS: [u32; 12] = [1, 2, 5, 6, 8, 87, 88, 89, 130, 131, 132, 133];
 
@@ -501,7 +503,7 @@ pub fn hand_out(code: &mut [Insn]) -> Option<bool> {
 
 /// Changes a program a little: an operand, an operator, a width, a place, or a whole instruction.
 pub fn change(r: &mut Random, code: &mut [Insn], kind: usize) {
-    let first = if r.one_in(12) { 0 } else { PROLOGUE.min(code.len() - 1) };
+    let first = if kind == RECORDS || r.one_in(12) { 0 } else { PROLOGUE.min(code.len() - 1) };
     let at = first + r.below((code.len() - first) as u64) as usize;
     let i = &mut code[at];
     let memory = i.op & 7 < 4;
@@ -551,12 +553,87 @@ pub fn change(r: &mut Random, code: &mut [Insn], kind: usize) {
     }
 }
 
+/// Records that go from function to function: one reserves, one gives back what it is given, or hands it on, and may reserve again.
+fn records(w: &mut Writer) {
+    let (mut reserves, mut exchanges, mut outs) = (vec![], vec![], vec![]);
+    let call = |w: &mut Writer, calls: &mut Vec<usize>| {
+        calls.push(w.code.len());
+        w.emit(0x85, 0, 1, 0, 0);
+    };
+    let unless_null = |w: &mut Writer, outs: &mut Vec<usize>| {
+        outs.push(w.code.len());
+        w.emit(0x15, 0, 0, 0, 0);
+    };
+    w.emit(0xbf, 9, 1, 0, 0);
+    call(w, &mut reserves);
+    unless_null(w, &mut outs);
+    w.emit(0xbf, 6, 0, 0, 0);
+    for _ in 0..w.r.below(3) {
+        if w.r.one_in(3) {
+            // Kept on the stack meanwhile.
+            w.emit(0x7b, 10, 6, -8, 0);
+        }
+        w.emit(0xbf, 1, 6, 0, 0);
+        call(w, &mut exchanges);
+        unless_null(w, &mut outs);
+        if !w.r.one_in(4) {
+            w.emit(0xbf, 6, 0, 0, 0);
+        }
+        if w.r.one_in(3) {
+            let d = w.r.pick(&[0, 6]);
+            w.emit(0x79, d, 10, -8, 0);
+        }
+    }
+    let d = w.r.pick(&[0, 6, 6]);
+    let op = w.r.pick(&[0x7a, 0x72]);
+    let off = w.r.below(9) as i16;
+    w.emit(op, d, 0, off, 1);
+    w.emit(0xbf, 1, d, 0, 0);
+    w.emit(0xb7, 2, 0, 0, 0);
+    let back = w.r.pick(&[132, 133]);
+    w.emit(0x85, 0, 0, 0, back);
+    let out = w.code.len();
+    w.emit(0xb7, 0, 0, 0, 0);
+    w.emit(0x95, 0, 0, 0, 0);
+    let exchange = w.code.len();
+    match w.r.below(4) {
+        0 => w.emit(0xbf, 0, 1, 0, 0),
+        what => {
+            w.emit(0xb7, 2, 0, 0, 0);
+            w.emit(0x85, 0, 0, 0, back);
+            match what {
+                1 => w.emit(0xb7, 0, 0, 0, 0),
+                _ => call(w, &mut reserves),
+            }
+        }
+    }
+    w.emit(0x95, 0, 0, 0, 0);
+    let reserve = w.code.len();
+    w.map(1);
+    w.emit(0xb7, 2, 0, 0, 8);
+    w.emit(0xb7, 3, 0, 0, 0);
+    w.emit(0x85, 0, 0, 0, 131);
+    w.emit(0x95, 0, 0, 0, 0);
+    for (calls, function) in [(reserves, reserve), (exchanges, exchange)] {
+        for at in calls {
+            w.code[at].imm = (function - at) as i32 - 1;
+        }
+    }
+    for at in outs {
+        w.code[at].off = (out - at) as i16 - 1;
+    }
+}
+
 /// A program of one kind. r9 is the context, r6 and r7 are elements of map 0.
 pub fn program(r: &mut Random, kind: usize) -> Vec<Insn> {
     let regs: &'static [u8] = if matches!(kind, 7 | 9 | 11) { &[0, 3, 4, 8] } else { &[0, 1, 2, 3, 4] };
     let mut w = Writer { r, code: Vec::with_capacity(64), kind, regs, found: false };
     // A search among elements; a function that hands out addresses.
     w.found = matches!(kind, 6 | 7) && w.r.one_in(4);
+    if kind == RECORDS {
+        records(&mut w);
+        return w.code;
+    }
     w.emit(0xbf, 9, 1, 0, 0);
     lookup(&mut w, 6, 0);
     let key = w.r.pick(&[0, 3, 3]);
