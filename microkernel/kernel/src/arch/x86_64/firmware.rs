@@ -170,9 +170,12 @@ fn registers_apart(ram: &Ranges, tables: &Tables) -> Result<(), Bad> {
     Ok(())
 }
 
-/// The words of the command line; none if it is no text.
+/// The words of the command line that are text.
 fn words(line: &[u8]) -> impl Iterator<Item = &str> {
-    core::str::from_utf8(line).unwrap_or("").split_ascii_whitespace()
+    // A word that is no text is none of ours, and hides none of the others.
+    let words =
+        line.split(|byte| byte.is_ascii_whitespace()).filter_map(|word| core::str::from_utf8(word).ok());
+    words.filter(|word| !word.is_empty())
 }
 
 /// A 16-bit number, in hexadecimal with 0x or decimal, behind a word of the command line.

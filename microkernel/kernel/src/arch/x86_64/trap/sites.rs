@@ -33,11 +33,14 @@ const CALL_OPCODE: u8 = 0xe8;
 const JUMP_OPCODE: u8 = 0xe9;
 const SHORT_JUMP: u8 = 0xeb;
 
-/// Rewrites the places of a kind, in an image whose virtual addresses are its physical ones plus `offset`: how many there were.
+/// Rewrites the places of a kind, in an image whose virtual addresses are its physical ones plus `offset`.
+///
+/// # Panics
+/// If there is none: the kernel would say that it does what it does nowhere.
 ///
 /// # Safety
 /// Boot's window is what is loaded, and none of the places is being run.
-pub unsafe fn rewrite(kind: u64, offset: u64) -> usize {
+pub unsafe fn rewrite(kind: u64, offset: u64) {
     let (start, end) = (&raw const __sites_start, &raw const __sites_end);
     let count = (end as usize - start as usize) / size_of::<Site>();
     // SAFETY: the linker puts the records, and nothing else, between the two.
@@ -64,7 +67,7 @@ pub unsafe fn rewrite(kind: u64, offset: u64) -> usize {
         unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), at, used) };
         found += 1;
     }
+    assert!(found > 0, "the kernel has no place of kind {kind} to rewrite");
     // What was fetched before is fetched again.
     __cpuid(0);
-    found
 }
