@@ -1,7 +1,7 @@
 //! The charts: what of a report is drawn, and beside what.
 //!
-//! A system has a colour, the same in every chart: Axiom blue, Linux orange, seL4 purple and green. Lines of other systems are dashed,
-//! and the legend shows them so.
+//! A system has a colour, the same in every chart and nobody else's: Axiom blue, Linux orange, a small Linux ochre, seL4 purple and green.
+//! Lines of other systems are dashed, and the legend shows them so.
 use crate::bars::{Bar, Panel, Row, svg};
 use crate::beside;
 use crate::draw::{
@@ -99,7 +99,8 @@ fn picture(name: &'static str, title: &'static str, caption: String, panels: &[P
     drawn.then(|| Chart { name, title, caption, svg: svg(title, panels) })
 }
 
-const PHASES: [(&str, &str); 9] = [
+/// Up to init: what comes after it takes so long that these would be no wider than a hair beside it.
+const PHASES: [(&str, &str); 8] = [
     ("boot.entry_to_mmu", "address translation"),
     ("boot.entry_to_device_tree_read", "device tree"),
     ("boot.entry_to_firmware_tables_read", "firmware's tables"),
@@ -108,7 +109,6 @@ const PHASES: [(&str, &str); 9] = [
     ("boot.entry_to_root_objects", "root objects"),
     ("boot.entry_to_root_start", "into the root task"),
     ("boot.entry_to_init", "init's first line"),
-    ("boot.entry_to_all_ready", "servers start, drivers probe"),
 ];
 
 fn boot(report: &Report, others: &[Report]) -> Option<Chart> {
@@ -148,7 +148,7 @@ fn boot(report: &Report, others: &[Report]) -> Option<Chart> {
             format: time,
         },
         Panel {
-            title: "Axiom by phase, linear".into(),
+            title: "Axiom by phase up to init, linear".into(),
             legend: Vec::new(),
             rows: phases,
             axis: "time since the kernel's first instruction".into(),
@@ -235,6 +235,13 @@ fn operations(report: &Report, others: &[Report]) -> Option<Chart> {
     picture("operations", "Kernel operations", caption, &[panel])
 }
 
+/// Our figure at the last point of another system's line, as a multiple of theirs: what its name in the legend goes on with.
+fn beside_last(ours: &[(f64, f64)], theirs: &[(f64, f64)], at: impl Fn(f64) -> String) -> String {
+    let Some(last) = theirs.last() else { return String::new() };
+    let own = ours.iter().find(|point| point.0 == last.0);
+    own.map_or(String::new(), |own| format!("; Axiom {} at {}", times(own.1 / last.1), at(last.0)))
+}
+
 fn load(report: &Report, others: &[Report]) -> Result<Option<Chart>, String> {
     const SIZES: [f64; 3] = [2.0, 100.0, 1000.0];
     let line = |report: &Report, stage: &str, label: String, colour: usize, dashed: bool| {
@@ -247,11 +254,16 @@ fn load(report: &Report, others: &[Report]) -> Result<Option<Chart>, String> {
     let Some(whole) = line(report, "total", "Axiom: the whole".into(), AXIOM, false) else { return Ok(None) };
     lines.push(whole);
     for other in others {
-        lines.extend(line(other, "total", format!("{}: bpf()", other.system_short()), colour(other), true));
+        let label = format!("{}: bpf()", other.system_short());
+        if let Some(mut theirs) = line(other, "total", label, colour(other), true) {
+            theirs.label +=
+                &beside_last(&lines[0].points, &theirs.points, |size| format!("{size} instructions"));
+            lines.push(theirs);
+        }
     }
     // Colours that no system has.
     for (colour, stage) in
-        [(5, "receive"), (7, "parse"), (4, "verify"), (8, "compile"), (9, "map"), (6, "attach")]
+        [(5, "receive"), (7, "parse"), (4, "verify"), (8, "compile"), (9, "map"), (10, "attach")]
     {
         lines.extend(line(report, stage, format!("Axiom: {stage}"), colour, false));
     }
@@ -301,16 +313,19 @@ fn messages(report: &Report, others: &[Report]) -> Result<Option<Chart>, String>
             let at = |w: &u32| figure(report, &of(kind, *w));
             (0..).zip(&words).filter_map(|(place, w)| Some((f64::from(place), at(w)?))).collect()
         };
-        let mut add = |report: &Report, label: String, colour: usize, dashed: bool| {
-            let points = line(report);
-            // A single point is no line.
-            if points.len() > 1 || !dashed && !points.is_empty() {
-                lines.push(Line { label, points, colour, dashed, marks: true });
-            }
-        };
-        add(report, format!("Axiom: {label}"), *own, false);
+        let points = line(report);
         for other in others.iter().filter(|o| o.system().starts_with("seL4")) {
-            add(other, format!("{}: {label}", other.system_short()), *theirs, true);
+            let beside = line(other);
+            // A single point is no line.
+            if beside.len() > 1 {
+                let mut label = format!("{}: {label}", other.system_short());
+                label += &beside_last(&points, &beside, |place| format!("{} words", words[place as usize]));
+                lines.push(Line { label, points: beside, colour: *theirs, dashed: true, marks: true });
+            }
+        }
+        if !points.is_empty() {
+            let label = format!("Axiom: {label}");
+            lines.push(Line { label, points, colour: *own, dashed: false, marks: true });
         }
     }
     if lines.is_empty() {

@@ -39,7 +39,7 @@ pub fn escape(text: &str) -> String {
 pub const INK: RGBColor = RGBColor(1, 2, 3);
 const INK_HEX: &str = "#010203";
 /// The series' colours.
-pub const COLOURS: [RGBColor; 10] = [
+pub const COLOURS: [RGBColor; 11] = [
     RGBColor(0x3b, 0x82, 0xc4),
     RGBColor(0xe0, 0x7b, 0x39),
     RGBColor(0x3a, 0x9d, 0x5d),
@@ -50,6 +50,7 @@ pub const COLOURS: [RGBColor; 10] = [
     RGBColor(0x8a, 0x8f, 0x98),
     RGBColor(0xc7, 0x5f, 0xa0),
     RGBColor(0x7a, 0x8c, 0x3a),
+    RGBColor(0x9c, 0x6b, 0x4f),
 ];
 /// Width of a picture: text stays legible where it is shown at 600 pixels.
 pub const WIDTH: u32 = 640;
@@ -64,9 +65,9 @@ pub fn failed<E: std::fmt::Display>(error: E) -> String {
     format!("a chart cannot be drawn: {error}")
 }
 
-/// Text of that size.
+/// Text of that size in pixels. (The SVG back end writes a font's size divided by 1.24.)
 pub fn font(size: f64) -> TextStyle<'static> {
-    ("sans-serif", size).into_font().color(&INK)
+    ("sans-serif", size * 1.24).into_font().color(&INK)
 }
 
 /// A chart that `draw` fills.
@@ -115,10 +116,17 @@ pub struct Line {
     pub marks: bool,
 }
 
+/// Names that stand beside each other in the legend: two where all of them have the room.
+fn legend_columns(lines: &[Line]) -> usize {
+    let longest = lines.iter().map(|line| line.label.chars().count()).max();
+    if longest.unwrap_or(0) <= 36 { 2 } else { 1 }
+}
+
 /// Names of the lines, below the diagram, each with its line as it is drawn.
 pub fn legend(area: &Area<'_>, lines: &[Line]) -> Drawn {
+    let columns = legend_columns(lines);
     for (index, line) in lines.iter().enumerate() {
-        let (x, y) = ((index % 2) as i32 * 310 + 12, (index / 2) as i32 * 20 + 4);
+        let (x, y) = ((index % columns) as i32 * 314 + 12, (index / columns) as i32 * 20 + 4);
         let colour = COLOURS[line.colour % COLOURS.len()];
         let strokes: &[(i32, i32)] = if line.dashed { &[(0, 8), (13, 21), (26, 34)] } else { &[(0, 34)] };
         for (from, to) in strokes {
@@ -132,7 +140,7 @@ pub fn legend(area: &Area<'_>, lines: &[Line]) -> Drawn {
 
 /// Pixels that the legend needs.
 pub fn legend_height(lines: &[Line]) -> u32 {
-    lines.len().div_ceil(2) as u32 * 20 + 10
+    lines.len().div_ceil(legend_columns(lines)) as u32 * 20 + 10
 }
 
 /// Draws lines over a given pair of axes.

@@ -42,7 +42,7 @@ figure{margin:1.2rem 0}figure svg{width:100%;max-width:720px;height:auto;color:v
 th,td{padding:.25rem .5rem;border-bottom:1px solid var(--line);text-align:left;vertical-align:top;overflow-wrap:normal}
 td.n,th.n{text-align:right;white-space:nowrap}td.beside{min-width:11rem}td code{white-space:nowrap}.compared td:first-child{overflow-wrap:anywhere;min-width:9rem}.compared td:nth-child(2){min-width:7rem}.compared td:last-child{min-width:15rem}tbody tr:nth-child(even){background:var(--band)}code{font-size:.95em}
 nav a{margin-right:1rem}a{color:inherit}td.pass{color:#2f8f4e}td.fail{color:#d1495b;font-weight:600}
-@media(max-width:760px){.more{display:none}td code{white-space:normal;overflow-wrap:anywhere}td.beside{min-width:8rem}}
+@media(max-width:760px){body{padding:.5rem}.more{display:none}td code{white-space:normal;overflow-wrap:anywhere}td.beside{min-width:8rem}}
 ";
 
 /// The whole page.

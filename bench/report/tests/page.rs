@@ -1,20 +1,11 @@
 //! The tool as its users start it: the HTML page needs nothing else and opens in a browser without an error; refusals and the
 //! guard's verdict are the exit status.
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::Path;
+use std::process::Command;
 
-const LOG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/report.log");
-
-fn tool(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_axiom-bench-report")).args(args).output().expect("the tool starts")
-}
-
-fn folder(name: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    std::fs::create_dir_all(&path).expect("a folder of the test's own");
-    path
-}
+mod common;
+use common::{LOG, beside, folder, tool};
 
 fn made(what: &str, out: &Path) -> String {
     let done = tool(&[what, LOG, out.to_str().expect("a path")]);
@@ -56,14 +47,6 @@ fn only_what_was_measured_in_the_same_way_stands_beside() {
         assert_eq!(page.contains("Linux 9.9: 700 ms"), shown);
         assert_eq!(page.contains("Linux 9.9: qemu-aarch64"), shown, "where it was measured is said");
     }
-}
-
-/// What other systems are known to need, as the recipes give it.
-fn beside() -> Vec<String> {
-    let results = concat!(env!("CARGO_MANIFEST_DIR"), "/../results/");
-    let names = ["linux-qemu-aarch64-icount", "linux-qemu-aarch64-tcg", "sel4-fpu-qemu-aarch64-icount"];
-    let files = names.into_iter().chain(["sel4-nofpu-qemu-aarch64-icount"]);
-    files.flat_map(|f| ["--beside".to_owned(), format!("{results}{f}.jsonl")]).collect()
 }
 
 #[test]
