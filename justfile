@@ -41,7 +41,7 @@ qemu-aarch64 *flags:
 _qemu-aarch64 *flags: build
     @exec {{ bin }}/axiom-runner "$@"
 
-# Run an SD card's image on a model of the Raspberry Pi 5, to the report; the model is found by AXIOM_RPI5_QEMU; flags as above, and --cores 4, --property rp1-link=off
+# Run an SD card's image on a model of the Raspberry Pi 5, to the report; the model is found by AXIOM_RPI5_QEMU; flags for the runner: --icount, --cores 4, --property rp1-link=off ...
 [group("Raspberry Pi 5")]
 [no-exit-message]
 qemu-rpi5 *flags:
@@ -61,7 +61,7 @@ demo-button board="qemu-aarch64":
 [no-exit-message]
 _demo-button board: (demo "button" board)
 
-# A limit switch that stops a motor, and everything that tries to drive it all the same. Boards as above
+# A limit switch that stops a motor, and everything that tries to drive it all the same. Boards: qemu-aarch64, qemu-x86_64, qemu-rpi5
 [group("run")]
 [no-exit-message]
 demo-limit board="qemu-aarch64":
@@ -70,7 +70,7 @@ demo-limit board="qemu-aarch64":
 [no-exit-message]
 _demo-limit board: (demo "limit" board)
 
-# The filter on the accelerometer's samples. Boards as above
+# The filter on the accelerometer's samples. Boards: qemu-aarch64, qemu-x86_64, qemu-rpi5
 [group("run")]
 [no-exit-message]
 demo-filter board="qemu-aarch64":
@@ -123,7 +123,7 @@ _root-task-x86_64 *flags: kernel-x86_64 tools
     @{{ cargo }} server-x86_64 build -q --profile system -p axiom-root-test
     @exec {{ bin }}/axiom-runner --board platform/qemu-x86_64/model.options --root-task --icount "$@"
 
-# Boot the system on QEMU's PC, q35, to the report; --iso from an image on a USB stick, by BIOS, with --uefi by UEFI; flags for the runner as above, and --qemu-argument -bios --qemu-argument qboot.rom
+# Boot the system on QEMU's PC, q35, to the report; --iso from an image on a USB stick, by BIOS, with --uefi by UEFI; flags for the runner: --icount, --linger, --qemu-argument -bios --qemu-argument qboot.rom ...
 [group("start here")]
 [no-exit-message]
 qemu-x86_64 *flags:
@@ -555,7 +555,8 @@ _explain log *flags: tools
 # Who may reach what, as the manifest grants it
 [group("look into a run")]
 grants: _bundle
-    @cat {{ out }}/qemu-aarch64.report.md
+    @platform/tools/as-text {{ out }}/qemu-aarch64.report.md
+    @echo; echo "grants: for other tools: {{ out }}/qemu-aarch64.report.md, {{ out }}/qemu-aarch64.report.json"
 
 # docs/src/program-reference.md from the code: attach points, contexts, helpers, map types, limits
 [group("documents")]

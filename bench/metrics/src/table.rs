@@ -25,7 +25,7 @@ pub struct Row<'a> {
 const GROUPS: &[(&[&str], &str)] = &[
     (&["boot."], "Boot, from the kernel's first instruction; reset: from the machine's start"),
     (&["memory."], "Memory"),
-    (&["bpf."], "Loading a program: medians of 10 loads, from the client's call to its reply"),
+    (&["bpf."], "Loading a program, medians of 10 from call to reply; + proof: its object brings the proof"),
     (&["timer."], "Timers"),
     (&["sample."], "A sample on its way"),
     (&["ipc."], "Messages, there and back"),
@@ -33,6 +33,14 @@ const GROUPS: &[(&[&str], &str)] = &[
     (&["notification.", "yield.", "context_switch.", "page.", "kernel."], "The kernel's operations"),
     (&[""], "Others"),
 ];
+
+/// What the columns and units mean, line by line; `cycles`: some row is in cycles.
+pub fn words(cycles: bool) -> impl Iterator<Item = &'static str> {
+    const SAMPLES: &str =
+        "n: samples; p99: 99 of a hundred took no longer; each row's meaning: docs/benchmarks.md";
+    const CYCLES: &str = "cycles: of the processor's counter; under emulation they follow the host's clock";
+    [Some(SAMPLES), cycles.then_some(CYCLES)].into_iter().flatten()
+}
 
 /// The group of a metric.
 fn group(name: &str) -> usize {
@@ -160,8 +168,8 @@ fn loads<'r>(all: &[Row<'_>], rows: impl Iterator<Item = &'r Row<'r>>, line: &mu
             let [total, receive, parse, verify, compile, map, attach] = STAGES;
             if staged {
                 line(format_args!(
-                    "  {:<15}{total:>10}{receive:>10}{parse:>10}{verify:>10}{compile:>10}{map:>10}{attach:>10}",
-                    "instructions"
+                    "  {:<18}{total:>10}{receive:>10}{parse:>10}{verify:>10}{compile:>10}{map:>10}{attach:>10}",
+                    "program"
                 ));
             }
         }
@@ -169,11 +177,27 @@ fn loads<'r>(all: &[Row<'_>], rows: impl Iterator<Item = &'r Row<'r>>, line: &mu
         let [total, receive, parse, verify, compile, map, attach] = STAGES.map(cell);
         if staged {
             line(format_args!(
-                "  {program:<15}{total:>10}{receive:>10}{parse:>10}{verify:>10}{compile:>10}{map:>10}{attach:>10}"
+                "  {:<18}{total:>10}{receive:>10}{parse:>10}{verify:>10}{compile:>10}{map:>10}{attach:>10}",
+                Program(program)
             ));
         } else {
-            line(format_args!("  {program:<15}{total:>10}"));
+            line(format_args!("  {:<18}{total:>10}", Program(program)));
         }
+    }
+}
+
+/// A program's name; one that is made for the measurement is called by its number of instructions, with `_proved` where it has its proof.
+struct Program<'a>(&'a str);
+
+impl core::fmt::Display for Program<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let (name, proof) = match self.0.strip_suffix("_proved") {
+            Some(name) => (name, " + proof"),
+            None => (self.0, ""),
+        };
+        let unit = if name.bytes().all(|b| b.is_ascii_digit()) { " insns" } else { "" };
+        let used = name.len() + unit.len() + proof.len();
+        write!(f, "{name}{unit}{proof}{:1$}", "", f.width().unwrap_or(0).saturating_sub(used))
     }
 }
 
@@ -219,6 +243,8 @@ mod tests {
             row("memory.server.demo.shared", Unit::Bytes, &[86_016.0]),
             row("bpf.load.2.total", Unit::Nanos, &[211_024.0, 346_776.0, 400_000.0]),
             row("bpf.load.2.receive", Unit::Nanos, &[12_392.0]),
+            row("bpf.load.1000_proved.total", Unit::Nanos, &[500_000.0]),
+            row("bpf.load.hysteresis.total", Unit::Nanos, &[6_880_000.0]),
             row("notification.signal", Unit::Instructions, &[801.0, 801.0]),
             row("timer.10ms.lateness", Unit::Nanos, &[35_952.0, 76_888.0, 1_699_088.0]),
         ];
@@ -233,9 +259,11 @@ mod tests {
             "  server                                   own  shared with the bundle",
             "  demo                                  459 kB     86.0 kB",
             "",
-            "Loading a program: medians of 10 loads, from the client's call to its reply",
-            "  instructions        total   receive     parse    verify   compile       map    attach",
-            "  2                  347 us   12.4 us         -         -         -         -         -",
+            "Loading a program, medians of 10 from call to reply; + proof: its object brings the proof",
+            "  program                total   receive     parse    verify   compile       map    attach",
+            "  2 insns               347 us   12.4 us         -         -         -         -         -",
+            "  1000 insns + proof    500 us",
+            "  hysteresis           6.88 ms",
             "",
             "Timers",
             "                                                   n     min  median      p99      max",

@@ -35,6 +35,9 @@ pub fn text(report: &Report, others: &[Report]) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(tables, "{line}");
     });
+    for line in table::words(rows.iter().any(|r| r.unit == Unit::Cycles)) {
+        out += &wrapped("", line);
+    }
     out + &tables + &beside(report, others)
 }
 
@@ -53,7 +56,10 @@ pub fn beside(report: &Report, others: &[Report]) -> String {
     if out.is_empty() {
         return out;
     }
-    out = format!("\nBeside other systems (medians; Axiom's as a multiple)\n{out}\n");
+    let heads =
+        format!("  {:<39}{:>11}{:>11}  {:<8} {}\n", "", "Axiom", "other", "Axiom is", "the other system");
+    out =
+        format!("\nBeside other systems: medians, and Axiom's as a multiple of the other's\n{heads}{out}\n");
     for other in others.iter().filter(|o| beside::comparable(report, o)) {
         out += &wrapped("- ", &other.caption());
     }

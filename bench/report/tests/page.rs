@@ -70,7 +70,12 @@ fn every_form_of_a_report_says_the_same_of_other_systems() {
         assert!(text.lines().all(|l| l.chars().count() <= 100), "{text}");
         let (_, lines) = text.split_once("Beside other systems").expect("what stands beside");
         let mut seen = 0;
-        for line in lines.lines().skip(1).take_while(|l| !l.is_empty()) {
+        let heads = lines.lines().nth(1).expect("heads of its columns");
+        assert_eq!(
+            heads.split_whitespace().collect::<Vec<_>>().join(" "),
+            "Axiom other Axiom is the other system"
+        );
+        for line in lines.lines().skip(2).take_while(|l| !l.is_empty()) {
             let words: Vec<&str> = line.split_whitespace().collect();
             let ratio = words.iter().position(|w| *w == "x").expect("a ratio");
             let (metric, ratio, system) = (words[0], words[ratio + 1], words[ratio + 2..].join(" "));

@@ -143,6 +143,9 @@ impl Report {
                 "instructions not counted; under emulation, times are the emulator's, not a board's"
             }
         );
+        for line in table::words(self.rows.iter().any(|r| r.unit == Unit::Cycles)) {
+            plain!("{line}");
+        }
         let rows = self.rows.iter();
         match list(rows.map(|r| table::Row { name: &r.name, unit: r.unit, summary: r.summary })) {
             Ok(rows) => table::print(&rows, &mut |line| plain!("{line}")),

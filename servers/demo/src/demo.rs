@@ -42,6 +42,9 @@ const WARMTH: Story =
     Story { filter: "temp_filter.o", others: &[], channel: "temp", range: (-800, 480), settle_ms: 1000 };
 
 const ROUNDS: u32 = 3;
+/// How long others may take to start before this goes on without them, and how often it looks.
+const START_MS: u64 = 2000;
+const START_STEP_MS: u64 = 5;
 
 struct Demo {
     rt: Runtime,
@@ -81,6 +84,7 @@ fn run(rt: Runtime) -> &'static str {
         sensors,
         failures: 0,
     };
+    demo.others_start();
     demo.refusals();
     if let Some(story) = demo.sensor() {
         demo.filters(&story);
@@ -96,6 +100,24 @@ impl Demo {
             while time::ticks() < until {
                 Notification::OWN.wait();
             }
+        }
+    }
+
+    /// Waits until nobody else is starting, so that what they say of it comes before what this says; not for one that never gets there.
+    fn others_start(&self) {
+        let Some(init) = self.rt.channel("init") else { return };
+        let mut buffer = Buffer::new();
+        for _ in 0..START_MS / START_STEP_MS {
+            let mut states = (0..).map_while(|index| {
+                match call(init, supervisor::INTERFACE, &supervisor::Request::Server { index }, &mut buffer) {
+                    Ok(supervisor::Reply::Server(server)) => Some(server.state),
+                    _ => None,
+                }
+            });
+            if !states.any(|state| state == supervisor::State::Starting) {
+                return;
+            }
+            self.sleep(START_STEP_MS);
         }
     }
 
@@ -211,9 +233,11 @@ impl Demo {
             }
             self.show(story, filter.id);
             match got {
-                (0, _) => plain!("  ring buffer: no new event"),
-                (1, last) => plain!("  ring buffer: 1 new event, the last value {last}"),
-                (events, last) => plain!("  ring buffer: {events} new events, the last value {last}"),
+                (0, _) => plain!("  the filter's ring buffer: no new event"),
+                (1, last) => plain!("  the filter's ring buffer: 1 new event, the last value {last}"),
+                (events, last) => {
+                    plain!("  the filter's ring buffer: {events} new events, the last value {last}")
+                }
             }
             buffers.take();
         }

@@ -11,6 +11,8 @@ const HZ: u32 = 100;
 /// Scans of a buffer, and how many are worth telling.
 const LENGTH: u32 = 256;
 const WATERMARK: u32 = 16;
+/// Channels that a scan has at most.
+const CHANNELS: usize = 8;
 
 /// What was found.
 #[derive(Default)]
@@ -85,9 +87,9 @@ struct Read {
     /// None where its buffer could not be started.
     ring: Option<Scans>,
     scans: u32,
+    /// Time and values of the newest.
     newest: u64,
-    /// Values and time of the newest.
-    last: String,
+    last: [i32; CHANNELS],
 }
 
 /// The sensors' buffers: read often enough that none of them is ever full.
@@ -99,7 +101,7 @@ pub struct Buffers {
 
 impl Buffers {
     fn add(&mut self, ring: Option<Scans>) {
-        self.devices.push(Read { ring, scans: 0, newest: 0, last: String::new() });
+        self.devices.push(Read { ring, scans: 0, newest: 0, last: [0; CHANNELS] });
     }
 
     /// Empties every buffer.
@@ -110,7 +112,9 @@ impl Buffers {
             while ring
                 .next(|scan| {
                     rises &= core::mem::replace(newest, scan.timestamp()) < scan.timestamp();
-                    tell(last, scan);
+                    for (to, value) in last.iter_mut().zip((0..).map_while(|n| scan.value(n))) {
+                        *to = value;
+                    }
                 })
                 .is_some()
             {
@@ -126,6 +130,7 @@ impl Buffers {
     /// Says what was read, and what the driver counts; then nobody reads any more. How many things went wrong.
     pub fn show(self, server: Endpoint, slots: &mut Slots, space: &mut Pages) -> u32 {
         let mut buffer = Buffer::new();
+        plain!("-- the sensors' buffers; a scan: one sample of each channel, kept if all passed --");
         for (device, read) in (0..).zip(self.devices) {
             let Ok(Reply::Device { name, channels, .. }) =
                 call(server, INTERFACE, &Request::Device { device }, &mut buffer)
@@ -148,33 +153,40 @@ impl Buffers {
             let whole = if channels > 1 { " with every channel passed" } else { "" };
             match read.scans {
                 0 => plain!("  its buffer: no scan{whole}"),
-                1 => plain!("  its buffer: 1 scan{whole}, read: {}", read.last),
-                n => plain!("  its buffer: {n} scans{whole}, all read; the last: {}", read.last),
+                1 => plain!("  its buffer: 1 scan{whole}, read:"),
+                n => plain!("  its buffer: {n} scans{whole}, all read; the last:"),
+            }
+            if read.scans > 0 {
+                plain!("    {}", values(server, device, channels, read.newest, read.last));
             }
             let troubles = [
-                (lost, "lost in the buffer: nobody read in time"),
-                (c.overruns, "not taken: their trigger came during the one before, as it may on a busy host"),
-                (c.late, "late"),
-                (c.not_ready, "not ready"),
-                (c.overflow, "out of range"),
-                (c.errors, "failed on the bus"),
-                (c.reconfigured, "lost configurations: set up again"),
+                ("scans lost in the buffer, as nobody read in time", lost),
+                ("triggers that came during the scan before, as they may on a busy host", c.overruns),
+                ("interrupts that came late", c.late),
+                ("triggers at which the chip was not ready", c.not_ready),
+                ("values out of range", c.overflow),
+                ("transfers that failed on the bus", c.errors),
+                ("times that the chip was without its configuration and was set up again", c.reconfigured),
             ];
-            for (count, what) in troubles.iter().filter(|t| t.0 > 0) {
-                plain!("  {count} {what}");
+            for (what, count) in troubles.iter().filter(|t| t.1 > 0) {
+                plain!("  {what}: {count}");
             }
         }
         self.failures
     }
 }
 
-/// A scan's values and its time.
-fn tell(text: &mut String, scan: Scan<'_>) {
-    text.clear();
-    for value in (0..).map_while(|n| scan.value(n)) {
+/// The newest scan: its values by channel, as the chip has them, and its time.
+fn values(server: Endpoint, device: u32, channels: u32, time: u64, last: [i32; CHANNELS]) -> String {
+    let (mut text, mut buffer) = (String::new(), Buffer::new());
+    for (channel, value) in (0..channels).zip(last) {
+        let name = match call(server, INTERFACE, &Request::Channel { device, channel }, &mut buffer) {
+            Ok(Reply::Channel { name }) => name.strip_prefix("in_").unwrap_or(name),
+            _ => "unnamed",
+        };
         // A text grows without failing.
-        let _ = write!(text, "{value} ");
+        let _ = write!(text, "{name} {value}, ");
     }
-    let time = scan.timestamp();
-    let _ = write!(text, "at {}.{:03} s", time / 1_000_000_000, time % 1_000_000_000 / 1_000_000);
+    let _ = write!(text, "raw, at {}.{:03} s", time / 1_000_000_000, time % 1_000_000_000 / 1_000_000);
+    text
 }

@@ -219,6 +219,7 @@ fn restart(s: &Server) -> String {
     match s.restart {
         Restart::Never => "stays down".into(),
         Restart::Always => "restarted always".into(),
+        Restart::Max(1) => "restarted once".into(),
         Restart::Max(n) => format!("restarted {n} times"),
     }
 }

@@ -208,7 +208,9 @@ fn help_and_wrong_flags_are_answered_without_a_build() {
     assert!(code == 0 && said.contains("test-system: Tests of the whole system"), "{said}");
     assert!(said.contains("\n  boot-refusals\n"), "{said}");
     // Words that a recipe takes; those behind -- are not its own.
-    let words: [&[&str]; 12] = [
+    let words: [&[&str]; 14] = [
+        &["kernel", "justfile", "tools", "programs"],
+        &["lint", "justfile", "test-system", "driver-crash"],
         &["qemu-aarch64", "justfile", "--icount", "--timeout", "5", "--", "-d", "--what"],
         &["qemu-x86_64", "justfile", "--cpu", "max"],
         &["test-system", "justfile", "driver-crash", "rpi5/gpio-msi"],
@@ -227,7 +229,14 @@ fn help_and_wrong_flags_are_answered_without_a_build() {
     }
     // Those that it does not take are named, with what it does.
     for (words, expected) in [
-        ("qemu-aarch64 --icuont", "unknown flag '--icuont'; ./justw qemu-aarch64 --help says more"),
+        ("qemu-aarch64 --icuont", "unknown flag '--icuont'; did you mean --icount? ./justw qemu-aarch64 --help says more"),
+        ("report --hmtl", "report: unknown flag '--hmtl'; did you mean --html? ./justw report --help says more"),
+        ("flash-rpi5 --yes-realy", "did you mean --yes-really?"),
+        ("compare-linux --smal", "did you mean --small?"),
+        ("compare-linux --nothing-like-it", "it takes --board, --runs, --mode, --small, --axiom-only, --record;"),
+        ("lint --fast", "lint: unknown flag '--fast': it takes none;"),
+        ("test extra", "test: 'extra' is not understood: it takes no words, and there is no recipe 'extra';"),
+        ("lint test-host qemu-aarch64 --icuont", "qemu-aarch64: unknown flag '--icuont'; did you mean --icount?"),
         ("qemu-x86_64 --nosuch", "unknown flag '--nosuch'"),
         ("qemu-aarch64 --timeout", "--timeout needs a value"),
         ("qemu-aarch64 --timeout soon", "--timeout 'soon' is no number"),
@@ -240,10 +249,10 @@ fn help_and_wrong_flags_are_answered_without_a_build() {
             "there is no board 'NOSUCH'; there are:\n  qemu-aarch64\n  qemu-x86_64\n  qemu-rpi5\n",
         ),
         ("bundle NOSUCH", "there is no manifest 'NOSUCH'; there are:\n  platform/qemu-aarch64/system.toml\n"),
-        ("image-rpi5 --yes-really", "unknown flag '--yes-really', of: --dtb"),
+        ("image-rpi5 --yes-really", "unknown flag '--yes-really'; it takes --dtb"),
         ("image-rpi5 --dtb /nowhere", "--dtb '/nowhere' is no file and no folder"),
         ("compare-linux --mode fast", "--mode 'fast' is none of icount, tcg"),
-        ("bench --recrod", "unknown flag '--recrod', of: --record"),
+        ("bench --recrod", "unknown flag '--recrod'; did you mean --record?"),
         ("fuzz-kernel five", "'five' is no number"),
         ("fuzz-kernel", "fuzz-kernel: it needs its minutes; ./justw fuzz-kernel --help says more"),
         ("explain", "explain: it needs its log; ./justw explain --help says more"),

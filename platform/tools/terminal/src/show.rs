@@ -28,7 +28,7 @@ impl Show {
                 return None;
             }
             self.hidden = None;
-            return Some(self.painted("bench: (as JSON lines, for tools: in the log)"));
+            return Some(self.painted("bench: the same figures for tools, as lines of JSON, are in the log"));
         }
         match text {
             BEGIN => self.hidden = Some(END),
@@ -178,8 +178,8 @@ mod tests {
         ]);
         assert_eq!(
             text,
-            "demo: before\nbench: (as JSON lines, for tools: in the log)\n\nbench: Axiom benchmark report\n\
-             bench: (as JSON lines, for tools: in the log)\naxiom: run ended: ok\n"
+            "demo: before\nbench: the same figures for tools, as lines of JSON, are in the log\n\nbench: Axiom benchmark report\n\
+             bench: the same figures for tools, as lines of JSON, are in the log\naxiom: run ended: ok\n"
         );
     }
 
