@@ -2,7 +2,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use axiom_iio_client::{Scan, Scans, Wanted};
+use axiom_iio_client::{Scans, Wanted};
 use axiom_runtime::proto::iio::{INTERFACE, Reply, Request};
 use axiom_runtime::{Buffer, Endpoint, Pages, Slots, call, plain};
 use core::fmt::Write;
