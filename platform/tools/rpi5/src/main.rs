@@ -177,11 +177,9 @@ fn show(entries: &[Entry], image: &[u8]) {
     let commit = config.iter().flat_map(|text| text.lines()).find_map(|line| line.strip_prefix(COMMIT));
     println!("image:   made from commit {}", commit.unwrap_or("unknown"));
     for entry in entries {
-        // Enough to tell two apart; whoever wants the whole has the file.
-        println!("image:   {:<28} {:>9} bytes  sha256 {:.16}...", entry.path, entry.bytes.len(), entry.sha256());
+        println!("image:   {:<28} {:>9} bytes  sha256 {}", entry.path, entry.bytes.len(), entry.sha256());
     }
-    println!("image:   {:<28} {:>9} bytes, sha256", "the whole image", image.len());
-    println!("image:     {}", card::sha256(image));
+    println!("image:   {:<28} {:>9} bytes  sha256 {}", "the whole image", image.len(), card::sha256(image));
 }
 
 fn list(args: &[String]) -> Result<(), EndsWith> {
