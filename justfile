@@ -554,6 +554,7 @@ _explain log *flags: tools
 
 # Who may reach what, as the manifest grants it
 [group("look into a run")]
+[no-exit-message]
 grants: _bundle
     @platform/tools/as-text {{ out }}/qemu-aarch64.report.md
     @echo; echo "grants: for other tools: {{ out }}/qemu-aarch64.report.md, {{ out }}/qemu-aarch64.report.json"

@@ -229,14 +229,26 @@ fn help_and_wrong_flags_are_answered_without_a_build() {
     }
     // Those that it does not take are named, with what it does.
     for (words, expected) in [
-        ("qemu-aarch64 --icuont", "unknown flag '--icuont'; did you mean --icount? ./justw qemu-aarch64 --help says more"),
-        ("report --hmtl", "report: unknown flag '--hmtl'; did you mean --html? ./justw report --help says more"),
+        (
+            "qemu-aarch64 --icuont",
+            "unknown flag '--icuont'; did you mean --icount? ./justw qemu-aarch64 --help says more",
+        ),
+        (
+            "report --hmtl",
+            "report: unknown flag '--hmtl'; did you mean --html? ./justw report --help says more",
+        ),
         ("flash-rpi5 --yes-realy", "did you mean --yes-really?"),
         ("compare-linux --smal", "did you mean --small?"),
-        ("compare-linux --nothing-like-it", "it takes --board, --runs, --mode, --small, --axiom-only, --record;"),
+        (
+            "compare-linux --nothing-like-it",
+            "it takes --board, --runs, --mode, --small, --axiom-only, --record;",
+        ),
         ("lint --fast", "lint: unknown flag '--fast': it takes none;"),
         ("test extra", "test: 'extra' is not understood: it takes no words, and there is no recipe 'extra';"),
-        ("lint test-host qemu-aarch64 --icuont", "qemu-aarch64: unknown flag '--icuont'; did you mean --icount?"),
+        (
+            "lint test-host qemu-aarch64 --icuont",
+            "qemu-aarch64: unknown flag '--icuont'; did you mean --icount?",
+        ),
         ("qemu-x86_64 --nosuch", "unknown flag '--nosuch'"),
         ("qemu-aarch64 --timeout", "--timeout needs a value"),
         ("qemu-aarch64 --timeout soon", "--timeout 'soon' is no number"),
