@@ -127,9 +127,13 @@ fn a_terminal_gets_lines_of_its_width_and_a_pipe_whole_ones() {
             continue;
         }
         let whole = tool(&["verify", &object], "");
-        let command = format!("'{}' verify '{object}'", env!("CARGO_BIN_EXE_axiom-bpf"));
-        let shown =
-            Command::new("script").args(["-qec", &command, "/dev/null"]).stdin(Stdio::null()).output();
+        // Named by the environment: a path may have quotes of both kinds.
+        let shown = Command::new("script")
+            .args(["-qec", "\"$TOOL\" verify \"$OBJECT\"", "/dev/null"])
+            .env("TOOL", env!("CARGO_BIN_EXE_axiom-bpf"))
+            .env("OBJECT", &object)
+            .stdin(Stdio::null())
+            .output();
         let shown = String::from_utf8(shown.expect("script, of Debian's bsdutils").stdout).unwrap();
         let wide = |text: &str| text.lines().filter(|line| line.chars().count() > 100).count();
         assert_eq!(wide(&shown), 0, "{shown}");
