@@ -28,3 +28,5 @@ grep -q '^Beside other systems' "$said" || fail "the report has nothing beside"
 grep -q '^== iio-server$' "$said" || fail "grants lists no servers"
 # Nothing is left behind.
 left=$(ls -A "$temporary"); [ -z "$left" ] || fail "TMPDIR keeps $left"
+# What was built there is large, and of no use to anybody else.
+rm -rf "$built"
