@@ -175,11 +175,24 @@ const COMMIT: &str = "# Made from commit ";
 fn show(entries: &[Entry], image: &[u8]) {
     let config = entries.iter().find(|e| e.path == "config.txt").map(|e| String::from_utf8_lossy(&e.bytes));
     let commit = config.iter().flat_map(|text| text.lines()).find_map(|line| line.strip_prefix(COMMIT));
-    println!("image:   made from commit {}", commit.unwrap_or("unknown"));
+    say(&format!("image:   made from commit {}", commit.unwrap_or("unknown")));
+    let line = |name: &str, bytes: usize, sha256: &str| {
+        say(&format!("image:   {name:<28} {bytes:>9} bytes  sha256 {sha256}"));
+    };
     for entry in entries {
-        println!("image:   {:<28} {:>9} bytes  sha256 {}", entry.path, entry.bytes.len(), entry.sha256());
+        line(&entry.path, entry.bytes.len(), &entry.sha256());
     }
-    println!("image:   {:<28} {:>9} bytes  sha256 {}", "the whole image", image.len(), card::sha256(image));
+    line("the whole image", image.len(), &card::sha256(image));
+}
+
+/// A line, on a terminal in pieces of its width. Pipes and files get it whole.
+fn say(line: &str) {
+    if std::io::stdout().is_terminal() {
+        let pieces = axiom_terminal::below(line, axiom_terminal::COLUMNS, "image:     ");
+        pieces.iter().for_each(|piece| println!("{piece}"));
+    } else {
+        println!("{line}");
+    }
 }
 
 fn list(args: &[String]) -> Result<(), EndsWith> {

@@ -76,6 +76,26 @@ fn our_own_trees_serve_both_steppings() {
 }
 
 #[test]
+fn a_terminal_gets_the_list_in_lines_of_its_width() {
+    let bench = Bench::new();
+    bench.image("");
+    let (_, whole, _) = bench.run("list card.img");
+    let shown = Command::new("script")
+        .args(["-qec", "\"$TOOL\" list card.img", "/dev/null"])
+        .env("TOOL", env!("CARGO_BIN_EXE_axiom-rpi5"))
+        .current_dir(bench.0.path())
+        .stdin(std::process::Stdio::null())
+        .output();
+    let shown = String::from_utf8(shown.expect("script, of Debian's bsdutils").stdout).unwrap();
+    assert!(shown.lines().all(|line| line.chars().count() <= 100), "{shown}");
+    let words = |text: &str| {
+        text.split_whitespace().filter(|word| *word != "image:").map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(words(&shown), words(&whole));
+    assert!(whole.lines().any(|line| line.len() > 100), "no line to break: {whole}");
+}
+
+#[test]
 fn our_own_tree_serves_every_board_with_the_soc() {
     let bench = Bench::new();
     bench.image("");
