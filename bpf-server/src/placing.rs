@@ -226,7 +226,7 @@ fn ask<P: Platform>(
         platform.call_host(host, request, frame)
     };
     let reply = call(platform)?;
-    if reply != bpf_host::Reply::Refused(bpf_host::Refusal::NoTray) {
+    if !matches!(reply, bpf_host::Reply::Refused(bpf_host::Refusal::NoTray)) {
         return Some(reply);
     }
     match platform.give_tray(host)? {
@@ -321,7 +321,7 @@ pub(crate) fn attach_placed<P: Platform>(
         point: &p.point,
         name: &p.name,
         replaces,
-        grants: p.grants,
+        grants: (p.grants != Grants::NONE).then_some(p.grants),
         cost: p.cost(),
         client: if p.named { ClientBadge::NOBODY } else { p.owner },
         maps,

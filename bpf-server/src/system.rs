@@ -37,8 +37,16 @@ pub struct Memory {
     /// Code: first page, number of pages, and their capabilities, which have read rights only.
     sealed: Option<(u32, u32, CPtr)>,
     mapped: Vec<(u64, usize)>,
-    /// Mapped already, from the first page, when the memory was made.
-    ready: Option<(u64, u32)>,
+    /// Made ahead, for all its pages.
+    ready: Option<Ready>,
+}
+
+/// What a load needs of memory and takes long: done while nobody waits for it.
+struct Ready {
+    /// Where the pages are mapped, for whoever asks for all of them first.
+    mapped: Option<u64>,
+    /// Capabilities of the frames that have read rights only, in a row, for sealing.
+    readers: CPtr,
 }
 
 /// A server that runs programs.
@@ -171,14 +179,34 @@ impl KernelObjects {
             return;
         }
         let Some(mut memory) = self.make(1) else { return };
-        match self.map(&mut memory, 0, 1) {
-            Some(at) => {
-                memory.mapped.clear();
-                memory.ready = Some((at as u64, 1));
+        let mapped = self.map(&mut memory, 0, 1).map(|at| at as u64);
+        memory.mapped.clear();
+        match self.readers(&memory, 0, 1) {
+            Some(readers) => {
+                memory.ready = Some(Ready { mapped, readers });
                 self.spare = Some(memory);
             }
-            None => self.release(memory),
+            None => {
+                memory.mapped.extend(mapped.map(|at| (at, 1)));
+                self.release(memory);
+            }
         }
+    }
+
+    /// Copies of frames' capabilities in a row, with read rights only.
+    fn readers(&mut self, memory: &Memory, first: u32, pages: u32) -> Option<CPtr> {
+        let row = self.slots.take_row(pages.into())?;
+        let copied = (0..pages).all(|i| {
+            CNode::OWN.copy(CPtr(row.0 + i as u64), memory.frame(first + i).0, CapRights::READ).is_ok()
+        });
+        if copied {
+            return Some(row);
+        }
+        for i in 0..pages {
+            let _ = CNode::OWN.delete(CPtr(row.0 + i as u64)); // an empty slot stays empty
+        }
+        self.slots.give_row(row, pages.into());
+        None
     }
 
     /// Takes memory back from everybody: here, the host, whoever consumes a ring.
@@ -186,8 +214,8 @@ impl KernelObjects {
         for (address, count) in &memory.mapped {
             self.pages.give(*address, *count);
         }
-        if let Some((address, count)) = memory.ready {
-            self.pages.give(address, count as usize);
+        if let Some(address) = memory.ready.as_ref().and_then(|r| r.mapped) {
+            self.pages.give(address, memory.pages as usize);
         }
         if CNode::OWN.revoke(memory.untyped).is_err() {
             warn!("a program's memory could not be revoked; it stays taken");
@@ -196,6 +224,9 @@ impl KernelObjects {
         self.slots.give_row(memory.frames, memory.pages.into());
         if let Some((_, pages, row)) = memory.sealed {
             self.slots.give_row(row, pages.into());
+        }
+        if let Some(ready) = memory.ready {
+            self.slots.give_row(ready.readers, memory.pages.into());
         }
         self.pool.give(memory.untyped, memory.bits, &mut self.slots);
     }
@@ -292,10 +323,10 @@ impl Platform for KernelObjects {
     }
 
     fn map(&mut self, memory: &mut Memory, first: u32, pages: u32) -> Option<*mut u8> {
-        if first == 0
-            && let Some((address, count)) = memory.ready.take_if(|r| r.1 == pages)
+        if (first, pages) == (0, memory.pages)
+            && let Some(address) = memory.ready.as_mut().and_then(|r| r.mapped.take())
         {
-            memory.mapped.push((address, count as usize));
+            memory.mapped.push((address, pages as usize));
             return Some(address as *mut u8);
         }
         memory.mapped.try_reserve(1).ok()?;
@@ -313,17 +344,14 @@ impl Platform for KernelObjects {
     fn seal(&mut self, memory: &mut Memory, first: u32, pages: u32, bytes: usize) -> bool {
         // The code was mapped last.
         let Some((address, count)) = memory.mapped.pop() else { return false };
-        let Some(row) = self.slots.take_row(pages.into()) else { return false };
+        let ahead = memory.ready.take_if(|_| (first, pages) == (0, memory.pages)).map(|r| r.readers);
+        let Some(row) = ahead.or_else(|| self.readers(memory, first, pages)) else { return false };
         // SAFETY: mapped here, page after page, until the deletions below.
         unsafe { code::publish(address as *const u8, bytes.min(count * PAGE as usize)) };
-        let mut sealed = true;
-        for i in 0..pages {
-            let frame = memory.frame(first + i).0;
-            // From here on this server has no writable capability either: only a read-only copy stays. The mapping goes
-            // with the capability that made it.
-            sealed &= CNode::OWN.copy(CPtr(row.0 + i as u64), frame, CapRights::READ).is_ok()
-                && CNode::OWN.delete(frame).is_ok();
-        }
+        // From here on this server has no writable capability either: only read-only copies stay. The mapping goes
+        // with the capability that made it.
+        let frames = memory.frame(first).0.0;
+        let sealed = (0..pages).all(|i| CNode::OWN.delete(CPtr(frames + i as u64)).is_ok());
         memory.sealed = Some((first, pages, row));
         self.pages.give(address, count);
         sealed

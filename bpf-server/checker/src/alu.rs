@@ -5,6 +5,7 @@
 
 use crate::num::Num;
 use crate::ring::Ring;
+use axiom_bpf_isa::alu::*;
 
 /// The result of operation `op` (the high nibble of the opcode) with offset `off` on `W` bits, or on the low `H`, if not
 /// `wide`: then the halves are extended before, and what comes out is cut behind. Moves with `off` bits sign-extend; divisions
@@ -17,28 +18,28 @@ pub fn result<const W: u32, const H: u32>(
     a: &Num<W, H>,
     b: &Num<W, H>,
 ) -> Num<W, H> {
-    let signed = matches!(op, 0x30 | 0x90) && off == 1;
+    let signed = matches!(op, DIV | MOD) && off == 1;
     let cut = |n: &Num<W, H>, signed| match (wide, signed) {
         (true, _) => *n,
         (false, false) => n.zext32(),
         (false, true) => n.sext(H),
     };
-    let (a, b) = (cut(a, signed || op == 0xc0), cut(b, signed));
+    let (a, b) = (cut(a, signed || op == ARSH), cut(b, signed));
     let n = match op {
-        0x10 | 0xa0 if same => Num::of(0),
-        0x00 => a.add(b),
-        0x10 => a.sub(b),
-        0x20 => a.mul(b),
-        0x30 | 0x90 => a.div(b, signed, op == 0x90),
-        0x40 => a.or(b),
-        0x50 => a.and(b),
-        0x60 => a.shl(count(b, wide)),
-        0x70 => a.shr(count(b, wide)),
-        0x80 => Num::of(0).sub(a),
-        0xa0 => a.xor(b),
-        0xb0 if off == 0 => b,
-        0xb0 => b.sext(off as u32),
-        0xc0 => a.ashr(count(b, wide)),
+        SUB | XOR if same => Num::of(0),
+        ADD => a.add(b),
+        SUB => a.sub(b),
+        MUL => a.mul(b),
+        DIV | MOD => a.div(b, signed, op == MOD),
+        OR => a.or(b),
+        AND => a.and(b),
+        LSH => a.shl(count(b, wide)),
+        RSH => a.shr(count(b, wide)),
+        NEG => Num::of(0).sub(a),
+        XOR => a.xor(b),
+        MOV if off == 0 => b,
+        MOV => b.sext(off as u32),
+        ARSH => a.ashr(count(b, wide)),
         _ => Num::TOP,
     };
     if wide { n } else { n.zext32() }

@@ -5,19 +5,19 @@ use crate::fault::Why;
 use crate::refine::{compare, refine};
 use crate::state::{FRAME, Kind, State, Value};
 use crate::step::{Machine, immediate};
-use axiom_bpf_isa::{Insn, opcode::*};
+use axiom_bpf_isa::{Insn, jump::*, opcode::*};
 
 impl Machine<'_> {
     /// Makes `s`, the state before a conditional jump, the one behind it if it is `taken` or not; false if it never goes
     /// that way.
     pub fn branch(&self, i: Insn, s: &mut State, taken: bool) -> Result<bool, Why> {
-        let (wide, register, op) = (i.op & 7 == CLASS_JMP, i.op & 8 != 0, i.op & 0xf0);
+        let (wide, register, op) = (i.op & 7 == CLASS_JMP, i.op & 8 != 0, i.operation());
         let (a, immediate) = (s.read(i.dst())?, immediate(i));
         let b = if register { s.read(i.src())? } else { &immediate };
-        if register && matches!(op, 0x10 | 0x50) && !s.gaps.is_empty() {
+        if register && matches!(op, JEQ | JNE) && !s.gaps.is_empty() {
             let small = |v: &Value| v.num.r64.unsigned().1 <= u32::MAX as u64;
             let small = small(a) && small(b);
-            if !apart(s, i, taken == (op == 0x10), wide, small) {
+            if !apart(s, i, taken == (op == JEQ), wide, small) {
                 return Ok(false);
             }
         }
@@ -33,9 +33,9 @@ impl Machine<'_> {
         if !wide {
             return Ok(true);
         }
-        let equality = matches!(op, 0x10 | 0x50);
+        let equality = matches!(op, JEQ | JNE);
         if equality && b.constant() == Some(0) && a.is_pointer() {
-            let is_null = taken == (op == 0x10);
+            let is_null = taken == (op == JEQ);
             if a.null {
                 learn_null(s, i.dst(), is_null);
                 return Ok(true);
@@ -44,7 +44,7 @@ impl Machine<'_> {
             return Ok(!(is_null && self.inside(a).is_some()));
         }
         // Positions in the same memory: offsets order as addresses do, unsigned, if both are inside.
-        if !a.null && !b.null && a.same_memory(b) && matches!(op, 0x10 | 0x20 | 0x30 | 0x50 | 0xa0 | 0xb0) {
+        if !a.null && !b.null && a.same_memory(b) && matches!(op, JEQ | JGT | JGE | JNE | JLT | JLE) {
             let inside = self.inside(a).is_some() && self.inside(b).is_some();
             if equality || inside {
                 let base = if a.kind == Kind::Stack { FRAME as u64 } else { 0 };

@@ -5,7 +5,7 @@ use crate::fault::Why;
 use crate::ring::Ring;
 use crate::state::{FRAME, Kind, State, Value, slot};
 use crate::step::Machine;
-use axiom_bpf_isa::{Insn, opcode::*};
+use axiom_bpf_isa::{Insn, atomic, opcode::*};
 
 /// Where an access goes: into what, and the bytes where it may start, in their memory; for a stack, from the lowest address.
 #[derive(Clone, Copy)]
@@ -89,7 +89,7 @@ impl Machine<'_> {
     }
 
     pub(crate) fn load(&mut self, i: Insn, s: &mut State) -> Result<(), Why> {
-        let (size, signed) = (size_of(i.op), i.op & 0xe0 == 0x80);
+        let (size, signed) = (size_of(i.op), i.op & MODE == MODE_MEMSX);
         let bits = size as u32 * 8;
         let any = if signed { Number::signed_width(bits) } else { Number::of_width(bits) };
         let span = self.access(s, i.src(), i.off as i64, size, false)?;
@@ -173,7 +173,7 @@ impl Machine<'_> {
     pub(crate) fn atomic(&mut self, i: Insn, s: &mut State) -> Result<(), Why> {
         let size = size_of(i.op);
         s.number(i.src())?;
-        if i.imm == 0xf1 {
+        if i.imm == atomic::CMPXCHG {
             s.number(0)?;
         }
         let span = self.access(s, i.dst(), i.off as i64, size, true)?;
@@ -186,7 +186,7 @@ impl Machine<'_> {
             fill(s, &span)?;
         }
         if i.imm & 1 != 0 {
-            let to = if i.imm == 0xf1 { 0 } else { i.src() };
+            let to = if i.imm == atomic::CMPXCHG { 0 } else { i.src() };
             s.write(to, Value::number(Number::of_width(size as u32 * 8)));
         }
         Ok(())
@@ -206,10 +206,10 @@ pub(crate) fn fill(s: &mut State, span: &Span) -> Result<(), Why> {
 
 /// Bytes of a load or store.
 fn size_of(op: u8) -> i64 {
-    match op & 0x18 {
-        0x00 => 4,
-        0x08 => 2,
-        0x10 => 1,
+    match op & SIZE {
+        SIZE_W => 4,
+        SIZE_H => 2,
+        SIZE_B => 1,
         _ => 8,
     }
 }

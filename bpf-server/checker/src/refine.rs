@@ -2,10 +2,11 @@
 
 use crate::num::Num;
 use crate::ring::Ring;
+use axiom_bpf_isa::jump::*;
 
 /// How a comparison orders its operands: whether the first is to be the greater one, as signed numbers, strictly.
 fn order(op: u8) -> (bool, bool, bool) {
-    (op < 0x80, matches!(op, 0x60 | 0x70 | 0xc0 | 0xd0), matches!(op, 0x20 | 0x60 | 0xa0 | 0xc0))
+    (op < JLT, matches!(op, JSGT | JSGE | JSLT | JSLE), matches!(op, JGT | JSGT | JLT | JSLT))
 }
 
 /// Whether a comparison of `B` bits holds of two numbers.
@@ -14,9 +15,9 @@ pub fn compare<const B: u32>(op: u8, x: u64, y: u64) -> bool {
     let sign = if signed { 1 << (B - 1) } else { 0 };
     let (x, y) = ((x ^ sign) & Ring::<B>::MASK, (y ^ sign) & Ring::<B>::MASK);
     match op {
-        0x10 => x == y,
-        0x40 => x & y != 0,
-        0x50 => x != y,
+        JEQ => x == y,
+        JSET => x & y != 0,
+        JNE => x != y,
         _ if x == y => !strict,
         _ => greater == (x > y),
     }
@@ -31,9 +32,9 @@ pub fn refine<const W: u32, const H: u32>(
     holds: bool,
 ) -> bool {
     match op {
-        0x10 | 0x50 if holds == (op == 0x10) => return equal(a, b, wide),
-        0x10 | 0x50 => return differ(a, b, wide),
-        0x40 => return test(a, b, wide, holds),
+        JEQ | JNE if holds == (op == JEQ) => return equal(a, b, wide),
+        JEQ | JNE => return differ(a, b, wide),
+        JSET => return test(a, b, wide, holds),
         _ => {}
     }
     // Everything else is one of four, perhaps with the operands exchanged. What does not hold is the opposite, exchanged:

@@ -5,7 +5,7 @@
 
 use crate::fault::{Fault, Why};
 use alloc::vec::Vec;
-use axiom_bpf_isa::{Insn, opcode::*, pseudo};
+use axiom_bpf_isa::{Insn, alu::*, atomic, jump::*, opcode::*, pseudo};
 
 /// Functions of a program.
 pub const MAX_FUNCTIONS: usize = 1024;
@@ -95,27 +95,28 @@ const fn form(op: u8) -> Form {
     let register = op & 8 != 0;
     let (second, constant) = if register { (10, false) } else { (0, true) };
     let (off, imm, dst, src, rule) = match (op & 7, op & 0xf0) {
-        (CLASS_ALU | CLASS_ALU64, 0x30 | 0x90) => (true, constant, 9, second, Signed),
-        (CLASS_ALU | CLASS_ALU64, 0x80) if !register => (false, false, 9, 0, Plain),
-        (CLASS_ALU | CLASS_ALU64, 0xb0) if register => (true, false, 9, 10, Extend),
-        (CLASS_ALU | CLASS_ALU64, 0xd0) if op != 0xdf => (false, true, 9, 0, Swap),
-        (CLASS_ALU | CLASS_ALU64, 0x00..=0x70 | 0xa0..=0xc0) => (false, constant, 9, second, Plain),
+        (CLASS_ALU | CLASS_ALU64, DIV | MOD) => (true, constant, 9, second, Signed),
+        (CLASS_ALU | CLASS_ALU64, NEG) if !register => (false, false, 9, 0, Plain),
+        (CLASS_ALU | CLASS_ALU64, MOV) if register => (true, false, 9, 10, Extend),
+        (CLASS_ALU | CLASS_ALU64, END) if op != CLASS_ALU64 | 8 | END => (false, true, 9, 0, Swap),
+        (CLASS_ALU | CLASS_ALU64, ADD..=RSH | XOR..=ARSH) => (false, constant, 9, second, Plain),
         (CLASS_JMP | CLASS_JMP32, _) => match op {
             JA => (true, false, 0, 0, Jump),
             JA32 => (false, true, 0, 0, Jump),
             CALL => (false, true, 0, pseudo::LOCAL_CALL, Call),
             CALLX => (false, false, 9, 0, Plain),
             EXIT => (false, false, 0, 0, Plain),
-            0x10..=0x7f | 0xa0..=0xdf => (true, constant, 10, second, Jump),
+            _ if matches!(op & 0xf0, JEQ..=JSGE | JLT..=JSLE) => (true, constant, 10, second, Jump),
             _ => (false, false, 0, 0, Unknown),
         },
-        (CLASS_LD, _) if op == LDDW => (false, true, 9, pseudo::MAP_VALUE, Wide),
-        (CLASS_LDX, 0x60 | 0x70 | 0x80) => (true, false, 9, 10, Plain),
-        (CLASS_LDX, _) if op == 0x91 => (true, false, 9, 10, Plain),
-        (CLASS_ST, 0x60 | 0x70) => (true, true, 10, 0, Plain),
-        (CLASS_STX, 0x60 | 0x70) => (true, false, 10, 10, Plain),
-        (CLASS_STX, _) if matches!(op, 0xc3 | 0xdb) => (true, true, 10, 9, Atomic),
-        _ => (false, false, 0, 0, Unknown),
+        _ => match op {
+            LDDW => (false, true, 9, pseudo::MAP_VALUE, Wide),
+            LDXB | LDXH | LDXW | LDXDW | LDXSB | LDXSH | LDXSW => (true, false, 9, 10, Plain),
+            STB | STH | STW | STDW => (true, true, 10, 0, Plain),
+            STXB | STXH | STXW | STXDW => (true, false, 10, 10, Plain),
+            ATOMICW | ATOMICDW => (true, true, 10, 9, Atomic),
+            _ => (false, false, 0, 0, Unknown),
+        },
     };
     let (imm, off) = (if imm { 0 } else { u32::MAX }, if off { 0 } else { u16::MAX });
     let more = if matches!(rule, Plain) { 0 } else { RULE };
@@ -185,8 +186,6 @@ fn follows(rule: Rule, insns: &[Insn], at: usize, i: Insn, starts: &mut Vec<u32>
         Rule::Signed => matches!(i.off, 0 | 1),
         Rule::Extend => matches!(i.off, 0 | 8 | 16) || i.off == 32 && i.op & 7 == CLASS_ALU64,
         Rule::Swap => matches!(i.imm, 16 | 32 | 64),
-        Rule::Atomic => {
-            matches!(i.imm, 0x00 | 0x01 | 0x40 | 0x41 | 0x50 | 0x51 | 0xa0 | 0xa1 | 0xe1 | 0xf1)
-        }
+        Rule::Atomic => atomic::ALL.contains(&i.imm),
     }
 }

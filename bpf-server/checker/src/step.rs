@@ -6,7 +6,7 @@ use crate::proof::{Form, Line};
 use crate::state::{Kind, Moved, State, Value};
 use crate::{Env, Number, OwnCall};
 use alloc::vec::Vec;
-use axiom_bpf_isa::{Insn, opcode::*, pseudo};
+use axiom_bpf_isa::{Insn, alu::*, opcode::*, pseudo};
 
 /// The program, and what executing it on what is known finds out about it as a whole.
 pub struct Machine<'a> {
@@ -99,21 +99,21 @@ impl<'a> Machine<'a> {
         let written = match i.op & 7 {
             CLASS_ALU | CLASS_ALU64 | CLASS_LD | CLASS_LDX => 1 << d,
             CLASS_ST => 0,
-            CLASS_STX if i.op & 0xe0 == 0xc0 => 1 | 1 << i.src(),
+            CLASS_STX if i.op & MODE == MODE_ATOMIC => 1 | 1 << i.src(),
             CLASS_STX => 0,
             _ => 0x3f,
         };
-        let adds = matches!(i.op & 7, CLASS_ALU | CLASS_ALU64) && matches!(i.op & 0xf0, 0x00 | 0x10);
+        let adds = matches!(i.op & 7, CLASS_ALU | CLASS_ALU64) && matches!(i.operation(), ADD | SUB);
         let same = i.op & 8 != 0 && i.src() == d;
         let by = by.filter(|v| adds && !same && v.kind == Kind::Number);
-        let change = by.and_then(|v| Some((v.num, change(&v, i.op & 0xf0 == 0x10, wide)?)));
+        let change = by.and_then(|v| Some((v.num, change(&v, i.operation() == SUB, wide)?)));
         s.gaps.retain_mut(|g| {
             if (1u16 << g.of | 1 << g.from) & written == 0 {
                 return true;
             }
             let Some((n, (lo, hi))) = change.filter(|_| g.of != g.from) else { return false };
             let n = if wide { n } else { n.sext(32) };
-            let n = if i.op & 0xf0 == 0x10 { Number::of(0).sub(n) } else { n };
+            let n = if i.operation() == SUB { Number::of(0).sub(n) } else { n };
             let exact = wide || exact(&old, lo, hi);
             let (n, Some((lo, hi))) = (if g.from == d {
                 (Number::of(0).sub(n), hi.checked_neg().zip(lo.checked_neg()))
@@ -135,7 +135,7 @@ impl<'a> Machine<'a> {
             CLASS_LD => self.wide_load(at, i, s),
             CLASS_LDX => self.load(i, s),
             CLASS_ST => self.store(i, s, immediate(i)),
-            CLASS_STX if i.op == 0xc3 || i.op == 0xdb => self.atomic(i, s),
+            CLASS_STX if i.op == ATOMICW || i.op == ATOMICDW => self.atomic(i, s),
             CLASS_STX => {
                 let v = *s.read(i.src())?;
                 self.store(i, s, v)
@@ -171,10 +171,10 @@ impl<'a> Machine<'a> {
     }
 
     fn alu(&mut self, i: Insn, s: &mut State) -> Result<(), Why> {
-        let (op, d, wide) = (i.op & 0xf0, i.dst(), i.op & 7 == CLASS_ALU64);
-        let r = if op == 0xb0 {
+        let (op, d, wide) = (i.operation(), i.dst(), i.op & 7 == CLASS_ALU64);
+        let r = if op == MOV {
             self.mov(i, s, wide)?
-        } else if op == 0xd0 {
+        } else if op == END {
             Value::number(alu::swap(s.number(d)?.num, i.imm as u32, 8, wide || i.op & 8 != 0))
         } else {
             let (a, b) = (s.read(d)?, self.operand(s, i)?);
@@ -190,22 +190,22 @@ impl<'a> Machine<'a> {
 
     /// The result of arithmetic on numbers, with what follows from what relates these to others.
     fn number(&self, i: Insn, a: &Value, b: &Value, wide: bool) -> Value {
-        let (op, same) = (i.op & 0xf0, i.op & 8 != 0 && i.src() == i.dst());
+        let (op, same) = (i.operation(), i.op & 8 != 0 && i.src() == i.dst());
         let mut r = Value::number(alu::result(op, i.off, wide, same, &a.num, &b.num));
         match (op, b.num.constant()) {
-            (0x00 | 0x10, _) if same => {}
-            (0x00, _) => {
+            (ADD | SUB, _) if same => {}
+            (ADD, _) => {
                 self.carry(&mut r, a, b, false, wide);
                 self.carry(&mut r, b, a, false, wide);
             }
-            (0x10, _) => self.carry(&mut r, a, b, true, wide),
-            (0x20, _) => {
+            (SUB, _) => self.carry(&mut r, a, b, true, wide),
+            (MUL, _) => {
                 let small = a.num.r64.unsigned().1 <= u32::MAX as u64;
                 if same && wide && small && a.delta == 0 && !a.half {
                     r.root = a.id;
                 }
             }
-            (0x30 | 0x60 | 0x70 | 0xc0, Some(by)) => r.moved = self.scaled(op, i.off, wide, a, by),
+            (DIV | LSH | RSH | ARSH, Some(by)) => r.moved = self.scaled(op, i.off, wide, a, by),
             _ => {}
         }
         r
@@ -240,7 +240,7 @@ impl<'a> Machine<'a> {
         }
         let v = s.number(i.src())?.num;
         if i.off != 0 {
-            return Ok(Value::number(alu::result(0xb0, i.off, wide, false, &v, &v)));
+            return Ok(Value::number(alu::result(MOV, i.off, wide, false, &v, &v)));
         }
         let copy = self.copy_of(s, i.src())?;
         Ok(self.low_half(copy))
@@ -255,18 +255,18 @@ impl<'a> Machine<'a> {
 
     fn pointer(&mut self, i: Insn, a: &Value, b: &Value, wide: bool) -> Result<Value, Why> {
         let movable = |v: &Value| v.is_pointer() && !v.null && v.kind != Kind::Map;
-        let (op, blame) = (i.op & 0xf0, if a.is_pointer() { i.dst() } else { i.src() });
-        if op == 0x10 && wide && movable(a) && a.same_memory(b) && !b.null {
+        let (op, blame) = (i.operation(), if a.is_pointer() { i.dst() } else { i.src() });
+        if op == SUB && wide && movable(a) && a.same_memory(b) && !b.null {
             return Ok(Value::number(a.num.sub(b.num)));
         }
-        let (p, n) = if a.is_pointer() || op == 0x10 { (a, b) } else { (b, a) };
-        if !wide || !matches!(op, 0x00 | 0x10) || !movable(p) || n.kind != Kind::Number {
+        let (p, n) = if a.is_pointer() || op == SUB { (a, b) } else { (b, a) };
+        if !wide || !matches!(op, ADD | SUB) || !movable(p) || n.kind != Kind::Number {
             return Err(Why::NotANumber { register: blame });
         }
-        let num = if op == 0x00 { p.num.add(n.num) } else { p.num.sub(n.num) };
+        let num = if op == ADD { p.num.add(n.num) } else { p.num.sub(n.num) };
         let mut r = Value { num, ..p.alone() };
-        self.carry(&mut r, p, n, op == 0x10, true);
-        if op == 0x00 {
+        self.carry(&mut r, p, n, op == SUB, true);
+        if op == ADD {
             // An index that moves, added to an address that does not.
             self.carry(&mut r, n, p, false, true);
         }
@@ -323,13 +323,13 @@ impl<'a> Machine<'a> {
         };
         let count = (by % width) as i64;
         let (down, up) = match op {
-            0x70 => (-count, -count),
-            0xc0 if signed >= 0 => (-count, -count),
-            0x30 if off == 0 && by >= 1 && by <= u32::MAX as u64 => {
+            RSH => (-count, -count),
+            ARSH if signed >= 0 => (-count, -count),
+            DIV if off == 0 && by >= 1 && by <= u32::MAX as u64 => {
                 let log = by.ilog2() as i64;
                 (if by.is_power_of_two() { -log } else { -log - 1 }, -log)
             }
-            0x60 if least >= 1 && (most.leading_zeros() as i64) - (64 - width as i64) >= count => {
+            LSH if least >= 1 && (most.leading_zeros() as i64) - (64 - width as i64) >= count => {
                 (count, count)
             }
             _ => return Moved::default(),
@@ -351,8 +351,8 @@ pub(crate) fn immediate(i: Insn) -> Value {
 pub(crate) fn on_numbers(i: Insn, s: &State) -> bool {
     let number = |r: u8| s.reg(r).kind == Kind::Number;
     let jump = matches!(i.op & 7, CLASS_JMP | CLASS_JMP32);
-    let (op, register) = (i.op & 0xf0, i.op & 8 != 0 && (jump || i.op & 0xf0 != 0xd0));
-    (number(i.dst()) || op == 0xb0 && !jump) && (!register || number(i.src()))
+    let (op, register) = (i.operation(), i.op & 8 != 0 && (jump || i.operation() != END));
+    (number(i.dst()) || op == MOV && !jump) && (!register || number(i.src()))
 }
 
 /// Arithmetic of which nobody needs to know what it results in: some number. Does nothing, and says so, where it is something

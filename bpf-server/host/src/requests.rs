@@ -144,7 +144,7 @@ impl Host {
                         core::slice::from_raw_parts(address as *const Insn, slots as usize)
                     })
                 };
-                let identity = Identity { name: Name::new(name), grants };
+                let identity = Identity { name: Name::new(name), grants: grants.unwrap_or_default() };
                 let (point_id, time) = (PointId(u32::MAX), self.time_of(cost));
                 let new = Program {
                     id: program,

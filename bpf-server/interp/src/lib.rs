@@ -21,7 +21,7 @@ pub use memory::{Memory, Size, Trusted};
 #[cfg(feature = "alloc")]
 pub use memory::{Region, Regions};
 
-use axiom_bpf_isa::opcode::{CALL, CALLX, EXIT, JA, JA32, LDDW};
+use axiom_bpf_isa::{atomic, opcode::*};
 use core::fmt;
 
 /// Nested functions, the entry included.
@@ -227,13 +227,13 @@ impl<W: World> Machine<'_, W> {
                         return Err(bad);
                     }
                     let (size, signed) = match insn.op {
-                        0x61 => (Size::B4, false),
-                        0x69 => (Size::B2, false),
-                        0x71 => (Size::B1, false),
-                        0x79 => (Size::B8, false),
-                        0x81 => (Size::B4, true),
-                        0x89 => (Size::B2, true),
-                        0x91 => (Size::B1, true),
+                        LDXW => (Size::B4, false),
+                        LDXH => (Size::B2, false),
+                        LDXB => (Size::B1, false),
+                        LDXDW => (Size::B8, false),
+                        LDXSW => (Size::B4, true),
+                        LDXSH => (Size::B2, true),
+                        LDXSB => (Size::B1, true),
                         _ => return Err(bad),
                     };
                     let value = self.load(at, self.address(src, insn.off), size)?;
@@ -243,16 +243,16 @@ impl<W: World> Machine<'_, W> {
                     if src > 10 {
                         return Err(bad);
                     }
-                    let size = match insn.op & !1 {
-                        0x62 => Size::B4,
-                        0x6a => Size::B2,
-                        0x72 => Size::B1,
-                        0x7a => Size::B8,
-                        0xc2 if insn.op & 1 == 1 => {
+                    let size = match insn.op {
+                        STW | STXW => Size::B4,
+                        STH | STXH => Size::B2,
+                        STB | STXB => Size::B1,
+                        STDW | STXDW => Size::B8,
+                        ATOMICW => {
                             self.atomic(at, insn, Size::B4)?;
                             continue;
                         }
-                        0xda if insn.op & 1 == 1 => {
+                        ATOMICDW => {
                             self.atomic(at, insn, Size::B8)?;
                             continue;
                         }
@@ -313,12 +313,12 @@ impl<W: World> Machine<'_, W> {
         let operand = size.truncate(self.r[src]);
         let expected = size.truncate(self.r[0]);
         let operation: fn(u64, u64, u64) -> u64 = match insn.imm {
-            0x00 | 0x01 => |old, s, _| old.wrapping_add(s),
-            0x40 | 0x41 => |old, s, _| old | s,
-            0x50 | 0x51 => |old, s, _| old & s,
-            0xa0 | 0xa1 => |old, s, _| old ^ s,
-            0xe1 => |_, s, _| s,
-            0xf1 => |old, s, expected| if old == expected { s } else { old },
+            atomic::ADD | atomic::FETCH_ADD => |old, s, _| old.wrapping_add(s),
+            atomic::OR | atomic::FETCH_OR => |old, s, _| old | s,
+            atomic::AND | atomic::FETCH_AND => |old, s, _| old & s,
+            atomic::XOR | atomic::FETCH_XOR => |old, s, _| old ^ s,
+            atomic::XCHG => |_, s, _| s,
+            atomic::CMPXCHG => |old, s, expected| if old == expected { s } else { old },
             _ => return Err(bad),
         };
         let address = self.address(insn.dst() as usize, insn.off);
@@ -331,7 +331,7 @@ impl<W: World> Machine<'_, W> {
             self.world.update(address, size, &mut |old| operation(old, operand, expected)).ok_or(fault)?
         };
         match insn.imm {
-            0xf1 => self.r[0] = old,
+            atomic::CMPXCHG => self.r[0] = old,
             other if other & 1 == 1 => self.r[src] = old,
             _ => {}
         }

@@ -21,7 +21,7 @@ pub mod proto;
 struct Readme;
 
 pub use ctx::{CtxLayout, ProgramKind};
-pub use insn::{Insn, opcode, pseudo};
+pub use insn::{Insn, alu, atomic, jump, opcode, pseudo};
 pub use line::{LineInfo, Lines};
 pub use map::{MapDef, MapType};
 pub use proto::{Arg, HelperProto, Returns};

@@ -13,6 +13,7 @@ pub mod a64;
 mod program;
 #[cfg(test)]
 mod samples;
+mod walk;
 pub mod x64;
 
 use core::fmt;
@@ -25,6 +26,7 @@ struct Readme;
 pub use a64::Features;
 pub use axiom_bpf_isa::{Insn, abi};
 pub use program::Tables;
+pub use walk::Width;
 
 /// Why a program could not be compiled. `at` is an instruction slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,8 @@
-//! What both machines' emission starts from: the functions of a program and the targets of its jumps, found in one pass, and the fix-ups of
-//! branches whose targets come later.
+//! What emission starts from: the functions of a program and the targets of its jumps, found in one pass.
 
 use crate::{CompileError, Insn};
 use alloc::vec::Vec;
+use axiom_bpf_isa::opcode::{CALL, CALLX, CLASS_JMP, CLASS_JMP32, CLASS_LD, EXIT, JA32};
 
 /// A BPF function: the entry, or the target of a local call.
 #[derive(Clone, Copy, Default, Debug)]
@@ -32,9 +32,9 @@ impl Function {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fixup {
     /// Where it is: a word of AArch64; of x86-64 the byte behind the distance.
-    pub word: u32,
+    pub at: u32,
+    /// The slot that it leads to.
     pub target: u32,
-    /// x86-64: what the distance is.
     pub kind: Kind,
 }
 
@@ -47,15 +47,6 @@ pub(crate) enum Kind {
     Short,
     /// The distance to a function.
     Call,
-}
-
-/// Notes a branch to fill in later. Where there is no memory for the note, the program is not compiled.
-pub(crate) fn fix(fixups: &mut Vec<Fixup>, no_memory: &mut bool, fixup: Fixup) {
-    if fixups.len() == fixups.capacity() && fixups.try_reserve(1).is_err() {
-        *no_memory = true;
-        return;
-    }
-    fixups.push(fixup);
 }
 
 /// The tables of one compile. `offsets`: before emission flags, then where each slot's code is.
@@ -76,19 +67,6 @@ pub(crate) const TARGET: u32 = 1;
 pub(crate) const ENTRY: u32 = 2;
 /// In `offsets`, before emission: a jump behind the slot goes back to it.
 pub(crate) const LOOP: u32 = 4;
-
-pub(crate) const CLASS_LD: u8 = 0;
-pub(crate) const CLASS_LDX: u8 = 1;
-pub(crate) const CLASS_ST: u8 = 2;
-pub(crate) const CLASS_STX: u8 = 3;
-pub(crate) const CLASS_ALU: u8 = 4;
-pub(crate) const CLASS_JMP: u8 = 5;
-pub(crate) const CLASS_JMP32: u8 = 6;
-pub(crate) const CLASS_ALU64: u8 = 7;
-pub(crate) const LDDW: u8 = 0x18;
-pub(crate) const CALL: u8 = 0x85;
-pub(crate) const CALLX: u8 = 0x8d;
-pub(crate) const EXIT: u8 = 0x95;
 
 /// The classes whose instructions have one slot and one successor.
 const LEADS_ON: u32 = !(1 << CLASS_LD | 1 << CLASS_JMP | 1 << CLASS_JMP32);
@@ -135,7 +113,7 @@ pub(crate) fn scan(c: &mut Tables, program: &[Insn]) -> Result<bool, CompileErro
                     continue;
                 }
                 EXIT => continue,
-                0x06 => (insn.imm as i64, TARGET),
+                JA32 => (insn.imm as i64, TARGET),
                 _ => (insn.off as i64, TARGET),
             },
             _ => continue,

@@ -5,18 +5,18 @@ use crate::num::Num;
 use crate::report::Reason;
 use crate::state::{Kind, Reg, State, made_at};
 use axiom_bpf_checker::alu::result;
-use axiom_bpf_isa::{Insn, opcode::*};
+use axiom_bpf_isa::{Insn, alu::*, opcode::*};
 
 impl Machine<'_> {
     pub(crate) fn alu(&mut self, at: usize, i: Insn, s: &mut State) {
         let wide = i.op & 7 == CLASS_ALU64;
         let register = i.op & 8 != 0;
         let d = i.dst() as usize;
-        let op = i.op & 0xf0;
-        if op == 0xb0 {
+        let op = i.operation();
+        if op == MOV {
             return self.mov(at, i, s, wide, register);
         }
-        if op == 0xd0 {
+        if op == END {
             let v = self.read_number(at, s, i.dst());
             let n = match (v.num.constant(), i.imm) {
                 (Some(c), bits) => Num::of(swap(c, bits as u32, wide || register)),
@@ -39,7 +39,7 @@ impl Machine<'_> {
         }
         let a = self.read(at, s, i.dst());
         let b = if register { self.read(at, s, i.src()) } else { Reg::number(Num::of(i.imm as i64 as u64)) };
-        if op == 0x80 {
+        if op == NEG {
             let v = self.read_number(at, s, i.dst());
             s.regs[d] = Reg::number(result(op, 0, wide, false, &v.num, &v.num));
             return;
@@ -51,7 +51,7 @@ impl Machine<'_> {
         if let (Some(c), Some(e)) = (x.constant(), y.constant())
             && let Some(v) = constant(op, i.off, c, e, wide)
         {
-            let keep = matches!(op, 0x00 | 0x10) && a.id != 0;
+            let keep = matches!(op, ADD | SUB) && a.id != 0;
             if !keep && self.notes.is_empty() {
                 s.regs[d] = Reg::number(Num::of(v));
                 return;
@@ -69,11 +69,11 @@ impl Machine<'_> {
             }
         };
         let mut result = Reg::number(result(op, i.off, wide, same, &x, &y));
-        if matches!(op, 0x00 | 0x10) {
+        if matches!(op, ADD | SUB) {
             if !self.notes.is_empty() && register {
                 let range = |n: Num| if wide { n.r64.signed() } else { n.r32.signed() };
                 let (lo, hi) = range(y);
-                self.note(at, if op == 0x00 { Note::Sum((lo, hi), range(x)) } else { Note::Range(lo, hi) });
+                self.note(at, if op == ADD { Note::Sum((lo, hi), range(x)) } else { Note::Range(lo, hi) });
             }
             // Still equal to its relatives, plus a constant.
             if a.id != 0
@@ -81,17 +81,17 @@ impl Machine<'_> {
                 && let Some(c) = y.constant()
             {
                 let c = if wide { c as i64 } else { c as i32 as i64 };
-                let c = if op == 0x10 { c.wrapping_neg() } else { c };
+                let c = if op == SUB { c.wrapping_neg() } else { c };
                 if let Some(delta) = i32::try_from(c).ok().and_then(|c| a.delta.checked_add(c)) {
                     let exact = wide || exact32(x, c);
                     result = Reg { id: a.id, delta, half: a.half || !exact, root: 0, ..result };
                 }
             }
-        } else if op == 0x20 && same && wide && a.id != 0 && a.delta == 0 && !a.half {
+        } else if op == MUL && same && wide && a.id != 0 && a.delta == 0 && !a.half {
             if x.r64.unsigned().1 <= u32::MAX as u64 {
                 result.root = a.id;
             }
-        } else if op == 0x60 && !self.notes.is_empty() {
+        } else if op == LSH && !self.notes.is_empty() {
             let by = shift(y).1;
             let lossless = if wide {
                 x.r64.unsigned().1.leading_zeros() >= by
@@ -121,7 +121,7 @@ impl Machine<'_> {
             return;
         }
         if i.off != 0 {
-            s.regs[d] = Reg::number(result(0xb0, i.off, wide, false, &v.num, &v.num));
+            s.regs[d] = Reg::number(result(MOV, i.off, wide, false, &v.num, &v.num));
             return;
         }
         let exact = v.num.r64.unsigned().1 <= u32::MAX as u64;
@@ -145,10 +145,10 @@ impl Machine<'_> {
 
     fn pointer_alu(&mut self, at: usize, i: Insn, s: &mut State, a: Reg, b: Reg, wide: bool) {
         let d = i.dst() as usize;
-        let op = i.op & 0xf0;
+        let op = i.operation();
         let movable = |r: &Reg| r.is_pointer() && !r.null && r.kind != Kind::Map;
         let result = match op {
-            0x00 if wide && movable(&a) && b.kind == Kind::Number => {
+            ADD if wide && movable(&a) && b.kind == Kind::Number => {
                 let delta = b.num.constant().and_then(|c| i32::try_from(c as i64).ok());
                 let delta = delta.and_then(|c| a.delta.checked_add(c)).filter(|_| a.id != 0);
                 Some(Reg {
@@ -158,13 +158,13 @@ impl Machine<'_> {
                     ..a
                 })
             }
-            0x00 if wide && movable(&b) && a.kind == Kind::Number => {
+            ADD if wide && movable(&b) && a.kind == Kind::Number => {
                 Some(Reg { num: b.num.add(a.num), id: 0, delta: 0, ..b })
             }
-            0x10 if wide && movable(&a) && b.kind == Kind::Number => {
+            SUB if wide && movable(&a) && b.kind == Kind::Number => {
                 Some(Reg { num: a.num.sub(b.num), id: 0, delta: 0, ..a })
             }
-            0x10 if wide && movable(&a) && movable(&b) && a.same_memory(&b) => {
+            SUB if wide && movable(&a) && movable(&b) && a.same_memory(&b) => {
                 Some(Reg::number(a.num.sub(b.num)))
             }
             _ => None,
@@ -223,8 +223,8 @@ fn plain(op: u8, x: &Num, right: Option<&Num>, i: Insn, wide: bool) -> Option<Nu
         return Some(Num::of(v));
     }
     let simple = match op {
-        0x30 | 0x90 => false,
-        0x60 | 0x70 | 0xc0 => known.is_some(),
+        DIV | MOD => false,
+        LSH | RSH | ARSH => known.is_some(),
         _ => true,
     };
     simple.then(|| result(op, i.off, wide, same, x, &y))
@@ -234,22 +234,22 @@ fn plain(op: u8, x: &Num, right: Option<&Num>, i: Insn, wide: bool) -> Option<Nu
 #[inline]
 fn constant(op: u8, off: i16, x: u64, y: u64, wide: bool) -> Option<u64> {
     let v = match op {
-        0x00 => x.wrapping_add(y),
-        0x10 => x.wrapping_sub(y),
-        0x20 => x.wrapping_mul(y),
-        0x30 if off == 0 && wide => x.checked_div(y).unwrap_or(0),
-        0x30 if off == 0 => (x as u32).checked_div(y as u32).unwrap_or(0) as u64,
-        0x90 if off == 0 && wide => x.checked_rem(y).unwrap_or(x),
-        0x90 if off == 0 => (x as u32).checked_rem(y as u32).unwrap_or(x as u32) as u64,
-        0x40 => x | y,
-        0x50 => x & y,
-        0xa0 => x ^ y,
-        0x60 if wide => x.wrapping_shl(y as u32),
-        0x60 => (x as u32).wrapping_shl(y as u32) as u64,
-        0x70 if wide => x.wrapping_shr(y as u32),
-        0x70 => (x as u32).wrapping_shr(y as u32) as u64,
-        0xc0 if wide => (x as i64).wrapping_shr(y as u32) as u64,
-        0xc0 => (x as i32).wrapping_shr(y as u32) as u32 as u64,
+        ADD => x.wrapping_add(y),
+        SUB => x.wrapping_sub(y),
+        MUL => x.wrapping_mul(y),
+        DIV if off == 0 && wide => x.checked_div(y).unwrap_or(0),
+        DIV if off == 0 => (x as u32).checked_div(y as u32).unwrap_or(0) as u64,
+        MOD if off == 0 && wide => x.checked_rem(y).unwrap_or(x),
+        MOD if off == 0 => (x as u32).checked_rem(y as u32).unwrap_or(x as u32) as u64,
+        OR => x | y,
+        AND => x & y,
+        XOR => x ^ y,
+        LSH if wide => x.wrapping_shl(y as u32),
+        LSH => (x as u32).wrapping_shl(y as u32) as u64,
+        RSH if wide => x.wrapping_shr(y as u32),
+        RSH => (x as u32).wrapping_shr(y as u32) as u64,
+        ARSH if wide => (x as i64).wrapping_shr(y as u32) as u64,
+        ARSH => (x as i32).wrapping_shr(y as u32) as u32 as u64,
         _ => return None,
     };
     Some(if wide { v } else { v as u32 as u64 })

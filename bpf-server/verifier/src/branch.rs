@@ -5,7 +5,7 @@ use crate::num::{Num, refine};
 use crate::state::{FRAME, Kind, Reg, State};
 use axiom_bpf_checker::refine;
 use axiom_bpf_checker::ring::Ring;
-use axiom_bpf_isa::{Insn, opcode::*};
+use axiom_bpf_isa::{Insn, jump::*, opcode::*};
 
 impl Machine<'_> {
     /// What is known on the two ways out of a conditional jump; `None` = never goes that way. `s` becomes the way on.
@@ -18,7 +18,7 @@ impl Machine<'_> {
     ) -> bool {
         let i = self.insns[at];
         let wide = i.op & 7 == CLASS_JMP;
-        let op = i.op & 0xf0;
+        let op = i.operation();
         let a = self.read(at, s, i.dst());
         let register = i.op & 8 != 0;
         let b = if register { self.read(at, s, i.src()) } else { Reg::number(Num::of(i.imm as i64 as u64)) };
@@ -45,19 +45,19 @@ impl Machine<'_> {
             };
         }
         // Null checks.
-        let equality = matches!(op, 0x10 | 0x50);
+        let equality = matches!(op, JEQ | JNE);
         let zero_b = b.constant() == Some(0);
         if equality && wide && zero_b && a.is_pointer() {
             let known = self.in_memory(&a);
             if a.null {
                 let mut t = copy(s);
-                self.null(&mut t, i.dst(), op == 0x10);
+                self.null(&mut t, i.dst(), op == JEQ);
                 *taken = Some(t);
-                self.null(s, i.dst(), op == 0x50);
+                self.null(s, i.dst(), op == JNE);
                 return true;
             }
             if known {
-                if op == 0x50 {
+                if op == JNE {
                     *taken = Some(copy(s));
                     return false;
                 }
@@ -74,14 +74,14 @@ impl Machine<'_> {
                 let down = Num::of(base.wrapping_neg());
                 let (x, y) = (a.num.add(up), b.num.add(up));
                 let signed_as_unsigned = match op {
-                    0x60 => 0x20,
-                    0x70 => 0x30,
-                    0xc0 => 0xa0,
-                    0xd0 => 0xb0,
+                    JSGT => JGT,
+                    JSGE => JGE,
+                    JSLT => JLT,
+                    JSLE => JLE,
                     o => o,
                 };
                 // Signed order of addresses is not the order of offsets if the memory lies across the sign change.
-                if signed_as_unsigned == op && op != 0x40 {
+                if signed_as_unsigned == op && op != JSET {
                     let yes = refine(op, x, y, true, true);
                     let no = refine(op, x, y, true, false);
                     if let Some((x, y)) = yes {

@@ -8,7 +8,7 @@ use crate::report::Reason;
 use alloc::vec;
 use alloc::vec::Vec;
 pub use axiom_bpf_checker::shape::{is_conditional, is_jump, target};
-use axiom_bpf_isa::{Insn, opcode::*, pseudo};
+use axiom_bpf_isa::{Insn, alu::*, atomic, jump::*, opcode::*, pseudo};
 
 /// No block, no instruction.
 pub const NONE: u32 = u32::MAX;
@@ -101,22 +101,24 @@ const fn shapes() -> [Shape; 256] {
     while op < 256 {
         let (class, register, kind) = (op as u8 & 7, op & 8 != 0, op as u8 & 0xf0);
         shapes[op] = match class {
-            CLASS_ALU | CLASS_ALU64 if !matches!(kind, 0x80 | 0xd0..) => {
+            CLASS_ALU | CLASS_ALU64 if !matches!(kind, NEG | END..) => {
                 if register {
                     Shape::WritesRegister
                 } else {
                     Shape::WritesImmediate
                 }
             }
-            CLASS_JMP | CLASS_JMP32 if !matches!(kind, 0x00 | 0x80 | 0x90 | 0xe0..) => {
+            CLASS_JMP | CLASS_JMP32 if matches!(kind, JEQ..=JSGE | JLT..=JSLE) => {
                 if register {
                     Shape::ReadsRegisters
                 } else {
                     Shape::ComparesImmediate
                 }
             }
-            CLASS_LDX if matches!(op, 0x61 | 0x69 | 0x71 | 0x79 | 0x81 | 0x89 | 0x91) => Shape::Loads,
-            CLASS_STX if matches!(op, 0x63 | 0x6b | 0x73 | 0x7b) => Shape::ReadsRegisters,
+            CLASS_LDX if matches!(op as u8, LDXW | LDXH | LDXB | LDXDW | LDXSW | LDXSH | LDXSB) => {
+                Shape::Loads
+            }
+            CLASS_STX if matches!(op as u8, STXW | STXH | STXB | STXDW) => Shape::ReadsRegisters,
             _ => Shape::Other,
         };
         op += 1;
@@ -158,19 +160,19 @@ fn malformed(i: Insn, next: Option<Insn>) -> Option<Reason> {
                 return Some(Reason::WriteFramePointer);
             }
             let wide = i.op & 7 == CLASS_ALU64;
-            match i.op & 0xf0 {
-                0x80 => ok(!register && s == 0 && i.off == 0 && i.imm == 0),
-                0xd0 => {
+            match i.operation() {
+                NEG => ok(!register && s == 0 && i.off == 0 && i.imm == 0),
+                END => {
                     if wide && register {
                         return bad;
                     }
                     ok(s == 0 && i.off == 0 && matches!(i.imm, 16 | 32 | 64))
                 }
-                0xb0 if register => {
+                MOV if register => {
                     let signed = matches!(i.off, 8 | 16) || i.off == 32 && wide;
                     ok((i.off == 0 || signed) && i.imm == 0)
                 }
-                0x30 | 0x90 => ok(matches!(i.off, 0 | 1) && if register { i.imm == 0 } else { s == 0 }),
+                DIV | MOD => ok(matches!(i.off, 0 | 1) && if register { i.imm == 0 } else { s == 0 }),
                 0xe0 | 0xf0 => bad,
                 _ => ok(i.off == 0 && if register { i.imm == 0 } else { s == 0 }),
             }
@@ -184,7 +186,7 @@ fn malformed(i: Insn, next: Option<Insn>) -> Option<Reason> {
             },
             CALLX => ok(s == 0 && i.off == 0 && i.imm == 0),
             EXIT => ok(d == 0 && s == 0 && i.off == 0 && i.imm == 0),
-            op if matches!(op & 0xf0, 0x00 | 0x80 | 0x90 | 0xe0 | 0xf0) => bad,
+            op if !matches!(op & 0xf0, JEQ..=JSGE | JLT..=JSLE) => bad,
             _ => ok(if register { i.imm == 0 } else { s == 0 }),
         },
         CLASS_LD => {
@@ -209,25 +211,22 @@ fn malformed(i: Insn, next: Option<Insn>) -> Option<Reason> {
                 return Some(Reason::WriteFramePointer);
             }
             match i.op {
-                0x61 | 0x69 | 0x71 | 0x79 | 0x81 | 0x89 | 0x91 => ok(i.imm == 0),
+                LDXW | LDXH | LDXB | LDXDW | LDXSW | LDXSH | LDXSB => ok(i.imm == 0),
                 _ => bad,
             }
         }
         CLASS_ST => match i.op {
-            0x62 | 0x6a | 0x72 | 0x7a => ok(s == 0),
+            STW | STH | STB | STDW => ok(s == 0),
             _ => bad,
         },
         _ => match i.op {
-            0x63 | 0x6b | 0x73 | 0x7b => ok(i.imm == 0),
-            0xc3 | 0xdb => {
+            STXW | STXH | STXB | STXDW => ok(i.imm == 0),
+            ATOMICW | ATOMICDW => {
                 if s == 10 {
                     // An address may not be given away, and a fetch would overwrite r10.
                     return Some(Reason::WriteFramePointer);
                 }
-                match i.imm {
-                    0x00 | 0x01 | 0x40 | 0x41 | 0x50 | 0x51 | 0xa0 | 0xa1 | 0xe1 | 0xf1 => None,
-                    _ => Some(Reason::UnknownAtomic { imm: i.imm }),
-                }
+                (!atomic::ALL.contains(&i.imm)).then_some(Reason::UnknownAtomic { imm: i.imm })
             }
             _ => bad,
         },

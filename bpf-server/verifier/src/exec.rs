@@ -114,7 +114,7 @@ impl Machine<'_> {
                 let v = Reg::number(Num::of(i.imm as i64 as u64));
                 self.store(at, i, s, v);
             }
-            CLASS_STX if i.op == 0xc3 || i.op == 0xdb => self.atomic(at, i, s),
+            CLASS_STX if i.op == ATOMICW || i.op == ATOMICDW => self.atomic(at, i, s),
             CLASS_STX => {
                 let v = self.read(at, s, i.src());
                 self.store(at, i, s, v);

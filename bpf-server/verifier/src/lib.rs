@@ -207,11 +207,11 @@ impl Verifier {
                 if i.op & 7 == opcode::CLASS_JMP32 && v < 0 {
                     one(v as u32 as i64);
                 }
-            } else if matches!(i.op, 0xb7 | 0xb4) {
+            } else if matches!(i.op, opcode::MOV64K | opcode::MOV32K) {
                 // A constant that may become a bound.
                 one(v);
                 one(v.wrapping_sub(1));
-            } else if matches!(i.op, 0x07 | 0x04 | 0x57 | 0x54) {
+            } else if matches!(i.op, opcode::ADD64K | opcode::ADD32K | opcode::AND64K | opcode::AND32K) {
                 one(v);
                 one(-v);
             }

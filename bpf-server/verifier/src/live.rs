@@ -4,21 +4,23 @@ use crate::cfg::{Function, Graph, NONE, is_jump};
 use alloc::vec;
 use alloc::vec::Vec;
 use axiom_bpf_isa::proto::{self, Arg};
-use axiom_bpf_isa::{Insn, opcode::*, pseudo};
+use axiom_bpf_isa::{Insn, alu::*, atomic, opcode::*, pseudo};
 
 /// Registers that an instruction reads, and those that it writes, one bit each.
 fn effect(i: Insn) -> (u16, u16) {
     let (d, s) = (1 << i.dst(), if i.op & 8 != 0 { 1 << i.src() } else { 0 });
     match i.op & 7 {
-        CLASS_ALU | CLASS_ALU64 => match i.op & 0xf0 {
-            0xb0 => (s, d),
-            0xd0 | 0x80 => (d, d),
+        CLASS_ALU | CLASS_ALU64 => match i.operation() {
+            MOV => (s, d),
+            END | NEG => (d, d),
             _ => (d | s, d),
         },
         CLASS_LD => (0, d),
         CLASS_LDX => (1 << i.src(), d),
         CLASS_ST => (d, 0),
-        CLASS_STX if i.op == 0xc3 || i.op == 0xdb => (d | 1 << i.src() | u16::from(i.imm == 0xf1), 0),
+        CLASS_STX if i.op == ATOMICW || i.op == ATOMICDW => {
+            (d | 1 << i.src() | u16::from(i.imm == atomic::CMPXCHG), 0)
+        }
         CLASS_STX => (d | 1 << i.src(), 0),
         _ => match i.op {
             JA | JA32 => (0, 0),

@@ -6,7 +6,7 @@ use crate::num::Num;
 use crate::report::{Memory, Reason};
 use crate::state::{FRAME, Kind, Reg, State, made_at, slot};
 use axiom_bpf_checker::ring::Ring;
-use axiom_bpf_isa::{Insn, opcode::*, pseudo};
+use axiom_bpf_isa::{Insn, atomic, opcode::*, pseudo};
 
 /// Where an access goes: bytes `low..=high` are where it may start.
 #[derive(Clone, Copy)]
@@ -123,7 +123,7 @@ impl Machine<'_> {
 
     pub(crate) fn load(&mut self, at: usize, i: Insn, s: &mut State) {
         let size = size_of(i.op);
-        let signed = i.op & 0xe0 == 0x80;
+        let signed = i.op & MODE == MODE_MEMSX;
         let any = if signed { Num::signed_width(size as u32 * 8) } else { Num::of_width(size as u32 * 8) };
         self.note(at, Note::None);
         let got = self.access(at, s, i.src(), i.off as i64, size, false);
@@ -255,7 +255,7 @@ impl Machine<'_> {
         let size = size_of(i.op);
         self.note(at, Note::None);
         self.read_number(at, s, i.src());
-        if i.imm == 0xf1 {
+        if i.imm == atomic::CMPXCHG {
             self.read_number(at, s, 0);
         }
         let got = self.access(at, s, i.dst(), i.off as i64, size, true);
@@ -279,7 +279,7 @@ impl Machine<'_> {
             }
         }
         if i.imm & 1 != 0 {
-            let to = if i.imm == 0xf1 { 0 } else { i.src() as usize };
+            let to = if i.imm == atomic::CMPXCHG { 0 } else { i.src() as usize };
             s.regs[to] = Reg::number(Num::of_width(size as u32 * 8));
         }
     }
@@ -295,10 +295,10 @@ fn memory_name(k: Kind) -> &'static str {
 
 /// Bytes of a load or store.
 fn size_of(op: u8) -> i64 {
-    match op & 0x18 {
-        0x00 => 4,
-        0x08 => 2,
-        0x10 => 1,
+    match op & SIZE {
+        SIZE_W => 4,
+        SIZE_H => 2,
+        SIZE_B => 1,
         _ => 8,
     }
 }

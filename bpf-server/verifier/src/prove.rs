@@ -587,7 +587,7 @@ impl Prover<'_> {
         for b in &c.function.loops[l as usize].body {
             let i = self.m.insns[self.graph.blocks[*b as usize].end as usize];
             let pair = (i.dst(), i.src());
-            if !matches!(i.op, 0x1d | 0x5d | 0x1e | 0x5e)
+            if !matches!(i.op, JEQ64X | JNE64X | JEQ32X | JNE32X)
                 || pair.0 > 9
                 || pair.1 > 9
                 || guess.gapless.contains(&pair)

@@ -17,7 +17,7 @@ use crate::state::{Kind, Reg, State, extent, slot};
 use alloc::vec;
 use alloc::vec::Vec;
 use axiom_bpf_checker::ring::Ring;
-use axiom_bpf_isa::{Insn, opcode::*, pseudo};
+use axiom_bpf_isa::{Insn, alu::*, atomic, opcode::*, pseudo};
 
 /// The answer for one loop.
 pub struct Bound {
@@ -238,14 +238,14 @@ impl Syms {
                 // Only the low bits of a count matter; and of a value known in its low half, nothing is known of the whole.
                 let shift = |c: i64| c as u32 & if wide { 63 } else { 31 };
                 let right = !(wide && old.half);
-                self.regs[d] = match (i.op & 0xf0, by) {
-                    (0xb0, None) if i.off == 0 && s < 10 => {
+                self.regs[d] = match (i.operation(), by) {
+                    (MOV, None) if i.off == 0 && s < 10 => {
                         let v = self.regs[s];
                         if wide { v } else { v.add(0, 0, false) }
                     }
-                    (0x00, Some(c)) => old.add(c, c, wide),
-                    (0x10, Some(c)) => old.add(-c, -c, wide),
-                    (0x00, None) => match range {
+                    (ADD, Some(c)) => old.add(c, c, wide),
+                    (SUB, Some(c)) => old.add(-c, -c, wide),
+                    (ADD, None) => match range {
                         Some((lo, hi)) if s != d => {
                             let other = if s < 10 { self.regs[s] } else { UNKNOWN };
                             match (old.add_place(other, lo, hi, wide), note) {
@@ -256,11 +256,11 @@ impl Syms {
                         }
                         _ => UNKNOWN,
                     },
-                    (0x10, None) => match range {
+                    (SUB, None) => match range {
                         Some((lo, hi)) if s != d => old.add(hi.saturating_neg(), lo.saturating_neg(), wide),
                         _ => UNKNOWN,
                     },
-                    (0x70, Some(c)) if shift(c) > 0 && right && old.base != NOWHERE => {
+                    (RSH, Some(c)) if shift(c) > 0 && right && old.base != NOWHERE => {
                         let by = match old.by {
                             Move::Add(0, 0) => Some(Move::Shr(shift(c))),
                             Move::Shr(k) => Some(Move::Shr(k.saturating_add(shift(c)))),
@@ -273,7 +273,7 @@ impl Syms {
                             plus: None,
                         })
                     }
-                    (0x30, Some(c)) if c >= 2 && i.off == 0 && right && old.base != NOWHERE => {
+                    (DIV, Some(c)) if c >= 2 && i.off == 0 && right && old.base != NOWHERE => {
                         let by = match old.by {
                             Move::Add(0, 0) => Some(Move::Shr(c.ilog2())),
                             _ => None,
@@ -285,7 +285,7 @@ impl Syms {
                             plus: None,
                         })
                     }
-                    (0x60, Some(c))
+                    (LSH, Some(c))
                         if shift(c) > 0 && right && old.base != NOWHERE && note == Note::Range(1, 1) =>
                     {
                         let by = match old.by {
@@ -306,8 +306,8 @@ impl Syms {
             CLASS_LD => self.regs[d] = UNKNOWN,
             CLASS_LDX => {
                 self.regs[d] = match note {
-                    Note::Frame(lo, hi) if matches!(i.op, 0x79 | 0x61) => {
-                        let size = if i.op == 0x79 { 8 } else { 4 };
+                    Note::Frame(lo, hi) if matches!(i.op, LDXDW | LDXW) => {
+                        let size = if i.op == LDXDW { 8 } else { 4 };
                         let exact = slot(lo as usize, size).filter(|_| (hi - lo) as usize == size);
                         exact.map_or(UNKNOWN, |k| self.slot(k))
                     }
@@ -319,14 +319,14 @@ impl Syms {
                     self.lose(lo as usize, hi as usize);
                     let exact = slot(lo as usize, (hi - lo) as usize);
                     if s < 10
-                        && let (0x7b | 0x63, Some(k)) = (i.op, exact)
+                        && let (STXDW | STXW, Some(k)) = (i.op, exact)
                     {
                         let v = self.regs[s];
-                        self.set(k, if i.op == 0x7b { v } else { v.add(0, 0, false) });
+                        self.set(k, if i.op == STXDW { v } else { v.add(0, 0, false) });
                     }
                 }
-                if i.op == 0xc3 || i.op == 0xdb {
-                    if i.imm == 0xf1 {
+                if i.op == ATOMICW || i.op == ATOMICDW {
+                    if i.imm == atomic::CMPXCHG {
                         self.regs[0] = UNKNOWN;
                     } else if i.imm & 1 != 0 && s < 10 {
                         self.regs[s] = UNKNOWN;
@@ -612,8 +612,8 @@ fn equalities(
         let block = &graph.blocks[b as usize];
         let i = m.insns[block.end as usize];
         let leaves = match i.op {
-            0x15 | 0x1d | 0x16 | 0x1e => block.jumps,
-            0x55 | 0x5d | 0x56 | 0x5e => block.falls,
+            JEQ64K | JEQ64X | JEQ32K | JEQ32X => block.jumps,
+            JNE64K | JNE64X | JNE32K | JNE32X => block.falls,
             _ => continue,
         };
         let inside = |t: u32| t != NONE && l.body.contains(&t);

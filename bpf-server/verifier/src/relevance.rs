@@ -8,7 +8,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use axiom_bpf_checker::proof::MAGIC;
 use axiom_bpf_checker::shape;
-use axiom_bpf_isa::{Insn, opcode::*};
+use axiom_bpf_isa::{Insn, alu::*, opcode::*};
 
 /// A proof of a program without loops and without functions of its own that says what is not needed; `None` if it has some.
 pub fn straight(insns: &[Insn]) -> Option<Vec<u8>> {
@@ -66,9 +66,9 @@ fn before(i: Insn, behind: u16) -> u16 {
     let (d, s) = (1u16 << i.dst(), 1u16 << i.src());
     let source = if i.op & 8 != 0 { s } else { 0 };
     match i.op & 7 {
-        CLASS_ALU | CLASS_ALU64 => match i.op & 0xf0 {
-            0xb0 => behind & !d | source,
-            0x80 | 0xd0 => behind,
+        CLASS_ALU | CLASS_ALU64 => match i.operation() {
+            MOV => behind & !d | source,
+            NEG | END => behind,
             _ => behind | source,
         },
         CLASS_LD if i.op == LDDW => behind & !d,

@@ -4,7 +4,6 @@ use axiom_fake_kernel::{Fake, World};
 use axiom_runtime::proto::bpf::ProgramId;
 use axiom_runtime::proto::bpf_host::{INTERFACE, Refusal, Reply, Request};
 use axiom_runtime::proto::env::{Client, Env, Timer};
-use axiom_runtime::proto::gpio::Grants;
 use axiom_runtime::proto::{Error, Values};
 use axiom_runtime::sel4::ext;
 use axiom_runtime::{Bits, Class};
@@ -55,7 +54,7 @@ fn attach(server: &mut Fake, program: u32, point: &str) -> Reply {
         point,
         name: "expirations",
         replaces: None,
-        grants: Grants::NONE,
+        grants: None,
         cost: 10,
         client: axiom_runtime::ClientBadge::NOBODY,
         maps: &[],

@@ -67,7 +67,7 @@ pub fn run(tries: &mut Tries) {
                 point,
                 name: "hostile",
                 replaces: None,
-                grants: everything(),
+                grants: Some(everything()),
                 cost: 0,
                 client: axiom_runtime::ClientBadge::NOBODY,
                 maps: &[],

@@ -154,8 +154,8 @@ message! {
             name: &'a str = MAX_NAME,
             /// Takes this program's place.
             replaces: Option<ProgramId>,
-            /// What it may do with lines, channels and motors.
-            grants: Grants,
+            /// What it may do with lines, channels and motors; nothing is one byte.
+            grants: Option<Grants>,
             /// Its worst case, in machine instructions.
             cost: u64,
             /// Whose it is, for the share of time that one client may have: a badge, or nobody's if the manifest names the program.

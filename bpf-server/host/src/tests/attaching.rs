@@ -20,7 +20,7 @@ fn numbers_out_of_range_and_unknown_points_are_refused() {
     assert_eq!(host.handle(&map, &mut fake), refused(Refusal::BadMap));
     assert_eq!(attach(&mut host, &mut fake, 1, 0, 1000, None), refused(Refusal::BadNumber));
     let elsewhere = |point| {
-        let (program, grants) = (ProgramId(9), Grants::NONE);
+        let (program, grants) = (ProgramId(9), None);
         Request::Attach {
             program,
             page: 0,
@@ -193,7 +193,7 @@ fn a_program_comes_with_its_maps_and_not_without_them() {
             point: "iio/x/y",
             name: "filter",
             replaces: None,
-            grants: Grants::NONE,
+            grants: None,
             cost: 1,
             client: ClientBadge::new(1),
             maps,

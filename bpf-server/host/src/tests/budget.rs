@@ -22,7 +22,7 @@ fn attach_instead(
         point,
         name: "",
         replaces: replaces.map(ProgramId),
-        grants: Grants::NONE,
+        grants: None,
         cost,
         client: ClientBadge::new(client),
         maps: &[],

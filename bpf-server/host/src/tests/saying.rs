@@ -160,7 +160,7 @@ fn helpers_for_pins_act_with_the_rights_of_the_program_that_runs() {
             point: "iio/x/y",
             name: "",
             replaces: None,
-            grants,
+            grants: Some(grants),
             cost: 0,
             client: ClientBadge::NOBODY,
             maps: &[],

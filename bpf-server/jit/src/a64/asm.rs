@@ -3,6 +3,8 @@
 //! Only what the compiler needs, named by the Arm ARM's mnemonics. An emission beyond the slice is counted, not
 //! written, so that a compile which did not fit can say how much room it needs.
 
+pub use crate::Width;
+
 /// A general register, 0..=30; 31 is the zero register or the stack pointer, as the instruction defines.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Reg(pub u8);
@@ -29,28 +31,11 @@ pub enum Cond {
     Le = 13,
 }
 
-/// Operand width of an instruction that exists for both.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Width {
-    /// W registers; results are zero-extended.
-    W32,
-    /// X registers.
-    X64,
-}
-
-impl Width {
-    fn sf(self) -> u32 {
-        match self {
-            Width::W32 => 0,
-            Width::X64 => 1 << 31,
-        }
-    }
-    /// Width in bits.
-    pub fn bits(self) -> u32 {
-        match self {
-            Width::W32 => 32,
-            Width::X64 => 64,
-        }
+/// The bit of a word that makes its registers X.
+fn sf(width: Width) -> u32 {
+    match width {
+        Width::W32 => 0,
+        Width::X64 => 1 << 31,
     }
 }
 
@@ -100,7 +85,7 @@ impl<'a> Asm<'a> {
     }
 
     fn rrr(&mut self, base: u32, w: Width, d: Reg, n: Reg, m: Reg) {
-        self.put(base | w.sf() | (m.0 as u32) << 16 | (n.0 as u32) << 5 | d.0 as u32);
+        self.put(base | sf(w) | (m.0 as u32) << 16 | (n.0 as u32) << 5 | d.0 as u32);
     }
 
     /// `add d, n, m` (registers; 31 is the zero register).
@@ -207,19 +192,19 @@ impl<'a> Asm<'a> {
     pub fn try_add_imm(&mut self, w: Width, d: Reg, n: Reg, imm: i64) -> bool {
         let Some(field) = add_field(imm) else { return false };
         let base = if imm < 0 { 0x5100_0000 } else { 0x1100_0000 };
-        self.put(base | w.sf() | field << 10 | (n.0 as u32) << 5 | d.0 as u32);
+        self.put(base | sf(w) | field << 10 | (n.0 as u32) << 5 | d.0 as u32);
         true
     }
     /// `cmp n, #imm` (or `cmn`), where it can be encoded.
     pub fn try_cmp_imm(&mut self, w: Width, n: Reg, imm: i64) -> bool {
         let Some(field) = add_field(imm) else { return false };
         let base = if imm < 0 { 0x3100_0000 } else { 0x7100_0000 };
-        self.put(base | w.sf() | field << 10 | (n.0 as u32) << 5 | ZR.0 as u32);
+        self.put(base | sf(w) | field << 10 | (n.0 as u32) << 5 | ZR.0 as u32);
         true
     }
     fn try_logical(&mut self, base: u32, w: Width, d: Reg, n: Reg, imm: u64) -> bool {
         let Some(field) = logical_field(imm, w) else { return false };
-        self.put(base | w.sf() | field << 10 | (n.0 as u32) << 5 | d.0 as u32);
+        self.put(base | sf(w) | field << 10 | (n.0 as u32) << 5 | d.0 as u32);
         true
     }
     /// `and d, n, #imm`, where it can be encoded.
@@ -275,13 +260,13 @@ impl<'a> Asm<'a> {
                 (true, true) => 0x1280_0000 | (!h & 0xffff) << 5,
                 (false, _) => 0x7280_0000 | h << 5,
             };
-            self.put(word | w.sf() | i << 21 | d5);
+            self.put(word | sf(w) | i << 21 | d5);
             first = false;
         }
         if first {
             // All halves equal to the skipped one: 0 or all ones.
             let base = if inverted { 0x1280_0000 } else { 0x5280_0000 };
-            self.put(base | w.sf() | d5);
+            self.put(base | sf(w) | d5);
         }
     }
 
@@ -299,7 +284,7 @@ impl<'a> Asm<'a> {
     }
     /// `cbz` (or `cbnz`) by a distance in words.
     pub fn cbz(&mut self, w: Width, nonzero: bool, t: Reg, words: i32) {
-        self.put(0x3400_0000 | w.sf() | (nonzero as u32) << 24 | (words as u32 & 0x7ffff) << 5 | t.0 as u32);
+        self.put(0x3400_0000 | sf(w) | (nonzero as u32) << 24 | (words as u32 & 0x7ffff) << 5 | t.0 as u32);
     }
     /// `tbz` (or `tbnz`) on one bit, by a distance in words.
     pub fn tbz(&mut self, nonzero: bool, t: Reg, bit: u32, words: i32) {

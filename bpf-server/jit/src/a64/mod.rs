@@ -18,6 +18,7 @@
 //! Division needs no branches: AArch64 defines x / 0 = 0 and INT_MIN / -1 = INT_MIN, which is what BPF wants, and
 //! the remainder follows from it.
 
+mod alu;
 mod asm;
 mod atomics;
 mod emit;

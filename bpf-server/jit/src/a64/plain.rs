@@ -1,14 +1,17 @@
 //! The instructions that programs mostly consist of, by a table: a lookup, the registers' numbers, one word or two.
 //!
-//! Each becomes what [`Emitter::insn`] makes of it, word by word; the test below holds the one against the other. Whatever has a
+//! Each becomes what the general emission makes of it, word by word; the test below holds the one against the other. Whatever has a
 //! second form (an immediate without room in the instruction, a pair that is fused, the frame's address in a register, a call) is
 //! left to it, and so is everything that is refused.
 
 use super::asm::{SP, ZR};
 use super::emit::{Emitter, TMP};
 use crate::Insn;
-use crate::program::{Fixup, Kind, fix};
-use alloc::vec::Vec;
+use crate::program::{Fixup, Kind};
+use crate::walk::Walk;
+use axiom_bpf_isa::alu::*;
+use axiom_bpf_isa::jump::*;
+use axiom_bpf_isa::opcode::*;
 
 /// In the numbers of registers: there is none.
 pub(super) const NONE: u8 = 0x20;
@@ -63,69 +66,69 @@ const N: u32 = 1 << 22;
 const fn rule(op: u8) -> Rule {
     let (operation, register) = (op & 0xf0, op & 8 != 0);
     let (form, more, word) = match op & 7 {
-        4 | 7 => {
-            let wide = op & 7 == 7;
+        CLASS_ALU | CLASS_ALU64 => {
+            let wide = op & 7 == CLASS_ALU64;
             let sf = if wide { SF } else { 0 };
             let bitfield = if wide { SF | N } else { 0 };
             let (form, word) = match (operation, register) {
-                (0x00, true) => (Form::Register, 0x0b00_0000 | sf),
-                (0x10, true) => (Form::Register, 0x4b00_0000 | sf),
-                (0x20, true) => (Form::Register, 0x1b00_7c00 | sf),
-                (0x30, true) => (Form::Register, 0x1ac0_0800 | sf),
-                (0x40, true) => (Form::Register, 0x2a00_0000 | sf),
-                (0x50, true) => (Form::Register, 0x0a00_0000 | sf),
-                (0x60, true) => (Form::Register, 0x1ac0_2000 | sf),
-                (0x70, true) => (Form::Register, 0x1ac0_2400 | sf),
-                (0xa0, true) => (Form::Register, 0x4a00_0000 | sf),
-                (0xc0, true) => (Form::Register, 0x1ac0_2800 | sf),
-                (0xb0, true) => (Form::Copy, 0x2a00_03e0 | sf),
-                (0x00, false) => (Form::Add, 0x1100_0000 | sf),
-                (0x10, false) => (Form::Subtract, 0x1100_0000 | sf),
-                (0x20, false) => (Form::Multiply, 0x1b00_7c00 | sf),
-                (0x40, false) => (Form::Mask, 0x3200_0000 | bitfield),
-                (0x50, false) => (Form::Mask, 0x1200_0000 | bitfield),
-                (0xa0, false) => (Form::Mask, 0x5200_0000 | bitfield),
-                (0x60, false) => (Form::Left, 0x5300_0000 | bitfield),
-                (0x70, false) => (Form::Right, 0x5300_0000 | bitfield),
-                (0xc0, false) => (Form::Right, 0x1300_0000 | bitfield),
-                (0xb0, false) => (Form::Constant, sf),
+                (ADD, true) => (Form::Register, 0x0b00_0000 | sf),
+                (SUB, true) => (Form::Register, 0x4b00_0000 | sf),
+                (MUL, true) => (Form::Register, 0x1b00_7c00 | sf),
+                (DIV, true) => (Form::Register, 0x1ac0_0800 | sf),
+                (OR, true) => (Form::Register, 0x2a00_0000 | sf),
+                (AND, true) => (Form::Register, 0x0a00_0000 | sf),
+                (LSH, true) => (Form::Register, 0x1ac0_2000 | sf),
+                (RSH, true) => (Form::Register, 0x1ac0_2400 | sf),
+                (XOR, true) => (Form::Register, 0x4a00_0000 | sf),
+                (ARSH, true) => (Form::Register, 0x1ac0_2800 | sf),
+                (MOV, true) => (Form::Copy, 0x2a00_03e0 | sf),
+                (ADD, false) => (Form::Add, 0x1100_0000 | sf),
+                (SUB, false) => (Form::Subtract, 0x1100_0000 | sf),
+                (MUL, false) => (Form::Multiply, 0x1b00_7c00 | sf),
+                (OR, false) => (Form::Mask, 0x3200_0000 | bitfield),
+                (AND, false) => (Form::Mask, 0x1200_0000 | bitfield),
+                (XOR, false) => (Form::Mask, 0x5200_0000 | bitfield),
+                (LSH, false) => (Form::Left, 0x5300_0000 | bitfield),
+                (RSH, false) => (Form::Right, 0x5300_0000 | bitfield),
+                (ARSH, false) => (Form::Right, 0x1300_0000 | bitfield),
+                (MOV, false) => (Form::Constant, sf),
                 _ => (Form::Other, 0),
             };
             (form, 0, word)
         }
-        1 => match op {
-            0x71 => (Form::Load, 0, 1 << 22),
-            0x69 => (Form::Load, 1, 1 << 30 | 1 << 22),
-            0x61 => (Form::Load, 2, 2 << 30 | 1 << 22),
-            0x79 => (Form::Load, 3, 3 << 30 | 1 << 22),
-            0x91 => (Form::Load, 0, 2 << 22),
-            0x89 => (Form::Load, 1, 1 << 30 | 2 << 22),
-            0x81 => (Form::Load, 2, 2 << 30 | 2 << 22),
+        CLASS_LDX => match op {
+            LDXB => (Form::Load, 0, 1 << 22),
+            LDXH => (Form::Load, 1, 1 << 30 | 1 << 22),
+            LDXW => (Form::Load, 2, 2 << 30 | 1 << 22),
+            LDXDW => (Form::Load, 3, 3 << 30 | 1 << 22),
+            LDXSB => (Form::Load, 0, 2 << 22),
+            LDXSH => (Form::Load, 1, 1 << 30 | 2 << 22),
+            LDXSW => (Form::Load, 2, 2 << 30 | 2 << 22),
             _ => (Form::Other, 0, 0),
         },
-        2 | 3 => {
-            let form = if op & 7 == 3 { Form::Store } else { Form::Clear };
-            match op & 0xf8 {
-                0x70 => (form, 0, 0),
-                0x68 => (form, 1, 1 << 30),
-                0x60 => (form, 2, 2 << 30),
-                0x78 => (form, 3, 3 << 30),
+        CLASS_ST | CLASS_STX => {
+            let form = if op & 7 == CLASS_STX { Form::Store } else { Form::Clear };
+            match op | 1 {
+                STXB => (form, 0, 0),
+                STXH => (form, 1, 1 << 30),
+                STXW => (form, 2, 2 << 30),
+                STXDW => (form, 3, 3 << 30),
                 _ => (Form::Other, 0, 0),
             }
         }
-        5 | 6 => {
-            let sf = if op & 7 == 5 { SF } else { 0 };
+        CLASS_JMP | CLASS_JMP32 => {
+            let sf = if op & 7 == CLASS_JMP { SF } else { 0 };
             let cond = match operation {
-                0x10 => 0,
-                0x20 => 8,
-                0x30 => 2,
-                0x50 => 1,
-                0x60 => 12,
-                0x70 => 10,
-                0xa0 => 3,
-                0xb0 => 9,
-                0xc0 => 11,
-                0xd0 => 13,
+                JEQ => 0,
+                JGT => 8,
+                JGE => 2,
+                JNE => 1,
+                JSGT => 12,
+                JSGE => 10,
+                JLT => 3,
+                JLE => 9,
+                JSLT => 11,
+                JSLE => 13,
                 _ => return Rule { form: Form::Other, more: 0, word: 0 },
             };
             let form = if register { Form::Compare } else { Form::CompareConstant };
@@ -148,11 +151,9 @@ static RULES: [Rule; 256] = {
 
 impl Emitter<'_, '_> {
     /// Emits instructions from `at` on; returns the first that is not done here, or `end`.
-    pub(super) fn plain(&mut self, mut at: usize, end: usize, program: &[Insn]) -> usize {
+    pub(super) fn by_table(&mut self, mut at: usize, end: usize, program: &[Insn]) -> usize {
         let (regs, frame) = (self.regs, self.frame);
-        let mut branches =
-            Branches { offsets: self.offsets, fixups: self.fixups, no_memory: &mut self.no_memory };
-        let asm = &mut self.asm;
+        let (walk, asm) = (&mut self.walk, &mut self.asm);
         let program = &program[..end];
         while let Some(&insn) = program.get(at) {
             let rule = RULES[usize::from(insn.op)];
@@ -163,12 +164,12 @@ impl Emitter<'_, '_> {
             let (d, s) = (u32::from(d), u32::from(s));
             let at_word = asm.words() as u32;
             // A jump may lead back to itself.
-            branches.offsets[at] = at_word;
+            walk.offsets[at] = at_word;
             let word = match rule.form {
                 Form::Register if registers && insn.off == 0 => rule.word | s << 16 | d << 5 | d,
                 Form::Copy if registers && insn.off == 0 => {
                     if rule.word & SF != 0 {
-                        let pair = |next: &Insn| next.op == 0x07 && next.dst() == dst;
+                        let pair = |next: &Insn| next.op == ADD64K && next.dst() == dst;
                         if d == s || program.get(at + 1).is_some_and(pair) {
                             return at;
                         }
@@ -243,16 +244,16 @@ impl Emitter<'_, '_> {
                 }
                 Form::Compare if registers => {
                     asm.put(0x6b00_001f | rule.word | s << 16 | d << 5);
-                    0x5400_0000 | branches.to(at, insn.off, at_word + 1) | u32::from(rule.more)
+                    0x5400_0000 | to(walk, at, insn.off, at_word + 1) | u32::from(rule.more)
                 }
                 Form::CompareConstant if registers => {
                     let imm = insn.imm as u32;
                     if imm == 0 && rule.more < 2 {
-                        let distance = branches.to(at, insn.off, at_word);
+                        let distance = to(walk, at, insn.off, at_word);
                         0x3400_0000 | rule.word | u32::from(rule.more) << 24 | distance | d
                     } else if imm.wrapping_sub(1) < (1 << 12) - 1 {
                         asm.put(0x7100_001f | rule.word | imm << 10 | d << 5);
-                        0x5400_0000 | branches.to(at, insn.off, at_word + 1) | u32::from(rule.more)
+                        0x5400_0000 | to(walk, at, insn.off, at_word + 1) | u32::from(rule.more)
                     } else {
                         return at;
                     }
@@ -286,22 +287,14 @@ fn place(rule: Rule, frame: i32, base: u8, n: u32, off: i16) -> Option<u32> {
     }
 }
 
-struct Branches<'a> {
-    offsets: &'a mut [u32],
-    fixups: &'a mut Vec<Fixup>,
-    no_memory: &'a mut bool,
-}
-
-impl Branches<'_> {
-    /// The distance of a conditional branch at `word`, in its place in the instruction: zero and a fix-up, if it leads on.
-    #[inline(always)]
-    fn to(&mut self, at: usize, off: i16, word: u32) -> u32 {
-        // `scan` has checked it.
-        let target = (at as i64 + 1 + i64::from(off)) as usize;
-        if target <= at {
-            return (self.offsets[target].wrapping_sub(word) & 0x7ffff) << 5;
-        }
-        fix(self.fixups, self.no_memory, Fixup { word, target: target as u32, kind: Kind::Jump });
-        0
+/// The distance of a conditional branch at `here`, in its place in the instruction: zero and a fix-up, if it leads on.
+#[inline(always)]
+fn to(walk: &mut Walk, at: usize, off: i16, here: u32) -> u32 {
+    // `scan` has checked it.
+    let target = (at as i64 + 1 + i64::from(off)) as usize;
+    if target <= at {
+        return (walk.offsets[target].wrapping_sub(here) & 0x7ffff) << 5;
     }
+    walk.fix(Fixup { at: here, target: target as u32, kind: Kind::Jump });
+    0
 }

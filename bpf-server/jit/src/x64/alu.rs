@@ -2,66 +2,68 @@
 
 use super::asm::{Op, Reg, Rm, Shift, Size, Width};
 use super::emit::{Emitter, REGS, TMP};
-use crate::{CompileError, Insn};
+use crate::Insn;
+use axiom_bpf_isa::alu::*;
 
 impl Emitter<'_, '_> {
-    /// Arithmetic. `program` begins with the instruction and holds what may be fused with it; returns how many slots were emitted.
-    pub fn alu(&mut self, at: usize, insn: Insn, w: Width, program: &[Insn]) -> Result<usize, CompileError> {
-        let bad = CompileError::BadOpcode { at, op: insn.op };
+    /// Arithmetic. `program` begins with the instruction and holds what may be fused with it; returns how many slots were emitted, `None` for
+    /// an opcode that there is not.
+    pub fn arithmetic(&mut self, w: Width, program: &[Insn]) -> Option<usize> {
+        let insn = *program.first()?;
         if insn.dst() > 9 || insn.src() > 10 {
-            return Err(bad);
+            return None;
         }
         if w == Width::X64
             && let Some(used) = self.fuse(program)
         {
-            return Ok(used);
+            return Some(used);
         }
         let d = REGS[insn.dst() as usize];
-        let operation = insn.op & 0xf0;
-        let immediate = insn.op & 8 == 0;
+        let operation = insn.operation();
+        let immediate = !insn.has_register();
         match operation {
-            0xd0 => return self.swap(insn, w, d, immediate).ok_or(bad).map(|()| 1),
-            0x80 => {
+            END => return self.swap(insn, w, d, immediate).map(|()| 1),
+            NEG => {
                 self.asm.neg(w, d);
-                return Ok(1);
+                return Some(1);
             }
-            0x60 | 0x70 | 0xc0 if immediate => {
-                let shift = shift_of(operation).ok_or(bad)?;
+            LSH | RSH | ARSH if immediate => {
+                let shift = shift_of(operation)?;
                 match insn.imm as u32 & (w.bits() - 1) {
                     // Nothing, but for the upper half.
                     0 if w == Width::W32 => self.asm.mov(w, d, d),
                     0 => {}
                     by => self.asm.shift_imm(shift, w, d, by),
                 }
-                return Ok(1);
+                return Some(1);
             }
-            0xb0 if immediate => {
+            MOV if immediate => {
                 let value = if w == Width::X64 { insn.imm as i64 as u64 } else { insn.imm as u32 as u64 };
-                self.constant(d, value);
-                return Ok(1);
+                self.split(d, value);
+                return Some(1);
             }
             _ => {}
         }
         let s = if immediate { self.blinded(insn.imm) } else { Some(REGS[insn.src() as usize]) };
         match s {
-            Some(s) => self.alu_reg(insn, w, d, s, operation).ok_or(bad)?,
-            None => self.alu_imm(insn, w, d, operation).ok_or(bad)?,
+            Some(s) => self.alu_reg(insn, w, d, s, operation)?,
+            None => self.alu_imm(insn, w, d, operation)?,
         }
-        Ok(1)
+        Some(1)
     }
 
     fn alu_reg(&mut self, insn: Insn, w: Width, d: Reg, s: Reg, operation: u8) -> Option<()> {
         let a = &mut self.asm;
         match operation {
-            0x00 => a.rr(Op::Add, w, d, s),
-            0x10 => a.rr(Op::Sub, w, d, s),
-            0x20 => a.imul(w, d, s),
-            0x40 => a.rr(Op::Or, w, d, s),
-            0x50 => a.rr(Op::And, w, d, s),
-            0xa0 => a.rr(Op::Xor, w, d, s),
-            0x30 | 0x90 => self.divide(insn, w, d, s, operation == 0x90)?,
-            0x60 | 0x70 | 0xc0 => self.shift(shift_of(operation)?, w, d, s),
-            0xb0 => match (insn.off, w) {
+            ADD => a.rr(Op::Add, w, d, s),
+            SUB => a.rr(Op::Sub, w, d, s),
+            MUL => a.imul(w, d, s),
+            OR => a.rr(Op::Or, w, d, s),
+            AND => a.rr(Op::And, w, d, s),
+            XOR => a.rr(Op::Xor, w, d, s),
+            DIV | MOD => self.divide(insn, w, d, s, operation == MOD)?,
+            LSH | RSH | ARSH => self.shift(shift_of(operation)?, w, d, s),
+            MOV => match (insn.off, w) {
                 (0, Width::W32) => a.mov(w, d, s),
                 (0, Width::X64) if d == s => {}
                 (0, Width::X64) => a.mov(w, d, s),
@@ -79,25 +81,25 @@ impl Emitter<'_, '_> {
         let imm = insn.imm;
         let a = &mut self.asm;
         match operation {
-            0x00 => a.ri(Op::Add, w, d, imm),
-            0x10 => a.ri(Op::Sub, w, d, imm),
-            0x40 => a.ri(Op::Or, w, d, imm),
-            0xa0 => a.ri(Op::Xor, w, d, imm),
-            0x50 => match imm {
+            ADD => a.ri(Op::Add, w, d, imm),
+            SUB => a.ri(Op::Sub, w, d, imm),
+            OR => a.ri(Op::Or, w, d, imm),
+            XOR => a.ri(Op::Xor, w, d, imm),
+            AND => match imm {
                 0xff => a.load(Size::B1, d, Rm::Reg(d)),
                 0xffff => a.load(Size::B2, d, Rm::Reg(d)),
                 // The sign does not reach the upper half: it becomes zero.
                 0.. => a.ri(Op::And, Width::W32, d, imm),
                 _ => a.ri(Op::And, w, d, imm),
             },
-            0x20 => match imm {
+            MUL => match imm {
                 3 => a.lea(w, d, Rm::Index(d, d, 1, 0)),
                 5 => a.lea(w, d, Rm::Index(d, d, 2, 0)),
                 9 => a.lea(w, d, Rm::Index(d, d, 3, 0)),
                 2.. if imm.count_ones() == 1 => a.shift_imm(Shift::Shl, w, d, imm.trailing_zeros()),
                 _ => a.imul_imm(w, d, d, imm),
             },
-            0x30 | 0x90 => self.divide_imm(insn, w, d, operation == 0x90)?,
+            DIV | MOD => self.divide_imm(insn, w, d, operation == MOD)?,
             _ => return None,
         }
         Some(())
@@ -154,9 +156,9 @@ impl Emitter<'_, '_> {
 
 fn shift_of(operation: u8) -> Option<Shift> {
     match operation {
-        0x60 => Some(Shift::Shl),
-        0x70 => Some(Shift::Shr),
-        0xc0 => Some(Shift::Sar),
+        LSH => Some(Shift::Shl),
+        RSH => Some(Shift::Shr),
+        ARSH => Some(Shift::Sar),
         _ => None,
     }
 }

@@ -3,6 +3,8 @@
 //! Only what the compiler needs, named by Intel's mnemonics. An emission beyond the slice is counted, not written, so that a compile which
 //! did not fit can say how much room it needs.
 
+pub use crate::Width;
+
 /// A general register, 0..=15 as it is encoded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Reg(pub u8);
@@ -27,28 +29,11 @@ impl Reg {
     pub const R15: Reg = Reg(15);
 }
 
-/// Operand width of an instruction that exists for both.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Width {
-    /// 32 bits; results are zero-extended.
-    W32,
-    /// 64 bits.
-    X64,
-}
-
-impl Width {
-    /// Width in bits.
-    pub fn bits(self) -> u32 {
-        match self {
-            Width::W32 => 32,
-            Width::X64 => 64,
-        }
-    }
-    fn rex(self) -> u8 {
-        match self {
-            Width::W32 => 0,
-            Width::X64 => 8,
-        }
+/// The bit of a REX prefix for operands of this width.
+fn wide(width: Width) -> u8 {
+    match width {
+        Width::W32 => 0,
+        Width::X64 => 8,
     }
 }
 
@@ -260,30 +245,30 @@ impl<'a> Asm<'a> {
 
     /// `op d, s`.
     pub fn rr(&mut self, op: Op, w: Width, d: Reg, s: Reg) {
-        self.op(0, w.rex(), (op as u16) << 3 | 1, s.0, Rm::Reg(d), false);
+        self.op(0, wide(w), (op as u16) << 3 | 1, s.0, Rm::Reg(d), false);
     }
     /// `op d, imm`, sign-extended.
     pub fn ri(&mut self, op: Op, w: Width, d: Reg, imm: i32) {
         if i8::try_from(imm).is_ok() {
-            self.op(0, w.rex(), 0x83, op as u8, Rm::Reg(d), false);
+            self.op(0, wide(w), 0x83, op as u8, Rm::Reg(d), false);
             self.put(imm as u8 as u64, 1);
         } else {
-            self.op(0, w.rex(), 0x81, op as u8, Rm::Reg(d), false);
+            self.op(0, wide(w), 0x81, op as u8, Rm::Reg(d), false);
             self.put(imm as u32 as u64, 4);
         }
     }
     /// `test d, s`.
     pub fn test(&mut self, w: Width, d: Reg, s: Reg) {
-        self.op(0, w.rex(), 0x85, s.0, Rm::Reg(d), false);
+        self.op(0, wide(w), 0x85, s.0, Rm::Reg(d), false);
     }
     /// `test d, imm`, sign-extended.
     pub fn test_imm(&mut self, w: Width, d: Reg, imm: i32) {
-        self.op(0, w.rex(), 0xf7, 0, Rm::Reg(d), false);
+        self.op(0, wide(w), 0xf7, 0, Rm::Reg(d), false);
         self.put(imm as u32 as u64, 4);
     }
     /// `mov d, s`.
     pub fn mov(&mut self, w: Width, d: Reg, s: Reg) {
-        self.op(0, w.rex(), 0x89, s.0, Rm::Reg(d), false);
+        self.op(0, wide(w), 0x89, s.0, Rm::Reg(d), false);
     }
     /// Loads a constant in the fewest bytes; changes the flags.
     pub fn mov_imm(&mut self, d: Reg, value: u64) {
@@ -308,29 +293,29 @@ impl<'a> Asm<'a> {
     }
     /// `lea d, m`.
     pub fn lea(&mut self, w: Width, d: Reg, m: Rm) {
-        self.op(0, w.rex(), 0x8d, d.0, m, false);
+        self.op(0, wide(w), 0x8d, d.0, m, false);
     }
     /// `imul d, s`.
     pub fn imul(&mut self, w: Width, d: Reg, s: Reg) {
-        self.op(0, w.rex(), 0xaf0f, d.0, Rm::Reg(s), false);
+        self.op(0, wide(w), 0xaf0f, d.0, Rm::Reg(s), false);
     }
     /// `imul d, s, imm`, sign-extended.
     pub fn imul_imm(&mut self, w: Width, d: Reg, s: Reg, imm: i32) {
         if i8::try_from(imm).is_ok() {
-            self.op(0, w.rex(), 0x6b, d.0, Rm::Reg(s), false);
+            self.op(0, wide(w), 0x6b, d.0, Rm::Reg(s), false);
             self.put(imm as u8 as u64, 1);
         } else {
-            self.op(0, w.rex(), 0x69, d.0, Rm::Reg(s), false);
+            self.op(0, wide(w), 0x69, d.0, Rm::Reg(s), false);
             self.put(imm as u32 as u64, 4);
         }
     }
     /// `mul s`: RDX:RAX = RAX × s.
     pub fn mul(&mut self, w: Width, s: Reg) {
-        self.op(0, w.rex(), 0xf7, 4, Rm::Reg(s), false);
+        self.op(0, wide(w), 0xf7, 4, Rm::Reg(s), false);
     }
     /// `div s`, or `idiv`: RAX and RDX = quotient and remainder of RDX:RAX.
     pub fn div(&mut self, w: Width, signed: bool, s: Reg) {
-        self.op(0, w.rex(), 0xf7, if signed { 7 } else { 6 }, Rm::Reg(s), false);
+        self.op(0, wide(w), 0xf7, if signed { 7 } else { 6 }, Rm::Reg(s), false);
     }
     /// `cdq` or `cqo`: RDX = the sign of RAX.
     pub fn sign_of_rax(&mut self, w: Width) {
@@ -341,16 +326,16 @@ impl<'a> Asm<'a> {
     }
     /// `neg d`.
     pub fn neg(&mut self, w: Width, d: Reg) {
-        self.op(0, w.rex(), 0xf7, 3, Rm::Reg(d), false);
+        self.op(0, wide(w), 0xf7, 3, Rm::Reg(d), false);
     }
     /// A shift by a constant.
     pub fn shift_imm(&mut self, shift: Shift, w: Width, d: Reg, by: u32) {
-        self.op(0, w.rex(), 0xc1, shift as u8, Rm::Reg(d), false);
+        self.op(0, wide(w), 0xc1, shift as u8, Rm::Reg(d), false);
         self.put(u64::from(by), 1);
     }
     /// A shift by CL.
     pub fn shift_cl(&mut self, shift: Shift, w: Width, d: Reg) {
-        self.op(0, w.rex(), 0xd3, shift as u8, Rm::Reg(d), false);
+        self.op(0, wide(w), 0xd3, shift as u8, Rm::Reg(d), false);
     }
     /// BMI2: `shlx d, s, by` and its kin, which leave the flags.
     pub fn shift_reg(&mut self, shift: Shift, w: Width, d: Reg, s: Reg, by: Reg) {
@@ -360,7 +345,7 @@ impl<'a> Asm<'a> {
             Shift::Shr => 3,
         };
         let second = (!d.0 >> 3 & 1) << 7 | 1 << 6 | (!s.0 >> 3 & 1) << 5 | 2;
-        let third = (w.rex() >> 3) << 7 | (!by.0 & 15) << 3 | pp;
+        let third = (wide(w) >> 3) << 7 | (!by.0 & 15) << 3 | pp;
         let modrm = 0xc0 | (d.0 & 7) << 3 | s.0 & 7;
         self.put(u64::from(u32::from_le_bytes([0xc4, second, third, 0xf7])) | u64::from(modrm) << 32, 5);
     }
@@ -371,7 +356,7 @@ impl<'a> Asm<'a> {
     }
     /// `bswap d`.
     pub fn bswap(&mut self, w: Width, d: Reg) {
-        let rex = 0x40 | w.rex() | d.0 >> 3;
+        let rex = 0x40 | wide(w) | d.0 >> 3;
         let word = u64::from(0x0f | u16::from(0xc8 | d.0 & 7) << 8);
         if rex == 0x40 { self.put(word, 2) } else { self.put(word << 8 | u64::from(rex), 3) }
     }
@@ -387,8 +372,8 @@ impl<'a> Asm<'a> {
     /// Sign-extends from 1, 2 or 4 bytes (4 to 64 bits only), or copies 8.
     pub fn load_signed(&mut self, w: Width, size: Size, d: Reg, m: Rm) {
         match size {
-            Size::B1 => self.op(0, w.rex(), 0xbe0f, d.0, m, matches!(m, Rm::Reg(_))),
-            Size::B2 => self.op(0, w.rex(), 0xbf0f, d.0, m, false),
+            Size::B1 => self.op(0, wide(w), 0xbe0f, d.0, m, matches!(m, Rm::Reg(_))),
+            Size::B2 => self.op(0, wide(w), 0xbf0f, d.0, m, false),
             Size::B4 => self.op(0, 8, 0x63, d.0, m, false),
             Size::B8 => self.op(0, 8, 0x8b, d.0, m, false),
         }
@@ -422,19 +407,19 @@ impl<'a> Asm<'a> {
     }
     /// `lock op m, s`.
     pub fn lock_op(&mut self, op: Op, w: Width, m: Rm, s: Reg) {
-        self.op(0xf0, w.rex(), (op as u16) << 3 | 1, s.0, m, false);
+        self.op(0xf0, wide(w), (op as u16) << 3 | 1, s.0, m, false);
     }
     /// `lock xadd m, s`.
     pub fn lock_xadd(&mut self, w: Width, m: Rm, s: Reg) {
-        self.op(0xf0, w.rex(), 0xc10f, s.0, m, false);
+        self.op(0xf0, wide(w), 0xc10f, s.0, m, false);
     }
     /// `lock cmpxchg m, s`: RAX is what is expected, and becomes what was there.
     pub fn lock_cmpxchg(&mut self, w: Width, m: Rm, s: Reg) {
-        self.op(0xf0, w.rex(), 0xb10f, s.0, m, false);
+        self.op(0xf0, wide(w), 0xb10f, s.0, m, false);
     }
     /// `xchg m, s`, which locks by itself.
     pub fn xchg(&mut self, w: Width, m: Rm, s: Reg) {
-        self.op(0, w.rex(), 0x87, s.0, m, false);
+        self.op(0, wide(w), 0x87, s.0, m, false);
     }
     /// `push r`.
     pub fn push(&mut self, r: Reg) {

@@ -3,6 +3,7 @@
 use super::asm::{Reg, Rm, Size, Width};
 use super::emit::{Emitter, REGS};
 use crate::Insn;
+use axiom_bpf_isa::opcode::*;
 
 /// An address as one instruction can form it.
 #[derive(Clone, Copy)]
@@ -62,10 +63,10 @@ impl Emitter<'_, '_> {
         }
         let d = REGS[first.dst() as usize];
         // lsh 32 followed by a right shift by 32 extends the low half.
-        if first.op == 0x67 && first.imm & 63 == 32 {
+        if first.op == LSH64K && first.imm & 63 == 32 {
             match (second.op, second.imm & 63) {
-                (0x77, 32) => self.asm.mov(Width::W32, d, d),
-                (0xc7, 32) => self.asm.load_signed(Width::X64, Size::B4, d, Rm::Reg(d)),
+                (RSH64K, 32) => self.asm.mov(Width::W32, d, d),
+                (ARSH64K, 32) => self.asm.load_signed(Width::X64, Size::B4, d, Rm::Reg(d)),
                 _ => return None,
             }
             return Some(2);
@@ -86,11 +87,13 @@ impl Emitter<'_, '_> {
             }
             let source = REGS[insn.src() as usize];
             let next = match insn.op {
-                0xbf if n == 0 && insn.off == 0 => Some(Address { base: Some(source), index: None, disp: 0 }),
-                0x0f if insn.src() != dst => sum.plus(source),
-                0x07 if !blind => sum.plus_constant(insn.imm.into()),
-                0x67 => sum.shifted(insn.imm & 63),
-                0x61 | 0x69 | 0x71 | 0x79 | 0x81 | 0x89 | 0x91 if n > 0 && insn.src() == dst => {
+                MOV64X if n == 0 && insn.off == 0 => {
+                    Some(Address { base: Some(source), index: None, disp: 0 })
+                }
+                ADD64X if insn.src() != dst => sum.plus(source),
+                ADD64K if !blind => sum.plus_constant(insn.imm.into()),
+                LSH64K => sum.shifted(insn.imm & 63),
+                LDXW | LDXH | LDXB | LDXDW | LDXSW | LDXSH | LDXSB if n > 0 && insn.src() == dst => {
                     let place = sum.plus_constant(insn.off.into())?.place()?;
                     self.load_from(*insn, place)?;
                     return Some(n + 1);

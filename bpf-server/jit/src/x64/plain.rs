@@ -1,6 +1,6 @@
 //! The instructions that programs mostly consist of, by a table: a lookup, the registers' numbers, at most eight bytes.
 //!
-//! Each becomes what [`Emitter::insn`] makes of it, byte by byte; a test holds the one against the other. Whatever has a second form (a
+//! Each becomes what the general emission makes of it, byte by byte; a test holds the one against the other. Whatever has a second form (a
 //! pair that may be fused, a number that is a special case, a loop to be aligned) is left to it, and so are what is refused and all
 //! programs whose constants are blinded.
 
@@ -8,6 +8,9 @@ use super::asm::Cond;
 use super::emit::{Emitter, REGS};
 use crate::Insn;
 use crate::program::LOOP;
+use axiom_bpf_isa::alu::*;
+use axiom_bpf_isa::jump::*;
+use axiom_bpf_isa::opcode::*;
 
 /// How an instruction is put together. `more` of the rule is /n, the condition, or the first byte of two.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,62 +58,62 @@ const OTHER: Rule = Rule { form: Form::Other, more: 0, opcode: 0, wide: 0 };
 const fn rule(op: u8) -> Rule {
     let (operation, register) = (op & 0xf0, op & 8 != 0);
     let (form, more, opcode, wide) = match op & 7 {
-        4 | 7 => {
+        CLASS_ALU | CLASS_ALU64 => {
             let (form, more, opcode) = match (operation, register) {
-                (0x00, true) => (Form::Register, 0, 0x01),
-                (0x10, true) => (Form::Register, 0, 0x29),
-                (0x40, true) => (Form::Register, 0, 0x09),
-                (0x50, true) => (Form::Register, 0, 0x21),
-                (0xa0, true) => (Form::Register, 0, 0x31),
-                (0x20, true) => (Form::Multiply, 0, 0xaf),
-                (0xb0, true) => (Form::Copy, 0, 0x89),
-                (0x00, false) => (Form::Immediate, 0, 0),
-                (0x10, false) => (Form::Immediate, 5, 0),
-                (0x40, false) => (Form::Immediate, 1, 0),
-                (0xa0, false) => (Form::Immediate, 6, 0),
-                (0x50, false) => (Form::Mask, 4, 0),
-                (0x20, false) => (Form::Times, 0, 0),
-                (0x60, false) => (Form::Shift, 4, 0),
-                (0x70, false) => (Form::Shift, 5, 0),
-                (0xc0, false) => (Form::Shift, 7, 0),
-                (0xb0, false) => (Form::Constant, 0, 0),
+                (ADD, true) => (Form::Register, 0, 0x01),
+                (SUB, true) => (Form::Register, 0, 0x29),
+                (OR, true) => (Form::Register, 0, 0x09),
+                (AND, true) => (Form::Register, 0, 0x21),
+                (XOR, true) => (Form::Register, 0, 0x31),
+                (MUL, true) => (Form::Multiply, 0, 0xaf),
+                (MOV, true) => (Form::Copy, 0, 0x89),
+                (ADD, false) => (Form::Immediate, 0, 0),
+                (SUB, false) => (Form::Immediate, 5, 0),
+                (OR, false) => (Form::Immediate, 1, 0),
+                (XOR, false) => (Form::Immediate, 6, 0),
+                (AND, false) => (Form::Mask, 4, 0),
+                (MUL, false) => (Form::Times, 0, 0),
+                (LSH, false) => (Form::Shift, 4, 0),
+                (RSH, false) => (Form::Shift, 5, 0),
+                (ARSH, false) => (Form::Shift, 7, 0),
+                (MOV, false) => (Form::Constant, 0, 0),
                 _ => (Form::Other, 0, 0),
             };
-            (form, more, opcode, if op & 7 == 7 { 8 } else { 0 })
+            (form, more, opcode, if op & 7 == CLASS_ALU64 { 8 } else { 0 })
         }
-        1 => match op {
-            0x61 => (Form::Load, 0, 0x8b, 0),
-            0x79 => (Form::Load, 0, 0x8b, 8),
-            0x69 => (Form::Load, 0x0f, 0xb7, 0),
-            0x71 => (Form::Load, 0x0f, 0xb6, 0),
-            0x81 => (Form::Load, 0, 0x63, 8),
-            0x89 => (Form::Load, 0x0f, 0xbf, 8),
-            0x91 => (Form::Load, 0x0f, 0xbe, 8),
+        CLASS_LDX => match op {
+            LDXW => (Form::Load, 0, 0x8b, 0),
+            LDXDW => (Form::Load, 0, 0x8b, 8),
+            LDXH => (Form::Load, 0x0f, 0xb7, 0),
+            LDXB => (Form::Load, 0x0f, 0xb6, 0),
+            LDXSW => (Form::Load, 0, 0x63, 8),
+            LDXSH => (Form::Load, 0x0f, 0xbf, 8),
+            LDXSB => (Form::Load, 0x0f, 0xbe, 8),
             _ => return OTHER,
         },
-        3 => match op {
-            0x63 => (Form::Store, 0, 0x89, 0),
-            0x7b => (Form::Store, 0, 0x89, 8),
-            0x6b => (Form::Store, 0x66, 0x89, 0),
-            0x73 => (Form::Store, 0, 0x88, 0),
+        CLASS_STX => match op {
+            STXW => (Form::Store, 0, 0x89, 0),
+            STXDW => (Form::Store, 0, 0x89, 8),
+            STXH => (Form::Store, 0x66, 0x89, 0),
+            STXB => (Form::Store, 0, 0x88, 0),
             _ => return OTHER,
         },
-        5 | 6 => {
+        CLASS_JMP | CLASS_JMP32 => {
             let cond = match operation {
-                0x10 => Cond::Equal,
-                0x20 => Cond::Above,
-                0x30 => Cond::AboveEqual,
-                0x50 => Cond::NotEqual,
-                0x60 => Cond::Greater,
-                0x70 => Cond::GreaterEqual,
-                0xa0 => Cond::Below,
-                0xb0 => Cond::BelowEqual,
-                0xc0 => Cond::Less,
-                0xd0 => Cond::LessEqual,
+                JEQ => Cond::Equal,
+                JGT => Cond::Above,
+                JGE => Cond::AboveEqual,
+                JNE => Cond::NotEqual,
+                JSGT => Cond::Greater,
+                JSGE => Cond::GreaterEqual,
+                JLT => Cond::Below,
+                JLE => Cond::BelowEqual,
+                JSLT => Cond::Less,
+                JSLE => Cond::LessEqual,
                 _ => return OTHER,
             };
             let form = if register { Form::Compare } else { Form::CompareConstant };
-            (form, cond as u8, 0, if op & 7 == 5 { 8 } else { 0 })
+            (form, cond as u8, 0, if op & 7 == CLASS_JMP { 8 } else { 0 })
         }
         _ => return OTHER,
     };
@@ -166,7 +169,7 @@ const CONDITIONS: [Cond; 16] = {
 
 impl Emitter<'_, '_> {
     /// Emits instructions from `at` on; returns the first that is not done here, or `end`.
-    pub(super) fn plain(&mut self, mut at: usize, end: usize, program: &[Insn]) -> usize {
+    pub(super) fn by_table(&mut self, mut at: usize, end: usize, program: &[Insn]) -> usize {
         if self.features.blind.is_some() {
             return at;
         }
@@ -176,7 +179,7 @@ impl Emitter<'_, '_> {
             let (dst, src) = (insn.dst(), insn.src());
             let (d, s) = (NUMBERS[usize::from(dst)], NUMBERS[usize::from(src)]);
             // r10 is never written; loops are aligned.
-            if (d | s) & NONE != 0 || self.offsets[at] & LOOP != 0 {
+            if (d | s) & NONE != 0 || self.walk.offsets[at] & LOOP != 0 {
                 return at;
             }
             let start = self.asm.len() as u32;
@@ -184,14 +187,14 @@ impl Emitter<'_, '_> {
             let written = dst < 10;
             let wide = rule.wide;
             match rule.form {
-                Form::Register if written && (insn.op != 0x0f || !pair()) => {
+                Form::Register if written && (insn.op != ADD64X || !pair()) => {
                     self.two(wide, 0, rule.opcode, s, d);
                 }
                 Form::Multiply if written => self.two(wide, 0x0f, rule.opcode, d, s),
                 Form::Copy if written && insn.off == 0 && (wide == 0 || d != s && !pair()) => {
                     self.two(wide, 0, rule.opcode, s, d);
                 }
-                Form::Immediate if written && (insn.op != 0x07 || !pair()) => {
+                Form::Immediate if written && (insn.op != ADD64K || !pair()) => {
                     self.immediate(wide, rule.more, d, insn.imm);
                 }
                 Form::Mask if written && insn.imm != 0xff && insn.imm != 0xffff => {
@@ -218,7 +221,7 @@ impl Emitter<'_, '_> {
                         }
                     }
                 }
-                Form::Shift if written && (insn.op != 0x67 || !pair()) => {
+                Form::Shift if written && (insn.op != LSH64K || !pair()) => {
                     let by = insn.imm as u8 & if wide != 0 { 63 } else { 31 };
                     if by == 0 {
                         return at;
@@ -255,7 +258,7 @@ impl Emitter<'_, '_> {
                 }
                 _ => return at,
             }
-            self.offsets[at] = start;
+            self.walk.offsets[at] = start;
             at += 1;
         }
         at

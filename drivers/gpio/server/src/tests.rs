@@ -231,7 +231,7 @@ fn programs_that_could_stop_the_motors_are_gone_so_they_are_held() {
             point: "gpio/pl061/3/rising",
             name: "limit",
             replaces: None,
-            grants,
+            grants: Some(grants),
             cost: 4,
             client: axiom_runtime::ClientBadge::NOBODY,
             maps: &[],
