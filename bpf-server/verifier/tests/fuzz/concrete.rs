@@ -239,7 +239,8 @@ impl<'a> Run<'a> {
             }
             let alone = |o: &Object| o.base.wrapping_sub(base).wrapping_add(0x1000) > 0x2000;
             let fits = base.is_multiple_of(8) && base.wrapping_sub(0x1000) < u64::MAX - 0x2000;
-            if equal && !inside && !o.pinned && fits && self.objects.iter().all(alone) && self.rand() & 1 == 0 {
+            if equal && !inside && !o.pinned && fits && self.objects.iter().all(alone) && self.rand() & 1 == 0
+            {
                 self.objects[object as usize].base = base;
                 self.met = true;
             }

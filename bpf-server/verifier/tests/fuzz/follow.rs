@@ -327,6 +327,7 @@ fn holds(
         let apart = match (run.r[g.of as usize], run.r[g.from as usize]) {
             (V::Num(a), V::Num(b)) => a.wrapping_sub(b),
             (V::Ptr { object: p, offset: a }, V::Ptr { object: q, offset: b }) if p == q => a.wrapping_sub(b),
+            (a, b) if run.met => run.address(a)?.wrapping_sub(run.address(b)?),
             other => return Err(format!("a difference of {other:?}")),
         };
         let err = |e: String| format!("r{} - r{}: {e}; {:?} is said of {apart}", g.of, g.from, g.value);

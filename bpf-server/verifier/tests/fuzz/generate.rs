@@ -700,8 +700,10 @@ fn mixed(w: &mut Writer) {
             8 => w.emit(0x72, 8, 0, 3, 1),
             9 | 10 => {
                 // A number is one of two.
+                let (off, bit) = (16 + w.r.below(8) as i16, 1 << w.r.below(3));
+                w.emit(0x71, 0, 9, off, 0);
                 let at = w.code.len();
-                w.compare(0);
+                w.emit(0x45, 0, 0, 0, bit);
                 two_halves(w, d);
                 w.arithmetic();
                 let over = w.code.len();
