@@ -237,6 +237,17 @@ _fuzz-programs minutes:
     @AXIOM_FUZZ_MINUTES={{ minutes }} AXIOM_FUZZ_FIRST="$(date +%s)000000" \
         {{ cargo }} host test -q --release -p axiom-bpf-verifier --test fuzz -- --nocapture
 
+# Forge proofs for MINUTES: state more than holds, of programs whose proofs hold; what is accepted is run beside what it states
+[group("search and fuzz")]
+[no-exit-message]
+fuzz-proofs minutes="2":
+    @{{ ask }} fuzz-proofs number "$@"
+
+[no-exit-message]
+_fuzz-proofs minutes:
+    @AXIOM_FORGE_MINUTES={{ minutes }} AXIOM_FORGE_FIRST="$(date +%s)000000" \
+        {{ cargo }} host test -q --profile fuzz -p axiom-bpf-verifier --test fuzz forged -- --nocapture
+
 # Put faults into copies of the checker, one by one: the generators must find each within a minute of processor time; NAMES chooses some
 [group("search and fuzz")]
 [no-exit-message]

@@ -300,3 +300,43 @@ fn a_record_that_a_function_gave_back_is_gone() {
     eprintln!("{said:?}");
     assert!(said.is_err(), "accepted: {said:?}");
 }
+
+/// The same where one function does both, at one instruction: it gives back what it is given, and reserves.
+#[test]
+fn a_function_does_not_reserve_again_what_it_gave_back() {
+    const RING: [MapDef; 1] = [common::map(MapType::RingBuf, 0, 0, 4096)];
+    let code = |given: [Insn; 2]| {
+        vec![
+            i(0xb7, 1, 0, 0, 0), // 0: r6 = exchange(nothing)
+            i(0x85, 0, 1, 0, 9),
+            i(0x15, 0, 0, 6, 0),
+            i(0xbf, 6, 0, 0, 0),
+            given[0], // 4
+            given[1],
+            i(0xbf, 1, 6, 0, 0), // 6: submit(r6)
+            i(0xb7, 2, 0, 0, 0),
+            i(0x85, 0, 0, 0, 132),
+            i(0xb7, 0, 0, 0, 0), // 9
+            EXIT,
+            i(0x15, 1, 0, 2, 0), // 11: exchange
+            i(0xb7, 2, 0, 0, 0),
+            i(0x85, 0, 0, 0, 132),
+            i(0x18, 1, 1, 0, 0), // 14
+            i(0, 0, 0, 0, 0),
+            i(0xb7, 2, 0, 0, 8),
+            i(0xb7, 3, 0, 0, 0),
+            i(0x85, 0, 0, 0, 131),
+            EXIT,
+        ]
+    };
+    let verdict = |code: &[Insn]| {
+        let env = Env { maps: &RING, ..common::env() };
+        verify(&Program { insns: code, lines: None }, &env).map_err(|r| r.to_string())
+    };
+    let nothing = i(0xb7, 0, 0, 0, 0);
+    let once = verdict(&code([nothing, nothing]));
+    assert!(once.is_ok(), "{once:?}");
+    // exchange(r6): r6 is gone, and something else is held.
+    let again = verdict(&code([i(0xbf, 1, 6, 0, 0), i(0x85, 0, 1, 0, 5)]));
+    assert!(again.is_err(), "accepted: {again:?}");
+}

@@ -40,6 +40,8 @@ fn set(m: &mut Mask, at: usize, n: usize, to: bool) {
 pub struct Object {
     pub what: What,
     pub base: u64,
+    /// The program has seen something of where it lies.
+    pinned: bool,
     pub size: usize,
     bytes: [u8; 512],
     /// Bytes that were never written.
@@ -87,6 +89,8 @@ pub struct Run<'a> {
     /// Instructions whose last reservation found no room.
     pub no_room: Vec<u32>,
     spare: Vec<Object>,
+    /// An address turned out to be a number: whether it is called the one or the other from now on does not matter.
+    pub met: bool,
 }
 
 /// What happened.
@@ -124,6 +128,7 @@ impl<'a> Run<'a> {
             reserved: 0,
             no_room: Vec::new(),
             spare: Vec::new(),
+            met: false,
         }
     }
 
@@ -131,7 +136,7 @@ impl<'a> Run<'a> {
     pub fn begin(&mut self, ctx: &[u8], zero_stack: bool, seed: u64) {
         self.spare.append(&mut self.objects);
         (self.zero_stack, self.random, self.reserved) = (zero_stack, seed | 1, 0);
-        (self.pc, self.steps, self.lowest) = (0, 0, [0; 8]);
+        (self.pc, self.steps, self.lowest, self.met) = (0, 0, [0; 8], false);
         self.calls.clear();
         self.frames.clear();
         self.no_room.clear();
@@ -147,6 +152,7 @@ impl<'a> Run<'a> {
         let mut o = self.spare.pop().unwrap_or(Object {
             what,
             base,
+            pinned: false,
             size,
             bytes: [0; 512],
             undefined: [0; 8],
@@ -154,7 +160,7 @@ impl<'a> Run<'a> {
             addresses: [V::Undef; 64],
             writable,
         });
-        (o.what, o.base, o.size, o.writable) = (what, base, size, writable);
+        (o.what, o.base, o.pinned, o.size, o.writable) = (what, base, false, size, writable);
         (o.undefined, o.part) = ([0; 8], [0; 8]);
         self.objects.push(o);
         self.objects.len() as u32 - 1
@@ -213,12 +219,36 @@ impl<'a> Run<'a> {
     }
 
     /// A number to compare with: addresses are where their objects lie.
-    fn address(&self, v: V) -> Result<u64, String> {
+    pub fn address(&self, v: V) -> Result<u64, String> {
         match v {
             V::Undef => no("a register that was never written is read"),
             V::Num(n) => Ok(n),
             V::Ptr { object, offset } => Ok(self.objects[object as usize].base.wrapping_add(offset)),
             V::Map(m) => Ok(0x5000_0000_0000 + m as u64 * 64),
+        }
+    }
+
+    /// An object may lie anywhere until a comparison tells something of where. So an address outside of its object may be any
+    /// number with which it is compared: every other time it is, if the object can lie there.
+    fn place_for(&mut self, x: V, y: V, equal: bool) {
+        if let (V::Ptr { object, offset }, V::Num(n)) | (V::Num(n), V::Ptr { object, offset }) = (x, y) {
+            let (base, o) = (n.wrapping_sub(offset), &self.objects[object as usize]);
+            let inside = offset <= o.size as u64;
+            if inside && equal && n < 0x1000 {
+                return;
+            }
+            let alone = |o: &Object| o.base.wrapping_sub(base).wrapping_add(0x1000) > 0x2000;
+            let fits = base.is_multiple_of(8) && base.wrapping_sub(0x1000) < u64::MAX - 0x2000;
+            if equal && !inside && !o.pinned && fits && self.objects.iter().all(alone) && self.rand() & 1 == 0
+            {
+                self.objects[object as usize].base = base;
+                self.met = true;
+            }
+        }
+        for v in [x, y] {
+            if let V::Ptr { object, .. } = v {
+                self.objects[object as usize].pinned = true;
+            }
         }
     }
 
@@ -470,8 +500,12 @@ impl<'a> Run<'a> {
                 return Ok(Did::Return);
             }
             _ => {
-                let x = self.address(self.reg(i.dst()))?;
-                let y = if i.op & 8 != 0 { self.address(self.reg(i.src()))? } else { i.imm as i64 as u64 };
+                let x = self.reg(i.dst());
+                let y = if i.op & 8 != 0 { self.reg(i.src()) } else { V::Num(i.imm as i64 as u64) };
+                if matches!((x, y), (V::Ptr { .. }, _) | (_, V::Ptr { .. })) {
+                    self.place_for(x, y, wide && matches!(i.op & 0xf0, 0x10 | 0x50));
+                }
+                let (x, y) = (self.address(x)?, self.address(y)?);
                 let (x, y) = if wide { (x, y) } else { (x as u32 as u64, y as u32 as u64) };
                 let (sx, sy) = if wide { (x as i64, y as i64) } else { (x as i32 as i64, y as i32 as i64) };
                 let taken = match i.op & 0xf0 {

@@ -113,8 +113,19 @@ impl Level {
     }
 }
 
+/// What was known when a run came to an instruction.
+pub struct Seen {
+    pub context: usize,
+    pub at: u32,
+    pub state: State,
+}
+
 /// Follows runs; its buffers serve the next one.
 pub struct Follower<'a> {
+    /// What was known at each instruction that runs came to, once for each context; `None`: nobody wants to know.
+    pub seen: Option<Vec<Seen>>,
+    marks: Vec<bool>,
+
     run: Run<'a>,
     levels: Vec<Level>,
     names: Vec<Name>,
@@ -126,7 +137,14 @@ pub struct Follower<'a> {
 impl<'a> Follower<'a> {
     pub fn new(env: &Env<'a>) -> Follower<'a> {
         let run = Run::new(env.maps);
-        Follower { run, levels: Vec::new(), names: Vec::new(), elements: Vec::new(), steps: 0 }
+        let (names, elements) = (Vec::new(), Vec::new());
+        Follower { seen: None, marks: Vec::new(), run, levels: Vec::new(), names, elements, steps: 0 }
+    }
+
+    /// From now on, what is known at each instruction is kept, and what was kept is gone.
+    pub fn look(&mut self) {
+        self.seen.get_or_insert_default().clear();
+        self.marks.clear();
     }
 
     /// A run to its end, or of `longest` steps.
@@ -169,8 +187,21 @@ impl<'a> Follower<'a> {
             if let Ok(k) = c.places.binary_search_by_key(&(at as u32), |p| p.0) {
                 arrive(top, c, at, &c.places[k].1, run.steps)?;
             }
+            if let Some(seen) = &mut self.seen {
+                let mark = top.context * code.len() + at;
+                if self.marks.len() <= mark {
+                    self.marks.resize(mark + 1, false);
+                }
+                if !core::mem::replace(&mut self.marks[mark], true) {
+                    seen.push(Seen { context: top.context, at: at as u32, state: top.state.clone() });
+                }
+                top.state.budget = top.state.budget.saturating_sub(1);
+            }
             let scratch = (&mut self.names, &mut self.elements);
             holds(&top.state, run, c, &top.ghosts, scratch).map_err(|e| format!("at {at}: {e}"))?;
+            if run.met {
+                return Ok(());
+            }
             let did = run.step(code).map_err(|e| format!("at {at}: {e}"))?;
             let i = code[at];
             if run.steps == longest {
@@ -194,6 +225,7 @@ impl<'a> Follower<'a> {
                     let call = c.calls.iter().find(|x| x.0 == at as u64);
                     let context = call.ok_or_else(|| format!("at {at}: no context"))?.1 as usize;
                     top.shared = enter(&mut top.state.clone());
+                    top.state.budget = top.state.budget.saturating_sub(known.contexts[context].entry.budget);
                     m.lines.clone_from(&known.contexts[context].lines);
                     depth += 1;
                     if depth == self.levels.len() {
@@ -295,6 +327,7 @@ fn holds(
         let apart = match (run.r[g.of as usize], run.r[g.from as usize]) {
             (V::Num(a), V::Num(b)) => a.wrapping_sub(b),
             (V::Ptr { object: p, offset: a }, V::Ptr { object: q, offset: b }) if p == q => a.wrapping_sub(b),
+            (a, b) if run.met => run.address(a)?.wrapping_sub(run.address(b)?),
             other => return Err(format!("a difference of {other:?}")),
         };
         let err = |e: String| format!("r{} - r{}: {e}; {:?} is said of {apart}", g.of, g.from, g.value);
@@ -332,6 +365,7 @@ fn value(
         V::Num(n) if v.kind == Kind::Number => (None, n),
         V::Num(0) if v.null => return Ok(()),
         V::Num(_) => return wrong("a number"),
+        _ if run.met && v.constant().is_some() && run.address(is).ok() == v.constant() => return Ok(()),
         V::Map(k) if v.kind == Kind::Map && v.at == k => (None, 0),
         V::Map(_) => return wrong("a map"),
         V::Ptr { object, offset } => {

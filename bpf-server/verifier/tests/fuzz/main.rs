@@ -13,6 +13,7 @@ extern crate alloc;
 mod common;
 mod concrete;
 mod follow;
+mod forge;
 mod generate;
 mod proofs;
 mod verdicts;

@@ -13,8 +13,8 @@ mod writer;
 /// A context as the proof has it.
 #[derive(Clone)]
 pub struct Part {
-    start: u64,
-    depth: u64,
+    pub start: u64,
+    pub depth: u64,
     pub ghosts: Vec<Ghost>,
     pub lines: Vec<Line>,
     pub worst: u64,
@@ -112,7 +112,7 @@ pub fn hand_out(in_r0: bool, parts: &mut [Part]) {
 }
 
 /// A number near another one, or a great one.
-fn near(r: &mut Random, v: u64) -> u64 {
+pub fn near(r: &mut Random, v: u64) -> u64 {
     match r.below(8) {
         0 => v << 1,
         1 => v >> 1,
