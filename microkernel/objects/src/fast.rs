@@ -13,7 +13,8 @@ use crate::machine::{Machine, record};
 use crate::message;
 use crate::node::Node;
 use crate::object::{
-    Endpoint, EndpointState, Ends, Fault, Notification, NotificationState, Reply, SchedContext, Tcb, ThreadState,
+    Endpoint, EndpointState, Ends, Fault, Notification, NotificationState, Reply, SchedContext, Tcb,
+    ThreadState,
 };
 use crate::ptr::Ptr;
 use crate::sched;

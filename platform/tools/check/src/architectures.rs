@@ -153,6 +153,9 @@ mod tests {
             wrong[1].starts_with("microkernel/k/lib.rs:3: a condition on the architecture."),
             "{wrong:?}"
         );
-        assert!(wrong[2].starts_with("servers/s/src/lib.rs:1: a condition on the architecture."), "{wrong:?}");
+        assert!(
+            wrong[2].starts_with("servers/s/src/lib.rs:1: a condition on the architecture."),
+            "{wrong:?}"
+        );
     }
 }
