@@ -5,19 +5,12 @@ use crate::trace::boot_records;
 use axiom_bench_metrics::{Unit, elapsed, ticks_to_nanos};
 use axiom_proto::supervisor::{self, Area, Reply, Request};
 use axiom_runtime::sel4::ext::{TraceRecord, event};
-use axiom_runtime::{Buffer, Endpoint, Runtime, call, time};
-
-/// What the kernel reads of the machine: a PC has no device tree.
-const MACHINE_READ: &str = if cfg!(target_arch = "x86_64") {
-    "boot.entry_to_firmware_tables_read"
-} else {
-    "boot.entry_to_device_tree_read"
-};
+use axiom_runtime::{Buffer, Endpoint, Runtime, arch, call, time};
 
 /// Events of boot, and their rows.
 pub const PHASES: &[(u16, &str)] = &[
     (event::BOOT_MMU, "boot.entry_to_mmu"),
-    (event::BOOT_DTB, MACHINE_READ),
+    (event::BOOT_DTB, arch::MACHINE_READ),
     (event::BOOT_MEMORY, "boot.entry_to_memory_map"),
     (event::BOOT_IRQ, "boot.entry_to_interrupt_controller"),
     (event::BOOT_ROOT_OBJECTS, "boot.entry_to_root_objects"),

@@ -38,9 +38,8 @@ pub enum Machine {
 }
 
 impl Machine {
-    /// The machine that a server of this build runs on; on a host AArch64, as the compiler's.
-    pub const BOARD: Machine =
-        if cfg!(all(target_os = "none", target_arch = "x86_64")) { Machine::X64 } else { Machine::A64 };
+    /// The machine that a server of this build runs on.
+    pub const BOARD: Machine = crate::arch::BOARD;
 
     /// What comes before a loop's first instruction: x86-64 aligns it, by at most two instructions that do nothing.
     const fn before_loop(self) -> u64 {

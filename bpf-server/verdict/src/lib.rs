@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 extern crate alloc;
 
+mod arch;
 mod contents;
 pub mod cost;
 mod words;

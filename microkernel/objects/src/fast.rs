@@ -13,7 +13,8 @@ use crate::machine::{Machine, record};
 use crate::message;
 use crate::node::Node;
 use crate::object::{
-    Endpoint, EndpointState, Fault, Notification, NotificationState, Reply, SchedContext, Tcb, ThreadState,
+    Endpoint, EndpointState, Ends, Fault, Notification, NotificationState, Reply, SchedContext, Tcb,
+    ThreadState,
 };
 use crate::ptr::Ptr;
 use crate::sched;
@@ -41,7 +42,7 @@ pub fn system_call<M: Machine>(m: M, number: i64) -> bool {
 pub fn call<M: Machine>(m: M, tcb: Ptr<Tcb>) -> bool {
     let n = m.node();
     let info = MessageInfo(tcb.regs.get(INFO));
-    let Ok((_, cap)) = cspace::lookup(tcb, tcb.regs.get(CAP)) else { return false };
+    let Some(cap) = cspace::find(tcb, tcb.regs.get(CAP)) else { return false };
     let Some((ep, badge, rights)) = cap.as_endpoint() else { return false };
     let answerable = rights.contains(CapRights::GRANT) || rights.contains(CapRights::GRANT_REPLY);
     if info.extra_caps() != 0
@@ -51,26 +52,22 @@ pub fn call<M: Machine>(m: M, tcb: Ptr<Tcb>) -> bool {
     {
         return false;
     }
-    let queue = ep.queue();
-    let Some(server) = queue.head else { return false };
+    let Some(server) = ep.queue().head else { return false };
     let Some(reply) = server.reply.get() else { return false };
     let Some(sc) = charged_context(n, tcb) else { return false };
-    let own = server.sc.get();
-    if !runs_next(n, server) || own.is_some_and(|own| !changes_to(m, sc, server, own)) {
+    if !runs_next(n, server) {
         return false;
     }
-    ep.set_queue(queue.without_head(server), EndpointState::Receive);
-    copy(m, tcb, info, badge, server);
-    server.reply.set(None);
-    reply.tcb.set(Some(tcb));
-    tcb.reply.set(Some(reply));
-    tcb.state.set(ThreadState::BlockedOnReply);
-    server.state.set(ThreadState::Running);
-    if own.is_some() {
-        sched::run(m, server);
+    if let Some(own) = server.sc.get() {
+        if !changes_to(m, sc, server, own) {
+            return false;
+        }
+        ask(m, tcb, ep, info, badge, server, reply);
+        sched::change(m, tcb, server);
         sched::switch_context(m);
         return true;
     }
+    ask(m, tcb, ep, info, badge, server, reply);
     // The call goes onto the context's stack, and the context to the server.
     if let Some(older) = sc.reply.get() {
         reply.prev.set(Some(older));
@@ -83,13 +80,33 @@ pub fn call<M: Machine>(m: M, tcb: Ptr<Tcb>) -> bool {
     true
 }
 
+/// The message goes to the server, and the caller waits for its answer.
+#[inline(always)]
+fn ask<M: Machine>(
+    m: M,
+    caller: Ptr<Tcb>,
+    ep: Ptr<Endpoint>,
+    info: MessageInfo,
+    badge: u64,
+    server: Ptr<Tcb>,
+    reply: Ptr<Reply>,
+) {
+    take_receiver(ep, server);
+    copy(m, caller, info, badge, server);
+    server.reply.set(None);
+    reply.tcb.set(Some(caller));
+    caller.reply.set(Some(reply));
+    caller.state.set(ThreadState::BlockedOnReply);
+    server.state.set(ThreadState::Running);
+}
+
 /// `ReplyRecv` with nobody else waiting to send: of a passive server to the newest caller of the context that it runs on, or
 /// of a server with a context to a caller with a context.
 #[inline(always)]
 pub fn reply_recv<M: Machine>(m: M, tcb: Ptr<Tcb>) -> bool {
     let n = m.node();
     let info = MessageInfo(tcb.regs.get(INFO));
-    let Ok((_, cap)) = cspace::lookup(tcb, tcb.regs.get(CAP)) else { return false };
+    let Some(cap) = cspace::find(tcb, tcb.regs.get(CAP)) else { return false };
     let Some((ep, _, rights)) = cap.as_endpoint() else { return false };
     if info.extra_caps() != 0 || !rights.contains(CapRights::READ) || ep.state() == EndpointState::Send {
         return false;
@@ -108,22 +125,21 @@ pub fn reply_recv<M: Machine>(m: M, tcb: Ptr<Tcb>) -> bool {
     {
         return false;
     }
-    let own = client.sc.get();
-    match own {
-        None if reply.sc.get() == Some(sc) => {}
+    if let Some(own) = client.sc.get() {
         // A call without a lent context is on no stack.
-        Some(own) if reply.is_alone() && changes_to(m, sc, client, own) => {}
-        _ => return false,
-    }
-    copy(m, tcb, info, 0, client);
-    client.reply.set(None);
-    client.state.set(ThreadState::Running);
-    if own.is_some() {
+        if !reply.is_alone() || !changes_to(m, sc, client, own) {
+            return false;
+        }
+        answer(m, tcb, info, client);
         wait_again(tcb, ep, rights, reply);
-        sched::run(m, client);
+        sched::change(m, tcb, client);
         sched::switch_context(m);
         return true;
     }
+    if reply.sc.get() != Some(sc) {
+        return false;
+    }
+    answer(m, tcb, info, client);
     // The call comes off the context's stack, and the context goes back.
     let older = reply.prev.take();
     if let Some(older) = older {
@@ -137,6 +153,14 @@ pub fn reply_recv<M: Machine>(m: M, tcb: Ptr<Tcb>) -> bool {
     true
 }
 
+/// The answer goes to the client, which waits for nothing more.
+#[inline(always)]
+fn answer<M: Machine>(m: M, server: Ptr<Tcb>, info: MessageInfo, client: Ptr<Tcb>) {
+    copy(m, server, info, 0, client);
+    client.reply.set(None);
+    client.state.set(ThreadState::Running);
+}
+
 /// The server waits for the next call, with the same reply object.
 #[inline(always)]
 fn wait_again(server: Ptr<Tcb>, ep: Ptr<Endpoint>, rights: CapRights, reply: Ptr<Reply>) {
@@ -145,13 +169,15 @@ fn wait_again(server: Ptr<Tcb>, ep: Ptr<Endpoint>, rights: CapRights, reply: Ptr
     server.blocked_ep.set(Some(ep));
     server.can_grant.set(rights.contains(CapRights::GRANT));
     server.state.set(ThreadState::BlockedOnReceive);
-    ep.set_queue(ep.queue().insert_by_priority(server), EndpointState::Receive);
+    let queue = ep.queue();
+    let queue = if queue.head.is_none() { Ends::of(server) } else { queue.insert_by_priority(server) };
+    ep.set_queue(queue, EndpointState::Receive);
 }
 
 /// `Send`: a signal, or a message to a receiver that takes the core.
 #[inline(always)]
 pub fn send<M: Machine>(m: M, tcb: Ptr<Tcb>) -> bool {
-    let Ok((_, cap)) = cspace::lookup(tcb, tcb.regs.get(CAP)) else { return false };
+    let Some(cap) = cspace::find(tcb, tcb.regs.get(CAP)) else { return false };
     let info = MessageInfo(tcb.regs.get(INFO));
     if info.extra_caps() != 0 {
         return false;
@@ -191,6 +217,7 @@ fn signal<M: Machine>(m: M, tcb: Ptr<Tcb>, ntfn: Ptr<Notification>, badge: u64) 
         _ => waiting::cancel(m.node(), waiter),
     }
     waiter.regs.set(CAP, badge);
+    record(m, class::SWITCH, event::SWITCH, 0, waiter.addr() as u32);
     give_core(m, tcb, waiter);
     true
 }
@@ -201,12 +228,11 @@ fn deliver<M: Machine>(m: M, tcb: Ptr<Tcb>, ep: Ptr<Endpoint>, info: MessageInfo
     if ep.state() != EndpointState::Receive {
         return false;
     }
-    let queue = ep.queue();
-    let Some(receiver) = queue.head else { return false };
+    let Some(receiver) = ep.queue().head else { return false };
     if !takes_core(m, tcb, receiver) {
         return false;
     }
-    ep.set_queue(queue.without_head(receiver), EndpointState::Receive);
+    take_receiver(ep, receiver);
     copy(m, tcb, info, badge, receiver);
     if let Some(reply) = receiver.reply.take() {
         reply.tcb.set(None);
@@ -225,20 +251,20 @@ fn takes_core<M: Machine>(m: M, from: Ptr<Tcb>, to: Ptr<Tcb>) -> bool {
         && changes_to(m, sc, to, own)
 }
 
-/// `to` runs; `from` is ready, before its equals.
+/// `to` runs, as its event says already; `from` is ready, before its equals.
 #[inline(always)]
 fn give_core<M: Machine>(m: M, from: Ptr<Tcb>, to: Ptr<Tcb>) {
     let n = m.node();
     to.state.set(ThreadState::Running);
     n.enqueue(from, true);
-    sched::run(m, to);
+    sched::change(m, from, to);
     sched::switch_context(m);
 }
 
 /// Polls a notification that lends no scheduling context.
 #[inline(always)]
 pub fn poll(tcb: Ptr<Tcb>) -> bool {
-    let Ok((_, cap)) = cspace::lookup(tcb, tcb.regs.get(CAP)) else { return false };
+    let Some(cap) = cspace::find(tcb, tcb.regs.get(CAP)) else { return false };
     let Some((ntfn, _, rights)) = cap.as_notification() else { return false };
     let foreign = |bound: Ptr<Tcb>| bound != tcb;
     let lends = ntfn.sc.get().is_some();
@@ -255,8 +281,7 @@ pub fn poll(tcb: Ptr<Tcb>) -> bool {
 
 #[inline(always)]
 fn reply_argument(tcb: Ptr<Tcb>) -> Option<Ptr<Reply>> {
-    let (_, cap) = cspace::lookup(tcb, tcb.regs.get(REPLY)).ok()?;
-    cap.as_reply().map(|(reply, _)| reply)
+    cspace::find(tcb, tcb.regs.get(REPLY))?.as_reply().map(|(reply, _)| reply)
 }
 
 /// The context that time is charged to, if it is the thread's own.
@@ -284,26 +309,41 @@ fn runs_next(n: &Node, tcb: Ptr<Tcb>) -> bool {
     n.highest_ready().is_none_or(|ready| priority > ready || (priority == ready && !n.accounts.is_due(ready)))
 }
 
+/// The first receiver leaves an endpoint's queue: nearly always it is the only one.
+#[inline(always)]
+fn take_receiver(ep: Ptr<Endpoint>, first: Ptr<Tcb>) {
+    if first.ep_next.get().is_none() {
+        ep.set_queue(Ends::default(), EndpointState::Idle);
+    } else {
+        ep.set_queue(ep.queue().without_head(first), EndpointState::Receive);
+    }
+}
+
+/// The message goes over to a thread that runs next. Both events are recorded here.
 #[inline(always)]
 fn copy<M: Machine>(m: M, from: Ptr<Tcb>, info: MessageInfo, badge: u64, to: Ptr<Tcb>) {
-    record(m, class::IPC, event::IPC, 0, to.addr() as u32);
+    if m.node().trace.is_either_on(class::IPC, class::SWITCH) {
+        record(m, class::IPC, event::IPC, 0, to.addr() as u32);
+        record(m, class::SWITCH, event::SWITCH, 0, to.addr() as u32);
+    }
     let length = info.length();
-    let copied = if length <= FAST_REGISTERS {
-        message::copy(from, None, to, None, length)
+    let info = if length <= FAST_REGISTERS {
+        message::copy_registers(from, to, length);
+        info.without_caps()
     } else {
         let (source, dest) = (message::buffer(from, false), message::buffer(to, true));
-        message::copy(from, source, to, dest, length)
+        let copied = message::copy(from, source, to, dest, length);
+        MessageInfo::new(info.label(), 0, 0, copied as u64)
     };
-    to.regs.set(INFO, MessageInfo::new(info.label(), 0, 0, copied as u64).0);
+    to.regs.set(INFO, info.0);
     to.regs.set(CAP, badge);
 }
 
-/// `to` runs instead of `from`, on the same context.
+/// `to`, which got a message, runs instead of `from`, on the same context.
 #[inline(always)]
 fn hand_over<M: Machine>(m: M, sc: Ptr<SchedContext>, from: Ptr<Tcb>, to: Ptr<Tcb>) {
     from.sc.set(None);
     sc.tcb.set(Some(to));
     to.sc.set(Some(sc));
-    to.state.set(ThreadState::Running);
-    sched::run(m, to);
+    sched::change(m, from, to);
 }

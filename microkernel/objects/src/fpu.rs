@@ -5,15 +5,22 @@ use crate::machine::Machine;
 use crate::object::Tcb;
 use crate::ptr::Ptr;
 
-/// `tcb` runs next: it has the FPU only if its registers are there.
+/// `tcb` runs next: it has the FPU only if its registers are there. While nobody's are, an access traps.
 #[inline(always)]
 pub fn switch_to<M: Machine>(m: M, tcb: Ptr<Tcb>) {
     let n = m.node();
-    if FPU_LEAKS && let Some(owner) = n.fpu_owner.get().filter(|owner| *owner != tcb) {
-        m.save_fpu(&owner.fpu);
-        n.fpu_owner.set(None);
+    if !FPU_LEAKS {
+        m.enable_fpu(n.fpu_owner.get() == Some(tcb));
+    } else if let Some(owner) = n.fpu_owner.get().filter(|owner| *owner != tcb) {
+        take_away(m, owner);
     }
-    m.enable_fpu(n.fpu_owner.get() == Some(tcb));
+}
+
+/// The owner's registers go into its TCB, and nobody's are there.
+#[inline(never)]
+fn take_away<M: Machine>(m: M, owner: Ptr<Tcb>) {
+    m.save_fpu(&owner.fpu);
+    discard(m, owner);
 }
 
 /// The current thread touched the FPU; false if it may not use it.
@@ -45,8 +52,7 @@ pub fn discard<M: Machine>(m: M, tcb: Ptr<Tcb>) {
 pub fn release<M: Machine>(m: M, tcb: Ptr<Tcb>) {
     if m.node().fpu_owner.get() == Some(tcb) {
         m.enable_fpu(true);
-        m.save_fpu(&tcb.fpu);
-        discard(m, tcb);
+        take_away(m, tcb);
     }
 }
 

@@ -71,6 +71,17 @@ pub fn receive_slot(buffer: Buffer) -> (u64, u64, u64) {
     (buffer[RECEIVE].get(), buffer[RECEIVE + 1].get(), buffer[RECEIVE + 2].get())
 }
 
+/// Copies the words that travel in registers; as many as there are first, which is what most messages have besides none.
+#[inline(always)]
+pub fn copy_registers(from: Ptr<Tcb>, to: Ptr<Tcb>, length: usize) {
+    let word = |i| to.regs.set(MR0 + i, from.regs.get(MR0 + i));
+    if length == FAST_REGISTERS {
+        (0..FAST_REGISTERS).for_each(word);
+    } else {
+        (0..length.min(FAST_REGISTERS - 1)).for_each(word);
+    }
+}
+
 /// Copies `length` message registers; how many arrived.
 #[inline(always)]
 pub fn copy(
@@ -80,11 +91,7 @@ pub fn copy(
     dest: Option<Buffer>,
     length: usize,
 ) -> usize {
-    let mut i = 0;
-    while i < length.min(FAST_REGISTERS) {
-        to.regs.set(MR0 + i, from.regs.get(MR0 + i));
-        i += 1;
-    }
+    copy_registers(from, to, length.min(FAST_REGISTERS));
     if length <= FAST_REGISTERS {
         return length;
     }

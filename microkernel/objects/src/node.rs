@@ -4,6 +4,7 @@
 //! Everything that is per core is in one structure, [`Node`]; nothing else in the rules is a static. The kernel runs on one core
 //! with interrupts masked, so cells are never used from two places at once.
 use crate::account::{Accounts, Emptied};
+use crate::arch::context::{BYTES_OF_A_UNIT, UNITS};
 use crate::arch::interrupts::Wiring;
 use crate::arch::paging::KernelHalf;
 use crate::arch::ports::Handed;
@@ -411,10 +412,9 @@ impl Node {
         self.ready[priority as usize].get().head
     }
 
-    /// Counts work on so many bytes of memory: after 32 KiB of them the next unit of work asks.
+    /// Counts work on so many bytes of memory.
     #[inline]
     pub fn add_work(&self, bytes: u64) {
-        const BYTES_OF_A_UNIT: u64 = 320;
         self.work.set(self.work.get().saturating_add((bytes / BYTES_OF_A_UNIT) as u32));
     }
 
@@ -432,11 +432,11 @@ impl Node {
         order
     }
 
-    /// Every hundredth unit of long work asks whether something more urgent waits. A unit is up to 50 instructions.
+    /// Every so many units of long work it is asked whether something more urgent waits. A unit is up to 50 instructions.
     #[inline]
     pub fn work_done(&self) -> bool {
         let work = self.work.get() + 1;
-        self.work.set(if work >= 100 { 0 } else { work });
-        work >= 100
+        self.work.set(if work >= UNITS { 0 } else { work });
+        work >= UNITS
     }
 }

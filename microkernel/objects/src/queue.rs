@@ -61,6 +61,12 @@ fn shorten(end: Ptr<Tcb>, other: Ptr<Tcb>) {
 }
 
 impl Ends {
+    /// The queue of a thread that is in none, alone.
+    #[inline(always)]
+    pub fn of(tcb: Ptr<Tcb>) -> Ends {
+        Ends { head: Some(tcb), tail: Some(tcb) }
+    }
+
     /// The queue with `tcb` put before `at`, or at the end.
     pub fn insert_before<L: Links>(self, tcb: Ptr<Tcb>, at: Option<Ptr<Tcb>>) -> Ends {
         let prev = match at {

@@ -396,9 +396,16 @@ fn switch_to<M: Machine>(m: M, tcb: Ptr<Tcb>) {
 #[inline(always)]
 pub fn run<M: Machine>(m: M, tcb: Ptr<Tcb>) {
     record(m, class::SWITCH, event::SWITCH, 0, tcb.addr() as u32);
-    space::switch_to(m, tcb);
-    fpu::switch_to(m, tcb);
-    m.node().set_current(tcb);
+    change(m, m.node().current(), tcb);
+}
+
+/// `to` is the running thread instead of `from`, as its event says already.
+#[inline(always)]
+pub fn change<M: Machine>(m: M, from: Ptr<Tcb>, to: Ptr<Tcb>) {
+    space::switch_to(m, to);
+    m.switch_thread_pointers(from, to);
+    fpu::switch_to(m, to);
+    m.node().set_current(to);
 }
 
 /// Takes the CPU timer's deadline away, and with it the level of the interrupt's line.

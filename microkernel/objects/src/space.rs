@@ -32,7 +32,7 @@ pub fn assign(shared: &Shared, asid: u16, root: PhysAddr) {
     }
 }
 
-/// The thread runs next: its address space and thread pointers are loaded.
+/// The thread runs next: its address space is loaded.
 #[inline(always)]
 pub fn switch_to<M: Machine>(m: M, tcb: Ptr<Tcb>) {
     let n = m.node();
@@ -40,10 +40,6 @@ pub fn switch_to<M: Machine>(m: M, tcb: Ptr<Tcb>) {
     // By the same capability, the address space is the one that is loaded: had it gone, nothing would be remembered.
     if cap.0 != n.space_cap.get() {
         load(m, cap);
-    }
-    let old = n.current();
-    if old != tcb {
-        m.switch_thread_pointers(old, tcb);
     }
 }
 

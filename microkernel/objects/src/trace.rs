@@ -68,6 +68,12 @@ impl Trace {
         self.mask.get() >> class & 1 != 0
     }
 
+    /// Whether events of one of two classes are recorded.
+    #[inline(always)]
+    pub fn is_either_on(&self, one: u32, other: u32) -> bool {
+        self.mask.get() & (1 << one | 1 << other) != 0
+    }
+
     /// Records an event at a time that was read before.
     #[cold]
     pub fn record_at(&self, counter: u64, event: u16, arg0: u16, arg1: u32) {

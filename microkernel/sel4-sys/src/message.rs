@@ -30,6 +30,10 @@ impl MessageInfo {
     pub const fn extra_caps(self) -> usize {
         (self.0 >> 7 & 3) as usize
     }
+    /// The same message without capabilities, those that travel as well as those that arrived.
+    pub const fn without_caps(self) -> MessageInfo {
+        MessageInfo(self.0 & !0xf80)
+    }
     /// Words of the message. Values above [`MAX_LENGTH`] count as that.
     pub const fn length(self) -> usize {
         (self.0 & 127) as usize
@@ -68,6 +72,8 @@ mod tests {
             (0xabc, 5, 2, 120)
         );
         assert_eq!(MessageInfo::new(0, 8, 4, 128), MessageInfo(0));
+        assert_eq!(info.without_caps(), MessageInfo::new(0xabc, 0, 0, 120));
+        assert_eq!(MessageInfo(u64::MAX).without_caps(), MessageInfo::new(u64::MAX, 0, 0, 127));
     }
 
     #[test]

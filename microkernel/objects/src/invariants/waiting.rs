@@ -152,6 +152,11 @@ fn thread(caps: Caps, tcb: Ptr<Tcb>) -> Result<usize, Broken> {
         };
         caps.requires(notification_cap(ntfn), "the notification that a thread waits for is alive", at)?;
     }
+    if !in_endpoint && !in_notification {
+        // A queue of one thread is made without a look at that thread's links.
+        let links = [tcb.ep_prev.get(), tcb.ep_next.get(), tcb.ep_run.get()];
+        holds(links == [None; 3], "who stands in no queue has no neighbours", at)?;
+    }
     match tcb.reply.get() {
         Some(reply) => {
             let waits = matches!(state, ThreadState::BlockedOnReply | ThreadState::BlockedOnReceive);

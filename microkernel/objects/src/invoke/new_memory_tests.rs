@@ -6,6 +6,7 @@
 //! as they exist: so memory that is made anew has them, or what other objects left. A new frame is zero past the caches as well.
 extern crate std;
 use super::arch::vspace::table_labels;
+use crate::arch::context::AT_ONCE;
 use crate::arch::registers::{FAULT_PC, PC};
 use crate::arch::tables::TableKind;
 use crate::cap::{Cap, FrameSize};
@@ -66,21 +67,26 @@ struct Step {
     at: Option<u64>,
 }
 
+/// Half of what is made at once, as bits: 32 KiB, or 8 where zeroing takes more instructions.
+const LARGE_BITS: u64 = AT_ONCE.ilog2() as u64 - 1;
+/// Its pages, after each of which it can be cut off.
+const PIECES: u64 = 1 << (LARGE_BITS - 12);
+
 /// Kinds and size arguments; large ones are zeroed in pieces.
 const KINDS: [(u64, u64); 14] = [
     (kind::SMALL_PAGE, 0),
     (kind::SMALL_PAGE, 0),
     (kind::SMALL_PAGE, 0),
-    (kind::CNODE, 8),
-    (kind::CNODE, 9),
-    (kind::CNODE, 10),
+    (kind::CNODE, LARGE_BITS - 7),
+    (kind::CNODE, LARGE_BITS - 6),
+    (kind::CNODE, LARGE_BITS - 5),
     (kind::CNODE, 2),
     (kind::UNTYPED, 12),
     (kind::UNTYPED, 14),
     (kind::UNTYPED, 15),
     (kind::TCB, 0),
     (kind::ENDPOINT, 0),
-    (kind::SCHED_CONTEXT, 13),
+    (kind::SCHED_CONTEXT, LARGE_BITS - 2),
     (ext::TIMER_TYPE, 0),
 ];
 
@@ -343,18 +349,18 @@ struct Large {
     size: u64,
 }
 
-/// What is 32 KiB: kernel objects of one, two or more of that together, and eight frames.
+/// What is [`LARGE_BITS`] together: kernel objects, one, two or more of them, and frames.
 fn large() -> [Large; 5] {
     let make = |kind, bits, count| {
         let kind = KINDS.iter().position(|k| *k == (kind, bits)).unwrap();
-        Large { what: What::Make { from: ALL, kind, slot: FREE, count }, size: 32 << 10 }
+        Large { what: What::Make { from: ALL, kind, slot: FREE, count }, size: 1 << LARGE_BITS }
     };
     [
-        make(kind::CNODE, 10, 1),
-        make(kind::CNODE, 9, 2),
-        make(kind::CNODE, 8, 4),
-        make(kind::SCHED_CONTEXT, 13, 4),
-        make(kind::SMALL_PAGE, 0, 8),
+        make(kind::CNODE, LARGE_BITS - 5, 1),
+        make(kind::CNODE, LARGE_BITS - 6, 2),
+        make(kind::CNODE, LARGE_BITS - 7, 4),
+        make(kind::SCHED_CONTEXT, LARGE_BITS - 2, 4),
+        make(kind::SMALL_PAGE, 0, PIECES),
     ]
 }
 
@@ -375,9 +381,9 @@ fn until_done(scene: &Scene, thread: usize, what: What, at: Option<u64>) -> Resu
 #[cfg_attr(miri, ignore = "takes too long there")]
 fn a_retype_goes_on_only_as_what_it_was_wherever_it_was_cut_off() {
     for (i, first) in large().iter().enumerate() {
-        for at in 0..8 {
+        for at in 0..PIECES {
             for (j, second) in large().iter().enumerate() {
-                for again in (0..8).map(Some).chain([None]) {
+                for again in (0..PIECES).map(Some).chain([None]) {
                     let scene = Scene::new();
                     scene.take(&Step { thread: 0, what: first.what, at: Some(at) });
                     assert_eq!(scene.made.get(), 0, "{i} was not cut off at {at}");
@@ -411,7 +417,7 @@ fn what_was_made_in_between_is_zeroed_again() {
         if inner > 0 && !is_untyped || inner == POOL && bits != 12 {
             continue;
         }
-        for at in 0..8 {
+        for at in 0..PIECES {
             let scene = Scene::new();
             let told = format!("kind {kind} of {bits} bits ({inner}) in between, cut off at {at}");
             let by = |thread, what, at| {
@@ -436,7 +442,7 @@ fn what_was_made_in_between_is_zeroed_again() {
             assert!(scene.known.borrow().is_empty(), "{told}: it is not gone");
             by(0, large[0].what, None);
             let first = scene.known.borrow().keys().next().copied();
-            assert_eq!(first, Some((scene.memory.0, scene.memory.0 + (32 << 10))), "{told}");
+            assert_eq!(first, Some((scene.memory.0, scene.memory.0 + (1 << LARGE_BITS))), "{told}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `Untyped_Retype`.
 use super::args::{Args, Invoked, Outcome, Stop, target_slot};
+use crate::arch::context::AT_ONCE;
 use crate::arch::registers::{STATUS, USER_STATUS};
 use crate::arch::tables::TableKind;
 use crate::cap::{CNodePlace, Cap, FrameSize, VmRights};
@@ -67,10 +68,9 @@ pub fn invoke<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
 #[cold]
 #[inline(never)]
 fn at_once(bits: u32, slots: u64) -> u64 {
-    /// What is done between two looks, in bytes that are zeroed; making an object is as much work as zeroing these.
-    const WORK: u64 = 64 << 10;
+    /// Making an object is as much work as zeroing so many bytes.
     const OBJECT: u64 = 4000;
-    (WORK / (OBJECT + (1 << bits))).max(1).min(slots)
+    (AT_ONCE / (OBJECT + (1 << bits))).max(1).min(slots)
 }
 
 /// From now on the thread's message asks for what is left when `made` more objects are there; the thread makes the call again.

@@ -1,9 +1,6 @@
 //! The program on Axiom.
 
-#[cfg(target_arch = "aarch64")]
-mod aarch64;
-#[cfg(target_arch = "x86_64")]
-mod x86_64;
+mod arch;
 
 use axiom_init::{extra, say, sys};
 use linked_list_allocator::Heap;

@@ -3,7 +3,8 @@
 //! While a thread runs, the task state names the end of its register file, which is the first field of its TCB: the processor
 //! pushes an interrupt's frame straight into it, and the entry stores the rest. A system call has no frame; its entry writes what
 //! matters of one. Then the kernel's one stack is taken, a Rust function decides, and the register file that it returns is loaded:
-//! by SYSRET if that restores all of it, which is so exactly if rcx and r11 are where the thread goes on and its flags, else by IRET.
+//! by SYSRET if that restores all of it, which is so if rcx and r11 are where the thread goes on and its flags, as they are after a
+//! system call that nobody meddled with ([`Registers::in_call`](r::Registers::in_call)); else by IRET.
 //! Neither is ever given an address that is not canonical, which would fault with the user's stack. There is no SWAPGS: no segment
 //! is the kernel's. Exceptions in the kernel itself are bugs: they end in a report with registers and a backtrace. An interrupt in
 //! the kernel comes where it waits, and is only noted.
@@ -120,11 +121,8 @@ axiom_syscall:
     mov qword ptr [rip + {scratch}], rsp
     mov rsp, qword ptr [rip + {task} + {top}]
     mov qword ptr [rsp - {file} + 8 * {pc}], rcx
-    mov qword ptr [rsp - {file} + 8 * {rcx}], rcx
     mov qword ptr [rsp - {file} + 8 * {status}], r11
-    mov qword ptr [rsp - {file} + 8 * {r11}], r11
-    sub rcx, 2
-    mov qword ptr [rsp - {file} + 8 * {fault_pc}], rcx
+    mov qword ptr [rsp - {file} + 8 * {error}], {system_call}
     mov r11, qword ptr [rip + {scratch}]
     mov qword ptr [rsp - {file} + 8 * {sp}], r11
     mov qword ptr [rsp - {file} + 8 * {rdi}], rdi
@@ -149,9 +147,10 @@ axiom_syscall:
     mov rdi, rdx
     jmp axiom_system_call
 
-    // The whole frame, of the register file at r12: rcx is where it goes on.
+    // The whole frame, of the register file at r12.
     .balign 64
 axiom_return_whole:
+    mov rcx, qword ptr [r12 + 8 * {pc}]
     mov rax, rcx
     shl rcx, 16
     sar rcx, 16
@@ -202,6 +201,7 @@ axiom_clear_sysret:
     top = const descriptors::TOP_OFFSET,
     file = const FILE,
     vector = const r::VECTOR,
+    system_call = const r::SYSTEM_CALL as i64,
     error = const r::ERROR,
     fault_pc = const r::FAULT_PC,
     pc = const r::PC,
@@ -290,14 +290,12 @@ fn resume() -> ! {
         asm!(
             "lea rax, [r12 + {file}]",
             "mov qword ptr [rip + {task} + {top}], rax",
-            "mov rcx, qword ptr [r12 + 8 * {pc}]",
-            "mov r11, qword ptr [r12 + 8 * {status}]",
-            "cmp rcx, qword ptr [r12 + 8 * {rcx}]",
-            "jne axiom_return_whole",
-            "cmp r11, qword ptr [r12 + 8 * {r11}]",
+            "cmp qword ptr [r12 + 8 * {error}], {system_call}",
             "jne axiom_return_whole",
             "cmp dword ptr [r12 + 8 * {pc} + 4], 0x7fff",
             "ja axiom_return_whole",
+            "mov rcx, qword ptr [r12 + 8 * {pc}]",
+            "mov r11, qword ptr [r12 + 8 * {status}]",
             "mov rdi, qword ptr [r12 + 8 * {rdi}]",
             "mov rsi, qword ptr [r12 + 8 * {rsi}]",
             "mov rdx, qword ptr [r12 + 8 * {rdx}]",
@@ -326,7 +324,8 @@ fn resume() -> ! {
             sp = const r::SP,
             rax = const r::RAX,
             rbx = const r::RBX,
-            rcx = const r::RCX,
+            error = const r::ERROR,
+            system_call = const r::SYSTEM_CALL as i64,
             rdx = const r::RDX,
             rsi = const r::RSI,
             rdi = const r::RDI,
@@ -334,7 +333,6 @@ fn resume() -> ! {
             r8 = const r::R8,
             r9 = const r::R9,
             r10 = const r::R10,
-            r11 = const r::R11,
             r12 = const r::R12,
             r13 = const r::R13,
             r14 = const r::R14,

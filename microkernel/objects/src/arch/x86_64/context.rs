@@ -5,6 +5,15 @@ use core::cell::Cell;
 /// their thread stops running, not when somebody else asks for the FPU.
 pub const FPU_LEAKS: bool = true;
 
+/// What is made between two looks at what is more urgent, in bytes that are zeroed: eight of them by an instruction, or by a round of one.
+pub const AT_ONCE: u64 = 24 << 10;
+
+/// Units of long work between two looks at what is more urgent: fewer, for each is up to 70 instructions.
+pub const UNITS: u32 = 70;
+
+/// Bytes that are zeroed in a unit: 14 KiB between two looks.
+pub const BYTES_OF_A_UNIT: u64 = 200;
+
 /// The area of FXSAVE. Its last 48 bytes are software's: the last word says that the rest was stored. A thread that never used the
 /// FPU has all zeroes there, which would be no valid state (every exception would be unmasked).
 #[repr(C, align(16))]

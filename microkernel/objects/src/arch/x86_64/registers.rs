@@ -8,7 +8,7 @@ use core::cell::Cell;
 pub const RAX: usize = 10;
 /// Index of rbx.
 pub const RBX: usize = 4;
-/// Index of rcx, which a system call overwrites with where it goes on.
+/// Index of rcx, which a system call overwrites with where it goes on ([`Registers::in_call`]).
 pub const RCX: usize = 11;
 /// Index of rdx.
 pub const RDX: usize = 12;
@@ -24,7 +24,7 @@ pub const R8: usize = 7;
 pub const R9: usize = 8;
 /// Index of r10.
 pub const R10: usize = 6;
-/// Index of r11, which a system call overwrites with the flags.
+/// Index of r11, which a system call overwrites with the flags ([`Registers::in_call`]).
 pub const R11: usize = 5;
 /// Index of r12.
 pub const R12: usize = 2;
@@ -36,8 +36,12 @@ pub const R14: usize = 0;
 pub const R15: usize = 9;
 /// Index of the vector that the thread was interrupted by.
 pub const VECTOR: usize = 15;
-/// Index of the error code of an exception.
+/// Index of the error code of an exception; of a system call, [`SYSTEM_CALL`].
 pub const ERROR: usize = 16;
+/// The error code that no exception has: the thread came by a system call.
+pub const SYSTEM_CALL: u64 = u64::MAX;
+/// Bytes of the instruction that makes a system call.
+const SYSCALL_BYTES: u64 = 2;
 /// Index of the instruction pointer at which the thread goes on.
 pub const PC: usize = 17;
 /// Index of the code segment, in the interrupt's frame.
@@ -78,6 +82,10 @@ pub const USER_STATUS: u64 = 0x202;
 pub const USER_STATUS_MASK: u64 = 0xcd5;
 
 /// The register file.
+///
+/// A system call's entry stores neither rcx nor r11 nor where the call was made: they follow from where the thread goes on and from its
+/// flags, and [`ERROR`] says that they do. Whoever writes one of the five ends that, so the exit can take it as a promise: what SYSRET
+/// restores is what SYSCALL found, and its address is one behind an instruction that user space has run.
 #[repr(C, align(16))]
 pub struct Registers {
     words: [Cell<u64>; COUNT],
@@ -87,12 +95,34 @@ impl Registers {
     /// Register `index`.
     #[inline(always)]
     pub fn get(&self, index: usize) -> u64 {
-        self.words[index].get()
+        match index {
+            RCX if self.in_call() => self.words[PC].get(),
+            R11 if self.in_call() => self.words[STATUS].get(),
+            FAULT_PC if self.in_call() => self.words[PC].get().wrapping_sub(SYSCALL_BYTES),
+            _ => self.words[index].get(),
+        }
     }
     /// Sets register `index`.
     #[inline(always)]
     pub fn set(&self, index: usize, value: u64) {
+        if matches!(index, RCX | R11 | PC | STATUS | FAULT_PC) && self.in_call() {
+            self.settle();
+        }
         self.words[index].set(value);
+    }
+
+    /// Whether the thread came by a system call, and nobody has changed since where and how it goes on.
+    #[inline(always)]
+    pub fn in_call(&self) -> bool {
+        self.words[ERROR].get() == SYSTEM_CALL
+    }
+
+    /// Stores what follows from other registers as long as the thread is in a system call.
+    fn settle(&self) {
+        for index in [RCX, R11, FAULT_PC] {
+            self.words[index].set(self.get(index));
+        }
+        self.words[ERROR].set(0);
     }
     /// The address of the file, for the trap exit.
     pub fn address(&self) -> usize {
@@ -121,5 +151,57 @@ pub fn sanitise(register: usize, value: u64) -> u64 {
         STATUS => value & USER_STATUS_MASK | USER_STATUS,
         PC | FAULT_PC | TLS | GS_BASE if !is_canonical(value) => 0,
         _ => value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    /// What a system call's entry stores: nothing of the three that follow from the rest.
+    fn entered(pc: u64, status: u64, stale: [u64; 3]) -> Registers {
+        let file = Registers { words: [const { Cell::new(0) }; COUNT] };
+        for (index, value) in [RCX, R11, FAULT_PC].into_iter().zip(stale) {
+            file.words[index].set(value);
+        }
+        file.words[PC].set(pc);
+        file.words[STATUS].set(status);
+        file.words[ERROR].set(SYSTEM_CALL);
+        file
+    }
+
+    /// The same where the entry stores everything.
+    fn plain(pc: u64, status: u64) -> Registers {
+        let file = entered(pc, status, [pc, status, pc.wrapping_sub(2)]);
+        file.words[ERROR].set(0);
+        file
+    }
+
+    proptest! {
+        /// Whatever is written, and in whatever order, everybody reads what they would if a system call's entry stored everything. And the
+        /// exit's promise holds as long as it stands: rcx is where the thread goes on, r11 its flags, and neither was written.
+        #[test]
+        fn what_a_system_call_does_not_store_is_read_all_the_same(
+            pc in any::<u64>(),
+            status in any::<u64>(),
+            stale in any::<[u64; 3]>(),
+            writes in prop::collection::vec((0..COUNT, any::<u64>()), 0..12),
+        ) {
+            let (file, expected) = (entered(pc, status, stale), plain(pc, status));
+            let all = |file: &Registers| -> Vec<u64> {
+                (0..COUNT).filter(|index| *index != ERROR).map(|index| file.get(index)).collect()
+            };
+            prop_assert_eq!(all(&file), all(&expected));
+            for (index, value) in writes.into_iter().filter(|(index, _)| *index != ERROR) {
+                file.set(index, value);
+                expected.set(index, value);
+                prop_assert_eq!(all(&file), all(&expected));
+                let promise = [RCX, R11, PC, STATUS, FAULT_PC].map(|index| file.get(index));
+                prop_assert!(!file.in_call() || promise == [pc, status, pc, status, pc.wrapping_sub(2)]);
+            }
+        }
     }
 }

@@ -25,6 +25,9 @@ macro_rules! first_instructions {
     };
 }
 
+/// What the kernel reads of the machine: a device tree. A row of the report is named after it.
+pub const MACHINE_READ: &str = "boot.entry_to_device_tree_read";
+
 /// The counter, in ticks.
 #[inline(always)]
 pub fn ticks() -> u64 {

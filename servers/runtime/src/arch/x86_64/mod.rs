@@ -27,6 +27,9 @@ macro_rules! first_instructions {
     };
 }
 
+/// What the kernel reads of the machine: its firmware's tables: a PC has no device tree. A row of the report is named after it.
+pub const MACHINE_READ: &str = "boot.entry_to_firmware_tables_read";
+
 /// The counter, in ticks: the time stamp counter.
 #[inline(always)]
 pub fn ticks() -> u64 {

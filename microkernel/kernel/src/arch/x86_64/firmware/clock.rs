@@ -150,7 +150,7 @@ impl Measurement {
             (None, Some(timer)) => Reference::Pm(timer),
             (None, None) => {
                 return Err(Bad::Clock(
-                    "there is neither an HPET nor an ACPI power management timer; with QEMU, leave hpet=off out",
+                    "there is neither an HPET nor an ACPI power management timer; with QEMU, take -M q35 without hpet=off",
                 ));
             }
         };
