@@ -1,6 +1,7 @@
 //! init's slots and memory. A server's objects are made from its own pool, which is emptied as a whole when the server dies; frames of
 //! device registers are found by their address.
 use crate::arch::Table;
+use crate::pci::places::{Offered, Span};
 use crate::sys;
 use alloc::vec::Vec;
 use axiom_layout::Runs;
@@ -31,6 +32,7 @@ pub struct Memory {
     ram: Vec<Untyped>,
     devices: Vec<Untyped>,
     device_frames: Vec<(u64, CPtr)>,
+    offered: Offered,
     slots: Runs,
     /// Bytes taken from RAM.
     pub allocated: u64,
@@ -43,6 +45,7 @@ impl Memory {
             ram: Vec::new(),
             devices: Vec::new(),
             device_frames: Vec::new(),
+            offered: Offered::default(),
             slots: Runs::new(info.empty.start, info.empty.end),
             allocated: 0,
         };
@@ -52,9 +55,18 @@ impl Memory {
             let untyped = Untyped { cap, base: u.paddr, bits: u.size_bits.into(), used: 0 };
             if u.is_device != 0 { memory.devices.push(untyped) } else { memory.ram.push(untyped) }
         }
+        let spans = |blocks: &[Untyped]| {
+            blocks.iter().map(|u| Span { from: u.base, end: u.base + (1 << u.bits) }).collect()
+        };
+        memory.offered = Offered::new(spans(&memory.ram), spans(&memory.devices));
         // Small ones first: they are used up before the large ones are broken.
         memory.ram.sort_by_key(|u| u.bits);
         memory
+    }
+
+    /// What the kernel offered at boot, by address.
+    pub fn offered(&self) -> &Offered {
+        &self.offered
     }
 
     /// An empty slot.

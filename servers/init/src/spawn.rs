@@ -2,7 +2,6 @@
 use crate::arch::{self, Table};
 use crate::devices;
 use crate::memory::{Memory, Object, Pool};
-use crate::pci::Pci;
 use crate::permanent::{self, Permanent};
 use crate::sys::{self, Unmapped};
 use alloc::vec::Vec;
@@ -42,8 +41,6 @@ pub struct Context<'a> {
     pub servers: &'a [Server],
     /// Their permanent objects.
     pub permanent: &'a [Permanent],
-    /// PCI, to switch a server's functions on.
-    pub pci: &'a Pci,
     /// Their threads, of those that live.
     pub threads: &'a [Option<CPtr>],
     /// The kernel's debug system calls stay.
@@ -340,7 +337,7 @@ pub fn spawn(
     };
     let mut world = World { head, ..World::default() };
     channels(&mut b, c, index, &mut world)?;
-    give_devices(&mut b, c.pci, permanent, server, &mut world)?;
+    give_devices(&mut b, permanent, server, &mut world)?;
     let reclaim = give_memory(&mut b, c, permanent, server, &mut world)?;
     give_trace(&mut b, c, server, &mut world)?;
     world.head.ready = b.name(c.ready, CapRights::WRITE, Some(Who::ready(index as u16).word()))?;
@@ -434,7 +431,6 @@ fn channels<'a>(
 
 fn give_devices<'a>(
     b: &mut Build<'_>,
-    pci: &Pci,
     permanent: &Permanent,
     server: &'a Server,
     world: &mut World<'a>,
@@ -449,11 +445,23 @@ fn give_devices<'a>(
             world.devices.push(Device { name, index: device, ..Device::default() });
             continue;
         };
-        let first = found.phys & !4095;
-        let pages = (found.phys + found.size).next_multiple_of(4096) - first;
-        let rights = if found.function.is_some() { CapRights::READ } else { CapRights::READ_WRITE };
-        for page in (0..pages).step_by(4096) {
-            b.registers(first + page, at + page, rights)?;
+        let mut registers = Range::default();
+        for row in found.rows() {
+            // Of a function's configuration space, servers only read.
+            let rights = match (row.bar, &found.function) {
+                (None, Some(_)) => CapRights::READ,
+                _ => CapRights::READ_WRITE,
+            };
+            for page in (0..row.pages.bytes()).step_by(4096) {
+                b.registers(row.pages.from + page, at + page, rights)?;
+            }
+            let (first, len) = row.registers;
+            let here = Range { start: at + (first - row.pages.from), len };
+            match row.bar {
+                None => registers = here,
+                Some((index, offset)) => world.bars.push(Bar { device, index, offset, registers: here }),
+            }
+            at += row.room();
         }
         if request.interrupts {
             let messages = found.function.as_ref().map_or(0, |function| function.messages());
@@ -477,27 +485,11 @@ fn give_devices<'a>(
         for handler in handlers_of_messages {
             b.name(*handler, CapRights::ALL, None)?;
         }
-        let registers = Range { start: at + (found.phys & 4095), len: found.size };
         let ports = match ports {
             Some(cap) => b.name(*cap, CapRights::ALL, None)?,
             None => 0,
         };
         world.devices.push(Device { name, index: device, registers, messages, ports });
-        at += pages + 4096;
-        let Some(function) = &found.function else { continue };
-        for bar in function.bars.iter().flatten() {
-            for (offset, len) in function.pieces(bar) {
-                let first = (bar.base + offset) & !4095;
-                let pages = (bar.base + offset + len).next_multiple_of(4096) - first;
-                for page in (0..pages).step_by(4096) {
-                    b.registers(first + page, at + page, CapRights::READ_WRITE)?;
-                }
-                let registers = Range { start: at + ((bar.base + offset) & 4095), len };
-                world.bars.push(Bar { device, index: bar.index, offset, registers });
-                at += pages + 4096;
-            }
-        }
-        pci.let_master(b.memory, function)?;
     }
     for (name, &bit) in server.timers.iter().zip(&permanent.timer_bits) {
         let timer = b.pool.make(b.memory, Object::TIMER)?;

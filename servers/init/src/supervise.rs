@@ -2,7 +2,8 @@
 use crate::devices::Machine;
 use crate::extra::Extra;
 use crate::memory::{Memory, Object, Pool};
-use crate::pci::Pci;
+use crate::pci::reset::{Next, Outcome, Resetting};
+use crate::pci::{ConfigSpace, Mapped, Pci};
 use crate::permanent::{self, Permanent};
 use crate::say::{Reason, finish};
 use crate::spawn::{self, Context, Running};
@@ -10,7 +11,7 @@ use crate::{arch, down, say, sys};
 use alloc::string::String;
 use alloc::vec::Vec;
 use axiom_fdt::Fdt;
-use axiom_layout::restarts::{Next, Restarts};
+use axiom_layout::restarts::{self, Restarts};
 use axiom_layout::{Badge as Who, Bit};
 use axiom_proto::bundle::{Restart, System};
 use axiom_proto::console::printable;
@@ -33,8 +34,10 @@ struct Life {
     heap: Vec<CPtr>,
     /// The counter at its start.
     started: u64,
-    /// When it is started again, while it waits for that.
+    /// When it is started, or its functions' resets go on, while it waits for that.
     due: Option<u64>,
+    /// Its PCI functions' resets, before it is built: in the order of its devices.
+    resets: Vec<Resetting>,
     /// Its thread, while it lives.
     thread: Option<CPtr>,
     /// Where its untyped memory goes when it asks for it.
@@ -55,6 +58,7 @@ impl Life {
             heap: Vec::new(),
             started: 0,
             due: None,
+            resets: Vec::new(),
             thread: None,
             reclaim: None,
             panicked: false,
@@ -103,12 +107,16 @@ impl Supervisor {
         let reply = memory.make(Object::REPLY)?;
         sys::bind_notification(init::TCB, ready)?;
         let fdt = extra.fdt.and_then(|bytes| Fdt::new(bytes).ok());
-        let space = arch::config_space(extra);
+        let space = ConfigSpace::of(extra);
         if fdt.is_none() && space.is_none() {
             say!("no device tree and no PCI: servers run without devices");
         }
-        let frequency = extra.axiom.map_or(0, |a| a.counter_frequency);
-        let mut machine = Machine { fdt, pci: Pci::new(&mut memory, space, system.pci_window, frequency)? };
+        let devices: Vec<_> = arch::devices().collect();
+        let (pci, trouble) = Pci::new(&mut Mapped::new(&mut memory), space, system.pci_window, &devices)?;
+        if let Some(trouble) = trouble {
+            say!("{trouble}");
+        }
+        let mut machine = Machine { fdt, pci };
         let timer = match extra.axiom {
             Some(_) => {
                 let timer = memory.make(Object::TIMER)?;
@@ -167,8 +175,79 @@ impl Supervisor {
         self.lives.len()
     }
 
-    /// Builds and starts a server; false (and a line) if that fails.
+    /// Resets a server's PCI functions, then builds and starts it; false (and a line) if it cannot be built. While there is something to wait
+    /// for, it is due again, and its callers wait for it. Its functions' faults are not the system's: it stays down, and the others run.
     pub fn start(&mut self, index: usize) -> bool {
+        self.lives[index].due = None;
+        match self.reset(index) {
+            Ok(None) => {}
+            Ok(Some(after_us)) => {
+                self.lives[index].due = Some(sys::ticks() + ticks_of(self.axiom, after_us));
+                return true;
+            }
+            Err(why) => {
+                say!("'{}' is not started: {why}", self.system.servers[index].name);
+                self.clear(index);
+                self.down(index);
+                return true;
+            }
+        }
+        // Whoever debugs others gets their threads: those that wait for a reset come first.
+        let mut debugs = self.system.servers[index].debugs.iter().map(|peer| usize::from(*peer));
+        if let Some(peer) = debugs.find(|peer| self.is_to_be_reset(*peer)) {
+            self.lives[index].due = Some(self.lives[peer].due.unwrap_or_else(sys::ticks) + 1);
+            return true;
+        }
+        self.build(index)
+    }
+
+    /// Goes on with the resets of a server's PCI functions: for how long to leave them alone, in microseconds, if they have not ended; or why
+    /// it cannot be started.
+    fn reset(&mut self, index: usize) -> Result<Option<u64>, String> {
+        let permanent = &self.permanent[index];
+        let life = &mut self.lives[index];
+        life.resets.resize(permanent.functions().count(), Resetting::FIRST);
+        let mut wait = None;
+        for (function, reset) in permanent.functions().zip(&mut life.resets) {
+            let lost = |why: &dyn core::fmt::Display| {
+                alloc::format!("PCI function {} does not come back from its reset: {why}", function.place())
+            };
+            match self.pci.step(&mut Mapped::new(&mut self.memory), function, reset) {
+                Ok(Next::After(us)) => wait = wait.max(Some(us)),
+                Ok(Next::Ended(Outcome::Lost(why))) => return Err(lost(&why)),
+                Ok(Next::Ended(Outcome::Forgot | Outcome::Cannot)) => {}
+                Err(error) => return Err(lost(&Reason(error))),
+            }
+        }
+        Ok(wait)
+    }
+
+    /// Whether a server will be started, and has functions whose resets have not all ended.
+    fn is_to_be_reset(&self, index: usize) -> bool {
+        let life = &self.lives[index];
+        let ended = life.resets.iter().filter(|reset| reset.outcome().is_some()).count();
+        life.state == State::Starting
+            && life.thread.is_none()
+            && ended < self.permanent[index].functions().count()
+    }
+
+    /// Lets those functions of a server that were reset access memory.
+    fn let_master(&mut self, index: usize) -> Result<(), Error> {
+        for (function, reset) in self.permanent[index].functions().zip(&self.lives[index].resets) {
+            if reset.outcome() == Some(Outcome::Forgot) {
+                self.pci.set_master(&mut Mapped::new(&mut self.memory), function, true)?;
+            } else {
+                say!(
+                    "PCI function {} cannot be reset: it gets no access to memory, for it could go on with what it was told before",
+                    function.place()
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Builds and starts a server; false (and a line) if that fails.
+    fn build(&mut self, index: usize) -> bool {
         let threads: Vec<Option<CPtr>> = self.lives.iter().map(|life| life.thread).collect();
         let context = Context {
             payload_frames: self.payload_frames,
@@ -179,15 +258,16 @@ impl Supervisor {
             supervises: &self.supervises,
             servers: &self.system.servers,
             permanent: &self.permanent,
-            pci: &self.pci,
             threads: &threads,
             debug_calls: self.system.debug_calls,
         };
         let life = &mut self.lives[index];
-        life.due = None;
         let (count, last) = (life.restarts.count, life.restarts.is_last());
-        match spawn::spawn(&context, &mut self.memory, &mut life.pool, index, count, last) {
+        let built = spawn::spawn(&context, &mut self.memory, &mut life.pool, index, count, last);
+        // The server runs when init waits, and not before: its functions may access memory from here on.
+        match built.and_then(|running| self.let_master(index).map(|()| running)) {
             Ok(running) => {
+                let life = &mut self.lives[index];
                 life.state = State::Starting;
                 life.panicked = false;
                 life.shared_bytes = running.shared_bytes;
@@ -257,21 +337,35 @@ impl Supervisor {
         }
     }
 
+    /// The server that is due first, and when.
+    fn next_due(&self) -> Option<(u64, usize)> {
+        self.lives.iter().enumerate().filter_map(|(i, life)| Some((life.due?, i))).min()
+    }
+
     /// Starts those whose time has come, and sleeps until the next one's.
     fn start_due(&mut self) {
-        let due = |life: &Life, now| life.due.is_some_and(|at| at <= now);
-        while let Some(index) = self.lives.iter().position(|life| due(life, sys::ticks())) {
+        while let Some((at, index)) = self.next_due()
+            && at <= sys::ticks()
+        {
             self.start(index);
         }
-        let next = self.lives.iter().filter_map(|life| life.due).min();
-        if let (Some(timer), Some(at)) = (self.timer, next)
+        if let (Some(timer), Some((at, _))) = (self.timer, self.next_due())
             && sys::timer_arm(timer, at).is_err()
         {
             say!("the timer for restarts cannot be armed: they are immediate");
-            let waiting: Vec<usize> =
-                (0..self.lives.len()).filter(|i| self.lives[*i].due.is_some()).collect();
-            for index in waiting {
-                self.start(index);
+            while let Some((_, index)) = self.next_due() {
+                if !self.is_to_be_reset(index) {
+                    self.start(index);
+                }
+                // Its functions need the time.
+                if self.is_to_be_reset(index) {
+                    say!(
+                        "'{}' is not started: nobody can wait for its PCI functions",
+                        self.system.servers[index].name
+                    );
+                    self.clear(index);
+                    self.down(index);
+                }
             }
         }
     }
@@ -292,17 +386,23 @@ impl Supervisor {
         if self.lives[index].restarts.count > 0 {
             self.watchers.iter().for_each(|w| stubs::signal(*w));
         }
+        self.tell_when_all_are_ready();
+    }
+
+    /// Says once that nobody is waited for any more.
+    fn tell_when_all_are_ready(&mut self) {
         let waits = |(life, server): (&Life, &axiom_proto::bundle::Server)| {
             server.reports_ready && life.state == State::Starting
         };
-        if !self.all_ready && !self.lives.iter().zip(&self.system.servers).any(waits) {
-            self.all_ready = true;
-            self.trace(event::BOOT_ALL_READY, 0, None);
-            say!("all servers are ready");
-            if self.system.print_facts {
-                let fdt = self.fdt.and_then(|bytes| Fdt::new(bytes).ok());
-                facts(self.axiom, fdt.as_ref()).iter().for_each(|line| say!("facts: {line}"));
-            }
+        if self.all_ready || self.lives.iter().zip(&self.system.servers).any(waits) {
+            return;
+        }
+        self.all_ready = true;
+        self.trace(event::BOOT_ALL_READY, 0, None);
+        say!("all servers are ready");
+        if self.system.print_facts {
+            let fdt = self.fdt.and_then(|bytes| Fdt::new(bytes).ok());
+            facts(self.axiom, fdt.as_ref()).iter().for_each(|line| say!("facts: {line}"));
         }
     }
 
@@ -440,15 +540,15 @@ impl Supervisor {
             say!("'{name}' died: {why}");
         }
         let after_us = match next {
-            Next::Down => {
+            restarts::Next::Down => {
                 say!("'{name}' stays down: its restart policy is used up");
                 return self.down(index);
             }
-            Next::Last { after_us } => {
+            restarts::Next::Last { after_us } => {
                 say!("'{name}' has used up its restarts: once more, to park its outputs");
                 after_us
             }
-            Next::Again { after_us } => after_us,
+            restarts::Next::Again { after_us } => after_us,
         };
         if after_us == 0 || self.timer.is_none() {
             say!("restarting '{}'", self.system.servers[index].name);
@@ -463,10 +563,8 @@ impl Supervisor {
 
     /// Takes everything from a server. Its devices' own accesses end first: what they would write to becomes something else.
     fn clear(&mut self, index: usize) {
-        for function in
-            self.permanent[index].devices.iter().flatten().filter_map(|found| found.function.as_ref())
-        {
-            if let Err(error) = self.pci.stop_master(&mut self.memory, function) {
+        for function in self.permanent[index].functions() {
+            if let Err(error) = self.pci.set_master(&mut Mapped::new(&mut self.memory), function, false) {
                 say!(
                     "a PCI function of '{}' is not switched off: {}",
                     self.system.servers[index].name,
@@ -475,7 +573,9 @@ impl Supervisor {
                 finish("a device could go on writing to memory that is no longer its server's");
             }
         }
-        self.lives[index].pool.clear(&mut self.memory);
+        let life = &mut self.lives[index];
+        life.resets.clear();
+        life.pool.clear(&mut self.memory);
     }
 
     /// A server stays down: its callers are told from now on.
@@ -490,6 +590,7 @@ impl Supervisor {
             say!("nobody answers for '{}': {}; whoever calls it waits", server.name, Reason(error));
         }
         self.watchers.iter().for_each(|w| stubs::signal(*w));
+        self.tell_when_all_are_ready();
     }
 }
 

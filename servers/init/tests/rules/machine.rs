@@ -19,7 +19,7 @@ use axiom_proto::env::{self, Env, slot};
 use axiom_proto::{Error, LABEL_OK, wire};
 use sel4_sys::bootinfo::{BootInfo, HEADER_FDT, Header, SlotRegion, UntypedDesc};
 use sel4_sys::cap::init;
-use sel4_sys::ext::{self, AxiomInfo, BOOTINFO_AXIOM};
+use sel4_sys::ext::{self, AxiomInfo, BOOTINFO_AXIOM, BOOTINFO_PCI_CONFIG_SPACE};
 use sel4_sys::stubs::Received;
 use sel4_sys::{Badge, CPtr, CapRights, IpcBuffer, MessageInfo, host, label, object, syscall};
 use serde::{Deserialize, Serialize};
@@ -76,6 +76,8 @@ struct Inner {
     aliases: RefCell<BTreeMap<u64, Alias>>,
     /// What is in pages of devices.
     registers: RefCell<BTreeMap<u64, Vec<u8>>>,
+    /// Words of theirs that have bits which nobody writes: by address, the bits and what they are.
+    fixed: Vec<(u64, u32, u32)>,
     /// Pages of servers: by address space and address.
     pages: RefCell<BTreeMap<(u16, u64), Mapped>>,
     /// Threads by what init called them.
@@ -98,6 +100,10 @@ pub struct Parts {
     pub fdt: Vec<u8>,
     /// What pages of devices hold.
     pub registers: BTreeMap<u64, Vec<u8>>,
+    /// Words of theirs that have bits which nobody writes: by address, the bits and what they are.
+    pub fixed: Vec<(u64, u32, u32)>,
+    /// PCI configuration space: bus 0's, and the last bus.
+    pub config_space: Option<(u64, u8)>,
     /// The kernel has Axiom's extensions.
     pub extensions: bool,
     /// Slots of init's, as a power of two: as the kernel has it.
@@ -112,6 +118,8 @@ impl Default for Parts {
             ram: vec![22],
             fdt: tree(|nothing| nothing),
             registers: BTreeMap::new(),
+            fixed: Vec::new(),
+            config_space: None,
             extensions: true,
             slots: 13,
             bundle: true,
@@ -196,6 +204,13 @@ impl Inner {
             };
             // SAFETY: a page each, and apart.
             unsafe { to.copy_from_nonoverlapping(from, PAGE) };
+        }
+        let mut registers = self.registers.borrow_mut();
+        for (at, bits, value) in &self.fixed {
+            let Some(page) = registers.get_mut(&(at & !4095)) else { continue };
+            let word = &mut page[(at & 4095) as usize..][..4];
+            let written = u32::from_le_bytes([word[0], word[1], word[2], word[3]]);
+            word.copy_from_slice(&(written & !bits | value & bits).to_le_bytes());
         }
     }
 
@@ -414,6 +429,7 @@ impl Machine {
             space,
             aliases: RefCell::default(),
             registers: RefCell::new(parts.registers),
+            fixed: parts.fixed,
             pages: RefCell::default(),
             threads: RefCell::default(),
             started: Cell::new(None),
@@ -497,6 +513,30 @@ impl Machine {
     /// A device's registers.
     pub fn registers(&self, page: u64) -> Vec<u8> {
         self.inner.registers.borrow().get(&page).cloned().unwrap_or_else(|| vec![0; PAGE])
+    }
+
+    /// Where init's RAM is.
+    pub fn ram_at(&self) -> u64 {
+        let mut untyped = self.info.untyped_list.iter();
+        untyped.find(|u| u.is_device == 0 && u.size_bits > 0).expect("there is RAM").paddr
+    }
+
+    /// A device changes a word of its registers.
+    pub fn set_register(&self, at: u64, word: u32) {
+        let mut registers = self.inner.registers.borrow_mut();
+        let page = registers.entry(at & !4095).or_insert_with(|| vec![0; PAGE]);
+        page[(at & 4095) as usize..][..4].copy_from_slice(&word.to_le_bytes());
+    }
+
+    /// A word of a device's registers.
+    pub fn register(&self, at: u64) -> u32 {
+        let page = self.registers(at & !4095);
+        u32::from_le_bytes(page[(at & 4095) as usize..][..4].try_into().expect("four bytes"))
+    }
+
+    /// Whether there was a server's thread.
+    pub fn was_started(&self, name: &str) -> bool {
+        self.inner.threads.borrow().contains_key(name)
     }
 
     /// A server's thread, or the last one that had this name.
@@ -839,6 +879,10 @@ fn chunks(parts: &Parts, axiom: &AxiomInfo) -> Vec<u8> {
     chunk(0x7777, &[1, 2, 3]);
     if !parts.fdt.is_empty() {
         chunk(HEADER_FDT, &parts.fdt);
+    }
+    if let Some((base, last)) = parts.config_space {
+        let words = [base, last.into()].map(u64::to_le_bytes);
+        chunk(BOOTINFO_PCI_CONFIG_SPACE, words.as_flattened());
     }
     if parts.extensions {
         let words: Vec<u8> = axiom.words().iter().flat_map(|word| word.to_le_bytes()).collect();

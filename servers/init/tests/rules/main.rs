@@ -1,10 +1,14 @@
 //! What init decides, on the kernel's own rules: [`machine`].
+mod board;
 mod devices;
+mod functions;
 mod grants;
 mod life;
 mod machine;
 mod memory;
+mod pci;
 mod requests;
+mod resets;
 
 use axiom_proto::Values;
 use axiom_proto::bundle::{Restart, Segment, Server, System};

@@ -17,6 +17,7 @@ fn full() -> (System, Vec<u8>) {
         ranges: false,
         messages: false,
         optional: false,
+        registers_kib: 8192,
     };
     let a = Server {
         devices: vec![device],
