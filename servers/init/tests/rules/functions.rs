@@ -165,7 +165,7 @@ fn registers_over_something_else_cost_the_function_and_nothing_else() {
     let (said, masters) = over([good, good + 0x100]);
     let says = "PCI function 00:03.0 (pci1af4,1) is not used: its BAR 0, 0x100100000 to 0x100100fff, is over registers of 00:04.0, 0x100100000 to 0x100100fff\n";
     assert!(said.contains(says), "{said}");
-    assert_eq!(masters[0], false);
+    assert!(!masters[0]);
     // RAM, which is where the world has it.
     let mut m = Machine::new(&system(vec![with("a", vec![asks(1)])]), apart());
     let there = m.ram_at();
