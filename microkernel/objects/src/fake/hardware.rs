@@ -1,6 +1,11 @@
 //! The machine that the rules see: what they ask of it is written down.
 use super::*;
 
+/// A line's bit. Messages have numbers beyond those of lines, and nothing that masks them.
+fn line(irq: u32) -> u64 {
+    1u64.checked_shl(irq).unwrap_or(0)
+}
+
 impl Machine for &FakeWorld {
     fn node(&self) -> &Node {
         &self.node
@@ -28,11 +33,11 @@ impl Machine for &FakeWorld {
     }
     fn mask(&self, irq: u32) {
         self.log(Hardware::Mask(irq));
-        self.registers.borrow_mut().masked |= 1 << irq;
+        self.registers.borrow_mut().masked |= line(irq);
     }
     fn unmask(&self, irq: u32) {
         self.log(Hardware::Unmask(irq));
-        self.registers.borrow_mut().masked &= !(1 << irq);
+        self.registers.borrow_mut().masked &= !line(irq);
     }
     fn route(&self, irq: u32, route: Route) {
         self.log(Hardware::Route { irq, route });

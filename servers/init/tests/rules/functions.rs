@@ -9,9 +9,9 @@ use axiom_proto::supervisor::{self, INTERFACE, Reply, Request, State};
 use sel4_sys::{ext, label};
 use std::collections::BTreeMap;
 
-const CONFIG: u64 = DEVICES_AT + 0x400_0000;
+pub const CONFIG: u64 = DEVICES_AT + 0x400_0000;
 /// The page of the function in place 00:03.0, and of the one beside it.
-const FIRST: u64 = CONFIG + (3 << 15);
+pub const FIRST: u64 = CONFIG + (3 << 15);
 const SECOND: u64 = CONFIG + (4 << 15);
 const COMMAND: u64 = 4;
 const CONTROL: u64 = 0x48;
@@ -37,7 +37,7 @@ fn with(name: &str, devices: Vec<DeviceRequest>) -> Server {
 }
 
 /// Configuration space of a function with a BAR of 64 bits, that can be reset by PCI Express or not at all.
-fn page(device: u32, base: u64, resets: bool) -> Vec<u8> {
+pub fn page(device: u32, base: u64, resets: bool) -> Vec<u8> {
     let mut page = vec![0; 4096];
     let mut put = |at: usize, word: u32| page[at..at + 4].copy_from_slice(&word.to_le_bytes());
     put(0, device << 16 | 0x1af4);
@@ -52,7 +52,7 @@ fn page(device: u32, base: u64, resets: bool) -> Vec<u8> {
 }
 
 /// A machine with two functions: registers of both, and whether they can be reset.
-fn parts(bases: [u64; 2], resets: [bool; 2]) -> Parts {
+pub fn parts(bases: [u64; 2], resets: [bool; 2]) -> Parts {
     let registers =
         BTreeMap::from([(FIRST, page(1, bases[0], resets[0])), (SECOND, page(2, bases[1], resets[1]))]);
     // Its capabilities are there whatever is written, and nothing is under way.

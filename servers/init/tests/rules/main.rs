@@ -6,6 +6,8 @@ mod grants;
 mod life;
 mod machine;
 mod memory;
+#[cfg(axiom_arch = "x86_64")]
+mod pc;
 mod pci;
 mod requests;
 mod resets;

@@ -29,7 +29,7 @@ use axiom_proto::env::{self, Env, slot};
 use axiom_proto::{Error, LABEL_OK, wire};
 use sel4_sys::bootinfo::{BootInfo, HEADER_FDT, Header, SlotRegion, UntypedDesc};
 use sel4_sys::cap::init;
-use sel4_sys::ext::{self, AxiomInfo, BOOTINFO_AXIOM, BOOTINFO_PCI_CONFIG_SPACE};
+use sel4_sys::ext::{self, AxiomInfo, BOOTINFO_AXIOM, BOOTINFO_HPET, BOOTINFO_PCI_CONFIG_SPACE, HpetInfo};
 use sel4_sys::stubs::Received;
 use sel4_sys::{Badge, CPtr, CapRights, IpcBuffer, MessageInfo, host, label, object, syscall};
 use serde::{Deserialize, Serialize};
@@ -131,6 +131,12 @@ impl Machine {
         world.put(space, init::CNODE.0, space);
         world.put(space, init::VSPACE.0, Cap::VSpace { base: root, asid: Some(OWN) });
         world.put(space, init::IRQ_CONTROL.0, Cap::IrqControl);
+        #[cfg(axiom_arch = "x86_64")]
+        {
+            use axiom_objects::arch::ports::Ports;
+            world.put(space, init::IO_PORT_CONTROL.0, Cap::Ports(Ports::Control));
+            (&world).shared().wiring.pins[0].set(24);
+        }
         world.put(space, init::ASID_POOL.0, Cap::AsidPool { base: pool, first_asid: 0 });
         let mut next = init::COUNT;
         let mut provide = |cap| {

@@ -13,6 +13,8 @@ pub struct Parts {
     pub fixed: Vec<(u64, u32, u32)>,
     /// PCI configuration space: bus 0's, and the last bus.
     pub config_space: Option<(u64, u8)>,
+    /// What the kernel says of the HPET.
+    pub hpet: Option<HpetInfo>,
     /// The kernel has Axiom's extensions.
     pub extensions: bool,
     /// Slots of init's, as a power of two: as the kernel has it.
@@ -29,6 +31,7 @@ impl Default for Parts {
             registers: BTreeMap::new(),
             fixed: Vec::new(),
             config_space: None,
+            hpet: None,
             extensions: true,
             slots: 13,
             bundle: true,
@@ -99,6 +102,9 @@ pub(super) fn chunks(parts: &Parts, axiom: &AxiomInfo) -> Vec<u8> {
     chunk(0x7777, &[1, 2, 3]);
     if !parts.fdt.is_empty() {
         chunk(HEADER_FDT, &parts.fdt);
+    }
+    if let Some(hpet) = parts.hpet {
+        chunk(BOOTINFO_HPET, hpet.words().map(u64::to_le_bytes).as_flattened());
     }
     if let Some((base, last)) = parts.config_space {
         let words = [base, last.into()].map(u64::to_le_bytes);
