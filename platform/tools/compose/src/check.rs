@@ -328,7 +328,7 @@ fn functions(server: &Server, errors: &mut Vec<Diagnostic>) {
     let functions = || server.devices.iter().filter(|d| d.value.is_function);
     let sum: u64 = functions().map(|d| u64::from(d.value.registers_kib)).sum();
     if sum > ROOM_KIB
-        && let Some(last) = functions().last()
+        && let Some(last) = functions().next_back()
     {
         let count = functions().count() as u64;
         errors.push(Diagnostic::new(

@@ -282,7 +282,7 @@ fn an_absent_chip_keeps_the_bus_from_nobody_however_often_it_is_asked_for() {
     let mut board = Board::new();
     board.pass(SECOND);
     let chip = lock(&board.chips).lm75.take();
-    let mut lost = |board: &mut Board| {
+    let lost = |board: &mut Board| {
         let before = board.counts(LM75).errors;
         (0..100).for_each(|_| assert_eq!(board.raw(LM75, 0), Reply::Absent));
         board.counts(LM75).errors - before
