@@ -350,7 +350,7 @@ lint: check-deps
     @{{ cargo }} kernel clippy -q -p axiom-kernel --features checked -- -D warnings
     @{{ cargo }} kernel-x86_64 clippy -q -p axiom-kernel -- -D warnings
     @{{ cargo }} kernel-x86_64 clippy -q -p axiom-kernel --features checked -- -D warnings
-    @RUSTFLAGS='--cfg axiom_arch="x86_64"' CARGO_TARGET_DIR="$CARGO_TARGET_DIR/rules-x86_64" {{ cargo }} host clippy -q -p sel4-sys -p axiom-objects --all-targets -- -D warnings
+    @RUSTFLAGS='--cfg axiom_arch="x86_64"' CARGO_TARGET_DIR="$CARGO_TARGET_DIR/rules-x86_64" {{ cargo }} host clippy -q -p sel4-sys -p axiom-objects -p axiom-init --all-targets -- -D warnings
     @echo "lint: servers"
     @{{ cargo }} server clippy -q {{ steady_packages }} -- -D warnings
     @{{ cargo }} server clippy -q {{ server_packages }} -- -D warnings
