@@ -191,7 +191,10 @@ impl Function {
 
 /// A page of registers.
 #[derive(Clone)]
-pub struct Page(Rc<RefCell<Vec<u8>>>, usize, Rc<Cell<u32>>);
+pub struct Page(Rc<RefCell<Vec<u8>>>, usize, Rc<Cell<u32>>, Written);
+
+/// Words that were written to registers: offsets in what was touched, and values.
+type Written = Rc<RefCell<Vec<(usize, u32)>>>;
 
 impl Io for Page {
     fn read(&self, offset: usize) -> u32 {
@@ -199,6 +202,7 @@ impl Io for Page {
         u32::from_le_bytes(page[self.1 + offset..][..4].try_into().unwrap())
     }
     fn write(&self, offset: usize, value: u32) {
+        self.3.borrow_mut().push((offset, value));
         self.0.borrow_mut()[self.1 + offset..][..4].copy_from_slice(&value.to_le_bytes());
     }
 }
@@ -232,6 +236,8 @@ pub struct Board {
     pub handlers: Vec<(u64, Place, u64)>,
     /// Pages of registers that were touched, in order.
     pub touched: Vec<u64>,
+    /// Words that were written there, in order.
+    pub written: Written,
 }
 
 /// A place on bus 0.
@@ -285,7 +291,7 @@ impl Hardware for Board {
         self.touched.push(at);
         // What is there before anybody writes is no table.
         let page = self.pages.entry(at & !4095).or_insert_with(|| Rc::new(RefCell::new(vec![0x55; 4096])));
-        Ok(act(&Page(page.clone(), (at & 4095) as usize, self.status.clone())))
+        Ok(act(&Page(page.clone(), (at & 4095) as usize, self.status.clone(), self.written.clone())))
     }
 
     fn offered(&self) -> &Offered {

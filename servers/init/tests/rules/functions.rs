@@ -183,6 +183,52 @@ fn registers_over_something_else_cost_the_function_and_nothing_else() {
 }
 
 #[test]
+fn who_debugs_a_server_that_stays_down_starts_all_the_same() {
+    let debugger = Server { debugs: vec![0], ..server("d") };
+    let mut m = Machine::running(&system(vec![with("a", vec![asks(1)]), debugger]), apart());
+    m.set_register(FIRST, u32::MAX);
+    m.advance(RESET_US).unwrap();
+    assert!(!m.was_started("d"));
+    (0..101).for_each(|_| m.advance(10_000).unwrap());
+    m.advance(1).unwrap();
+    assert!(m.was_started("d") && !m.was_started("a"));
+    assert_eq!(m.env("d").threads.iter().count(), 0);
+}
+
+#[test]
+fn functions_on_far_buses_are_found_where_they_are() {
+    // A bridge at the place of the first leads to bus 2, which is on the next 2 MiB.
+    let mut p = apart();
+    let far = CONFIG + (2 << 20) + (5 << 15);
+    let second = p.registers.remove(&SECOND).unwrap();
+    p.registers.insert(far, second);
+    let bridge = p.registers.get_mut(&FIRST).unwrap();
+    (bridge[0xe], bridge[0x19]) = (1, 2);
+    p.fixed.extend([(far + COMMAND, 0xffff_0000, 1 << 20), (far + CONTROL, 0xffff_8000, 0)]);
+    p.config_space = Some((CONFIG, 3));
+    let mut m = Machine::running(&system(vec![with("a", vec![asks(2)])]), p);
+    m.advance(RESET_US).unwrap();
+    assert_eq!(m.frame("a", address::DEVICES).map(|f| f.phys), Some(far));
+    assert_eq!([far, FIRST].map(|f| m.register(f + COMMAND) & 6), [6, 6], "the bridge passes on");
+}
+
+#[cfg(not(axiom_arch = "x86_64"))]
+#[test]
+fn where_nobody_takes_messages_a_function_with_messages_is_not_taken() {
+    let mut p = apart();
+    let page = p.registers.get_mut(&FIRST).unwrap();
+    (page[0x41], page[0x50]) = (0x50, 0x11);
+    let mut m = Machine::new(&system(vec![with("a", vec![asks(1)])]), p);
+    let said = m.boot().unwrap_err();
+    assert!(
+        said.contains("init: cannot prepare the system: the kernel refuses it (IllegalOperation)"),
+        "{said}"
+    );
+    // Its one message is masked, in the page that is init's.
+    assert_eq!([0, 4, 8, 12].map(|word| m.register(DEVICES_AT + 0x10_0000 + word)), [0, 0, 0, 1]);
+}
+
+#[test]
 fn one_that_cannot_be_reset_is_given_without_memory() {
     let p = parts([DEVICES_AT + 0x10_0000, DEVICES_AT + 0x20_0000], [false, true]);
     let m = Machine::running(&system(vec![with("a", vec![asks(1)])]), p);
@@ -203,6 +249,27 @@ fn functions_of_one_server_are_reset_at_the_same_time() {
     let bars: Vec<_> =
         m.env("a").bars.iter().map(|b| (b.device, b.registers.start - address::DEVICES)).collect();
     assert_eq!(bars, [(0, 0x2000), (1, 0x6000)]);
+}
+
+#[test]
+fn a_function_is_left_alone_for_its_own_time_whatever_the_other_needs() {
+    // The second can be reset by its power states only, which takes ten milliseconds each way; the first needs a hundred.
+    for swapped in [false, true] {
+        let mut p = apart();
+        let power = if swapped { FIRST } else { SECOND };
+        let page = p.registers.get_mut(&power).unwrap();
+        (page[0x40], page[0x47]) = (0x01, 0);
+        let mut m = Machine::running(&system(vec![with("a", vec![asks(1), asks(2)])]), p);
+        let other = if swapped { SECOND } else { FIRST };
+        m.advance(RESET_US - 1).unwrap();
+        // Nobody has given it its addresses back yet.
+        assert!(!m.was_started("a") && m.register(other + CONTROL) & 1 << 15 == 0);
+        assert_eq!(m.register(power + 0x44) & 3, 3, "asleep, until the other is there, too");
+        m.advance(1).unwrap();
+        assert!(!m.was_started("a") && m.register(power + 0x44) & 3 == 0);
+        m.advance(10_000).unwrap();
+        assert!(m.was_started("a"));
+    }
 }
 
 #[test]

@@ -89,6 +89,73 @@ fn a_function_is_given_on_without_the_bus_and_without_the_table_of_messages() {
 }
 
 #[test]
+fn a_table_that_begins_in_the_middle_of_a_page_is_masked_to_its_end() {
+    let f = function(1).bar(1, 0xc000_0000, 0x4000).messages(1, 0x800, 600);
+    let mut board = Board::new(&[(place(3), &f)]);
+    let mut pci = survey(&mut board, (0, 0));
+    given(&mut pci, &mut board, &asks(1));
+    assert!((0..600).all(|i| board.entry(0xc000_0800 + 16 * i) == Entry::MASKED));
+    assert_ne!(board.entry(0xc000_0800 + 16 * 600), Entry::MASKED);
+    // A page at a time, and of 256 entries at once those that are left.
+    assert_eq!(board.touched, [0xc000_0800, 0xc000_1000, 0xc000_1800, 0xc000_2000, 0xc000_2800]);
+}
+
+#[test]
+fn an_entry_is_masked_before_it_changes_and_unmasked_when_it_is_whole() {
+    let f = function(1).bar(0, 0xc000_0000, 0x1000).messages(0, 0, 1);
+    let mut board = Board::new(&[(place(3), &f)]);
+    let mut pci = survey(&mut board, (0, 0));
+    let mut got = given(&mut pci, &mut board, &asks(1));
+    board.written.take();
+    pci.message(&mut board, &mut got, 0, 70).unwrap();
+    assert_eq!(board.written.take(), [(12, 1), (0, 0xfee0_3000), (4, 0), (8, 70), (12, 0)]);
+}
+
+#[test]
+fn what_was_given_stays_known_whatever_is_given_after_it() {
+    let first = function(1).bar(0, 0xd000_0000, 0x1_0000);
+    let second = function(2).bar(0, 0xe000_0000, 0x1000);
+    // In the middle of the first, and where one begins that nobody asks for.
+    let third = function(3).bar(0, 0xd000_8000, 0x1000);
+    let fourth = function(4).bar(0, 0xe100_0000, 0x2000);
+    let fifth = function(5).bar(0, 0xe100_1000, 0x1000);
+    let all = [(place(1), &first), (place(2), &second), (place(4), &fourth), (place(5), &fifth)];
+    let mut board = Board::new(&all);
+    let mut pci = survey(&mut board, (0, 0));
+    given(&mut pci, &mut board, &asks(1));
+    given(&mut pci, &mut board, &asks(2));
+    let why = refused(&mut pci, &mut board, &asks(4)).to_string();
+    assert!(why.ends_with("is over registers of 00:05.0, 0xe1001000 to 0xe1001fff"), "{why}");
+    let mut board = Board::new(&[(place(1), &first), (place(2), &second), (place(3), &third)]);
+    // The first is measured while the third has no address yet.
+    third.set(|m| m.words.extend([(0x10, 0)]));
+    let mut pci = survey(&mut board, (0xd000_8000, 0x1000));
+    third.set(|m| m.words.extend([(0x10, 0xd000_8000)]));
+    given(&mut pci, &mut board, &asks(1));
+    given(&mut pci, &mut board, &asks(2));
+    let why = refused(&mut pci, &mut board, &asks(3)).to_string();
+    assert!(why.ends_with("is over BAR 0 of 00:01.0, 0xd0000000 to 0xd000ffff"), "{why}");
+}
+
+#[test]
+fn an_address_of_the_window_is_beyond_the_functions_own_registers() {
+    let f = function(1).bar(0, 0xc000_0000, 0x100_0000).bar(1, 0, 0x1000);
+    let mut board = Board::new(&[(place(3), &f)]);
+    let mut pci = survey(&mut board, (0xc020_0000, 0x200_0000));
+    let request = DeviceRequest { registers_kib: 17 << 10, ..asks(1) };
+    let got = given(&mut pci, &mut board, &request);
+    assert_eq!(got.bars()[1].map(|bar| bar.base), Some(0xc100_0000));
+}
+
+#[test]
+fn pages_of_bytes_that_wrap_end_with_the_last_whole_page() {
+    let last = !4095;
+    assert_eq!(Span::pages(u64::MAX - 10, 100), Span { from: last, end: last });
+    assert_eq!(Span::pages(0x1fff, 2), Span { from: 0x1000, end: 0x3000 });
+    assert_eq!(Span::pages(0x1000, 0), Span { from: 0x1000, end: 0x2000 });
+}
+
+#[test]
 fn messages_are_made_in_order_and_written_where_they_belong() {
     let f = function(1).bar(0, 0xc000_0000, 0x1000).messages(0, 0x20, 2);
     let mut board = Board::new(&[(place(3), &f)]);

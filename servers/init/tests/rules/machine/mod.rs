@@ -147,6 +147,7 @@ impl Machine {
         let schedcontrol = provide(Cap::SchedControl { core: 0 });
         let (trace_cap, debug_cap) = (provide(Cap::Trace), provide(Cap::Debug));
         let trace_frames = provide(world.frame());
+        provide(world.frame());
         let payload = payload(system, parts.bundle);
         let frames = next_frames(&world, &payload, &mut provide);
         let mut untyped_list = [UntypedDesc::default(); sel4_sys::bootinfo::MAX_UNTYPEDS];
@@ -169,7 +170,7 @@ impl Machine {
         let axiom = AxiomInfo {
             trace_cap,
             trace_frames,
-            trace_frame_count: 1,
+            trace_frame_count: 2,
             debug_cap,
             counter_frequency: FREQUENCY,
             ram_bytes: ram,
