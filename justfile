@@ -220,11 +220,12 @@ test-host: programs
     @{{ cargo }} host test -q
     @just rules-x86_64
 
-# The kernel's rules as x86-64 has them, on this machine: tables of each level, ports, pins; and the worlds' searches again
+# The kernel's rules as x86-64 has them, on this machine: tables of each level, ports, pins; the worlds' searches again; and init on them
 [group("test")]
 rules-x86_64:
     @echo "test: the rules of x86-64"
     @RUSTFLAGS='--cfg axiom_arch="x86_64"' CARGO_TARGET_DIR="$CARGO_TARGET_DIR/rules-x86_64" {{ cargo }} host test -q -p sel4-sys -p axiom-objects --lib
+    @RUSTFLAGS='--cfg axiom_arch="x86_64"' CARGO_TARGET_DIR="$CARGO_TARGET_DIR/rules-x86_64" {{ cargo }} host test -q -p axiom-init --test rules -- pc:: functions:: life::
 
 # For so many MINUTES, accepted random programs beside their proofs, from a seed of the moment
 [group("search and fuzz")]
@@ -360,7 +361,7 @@ lint: check-deps
     @{{ cargo }} kernel clippy -q -p axiom-kernel --features checked -- -D warnings
     @{{ cargo }} kernel-x86_64 clippy -q -p axiom-kernel -- -D warnings
     @{{ cargo }} kernel-x86_64 clippy -q -p axiom-kernel --features checked -- -D warnings
-    @RUSTFLAGS='--cfg axiom_arch="x86_64"' CARGO_TARGET_DIR="$CARGO_TARGET_DIR/rules-x86_64" {{ cargo }} host clippy -q -p sel4-sys -p axiom-objects --all-targets -- -D warnings
+    @RUSTFLAGS='--cfg axiom_arch="x86_64"' CARGO_TARGET_DIR="$CARGO_TARGET_DIR/rules-x86_64" {{ cargo }} host clippy -q -p sel4-sys -p axiom-objects -p axiom-init --all-targets -- -D warnings
     @echo "lint: servers"
     @{{ cargo }} server clippy -q {{ steady_packages }} -- -D warnings
     @{{ cargo }} server clippy -q {{ server_packages }} -- -D warnings

@@ -11,37 +11,7 @@ extern crate alloc;
 use axiom_heap as _;
 
 #[cfg(any(target_os = "none", test))]
-mod boot;
-#[cfg(any(target_os = "none", test))]
-mod bpf;
-#[cfg(any(target_os = "none", test))]
-mod clock;
-#[cfg(any(target_os = "none", test))]
-mod ipc;
-#[cfg(any(target_os = "none", test))]
-mod kernel;
-#[cfg(any(target_os = "none", test))]
-mod memory;
-#[cfg(any(target_os = "none", test))]
-mod partner;
-#[cfg(any(target_os = "none", test))]
-mod report;
-#[cfg(any(target_os = "none", test))]
-mod sample;
-#[cfg(any(target_os = "none", test))]
-mod scans;
-#[cfg(any(target_os = "none", test))]
-mod second;
-#[cfg(any(target_os = "none", test))]
-mod server;
-#[cfg(test)]
-mod tests;
-#[cfg(any(target_os = "none", test))]
-mod threads;
-#[cfg(any(target_os = "none", test))]
-mod timer;
-#[cfg(any(target_os = "none", test))]
-mod trace;
+mod measure;
 
 #[cfg(not(target_os = "none"))]
 fn main() {

@@ -284,7 +284,7 @@ impl Demo {
                 &format!("edge {edge}: the LED is {}", if level { "on" } else { "off" }),
                 seen.result == 0 && at.map(|l| l.0) == Ok(level),
             );
-            // The signal comes behind the programs: a server whose budget ended between them gives it in its next period.
+            // The signal comes after the programs: a server whose budget ended between them gives it in its next period.
             for _ in 0..SIGNAL_LOOKS {
                 self.sleep(LOOK_MS);
                 if self.signalled.get().has(self.bell) {

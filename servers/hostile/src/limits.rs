@@ -77,7 +77,7 @@ fn stack(tries: &mut Tries, server: BpfServer) {
     tries.works("unload", server.unload(keeps.id).is_ok() && server.unload(finds.id).is_ok());
 }
 
-/// 800 branches in a loop, again and again: each time an answer, and the server is there behind it.
+/// 800 branches in a loop, again and again: each time an answer, and the server is still there.
 fn memory(tries: &mut Tries, server: BpfServer) {
     for turn in 0..5 {
         let answered = match load(server, "many_ifs.o", "timer/100hz") {

@@ -1,11 +1,13 @@
 //! Finding devices: by what the device tree or PCI says, never by address.
 use crate::arch;
 use crate::memory::Memory;
-use crate::pci::{Function, Pci};
+use crate::pci::places::Span;
+use crate::pci::{Asked, Function, Mapped, Pci};
 use crate::sys;
 use alloc::vec::Vec;
 use axiom_fdt::{Fdt, Walk};
 use axiom_mmio::{Io, Mmio};
+use axiom_pci::Bar;
 use axiom_proto::bundle::DeviceRequest;
 use core::ptr::NonNull;
 use sel4_sys::cap::init;
@@ -36,27 +38,57 @@ pub struct Found {
 }
 
 impl Found {
-    /// Rows of pages that its server gets, first and end: its registers, then what is the server's of a PCI function's BARs.
-    pub fn rows(&self) -> impl Iterator<Item = (u64, u64)> {
-        let own = (self.size > 0).then(|| pages(self.phys, self.size));
-        let function = self.function.iter();
-        let bars = function
-            .flat_map(|f| f.bars.iter().flatten().flat_map(|bar| f.pieces(bar).map(|p| (bar.base, p))));
-        own.into_iter().chain(bars.map(|(base, (offset, len))| pages(base.saturating_add(offset), len)))
+    /// Rows of pages that its server gets: its registers, then what is the server's of a PCI function's BARs.
+    pub fn rows(&self) -> impl Iterator<Item = Row> {
+        rows(self.phys, self.size, self.function.as_ref())
     }
 
     /// Addresses that these take in the server, with a free page after each.
     pub fn room(&self) -> u64 {
-        self.rows().map(|(first, end)| (end - first).saturating_add(PAGE)).fold(0, u64::saturating_add)
+        room_of(self.phys, self.size, self.function.as_ref())
     }
 }
 
 const PAGE: u64 = 4096;
 
-/// The pages of some bytes, first and end. What a device claims may be any number.
-fn pages(start: u64, bytes: u64) -> (u64, u64) {
-    let end = start.saturating_add(bytes.max(1)).checked_next_multiple_of(PAGE);
-    (start & !(PAGE - 1), end.unwrap_or(!(PAGE - 1)))
+/// Registers in whole pages, as a server gets them.
+pub struct Row {
+    /// The pages.
+    pub pages: Span,
+    /// The registers among them: the first's address, and bytes.
+    pub registers: (u64, u64),
+    /// The BAR that they are of, and where in it they begin. Of none: the device's own, which are configuration space if it is a function.
+    pub bar: Option<(u8, u64)>,
+}
+
+impl Row {
+    fn new(start: u64, bytes: u64, bar: Option<(u8, u64)>) -> Row {
+        Row { pages: Span::pages(start, bytes), registers: (start, bytes), bar }
+    }
+
+    /// Addresses that it takes in a server: a free page is after it.
+    pub fn room(&self) -> u64 {
+        self.pages.bytes().saturating_add(PAGE)
+    }
+}
+
+/// The rows of a device with these registers, and of a function. One without registers has none.
+fn rows(phys: u64, size: u64, function: Option<&Function>) -> impl Iterator<Item = Row> {
+    let own = (size > 0).then(|| Row::new(phys, size, None));
+    let bars = function.into_iter().flat_map(|f| f.bars().iter().flatten().flat_map(|bar| pieces(f, bar)));
+    own.into_iter().chain(bars)
+}
+
+/// The rows of a BAR.
+fn pieces(function: &Function, bar: &Bar) -> impl Iterator<Item = Row> {
+    let (base, index) = (bar.base, bar.index);
+    let row = move |(offset, len)| Row::new(base.saturating_add(offset), len, Some((index, offset)));
+    function.pieces(bar).map(row)
+}
+
+/// Addresses that such a device takes in its server.
+pub fn room_of(phys: u64, size: u64, function: Option<&Function>) -> u64 {
+    rows(phys, size, function).map(|row| row.room()).fold(0, u64::saturating_add)
 }
 
 /// What says which devices there are.
@@ -74,13 +106,19 @@ impl Machine<'_> {
             return Ok(Some(found));
         }
         if axiom_pci::parse(&request.compatible).is_some() {
-            let found = self.pci.find(memory, request)?;
-            return Ok(found.map(|(phys, function)| Found {
-                phys,
-                size: axiom_pci::CONFIG_BYTES,
-                function: Some(function),
-                ..Found::default()
-            }));
+            return Ok(match self.pci.find(&mut Mapped::new(memory), request)? {
+                Asked::Absent => None,
+                Asked::Given(phys, function) => Some(Found {
+                    phys,
+                    size: axiom_pci::CONFIG_BYTES,
+                    function: Some(function),
+                    ..Found::default()
+                }),
+                Asked::Refused(place, why) => {
+                    crate::say!("PCI function {place} ({}) is not used: {why}", request.compatible);
+                    None
+                }
+            });
         }
         self.fdt.as_ref().map_or(Ok(None), |fdt| find(fdt, memory, request))
     }

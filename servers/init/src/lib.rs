@@ -1,8 +1,8 @@
 //! init, the root task: reads the bundle, builds the servers that the manifest names with exactly what it grants, then watches
 //! over them. It is every server's fault handler; it restarts a server that crashed as that server's policy says.
 //!
-//! init runs at the highest priority and only on requests, readiness signals, faults and restarts that are due; it never calls a
-//! server, so no server can make it wait. What a server sends is never printed, but for the verdict of one that may end the run.
+//! init runs at the highest priority and only on requests, readiness signals, faults, and restarts and resets that are due; it waits for
+//! no device and never calls a server, so nobody can make it wait. What a server sends is never printed, but for the verdict of one that may end the run.
 //!
 //! What it decides is this library, which tests run on the developer's machine on the kernel's own rules (`tests/`); its stack, heap and
 //! first instructions are the program's.

@@ -1,6 +1,7 @@
 //! init's slots and memory. A server's objects are made from its own pool, which is emptied as a whole when the server dies; frames of
 //! device registers are found by their address.
 use crate::arch::Table;
+use crate::pci::places::{Offered, Span};
 use crate::sys;
 use alloc::vec::Vec;
 use axiom_layout::Runs;
@@ -10,6 +11,8 @@ use sel4_sys::{CPtr, Error, ext};
 
 /// The least that a pool takes from init at a time: servers hold little more than they use.
 const CHUNK_BITS: u32 = 14;
+/// The least of what is skipped that is kept: a slot costs 32 bytes.
+const LEAST_PIECE_BITS: u32 = 10;
 
 #[derive(Clone, Copy)]
 struct Untyped {
@@ -31,6 +34,7 @@ pub struct Memory {
     ram: Vec<Untyped>,
     devices: Vec<Untyped>,
     device_frames: Vec<(u64, CPtr)>,
+    offered: Offered,
     slots: Runs,
     /// Bytes taken from RAM.
     pub allocated: u64,
@@ -43,6 +47,7 @@ impl Memory {
             ram: Vec::new(),
             devices: Vec::new(),
             device_frames: Vec::new(),
+            offered: Offered::default(),
             slots: Runs::new(info.empty.start, info.empty.end),
             allocated: 0,
         };
@@ -52,9 +57,18 @@ impl Memory {
             let untyped = Untyped { cap, base: u.paddr, bits: u.size_bits.into(), used: 0 };
             if u.is_device != 0 { memory.devices.push(untyped) } else { memory.ram.push(untyped) }
         }
+        let spans = |blocks: &[Untyped]| {
+            blocks.iter().map(|u| Span { from: u.base, end: u.base + (1 << u.bits) }).collect()
+        };
+        memory.offered = Offered::new(spans(&memory.ram), spans(&memory.devices));
         // Small ones first: they are used up before the large ones are broken.
         memory.ram.sort_by_key(|u| u.bits);
         memory
+    }
+
+    /// What the kernel offered at boot, by address.
+    pub fn offered(&self) -> &Offered {
+        &self.offered
     }
 
     /// An empty slot.
@@ -77,18 +91,37 @@ impl Memory {
     /// Objects for good, outside any pool.
     pub fn make(&mut self, object: Object) -> Result<CPtr, Error> {
         let Object { kind, bits, size_bits } = object;
+        let size = 1 << size_bits;
+        let fits = |u: &Untyped| u.used.next_multiple_of(size) + size <= 1 << u.bits;
+        let index = self.ram.iter().position(fits).ok_or(Error::NotEnoughMemory)?;
+        let index = self.align(index, size)?;
         let slot = self.slot()?;
-        for u in &mut self.ram {
-            let start = u.used.next_multiple_of(1 << size_bits);
-            if start + (1 << size_bits) <= 1 << u.bits {
-                sys::retype(u.cap, kind, bits, slot, 1).inspect_err(|_| self.slots.give(slot, 1))?;
-                self.allocated += start + (1 << size_bits) - u.used;
-                u.used = start + (1 << size_bits);
-                return Ok(CPtr(slot));
+        let u = &mut self.ram[index];
+        let start = u.used.next_multiple_of(size);
+        sys::retype(u.cap, kind, bits, slot, 1).inspect_err(|_| self.slots.give(slot, 1))?;
+        self.allocated += start + size - u.used;
+        u.used = start + size;
+        Ok(CPtr(slot))
+    }
+
+    /// Makes blocks of their own of what would be skipped in a block for the alignment of its next object: the kernel hands out a block's
+    /// bytes in order, so what was skipped is nobody's. Returns the block's place, which is behind those.
+    fn align(&mut self, mut index: usize, alignment: u64) -> Result<usize, Error> {
+        loop {
+            let u = self.ram[index];
+            // The largest that is aligned here; all of them together end where the object begins.
+            let bits = u.used.trailing_zeros();
+            if u.used.is_multiple_of(alignment) || bits < LEAST_PIECE_BITS {
+                return Ok(index);
             }
+            let slot = self.slot()?;
+            sys::retype(u.cap, kind::UNTYPED, bits, slot, 1).inspect_err(|_| self.slots.give(slot, 1))?;
+            self.ram[index].used += 1 << bits;
+            let piece = Untyped { cap: CPtr(slot), base: u.base + u.used, bits, used: 0 };
+            // It is smaller than the block, and so comes before it.
+            self.ram.insert(self.ram.partition_point(|u| u.bits < bits), piece);
+            index += 1;
         }
-        self.slots.give(slot, 1);
-        Err(Error::NotEnoughMemory)
     }
 
     /// The frame of device registers at a page, made once.

@@ -2,10 +2,11 @@
 use crate::arch;
 use crate::devices::{Found, Machine};
 use crate::memory::{Memory, Object};
+use crate::pci::{Function, Mapped};
 use crate::sys;
 use alloc::string::String;
 use alloc::vec::Vec;
-use axiom_layout::address::{DEVICES, TRACE};
+use axiom_layout::address::DEVICES_BYTES;
 use axiom_layout::{Bit, Bits, Class};
 use axiom_proto::bundle::{DeviceRequest, Server};
 use sel4_sys::{Badge, CPtr, CapRights, Error};
@@ -38,6 +39,13 @@ pub struct Permanent {
     pub timer_bits: Vec<Bit>,
 }
 
+impl Permanent {
+    /// Its PCI functions, in the order of devices.
+    pub fn functions(&self) -> impl Iterator<Item = &Function> {
+        self.devices.iter().flatten().filter_map(|found| found.function.as_ref())
+    }
+}
+
 const SC_BITS: u32 = 8;
 const EXTRA_REFILLS: u64 = 8;
 
@@ -50,13 +58,14 @@ pub fn untyped_bits(server: &Server) -> Option<u32> {
 fn owner_of(device: &Found, earlier: &[Permanent]) -> Option<(usize, u64)> {
     let shared = |other: &Found| {
         device.rows().find_map(|own| {
-            other.rows().map(|row| (row.0.max(own.0), row.1.min(own.1))).find(|both| both.0 < both.1)
+            let mut met = other.rows().filter(|row| row.pages.meets(own.pages));
+            met.next().map(|row| row.pages.from.max(own.pages.from))
         })
     };
     let servers = earlier.iter().enumerate();
     servers
         .flat_map(|(i, p)| p.devices.iter().flatten().map(move |d| (i, d)))
-        .find_map(|(i, d)| Some((i, shared(d)?.0)))
+        .find_map(|(i, d)| Some((i, shared(d)?)))
 }
 
 /// Makes the handler of a device's interrupt, which has one owner.
@@ -148,7 +157,7 @@ pub fn make(
             if let Some(function) = &mut found.function {
                 for entry in 0..function.messages() {
                     let slot = memory.slot()?;
-                    machine.pci.message(memory, function, entry, slot)?;
+                    machine.pci.message(&mut Mapped::new(memory), function, entry, slot)?;
                     slots.push(slot);
                 }
             }
@@ -179,11 +188,11 @@ pub fn make(
         p.devices.push(found);
     }
     let room = p.devices.iter().flatten().map(Found::room).fold(0, u64::saturating_add);
-    if room > TRACE - DEVICES {
+    if room > DEVICES_BYTES {
         crate::say!(
             "the devices of '{}' take {room:#x} bytes of addresses, and a server has {:#x}: give some of them to another server",
             server.name,
-            TRACE - DEVICES
+            DEVICES_BYTES
         );
         return Err(Error::RangeError);
     }

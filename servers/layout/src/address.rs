@@ -18,6 +18,8 @@ pub const SHARED_KIB: u64 = (DMA - SHARED) / 1024;
 pub const DMA: u64 = 0x0d00_0000;
 /// Registers of a server's devices, a free page between any two of them.
 pub const DEVICES: u64 = 0x0e00_0000;
+/// Bytes for registers of a server's devices, with those pages.
+pub const DEVICES_BYTES: u64 = TRACE - DEVICES;
 /// The trace ring.
 pub const TRACE: u64 = 0x0f00_0000;
 /// What init tells a server at its start.
@@ -64,6 +66,7 @@ mod tests {
         assert_eq!(HEAP + ARENA_KIB * 1024 + (1 << 20), STACK_TOP);
         assert_eq!(SHARED + SHARED_KIB * 1024, DMA);
         assert_eq!(FILES + FILES_BYTES, SCRATCH);
+        assert_eq!(DEVICES + DEVICES_BYTES, TRACE);
         assert_eq!(PAYLOAD + PAYLOAD_BYTES, INIT_PROBE);
         // Code of programs reaches its maps, and 256 pages of it are far from them.
         assert_eq!(PROGRAM_MAPS - PROGRAM_CODE, 256 << 20);

@@ -1,7 +1,7 @@
 //! The keys of a system's manifest, each declared once: compose reads and checks by them, `docs/src/manifest.md` is made of them.
 
 use crate::MAX_SCRATCH_KIB;
-use crate::address::{ARENA_KIB, SHARED_KIB};
+use crate::address::{ARENA_KIB, DEVICES_BYTES, SHARED_KIB};
 
 /// What a key may be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -205,7 +205,16 @@ pub const DEVICE: &[Key] = &[
     key("ranges", Flag, NO, "a bridge, with the addresses behind it and the interrupts of its pins"),
     key("messages", Flag, NO, "with the interrupts that messages to it raise"),
     key("optional", Flag, NO, "the system goes on without it"),
+    key(
+        "registers_kib",
+        Number(REGISTERS_LEAST_KIB, DEVICES_BYTES / 1024, "KiB"),
+        Otherwise::Number(DEVICES_BYTES / 1024 / 2),
+        "for a PCI function: most addresses that its registers take in the server: configuration space, BARs, and a free page after each",
+    ),
 ];
+
+/// Configuration space, and the page after it.
+const REGISTERS_LEAST_KIB: u64 = 8;
 
 /// A line that somebody may use.
 pub const LINE: &[Key] = &[

@@ -49,6 +49,8 @@ pub struct DeviceRequest {
     pub messages: bool,
     /// The system goes on without it.
     pub optional: bool,
+    /// For a PCI function: most addresses that its registers take in the server, KiB.
+    pub registers_kib: u32,
 }
 
 /// What happens when a server crashes.

@@ -29,6 +29,13 @@ impl Bar {
     pub fn end(&self) -> u64 {
         self.base.saturating_add(self.size)
     }
+
+    /// The address that it has in configuration space.
+    pub(crate) fn held(&self, config: &impl Config) -> u64 {
+        let register = at::BARS + 4 * u16::from(self.index);
+        let high = if self.wide { config.read(register + 4) } else { 0 };
+        u64::from(high) << 32 | u64::from(config.read(register) & !0xf)
+    }
 }
 
 /// The BARs in memory of a function with a header of layout 0, with their sizes. The function answers to nothing meanwhile, and afterwards:

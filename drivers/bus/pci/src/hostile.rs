@@ -82,6 +82,7 @@ proptest! {
         if let Some(msix) = MsiX::of(&liar, &mine) {
             let bar = mine.iter().flatten().find(|bar| bar.index == msix.bar).unwrap();
             let last = msix.offset + u64::from(msix.entries) * Entry::BYTES;
+            prop_assert!(msix.offset.is_multiple_of(16), "an entry lies in one page");
             prop_assert!((1..=2048).contains(&msix.entries) && last <= bar.size);
             let (from, to) = msix.pages();
             prop_assert!(from <= msix.offset && last <= to && from.is_multiple_of(4096) && to.is_multiple_of(4096));

@@ -21,7 +21,7 @@ mod walk;
 
 pub use bars::{BARS, Bar, Window, assign, bars, bases};
 pub use msix::{Entry, MsiX};
-pub use reset::{Reset, restore};
+pub use reset::{Reset, holds, restore};
 pub use walk::{Found, MOST_DEPTH, Place, walk};
 
 /// Bytes of a function's configuration space, a page of the memory-mapped one (ECAM).

@@ -41,7 +41,7 @@ pub struct MsiX {
 }
 
 impl MsiX {
-    /// The capability, if the function has one whose table lies in one of these BARs.
+    /// The capability, if the function has one whose table lies in one of these BARs, each entry in one page.
     pub fn of(config: &impl Config, bars: &[Option<Bar>]) -> Option<MsiX> {
         let at = capabilities(config).find(|c| c.0 == MSIX)?.1;
         let entries = (field(config, at, 0) >> 16 & 0x7ff) as u16 + 1;
@@ -49,6 +49,8 @@ impl MsiX {
         let (bar, offset) = ((table & 7) as u8, u64::from(table & !7));
         let room = bars.iter().flatten().find(|b| b.index == bar)?.size;
         let fits = offset + u64::from(entries) * Entry::BYTES <= room;
+        // The register can say multiples of 8; an entry of such a table could lie in two pages.
+        let fits = fits && offset.is_multiple_of(Entry::BYTES);
         fits.then_some(MsiX { at, bar, offset, entries })
     }
 

@@ -18,7 +18,9 @@ const INITIATE: u32 = 1 << 15;
 const PENDING: u32 = 1 << (16 + 5);
 /// Of Advanced Features: in the first word, and in the second.
 const AF_CAN_RESET: u32 = 1 << (24 + 1);
+const AF_CONTROL: u16 = 4;
 const AF_INITIATE: u32 = 1;
+const AF_PENDING: u32 = 1 << 8;
 /// Of power management, the control word: the state, that a change of it resets nothing, and what ones clear.
 const STATE: u32 = 3;
 const NO_SOFT_RESET: u32 = 1 << 3;
@@ -57,7 +59,19 @@ impl Reset {
 
     /// Whether accesses of the function are still under way: a reset waits for them, but not for ever.
     pub fn is_pending(self, config: &impl Config) -> bool {
-        matches!(self, Reset::Express(at) if field(config, at, DEVICE_CONTROL) & PENDING != 0)
+        match self {
+            Reset::Express(at) => field(config, at, DEVICE_CONTROL) & PENDING != 0,
+            Reset::Features(at) => field(config, at, AF_CONTROL) & AF_PENDING != 0,
+            Reset::Power(_) => false,
+        }
+    }
+
+    /// Whether a function that was reset shows that it is: no access is under way, and it is on.
+    pub fn is_over(self, config: &impl Config) -> bool {
+        match self {
+            Reset::Power(at) => field(config, at, POWER_CONTROL) & STATE == 0,
+            Reset::Express(_) | Reset::Features(_) => !self.is_pending(config),
+        }
     }
 
     /// Begins: microseconds for which nobody may look at the function.
@@ -69,7 +83,7 @@ impl Reset {
                 100_000
             }
             Reset::Features(at) => {
-                config.write(at + 4, AF_INITIATE);
+                config.write(at + AF_CONTROL, AF_INITIATE);
                 100_000
             }
             Reset::Power(at) => {
@@ -99,4 +113,9 @@ pub fn restore(config: &mut impl ConfigMut, bars: &[Option<Bar>; BARS]) {
         let base = bar.base;
         assign(config, &mut bar, base);
     }
+}
+
+/// Whether a function's BARs have these addresses.
+pub fn holds(config: &impl Config, bars: &[Option<Bar>; BARS]) -> bool {
+    bars.iter().flatten().all(|bar| bar.held(config) == bar.base)
 }

@@ -196,6 +196,11 @@ fn a_table_of_messages_lies_in_its_bar_or_is_none() {
     assert_eq!(MsiX::of(&f, &all), None);
     f.0.borrow_mut().words.insert(0x9c, 0x0000_0ff1);
     assert_eq!(MsiX::of(&f, &all).unwrap().pages(), (0, 4096));
+    // An entry in two pages, where the BAR has both.
+    let two = [Some(Bar { index: 1, base: 0x1000_0000, size: 8192, wide: false })];
+    assert_eq!(MsiX::of(&f, &two).unwrap().pages(), (0, 4096));
+    f.0.borrow_mut().words.insert(0x9c, 0x0000_0ff9);
+    assert_eq!(MsiX::of(&f, &two), None);
     // In a BAR that is not there.
     f.0.borrow_mut().words.insert(0x9c, 0x0000_0003);
     assert_eq!(MsiX::of(&f, &all), None);
@@ -382,9 +387,47 @@ fn addresses_come_back_after_a_reset() {
     for index in 0..6 {
         f.0.borrow_mut().words.entry(at::BARS + 4 * index).and_modify(|word| *word &= 0xf);
     }
+    assert!(!holds(&f, &found));
     restore(&mut f, &found);
+    assert!(holds(&f, &found));
     let meant = |words: &BTreeMap<u16, u32>| {
         words.iter().filter(|w| *w.1 != 0).map(|w| (*w.0, *w.1)).collect::<Vec<_>>()
     };
     assert_eq!(meant(&f.0.borrow().words), meant(&before));
+}
+
+#[test]
+fn addresses_that_are_not_kept_are_noticed_in_either_half() {
+    let mut f = function(&[]).with_bar(0, 0x4, Some(0), 4096).with_bar(2, 0, None, 4096);
+    let mut found = bars(&mut f);
+    for (bar, base) in found.iter_mut().flatten().zip([0x1_8000_0000, 0x4000_0000]) {
+        assign(&mut f, bar, base);
+    }
+    assert!(holds(&f, &found));
+    for register in [0u16, 4, 8] {
+        let was = f.read(at::BARS + register);
+        f.0.borrow_mut().words.insert(at::BARS + register, was ^ 0x8000_0000);
+        assert!(!holds(&f, &found), "{register}");
+        f.0.borrow_mut().words.insert(at::BARS + register, was);
+    }
+    assert!(holds(&f, &found));
+}
+
+#[test]
+fn a_reset_is_over_when_the_function_shows_it() {
+    let f = with_capabilities(&[(0x10, 0x60, [0, 1 << 28, 1 << 21])]);
+    let way = Reset::of(&f).unwrap();
+    assert!(way.is_pending(&f) && !way.is_over(&f));
+    f.0.borrow_mut().words.insert(0x68, !(1 << 21));
+    assert!(!way.is_pending(&f) && way.is_over(&f));
+    let f = with_capabilities(&[(0x13, 0x80, [0x0300_0000, 1 << 8, 0])]);
+    let way = Reset::of(&f).unwrap();
+    assert!(way.is_pending(&f) && !way.is_over(&f));
+    f.0.borrow_mut().words.insert(0x84, !(1 << 8));
+    assert!(!way.is_pending(&f) && way.is_over(&f));
+    for state in 0..4 {
+        let f = with_capabilities(&[(0x01, 0x40, [0, state | 0x100, 0])]);
+        let way = Reset::of(&f).unwrap();
+        assert_eq!((way.is_pending(&f), way.is_over(&f)), (false, state == 0));
+    }
 }

@@ -464,10 +464,14 @@ impl Device {
     /// # Errors
     /// [`Absent`]: the chip does not answer.
     pub fn raw(&mut self, bus: &mut Bus, channel: usize) -> Result<Option<i32>, Absent> {
-        if !self.health.present() && !self.probe(bus) {
-            return Err(Absent);
+        let now = time::ticks();
+        match self.health.step(now) {
+            Step::Read => {}
+            Step::Probe if self.probe(bus) => {}
+            // It was looked for lately: whoever asks again and again must not keep the bus from others.
+            Step::Probe | Step::Skip => return Err(Absent),
         }
-        if !self.measures(bus, time::ticks())? {
+        if !self.measures(bus, now)? {
             return Ok(None);
         }
         let channels = self.sensor.channels().len().min(CHANNELS);
@@ -475,18 +479,13 @@ impl Device {
             return Ok(self.raw[..channels].get(channel).copied().filter(|_| self.kept));
         }
         match self.sensor.read(bus, &mut self.raw[..channels]) {
-            Ok(()) => Ok(self.raw[..channels].get(channel).copied()),
-            Err(Fault::NotReady) => {
-                self.counts.not_ready += 1;
-                Ok(None)
+            Ok(()) => {
+                self.health.good();
+                Ok(self.raw[..channels].get(channel).copied())
             }
-            Err(Fault::Overflow) => {
-                self.counts.overflow += 1;
-                Ok(None)
-            }
-            Err(_) => {
-                self.counts.errors += 1;
-                Err(Absent)
+            Err(fault) => {
+                self.failed(&fault, now);
+                if matches!(fault, Fault::NotReady | Fault::Overflow) { Ok(None) } else { Err(Absent) }
             }
         }
     }

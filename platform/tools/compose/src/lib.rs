@@ -329,5 +329,6 @@ fn request(d: &model::Device) -> wire::DeviceRequest {
         ranges: d.ranges,
         messages: d.messages,
         optional: d.optional,
+        registers_kib: d.registers_kib,
     }
 }

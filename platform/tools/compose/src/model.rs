@@ -32,6 +32,10 @@ pub struct Device {
     pub interrupts: bool,
     /// For a bridge: what lies behind it too?
     pub ranges: bool,
+    /// It is a PCI function.
+    pub is_function: bool,
+    /// Most addresses that it takes if it is one, KiB.
+    pub registers_kib: u32,
     /// For a block that turns messages into interrupts: these too?
     pub messages: bool,
     /// May be absent?
@@ -546,7 +550,17 @@ fn device(r: &mut Reader<'_>, table: &InlineTable, at: &At) -> Option<Device> {
             if virtio { "leave virtio_id out" } else { "virtio_id = 34 (I2C)" },
         ));
     }
+    let registers_kib = d.number(&number_of(DEVICE, "registers_kib"))?.value as u32;
+    if keys.contains_key("registers_kib") && number.is_none() {
+        d.errors.push(wrong(
+            "has registers_kib",
+            "registers_kib bounds what a PCI function says of itself; a device tree says how large its devices are",
+            "leave registers_kib out",
+        ));
+    }
     Some(Device {
+        registers_kib,
+        is_function: number.is_some(),
         name: name?.value,
         compatible,
         virtio_id: virtio.then_some(virtio_id),

@@ -342,8 +342,9 @@ fn manifest(copy: &Path, package: &str) -> Result<PathBuf, String> {
     path.map(PathBuf::from).ok_or_else(|| format!("{package} is no crate of this workspace"))
 }
 
-/// Copies what git knows and what it would take; files that are the same stay, so that cargo has less to do.
-fn copy_tree(root: &Path, copy: &Path) -> Result<(), String> {
+/// Copies what git knows and what it would take; files that are the same stay, so that cargo has less to do, and those that
+/// were copied before and are gone go: a module that moved must not be there twice.
+pub fn copy_tree(root: &Path, copy: &Path) -> Result<(), String> {
     let output = Command::new("git")
         .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
         .current_dir(root)
@@ -353,13 +354,26 @@ fn copy_tree(root: &Path, copy: &Path) -> Result<(), String> {
         return Err(format!("git ls-files: {}", String::from_utf8_lossy(&output.stderr).trim()));
     }
     let listed = String::from_utf8(output.stdout).map_err(|_| "git ls-files: a name that is not UTF-8")?;
+    let list = copy.with_file_name("copied.txt");
+    let told = |path: &Path, e: std::io::Error| format!("{}: {e}", path.display());
+    let before = std::fs::read_to_string(&list).unwrap_or_default();
+    let mut copied = String::new();
     for file in listed.split('\0').filter(|file| !file.is_empty()) {
         // A file that was deleted is still listed.
         if let Ok(text) = std::fs::read(root.join(file)) {
             write_if_new(&copy.join(file), &text)?;
+            copied += file;
+            copied.push('\0');
         }
     }
-    Ok(())
+    let now: std::collections::BTreeSet<&str> = copied.split('\0').collect();
+    for gone in before.split('\0').filter(|file| !now.contains(file)) {
+        let path = copy.join(gone);
+        if path.exists() {
+            std::fs::remove_file(&path).map_err(|e| told(&path, e))?;
+        }
+    }
+    std::fs::write(&list, &copied).map_err(|e| told(&list, e))
 }
 
 fn write_if_new(path: &Path, text: &[u8]) -> Result<(), String> {

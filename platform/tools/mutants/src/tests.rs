@@ -1,5 +1,5 @@
 //! What weaving makes of small texts.
-use crate::compile::sources;
+use crate::compile::{copy_tree, sources};
 use crate::list::{Genre, Mutant, byte};
 use crate::run::seconds;
 use crate::weave::{CHAIN, CONSTANT, NEEDED, OPAQUE, Woven, weave};
@@ -127,4 +127,27 @@ fn sources_are_what_a_program_was_made_of() {
 #[test]
 fn the_shells_times_are_minutes_and_seconds() {
     assert_eq!((seconds("1m2.5s"), seconds("0m0.000000s"), seconds("2.5s")), (Some(62.5), Some(0.0), None));
+}
+
+#[test]
+fn what_was_copied_and_is_gone_goes_from_the_copy() {
+    let folder = std::env::temp_dir().join(format!("axiom-mutants-{}", std::process::id()));
+    let (root, copy) = (folder.join("root"), folder.join("copy/tree"));
+    std::fs::create_dir_all(&root).unwrap();
+    std::fs::create_dir_all(&copy).unwrap();
+    let done = std::process::Command::new("git").args(["init", "-q"]).current_dir(&root).status().unwrap();
+    assert!(done.success());
+    for name in ["stays.rs", "moves.rs"] {
+        std::fs::write(root.join(name), name).unwrap();
+    }
+    copy_tree(&root, &copy).unwrap();
+    // What the run itself puts there is not its to take.
+    std::fs::write(copy.join("made.rs"), "made").unwrap();
+    std::fs::remove_file(root.join("moves.rs")).unwrap();
+    std::fs::create_dir(root.join("moves")).unwrap();
+    std::fs::write(root.join("moves/mod.rs"), "moved").unwrap();
+    copy_tree(&root, &copy).unwrap();
+    let there = |name: &str| copy.join(name).exists();
+    assert_eq!(["stays.rs", "moves.rs", "moves/mod.rs", "made.rs"].map(there), [true, false, true, true]);
+    std::fs::remove_dir_all(&folder).unwrap();
 }

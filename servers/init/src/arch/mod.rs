@@ -9,19 +9,17 @@ mod x86_64;
 #[cfg(any(axiom_arch = "x86_64", all(target_arch = "x86_64", target_os = "none")))]
 pub use x86_64::*;
 
-/// Where the thread begins that answers for a server which stays down.
-#[cfg(target_os = "none")]
+/// Where the thread begins that answers for a server which stays down. On the developer's machine nobody runs it.
 pub fn down() -> u64 {
-    // It has no stack and no IPC buffer; it is in assembler.
-    unsafe extern "C" {
-        fn axiom_down();
+    #[cfg(target_os = "none")]
+    {
+        // It has no stack and no IPC buffer; it is in assembler.
+        unsafe extern "C" {
+            fn axiom_down();
+        }
+        axiom_down as *const () as u64
     }
-    axiom_down as *const () as u64
-}
-
-/// On the developer's machine nobody runs it.
-#[cfg(not(target_os = "none"))]
-pub fn down() -> u64 {
+    #[cfg(not(target_os = "none"))]
     axiom_layout::address::INIT
 }
 

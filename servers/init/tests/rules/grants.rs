@@ -264,7 +264,18 @@ fn files_settings_and_parts_come_as_the_bundle_has_them() {
 #[test]
 fn a_world_that_does_not_fit_its_pages_is_refused() {
     let a = |bytes: usize| Server { args: vec![("key".into(), "v".repeat(bytes))], ..server("a") };
-    Machine::new(&system(vec![a(7000)]), Parts::default()).boot().unwrap();
+    let m = Machine::running(&system(vec![a(7000)]), Parts::default());
+    assert_eq!(m.env("a").args.iter().next().map(|arg| arg.value.len()), Some(7000));
+    drop(m);
+    // To the last byte.
+    let fits = |bytes| Machine::new(&system(vec![a(bytes)]), Parts::default()).boot().is_ok();
+    let most = (7000..8200).collect::<Vec<_>>().partition_point(|bytes| fits(*bytes)) + 6999;
+    let m = Machine::running(&system(vec![a(most)]), Parts::default());
+    let head = m.page("a", address::ENVIRONMENT).unwrap().as_ptr().cast::<axiom_proto::env::Header>();
+    // SAFETY: the page begins with the header, which is plain words.
+    let body = unsafe { head.read_unaligned() }.env_len as usize;
+    assert_eq!(size_of::<axiom_proto::env::Header>() + body, 2 * 4096);
+    drop(m);
     let said = Machine::new(&system(vec![a(8200)]), Parts::default()).boot().unwrap_err();
     assert!(
         said.contains("init: the world of 'a' does not fit into 2 pages: give it fewer things\n"),
@@ -278,10 +289,11 @@ fn only_who_sees_the_kernels_events_has_the_ring() {
     let sees = Server { trace: true, ..server("sees") };
     let m = Machine::running(&system(vec![sees, server("plain")]), Parts::default());
     let env = m.env("sees");
-    assert_eq!(env.trace_ring, Range { start: address::TRACE, len: 4096 });
+    assert_eq!(env.trace_ring, Range { start: address::TRACE, len: 2 * 4096 });
     assert_eq!(m.slot("sees", env.trace), Cap::Trace);
-    let page = m.frame("sees", address::TRACE).unwrap();
-    assert_eq!((page.write, page.execute), (false, false));
+    let pages = [0, 1].map(|i| m.frame("sees", address::TRACE + i * 4096).unwrap());
+    assert!(pages.iter().all(|page| !page.write && !page.execute) && pages[0] != pages[1]);
+    assert_eq!(m.frame("sees", address::TRACE + 2 * 4096), None);
     assert_eq!((m.frame("plain", address::TRACE), m.env("plain").trace), (None, 0));
 }
 

@@ -6,11 +6,11 @@ use axiom_layout::{Bit, address};
 use axiom_objects::Cap;
 use axiom_objects::arch::registers::{CAP, PC, SP};
 use axiom_objects::object::Fault;
-use axiom_proto::bundle::{Restart, Server};
+use axiom_proto::bundle::{Restart, Segment, Server};
 use axiom_proto::env::{Range, slot};
 use axiom_proto::supervisor::{INTERFACE, Reply, Request, State};
 use axiom_proto::{Error, supervisor};
-use sel4_sys::CapRights;
+use sel4_sys::{CapRights, ext};
 
 fn state(m: &mut Machine, asker: &str, index: u32) -> (State, u32) {
     match m.ask(asker, INTERFACE, &Request::Server { index }) {
@@ -30,6 +30,58 @@ fn a_bundle_is_started_and_says_so_once_all_that_report_are_ready() {
     m.ready("a");
     assert_eq!(m.said(), "init: all servers are ready\n");
     assert_eq!((state(&mut m, "b", 0), state(&mut m, "b", 2)), ((State::Ready, 0), (State::Starting, 0)));
+}
+
+#[test]
+fn what_happens_is_among_the_kernels_events() {
+    let mut m = Machine::running(&system(vec![server("a"), server("b")]), Parts::default());
+    // init's own beginning, and each server's.
+    assert_eq!(m.calls(ext::TRACE_EMIT), 3);
+    m.ready("a");
+    assert_eq!(m.calls(ext::TRACE_EMIT), 4);
+    m.ready("b");
+    assert_eq!(m.calls(ext::TRACE_EMIT), 6, "it is ready, and with it all");
+}
+
+#[test]
+fn segments_of_several_pages_are_the_bundles_where_it_has_bytes_and_empty_behind() {
+    let segment = |vaddr, mem_size, offset: u64, file_size, write| Segment {
+        vaddr,
+        mem_size,
+        offset: offset * 4096,
+        file_size,
+        write,
+        execute: !write,
+    };
+    let segments = vec![
+        segment(0x20_0000, 4 * 4096, 8, 2 * 4096, false),
+        segment(0x30_0000, 4 * 4096, 10, 2 * 4096, true),
+        segment(0x40_0000, 2 * 4096, 12, 4096 + 100, true),
+    ];
+    let m =
+        Machine::running(&system(vec![Server { segments, heap_kib: 12, ..server("a") }]), Parts::default());
+    let is = |at: u64, byte: u8, bytes: usize| {
+        let page = m.page("a", at).unwrap_or_else(|| panic!("nothing at {at:#x}"));
+        assert!(page[..bytes].iter().all(|b| *b == byte), "{at:#x} is {}", page[0]);
+        assert!(page[bytes..].iter().all(|b| *b == 0), "{at:#x}");
+    };
+    for (at, byte, bytes) in
+        [(0x20_0000, 8, 4096), (0x20_1000, 9, 4096), (0x20_2000, 0, 0), (0x20_3000, 0, 0)]
+    {
+        is(at, byte, bytes);
+    }
+    for (at, byte, bytes) in
+        [(0x30_0000, 10, 4096), (0x30_1000, 11, 4096), (0x30_2000, 0, 0), (0x30_3000, 0, 0)]
+    {
+        is(at, byte, bytes);
+    }
+    is(0x40_0000, 12, 4096);
+    is(0x40_1000, 13, 100);
+    (0..3).for_each(|page| is(address::HEAP + page * 4096, 0, 0));
+    for beyond in [0x20_4000, 0x30_4000, 0x40_2000, address::HEAP + 3 * 4096] {
+        assert_eq!(m.frame("a", beyond), None, "{beyond:#x}");
+    }
+    assert_eq!(m.env("a").free_slots.1, 1 << axiom_layout::CNODE_BITS);
 }
 
 #[test]
@@ -142,6 +194,18 @@ fn who_dies_for_ever_is_told_of_now_and_then_and_costs_nothing_that_does_not_com
     }
     // Eight in a row in full, then every fourth.
     assert_eq!(lines, 7 + (9..360).filter(|n| n % 4 == 0).count());
+}
+
+#[test]
+fn slots_of_a_life_come_back() {
+    // A server takes some twenty: few lives would use them all up.
+    let parts = Parts { slots: 9, ..Parts::default() };
+    let mut m = Machine::running(&system(vec![server("a"), server("b")]), parts);
+    for _ in 0..60 {
+        m.kill("a").unwrap();
+        m.advance(LONGEST_WAIT_US).unwrap();
+    }
+    assert_eq!(state(&mut m, "b", 0), (State::Starting, 60));
 }
 
 #[test]

@@ -1,10 +1,16 @@
 //! What init decides, on the kernel's own rules: [`machine`].
+mod board;
 mod devices;
+mod functions;
 mod grants;
 mod life;
 mod machine;
 mod memory;
+#[cfg(axiom_arch = "x86_64")]
+mod pc;
+mod pci;
 mod requests;
+mod resets;
 
 use axiom_proto::Values;
 use axiom_proto::bundle::{Restart, Segment, Server, System};

@@ -17,6 +17,7 @@ fn full() -> (System, Vec<u8>) {
         ranges: false,
         messages: false,
         optional: false,
+        registers_kib: 8192,
     };
     let a = Server {
         devices: vec![device],
@@ -171,4 +172,20 @@ fn memory_of_several_sizes_is_used_up_from_the_small_ones() {
     // What is skipped for alignment counts as used.
     assert!(figures.init_allocated > 100 << 10 && figures.init_allocated < 512 << 10, "{figures:?}");
     assert_eq!(m.registers(DEVICES_AT), vec![0; 4096]);
+}
+
+#[test]
+fn what_alignment_skips_is_used_for_what_is_smaller() {
+    // Each needs untyped memory of a size that is aligned to it, after much that is small.
+    let big = |name: &str, untyped_kib| Server { untyped_kib, ..server(name) };
+    let servers = vec![big("a", 256), big("b", 128), big("c", 256), server("d")];
+    let mut m = Machine::running(&system(servers), Parts::default());
+    let mut own = 0;
+    for index in 0..4 {
+        let Ok(Ok(Reply::Server(s))) = m.ask("d", INTERFACE, &Request::Server { index }) else { panic!() };
+        own += s.own_bytes;
+    }
+    let Ok(Ok(Reply::System(figures))) = m.ask("d", INTERFACE, &Request::System) else { panic!() };
+    let rest = figures.init_allocated - own;
+    assert!(rest < 32 << 10, "{rest} bytes are nobody's, of {}", figures.init_allocated);
 }

@@ -139,6 +139,26 @@ fn servers_are_listed_to_the_end_with_their_memory() {
 }
 
 #[test]
+fn an_answer_may_be_longer_than_a_messages_registers() {
+    let name = "a-name-that-takes-more-than-four-words-of-a-message";
+    let mut m = Machine::running(&system(vec![server(name), server("b")]), Parts::default());
+    let Ok(Reply::Server(told)) = ask(&mut m, "b", &Request::Server { index: 0 }) else { panic!() };
+    assert_eq!(told.name, name);
+}
+
+#[test]
+fn memory_of_a_server_is_in_blocks_that_it_fills() {
+    let big = Server { heap_kib: 252, ..server("big") };
+    let mut m = Machine::running(&system(vec![big, server("small")]), Parts::default());
+    let mut own = |index| match ask(&mut m, "small", &Request::Server { index }) {
+        Ok(Reply::Server(server)) => server.own_bytes,
+        other => panic!("{other:?}"),
+    };
+    // 248 KiB more of heap, the first of them in what the last block of 16 KiB has left, then in blocks of 16 pages.
+    assert_eq!(own(0) - own(1), 240 << 10);
+}
+
+#[test]
 fn kept_memory_counts_as_its_servers() {
     let shares = Server { shared_kib: 12, ..server("shares") };
     let loader = Server { untyped_kib: 64, ..server("loader") };

@@ -276,3 +276,29 @@ fn the_manifests_rate_is_each_chips_or_its_fastest() {
         assert!(board.counts(LM75).samples >= 5, "{:?}", board.counts(LM75));
     }
 }
+
+#[test]
+fn an_absent_chip_keeps_the_bus_from_nobody_however_often_it_is_asked_for() {
+    let mut board = Board::new();
+    board.pass(SECOND);
+    let chip = lock(&board.chips).lm75.take();
+    let lost = |board: &mut Board| {
+        let before = board.counts(LM75).errors;
+        (0..100).for_each(|_| assert_eq!(board.raw(LM75, 0), Reply::Absent));
+        board.counts(LM75).errors - before
+    };
+    // Three failures in a row, and it is given up; then it is looked for twice a second.
+    assert_eq!(lost(&mut board), 3);
+    assert_eq!(board.said("lm75: does not answer any more"), 1);
+    board.stall(499 * MS);
+    let before = board.counts(LM75).errors;
+    assert_eq!((lost(&mut board), board.counts(LM75).errors), (0, before));
+    board.stall(MS);
+    assert!(lost(&mut board) <= 1);
+    lock(&board.chips).lm75 = chip;
+    assert_eq!(board.raw(LM75, 0), Reply::Absent, "it was looked for just now");
+    board.stall(500 * MS);
+    assert_eq!(board.raw(LM75, 0), Reply::NoValue, "it has just been set up");
+    board.stall(SECOND);
+    assert!(matches!(board.raw(LM75, 0), Reply::Value { .. }));
+}

@@ -2,7 +2,7 @@
 use super::Table;
 use crate::devices::Found;
 use crate::extra::Extra;
-use crate::pci::ConfigSpace;
+use crate::pci::places::Span;
 use axiom_fdt::Fdt;
 use axiom_pci::Place;
 use axiom_proto::bundle::DeviceRequest;
@@ -58,9 +58,9 @@ pub fn find(_request: &DeviceRequest) -> Option<Found> {
     None
 }
 
-/// Where PCI configuration space is: the device tree would say, but there is nobody who takes messages.
-pub fn config_space(_extra: &Extra) -> Option<ConfigSpace> {
-    None
+/// Devices that no description names: none.
+pub fn devices() -> impl Iterator<Item = (&'static str, Span)> {
+    core::iter::empty()
 }
 
 /// Messages need a translator (GICv3's ITS), which the kernel has no driver for.

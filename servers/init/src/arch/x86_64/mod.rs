@@ -2,7 +2,7 @@
 use super::Table;
 use crate::devices::Found;
 use crate::extra::Extra;
-use crate::pci::ConfigSpace;
+use crate::pci::places::Span;
 use crate::sys;
 use alloc::vec;
 use axiom_pci::Place;
@@ -92,6 +92,11 @@ fn hpet() -> Option<Found> {
     })
 }
 
+/// Devices in memory that no description names, by what people call them: registers of others must not lie over them.
+pub fn devices() -> impl Iterator<Item = (&'static str, Span)> {
+    hpet().into_iter().map(|found| ("the HPET", Span::pages(found.phys, found.size)))
+}
+
 /// Devices that are where PCs have had them for ever, COM1 and COM2 (PNP0501) by their ports and their interrupts, and the HPET, which the
 /// kernel found. Whether something answers there is the driver's to see.
 pub fn find(request: &DeviceRequest) -> Option<Found> {
@@ -102,12 +107,6 @@ pub fn find(request: &DeviceRequest) -> Option<Found> {
         _ => return None,
     };
     Some(Found { interrupts: vec![(pin, true)], ports: Some((first, first + 7)), ..Found::default() })
-}
-
-/// Where PCI configuration space is, and the local APIC that takes messages.
-pub fn config_space(extra: &Extra) -> Option<ConfigSpace> {
-    let (base, last_bus) = extra.config_space?;
-    Some(ConfigSpace { base, last_bus, processor: extra.axiom?.mpidr })
 }
 
 /// Makes the handler of a function's message in `slot` of a CNode of 64 bits; where the function writes, and what. Vectors are taken from the

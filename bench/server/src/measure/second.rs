@@ -1,12 +1,12 @@
 //! The second time base, where the manifest says that there is one (a PC's HPET): boot's phases by both clocks and how far they agree, and
 //! programs at timers of both, their lateness beside each other.
-use crate::boot::PHASES;
-use crate::bpf::{Deadline, deadlines};
-use crate::memory::Text;
-use crate::report::Report;
+use super::boot::PHASES;
+use super::bpf::{Deadline, deadlines};
+use super::memory::Text;
+use super::report::Report;
+use super::threads::Resources;
+use super::trace::{boot_records, header};
 use crate::text;
-use crate::threads::Resources;
-use crate::trace::{boot_records, header};
 use axiom_bench_metrics::{Unit, elapsed, ticks_to_nanos};
 use axiom_runtime::sel4::ext::{TraceHeader, TraceRecord, event};
 use axiom_runtime::{Runtime, time};

@@ -1,8 +1,8 @@
 //! Programs: what loading costs, whole and by stage, and how long after a timer's deadline a program's first instruction runs.
-use crate::memory::{NoMemory, Series, Text, push, room};
-use crate::report::Report;
+use super::memory::{NoMemory, Series, Text, push, room};
+use super::report::Report;
+use super::threads::Resources;
 use crate::text;
-use crate::threads::Resources;
 use alloc::vec::Vec;
 use axiom_bpf_client::{BpfServer, ring};
 use axiom_bpf_maps::Consumer;

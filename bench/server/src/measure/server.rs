@@ -1,13 +1,14 @@
 //! The server: it runs everything when it is asked to.
-use crate::report::Report;
-use crate::threads::Resources;
-use crate::{boot, bpf, ipc, kernel, partner, sample, scans, second, text, timer};
+use super::report::Report;
+use super::threads::Resources;
+use super::{boot, bpf, ipc, kernel, partner, sample, scans, second, timer};
+use crate::text;
 use axiom_proto::Error;
 use axiom_proto::bench::{INTERFACE, Reply, Request};
 use axiom_runtime::{Incoming, Runtime, Service, serve};
 
 axiom_runtime::entry!(main);
-axiom_runtime::takes!(include_str!("../takes.toml"));
+axiom_runtime::takes!(include_str!("../../takes.toml"));
 
 struct Bench {
     rt: Runtime,

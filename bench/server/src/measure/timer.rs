@@ -1,6 +1,6 @@
 //! Periodic timers: interval, lateness, and the time from the interrupt to the driver that waited for it.
-use crate::memory::Series;
-use crate::report::Report;
+use super::memory::Series;
+use super::report::Report;
 use crate::text;
 use axiom_runtime::cap::Expirations;
 use axiom_runtime::{Notification, Runtime, time};

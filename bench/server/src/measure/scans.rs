@@ -1,10 +1,10 @@
 //! What a scan costs its reader, out of the ring that the IIO server shares.
 
-use crate::memory::{Series, Text};
-use crate::report::Report;
-use crate::sample::{accelerometer, kernel};
+use super::memory::{Series, Text};
+use super::report::Report;
+use super::sample::{accelerometer, kernel};
+use super::threads::Resources;
 use crate::text;
-use crate::threads::Resources;
 use axiom_iio_client::{Wanted, start};
 use axiom_proto::iio;
 use axiom_runtime::sel4::CapRights;

@@ -1,6 +1,6 @@
 //! A run whose memory ends anywhere is answered, and its report says what is missing.
-use crate::memory::{Series, Text, list, owned, push, room};
-use crate::server::MAIN;
+use super::memory::{Series, Text, list, owned, push, room};
+use super::server::MAIN;
 use crate::text;
 use axiom_bench_metrics::{BEGIN, END};
 use axiom_fake_kernel::{Fake, Lines, World, answer, pages, serving};

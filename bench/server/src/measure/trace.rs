@@ -1,8 +1,8 @@
 //! The kernel's trace ring, copied while something of interest happens and printed after the report, when the manifest asks for it
 //! (`args = { trace = "sample" }`): boot's records, the last records of the ring, who the threads are, and the samples' ways.
-use crate::memory::{NoMemory, Series, list};
-use crate::report::Report;
-use crate::sample::TRACED;
+use super::memory::{NoMemory, Series, list};
+use super::report::Report;
+use super::sample::TRACED;
 use crate::text;
 use alloc::vec::Vec;
 use axiom_bench_metrics::trace::{BEGIN, END, FORMAT_VERSION, USER_THREAD};

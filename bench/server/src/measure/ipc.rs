@@ -1,9 +1,9 @@
 //! Messages: call and reply round trips of 0, 4, 10 and 120 words, to a server in another address space, to a thread in this
 //! one (passive, on the caller's time), and with postcard at both ends.
-use crate::memory::Series;
-use crate::report::Report;
+use super::memory::Series;
+use super::report::Report;
+use super::threads::Resources;
 use crate::text;
-use crate::threads::Resources;
 use axiom_proto::bench::{INTERFACE, Reply, Request};
 use axiom_runtime::sel4::object::kind;
 use axiom_runtime::sel4::{CPtr, Error, MessageInfo, stubs};

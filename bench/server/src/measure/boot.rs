@@ -1,7 +1,7 @@
 //! Boot by phase, from the trace records that the kernel and init left; and memory, from init's books.
-use crate::report::Report;
+use super::report::Report;
+use super::trace::boot_records;
 use crate::text;
-use crate::trace::boot_records;
 use axiom_bench_metrics::{Unit, elapsed, ticks_to_nanos};
 use axiom_proto::supervisor::{self, Area, Reply, Request};
 use axiom_runtime::sel4::ext::{TraceRecord, event};

@@ -1,6 +1,6 @@
 //! Collecting metrics and printing them: JSON lines between markers, then a table for people.
-use crate::clock::{self, Cycles};
-use crate::memory::{Text, list, owned, push};
+use super::clock::{self, Cycles};
+use super::memory::{Text, list, owned, push};
 use crate::text;
 use alloc::string::String;
 use alloc::vec::Vec;

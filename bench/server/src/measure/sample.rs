@@ -1,10 +1,10 @@
 //! A sample's way through the system: from the driver's trigger over the bus and a program to the thread that waits for the
 //! program's ring buffer.
-use crate::memory::{Series, Text};
-use crate::report::Report;
+use super::memory::{Series, Text};
+use super::report::Report;
+use super::threads::Resources;
+use super::trace;
 use crate::text;
-use crate::threads::Resources;
-use crate::trace;
 use axiom_bpf_client::{BpfServer, Failure, Loaded, ring};
 use axiom_proto::{bpf, iio};
 use axiom_runtime::cap::Tcb;

@@ -1,8 +1,8 @@
 //! The kernel's other operations: signals, switching threads, mapping pages.
-use crate::memory::Series;
-use crate::report::Report;
+use super::memory::Series;
+use super::report::Report;
+use super::threads::Resources;
 use crate::text;
-use crate::threads::Resources;
 use axiom_runtime::sel4::object::kind;
 use axiom_runtime::sel4::{CPtr, Error, stubs};
 use axiom_runtime::{Frame, Notification, Runtime, time};

@@ -52,7 +52,7 @@ impl<const N: usize> fmt::Display for Text<N> {
 /// Makes a [`Text`], as `format!` makes a string.
 #[macro_export]
 macro_rules! text {
-    ($($arg:tt)*) => { <$crate::memory::Text>::of(format_args!($($arg)*)) };
+    ($($arg:tt)*) => { <$crate::measure::memory::Text>::of(format_args!($($arg)*)) };
 }
 
 /// So many bytes cannot be had.
