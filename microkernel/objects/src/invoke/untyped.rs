@@ -67,7 +67,7 @@ pub fn invoke<M: Machine>(m: M, args: &Args, cap: Cap) -> Invoked {
 /// How many of so many objects are made at once: interrupts wait meanwhile.
 #[cold]
 #[inline(never)]
-fn at_once(bits: u32, slots: u64) -> u64 {
+pub(super) fn at_once(bits: u32, slots: u64) -> u64 {
     /// Making an object is as much work as zeroing so many bytes.
     const OBJECT: u64 = 4000;
     (AT_ONCE / (OBJECT + (1 << bits))).max(1).min(slots)

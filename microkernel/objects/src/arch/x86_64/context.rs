@@ -6,7 +6,7 @@ use core::cell::Cell;
 pub const FPU_LEAKS: bool = true;
 
 /// What is made between two looks at what is more urgent, in bytes that are zeroed: eight of them by an instruction, or by a round of one.
-pub const AT_ONCE: u64 = 24 << 10;
+pub const AT_ONCE: u64 = 20 << 10;
 
 /// Units of long work between two looks at what is more urgent: fewer, for each is up to 70 instructions.
 pub const UNITS: u32 = 70;
