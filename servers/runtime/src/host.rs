@@ -26,6 +26,9 @@ pub fn frequency() -> Option<u64> {
     None
 }
 
+/// A row of the report is named after what the kernel reads of the machine: here it reads nothing.
+pub const MACHINE_READ: &str = "boot.entry_to_nothing_read";
+
 /// Instructions of a pass of [`mixed`].
 pub const MIXED: u64 = 10;
 
