@@ -221,3 +221,21 @@ fn the_page_opens_in_a_browser_without_an_error() {
     let size = std::fs::metadata(&shot).expect("a screenshot").len();
     assert!(size > 50_000, "the screenshot is nearly empty: {size} bytes");
 }
+
+#[test]
+fn sel4s_figures_stand_beside_the_kernels_of_both_architectures() {
+    let results = concat!(env!("CARGO_MANIFEST_DIR"), "/../results/");
+    for (ours, theirs) in [
+        ("kernel-icount", "sel4-fpu-qemu-aarch64-icount"),
+        ("kernel-x86_64-icount", "sel4-qemu-x86_64-icount"),
+    ] {
+        let [ours, theirs] = [ours, theirs].map(|name| format!("{results}{name}.jsonl"));
+        let done = tool(&["text", &ours, "--beside", &theirs]);
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let text = String::from_utf8_lossy(&done.stdout);
+        for metric in ["kernel.call.passive.0w", "kernel.call.passive.10w", "kernel.reply_recv.passive.4w"] {
+            let beside = |line: &str| line.trim_start().starts_with(metric) && line.contains("seL4 16.0");
+            assert!(text.lines().any(beside), "{ours}: nothing stands beside {metric}");
+        }
+    }
+}
