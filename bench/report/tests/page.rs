@@ -239,3 +239,15 @@ fn sel4s_figures_stand_beside_the_kernels_of_both_architectures() {
         }
     }
 }
+
+#[test]
+fn every_comparison_that_is_recorded_is_on_the_page() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let template =
+        std::fs::read_to_string(root.join("docs/benchmarks.template.md")).expect("the page's template");
+    for entry in std::fs::read_dir(root.join("bench/results")).expect("the results") {
+        let name = entry.expect("an entry").file_name().into_string().expect("a name");
+        let shown = template.contains(&format!("{{{{compare:bench/results/{name}}}}}"));
+        assert!(!name.starts_with("compare") || shown, "bench/results/{name} is on no page");
+    }
+}
