@@ -221,3 +221,33 @@ fn the_page_opens_in_a_browser_without_an_error() {
     let size = std::fs::metadata(&shot).expect("a screenshot").len();
     assert!(size > 50_000, "the screenshot is nearly empty: {size} bytes");
 }
+
+#[test]
+fn sel4s_figures_stand_beside_the_kernels_of_both_architectures() {
+    let results = concat!(env!("CARGO_MANIFEST_DIR"), "/../results/");
+    for (ours, theirs) in [
+        ("kernel-icount", "sel4-fpu-qemu-aarch64-icount"),
+        ("kernel-x86_64-icount", "sel4-qemu-x86_64-icount"),
+    ] {
+        let [ours, theirs] = [ours, theirs].map(|name| format!("{results}{name}.jsonl"));
+        let done = tool(&["text", &ours, "--beside", &theirs]);
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let text = String::from_utf8_lossy(&done.stdout);
+        for metric in ["kernel.call.passive.0w", "kernel.call.passive.10w", "kernel.reply_recv.passive.4w"] {
+            let beside = |line: &str| line.trim_start().starts_with(metric) && line.contains("seL4 16.0");
+            assert!(text.lines().any(beside), "{ours}: nothing stands beside {metric}");
+        }
+    }
+}
+
+#[test]
+fn every_comparison_that_is_recorded_is_on_the_page() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let template =
+        std::fs::read_to_string(root.join("docs/benchmarks.template.md")).expect("the page's template");
+    for entry in std::fs::read_dir(root.join("bench/results")).expect("the results") {
+        let name = entry.expect("an entry").file_name().into_string().expect("a name");
+        let shown = template.contains(&format!("{{{{compare:bench/results/{name}}}}}"));
+        assert!(!name.starts_with("compare") || shown, "bench/results/{name} is on no page");
+    }
+}
