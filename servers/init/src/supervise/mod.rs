@@ -228,7 +228,8 @@ impl Supervisor {
     }
 
     fn became_ready(&mut self, index: usize) {
-        if self.lives[index].state != State::Starting {
+        // Who is not built yet said nothing: the capability to say so may be in others' hands.
+        if self.lives[index].state != State::Starting || self.lives[index].thread.is_none() {
             return;
         }
         self.lives[index].state = State::Ready;

@@ -1,8 +1,8 @@
 //! PCI functions in their servers' lives.
 use crate::machine::{DEVICES_AT, Machine, Parts, tree};
 use crate::{server, system};
-use axiom_layout::address;
 use axiom_layout::restarts::FIRST_WAIT_US;
+use axiom_layout::{Badge, address};
 use axiom_objects::Cap;
 use axiom_proto::bundle::{DeviceRequest, Restart, Server};
 use axiom_proto::supervisor::{self, INTERFACE, Reply, Request, State};
@@ -112,6 +112,35 @@ fn a_server_starts_when_its_function_is_reset_and_the_others_run_meanwhile() {
     assert_ne!(m.register(FIRST + COMMAND) & MASTER, 0);
     m.ready("a");
     assert_eq!(state(&mut m, "b", 0), State::Ready);
+}
+
+/// The capability by which a server says that it is ready may be in other hands when it dies.
+#[test]
+fn who_is_not_built_yet_is_not_ready_whoever_says_so() {
+    let always = Server { restart: Restart::Always, ..with("a", vec![asks(1)]) };
+    let debugger = Server { debugs: vec![0], ..server("d") };
+    let mut m = Machine::running(&system(vec![always, server("b"), debugger]), apart());
+    m.ready("b");
+    m.said();
+    m.intrude("b", Badge::ready(0).word(), 0, &[]).unwrap();
+    assert_eq!((m.said().as_str(), state(&mut m, "b", 0)), ("", State::Starting));
+    m.advance(RESET_US + 1).unwrap();
+    assert_eq!(m.env("d").threads.iter().map(|t| t.name).collect::<Vec<_>>(), ["a"]);
+    ["a", "d"].iter().for_each(|name| m.ready(name));
+    // Before its next life, too, and through its reset.
+    m.kill("a").unwrap();
+    m.said();
+    m.intrude("b", Badge::ready(0).word(), 0, &[]).unwrap();
+    assert_eq!((m.said().as_str(), state(&mut m, "b", 0)), ("", State::Starting));
+    m.advance(FIRST_WAIT_US).unwrap();
+    m.intrude("b", Badge::ready(0).word(), 0, &[]).unwrap();
+    assert_eq!((m.said().as_str(), state(&mut m, "b", 0)), ("", State::Starting));
+    m.advance(RESET_US).unwrap();
+    m.ready("a");
+    assert_eq!(
+        (m.said().as_str(), state(&mut m, "b", 0)),
+        ("init: 'a' is ready again (restart 1)\n", State::Ready)
+    );
 }
 
 #[test]
