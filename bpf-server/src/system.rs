@@ -342,10 +342,13 @@ impl Platform for KernelObjects {
     }
 
     fn seal(&mut self, memory: &mut Memory, first: u32, pages: u32, bytes: usize) -> bool {
-        // The code was mapped last.
-        let Some((address, count)) = memory.mapped.pop() else { return false };
         let ahead = memory.ready.take_if(|_| (first, pages) == (0, memory.pages)).map(|r| r.readers);
         let Some(row) = ahead.or_else(|| self.readers(memory, first, pages)) else { return false };
+        // The code was mapped last.
+        let Some((address, count)) = memory.mapped.pop() else {
+            self.slots.give_row(row, pages.into());
+            return false;
+        };
         // SAFETY: mapped here, page after page, until the deletions below.
         unsafe { code::publish(address as *const u8, bytes.min(count * PAGE as usize)) };
         // From here on this server has no writable capability either: only read-only copies stay. The mapping goes

@@ -20,6 +20,9 @@ pub const DMA: u64 = 0x0d00_0000;
 pub const DEVICES: u64 = 0x0e00_0000;
 /// Bytes for registers of a server's devices, with those pages.
 pub const DEVICES_BYTES: u64 = TRACE - DEVICES;
+/// KiB of addresses that the PCI functions of a system may take, all servers together. init spends four of its 8,192 slots on a page of
+/// registers: half of them at most.
+pub const FUNCTIONS_KIB: u64 = 4096;
 /// The trace ring.
 pub const TRACE: u64 = 0x0f00_0000;
 /// What init tells a server at its start.

@@ -1,7 +1,7 @@
 //! The keys of a system's manifest, each declared once: compose reads and checks by them, `docs/src/manifest.md` is made of them.
 
 use crate::MAX_SCRATCH_KIB;
-use crate::address::{ARENA_KIB, DEVICES_BYTES, SHARED_KIB};
+use crate::address::{ARENA_KIB, FUNCTIONS_KIB, SHARED_KIB};
 
 /// What a key may be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -207,8 +207,8 @@ pub const DEVICE: &[Key] = &[
     key("optional", Flag, NO, "the system goes on without it"),
     key(
         "registers_kib",
-        Number(REGISTERS_LEAST_KIB, DEVICES_BYTES / 1024, "KiB"),
-        Otherwise::Number(DEVICES_BYTES / 1024 / 2),
+        Number(REGISTERS_LEAST_KIB, FUNCTIONS_KIB, "KiB"),
+        Otherwise::Number(1024),
         "for a PCI function: most addresses that its registers take in the server: configuration space, BARs, and a free page after each",
     ),
 ];

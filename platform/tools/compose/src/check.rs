@@ -1,7 +1,7 @@
 //! The rules that join servers: who calls whom, who owns what, whether it all fits.
 use crate::diagnostic::{At, Diagnostic, nearest};
 use crate::model::{HEAP_KIB, Manifest, Placed, Server};
-use axiom_layout::address::{ARENA_KIB, DEVICES_BYTES};
+use axiom_layout::address::{ARENA_KIB, DEVICES_BYTES, FUNCTIONS_KIB};
 use axiom_layout::{Class, bits};
 use std::collections::BTreeMap;
 
@@ -12,9 +12,9 @@ pub fn check(system: &Manifest, errors: &mut Vec<Diagnostic>) {
         channels(server, &by_name, errors);
         time(server, errors);
         room(server, errors);
-        functions(server, errors);
         bits_of(server, errors);
     }
+    functions(&system.servers, errors);
     hosting(system, &by_name, errors);
     debugging(system, &by_name, errors);
     cycles(system, &by_name, errors);
@@ -322,20 +322,21 @@ fn room(server: &Server, errors: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Whether a server has addresses for its PCI functions, whatever they say of themselves; other devices say less than they could take.
-fn functions(server: &Server, errors: &mut Vec<Diagnostic>) {
-    const ROOM_KIB: u64 = DEVICES_BYTES / 1024;
-    let functions = || server.devices.iter().filter(|d| d.value.is_function);
+/// Whether init has slots for the registers of all PCI functions, whatever they say of themselves, and each server addresses for its own;
+/// other devices say less than they could take.
+fn functions(servers: &[Server], errors: &mut Vec<Diagnostic>) {
+    const { assert!(FUNCTIONS_KIB * 1024 <= DEVICES_BYTES / 2) };
+    let functions = || servers.iter().flat_map(|s| &s.devices).filter(|d| d.value.is_function);
     let sum: u64 = functions().map(|d| u64::from(d.value.registers_kib)).sum();
-    if sum > ROOM_KIB
+    if sum > FUNCTIONS_KIB
         && let Some(last) = functions().next_back()
     {
         let count = functions().count() as u64;
         errors.push(Diagnostic::new(
             &last.at,
-            format!("server '{}': the registers of its {count} PCI functions may take {sum} KiB", server.name),
-            format!("a server has {ROOM_KIB} KiB of addresses for its devices; a PCI function takes as many of them as registers_kib says"),
-            format!("registers_kib = {}, or another server for one of them", ROOM_KIB / count / 4 * 4),
+            format!("the registers of the system's {count} PCI functions may take {sum} KiB"),
+            format!("init can hand out {FUNCTIONS_KIB} KiB of them; a function may take as many as its registers_kib says"),
+            format!("registers_kib = {} for each, or what each takes", (FUNCTIONS_KIB / count / 4 * 4).max(8)),
         ));
     }
 }
