@@ -195,11 +195,13 @@ _image-rpi5 *flags: kernel dtb-rpi5 (_bundle rpi5_manifest "target/axiom/rpi5/rp
 
 # Write the card and read it back; without DEVICE, list the disks that can be removed; --yes-really for what is hardly a card
 [group("Raspberry Pi 5")]
+[no-exit-message]
 flash-rpi5 *device:
     @{{ answer }} flash-rpi5 rpi5,--yes-really,path "$@" || { [ $? = 1 ] && { [ -e {{ rpi5_image }} ] || just image-rpi5; } && platform/tools/stale {{ rpi5_image }} image-rpi5 && {{ bin }}/axiom-rpi5 flash {{ rpi5_image }} "$@"; }
 
 # The board's serial console, 115200 8N1; log: target/axiom/logs/rpi5.log
 [group("Raspberry Pi 5")]
+[no-exit-message]
 console-rpi5 *port:
     @{{ answer }} console-rpi5 rpi5,--log=path,--until-verdict,--patience=number,path "$@" || { [ $? = 1 ] && { [ -x {{ bin }}/axiom-rpi5 ] || just tools; } && {{ bin }}/axiom-rpi5 console "$@"; }
 

@@ -152,7 +152,7 @@ fn run(args: &[String]) -> Result<(), String> {
                 .map_err(|e| format!("the trace made from {path} breaks its format: {e}"))?;
             write(out, &file.to_string())?;
             eprintln!(
-                "{out}: {count} events from {} records ({} older ones were lost from the ring); open it at https://ui.perfetto.dev or chrome://tracing",
+                "{out}: {count} events from {} records ({} older ones were lost from the ring)\nopen it at https://ui.perfetto.dev or chrome://tracing",
                 trace.records.len(),
                 trace.lost
             );

@@ -149,6 +149,17 @@ fn charts_are_files_that_follow_the_colour_scheme() {
 }
 
 #[test]
+fn what_is_said_of_a_trace_fits_the_terminal() {
+    let out = folder("trace-said").join("trace.json");
+    let out = out.to_str().expect("a path");
+    let said = String::from_utf8(tool(&["trace", LOG, out]).stderr).expect("text");
+    assert!(said.contains("https://ui.perfetto.dev"), "{said}");
+    for line in said.replace(out, "target/axiom/trace.json").lines() {
+        assert!(line.len() <= 100, "{} columns: {line}", line.len());
+    }
+}
+
+#[test]
 fn the_trace_of_a_real_run_passes_the_check() {
     let trace = made("trace", &folder("trace").join("trace.json"));
     let trace: serde_json::Value = serde_json::from_str(&trace).expect("JSON");

@@ -42,6 +42,10 @@ for words in "test extra" "report --hmtl" "qemu-aarch64 --gic 4" "qemu-aarch64 -
   # just may be asked for a name that is nearly one of its recipes'.
   ! grep -qvxF "just nosuchrecipe" "$ASKED" && ! grep -q 'justw: needs' "$top/said" || fail "justw $words asks for packages or builds before it is refused"
 done
+# Help without a recipe is the list of recipes, not just's own help.
+for word in -h --help; do
+  [ "$(./justw $word 2>&1 | grep '^just ')" = "$(./justw 2>&1 | grep '^just ')" ] || fail "justw $word does not give what justw gives"
+done
 : >"$ASKED"; ./justw qemu-aarch64 --help >"$top/said"; grep -q -- --icount "$top/said" || fail "--help says nothing"; [ ! -s "$ASKED" ] || fail "--help installs"
 # Every recipe that just lists says what it takes, and refuses a flag that it does not know with a sentence and status 2: at once, without
 # just, cargo or a package.

@@ -99,7 +99,7 @@ impl Lines {
     /// Prints the chips.
     pub fn show(self) {
         for (request, what) in
-            [(Request::Chip { chip: 0 }, "lines"), (Request::PwmChip { chip: 0 }, "PWM channels")]
+            [(Request::Chip { chip: 0 }, "line"), (Request::PwmChip { chip: 0 }, "PWM channel")]
         {
             let mut request = request;
             loop {
@@ -109,7 +109,8 @@ impl Lines {
                 else {
                     break;
                 };
-                plain!("{name}: {lines} {what}{}", if software { ", made in software" } else { "" });
+                let many = if lines == 1 { "" } else { "s" };
+                plain!("{name}: {lines} {what}{many}{}", if software { ", made in software" } else { "" });
                 match &mut request {
                     Request::Chip { chip } | Request::PwmChip { chip } => *chip += 1,
                     _ => break,

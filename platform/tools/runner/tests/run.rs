@@ -297,6 +297,11 @@ fn help_and_wrong_flags_are_answered_without_a_build() {
     for pair in lines.windows(2) {
         assert!(!pair[1].starts_with('_') || pair[0] == "[no-exit-message]", "{} says so twice", pair[1]);
     }
+    // Nor does one that answers by itself, and has a sentence of its own for what it refuses.
+    for three in lines.windows(3) {
+        let answers = three[2].contains("{{ answer }} ");
+        assert!(!answers || three[0] == "[no-exit-message]", "{} says so twice", three[1]);
+    }
     for pair in lines.windows(2) {
         let named = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
         let Some((name, rest)) = pair[0].split_once([' ', ':']).filter(|(n, _)| n.contains(named)) else {

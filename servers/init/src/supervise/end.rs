@@ -55,7 +55,12 @@ impl Supervisor {
         }
         let after_us = match next {
             restarts::Next::Down => {
-                say!("'{name}' stays down: its restart policy is used up");
+                let why = if most == Some(0) {
+                    "the manifest gives it no restart"
+                } else {
+                    "its restart policy is used up"
+                };
+                say!("'{name}' stays down: {why}");
                 return self.down(index);
             }
             restarts::Next::Last { after_us } => {

@@ -239,7 +239,7 @@ fn who_has_no_outputs_and_no_restarts_is_down_at_its_first_crash() {
         let a = Server { restart, ..server("a") };
         let mut m = Machine::running(&system(vec![a, server("b")]), Parts::default());
         m.kill("a").unwrap();
-        assert!(m.said().ends_with("stays down: its restart policy is used up\n"));
+        assert!(m.said().ends_with("init: 'a' stays down: the manifest gives it no restart\n"));
         assert_eq!(state(&mut m, "b", 0), (State::Down, 0));
     }
 }
