@@ -1,4 +1,5 @@
 //! Faults and boards in words.
+use crate::arch;
 use crate::sys;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -66,9 +67,11 @@ pub(super) fn describe(received: &Received) -> String {
             word(unknown_syscall::SYSCALL) as i64
         ),
         fault::USER_EXCEPTION => alloc::format!(
-            "at {:#x} an exception (esr {:#x}): an undefined instruction, or `brk` after a panic",
+            "at {:#x} an exception ({} {:#x}): {}",
             word(user_exception::FAULT_IP),
-            word(user_exception::NUMBER)
+            arch::EXCEPTION,
+            word(user_exception::NUMBER),
+            arch::exception(word(user_exception::NUMBER))
         ),
         other => alloc::format!("fault {other}"),
     }

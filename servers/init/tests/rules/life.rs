@@ -336,7 +336,7 @@ fn every_kind_of_fault_is_told_in_words() {
         ),
         (Fault::Vm { addr: 0x33, fsr: 5, instruction: false }, "it touched 0x33"),
         (Fault::UnknownSyscall { number: -77i64 as u64 }, "it made the unknown system call -77"),
-        (Fault::UserException { number: 0x99, code: 0 }, "an exception (esr 0x99): an undefined instruction"),
+        (Fault::UserException { number: 6, code: 0 }, " 0x6): an undefined instruction"),
         (
             Fault::Cap { addr: 0x44, in_recv_phase: false, failure: LookupFailure::InvalidRoot },
             "it used capability 0x44, which it does not have",

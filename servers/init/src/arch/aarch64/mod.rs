@@ -32,6 +32,20 @@ global_asm!(
     reply_recv = const syscall::REPLY_RECV,
 );
 
+/// What the number of a user exception is called.
+pub const EXCEPTION: &str = "esr";
+
+/// What a user exception was, by its number: ESR_EL1, whose class is in the bits from 26 (Arm ARM, D17.2.37).
+pub fn exception(number: u64) -> &'static str {
+    match number >> 26 & 0x3f {
+        0x00 => "an undefined instruction",
+        0x22 => "a jump to an address that is no multiple of 4",
+        0x26 => "a stack pointer that is no multiple of 16",
+        0x3c => "`brk`, as after a panic",
+        _ => "an instruction that user space may not run, or a trap of the debugger's",
+    }
+}
+
 /// Attributes of device registers.
 pub const DEVICE: u64 = vm_attributes::EXECUTE_NEVER;
 

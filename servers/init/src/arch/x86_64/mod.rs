@@ -40,6 +40,22 @@ global_asm!(
     reply_recv = const syscall::REPLY_RECV,
 );
 
+/// What the number of a user exception is called.
+pub const EXCEPTION: &str = "vector";
+
+/// What a user exception was, by its vector (SDM vol. 3, table 6-1).
+pub fn exception(number: u64) -> &'static str {
+    match number {
+        0 => "a division by zero, or a quotient that is too large",
+        6 => "an undefined instruction, as after a panic",
+        12 => "a stack address that none can have",
+        13 => "an address that none can have, or an instruction that is the kernel's",
+        16 | 19 => "an exception of floating-point arithmetic",
+        17 => "an address out of alignment",
+        _ => "a trap of the debugger's, or an instruction that user space may not run",
+    }
+}
+
 /// Attributes of device registers.
 pub const DEVICE: u64 = vm_attributes::UNCACHEABLE | vm_attributes::EXECUTE_NEVER;
 
