@@ -30,7 +30,7 @@ pub(crate) struct StageClock {
 }
 
 impl StageClock {
-    /// Goes back to the first stage behind verification.
+    /// Goes back to the first stage after verification.
     fn rewind(&mut self) {
         self.index = 3;
     }

@@ -1,10 +1,10 @@
 //! Objects on their way in, a piece a message.
 //!
 //! A client has one upload: a new one takes the place of its own, and nobody's takes another's. All together have [`TOTAL`] bytes.
-//! Half of them are shares, one for each client of the manifest, which nobody else can take; with few clients a share is as large as
-//! an object may be. What is above a client's share comes out of the other half, first come, first served: there an upload that is
-//! not loaded within [`PATIENCE_MS`] gives way when another one needs the room, however busily it goes on or begins anew. So those who
-//! upload and never load keep nobody from anything for longer than that, and never from a share.
+//! Half of them are shares: each client of the manifest has one, which nobody else can take. With few clients a share is as large as an
+//! object may be. An upload that is larger than its client's share takes the rest from the other half, first come, first served. If it
+//! is not loaded within [`PATIENCE_MS`], it is dropped as soon as another one needs the room, even if it still grows or was begun again.
+//! So a client that uploads and never loads can delay others by that time at most, and never takes their shares.
 
 use crate::Platform;
 use crate::failure::{Failure, fail, no_memory};

@@ -102,7 +102,7 @@ pub const ALL: &[Definition] = &[
     loose(
         "boot.entry_to_all_ready.hpet",
         "as without `hpet`",
-        "the look at both clocks right behind that record",
+        "the look at both clocks right after that record",
         "as the others of both clocks",
         HOST,
     ),
@@ -116,7 +116,7 @@ pub const ALL: &[Definition] = &[
     exact(
         "boot.*.hpet",
         "the kernel's first instructions",
-        "the look at both clocks right behind that phase's record",
+        "the look at both clocks right after that phase's record",
         "a PC: the counter's time until the HPET was started, then the HPET's; `boot.difference.hpet` is how far the two are apart at the last phase",
     ),
     exact("memory.kernel.*", "the section of the kernel's image", "", "`image` is their sum, `bss` included"),

@@ -1,7 +1,8 @@
-//! What jumps bring to places ahead of which the proof states nothing: joined, until the walk comes there.
+//! Jumps to places further down for which the proof states nothing: what is known at each such jump is kept, joined, until the walk
+//! arrives there.
 //!
-//! What a jump of which nothing is needed brings is what the walk knows, too, until an instruction changes that. Only then it is put
-//! down ([`Ahead::settle`]): if the walk comes to the place before, it brings nothing new, but less of the budget.
+//! Most jumps need no copy: right after the jump, the walk itself still knows the same. A copy is made only when an instruction is about to
+//! change that ([`Ahead::settle`]). If the walk arrives before that, the jump adds nothing to what is known; only its budget counts.
 
 use crate::fault::Why;
 use crate::state::{SLOTS, State};

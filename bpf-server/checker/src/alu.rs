@@ -8,7 +8,7 @@ use crate::ring::Ring;
 use axiom_bpf_isa::alu::*;
 
 /// The result of operation `op` (the high nibble of the opcode) with offset `off` on `W` bits, or on the low `H`, if not
-/// `wide`: then the halves are extended before, and what comes out is cut behind. Moves with `off` bits sign-extend; divisions
+/// `wide`: then the operands' halves are extended first, and the result is cut afterwards. Moves with `off` bits sign-extend; divisions
 /// with `off` 1 are signed. `same`: both operands are one register. Of what is no such operation, nothing is known.
 pub fn result<const W: u32, const H: u32>(
     op: u8,

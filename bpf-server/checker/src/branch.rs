@@ -8,7 +8,7 @@ use crate::step::{Machine, immediate};
 use axiom_bpf_isa::{Insn, jump::*, opcode::*};
 
 impl Machine<'_> {
-    /// Makes `s`, the state before a conditional jump, the one behind it if it is `taken` or not; false if it never goes
+    /// Makes `s`, the state before a conditional jump, the one after it if it is `taken` or not; false if it never goes
     /// that way.
     pub fn branch(&self, i: Insn, s: &mut State, taken: bool) -> Result<bool, Why> {
         let (wide, register, op) = (i.op & 7 == CLASS_JMP, i.op & 8 != 0, i.operation());

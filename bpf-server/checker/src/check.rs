@@ -385,7 +385,7 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
         }
     }
 
-    /// One instruction; false if execution does not go on behind it.
+    /// One instruction; false if execution does not go on after it.
     #[inline]
     fn instruction(&mut self, h: &Header, at: usize, i: Insn) -> Result<bool, Why> {
         if !matches!(i.op & 7, CLASS_JMP | CLASS_JMP32) {
@@ -488,7 +488,7 @@ pub fn enter(s: &mut State) -> bool {
     shared
 }
 
-/// From a caller's state at a call, and its function's at the end, to the one behind the call.
+/// From a caller's state at a call, and its function's at the end, to the one after the call.
 pub fn come_back(m: &mut Machine, s: &mut State, exit: &mut State, shared: bool) -> Result<(), Why> {
     // What a function leaves speaks of elements of maps by names of its own: they get names that are new here.
     let mut known: Vec<(u32, u32)> = Vec::new();

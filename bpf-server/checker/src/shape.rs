@@ -20,13 +20,13 @@ pub fn target(at: usize, i: Insn) -> i64 {
 /// A jump, conditional or not, but no call and no exit.
 #[inline]
 pub fn is_jump(op: u8) -> bool {
-    matches!(op & 7, CLASS_JMP | CLASS_JMP32) && !matches!(op & 0xf0, 0x80 | 0x90)
+    matches!(op & CLASS, CLASS_JMP | CLASS_JMP32) && !matches!(op & OPERATION, CALLS | EXITS)
 }
 
 /// A jump that may fall through.
 #[inline]
 pub fn is_conditional(op: u8) -> bool {
-    is_jump(op) && op & 0xf0 != 0
+    is_jump(op) && op & OPERATION != ALWAYS
 }
 
 /// Slots of an instruction.
@@ -92,13 +92,13 @@ static FORMS: [Form; 256] = {
 const fn form(op: u8) -> Form {
     use Rule::*;
     // The second operand: a register, or the immediate.
-    let register = op & 8 != 0;
+    let register = op & REGISTER != 0;
     let (second, constant) = if register { (10, false) } else { (0, true) };
-    let (off, imm, dst, src, rule) = match (op & 7, op & 0xf0) {
+    let (off, imm, dst, src, rule) = match (op & CLASS, op & OPERATION) {
         (CLASS_ALU | CLASS_ALU64, DIV | MOD) => (true, constant, 9, second, Signed),
         (CLASS_ALU | CLASS_ALU64, NEG) if !register => (false, false, 9, 0, Plain),
         (CLASS_ALU | CLASS_ALU64, MOV) if register => (true, false, 9, 10, Extend),
-        (CLASS_ALU | CLASS_ALU64, END) if op != CLASS_ALU64 | 8 | END => (false, true, 9, 0, Swap),
+        (CLASS_ALU | CLASS_ALU64, END) if op != CLASS_ALU64 | REGISTER | END => (false, true, 9, 0, Swap),
         (CLASS_ALU | CLASS_ALU64, ADD..=RSH | XOR..=ARSH) => (false, constant, 9, second, Plain),
         (CLASS_JMP | CLASS_JMP32, _) => match op {
             JA => (true, false, 0, 0, Jump),
@@ -106,7 +106,7 @@ const fn form(op: u8) -> Form {
             CALL => (false, true, 0, pseudo::LOCAL_CALL, Call),
             CALLX => (false, false, 9, 0, Plain),
             EXIT => (false, false, 0, 0, Plain),
-            _ if matches!(op & 0xf0, JEQ..=JSGE | JLT..=JSLE) => (true, constant, 10, second, Jump),
+            _ if matches!(op & OPERATION, JEQ..=JSGE | JLT..=JSLE) => (true, constant, 10, second, Jump),
             _ => (false, false, 0, 0, Unknown),
         },
         _ => match op {
@@ -151,7 +151,7 @@ pub fn functions(insns: &[Insn]) -> Result<Vec<u32>, Fault> {
         {
             return wrong(at);
         }
-        // The last instruction lets nothing run on behind it. The second half of a wide load is none.
+        // The last instruction lets nothing run on after it. The second half of a wide load is none.
         let op = insns[end - 1].op;
         if !matches!(op, EXIT | JA | JA32) {
             return Err(Fault { at: end - 1 - usize::from(op == 0), why: Why::FallsOff });

@@ -93,7 +93,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// Keeps gaps true behind an instruction before which its destination was `old` and its operand `by`.
+    /// Keeps gaps true after an instruction before which its destination was `old` and its operand `by`.
     fn follow(&self, i: Insn, old: Value, by: Option<Value>, s: &mut State) {
         let (d, wide) = (i.dst(), i.op & 7 == CLASS_ALU64);
         let written = match i.op & 7 {

@@ -176,7 +176,7 @@ fn budgets_pay() {
     assert_eq!(check(&a, 1, HEAD, &b), Ok(()));
     a.budget = 45;
     assert_eq!(check(&a, 1, HEAD, &b), Err(Why::Budget));
-    // A pass gains what it may cost, and only behind a jump to the head.
+    // A pass gains what it may cost, and only after a jump to the head.
     a.ghosts = vec![(0, 3)];
     b.ghosts = vec![(0, 4)];
     (a.budget, b.budget) = (10, 10);
@@ -215,7 +215,7 @@ fn on_line(v: Value, m: Moved, most: u64) -> State {
 
 #[test]
 fn where_a_value_is_bounds_its_ghost_counter() {
-    // It began in 0..=4 and moved by 2 or 3 a pass, and is below 13 now: 6 passes, and one more behind the jump back.
+    // It began in 0..=4 and moved by 2 or 3 a pass, and is below 13 now: 6 passes, and one more after the jump back.
     let there = |most| {
         let mut s = State::new(0);
         s.ghosts = vec![(0, most)];

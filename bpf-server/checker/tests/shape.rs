@@ -178,7 +178,7 @@ fn second_halves_and_ends() {
     assert_eq!(at(&[Insn::new(0x05, 0, 0, 1, 0), wide(0), half(0), EXIT]), Err(0));
     assert_eq!(at(&[Insn::new(0x05, 0, 0, 2, 0), wide(0), half(0), EXIT]), Ok(vec![0]));
     assert_eq!(at(&[Insn::new(0x85, 0, 1, 0, 2), EXIT, wide(0), half(0), EXIT]), Err(0));
-    // The end: what goes on behind it is told with the instruction, not with its second half.
+    // The end: what goes on after it is told with the instruction, not with its second half.
     assert_eq!(at(&[MOVE]), Err(0));
     assert_eq!(at(&[MOVE, wide(0), half(0)]), Err(1));
     assert_eq!(at(&[EXIT, Insn::new(0x55, 1, 0, -2, 0)]), Err(1));

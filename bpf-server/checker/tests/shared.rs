@@ -1,5 +1,5 @@
-//! What a jump of which nothing is needed brings to a place ahead is what the walk knows until an instruction changes that. Whatever
-//! changes it, the place finds what was known at the jump.
+//! A jump ahead shares what is known with the walk, until an instruction changes it. Whatever the instruction is: the place where the
+//! jump leads must find what was known at the jump.
 use axiom_bpf_checker::proof::MAGIC;
 use axiom_bpf_checker::{Accepted, Env, Limits, Why, check};
 use axiom_bpf_isa::{Insn, ProgramKind};

@@ -1,5 +1,5 @@
 //! What an instruction does to what is known beside the number: a line along which it moves, a number that it equals. What
-//! was true before must be true behind it, says the reference interpreter.
+//! was true before must be true after it, says the reference interpreter.
 use axiom_bpf_checker::bits::Bits;
 use axiom_bpf_checker::proof::{Form, Line};
 use axiom_bpf_checker::ring::Ring;

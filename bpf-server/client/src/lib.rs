@@ -115,7 +115,7 @@ impl BpfServer {
         text
     }
 
-    /// Describes the first program behind this number.
+    /// Describes the first program after this number.
     pub fn next<R>(self, after: u32, f: impl FnOnce(&Info<'_>) -> R) -> Option<R> {
         match self.ask(&Request::List { after }, &mut Buffer::new()) {
             Ok(Reply::Info(info)) => Some(f(&info)),

@@ -274,7 +274,7 @@ impl core::fmt::Write for LogLine {
     }
 }
 
-/// Prints a line behind the program's name. Returns the length of the text, or -EAGAIN if too much was printed lately, or -EINVAL
+/// Prints a line after the program's name. Returns the length of the text, or -EAGAIN if too much was printed lately, or -EINVAL
 /// for a format that is not known; then nothing is printed.
 fn print(rt: &mut Runtime, format: &[u8], value: impl FnMut(usize) -> u64) -> u64 {
     let mut line = LogLine::new();

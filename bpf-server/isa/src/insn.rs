@@ -172,6 +172,12 @@ pub mod opcode {
     pub const SIZE_B: u8 = 0x10;
     pub const SIZE_DW: u8 = 0x18;
 
+    /// The class, in the lower three bits.
+    pub const CLASS: u8 = 7;
+    /// Arithmetic and jumps: the second operand is a register.
+    pub const REGISTER: u8 = 8;
+    /// Arithmetic and jumps: the operation ([`super::alu`], [`super::jump`]).
+    pub const OPERATION: u8 = 0xf0;
     pub const CLASS_LD: u8 = 0;
     pub const CLASS_LDX: u8 = 1;
     pub const CLASS_ST: u8 = 2;
@@ -205,9 +211,11 @@ pub mod alu {
     pub const END: u8 = 0xd0;
 }
 
-/// Operations of jumps on a condition, in the upper four bits of an opcode (RFC 9669, section 4.3).
+/// Operations of jumps, in the upper four bits of an opcode (RFC 9669, section 4.3).
 #[allow(missing_docs)]
 pub mod jump {
+    /// A jump without a condition.
+    pub const ALWAYS: u8 = 0x00;
     pub const JEQ: u8 = 0x10;
     pub const JGT: u8 = 0x20;
     pub const JGE: u8 = 0x30;
@@ -216,6 +224,10 @@ pub mod jump {
     pub const JNE: u8 = 0x50;
     pub const JSGT: u8 = 0x60;
     pub const JSGE: u8 = 0x70;
+    /// Calls, of all kinds.
+    pub const CALLS: u8 = 0x80;
+    /// The program's end.
+    pub const EXITS: u8 = 0x90;
     pub const JLT: u8 = 0xa0;
     pub const JLE: u8 = 0xb0;
     pub const JSLT: u8 = 0xc0;

@@ -98,7 +98,7 @@ impl Found {
         while let Some(word) = words.next() {
             let text = word.to_string_lossy();
             if let Some(option) = WITH_VALUE.into_iter().find(|o| *o == text) {
-                let value = words.next().ok_or_else(|| wrong(format!("{option} needs a value behind it")))?;
+                let value = words.next().ok_or_else(|| wrong(format!("{option} needs a value after it")))?;
                 if found.values.iter().any(|v| v.0 == option) {
                     return Err(wrong(format!("{option} is given twice")));
                 }
@@ -177,9 +177,9 @@ impl Found {
     }
 }
 
-/// Reads the words behind the tool's name.
+/// Reads the words after the tool's name.
 pub fn parse(words: &[OsString]) -> Result<Command, Failure> {
-    // The suite's runner puts the memory first and what it was told to pass on behind it.
+    // The suite's runner puts the memory first and what it was told to pass on after it.
     let base_16 = |w: &OsString| w.to_str().is_some_and(|w| w.bytes().all(|b| b.is_ascii_hexdigit()));
     let swapped: Vec<OsString>;
     let words = match words {

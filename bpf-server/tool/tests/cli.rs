@@ -445,7 +445,7 @@ fn wrong_command_lines_are_told_what_is_wrong() {
         (&["veryfy"], "there is no command 'veryfy'"),
         (&["verify"], "the object is missing"),
         (&["verify", "a.o", "b.o"], "2 names where one is wanted: the object"),
-        (&["verify", "a.o", "--prog"], "--prog needs a value behind it"),
+        (&["verify", "a.o", "--prog"], "--prog needs a value after it"),
         (&["verify", "a.o", "--quick"], "there is no option --quick"),
         (&["verify", "a.o", "--repeat", "2"], "verify has no option --repeat"),
         (&["maps", "a.o", "--json"], "maps has no option --json"),

@@ -12,7 +12,8 @@
 //! target (any way back crosses them), and every function that is called. One pass over the program, linear, without heuristics.
 
 use alloc::vec::Vec;
-use axiom_bpf_isa::{Insn, MapDef, MapType, helper, opcode};
+use axiom_bpf_isa::opcode::{CLASS, OPERATION, REGISTER};
+use axiom_bpf_isa::{Insn, MapDef, MapType, alu, helper, jump, opcode};
 
 /// What a run costs besides the program: from the event to its first instruction, and back.
 pub const RUN: u64 = 600;
@@ -158,14 +159,14 @@ const fn frame(register: u8) -> u64 {
 /// What an instruction may cost, in machine instructions. Divisions and atomic operations are counted as what they take, not as
 /// what they are.
 pub fn weight(machine: Machine, insn: &Insn, maps: &[MapDef], zero_stack: bool) -> u64 {
-    match insn.op & 7 {
+    match insn.op & CLASS {
         opcode::CLASS_JMP if insn.op == opcode::CALL => match insn.src() {
             0 => 4 + helper_cost(insn.imm as u32, maps),
             // The callee's frame, made and given back.
             _ => 16 + if zero_stack { CLEARED } else { 0 },
         },
         // A call through a register.
-        opcode::CLASS_JMP if insn.op & 0xf0 == 0x80 => 16 + any_helper(maps),
+        opcode::CLASS_JMP if insn.op & OPERATION == jump::CALLS => 16 + any_helper(maps),
         _ => plain(machine, insn),
     }
 }
@@ -178,51 +179,52 @@ const fn plain(machine: Machine, insn: &Insn) -> u64 {
     }
 }
 
-const CLASS: u8 = 7;
-const REGISTER: u8 = 8;
-
 /// On AArch64, whose instructions hold small numbers only, and where the frame has no register.
 const fn plain_a64(insn: &Insn) -> u64 {
-    let operation = insn.op & 0xf0;
+    let operation = insn.op & OPERATION;
     match insn.op & CLASS {
         opcode::CLASS_LD => 4,
         opcode::CLASS_LDX => access(insn.src(), insn.off),
         opcode::CLASS_ST => 2 + access(insn.dst(), insn.off),
-        // Mode 0xc0: atomic.
-        opcode::CLASS_STX if insn.op & 0xe0 == 0xc0 => 24,
+        opcode::CLASS_STX if insn.op & opcode::MODE == opcode::MODE_ATOMIC => 24,
         opcode::CLASS_STX => 1 + access(insn.dst(), insn.off),
         opcode::CLASS_JMP if insn.op == opcode::EXIT => 8,
-        opcode::CLASS_JMP | opcode::CLASS_JMP32 if operation == 0 => 1,
+        opcode::CLASS_JMP | opcode::CLASS_JMP32 if operation == jump::ALWAYS => 1,
         opcode::CLASS_JMP | opcode::CLASS_JMP32 if insn.op & REGISTER != 0 => {
             2 + frame(insn.dst()) + frame(insn.src())
         }
         opcode::CLASS_JMP | opcode::CLASS_JMP32 => {
-            2 + frame(insn.dst()) + immediate(insn.imm, operation != 0x40)
+            2 + frame(insn.dst()) + immediate(insn.imm, operation != jump::JSET)
         }
         // Division and remainder; swaps; then those whose immediate has room in the instruction.
-        _ if operation == 0x30 || operation == 0x90 => 16,
-        _ if operation == 0xd0 => 2,
+        _ if operation == alu::DIV || operation == alu::MOD => 16,
+        _ if operation == alu::END => 2,
         _ if insn.op & REGISTER != 0 => 1 + frame(insn.src()),
-        _ => 1 + immediate(insn.imm, matches!(operation, 0x00 | 0x10 | 0x60 | 0x70 | 0xb0 | 0xc0)),
+        _ => {
+            1 + immediate(
+                insn.imm,
+                matches!(operation, alu::ADD | alu::SUB | alu::LSH | alu::RSH | alu::MOV | alu::ARSH),
+            )
+        }
     }
 }
 
 /// On x86-64: one instruction for most, whatever the number and the offset.
 const fn plain_x64(insn: &Insn) -> u64 {
-    let operation = insn.op & 0xf0;
+    let operation = insn.op & OPERATION;
     match insn.op & CLASS {
         opcode::CLASS_LD | opcode::CLASS_LDX | opcode::CLASS_ST => 1,
-        opcode::CLASS_STX if insn.op & 0xe0 == 0xc0 => 24,
+        opcode::CLASS_STX if insn.op & opcode::MODE == opcode::MODE_ATOMIC => 24,
         opcode::CLASS_STX => 1,
         opcode::CLASS_JMP if insn.op == opcode::EXIT => 8,
-        opcode::CLASS_JMP | opcode::CLASS_JMP32 if operation == 0 => 1,
+        opcode::CLASS_JMP | opcode::CLASS_JMP32 if operation == jump::ALWAYS => 1,
         // A comparison and the jump.
         opcode::CLASS_JMP | opcode::CLASS_JMP32 => 2,
         // There are registers to save, a zero and a -1 to look for, and the machine takes longer than for anything else.
-        _ if operation == 0x30 || operation == 0x90 => 32,
-        _ if operation == 0xd0 => 2,
+        _ if operation == alu::DIV || operation == alu::MOD => 32,
+        _ if operation == alu::END => 2,
         // Without BMI2 the count is moved to the one register that counts.
-        _ if insn.op & REGISTER != 0 && matches!(operation, 0x60 | 0x70 | 0xc0) => 4,
+        _ if insn.op & REGISTER != 0 && matches!(operation, alu::LSH | alu::RSH | alu::ARSH) => 4,
         _ => 1,
     }
 }
@@ -235,7 +237,7 @@ const fn simple(machine: Machine) -> [u8; 256] {
     let mut op = 0;
     while op < 256 {
         // A call's weight depends on more than its operands.
-        let call = matches!(op as u8 & 7, opcode::CLASS_JMP) && op & 0xf0 == 0x80;
+        let call = op as u8 & CLASS == opcode::CLASS_JMP && op as u8 & OPERATION == jump::CALLS;
         if !call {
             weights[op] = plain(machine, &Insn::new(op as u8, 0, 0, 0, 0)) as u8;
         }
@@ -257,13 +259,18 @@ fn quick(machine: Machine, insn: &Insn, maps: &[MapDef], zero_stack: bool) -> u6
 
 /// Where a jump leads, in slots, if it is one within its function.
 fn target(at: usize, insn: &Insn) -> Option<i64> {
-    let class = insn.op & 7;
-    let operation = insn.op & 0xf0;
-    if !matches!(class, opcode::CLASS_JMP | opcode::CLASS_JMP32) || matches!(operation, 0x80 | 0x90) {
+    let class = insn.op & CLASS;
+    let operation = insn.op & OPERATION;
+    if !matches!(class, opcode::CLASS_JMP | opcode::CLASS_JMP32)
+        || matches!(operation, jump::CALLS | jump::EXITS)
+    {
         return None;
     }
-    let delta =
-        if class == opcode::CLASS_JMP32 && operation == 0 { insn.imm.into() } else { i64::from(insn.off) };
+    let delta = if class == opcode::CLASS_JMP32 && operation == jump::ALWAYS {
+        insn.imm.into()
+    } else {
+        i64::from(insn.off)
+    };
     Some(at as i64 + 1 + delta)
 }
 

@@ -7,6 +7,9 @@ use alloc::string::{String, ToString};
 use axiom_bpf_isa::{Insn, linux, opcode, proto};
 use axiom_bpf_verifier::{Memory, Reason, Refusal};
 
+/// Jumps to where a register says, which clang makes of large switches for Linux; RFC 9669 has no such instruction.
+const GOTOX: u8 = opcode::CLASS_JMP | opcode::REGISTER;
+
 /// The beginning of a text.
 pub(crate) fn cut(text: &str, most: usize) -> &str {
     let mut end = text.len().min(most);
@@ -83,7 +86,7 @@ fn words(refusal: &Refusal, insns: &[Insn]) -> (Option<String>, Option<String>) 
                     .to_string(),
             ),
         ),
-        Reason::UnknownOpcode { op: 0x0d } => (
+        Reason::UnknownOpcode { op: GOTOX } => (
             Some("jumps through a register (gotox): the compiler made a jump table of a switch".to_string()),
             Some("compile with -fno-jump-tables".to_string()),
         ),
@@ -102,7 +105,8 @@ fn words(refusal: &Refusal, insns: &[Insn]) -> (Option<String>, Option<String>) 
 /// instruction at least moves something to or from there.
 fn unoptimised(insns: &[Insn]) -> bool {
     const FRAME: u8 = 10;
-    let keeps = insns.iter().take(3).any(|i| i.op == 0x7b && i.dst() == FRAME && i.src() == 1 && i.off < 0);
+    let keeps =
+        insns.iter().take(3).any(|i| i.op == opcode::STXDW && i.dst() == FRAME && i.src() == 1 && i.off < 0);
     let moves = insns.iter().filter(|i| match i.class() {
         opcode::CLASS_LDX => i.src() == FRAME,
         opcode::CLASS_ST | opcode::CLASS_STX => i.dst() == FRAME,

@@ -19,7 +19,7 @@ pub struct Block {
     pub start: u32,
     /// The last instruction's slot.
     pub end: u32,
-    /// The block behind, when control falls through; `NONE` after `exit` and `goto`.
+    /// The next block, when control falls through; `NONE` after `exit` and `goto`.
     pub falls: u32,
     /// Where the jump at the end leads.
     pub jumps: u32,
@@ -99,7 +99,7 @@ const fn shapes() -> [Shape; 256] {
     let mut shapes = [Shape::Other; 256];
     let mut op = 0;
     while op < 256 {
-        let (class, register, kind) = (op as u8 & 7, op & 8 != 0, op as u8 & 0xf0);
+        let (class, register, kind) = (op as u8 & CLASS, op as u8 & REGISTER != 0, op as u8 & OPERATION);
         shapes[op] = match class {
             CLASS_ALU | CLASS_ALU64 if !matches!(kind, NEG | END..) => {
                 if register {
@@ -159,7 +159,7 @@ fn malformed(i: Insn, next: Option<Insn>) -> Option<Reason> {
             if d == 10 {
                 return Some(Reason::WriteFramePointer);
             }
-            let wide = i.op & 7 == CLASS_ALU64;
+            let wide = i.class() == CLASS_ALU64;
             match i.operation() {
                 NEG => ok(!register && s == 0 && i.off == 0 && i.imm == 0),
                 END => {
@@ -173,7 +173,8 @@ fn malformed(i: Insn, next: Option<Insn>) -> Option<Reason> {
                     ok((i.off == 0 || signed) && i.imm == 0)
                 }
                 DIV | MOD => ok(matches!(i.off, 0 | 1) && if register { i.imm == 0 } else { s == 0 }),
-                0xe0 | 0xf0 => bad,
+                // END is the last operation that there is.
+                operation if operation > END => bad,
                 _ => ok(i.off == 0 && if register { i.imm == 0 } else { s == 0 }),
             }
         }
@@ -186,7 +187,7 @@ fn malformed(i: Insn, next: Option<Insn>) -> Option<Reason> {
             },
             CALLX => ok(s == 0 && i.off == 0 && i.imm == 0),
             EXIT => ok(d == 0 && s == 0 && i.off == 0 && i.imm == 0),
-            op if !matches!(op & 0xf0, JEQ..=JSGE | JLT..=JSLE) => bad,
+            op if !matches!(op & OPERATION, JEQ..=JSGE | JLT..=JSLE) => bad,
             _ => ok(if register { i.imm == 0 } else { s == 0 }),
         },
         CLASS_LD => {

@@ -84,8 +84,8 @@ pub struct Hint {
     pub moves: Vec<rank::Drift>,
 }
 
-/// Stop everything.
-pub struct Stop;
+/// The analysis ends here: what it noted is a refusal, or another round begins.
+pub struct GivenUp;
 
 impl<'a> Engine<'a> {
     pub fn new(
@@ -137,7 +137,7 @@ impl<'a> Engine<'a> {
 
     /// Analyses function `f`. Returns the state at its exits (`None` if it has none that can be reached) and the
     /// worst-case count.
-    pub fn function(&mut self, f: usize, entry: Box<State>) -> Result<(Option<Box<State>>, u64), Stop> {
+    pub fn function(&mut self, f: usize, entry: Box<State>) -> Result<(Option<Box<State>>, u64), GivenUp> {
         let graph = self.graph;
         let function = &graph.functions[f];
         self.functions.push(f);
@@ -156,7 +156,7 @@ impl<'a> Engine<'a> {
         &mut self,
         function: &Function,
         entry: Box<State>,
-    ) -> Result<(Option<Box<State>>, u64), Stop> {
+    ) -> Result<(Option<Box<State>>, u64), GivenUp> {
         let count = function.count as usize;
         let first = function.first;
         let graph = self.graph;
@@ -304,11 +304,11 @@ impl<'a> Engine<'a> {
         }
     }
 
-    fn check(&mut self) -> Result<(), Stop> {
+    fn check(&mut self) -> Result<(), GivenUp> {
         if self.m.fail.is_some() && self.fail_chain.is_none() {
             self.fail_chain = Some(self.chain.clone());
         }
-        if self.m.fail.is_some() && !self.m.quiet && !self.tolerant { Err(Stop) } else { Ok(()) }
+        if self.m.fail.is_some() && !self.m.quiet && !self.tolerant { Err(GivenUp) } else { Ok(()) }
     }
 
     /// All instructions of a block but a jump or exit at its end. `live` = execution can reach the end.
@@ -319,7 +319,7 @@ impl<'a> Engine<'a> {
         s: &mut Box<State>,
         calls: &mut Vec<(u32, u64)>,
         live: &mut bool,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), GivenUp> {
         let (mut at, end) = (block.start as usize, block.end as usize);
         self.work += (end - at + 1) as u64;
         if self.work > self.work_limit || !self.m.room(0) {
@@ -327,7 +327,7 @@ impl<'a> Engine<'a> {
             self.m.fail = None;
             self.fail(block.start, Reason::TooComplex);
             self.fail_chain = Some(self.chain.clone());
-            return Err(Stop);
+            return Err(GivenUp);
         }
         while at <= end {
             let i = self.m.insns[at];
@@ -352,14 +352,14 @@ impl<'a> Engine<'a> {
     }
 
     /// A call of a function of the program: analysed in place, in its caller's context.
-    fn call(&mut self, at: usize, to: u32, s: &mut Box<State>, live: &mut bool) -> Result<u64, Stop> {
+    fn call(&mut self, at: usize, to: u32, s: &mut Box<State>, live: &mut bool) -> Result<u64, GivenUp> {
         let f = self.graph.functions.iter().position(|f| f.start == to);
         let Some(f) = f.filter(|f| !self.functions.contains(f) && self.m.depth + 1 < DEPTH) else {
             self.m.quiet = false;
             self.m.fail = None;
             self.fail(at as u32, Reason::TooManyCalls);
             self.fail_chain = Some(self.chain.clone());
-            return Err(Stop);
+            return Err(GivenUp);
         };
         let depth = self.m.depth;
         let points = |r: &Reg| r.kind == Kind::Stack;
@@ -414,7 +414,11 @@ impl<'a> Engine<'a> {
     }
 
     /// A function with loops.
-    fn looping(&mut self, function: &Function, entry: Box<State>) -> Result<(Option<Box<State>>, u64), Stop> {
+    fn looping(
+        &mut self,
+        function: &Function,
+        entry: Box<State>,
+    ) -> Result<(Option<Box<State>>, u64), GivenUp> {
         let count = function.count as usize;
         let mut run = Run {
             states: Vec::new(),
@@ -511,7 +515,7 @@ impl<'a> Engine<'a> {
             if self.tolerant {
                 return Ok((run.exit.take(), worst.unwrap_or(u64::MAX)));
             }
-            return Err(Stop);
+            return Err(GivenUp);
         }
     }
 
@@ -577,7 +581,7 @@ impl<'a> Engine<'a> {
         }
     }
 
-    fn ascend(&mut self, function: &Function, run: &mut Run, entry: Box<State>) -> Result<(), Stop> {
+    fn ascend(&mut self, function: &Function, run: &mut Run, entry: Box<State>) -> Result<(), GivenUp> {
         let first = function.first;
         let order = &function.order;
         let mut dirty = vec![false; order.len()];
@@ -628,7 +632,7 @@ impl<'a> Engine<'a> {
         s: &mut Box<State>,
         run: &mut Run,
         edges: &mut [Option<(u32, Way, Box<State>)>; 2],
-    ) -> Result<(), Stop> {
+    ) -> Result<(), GivenUp> {
         let block = self.graph.blocks[b as usize];
         let mut live = true;
         let mut calls = Vec::new();
@@ -723,7 +727,7 @@ impl<'a> Engine<'a> {
     }
 
     /// One pass in order, with what the last pass put on the edges back.
-    fn sweep(&mut self, function: &Function, run: &mut Run, entry: Box<State>) -> Result<(), Stop> {
+    fn sweep(&mut self, function: &Function, run: &mut Run, entry: Box<State>) -> Result<(), GivenUp> {
         let first = function.first;
         run.exit = None;
         run.calls.clear();

@@ -227,7 +227,7 @@ impl Verifier {
 pub fn place(program: &Program, insn: usize) -> Place {
     let code = match Disasm::at(program.insns, insn) {
         Some(d) => d.to_string(),
-        None => "(behind the end)".to_string(),
+        None => "(past the end)".to_string(),
     };
     let source =
         program.lines.and_then(|l| l.line(insn)).map(|l| (l.file.to_string(), l.line, l.text.to_string()));

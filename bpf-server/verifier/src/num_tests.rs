@@ -3,6 +3,7 @@ use crate::branch::compare;
 use crate::num::refine;
 use crate::num::{Num, Thresholds, widen};
 use axiom_bpf_checker::alu::result;
+use axiom_bpf_isa::alu::*;
 use std::vec::Vec;
 use std::{panic, vec};
 
@@ -66,7 +67,7 @@ impl Random {
     }
 }
 
-/// Arithmetic by the high nibble of its opcode.
+/// Arithmetic by its operation.
 fn calc(op: u8, off: i16, a: Num, b: Num, wide: bool) -> Num {
     result(op, off, wide, false, &a, &b)
 }
@@ -99,17 +100,17 @@ fn results_lie_in_what_is_known_of_them() {
                 x,
                 k as u64,
                 if wide { x << k } else { cut((x as u32 as u64) << k) },
-                calc(0x60, 0, a, by, wide),
+                calc(LSH, 0, a, by, wide),
             );
             check(
                 "shr",
                 x,
                 k as u64,
                 if wide { x >> k } else { (x as u32 >> k) as u64 },
-                calc(0x70, 0, a, by, wide),
+                calc(RSH, 0, a, by, wide),
             );
             let s = if wide { (x as i64 >> k) as u64 } else { (x as i32 >> k) as u32 as u64 };
-            check("ashr", x, k as u64, s, calc(0xc0, 0, a, by, wide));
+            check("ashr", x, k as u64, s, calc(ARSH, 0, a, by, wide));
             let range = Num::between(k as u64 / 2, k as u64);
             for j in [k / 2, k, (k / 2 + k) / 2] {
                 check(
@@ -117,33 +118,33 @@ fn results_lie_in_what_is_known_of_them() {
                     x,
                     j as u64,
                     if wide { x << j } else { cut((x as u32 as u64) << j) },
-                    calc(0x60, 0, a, range, wide),
+                    calc(LSH, 0, a, range, wide),
                 );
                 check(
                     "shr",
                     x,
                     j as u64,
                     if wide { x >> j } else { (x as u32 >> j) as u64 },
-                    calc(0x70, 0, a, range, wide),
+                    calc(RSH, 0, a, range, wide),
                 );
                 let s = if wide { (x as i64 >> j) as u64 } else { (x as i32 >> j) as u32 as u64 };
-                check("ashr", x, j as u64, s, calc(0xc0, 0, a, range, wide));
+                check("ashr", x, j as u64, s, calc(ARSH, 0, a, range, wide));
             }
             for &y in &ys {
-                check("add", x, y, cut(x.wrapping_add(y)), calc(0x00, 0, a, b, wide));
-                check("sub", x, y, cut(x.wrapping_sub(y)), calc(0x10, 0, a, b, wide));
-                check("mul", x, y, cut(x.wrapping_mul(y)), calc(0x20, 0, a, b, wide));
-                check("and", x, y, cut(x & y), calc(0x50, 0, a, b, wide));
-                check("or", x, y, cut(x | y), calc(0x40, 0, a, b, wide));
-                check("xor", x, y, cut(x ^ y), calc(0xa0, 0, a, b, wide));
+                check("add", x, y, cut(x.wrapping_add(y)), calc(ADD, 0, a, b, wide));
+                check("sub", x, y, cut(x.wrapping_sub(y)), calc(SUB, 0, a, b, wide));
+                check("mul", x, y, cut(x.wrapping_mul(y)), calc(MUL, 0, a, b, wide));
+                check("and", x, y, cut(x & y), calc(AND, 0, a, b, wide));
+                check("or", x, y, cut(x | y), calc(OR, 0, a, b, wide));
+                check("xor", x, y, cut(x ^ y), calc(XOR, 0, a, b, wide));
                 let (u, v) = (cut(x), cut(y));
-                check("div", x, y, u.checked_div(v).unwrap_or(0), calc(0x30, 0, a, b, wide));
-                check("mod", x, y, u.checked_rem(v).unwrap_or(u), calc(0x90, 0, a, b, wide));
+                check("div", x, y, u.checked_div(v).unwrap_or(0), calc(DIV, 0, a, b, wide));
+                check("mod", x, y, u.checked_rem(v).unwrap_or(u), calc(MOD, 0, a, b, wide));
                 let (s, t) = if wide { (x as i64, y as i64) } else { (x as i32 as i64, y as i32 as i64) };
                 let q = if t == 0 { 0 } else { s.wrapping_div(t) };
                 let m = if t == 0 { s } else { s.wrapping_rem(t) };
-                check("sdiv", x, y, cut(q as u64), calc(0x30, 1, a, b, wide));
-                check("smod", x, y, cut(m as u64), calc(0x90, 1, a, b, wide));
+                check("sdiv", x, y, cut(q as u64), calc(DIV, 1, a, b, wide));
+                check("smod", x, y, cut(m as u64), calc(MOD, 1, a, b, wide));
                 for op in [0x10, 0x20, 0x30, 0x40, 0x50, 0x60, 0x70, 0xa0, 0xb0, 0xc0, 0xd0] {
                     let holds = compare(op, x, y, wide);
                     let Some((c, d)) = refine(op, a, b, wide, holds) else {

@@ -235,8 +235,8 @@ impl Prover<'_> {
         stated
     }
 
-    /// In a loop that shifts until nothing is left, something is stated behind its test, too, where what is shifted is not 0:
-    /// behind the shift, nobody can tell how often it was.
+    /// In a loop that shifts until nothing is left, something is stated after its test, too, where what is shifted is not 0:
+    /// after the shift, nobody can tell how often it was.
     fn state_tests(&self, c: &mut Context) {
         let (first, blocks) = (c.function.first, &self.graph.blocks);
         for l in &c.function.loops {
@@ -706,7 +706,7 @@ impl Prover<'_> {
     }
 
     /// Shares out the instructions: from each block, what it may still cost to leave the innermost loop around it or to
-    /// begin its next pass, and all behind the loop. Returns the function's worst case.
+    /// begin its next pass, and all after the loop. Returns the function's worst case.
     fn budgets(&mut self, c: &mut Context) -> Result<u64, Why> {
         let first = c.function.first;
         let count = c.function.count as usize;
@@ -717,7 +717,7 @@ impl Prover<'_> {
         };
         let rank = |b: u32| self.graph.blocks[b as usize].rank;
         let mut left = vec![0u64; count];
-        // What is needed behind each loop.
+        // What is needed after each loop.
         let mut tail: Vec<Option<u64>> = vec![None; c.function.loops.len()];
         let mut edge = c.edges.len();
         for &b in order.iter().rev() {

@@ -1,8 +1,9 @@
-//! Which results of arithmetic nothing needs that has to be proved: no address, no argument and no comparison that bears on one
-//! comes from them. The proof says so of each, and the checker then does not find out what they are.
+//! Finds arithmetic whose result matters for no rule: it becomes no address and no argument, and no comparison that decides about one
+//! uses it. The proof marks these instructions, and the checker does not compute what their results can be.
 //!
-//! One pass from the end to the beginning, for programs whose jumps all lead forwards. A guess: what is kept in stack slots, or
-//! is known because two registers are equal, is not followed. If the checker needs what was called unneeded, it says so.
+//! One pass from the end to the beginning, for programs whose jumps all lead forwards. It is a guess: values that go through stack slots,
+//! or that are known because two registers are equal, are not followed. If the checker needs a result that was marked, it refuses
+//! this proof, and one without marks is tried.
 
 use alloc::vec;
 use alloc::vec::Vec;

@@ -294,7 +294,7 @@ impl Reason {
             WrongMap { .. } => "look at the map's type in its declaration",
             SizeUnbounded { .. } => "pass a constant size, or compare it with the buffer's size first",
             Leak { .. } => {
-                "call bpf_ringbuf_submit or bpf_ringbuf_discard on every path behind a successful reserve"
+                "call bpf_ringbuf_submit or bpf_ringbuf_discard on every path after a successful reserve"
             }
             StillHeld { .. } => {
                 "submit or discard the record before the loop or the function reserves the next"

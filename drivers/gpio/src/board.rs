@@ -177,7 +177,7 @@ impl Board {
         }
     }
 
-    /// Lines of a GPIO chip; 0 if it is absent; `None` behind the last.
+    /// Lines of a GPIO chip; 0 if it is absent; `None` after the last.
     pub fn lines(&self, chip: u8) -> Option<u8> {
         self.gpio.get(chip as usize).map(|c| c.as_ref().map_or(0, |c| c.lines()))
     }
@@ -192,7 +192,7 @@ impl Board {
         self.gpio.iter().position(|c| c.as_ref().is_some_and(|c| c.is_lost())).map(|n| n as u8)
     }
 
-    /// Channels of a PWM chip, and whether it is made in software; 0 if it is absent; `None` behind the last.
+    /// Channels of a PWM chip, and whether it is made in software; 0 if it is absent; `None` after the last.
     pub fn channels(&self, chip: u8) -> Option<(u8, bool)> {
         self.pwm.get(chip as usize).map(|c| match c {
             Pwm::Hardware(c, _) => (c.channels(), false),

@@ -44,8 +44,8 @@ struct Rate {
 }
 
 impl Rate {
-    fn is(&self, (hz, second): (u64, bool)) -> bool {
-        self.hz == hz && matches!(self.base, Base::Second { .. }) == second
+    fn is(&self, named: Named) -> bool {
+        self.hz == named.hz && matches!(self.base, Base::Second { .. }) == named.second
     }
 }
 
@@ -57,12 +57,19 @@ struct Rates {
     second: Option<Second>,
 }
 
-/// The rate of an attach point's name, and whether it is the second time base's.
-fn rate_of(name: &str) -> Option<(u64, bool)> {
+/// What an attach point's name says.
+#[derive(Clone, Copy)]
+struct Named {
+    hz: u64,
+    /// By the second time base.
+    second: bool,
+}
+
+fn rate_of(name: &str) -> Option<Named> {
     let name = name.strip_prefix("timer/")?;
     let (rate, second) = name.strip_suffix("/hpet").map_or((name, false), |rate| (rate, true));
     let hz = rate.strip_suffix("hz").and_then(number);
-    hz.filter(|hz| (1..=MAX_HZ).contains(hz)).map(|hz| (hz, second))
+    hz.filter(|hz| (1..=MAX_HZ).contains(hz)).map(|hz| Named { hz, second })
 }
 
 impl Rates {
@@ -84,13 +91,13 @@ impl Rates {
 
 impl Points for Rates {
     fn stream(&self, name: &str) -> Stream {
-        rate_of(name).map_or(Stream::Silent, |(hz, _)| Stream::Periodic(1_000_000_000 / hz))
+        rate_of(name).map_or(Stream::Silent, |named| Stream::Periodic(1_000_000_000 / named.hz))
     }
 
     fn open_point(&mut self, name: &str) -> bool {
-        let Some((hz, is_second)) = rate_of(name) else { return false };
+        let Some(Named { hz, second }) = rate_of(name) else { return false };
         // Who asks is told; a line each time would let a client fill the console.
-        let base = if is_second {
+        let base = if second {
             let Some(second) = &self.second else { return false };
             let series = Series { first: 0, hz, step: second.period().femtoseconds() };
             Base::Second { series, next: 0 }

@@ -1,9 +1,9 @@
-//! The short ways through the kernel: calls and their answers, signals that wake nobody, and polls.
+//! The short ways through the kernel: calls and their answers, signals, messages to a receiver that waits, and polls.
 //!
 //! A call to a passive server and its answer run on one scheduling context, which passes from thread to thread: no time is charged, no
 //! timer is set, no queue of ready threads is touched, and the interrupt for the end of the budget stays armed. If the server has a
-//! context of its own, the change of contexts is paid for. A signal that nobody waits for changes the notification and nothing else,
-//! and so does a poll; their time is charged at the next system call that needs to know it.
+//! context of its own, the change of contexts is paid for; so it is if a signal or a message wakes a thread that runs at once. A signal
+//! that nobody waits for, and a poll, change the notification alone; their time is charged at the next system call that asks for it.
 //!
 //! Each short way first finds out, before it changes anything, whether it can do the whole work. If it cannot, the ordinary way does
 //! it (`entry`, `ipc`, `notify`): that one has the same effects, and is the specification of this file.

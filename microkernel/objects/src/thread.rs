@@ -85,7 +85,7 @@ pub fn cancel_yield(yielder: Ptr<Tcb>) {
 pub fn suspend(n: &Node, tcb: Ptr<Tcb>) {
     waiting::cancel(n, tcb);
     if tcb.state.get() == ThreadState::Running {
-        // A restart would repeat a system call that is done: the thread goes on behind it.
+        // A restart would repeat a system call that is done: the thread goes on after it.
         tcb.regs.set(FAULT_PC, tcb.regs.get(PC));
     }
     set_state(n, tcb, ThreadState::Inactive);

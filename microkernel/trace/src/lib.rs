@@ -114,7 +114,7 @@ pub mod event {
     pub const BOOT_READY: u16 = 0x0112;
     /// Every server is ready.
     pub const BOOT_ALL_READY: u16 = 0x0113;
-    /// A second clock's look at an event of boot, right behind it: arg0 is the event, arg1 that clock's steps since
+    /// A second clock's look at an event of boot, right after it: arg0 is the event, arg1 that clock's steps since
     /// [`Header::reference_start`](super::Header::reference_start), the counter that of the same moment.
     pub const BOOT_REFERENCE: u16 = 0x0120;
     /// An IPC message went from one thread to another; arg1 is the receiver.

@@ -20,7 +20,7 @@ impl Quirks {
     pub const NONE: Quirks = Quirks(0);
     /// `COUNTER_CLK_PERIOD` is in picoseconds (some Intel SoCs): the period is a thousand times what is read.
     pub const PERIOD_IN_PICOSECONDS: Quirks = Quirks(1);
-    /// The second write of the comparator in periodic mode must come 1 µs or more behind the first (AMD-8111 and its kin).
+    /// The second write of the comparator in periodic mode must come 1 µs or more after the first (AMD-8111 and its kin).
     pub const PERIODIC_DOUBLE_WRITE: Quirks = Quirks(2);
     /// The counter stops while the package sleeps deeply (C10 of some laptops): no clock for whoever sleeps so; see
     /// [`crate::Hpet::stops_in_deep_sleep`].

@@ -185,7 +185,7 @@ fn periodic_that_cannot_be() {
     assert_eq!(bus.events(), []);
 }
 
-/// Hardware that loses a second write which comes too soon behind the first (AMD-8111).
+/// Hardware that loses a second write which comes too soon after the first (AMD-8111).
 #[test]
 fn the_quirk_of_the_double_write() {
     for quirk in [true, false] {

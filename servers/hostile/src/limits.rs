@@ -53,7 +53,7 @@ fn printing(tries: &mut Tries, server: BpfServer) {
     }
 }
 
-/// One program leaves an address all over its stack; another one, which runs behind it on the same server, finds zeros.
+/// One program leaves an address all over its stack; another one, which runs after it on the same server, finds zeros.
 fn stack(tries: &mut Tries, server: BpfServer) {
     let (keeps, finds) =
         (load(server, "keeps_address.o", "timer/100hz"), load(server, "finds_zeros.o", "timer/100hz"));

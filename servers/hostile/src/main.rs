@@ -1,8 +1,8 @@
 //! A server that misbehaves, for the system tests: `args = { mode = "..." }` names one attack, made with exactly the rights that
-//! the test's manifest gives, and nothing of this crate's own is trusted by anybody.
+//! the test's manifest gives; nobody trusts anything that this crate says.
 //!
 //! Every try prints what came of it. A try that succeeds is a failure of the system and ends the run as one, where the manifest
-//! lets this server end runs; a mode whose end others must notice (`loop`, `crash`, `panic`) only does what its name says.
+//! lets this server end runs; `loop`, `crash` and `panic` try nothing: they do what their name says, and others must notice.
 #![no_std]
 #![no_main]
 extern crate alloc;

@@ -144,7 +144,7 @@ fn find(fdt: &Fdt<'_>, memory: &mut Memory, request: &DeviceRequest) -> Result<O
         Walk::On
     });
     if walked.is_err() {
-        crate::say!("the device tree is damaged; devices behind the damage are not found");
+        crate::say!("the device tree is damaged; devices after the damage are not found");
     }
     let mut instance = request.instance;
     let mut probe = Probe::default();

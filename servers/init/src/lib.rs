@@ -2,7 +2,8 @@
 //! over them. It is every server's fault handler; it restarts a server that crashed as that server's policy says.
 //!
 //! init runs at the highest priority and only on requests, readiness signals, faults, and restarts and resets that are due; it waits for
-//! no device and never calls a server, so nobody can make it wait. What a server sends is never printed, but for the verdict of one that may end the run.
+//! no device and never calls a server, so nobody can make it wait. Of what servers send it prints the verdict of one that may end the run, and
+//! the beginning of the text with which a server panics, once in each life; both as printable ASCII, and no more than a line.
 //!
 //! What it decides is this library, which tests run on the developer's machine on the kernel's own rules (`tests/`); its stack, heap and
 //! first instructions are the program's.

@@ -107,7 +107,7 @@ message! {
         },
         /// The first loaded program after this number (0: the first). Answered by [`Reply::Info`] or [`Reply::End`].
         List {
-            /// Continue behind this one.
+            /// Continue after this one.
             after: u32,
         },
         /// The text of this client's last refusal, from an offset; it goes when the client loads again. Answered by [`Reply::Text`].

@@ -178,7 +178,7 @@ message! {
         },
         /// The name of an attach point that is there: for telling somebody who asked for one that is not.
         Point {
-            /// Which, from 0; [`Refusal::BadNumber`] behind the last.
+            /// Which, from 0; [`Refusal::BadNumber`] after the last.
             index: u32,
         },
         /// Forgets all programs, maps and frames: the server that placed them was started anew. Motors that a program could stop are

@@ -64,7 +64,7 @@ const SF: u32 = 1 << 31;
 const N: u32 = 1 << 22;
 
 const fn rule(op: u8) -> Rule {
-    let (operation, register) = (op & 0xf0, op & 8 != 0);
+    let (operation, register) = (op & OPERATION, op & REGISTER != 0);
     let (form, more, word) = match op & 7 {
         CLASS_ALU | CLASS_ALU64 => {
             let wide = op & 7 == CLASS_ALU64;

@@ -65,13 +65,13 @@ const fn bounds(split: u8) -> [u8; 256] {
 }
 
 const fn bytes_of(op: u8, split: u8) -> u8 {
-    match op & 7 {
+    match op & CLASS {
         CLASS_LD => 10 + split,
         CLASS_LDX => 9,
         CLASS_ST => 13 + split,
-        CLASS_STX if op & 0xe0 == 0xc0 => 60,
+        CLASS_STX if op & MODE == MODE_ATOMIC => 60,
         CLASS_STX => 9,
-        CLASS_ALU | CLASS_ALU64 => match op & 0xf0 {
+        CLASS_ALU | CLASS_ALU64 => match op & OPERATION {
             alu::DIV | alu::MOD => 90 + split,
             alu::LSH | alu::RSH | alu::ARSH => 14,
             _ => 14 + split,

@@ -56,7 +56,7 @@ struct Rule {
 const OTHER: Rule = Rule { form: Form::Other, more: 0, opcode: 0, wide: 0 };
 
 const fn rule(op: u8) -> Rule {
-    let (operation, register) = (op & 0xf0, op & 8 != 0);
+    let (operation, register) = (op & OPERATION, op & REGISTER != 0);
     let (form, more, opcode, wide) = match op & 7 {
         CLASS_ALU | CLASS_ALU64 => {
             let (form, more, opcode) = match (operation, register) {

@@ -1,8 +1,8 @@
 //! What the checker says of some thousand pairs of program and proof, and what the analysis says of the programs, written down by kind in
 //! `verdicts.txt`: each refusal with its place and reason, and all that is told of what is accepted.
 //!
-//! It does not tell what is right. It tells that something is otherwise than it was, of which whoever changed it says whether it was meant:
-//! `AXIOM_ACCEPT_VERDICTS=1` writes it down anew.
+//! The file does not say what is right. It shows that a change made a verdict different; if that was meant, `AXIOM_ACCEPT_VERDICTS=1`
+//! writes the file again.
 use crate::generate::{self, KINDS, Random};
 use crate::{env, neighbour, say_something};
 use axiom_bpf_checker::check;

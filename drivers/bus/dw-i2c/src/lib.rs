@@ -24,7 +24,7 @@ use embedded_hal::i2c::{
     ErrorKind, ErrorType, I2c, NoAcknowledgeSource, Operation, SevenBitAddress, TenBitAddress,
 };
 
-/// A register is read so often after a command; if the controller has not obeyed by then, it is taken for broken.
+/// How often a status register is read after a command. If the command has not taken effect by then, the controller counts as broken.
 const PATIENCE: u32 = 100_000;
 
 /// What can go wrong.
@@ -271,7 +271,7 @@ struct Cursor {
 }
 
 impl Cursor {
-    /// The FIFO's entry for the byte here; `None` behind the last.
+    /// The FIFO's entry for the byte here; `None` after the last.
     fn command(self, operations: &[Operation<'_>]) -> Option<DataCmd> {
         let operation = operations.get(self.operation)?;
         let reads = |o: &Operation<'_>| matches!(o, Operation::Read(_));

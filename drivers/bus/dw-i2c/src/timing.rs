@@ -1,7 +1,7 @@
 //! The bus's timing in clocks of the controller.
 //!
-//! By the DesignWare databook, SCL is high for HCNT + SPKLEN + 7 clocks and low for LCNT + 1, between which it takes its time to
-//! fall and rise. The minima are I2C's (UM10204, table 10); what they leave of the period goes to the high phase.
+//! By the DesignWare databook, SCL is high for HCNT + SPKLEN + 7 clocks and low for LCNT + 1; falling and rising take some time in
+//! addition. I2C says how long each phase must last at least (UM10204, table 10); the rest of the period goes to the high phase.
 
 /// How fast.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

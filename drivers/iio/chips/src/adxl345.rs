@@ -26,8 +26,8 @@ const BYPASS: u8 = 0;
 const DATA_READY: u8 = 1 << 7;
 const WATERMARK: u8 = 1 << 1;
 const OVERRUN: u8 = 1;
-/// Samples that are read in one go at most, more than the FIFO can fill twice meanwhile: a chip that always says that it has more must not
-/// keep the others waiting.
+/// After so many samples, two full FIFOs, reading ends: a broken chip that always says that it has more must not keep other sensors
+/// waiting.
 const MOST: u32 = 66;
 const CHIP: u8 = 0xe5;
 const STANDBY: u8 = 0;

@@ -1,7 +1,8 @@
 //! A sensor in this server: its trigger, its programs, its counts.
 //!
-//! A chip that was set up is believed only after it has had the time for a measurement, and is asked from time to time whether it still has
-//! its configuration, whatever reads it: a timer, its own interrupt (then the watch over that asks), or a client.
+//! After a chip was set up, nothing is read from it until it has had the time for one measurement. From time to time it is asked whether
+//! it still has its configuration, whether a timer, its own interrupt or a client makes this server read it. With an interrupt, the timer
+//! that watches over it asks as well: a chip that lost its configuration raises none.
 
 use crate::bus::{Bus, BusError, Delay};
 use crate::line::Interrupt;

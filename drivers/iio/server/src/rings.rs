@@ -1,8 +1,9 @@
 //! The rings in which readers find scans: pages of the server's shared memory, given one by one to the one client that reads a device.
 //!
-//! The memory outlives this server, with what its clients were given of it, so that a crash takes nothing from under a reader. Who the
-//! reader is stands in a page that only this server writes, where the next life finds it. Another client gets a ring only when nobody
-//! else can hold pages of it: its reader has stopped, in the life that gave them, or has died itself.
+//! The memory outlives this server, and so do the pages that its clients have mapped: a crash takes nothing away from a reader. This server
+//! writes down who the reader of each ring is, in a page that nobody else can write, and reads that again when it is restarted. A ring goes to
+//! another client only when nobody else can still have its pages: the reader has stopped, and this server has not been restarted since it
+//! gave the pages, or the reader has died.
 
 use axiom_layout::Badge;
 use axiom_runtime::proto::env::{ClientBadge, Shared};

@@ -23,7 +23,8 @@ use heapless::Vec;
 axiom_runtime::entry!(main);
 axiom_runtime::takes!(include_str!("../takes.toml"));
 
-/// After so many interrupts in a row whose source nobody waits for, INTA stays masked until a client has served its source.
+/// INTA is shared. If it comes so many times in a row without a source that a client waits for, it stays masked until a client has
+/// served its source.
 const STORM: u64 = 16;
 /// The registers of the root complex that are used end here.
 const RC_BYTES: u64 = 0x9004;

@@ -76,7 +76,7 @@ fn thread(caps: Caps, tcb: Ptr<Tcb>) -> Result<(), Broken> {
     Ok(())
 }
 
-/// The refills lie in the object, one behind the other in time, and sum up to no more than a period.
+/// The refills lie in the object, one after the other in time, and sum up to no more than a period.
 fn refills(sc: Ptr<SchedContext>, bits: u32) -> Result<(), Broken> {
     let at = sc.addr();
     if !sc.is_active() {

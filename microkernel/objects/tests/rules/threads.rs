@@ -142,7 +142,7 @@ fn copying_takes_the_parts_that_its_flags_name() {
             // An invocation that is done leaves nothing of its caller's to go on with.
             let forgets = frame || to_self;
             assert_eq!(target.cancelling.get() == Cancelling::default(), forgets, "flags {flags}");
-            // A caller's own answer is in its first registers, and it is behind its call.
+            // A caller's own answer is in its first registers, and it goes on after its call.
             let compared = if to_self { 9..31 } else { 0..REGISTERS };
             for register in compared {
                 let place = ORDER.iter().position(|other| *other == register);

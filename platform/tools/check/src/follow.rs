@@ -1,6 +1,6 @@
 //! Following a page literally, as somebody new would: what stands under one heading is done in a copy of the tree.
 //!
-//! Fenced blocks say what they are behind their language:
+//! Fenced blocks say what they are, after their language:
 //!
 //! - ```` ```c,file=PATH ````: that file is written;
 //! - ```` ```diff,file=PATH ````: lines that begin with a space or `-` stand in that file, once, in this order; those with a space or

@@ -66,10 +66,14 @@ fn settings(server: &Server, takes: &Takes, errors: &mut Vec<Diagnostic>) {
             continue;
         };
         let value = &given.value;
-        if setting.kind.fits(value) {
+        if setting.fits(value) {
             continue;
         }
         let (rule, advice) = match &setting.kind {
+            kind if setting.form.is_some() && kind.fits(value) => {
+                let form = setting.form.as_deref().unwrap_or_default();
+                (format!("each word of {key} is {form}"), setting.doc.clone())
+            }
             Kind::Text => (format!("{key} is a text"), format!("{key} = \"...\"")),
             Kind::Words(most) => (format!("{key} is 1 to {most} words"), format!("{key} = \"...\"")),
             Kind::OneOf(list) => (

@@ -175,7 +175,7 @@ pub const HEAP_KIB: u64 = 64;
 pub const TURN_US: u64 = 5_000;
 /// What the kernel keeps for itself, by the start of its `compatible`.
 const KERNELS_OWN: &[&str] =
-    &["arm,gic", "arm,cortex-a15-gic", "arm,armv8-timer", "arm,armv7-timer", "arm,psci"];
+    &["arm,gic", "arm,cortex-a15-gic", "arm,cortex-a9-gic", "arm,armv8-timer", "arm,armv7-timer", "arm,psci"];
 
 fn show(value: &Value) -> String {
     value.to_string().trim().to_owned()
@@ -327,21 +327,17 @@ pub fn read(raw: &Raw, errors: &mut Vec<Diagnostic>) -> Option<Manifest> {
     let memory = r.number(&number_of(SYSTEM, "memory_mib"));
     let mut mib = |key| r.number(&number_of(SYSTEM, key)).map_or(0, |n| n.value << 20);
     let pci_window = (mib("pci_window_from_mib"), mib("pci_window_mib"));
+    let how_many_servers = format!("a system has 1 to {MAX_SERVERS} servers");
     if raw.servers.is_empty() {
         errors.push(Diagnostic::new(
             &at,
             "the system has no server",
-            "a system has 1 to 62 servers",
+            how_many_servers.as_str(),
             "[server.console]",
         ));
     } else if let Some(extra) = raw.servers.get(MAX_SERVERS) {
         let what = format!("server '{}' is number {}", extra.name, raw.servers.len());
-        errors.push(Diagnostic::new(
-            &extra.at,
-            what,
-            "a system has 1 to 62 servers",
-            "take servers together",
-        ));
+        errors.push(Diagnostic::new(&extra.at, what, how_many_servers.as_str(), "take servers together"));
     }
     let servers: Vec<_> = raw.servers.iter().filter_map(|s| server(s, errors)).collect();
     let programs = raw.programs.iter().filter_map(|p| pins::program(p, errors)).collect();

@@ -14,6 +14,11 @@
 //! most = 8
 //! default = "adxl345 lm75"
 //! doc = "..."
+//! [setting.pulls]
+//! type = "words"
+//! most = 64
+//! form = "0-27:none|down|up"             # what each word is: numbers from and to, a name (NAME), or one of some; two of them
+//! doc = "..."                            # with `:` or `/` between
 //! ```
 use axiom_layout::manifest;
 use axiom_proto::INTERFACES;
@@ -55,10 +60,40 @@ pub struct Setting {
     pub key: String,
     /// What it may be.
     pub kind: Kind,
+    /// What each of its words is.
+    pub form: Option<String>,
     /// What it is otherwise.
     pub default: Option<String>,
     /// What it says.
     pub doc: String,
+}
+
+impl Setting {
+    /// Whether a value is one.
+    pub fn fits(&self, value: &str) -> bool {
+        let form = self.form.as_deref();
+        self.kind.fits(value)
+            && form.is_none_or(|form| value.split_whitespace().all(|word| is_of(form, word)))
+    }
+}
+
+/// Whether a word is of a form.
+fn is_of(form: &str, word: &str) -> bool {
+    let part = |form: &str, text: &str| match form.split_once('-') {
+        Some((from, to)) => {
+            let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+            let bound = |text: &str| text.parse::<u64>().unwrap_or(0);
+            digits && text.parse::<u64>().is_ok_and(|n| (bound(from)..=bound(to)).contains(&n))
+        }
+        None if form == "NAME" => !text.is_empty(),
+        None => form.split('|').any(|one| one == text),
+    };
+    match form.find([':', '/']) {
+        None => part(form, word),
+        Some(at) => word
+            .split_once(&form[at..=at])
+            .is_some_and(|(left, right)| part(&form[..at], left) && part(&form[at + 1..], right)),
+    }
 }
 
 /// How many timers of a name there are.
@@ -158,7 +193,7 @@ fn tables<'a>(document: &'a dyn TableLike, key: &str) -> Result<Vec<(&'a str, &'
 
 fn setting(key: &str, table: &dyn TableLike) -> Result<Setting, String> {
     let at = |why: String| format!("setting {key}: {why}");
-    known(table, &format!("setting {key}"), &["type", "values", "least", "most", "default", "doc"])?;
+    known(table, &format!("setting {key}"), &["type", "values", "least", "most", "form", "default", "doc"])?;
     let kind = match text(table, "type").map_err(at)?.as_deref() {
         Some("text") => Kind::Text,
         Some("words") => Kind::Words(number(table, "most").map_err(at)?),
@@ -169,12 +204,14 @@ fn setting(key: &str, table: &dyn TableLike) -> Result<Setting, String> {
         }
         _ => return Err(at("type is text, words, one-of, number or signed".into())),
     };
-    let default = text(table, "default").map_err(at)?;
-    if let Some(default) = default.as_ref().filter(|d| !kind.fits(d)) {
-        return Err(at(format!("its default \"{default}\" is none of its values")));
-    }
+    let (form, default) = (text(table, "form").map_err(at)?, text(table, "default").map_err(at)?);
     let doc = text(table, "doc").map_err(at)?.filter(|doc| !doc.is_empty());
-    Ok(Setting { key: key.into(), kind, default, doc: doc.ok_or_else(|| at("doc is missing".into()))? })
+    let doc = doc.ok_or_else(|| at("doc is missing".into()))?;
+    let setting = Setting { key: key.into(), kind, form, default, doc };
+    match setting.default.as_ref().filter(|default| !setting.fits(default)) {
+        Some(default) => Err(at(format!("its default \"{default}\" is none of its values"))),
+        None => Ok(setting),
+    }
 }
 
 fn timer(name: &str, table: &dyn TableLike) -> Result<Timer, String> {

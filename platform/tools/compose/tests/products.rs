@@ -1,4 +1,4 @@
-//! The systems of the boards are products: none of them has a right that only tests have.
+//! The systems of the boards are like products: none of them has a right that only tests have, and one server alone may end the run.
 use std::path::{Path, PathBuf};
 use toml_edit::{DocumentMut, TableLike};
 
@@ -38,4 +38,23 @@ fn only_tests_may_debug_other_servers() {
         tests.iter().any(|test| asks_for_tests(test)),
         "no test uses the right: is it looked for rightly?"
     );
+}
+
+/// The systems of this tree are runs with a verdict: the demonstration gives it, or the server of the attacks in the system that tests
+/// extend, and nobody else can. A product leaves that server out.
+#[test]
+fn only_the_demonstration_ends_a_run() {
+    let mut seen = 0;
+    for product in manifests().0 {
+        let text = std::fs::read_to_string(&product).unwrap();
+        let document: DocumentMut = text.parse().unwrap();
+        let servers = document.get("server").and_then(|servers| servers.as_table_like()).unwrap();
+        for (name, server) in servers.iter() {
+            let ends = server.as_table_like().is_some_and(|s| s.contains_key("ends_run"));
+            let may = name == "demo" || (name == "hostile" && product.ends_with("hostile.toml"));
+            assert!(!ends || may, "{}: {name} may end the run", product.display());
+            seen += usize::from(ends);
+        }
+    }
+    assert!(seen >= 5, "{seen} manifests: is it looked for rightly?");
 }

@@ -454,6 +454,27 @@ fn a_long_description_lies_before_its_blobs() {
     assert!((least..=least + 4096).contains(&first), "{first:#x} for {description} bytes");
 }
 
+#[test]
+fn there_are_no_more_servers_than_badges() {
+    let world = World::new("many");
+    let path = world.0.join("many.toml");
+    let mut text = "[system]\nname = \"n\"\nboard = \"b\"\n".to_owned();
+    for n in 1..=axiom_layout::MAX_SERVERS + 1 {
+        let refused = n > axiom_layout::MAX_SERVERS;
+        text +=
+            &format!("[server.s{n}]\nimage = \"good\"\npriority = 10\nbudget_us = 20\nperiod_us = 10000\n");
+        std::fs::write(&path, &text).unwrap();
+        match compose(&world.options(path.clone())) {
+            Err(errors) if refused => {
+                let expected = "many.toml:314: server 's63' is number 63\n  rule: a system has 1 to 62 servers\n  try:  take servers together";
+                assert!(errors[0].to_string().ends_with(expected), "{}", errors[0]);
+            }
+            Ok(_) => assert!(!refused),
+            Err(errors) => panic!("{n}: {}", errors[0]),
+        }
+    }
+}
+
 /// One KiB decides whether a system fits the RAM of its board.
 #[test]
 fn the_last_kibibyte_of_ram_is_used() {

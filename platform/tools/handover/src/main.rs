@@ -1,13 +1,14 @@
-//! `axiom-handover`: a file that QEMU loads as a kernel, and that hands over to Axiom's what no firmware of QEMU's does.
+//! `axiom-handover`: makes a file that QEMU loads as a kernel. It starts Axiom's kernel as a boot loader would, with start information,
+//! memory maps and ACPI tables that QEMU's own firmware never gives: damaged ones, too.
 //!
 //! ```text
 //! axiom-handover --list                           # the cases: name, how it ends, what it must say
 //! axiom-handover CASE --kernel ELF --module FILE -o FILE
 //! ```
 //! The file is the kernel's own, with two more segments: a page of memory with start info or Multiboot2 information, memory map, ACPI tables and
-//! a few instructions, which put the two registers right and jump to the kernel's entry; and the module. So all that a boot loader and
-//! a firmware say is the case's ([`cases`]): damage is where it is said to be, and everything else is as on QEMU's q35. What is behind
-//! those tables, the interrupt controllers and clocks, is the emulator's.
+//! a few instructions, which set the two registers and jump to the kernel's entry; and the module. So the case ([`cases`]) decides all
+//! that boot loader and firmware say: it is as on QEMU's q35, but for the damage that the case names. The devices themselves, interrupt
+//! controllers and clocks, are the emulator's.
 //!
 //! What it refuses: a kernel that is no ELF file of 64 bits, and one with segments where its own would be.
 use std::process::ExitCode;

@@ -7,12 +7,12 @@
 //! axiom-mutants axiom-bpf-checker --longest 2     # without the tests that take longer than so many seconds
 //! axiom-mutants axiom-bpf-checker --with axiom-bpf-verifier   # that crate's tests look at them, too; may be said several times
 //! ```
-//! `cargo mutants --list` says what the mutants are, and so does not differ from what `cargo mutants` would try. It builds the crate anew
-//! for each; here each mutant becomes a branch of the one program (`weave`), chosen by an environment variable, so that a mutant costs
-//! what its tests cost. Which tests pass a place is found first, and only those are run there, the quickest first, up to the first that
-//! fails (`run`). What does not compile as a branch is left out by the compiler's word (`compile`); what cannot be a branch (constant
-//! contexts) is counted as left to `cargo mutants`, and what is in files that the build does not compile as another architecture's
-//! (`RUSTFLAGS` may choose that).
+//! The mutants are those of `cargo mutants --list`. `cargo mutants` builds the crate again for each; here all of them are branches of one
+//! program (`weave`), and an environment variable chooses one, so a mutant costs only the time of its tests. First it is found out
+//! which tests execute each place; only those are run for its mutants, the quickest first, until one fails (`run`).
+//!
+//! Three kinds are not tried: a branch that does not compile (`compile`); what cannot be a branch, as in constants, which is counted as
+//! left to `cargo mutants`; and files that are compiled only for another architecture (`RUSTFLAGS` may choose that one).
 //!
 //! The work is done in a copy of the repository's tracked and new files below the output folder; the sources are not touched.
 //! The exit status is 1 if the rate of noticed mutants is below `--least PERCENT`, 2 if something else went wrong.

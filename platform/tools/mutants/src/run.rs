@@ -217,7 +217,7 @@ fn one(built: &Built, tests: &[Test], id: u32, record: &Mutex<Record>) -> Result
         if !passed {
             let by = match group.iter().find(|i| failed(i)) {
                 Some(i) => tests[*i].name.clone(),
-                None => format!("a crash in {} or behind it", tests[first].name),
+                None => format!("a crash in {} or after it", tests[first].name),
             };
             return Ok((if took >= most { Outcome::TimedOut } else { Outcome::Noticed }, by));
         }

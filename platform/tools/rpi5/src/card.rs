@@ -215,7 +215,7 @@ pub fn read(image: &[u8]) -> Result<Vec<Entry>, String> {
     let end = start + u64::from(entry.sectors) * u64::from(SECTOR);
     let partition = image
         .get(start as usize..end as usize)
-        .ok_or("the partition reaches behind the end of the image: it is cut short")?;
+        .ok_or("the partition reaches past the end of the image: it is cut short")?;
     // The library wants to write, be it never used.
     let mut copy = partition.to_vec();
     let volume = FileSystem::new(Cursor::new(copy.as_mut_slice()), FsOptions::new())

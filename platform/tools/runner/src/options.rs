@@ -198,7 +198,7 @@ recipes of other machines set their own
   --no-verdict         the run ends when all expected texts came (for foreign root tasks)
   --root-task          the bundle is one root task and no system: its verdict is believed as it
                        stands. Else init gets a random word with the boot arguments and puts it
-                       behind the verdict, so that no server can end a run by printing one
+                       after the verdict, so that no server can end a run by printing one
   --sensors FILE       the sensor simulator; default: axiom-sensor-sim beside this program
   --sensor-device NAME how the machine reaches it, default vhost-user-i2c-device; with properties
   --lines-device NAME  how it reaches a controller of lines that the simulator has besides; default

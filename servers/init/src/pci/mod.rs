@@ -1,12 +1,13 @@
 //! PCI functions: found in configuration space, which stays init's; given to a server by vendor and device, as the manifest says.
 //!
-//! A driver gets its function's configuration space to read, and the pages of its BARs but for those with the table of messages. Bus
-//! mastering is power over all memory where there is no IOMMU: it is on only while the server lives that the function belongs to, and the function
-//! is reset before ([`reset`]): else it would go on with what firmware or an earlier life told it, in memory that is others' now. One that cannot be
-//! reset is no bus master. Messages come at handlers that the server has, by a table that init alone writes.
+//! A driver gets its function's configuration space to read, and the pages of its BARs, except those with the table of messages: only init
+//! writes that table, and messages arrive at interrupt handlers that the server has. Where there is no IOMMU, a bus master can reach all
+//! memory. So a function is bus master only while its server lives, and is reset before ([`reset`]): otherwise it would go on with what
+//! firmware or the server's earlier life told it, in memory that now belongs to others. A function that cannot be reset never becomes
+//! bus master.
 //!
-//! A function whose registers lie where something else is ([`places`]) is refused by name, and the run goes on without it. What there is
-//! is kept in lists with a bound: a machine with more functions than that has none to give, for whose addresses are whose is not known.
+//! A function whose registers lie where something else is ([`places`]) is refused by name, and the run goes on without it. The lists of
+//! functions have a bound. On a machine with more functions than that, init does not know who has which addresses, so it gives none.
 use crate::extra::Extra;
 use crate::pci::places::{Offered, Places, Span, What};
 use alloc::vec::Vec;

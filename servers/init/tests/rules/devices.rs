@@ -362,7 +362,7 @@ fn a_damaged_tree_is_spoken_of() {
         &system(vec![with("a", vec![wants("x", "t,x")])]),
         Parts { fdt, ..Parts::default() },
     );
-    assert!(m.said().contains("init: the device tree is damaged; devices behind the damage are not found\n"));
+    assert!(m.said().contains("init: the device tree is damaged; devices after the damage are not found\n"));
     drop(m);
     let parts = Parts { fdt: Vec::new(), ..Parts::default() };
     let m = Machine::running(&system(vec![with("a", vec![wants("x", "t,x")])]), parts);

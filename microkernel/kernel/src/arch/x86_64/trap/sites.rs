@@ -1,7 +1,7 @@
 //! Places in the kernel's code that are other instructions on some processors: rewritten once, at boot, so that nobody asks at each pass.
 //!
 //! A place is a run of instructions of at least five bytes that begins with whole ones, and what is put over it leads to a routine that does
-//! the same work in another way: by a call, which goes on behind the place, or by a jump, which does not. The kernel's code is never
+//! the same work in another way: by a call, which goes on after the place, or by a jump, which does not. The kernel's code is never
 //! writable where it runs; boot's window is, until the kernel's final tables are loaded.
 use axiom_objects::ptr::PhysAddr;
 use core::arch::x86_64::__cpuid;

@@ -206,7 +206,7 @@ unsafe extern "C" {
 }
 
 extern "C" fn runs_privileged(a: u64, b: u64) -> ! {
-    // SAFETY: every instruction there faults, and the handler goes on behind it.
+    // SAFETY: every instruction there faults, and the handler goes on after it.
     unsafe { root_test_privileged(a, b) }
 }
 
