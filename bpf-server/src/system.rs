@@ -344,18 +344,16 @@ impl Platform for KernelObjects {
     fn seal(&mut self, memory: &mut Memory, first: u32, pages: u32, bytes: usize) -> bool {
         let ahead = memory.ready.take_if(|_| (first, pages) == (0, memory.pages)).map(|r| r.readers);
         let Some(row) = ahead.or_else(|| self.readers(memory, first, pages)) else { return false };
+        let frames = memory.frame(first).0.0;
+        // From here on the row goes with the memory, whatever fails.
+        memory.sealed = Some((first, pages, row));
         // The code was mapped last.
-        let Some((address, count)) = memory.mapped.pop() else {
-            self.slots.give_row(row, pages.into());
-            return false;
-        };
-        // SAFETY: mapped here, page after page, until the deletions below.
+        let Some((address, count)) = memory.mapped.pop() else { return false };
+        // SAFETY: 1. `map` put `count` pages there, and they stay mapped until the deletions below; 2. no more than them is published.
         unsafe { code::publish(address as *const u8, bytes.min(count * PAGE as usize)) };
         // From here on this server has no writable capability either: only read-only copies stay. The mapping goes
         // with the capability that made it.
-        let frames = memory.frame(first).0.0;
         let sealed = (0..pages).all(|i| CNode::OWN.delete(CPtr(frames + i as u64)).is_ok());
-        memory.sealed = Some((first, pages, row));
         self.pages.give(address, count);
         sealed
     }

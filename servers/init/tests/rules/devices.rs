@@ -1,5 +1,5 @@
 //! Who is given which device, and who is not.
-use crate::machine::{DEVICES_AT, Machine, Parts, tree};
+use crate::machine::{DEVICES_AT, Machine, Parts, device, tree};
 use crate::{server, system};
 use axiom_fdt::writer::Builder;
 use axiom_init::arch;
@@ -19,17 +19,7 @@ fn node(b: Builder, compatible: &str, at: u32, size: u32, interrupts: &[u32]) ->
 }
 
 fn wants(name: &str, compatible: &str) -> DeviceRequest {
-    DeviceRequest {
-        name: name.into(),
-        compatible: compatible.into(),
-        virtio_id: None,
-        instance: 0,
-        interrupts: true,
-        ranges: false,
-        messages: false,
-        optional: false,
-        registers_kib: 8192,
-    }
+    device(name, compatible)
 }
 
 fn with(name: &str, devices: Vec<DeviceRequest>) -> Server {

@@ -1,5 +1,5 @@
 //! PCI functions in their servers' lives.
-use crate::machine::{DEVICES_AT, Machine, Parts, tree};
+use crate::machine::{DEVICES_AT, Machine, Parts, device, tree};
 use crate::{server, system};
 use axiom_layout::restarts::FIRST_WAIT_US;
 use axiom_layout::{Badge, address};
@@ -18,18 +18,8 @@ const CONTROL: u64 = 0x48;
 const MASTER: u32 = 4;
 const RESET_US: u64 = 100_000;
 
-fn asks(device: u16) -> DeviceRequest {
-    DeviceRequest {
-        name: "f".into(),
-        compatible: format!("pci1af4,{device:x}"),
-        virtio_id: None,
-        instance: 0,
-        interrupts: true,
-        ranges: false,
-        messages: false,
-        optional: true,
-        registers_kib: 8192,
-    }
+fn asks(device_id: u16) -> DeviceRequest {
+    DeviceRequest { optional: true, ..device("f", &format!("pci1af4,{device_id:x}")) }
 }
 
 fn with(name: &str, devices: Vec<DeviceRequest>) -> Server {

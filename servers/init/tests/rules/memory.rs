@@ -1,26 +1,16 @@
 //! Where memory, slots, or the kernel's consent end: a sentence, never a panic; and nobody else notices.
-use crate::machine::{DEVICES_AT, Machine, Parts, tree};
+use crate::machine::{DEVICES_AT, Machine, Parts, device, tree};
 use crate::{server, system};
 use axiom_layout::restarts::LONGEST_WAIT_US;
-use axiom_proto::bundle::{DeviceRequest, Restart, Server, System};
+use axiom_proto::bundle::{Restart, Server, System};
 use axiom_proto::supervisor::{self, INTERFACE, Reply, Request, State};
 use sel4_sys::{ext, label};
 
 /// Two servers with something of everything.
 fn full() -> (System, Vec<u8>) {
-    let device = DeviceRequest {
-        name: "uart".into(),
-        compatible: "t,uart".into(),
-        virtio_id: None,
-        instance: 0,
-        interrupts: true,
-        ranges: false,
-        messages: false,
-        optional: false,
-        registers_kib: 8192,
-    };
+    let uart = device("uart", "t,uart");
     let a = Server {
-        devices: vec![device],
+        devices: vec![uart],
         timers: vec!["tick".into()],
         untyped_kib: 16,
         dma_kib: 8,

@@ -1,6 +1,6 @@
 //! A PC's own: ports, pins of the I/O APIC, the HPET, and vectors of messages. With x86-64's rules (`axiom_arch`).
 use crate::functions;
-use crate::machine::{DEVICES_AT, Machine, Parts, tree};
+use crate::machine::{DEVICES_AT, Machine, Parts, device, tree};
 use crate::{server, system};
 use axiom_layout::address;
 use axiom_objects::Cap;
@@ -11,17 +11,7 @@ use sel4_sys::arch::object::USER_VECTORS;
 use sel4_sys::ext::HpetInfo;
 
 fn wants(compatible: &str, instance: u32) -> DeviceRequest {
-    DeviceRequest {
-        name: "d".into(),
-        compatible: compatible.into(),
-        virtio_id: None,
-        instance,
-        interrupts: true,
-        ranges: false,
-        messages: false,
-        optional: true,
-        registers_kib: 8192,
-    }
+    DeviceRequest { instance, optional: true, ..device("d", compatible) }
 }
 
 fn with(name: &str, devices: Vec<DeviceRequest>) -> Server {

@@ -1,5 +1,6 @@
 //! Which PCI functions are given, with what, and which are refused.
 use crate::board::{Board, Function, MEMORY, SPACE, function, place};
+use crate::machine::device;
 use axiom_init::pci::places::{Offered, Span, What};
 use axiom_init::pci::{Asked, ConfigSpace, MOST_BASES, MOST_FUNCTIONS, Pci, Trouble, Why};
 use axiom_pci::{BARS, Entry, Place};
@@ -9,18 +10,8 @@ use sel4_sys::Error;
 const SPACE_OF_256: ConfigSpace = ConfigSpace { base: SPACE, last_bus: 255, processor: 3 };
 const HPET: Span = Span { from: 0xfed0_0000, end: 0xfed0_1000 };
 
-fn asks(device: u16) -> DeviceRequest {
-    DeviceRequest {
-        name: "f".into(),
-        compatible: format!("pci1af4,{device:x}"),
-        virtio_id: None,
-        instance: 0,
-        interrupts: true,
-        ranges: false,
-        messages: false,
-        optional: false,
-        registers_kib: 8192,
-    }
+fn asks(id: u16) -> DeviceRequest {
+    device("f", &format!("pci1af4,{id:x}"))
 }
 
 /// What there is on a board with a window, first and bytes.

@@ -7,7 +7,7 @@ mod kernel;
 mod parts;
 mod servers;
 
-pub use parts::{PAYLOAD_BYTES, Parts, tree};
+pub use parts::{PAYLOAD_BYTES, Parts, device, tree};
 pub use servers::words;
 
 use kernel::{memory, remove};
@@ -24,7 +24,7 @@ use axiom_objects::machine::Machine as _;
 use axiom_objects::object::{Fault, Tcb};
 use axiom_objects::ptr::{PhysAddr, Ptr};
 use axiom_objects::{Cap, space};
-use axiom_proto::bundle::{self, System};
+use axiom_proto::bundle::{self, DeviceRequest, System};
 use axiom_proto::env::{self, Env, slot};
 use axiom_proto::{Error, LABEL_OK, wire};
 use sel4_sys::bootinfo::{BootInfo, HEADER_FDT, Header, SlotRegion, UntypedDesc};

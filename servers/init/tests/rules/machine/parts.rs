@@ -116,3 +116,18 @@ pub(super) fn chunks(parts: &Parts, axiom: &AxiomInfo) -> Vec<u8> {
     }
     bytes
 }
+
+/// A request for a device that is there, or the server does not start: its interrupts, no messages, nothing behind it.
+pub fn device(name: &str, compatible: &str) -> DeviceRequest {
+    DeviceRequest {
+        name: name.into(),
+        compatible: compatible.into(),
+        virtio_id: None,
+        instance: 0,
+        interrupts: true,
+        ranges: false,
+        messages: false,
+        optional: false,
+        registers_kib: 8192,
+    }
+}
