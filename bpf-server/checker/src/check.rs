@@ -4,7 +4,7 @@ use crate::ahead::{Ahead, NOWHERE};
 use crate::edge::{Edges, Loops};
 use crate::fault::{Fault, Why};
 use crate::proof::{Ghost, MAGIC, MAX_CONTEXTS, MAX_GHOSTS, MAX_LINES, Place, Reader};
-use crate::shape;
+use crate::shape::{self, MORE, NAMES, SOURCES};
 use crate::state::{DEPTH, Frame, Kind, State, Value};
 use crate::step::{Machine, forget, on_numbers};
 use crate::{Accepted, Env, MEMORY};
@@ -110,6 +110,43 @@ pub fn observe(
     let result = c.program(&starts);
     let at = c.at;
     result.map_err(|why| Fault { at, why })
+}
+
+/// Of a comparison that may jump: its bit in the sets of [`NEEDLESS`].
+const COMPARISON: u64 = 2 * MORE;
+
+/// What need not hold a number of what an instruction names, by opcode, in sets like those of [`NAMES`]: an immediate's place for a
+/// register. [`MORE`] is in those of arithmetic, to which nothing else matters.
+static NEEDLESS: [u64; 256] = {
+    let mut sets = [0; 256];
+    let mut n = 0;
+    while n < 256 {
+        let op = n as u8;
+        if op & REGISTER == 0 {
+            sets[n] |= SOURCES;
+        }
+        if matches!(op & CLASS, CLASS_ALU | CLASS_ALU64) {
+            sets[n] |= MORE;
+        }
+        if shape::is_conditional(op) {
+            sets[n] |= COMPARISON;
+        }
+        n += 1;
+    }
+    sets
+};
+
+/// Of what an instruction names, what is not among registers that hold some number; and [`MORE`], unless it is arithmetic.
+#[inline]
+fn other(i: &Insn, any: u16) -> u64 {
+    let any = any as u64;
+    NAMES[i.regs as usize] & !(any | any << 16 | NEEDLESS[i.op as usize])
+}
+
+/// How many instructions, from the first one on, are arithmetic of registers that hold some number.
+#[inline(never)]
+fn plain(insns: &[Insn], any: u16) -> usize {
+    insns.iter().position(|i| other(i, any) != 0).unwrap_or(insns.len())
 }
 
 impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
@@ -328,25 +365,20 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
         }
         let (any, budget) = (self.now.regs.any(), self.now.budget);
         let mut done = 0;
-        for i in run {
-            let numbers = any >> i.dst() & (if i.op & 8 != 0 { any >> i.src() } else { 1 }) & 1 == 1;
-            if matches!(i.op & 7, CLASS_ALU | CLASS_ALU64) {
-                if !numbers {
-                    break;
-                }
-            } else {
-                let here = at + done;
-                let to = shape::target(here, *i) as u32;
-                if !shape::is_conditional(i.op)
-                    || to as usize <= here
-                    || h.places > 0
-                    || !numbers && !on_numbers(*i, &self.now)
-                {
-                    break;
-                }
-                self.ahead.share(here, to, budget.checked_sub(done as u64 + 1).ok_or(Why::Budget)?)?;
+        loop {
+            done += plain(&run[done..], any);
+            let Some(i) = run.get(done) else { break };
+            let here = at + done;
+            let to = shape::target(here, *i) as u32;
+            if NEEDLESS[i.op as usize] & COMPARISON == 0
+                || to as usize <= here
+                || h.places > 0
+                || other(i, any) != MORE && !on_numbers(*i, &self.now)
+            {
+                break;
             }
             done += 1;
+            self.ahead.share(here, to, budget.checked_sub(done as u64).ok_or(Why::Budget)?)?;
         }
         self.spend(done as u64)?;
         Ok(at + done)

@@ -19,13 +19,13 @@ pub fn target(at: usize, i: Insn) -> i64 {
 
 /// A jump, conditional or not, but no call and no exit.
 #[inline]
-pub fn is_jump(op: u8) -> bool {
+pub const fn is_jump(op: u8) -> bool {
     matches!(op & CLASS, CLASS_JMP | CLASS_JMP32) && !matches!(op & OPERATION, CALLS | EXITS)
 }
 
 /// A jump that may fall through.
 #[inline]
-pub fn is_conditional(op: u8) -> bool {
+pub const fn is_conditional(op: u8) -> bool {
     is_jump(op) && op & OPERATION != ALWAYS
 }
 
@@ -44,17 +44,29 @@ pub fn is_local_call(i: Insn) -> bool {
 /// What an instruction must look like.
 #[derive(Clone, Copy)]
 struct Form {
+    /// What it must not name; and [`MORE`], if there is a rule.
+    names: u64,
     /// Bits of `imm` that are zero: all or none.
     imm: u32,
     /// The same of `off`.
     off: u16,
-    /// What makes a destination, or 256 times a source, overflow 4 bits if it is too great; and [`RULE`], if there is one.
-    over: u16,
-    rule: Rule,
 }
 
-/// There is a rule, so that one look tells whether there is more to be looked at.
-const RULE: u16 = 1 << 15;
+/// The bits of a set of [`NAMES`] that stand for sources.
+pub const SOURCES: u64 = 0xffff_0000;
+/// A bit of every set, so that one look at it tells whether there is more to be looked at.
+pub const MORE: u64 = 1 << 32;
+
+/// The registers that an instruction names, by the byte that holds them: a bit for the destination, one of [`SOURCES`], and [`MORE`].
+pub static NAMES: [u64; 256] = {
+    let mut sets = [MORE; 256];
+    let mut n = 0;
+    while n < 256 {
+        sets[n] |= 1 << (n & 15) | 1 << (16 + (n >> 4));
+        n += 1;
+    }
+    sets
+};
 
 #[derive(Clone, Copy)]
 enum Rule {
@@ -78,18 +90,23 @@ enum Rule {
     Atomic,
 }
 
-/// The form of each opcode.
-static FORMS: [Form; 256] = {
-    let mut t = [form(0); 256];
+/// The form of each opcode, and its rule.
+static FORMS: ([Form; 256], [Rule; 256]) = {
+    let (mut forms, mut rules) = ([form(0).0; 256], [Rule::Unknown; 256]);
     let mut op = 0;
     while op < 256 {
-        t[op] = form(op as u8);
+        (forms[op], rules[op]) = form(op as u8);
         op += 1;
     }
-    t
+    (forms, rules)
 };
 
-const fn form(op: u8) -> Form {
+/// Numbers of registers, of 4 bits, above one.
+const fn above(greatest: u8) -> u64 {
+    0xffff << (greatest + 1) & 0xffff
+}
+
+const fn form(op: u8) -> (Form, Rule) {
     use Rule::*;
     // The second operand: a register, or the immediate.
     let register = op & REGISTER != 0;
@@ -118,9 +135,9 @@ const fn form(op: u8) -> Form {
             _ => (false, false, 0, 0, Unknown),
         },
     };
-    let (imm, off) = (if imm { 0 } else { u32::MAX }, if off { 0 } else { u16::MAX });
-    let more = if matches!(rule, Plain) { 0 } else { RULE };
-    Form { imm, off, over: (15 - dst) | ((15 - src as u16) << 8) | more, rule }
+    let more = if matches!(rule, Plain) { 0 } else { MORE };
+    let names = above(dst) | above(src) << 16 | more;
+    (Form { names, imm: if imm { 0 } else { u32::MAX }, off: if off { 0 } else { u16::MAX } }, rule)
 }
 
 /// Checks the structure; returns where functions start, in order.
@@ -130,15 +147,19 @@ pub fn functions(insns: &[Insn]) -> Result<Vec<u32>, Fault> {
         return wrong(0);
     }
     let mut starts = Vec::from([0u32]);
+    let (forms, rules) = &FORMS;
     let mut at = 0;
     while let Some(i) = insns.get(at) {
-        let f = &FORMS[i.op as usize];
+        let f = &forms[i.op as usize];
         let zero = (i.off as u16 & f.off) as u32 | i.imm as u32 & f.imm;
-        let more = ((i.dst() as u16 | (i.src() as u16) << 8) + f.over) & (RULE | 0x1010);
-        if zero != 0 || more > 0 && !(more == RULE && follows(f.rule, insns, at, *i, &mut starts)) {
-            return wrong(at);
+        let names = NAMES[i.regs as usize] & f.names;
+        if zero as u64 | names != 0 {
+            if zero != 0 || names != MORE || !follows(rules[i.op as usize], insns, at, *i, &mut starts) {
+                return wrong(at);
+            }
+            at += width(*i) - 1;
         }
-        at += if more > 0 { width(*i) } else { 1 };
+        at += 1;
     }
     for (f, &start) in starts.iter().enumerate() {
         let end = starts.get(f + 1).map_or(insns.len(), |s| *s as usize);

@@ -13,7 +13,7 @@
 
 use alloc::vec::Vec;
 use axiom_bpf_isa::opcode::{CLASS, OPERATION, REGISTER};
-use axiom_bpf_isa::{Insn, MapDef, MapType, alu, helper, jump, opcode};
+use axiom_bpf_isa::{Insn, MapDef, MapType, alu, helper, jump, opcode, pseudo};
 
 /// What a run costs besides the program: from the event to its first instruction, and back.
 pub const RUN: u64 = 600;
@@ -229,32 +229,63 @@ const fn plain_x64(insn: &Insn) -> u64 {
     }
 }
 
-/// Weights of instructions whose operands are simple: no frame register, small offsets and immediates. 0: none is.
-static SIMPLE: [[u8; 256]; 2] = [simple(Machine::A64), simple(Machine::X64)];
+/// What most instructions weigh, by opcode: those that lead nowhere but on or ahead, and whose operands are simple, without the
+/// frame's register, with small immediates and offsets that are not negative. 0: whatever the operands, there is more to look at.
+struct Simple([u8; 256]);
 
-const fn simple(machine: Machine) -> [u8; 256] {
-    let mut weights = [0; 256];
-    let mut op = 0;
-    while op < 256 {
-        // A call's weight depends on more than its operands.
-        let call = op as u8 & CLASS == opcode::CLASS_JMP && op as u8 & OPERATION == jump::CALLS;
-        if !call {
-            weights[op] = plain(machine, &Insn::new(op as u8, 0, 0, 0, 0)) as u8;
+static SIMPLE: [Simple; 2] = [Simple::of(Machine::A64), Simple::of(Machine::X64)];
+
+/// By the byte of an instruction's registers: all bits if the frame's is not among them, or none.
+static NO_FRAME: [u8; 256] = {
+    let mut masks = [u8::MAX; 256];
+    let mut n = 0;
+    while n < 256 {
+        if n & 15 == 10 || n >> 4 == 10 {
+            masks[n] = 0;
         }
-        op += 1;
+        n += 1;
     }
-    weights
-}
+    masks
+};
 
-/// [`weight`], by the table where that is enough.
-#[inline]
-fn quick(machine: Machine, insn: &Insn, maps: &[MapDef], zero_stack: bool) -> u64 {
-    let simple = (0..4096).contains(&insn.imm) && (-128..256).contains(&insn.off);
-    let weight = SIMPLE[machine as usize][insn.op as usize];
-    if simple && weight != 0 && insn.dst() != 10 && insn.src() != 10 {
-        return weight.into();
+impl Simple {
+    const fn of(machine: Machine) -> Simple {
+        let mut weights = [0; 256];
+        let mut n = 0;
+        while n < 256 {
+            // A call's weight depends on more than its operands, and a wide load has two slots.
+            let call = n as u8 & CLASS == opcode::CLASS_JMP && n as u8 & OPERATION == jump::CALLS;
+            if !call && n as u8 != opcode::LDDW {
+                weights[n] = plain(machine, &Insn::new(n as u8, 0, 0, 0, 0)) as u8;
+            }
+            n += 1;
+        }
+        Simple(weights)
     }
-    self::weight(machine, insn, maps, zero_stack)
+
+    /// [`weight`] of a simple instruction, 0 of another.
+    #[inline]
+    fn weight(&self, insn: &Insn) -> u64 {
+        // Immediates from 0 to 4095, offsets from 0 to 255.
+        if insn.imm as u32 & !0xfff | u32::from(insn.off as u16 & 0xff00) != 0 {
+            return 0;
+        }
+        (self.0[insn.op as usize] & NO_FRAME[insn.regs as usize]).into()
+    }
+
+    /// Weights of the simple instructions up to the first other one, which comes with them.
+    #[inline(never)]
+    fn sum<'i>(&self, insns: &mut core::slice::Iter<'i, Insn>) -> (u64, Option<&'i Insn>) {
+        // Less than 256 for each of at most 2^32 slots.
+        let mut sum = 0;
+        for insn in insns {
+            match self.weight(insn) {
+                0 => return (sum, Some(insn)),
+                weight => sum += weight,
+            }
+        }
+        (sum, None)
+    }
 }
 
 /// Where a jump leads, in slots, if it is one within its function.
@@ -292,14 +323,17 @@ pub fn worst_on(
     let first = RUN + 16 + if zero_stack { CLEARED } else { 0 };
     let mut all = first;
     let (mut back, mut calls) = (false, false);
-    let mut at = 0;
-    while let Some(insn) = insns.get(at) {
-        all = all.saturating_add(quick(machine, insn, maps, zero_stack));
-        if matches!(insn.op & 7, opcode::CLASS_JMP | opcode::CLASS_JMP32) {
-            back |= target(at, insn).is_some_and(|t| t <= at as i64);
-            calls |= insn.op == opcode::CALL && insn.src() == 1;
+    let mut rest = insns.iter();
+    loop {
+        let (simple, other) = SIMPLE[machine as usize].sum(&mut rest);
+        all = all.saturating_add(simple);
+        let Some(insn) = other else { break };
+        all = all.saturating_add(weight(machine, insn, maps, zero_stack));
+        back |= target(0, insn).is_some_and(|t| t <= 0);
+        calls |= insn.op == opcode::CALL && insn.src() == pseudo::LOCAL_CALL;
+        if insn.op == opcode::LDDW {
+            rest.next();
         }
-        at += 1 + usize::from(insn.op == opcode::LDDW);
     }
     if !back && !calls {
         // Each instruction runs once at most.
@@ -329,7 +363,7 @@ fn marks(insns: &[Insn]) -> Option<Marks> {
     loops.resize(slots, false);
     let mut called = insns.len();
     for (at, insn) in insns.iter().enumerate() {
-        if insn.op == opcode::CALL && insn.src() == 1 {
+        if insn.op == opcode::CALL && insn.src() == pseudo::LOCAL_CALL {
             let callee = at as i64 + 1 + i64::from(insn.imm);
             called = usize::try_from(callee).map_or(called, |c| c.min(called));
         }
@@ -382,7 +416,11 @@ fn in_cycles(
             block = (0, 0);
             cyclic = now > 0;
         }
-        block.0 = block.0.saturating_add(quick(machine, insn, maps, zero_stack));
+        let weight = match SIMPLE[machine as usize].weight(insn) {
+            0 => weight(machine, insn, maps, zero_stack),
+            weight => weight,
+        };
+        block.0 = block.0.saturating_add(weight);
         if loops[at] {
             // Whoever does not jump there comes through it.
             block.0 = block.0.saturating_add(machine.before_loop());
