@@ -20,7 +20,7 @@ pub fn switch_to<M: Machine>(m: M, tcb: Ptr<Tcb>) {
 #[inline(never)]
 fn take_away<M: Machine>(m: M, owner: Ptr<Tcb>) {
     m.save_fpu(&owner.fpu);
-    discard(m, owner);
+    leave_to_nobody(m, owner);
 }
 
 /// The current thread touched the FPU; false if it may not use it.
@@ -39,8 +39,16 @@ pub fn trap<M: Machine>(m: M) -> bool {
     true
 }
 
-/// The thread goes away: its registers need not be kept.
+/// The thread goes away: its registers need not be kept, but on a leaking core they must not stay; saving clears them.
 pub fn discard<M: Machine>(m: M, tcb: Ptr<Tcb>) {
+    if FPU_LEAKS {
+        release(m, tcb);
+    } else {
+        leave_to_nobody(m, tcb);
+    }
+}
+
+fn leave_to_nobody<M: Machine>(m: M, tcb: Ptr<Tcb>) {
     let n = m.node();
     if n.fpu_owner.get() == Some(tcb) {
         n.fpu_owner.set(None);
@@ -76,5 +84,21 @@ mod tests {
         assert_eq!((stored, (&world).node().fpu_owner.get().is_none()), (FPU_LEAKS, FPU_LEAKS));
         world.run(first);
         assert_eq!(world.take_log().contains(&Hardware::EnableFpu(true)), !FPU_LEAKS, "back without a trap");
+    }
+
+    /// A thread that goes away leaves nothing there either: on a leaking core the registers are cleared, which is what saving does.
+    #[test]
+    fn registers_leave_a_leaking_core_with_a_thread_that_is_deleted() {
+        let world = FakeWorld::new();
+        let space = world.cnode(2);
+        let thread = world.thread(10, space);
+        world.run(thread);
+        assert!(trap(&world));
+        world.take_log();
+        discard(&world, thread);
+        let log = world.take_log();
+        assert_eq!(log.contains(&Hardware::SaveFpu), FPU_LEAKS, "{log:?}");
+        assert_eq!(log.last(), Some(&Hardware::EnableFpu(false)));
+        assert!((&world).node().fpu_owner.get().is_none());
     }
 }
