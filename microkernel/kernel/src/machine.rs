@@ -107,6 +107,10 @@ impl Machine for Core {
         cpu::set_tls(value);
     }
     #[inline(always)]
+    fn load_thread_pointers(&self, tcb: Ptr<Tcb>) {
+        cpu::load_thread_pointers(&tcb.regs);
+    }
+    #[inline(always)]
     fn enable_fpu(&self, on: bool) {
         fpu::set_enabled(on);
     }

@@ -26,7 +26,7 @@ mod states;
 use crate::arch::context::FpuState;
 use crate::arch::interrupts::Route;
 use crate::arch::ports::Access;
-use crate::arch::registers::{CAP, FAULT_PC, INFO, MR0, PC, TLS};
+use crate::arch::registers::{CAP, FAULT_PC, INFO, MR0, PC, POINTERS, TLS};
 use crate::cap::{Cap, FrameSize, Mapping, VmRights};
 use crate::entry;
 use crate::fast;

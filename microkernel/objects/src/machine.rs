@@ -100,6 +100,8 @@ pub trait Machine: Copy {
     fn switch_thread_pointers(&self, from: Ptr<Tcb>, to: Ptr<Tcb>);
     /// Sets the thread pointer of the running thread.
     fn set_thread_pointer(&self, value: u64);
+    /// Loads the running thread's pointers, all that a user can write, from its registers.
+    fn load_thread_pointers(&self, tcb: Ptr<Tcb>);
     /// Whether user space may use the FPU without a trap.
     fn enable_fpu(&self, on: bool);
     /// Stores the FPU's registers; it is enabled.

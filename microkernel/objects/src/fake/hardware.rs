@@ -104,6 +104,12 @@ impl Machine for &FakeWorld {
         self.log(Hardware::ThreadPointer(value));
         self.registers.borrow_mut().thread_pointer = value;
     }
+    fn load_thread_pointers(&self, tcb: Ptr<Tcb>) {
+        for register in POINTERS {
+            self.log(Hardware::ThreadPointer(tcb.regs.get(register)));
+        }
+        self.registers.borrow_mut().thread_pointer = tcb.regs.get(TLS);
+    }
     fn enable_fpu(&self, on: bool) {
         self.log(Hardware::EnableFpu(on));
     }

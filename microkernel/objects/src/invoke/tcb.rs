@@ -65,19 +65,13 @@ pub fn invoke<M: Machine>(m: M, args: &Args, tcb: Ptr<Tcb>) -> Invoked {
         label::TCB_SET_TLS_BASE => {
             args.need(1, 0)?;
             tcb.regs.set(TLS, sanitise(TLS, args.word(0)));
-            load_thread_pointer(m, tcb);
+            if tcb == m.node().current() {
+                m.set_thread_pointer(tcb.regs.get(TLS));
+            }
             Ok(Outcome::Done)
         }
         label::TCB_SET_FLAGS => set_flags(m, args, tcb),
         _ => Err(Stop::IllegalOperation),
-    }
-}
-
-/// The running thread's pointer is in the machine, and its register file is older than that.
-fn load_thread_pointer<M: Machine>(m: M, tcb: Ptr<Tcb>) {
-    let n = m.node();
-    if tcb == n.current() {
-        m.set_thread_pointer(tcb.regs.get(TLS));
     }
 }
 
@@ -150,7 +144,10 @@ fn copy_registers<M: Machine>(m: M, args: &Args, tcb: Ptr<Tcb>) -> Invoked {
     }
     if flags & 8 != 0 {
         copy(&USER_CONTEXT_ORDER[FRAME_REGISTERS..]);
-        load_thread_pointer(m, tcb);
+        // The running thread's are in the machine, and its register file is older than that.
+        if tcb == n.current() {
+            m.load_thread_pointers(tcb);
+        }
     }
     if tcb == n.current() {
         sched::reschedule(n);

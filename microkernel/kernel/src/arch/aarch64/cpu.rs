@@ -223,6 +223,11 @@ pub fn set_tls(value: u64) {
     unsafe { write!("tpidr_el0", value) };
 }
 
+/// Loads the running thread's pointer from its registers.
+pub fn load_thread_pointers(registers: &Registers) {
+    set_tls(registers.get(TLS));
+}
+
 /// The thread pointers of `from` go to its registers as far as a user can write them, those of `to` into the machine.
 #[inline(always)]
 pub fn switch_thread_pointers(from: &Registers, to: &Registers) {

@@ -327,6 +327,19 @@ pub fn set_tls(value: u64) {
     }
 }
 
+/// Loads the running thread's bases of FS and GS from its registers.
+pub fn load_thread_pointers(registers: &Registers) {
+    set_tls(registers.get(TLS));
+    let base = registers.get(GS_BASE);
+    if FEATURES.fsgsbase.get() {
+        // SAFETY: as for FS: the kernel uses neither segment, and what is in a register file is canonical.
+        unsafe { asm!("wrgsbase {}", in(reg) base, options(nostack, preserves_flags)) };
+    } else {
+        // SAFETY: as above; the register is part of 64-bit mode.
+        unsafe { write_msr(msr::GS_BASE, base) };
+    }
+}
+
 global_asm!(
     r#"
     .section .text.pointers, "ax"

@@ -13,6 +13,8 @@ pub const TLS: usize = 34;
 pub const TPIDRRO: usize = 35;
 /// Index of the address of the instruction that trapped: a system call's own address, so that it can be restarted.
 pub const FAULT_PC: usize = 36;
+/// The thread pointers that a user can write.
+pub const POINTERS: [usize; 1] = [TLS];
 /// Number of registers kept.
 pub const COUNT: usize = 38;
 

@@ -58,6 +58,8 @@ pub const FAULT_PC: usize = 22;
 pub const TLS: usize = 23;
 /// Index of the base of GS.
 pub const GS_BASE: usize = 24;
+/// The thread pointers that a user can write.
+pub const POINTERS: [usize; 2] = [TLS, GS_BASE];
 /// Number of registers kept.
 pub const COUNT: usize = 26;
 

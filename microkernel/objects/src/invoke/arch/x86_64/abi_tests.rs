@@ -167,6 +167,27 @@ proptest! {
     }
 }
 
+/// The running thread's bases of FS and GS are in the machine: what it copies onto itself goes there, and a new FS base leaves GS alone, whose
+/// file may be older than what the thread wrote.
+#[test]
+fn what_a_thread_copies_onto_itself_is_loaded() {
+    let scene = Scene::new();
+    let source = scene.world.thread(10, scene.cnode);
+    scene.world.put(scene.cnode, FREE, Cap::Tcb { tcb: scene.tcb });
+    scene.world.put(scene.cnode, FREE + 1, Cap::Tcb { tcb: source });
+    source.regs.set(TLS, 0x1000);
+    source.regs.set(GS_BASE, 0x2000);
+    let loaded = |label, words: &[u64], caps: &[u64]| {
+        scene.world.take_log();
+        assert_eq!(scene.error(FREE, label, words, caps), 0);
+        let is_pointer = |entry: &Hardware| matches!(entry, Hardware::ThreadPointer(_));
+        scene.world.take_log().into_iter().filter(is_pointer).collect::<Vec<_>>()
+    };
+    let both = [Hardware::ThreadPointer(0x1000), Hardware::ThreadPointer(0x2000)];
+    assert_eq!(loaded(label::TCB_COPY_REGISTERS, &[8], &[FREE + 1]), both);
+    assert_eq!(loaded(label::TCB_SET_TLS_BASE, &[0x3000], &[]), [Hardware::ThreadPointer(0x3000)]);
+}
+
 #[test]
 fn each_kind_of_table_has_its_level_and_labels() {
     const AT: u64 = 0x80_0000_0000;

@@ -20,6 +20,7 @@ pub const ALL: &[(&str, Check)] = &[
     ("an interrupt keeps every register", interrupted),
     ("each thread has FPU registers of its own, which are fresh at first", fpu),
     ("a page without execution is not executed", no_execute),
+    ("bases that a thread copies onto itself are loaded", bases),
     ("segment selectors do not pass from one address space to another", selectors),
 ];
 
@@ -422,6 +423,39 @@ fn no_execute(t: &mut World) -> bool {
     let fault = (m.info.label(), m.mrs[fault::vm_fault::ADDR], m.mrs[fault::vm_fault::PREFETCH]);
     same!("fault", fault, (fault::kind::VM, AT, 1));
     same!("delete", w::delete(thread.tcb), Ok(()));
+    true
+}
+
+/// Words at the bases of GS: what is read through it says which one is loaded, also where no instruction tells.
+static AT_BASES: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+
+fn bases(t: &mut World) -> bool {
+    let read = || {
+        let word: u64;
+        // SAFETY: the base was set to a word of this program.
+        unsafe { asm!("mov {}, gs:[0]", out(reg) word, options(nostack, preserves_flags, readonly)) };
+        word
+    };
+    let own = w::thread_pointer();
+    let (source, ..) = t.build(100, 100, 200, CPtr(0));
+    let copy =
+        |flags: u64| w::invoke(init::TCB, label::TCB_COPY_REGISTERS, &[source.tcb], &[flags]).map(drop);
+    for (i, place) in AT_BASES.iter().enumerate() {
+        place.store(0x1234 + i as u64, SeqCst);
+        let mut words = [0; 2 + super::WORDS];
+        words[1] = super::WORDS as u64;
+        (words[2 + 18], words[2 + 19]) = (own, place.as_ptr() as u64);
+        same!("write", w::invoke(source.tcb, label::TCB_WRITE_REGISTERS, &[], &words).map(drop), Ok(()));
+        same!("copy", copy(8), Ok(()));
+        same!("the base of GS", read(), 0x1234 + i as u64);
+        same!("the base of FS", w::thread_pointer(), own);
+        // A base of FS alone leaves that of GS.
+        super::set_tls_base(own);
+        same!("the base of GS still", read(), 0x1234 + i as u64);
+        t.sleep_us(1000);
+        same!("after another thread", (read(), w::thread_pointer()), (0x1234 + i as u64, own));
+    }
+    same!("delete", w::delete(source.tcb), Ok(()));
     true
 }
 
