@@ -5,6 +5,7 @@
 use core::fmt::{self, Display, Formatter};
 
 pub mod acpi;
+pub mod fpu;
 pub mod map;
 pub mod multiboot;
 pub mod speculation;

@@ -219,6 +219,7 @@ unsafe extern "C" {
 extern "C" fn axiom_boot(eax: u64, info: u64, entry_counter: u64) -> ! {
     super::trap::init();
     super::cpu::init(super::trap::syscall_entry());
+    super::fpu::init();
     let image = (&raw const __image_start as u64).wrapping_sub(paging::IMAGE_OFFSET);
     crate::boot::start(Entry { eax: eax as u32, description: info, image, counter: entry_counter, level: 0 });
     super::trap::leave()

@@ -118,6 +118,7 @@ mod cr4 {
     pub const OSXMMEXCPT: u64 = 1 << 10;
     pub const UMIP: u64 = 1 << 11;
     pub const FSGSBASE: u64 = 1 << 16;
+    pub const OSXSAVE: u64 = 1 << 18;
     pub const SMEP: u64 = 1 << 20;
     pub const SMAP: u64 = 1 << 21;
 }
@@ -140,8 +141,10 @@ pub fn init(entry: u64) {
     f.umip.set(seven.ecx >> 2 & 1 != 0);
     f.pat.set(basic.edx >> 16 & 1 != 0);
     f.invariant_tsc.set(cpuid(0x8000_0007, 0).edx >> 8 & 1 != 0);
-    let mut value = cr4::PAE | cr4::PGE | cr4::DE | cr4::OSFXSR | cr4::OSXMMEXCPT;
+    let mut value = cr4::PAE | cr4::PGE | cr4::DE;
     for (there, bit) in [
+        (basic.edx >> 24 & 1 != 0, cr4::OSFXSR),
+        (basic.edx >> 25 & 1 != 0, cr4::OSXMMEXCPT),
         (basic.edx >> 7 & 1 != 0, cr4::MCE),
         (f.fsgsbase.get(), cr4::FSGSBASE),
         (f.smep.get(), cr4::SMEP),
@@ -172,6 +175,33 @@ pub fn init(entry: u64) {
         write_msr(msr::GS_BASE, 0);
     }
     set_fpu_traps(true);
+}
+
+/// Switches XSAVE on, for these components.
+///
+/// # Safety
+/// CPUID announces XSAVE and the components; x87 is one of them, and SSE where AVX is.
+pub unsafe fn enable_xsave(components: u32) {
+    set_control(cr4::OSXSAVE, true);
+    // SAFETY: this function's condition; the kernel keeps nothing in these registers.
+    unsafe {
+        asm!("xsetbv", in("ecx") 0, in("eax") components, in("edx") 0, options(nostack, preserves_flags))
+    };
+}
+
+/// Switches XSAVE off: user space then has neither it nor AVX.
+pub fn disable_xsave() {
+    set_control(cr4::OSXSAVE, false);
+}
+
+/// Sets or clears bits of CR4 that are no protection of the kernel's, and that the processor has.
+fn set_control(bits: u64, on: bool) {
+    let old: u64;
+    // SAFETY: the bits are announced by CPUID, or already clear.
+    unsafe {
+        asm!("mov {}, cr4", out(reg) old, options(nomem, nostack, preserves_flags));
+        asm!("mov cr4, {}", in(reg) if on { old | bits } else { old & !bits }, options(nostack, preserves_flags));
+    }
 }
 
 /// Whether an access to the FPU traps.

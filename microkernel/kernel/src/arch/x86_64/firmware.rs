@@ -2,9 +2,10 @@
 //! is a sentence.
 use super::controller::{self, Io, Local};
 use super::cpu::FEATURES;
-use super::{console, cpu, irq, paging, timer};
+use super::{console, cpu, fpu, irq, paging, timer};
 use crate::node::{node, shared};
 use crate::print::println;
+use axiom_boot::pc::fpu::Strange;
 use axiom_boot::pc::{Bad, Handover, Map, Physical, Tables, acpi, multiboot, start_info};
 use axiom_boot::{Ranges, Refusal, TooManyPieces, chosen, elf};
 use axiom_objects::PhysAddr;
@@ -139,6 +140,9 @@ pub fn find(entry: Entry) -> Result<Firmware, Fatal> {
     let forced = words(&line[..line_length]).any(|word| word == "axiom.mitigate=all");
     // SAFETY: boot's window is loaded until `build_window`, and there is no thread yet.
     let speculation = unsafe { speculation::Decided::apply(forced) };
+    if fpu::saving().is_none() {
+        return Err(Bad::Processor("FXSAVE and SSE").into());
+    }
     if !controller::is_there() {
         return Err(Bad::Processor("local APIC").into());
     }
@@ -168,6 +172,26 @@ fn registers_apart(ram: &Ranges, tables: &Tables) -> Result<(), Bad> {
         }
     }
     Ok(())
+}
+
+/// Why less of the FPU's state is stored than the processor announces.
+struct Left(Option<Strange>);
+
+impl Display for Left {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => Ok(()),
+            Some(Strange::Components(mask)) => {
+                write!(f, "; xsave unused, its components {mask:#x} lack x87 or sse")
+            }
+            Some(Strange::Avx(bytes, at)) => {
+                write!(f, "; avx unused, cpuid 0xd has {bytes} bytes of it at {at}, not 256 at 576")
+            }
+            Some(Strange::Size(bytes, mask)) => {
+                write!(f, "; more is unused, cpuid 0xd says {bytes} bytes for components {mask:#x}")
+            }
+        }
+    }
 }
 
 /// The words of the command line that are text.
@@ -273,7 +297,7 @@ impl Firmware {
         let functions = self.functions.get();
         println!(
             "axiom: facts: nx yes, smep {}, smap {}, umip {}, fsgsbase {}, 1g pages {}, pcid not used, \
-             x87/sse state cleared at switches, selectors between address spaces, bus masters off: {} of {} functions",
+             selectors cleared between address spaces, bus masters off: {} of {} functions",
             has(&f.smep),
             has(&f.smap),
             has(&f.umip),
@@ -282,6 +306,15 @@ impl Firmware {
             functions.masters,
             functions.found,
         );
+        if let Some(saving) = fpu::saving() {
+            println!(
+                "axiom: facts: {} state by {} in {} bytes, cleared when its thread stops running{}",
+                saving.registers(),
+                saving.instructions.name(),
+                saving.bytes,
+                Left(saving.strange),
+            );
+        }
         self.speculation.report();
         if let Some(clock) = self.clock.get() {
             println!(

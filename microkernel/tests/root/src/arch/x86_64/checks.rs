@@ -19,6 +19,7 @@ pub const ALL: &[(&str, Check)] = &[
     ("a thread's flags stay its own", flags),
     ("an interrupt keeps every register", interrupted),
     ("each thread has FPU registers of its own, which are fresh at first", fpu),
+    ("vector registers are whole for each thread, as far as the kernel stores them", vectors),
     ("a page without execution is not executed", no_execute),
     ("bases that a thread copies onto itself are loaded", bases),
     ("segment selectors do not pass from one address space to another", selectors),
@@ -196,6 +197,7 @@ core::arch::global_asm!(
     "int 0x9d",
     "invlpg [rsp]",
     "clac",
+    "xsetbv",
     "sgdt [rsp - 16]",
     "sidt [rsp - 16]",
     "smsw eax",
@@ -213,7 +215,7 @@ extern "C" fn runs_privileged(a: u64, b: u64) -> ! {
 
 fn privileged(t: &mut World) -> bool {
     /// Lengths of the instructions, and of those that UMIP keeps.
-    const ALWAYS: [u64; 16] = [1, 1, 1, 1, 2, 2, 2, 3, 3, 3, 5, 5, 2, 2, 4, 3];
+    const ALWAYS: [u64; 17] = [1, 1, 1, 1, 2, 2, 2, 3, 3, 3, 5, 5, 2, 2, 4, 3, 3];
     const UMIP: [u64; 3] = [5, 5, 3];
     const GENERAL_PROTECTION: u64 = 13;
     const UNDEFINED: u64 = 6;
@@ -232,7 +234,7 @@ fn privileged(t: &mut World) -> bool {
             (fault::kind::USER_EXCEPTION, expected - start)
         );
         let vector = m.mrs[e::NUMBER];
-        // A processor without SMAP does not know clac.
+        // A processor without SMAP does not know clac, one without XSAVE not xsetbv.
         same!(
             "vector",
             (expected - start, vector == GENERAL_PROTECTION || vector == UNDEFINED),
@@ -404,6 +406,191 @@ fn fpu(t: &mut World) -> bool {
         same!("delete", w::delete(thread.tcb), Ok(()));
     }
     true
+}
+
+core::arch::global_asm!(
+    r#"
+    .macro each instruction, register, loads
+    .irp i,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15
+    .if \loads
+    \instruction \register\i, [rdi + 32 * \i]
+    .else
+    \instruction [rdi + 32 * \i], \register\i
+    .endif
+    .endr
+    ret
+    .endm
+root_test_load_xmm:
+    each movups, xmm, 1
+root_test_store_xmm:
+    each movups, xmm, 0
+root_test_load_ymm:
+    each vmovups, ymm, 1
+root_test_store_ymm:
+    each vmovups, ymm, 0
+    .purgem each
+    .global root_test_holds
+root_test_holds:
+    call rsi
+    .global root_test_holding
+root_test_holding:
+    jmp 2f
+    .global root_test_bystander
+root_test_bystander:
+    jmp 4f
+    // Each place is come to once in a while.
+2:  mov ecx, 2000
+3:  dec ecx
+    jnz 3b
+    jmp root_test_holds
+4:  mov ecx, 2000
+5:  dec ecx
+    jnz 5b
+    jmp root_test_bystander
+    "#
+);
+
+/// All vector registers, 32 bytes each; without AVX the upper 16 of each are left alone.
+#[repr(C, align(32))]
+struct Vectors([u64; 64]);
+
+unsafe extern "C" {
+    fn root_test_load_xmm(from: *const Vectors);
+    fn root_test_store_xmm(to: *mut Vectors);
+    fn root_test_load_ymm(from: *const Vectors);
+    fn root_test_store_ymm(to: *mut Vectors);
+    fn root_test_holds(from: u64, load: u64) -> !;
+    fn root_test_bystander(a: u64, b: u64) -> !;
+}
+
+/// What a vector register is loaded with, and what is nowhere else in a machine.
+const PATTERN: u64 = 0x5ec2_e700_0000_0000;
+
+impl Vectors {
+    fn of(value: u64, has_avx: bool) -> Vectors {
+        Vectors(core::array::from_fn(|i| if has_avx || i % 4 < 2 { value | i as u64 } else { 0 }))
+    }
+    fn load(&self, has_avx: bool) {
+        // SAFETY: the registers are this thread's, and the compiler keeps nothing in them.
+        unsafe { if has_avx { root_test_load_ymm(self) } else { root_test_load_xmm(self) } }
+    }
+    fn store(&mut self, has_avx: bool) {
+        // SAFETY: there is room for all of them.
+        unsafe { if has_avx { root_test_store_ymm(self) } else { root_test_store_xmm(self) } }
+    }
+}
+
+/// XCR0, where the kernel has switched XSAVE on: that is in CPUID.
+fn components() -> u32 {
+    if __cpuid_count(1, 0).ecx >> 27 & 1 == 0 {
+        return 0;
+    }
+    let low: u32;
+    // SAFETY: CPUID announces the instruction for user space; it only reads.
+    unsafe {
+        asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") _, options(nomem, nostack, preserves_flags))
+    };
+    low
+}
+
+/// Looks that all vector registers are zero at first, then fills them and looks again and again.
+extern "C" fn holds_vectors(value: u64, avx: u64) -> ! {
+    let has_avx = avx != 0;
+    let mut found = Vectors([0; 64]);
+    found.store(has_avx);
+    if found.0 != [0; 64] {
+        WRONG.fetch_add(1, SeqCst);
+    }
+    let own = Vectors::of(value, has_avx);
+    own.load(has_avx);
+    // Another rounding for each, all exceptions masked.
+    let (control, mut seen) = (0x1f80 | (value as u32 >> 16 & 3) << 13, 0u32);
+    // SAFETY: both are words in memory; no exception comes.
+    unsafe { asm!("ldmxcsr [{}]", in(reg) &raw const control, options(nostack, readonly)) };
+    loop {
+        found.store(has_avx);
+        // SAFETY: as above.
+        unsafe { asm!("stmxcsr [{}]", in(reg) &raw mut seen, options(nostack)) };
+        if found.0 != own.0 || seen != control {
+            WRONG.fetch_add(1, SeqCst);
+        }
+        SEEN.fetch_add(1, SeqCst);
+    }
+}
+
+extern "C" fn asks_components(_: u64, _: u64) -> ! {
+    // SAFETY: where the processor does not let it, this is a fault, which the check waits for.
+    unsafe { asm!("xgetbv", "2: pause", "jmp 2b", in("ecx") 0, options(noreturn)) }
+}
+
+fn vectors(t: &mut World) -> bool {
+    let (basic, area) = (__cpuid_count(1, 0), components());
+    let has_xsave = basic.ecx >> 26 & 1 != 0;
+    let has_avx = has_xsave && basic.ecx >> 28 & 1 != 0 && __cpuid_count(0xd, 0).eax & 7 == 7;
+    same!("components", area, if has_avx { 7 } else { 3 * u32::from(has_xsave) });
+    say!("root-test:   components of XCR0: {area:#x}");
+    SEEN.store(0, SeqCst);
+    WRONG.store(0, SeqCst);
+    let start = |t: &mut World, i: u64| {
+        let (thread, buffer, stack) = t.build(100, 50, 150, CPtr(0));
+        t.start(thread, holds_vectors, [PATTERN | i << 16, has_avx.into()], buffer, stack);
+        thread
+    };
+    let mut threads = [start(t, 1), start(t, 2), start(t, 3)];
+    for round in 0..20 {
+        t.sleep_us(1000);
+        // A new thread in the middle finds nothing of the others', nor of the one that it comes after.
+        same!("delete", w::delete(threads[round % 3].tcb), Ok(()));
+        threads[round % 3] = start(t, 4 + round as u64);
+    }
+    let (looks, wrong) = (SEEN.load(SeqCst), WRONG.load(SeqCst));
+    say!("root-test:   {looks} looks at all vector registers, by three threads at a time");
+    same!("wrong ones", (looks > 500, wrong), (true, 0));
+    for thread in threads {
+        same!("delete", w::delete(thread.tcb), Ok(()));
+    }
+    // One holds the pattern while another runs that never asked: what lies in the registers then is for the emulator to say
+    // (platform/qemu-x86_64/tests/fpu.sh).
+    let load = if has_avx { root_test_load_ymm as *const () } else { root_test_load_xmm as *const () } as u64;
+    let own = Vectors::of(PATTERN, has_avx);
+    let threads: [_; 2] = core::array::from_fn(|i| {
+        let (thread, buffer, stack) = t.build(100, 50, 100, CPtr(0));
+        let entry: [extern "C" fn(u64, u64) -> !; 2] = [keeps, stands_by];
+        t.start(thread, entry[i], [&raw const own as u64, load], buffer, stack);
+        thread
+    });
+    t.sleep_us(2000);
+    // The one that holds it goes away while it runs, as far as one can tell: at its turn.
+    for thread in threads {
+        same!("delete", w::delete(thread.tcb), Ok(()));
+    }
+    let (ep, reply) = (t.make(kind::ENDPOINT, 0), t.make(kind::REPLY, 0));
+    if !has_xsave {
+        let thread = t.thread_with_handler(100, asks_components, 0, 0, ep);
+        let m = stubs::recv(ep, reply);
+        let fault = (m.info.label(), m.mrs[fault::user_exception::NUMBER]);
+        same!("no such instruction", fault, (fault::kind::USER_EXCEPTION, 6));
+        same!("delete", w::delete(thread.tcb), Ok(()));
+    }
+    // Who may not use the FPU may not use its upper halves.
+    let (thread, buffer, stack) = t.build(100, 5000, 5000, ep);
+    same!("flag", w::invoke(thread.tcb, label::TCB_SET_FLAGS, &[], &[0, 1]).map(|r| r.mrs[0]), Ok(1));
+    t.start(thread, keeps, [&raw const own as u64, load], buffer, stack);
+    let m = stubs::recv(ep, reply);
+    let fault = (m.info.label(), m.mrs[fault::user_exception::NUMBER]);
+    same!("not for this one", fault, (fault::kind::USER_EXCEPTION, 7));
+    same!("delete", w::delete(thread.tcb), Ok(()));
+    true
+}
+
+extern "C" fn keeps(from: u64, load: u64) -> ! {
+    // SAFETY: `from` has all registers, `load` is the function that loads them.
+    unsafe { root_test_holds(from, load) }
+}
+
+extern "C" fn stands_by(a: u64, b: u64) -> ! {
+    // SAFETY: it runs round and round.
+    unsafe { root_test_bystander(a, b) }
 }
 
 fn no_execute(t: &mut World) -> bool {
