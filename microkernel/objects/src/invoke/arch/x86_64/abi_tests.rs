@@ -3,12 +3,15 @@ extern crate std;
 use crate::arch::interrupts::{FIRST_USER, Route};
 use crate::arch::paging::{self, Entry, KernelHalf};
 use crate::arch::ports::{Access, Handed, Ports};
-use crate::arch::registers::{FAULT_PC, GS_BASE, PC, STATUS, TLS, is_canonical, sanitise};
+use crate::arch::registers::{
+    ERROR, FAULT_PC, GS_BASE, PC, R11, RCX, STATUS, SYSTEM_CALL, TLS, is_canonical, sanitise,
+};
 use crate::arch::tables::TableKind;
 use crate::cap::Cap;
 use crate::fake::{FakeWorld, Hardware, Message};
+use crate::fault_message;
 use crate::machine::Machine;
-use crate::object::Tcb;
+use crate::object::{Fault, Tcb};
 use crate::ptr::{PhysAddr, Ptr};
 use crate::space;
 use proptest::prelude::*;
@@ -140,6 +143,17 @@ fn an_access_reaches_the_machine_only_inside_its_range() {
     assert_eq!(scene.error(FREE + 1, label::IO_PORT_OUT8, &[0xffff], &[]), Error::TruncatedMessage as u64);
 }
 
+/// Addresses at the edges of the hole, and any.
+fn address() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        any::<u64>(),
+        (0..16u64).prop_map(|by| (1 << 47) - 8 + by),
+        (0..16u64).prop_map(|by| (0xffff_8000_0000_0000 - 8) + by),
+        Just(0x40_1000),
+        Just(0x202),
+    ]
+}
+
 proptest! {
     /// Ports are a set: beside a list of single ports.
     #[test]
@@ -153,6 +167,51 @@ proptest! {
             prop_assert_eq!(handed.are_free(first, last), model[range.clone()].iter().all(|taken| !taken));
             if takes { handed.hand_out(first, last) } else { handed.give_back(Ports::Range { first, last }) }
             model[range].fill(takes);
+        }
+    }
+
+    /// However others write a thread's registers (invocations, copies, answers to faults), its way out is safe: SYSRET is taken only back to
+    /// where a system call came from, and whatever else is loaded is canonical, with flags that are a user's.
+    #[test]
+    fn whoever_writes_a_threads_registers_its_way_out_is_safe(
+        came_by_a_call: bool,
+        steps in prop::collection::vec((0..7u64, prop::collection::vec(address(), 20)), 1..6),
+    ) {
+        const CALLED_AT: u64 = 0x40_1000;
+        let scene = Scene::new();
+        let threads = [scene.world.thread(10, scene.cnode), scene.world.thread(10, scene.cnode)];
+        for (slot, tcb) in (FREE..).zip(threads) {
+            scene.world.put(scene.cnode, slot, Cap::Tcb { tcb });
+            tcb.regs.set(PC, CALLED_AT);
+            tcb.regs.set(STATUS, 0x202);
+            tcb.regs.set(ERROR, if came_by_a_call { SYSTEM_CALL } else { 0 });
+        }
+        let [target, other] = threads;
+        for (step, words) in steps {
+            let mut context = std::vec![0, 20];
+            context.extend(&words);
+            let answer = |fault| {
+                target.fault.set(fault);
+                scene.world.set_message(scene.tcb, 0, Message { label: 0, words: &words, caps: &[] });
+                fault_message::take_reply(target, scene.tcb);
+                target.fault.set(Fault::None);
+            };
+            match step {
+                0 => drop(scene.error(FREE, label::TCB_WRITE_REGISTERS, &context, &[])),
+                1 => drop(scene.error(FREE + 1, label::TCB_WRITE_REGISTERS, &context, &[])),
+                2 => drop(scene.error(FREE, label::TCB_COPY_REGISTERS, &[words[0] & 12], &[FREE + 1])),
+                3 => drop(scene.error(FREE, label::TCB_SET_TLS_BASE, &words[..1], &[])),
+                4 => answer(Fault::UserException { number: 6, code: 0 }),
+                5 => answer(Fault::UnknownSyscall { number: 99 }),
+                _ => answer(Fault::Timeout { badge: 0 }),
+            }
+            for tcb in [target, other] {
+                let [pc, at, tls, gs, rcx, r11, status] =
+                    [PC, FAULT_PC, TLS, GS_BASE, RCX, R11, STATUS].map(|register| tcb.regs.get(register));
+                prop_assert!([pc, at, tls, gs].into_iter().all(is_canonical), "{:x?}", [pc, at, tls, gs]);
+                prop_assert_eq!(status & !0xcd5, 0x202);
+                prop_assert!(!tcb.regs.in_call() || (pc, rcx, r11) == (CALLED_AT, CALLED_AT, status));
+            }
         }
     }
 
