@@ -157,7 +157,10 @@ impl<P: Platform> Loader<P> {
         let who = Subject { client: owner, object: blob, program: entry.name, point, lines: &lines };
         let grants =
             self.rights.check(&who, &proof.own_calls).map_err(|text| fail(Refusal::NotGranted, text))?;
-        let worst = || cost::worst(&program.insns, &contents.defs, proof.max_insns, proof.zero_stack);
+        let board = cost::Machine::BOARD;
+        let machine = if self.blinds { board.blinded() } else { board };
+        let worst =
+            || cost::worst_on(machine, &program.insns, &contents.defs, proof.max_insns, proof.zero_stack);
         let cost = match worst() {
             Some(cost) => cost,
             None => {
@@ -348,6 +351,8 @@ impl<P: Platform> Loader<P> {
         };
         if !self.interpret_only && leaves_floor::<P>(jit::TABLE_BYTES * insns.len()) {
             self.compiler.set_zero_stack(zero_stack);
+            // When a load comes is nobody's choice to a tick; each adds to all before it.
+            self.compiler.stir(self.platform.ticks().rotate_left(32) ^ self.platform.cycles());
             let mut result = self.compiler.compile(insns, &resolve, &mut self.code);
             if let Err(jit::CompileError::NoRoom { needed }) = result {
                 grow::<P>(&mut self.code, needed)?;

@@ -39,6 +39,8 @@ pub struct Loader<P: Platform> {
     pub(crate) compiler: jit::Compiler,
     /// Programs are interpreted instead (where the machine is not the compiler's target).
     pub(crate) interpret_only: bool,
+    /// The compiler blinds constants.
+    pub(crate) blinds: bool,
     pub(crate) code: Vec<u8>,
     pub(crate) windows: Vec<Windows>,
     /// What each host said it is, when it was asked last.
@@ -64,6 +66,7 @@ impl<P: Platform> Loader<P> {
         Loader {
             verifier: Verifier::new(),
             compiler: jit::Compiler::new(features),
+            blinds: features.blind.is_some(),
             interpret_only,
             code: vec![0; CODE_BUFFER],
             windows: vec![Windows::new(); hosts],

@@ -570,7 +570,10 @@ fn main(rt: Runtime) -> ! {
     if rt.env().restarts > 0 {
         system.reclaim();
     }
-    let features = axiom_bpf_server::board(rt.arg("lse") == Some("1"));
+    let features = axiom_bpf_server::board(rt.arg("lse") == Some("1"), rt.arg("blind") == Some("1"));
+    if features.blind.is_some() {
+        info!("constants of programs are blinded");
+    }
     let mut loader = Loader::new(system, features, rt.arg("interpret") == Some("1"));
     let env = rt.env();
     let gpio::Rights { gpio_chips, pwm_chips, programs } = env.part(gpio::INTERFACE).unwrap_or_default();

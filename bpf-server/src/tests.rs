@@ -370,7 +370,7 @@ impl Platform for Fake {
         self.now
     }
     fn ticks(&self) -> u64 {
-        0
+        self.now
     }
     fn cycles(&self) -> u64 {
         0

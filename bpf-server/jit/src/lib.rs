@@ -107,6 +107,30 @@ pub fn no_maps(_src: u8, _imm: i32, _next: i32) -> Option<u64> {
     None
 }
 
+/// The numbers that constants are blinded by: xorshift64*, from a number that is not 0.
+pub(crate) struct Keys(u64);
+
+impl Keys {
+    fn new(number: Option<u64>) -> Keys {
+        Keys(number.unwrap_or(0) | 1)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+}
+
+/// One number of two, each bit of which depends on all bits of both (the end of SplitMix64).
+fn mixed(one: u64, other: u64) -> u64 {
+    let mut z = one.rotate_left(32).wrapping_add(other).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ z >> 31
+}
+
 mod machine {
     /// Machines are those of this crate.
     pub trait Sealed {}
@@ -115,6 +139,10 @@ mod machine {
 /// A machine that programs are compiled for: the type of its features says which. Whoever names one machine only has only that
 /// machine's compiler in its image.
 pub trait Machine: machine::Sealed + Copy {
+    /// The same, with another number to blind constants by, if it blinds them: it follows from the last one and this, which should be
+    /// something that whoever wrote the program does not know, as when it is compiled.
+    fn stirred(self, number: u64) -> Self;
+
     /// Compiles for a machine with these features.
     fn compile(
         self,
@@ -133,14 +161,16 @@ pub type Board = x64::Features;
 pub type Board = a64::Features;
 
 /// What the machine can do that runs this, as a server knows it: x86-64 says it itself, AArch64's extensions are `lse`, as the manifest says.
+/// `blind`: constants are, by numbers that follow from what [`Compiler::stir`] is given.
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
-pub fn board(_lse: bool) -> Board {
-    Board::of_this_machine().unwrap_or_default()
+pub fn board(_lse: bool, blind: bool) -> Board {
+    Board { blind: blind.then_some(0), ..Board::of_this_machine().unwrap_or_default() }
 }
 /// What the machine can do that runs this, as a server knows it: x86-64 says it itself, AArch64's extensions are `lse`, as the manifest says.
+/// `blind`: constants are, by numbers that follow from what [`Compiler::stir`] is given.
 #[cfg(not(all(target_os = "none", target_arch = "x86_64")))]
-pub fn board(lse: bool) -> Board {
-    Board { lse }
+pub fn board(lse: bool, blind: bool) -> Board {
+    Board { lse, blind: blind.then_some(0) }
 }
 
 /// The compiler: holds the tables that one compile needs, so that the next one allocates nothing.
@@ -160,6 +190,11 @@ impl<M: Machine> Compiler<M> {
     /// those that may read a byte which only a store at a variable offset may have written.
     pub fn set_zero_stack(&mut self, zero: bool) {
         self.tables.zero_stack = zero;
+    }
+
+    /// Another number to blind constants by, from the last one and this.
+    pub fn stir(&mut self, number: u64) {
+        self.machine = self.machine.stirred(number);
     }
 
     /// Compiles `program` (entry at slot 0, functions reached by local calls behind it) into `out`; returns the

@@ -4,7 +4,7 @@
 mod common;
 
 use axiom_bpf_isa::Insn;
-use axiom_bpf_jit::{CompileError, Compiler, no_maps, x64};
+use axiom_bpf_jit::{CompileError, Compiler, Features, Machine, no_maps, x64};
 use common::*;
 
 const EXIT: Insn = Insn::new(0x95, 0, 0, 0, 0);
@@ -376,6 +376,83 @@ fn constants_that_are_not_in_the_code() {
             }
         }
     }
+}
+
+/// The same on AArch64, whose instructions hold 16 bits of a constant at a time, 12 or a mask.
+#[test]
+fn constants_that_are_not_in_the_code_of_aarch64() {
+    /// What an instruction holds of a constant, if it holds any.
+    fn held(word: u32) -> Option<u32> {
+        match word >> 23 & 0x3f {
+            // movn, movz, movk
+            0b10_0101 => Some(word >> 5 & 0xffff),
+            // add, sub, adds, subs; and, orr, eor, ands
+            0b10_0010 | 0b10_0100 => Some(word >> 10 & 0xfff),
+            _ => None,
+        }
+    }
+    // Two halves; a small number, what is said as its complement, and masks.
+    for imm in [0x0f05_90cc, 0x5a5, -0x5a6, 0x00ff_ff00, 0x5a5a_0000u32 as i32] {
+        let mut programs: Vec<Vec<Insn>> = vec![lddw(3, (imm as u64) << 32 | imm as u32 as u64).to_vec()];
+        for op in [
+            0x07u8, 0x04, 0x17, 0x27, 0x37, 0x34, 0x97, 0x47, 0x57, 0xa7, 0xb7, 0xb4, 0x15, 0x16, 0x25, 0x45,
+            0x46, 0x65, 0xc6,
+        ] {
+            programs.push(vec![i(0xb7, 2, 0, 0, 0), i(op, 2, 0, 0, imm)]);
+        }
+        programs.push(vec![i(0xbf, 2, 1, 0, 0), i(0x07, 2, 0, 0, imm)]);
+        for op in [0x62u8, 0x7a, 0x6a, 0x72] {
+            programs.push(vec![i(op, 1, 0, 8, imm)]);
+        }
+        for mut p in programs {
+            p.extend([i(0xb7, 0, 0, 0, 0), EXIT]);
+            let compile = |blind| {
+                let mut code = vec![0; 4096];
+                let n =
+                    Compiler::new(Features { lse: true, blind }).compile(&p, &no_maps, &mut code).unwrap();
+                let words = code[..n].chunks_exact(4).map(|w| u32::from_le_bytes(w.try_into().unwrap()));
+                let mut held: Vec<u32> = words.filter_map(held).collect();
+                held.sort_unstable();
+                held
+            };
+            let plain = compile(None);
+            let stores_none = p[0].op == 0x72 && imm as u8 == 0 || p[0].op == 0x6a && imm as u16 == 0;
+            assert_eq!(plain.iter().any(|h| *h != 0), !stores_none, "{p:x?}");
+            // Whatever the numbers: what all of them have in common is not the program's.
+            let all: Vec<_> = (1..40).map(|seed| compile(Some(mixed(seed)))).collect();
+            for what in plain.iter().filter(|h| **h != 0) {
+                let seen = all.iter().filter(|held| held.contains(what)).count();
+                assert!(seen < 4, "{what:#x} is in {seen} of {} codes of {p:x?}", all.len());
+            }
+        }
+    }
+}
+
+fn mixed(seed: u64) -> u64 {
+    seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// Another number for each compile, if constants are blinded; the number alone does not make them so.
+#[test]
+fn each_compile_has_numbers_of_its_own() {
+    let p = [i(0xb7, 0, 0, 0, 0x0f05_90cc), EXIT];
+    fn codes<M: Machine>(machine: M, p: &[Insn]) -> std::collections::BTreeSet<Vec<u8>> {
+        let mut compiler = Compiler::new(machine);
+        let compile = |n| {
+            compiler.stir(n);
+            let mut code = vec![0; 256];
+            let n = compiler.compile(p, &no_maps, &mut code).unwrap();
+            code.truncate(n);
+            code
+        };
+        // The same number again and again stirs, too.
+        [1, 2, 3, 3, 3].map(compile).into_iter().collect()
+    }
+    let blind = Some(0);
+    assert_eq!(codes(Features { lse: false, blind }, &p).len(), 5);
+    assert_eq!(codes(Features { lse: false, blind: None }, &p).len(), 1);
+    assert_eq!(codes(x64::Features { bmi2: false, blind }, &p).len(), 5);
+    assert_eq!(codes(x64::Features { bmi2: false, blind: None }, &p).len(), 1);
 }
 
 /// Whatever the bytes, and however little room: an answer, and the same length whether it fits or not.

@@ -625,7 +625,7 @@ fn refusals_name_their_place() {
             assert_eq!(refused(&program), CompileError::BadOpcode { at: 1, op: bad.op }, "{bad:x?}");
         }
     }
-    check(Features { lse: false });
-    check(Features { lse: true });
+    check(Features { lse: false, blind: None });
+    check(Features { lse: true, blind: None });
     x64_features().into_iter().for_each(check);
 }

@@ -29,6 +29,32 @@ fn the_filter_is_loaded_runs_and_leaves_nothing_behind() {
     assert_eq!(l.platform().stages, [Begin, Attached]);
 }
 
+/// The manifest's `blind`: each load has code of its own, which is admitted as what it takes; without it the same program is the same code.
+#[test]
+fn constants_are_blinded_where_the_manifest_says_so() {
+    let codes = |blind: bool| {
+        let mut l = Loader::new(Fake::new(), board(false, blind), false);
+        l.set_rights(Rights { clients: clients(), ..Rights::default() });
+        [(); 3].map(|()| {
+            let id = loaded(&mut l, &load(Source::Inline(FILTER)));
+            let program = l.programs.iter().find(|p| p.id == id).unwrap();
+            assert!(program.compiled);
+            let (bytes, cost) = (program.code_bytes as usize, program.cost.compiled);
+            let code = l.code[..bytes].to_vec();
+            assert_eq!(
+                l.handle(ClientBadge::new(1), &Request::Unload { program: id }, (0, 0)).reply,
+                Reply::Done
+            );
+            (code, cost)
+        })
+    };
+    let [plain, blinded] = [false, true].map(codes);
+    assert!(plain[0] == plain[1] && plain[1] == plain[2]);
+    let all: std::collections::BTreeSet<_> = blinded.iter().chain(&plain).map(|c| &c.0).collect();
+    assert_eq!(all.len(), 4, "three blinded ones, and the plain one");
+    assert!(blinded[0].1 > plain[0].1 && blinded[0].0.len() > plain[0].0.len());
+}
+
 #[test]
 fn settings_change_the_range_before_verification() {
     let mut l = loader();

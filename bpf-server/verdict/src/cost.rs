@@ -36,17 +36,29 @@ pub enum Machine {
     A64 = 0,
     /// x86-64.
     X64 = 1,
+    /// AArch64 with blinded constants.
+    A64Blinded = 2,
+    /// x86-64 with blinded constants.
+    X64Blinded = 3,
 }
 
 impl Machine {
     /// The machine that a server of this build runs on.
     pub const BOARD: Machine = crate::arch::BOARD;
 
+    /// The same with blinded constants.
+    pub const fn blinded(self) -> Machine {
+        match self {
+            Machine::A64 | Machine::A64Blinded => Machine::A64Blinded,
+            Machine::X64 | Machine::X64Blinded => Machine::X64Blinded,
+        }
+    }
+
     /// What comes before a loop's first instruction: x86-64 aligns it, by at most two instructions that do nothing.
     const fn before_loop(self) -> u64 {
         match self {
-            Machine::A64 => 0,
-            Machine::X64 => 2,
+            Machine::A64 | Machine::A64Blinded => 0,
+            Machine::X64 | Machine::X64Blinded => 2,
         }
     }
 }
@@ -176,6 +188,25 @@ const fn plain(machine: Machine, insn: &Insn) -> u64 {
     match machine {
         Machine::A64 => plain_a64(insn),
         Machine::X64 => plain_x64(insn),
+        // On AArch64 up to two for a number, two for what splits it, and one that joins them.
+        Machine::A64Blinded => plain_a64(insn) + if is_blinded(insn) { 5 } else { 0 },
+        Machine::X64Blinded => plain_x64(insn) + if is_blinded(insn) { 2 } else { 0 },
+    }
+}
+
+/// Whether an instruction has a constant that can be split.
+const fn is_blinded(insn: &Insn) -> bool {
+    let operation = insn.op & OPERATION;
+    match insn.op & CLASS {
+        opcode::CLASS_LD | opcode::CLASS_ST => true,
+        opcode::CLASS_LDX | opcode::CLASS_STX => false,
+        opcode::CLASS_JMP | opcode::CLASS_JMP32 => {
+            insn.op & REGISTER == 0 && !matches!(operation, jump::ALWAYS | jump::CALLS | jump::EXITS)
+        }
+        _ => {
+            insn.op & REGISTER == 0
+                && !matches!(operation, alu::LSH | alu::RSH | alu::ARSH | alu::END | alu::NEG)
+        }
     }
 }
 
@@ -233,7 +264,12 @@ const fn plain_x64(insn: &Insn) -> u64 {
 /// frame's register, with small immediates and offsets that are not negative. 0: whatever the operands, there is more to look at.
 struct Simple([u8; 256]);
 
-static SIMPLE: [Simple; 2] = [Simple::of(Machine::A64), Simple::of(Machine::X64)];
+static SIMPLE: [Simple; 4] = [
+    Simple::of(Machine::A64),
+    Simple::of(Machine::X64),
+    Simple::of(Machine::A64Blinded),
+    Simple::of(Machine::X64Blinded),
+];
 
 /// By the byte of an instruction's registers: all bits if the frame's is not among them, or none.
 static NO_FRAME: [u8; 256] = {

@@ -24,12 +24,17 @@ impl Emitter<'_, '_> {
             }
             _ => {}
         }
-        if immediate {
+        let blinded = immediate && self.features.blind.is_some() && !matches!(operation, LSH | RSH | ARSH);
+        if blinded && operation == MOV {
+            self.split(w, d, if w == Width::X64 { insn.imm as i64 as u64 } else { insn.imm as u32 as u64 });
+            return Some(false);
+        }
+        if immediate && !blinded {
             return self.alu_imm(insn, w, d, operation, next);
         }
         if operation == MOV && insn.off == 0 && w == Width::X64 {
             // mov d, s; add d, imm is one addition.
-            if let Some(n) = next
+            if let Some(n) = next.filter(|_| self.features.blind.is_none())
                 && n.op == ADD64K
                 && n.dst() == insn.dst()
             {
@@ -44,7 +49,13 @@ impl Emitter<'_, '_> {
                 return Some(false);
             }
         }
-        let s = self.src(insn.src(), TMP);
+        let s = if blinded {
+            // A 32-bit operation sees half of it.
+            self.split(w, TMP, if w == Width::X64 { insn.imm as i64 as u64 } else { insn.imm as u32 as u64 });
+            TMP
+        } else {
+            self.src(insn.src(), TMP)
+        };
         match operation {
             ADD => self.asm.add(w, d, d, s),
             SUB => self.asm.sub(w, d, d, s),

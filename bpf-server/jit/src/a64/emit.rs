@@ -5,7 +5,7 @@ use super::asm::{Asm, Cond, Mem, Reg, SP, Width, ZR};
 use super::plain::NONE;
 use crate::program::{Fixup, Kind, Tables};
 use crate::walk::{self, BPF_STACK, Comparison, Emission, Walk};
-use crate::{CompileError, Insn, Resolve, abi};
+use crate::{CompileError, Insn, Keys, Resolve, abi};
 use axiom_bpf_isa::jump::*;
 use axiom_bpf_isa::opcode::*;
 
@@ -35,6 +35,7 @@ const fn registers(r6: u8) -> [u8; 16] {
 pub(crate) struct Emitter<'a, 'b> {
     pub(crate) asm: Asm<'a>,
     pub(crate) features: Features,
+    random: Keys,
     pub(super) walk: Walk<'b>,
     /// Bytes of saved registers below the BPF stack.
     save_bytes: i32,
@@ -54,7 +55,8 @@ pub(crate) fn compile<const TABLED: bool>(
 ) -> Result<usize, CompileError> {
     let skew = out.as_ptr().align_offset(4).min(out.len());
     let asm = Asm::new(&mut out[skew..]);
-    let machine = |walk| Emitter { asm, features, walk, save_bytes: 0, frame: 0, regs: [NONE; 16] };
+    let random = Keys::new(features.blind);
+    let machine = |walk| Emitter { asm, features, random, walk, save_bytes: 0, frame: 0, regs: [NONE; 16] };
     match walk::compile::<_, TABLED>(tables, program, resolve, machine) {
         Ok(bytes) => {
             if skew > 0 {
@@ -71,6 +73,25 @@ impl Emitter<'_, '_> {
     /// The register of a BPF register; r10 has none and is a caller's mistake here.
     pub(crate) fn reg(&self, r: u8) -> Reg {
         Reg(self.regs[usize::from(r & 15)])
+    }
+
+    /// A constant of the program's in a register; split where constants are blinded.
+    pub(super) fn split(&mut self, w: Width, d: Reg, value: u64) {
+        let a = &mut self.asm;
+        if self.features.blind.is_none() {
+            return a.mov_imm(d, value);
+        }
+        let other = if d == TMP2 { TMP3 } else { TMP2 };
+        let key = self.random.next();
+        // What is a number of 32 bits, extended, is split by one.
+        let key = match w {
+            Width::W32 => u64::from(key as u32),
+            _ if i32::try_from(value as i64).is_ok() => key as i32 as u64,
+            _ => key,
+        };
+        a.mov_imm(d, value ^ key);
+        a.mov_imm(other, key);
+        a.eor(w, d, d, other);
     }
 
     /// A source register; r10 is computed into `tmp`.
@@ -295,7 +316,7 @@ impl<'b> Emission<'b> for Emitter<'_, 'b> {
                 Mem::StrW => insn.imm as u32 as u64,
                 _ => insn.imm as i64 as u64,
             };
-            self.asm.mov_imm(TMP, keep);
+            self.split(if op == Mem::StrX { Width::X64 } else { Width::W32 }, TMP, keep);
             TMP
         };
         self.access(op, t, insn.dst(), insn.off);
@@ -304,11 +325,12 @@ impl<'b> Emission<'b> for Emitter<'_, 'b> {
 
     fn constant(&mut self, dst: u8, value: u64) {
         let d = self.reg(dst);
-        self.asm.mov_imm(d, value);
+        self.split(Width::X64, d, value);
     }
 
     fn address_of_ours(&mut self, dst: u8, value: u64) {
-        self.constant(dst, value);
+        let d = self.reg(dst);
+        self.asm.mov_imm(d, value);
     }
 
     fn call_helper(&mut self, slot: usize) {
@@ -373,8 +395,14 @@ impl<'b> Emission<'b> for Emitter<'_, 'b> {
                 JSET => self.asm.tst(w, d, s),
                 _ => self.asm.cmp(w, d, s),
             }
-        } else if self.branch_alone(c, d, imm) {
+        } else if (self.features.blind.is_none() || imm == 0) && self.branch_alone(c, d, imm) {
             return Some(());
+        } else if self.features.blind.is_some() {
+            self.split(w, TMP2, imm);
+            match operation {
+                JSET => self.asm.tst(w, d, TMP2),
+                _ => self.asm.cmp(w, d, TMP2),
+            }
         } else if operation == JSET {
             if !self.asm.try_tst_imm(w, d, imm) {
                 self.asm.mov_imm(TMP2, imm);

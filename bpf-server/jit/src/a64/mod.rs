@@ -28,18 +28,26 @@ mod tests;
 
 pub use asm::*;
 
-use crate::{CompileError, Insn, Machine, Resolve, Tables, machine};
+use crate::{CompileError, Insn, Machine, Resolve, Tables, machine, mixed};
 
 /// What the target machine can do beyond ARMv8.0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Features {
     /// Large system extensions: single-instruction atomics (ARMv8.1; Cortex-A76 yes, Cortex-A53 no).
     pub lse: bool,
+    /// Constants of the program do not appear in the code: each is split by a number that follows from this one, which nobody may know. An
+    /// instruction has four bytes and begins at a multiple of four, so no constant becomes one here as on x86-64; 16 bits of each at a time
+    /// are in executable memory all the same, where nobody blinds them.
+    pub blind: Option<u64>,
 }
 
 impl machine::Sealed for Features {}
 
 impl Machine for Features {
+    fn stirred(self, number: u64) -> Self {
+        Features { blind: self.blind.map(|blind| mixed(blind, number)), ..self }
+    }
+
     fn compile(
         self,
         tables: &mut Tables,

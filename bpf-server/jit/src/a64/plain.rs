@@ -152,6 +152,9 @@ static RULES: [Rule; 256] = {
 impl Emitter<'_, '_> {
     /// Emits instructions from `at` on; returns the first that is not done here, or `end`.
     pub(super) fn by_table(&mut self, mut at: usize, end: usize, program: &[Insn]) -> usize {
+        if self.features.blind.is_some() {
+            return at;
+        }
         let (regs, frame) = (self.regs, self.frame);
         let (walk, asm) = (&mut self.walk, &mut self.asm);
         let program = &program[..end];

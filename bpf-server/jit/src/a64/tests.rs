@@ -15,7 +15,13 @@ fn compiled<const TABLED: bool>(
     let mut tables = Tables { zero_stack, ..Tables::default() };
     let mut out = std::vec![0; room];
     let resolve = |_: u8, imm: i32, next: i32| Some(u64::from(imm as u32) << 20 | u64::from(next as u32));
-    let result = emit::compile::<TABLED>(Features { lse: true }, &mut tables, program, &resolve, &mut out);
+    let result = emit::compile::<TABLED>(
+        Features { lse: true, blind: None },
+        &mut tables,
+        program,
+        &resolve,
+        &mut out,
+    );
     (result, out)
 }
 
@@ -58,7 +64,13 @@ fn a_slice_that_starts_anywhere_gets_the_same_code() {
         let mut out = std::vec![0xee; 512];
         let mut tables = Tables::default();
         let mut into = |out: &mut [u8]| {
-            emit::compile::<true>(Features { lse: true }, &mut tables, &program, &|_, _, _| None, out)
+            emit::compile::<true>(
+                Features { lse: true, blind: None },
+                &mut tables,
+                &program,
+                &|_, _, _| None,
+                out,
+            )
         };
         assert_eq!(into(&mut out[start..]), Ok(length));
         assert_eq!(out[start..start + length], code[..length]);
@@ -85,9 +97,14 @@ fn atomics_are_ordered_where_they_fetch() {
         let program = [Insn::new(op, 4, 3, 0, imm), Insn::new(0x95, 0, 0, 0, 0)];
         let mut out = [0u8; 256];
         let mut tables = Tables::default();
-        let length =
-            emit::compile::<true>(Features { lse }, &mut tables, &program, &|_, _, _| None, &mut out)
-                .unwrap();
+        let length = emit::compile::<true>(
+            Features { lse, blind: None },
+            &mut tables,
+            &program,
+            &|_, _, _| None,
+            &mut out,
+        )
+        .unwrap();
         out[..length].chunks(4).map(|w| u32::from_le_bytes(w.try_into().unwrap())).collect()
     };
     for (operation, forms) in lse {
@@ -136,7 +153,7 @@ fn the_table_takes_what_it_is_for() {
     let general = |program: &[Insn]| {
         let mut tables = Tables::default();
         let mut out = [0u8; 4096];
-        let features = Features { lse: true };
+        let features = Features { lse: true, blind: None };
         emit::compile::<true>(features, &mut tables, program, &|_, _, _| None, &mut out).unwrap();
         tables.general
     };

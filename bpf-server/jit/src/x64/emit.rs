@@ -4,7 +4,7 @@ use super::Features;
 use super::asm::{Asm, Cond, Op, Reg, Rm, Size, Width};
 use crate::program::{Fixup, Kind, LOOP, Tables};
 use crate::walk::{self, BPF_STACK, Comparison, Emission, Walk};
-use crate::{CompileError, Insn, Resolve, abi};
+use crate::{CompileError, Insn, Keys, Resolve, abi};
 use axiom_bpf_isa::jump::*;
 use axiom_bpf_isa::{alu, opcode::*};
 
@@ -33,7 +33,7 @@ pub(super) struct Emitter<'a, 'b> {
     pub walk: Walk<'b>,
     /// Bytes between the saved registers and the return to come: the BPF stack and what aligns calls.
     frame: i32,
-    random: u64,
+    random: Keys,
 }
 
 pub(super) fn compile<const TABLED: bool>(
@@ -43,7 +43,7 @@ pub(super) fn compile<const TABLED: bool>(
     resolve: Resolve,
     out: &mut [u8],
 ) -> Result<usize, CompileError> {
-    let (asm, random) = (Asm::new(out), features.blind.unwrap_or(0) | 1);
+    let (asm, random) = (Asm::new(out), Keys::new(features.blind));
     let machine = |walk| Emitter { asm, features, walk, frame: 0, random };
     walk::compile::<_, TABLED>(tables, program, resolve, machine)
 }
@@ -127,24 +127,17 @@ impl Emitter<'_, '_> {
         BOUNDS[usize::from(self.features.blind.is_some())][usize::from(insn.op)].into()
     }
 
-    fn next_random(&mut self) -> u64 {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        self.random.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
     /// A constant of the program's in a register; split where constants are blinded.
     pub fn split(&mut self, d: Reg, value: u64) {
         if self.features.blind.is_none() {
             self.asm.mov_imm(d, value);
         } else if i32::try_from(value as i64).is_ok() {
-            let key = self.next_random() as i32;
+            let key = self.random.next() as i32;
             // Sign extension and exclusive or can change places.
             self.asm.mov_imm(d, (value as i32 ^ key) as i64 as u64);
             self.asm.ri(Op::Xor, Width::X64, d, key);
         } else {
-            let key = self.next_random();
+            let key = self.random.next();
             let other = if d == TMP { TMP2 } else { TMP };
             self.asm.mov_imm(d, value ^ key);
             self.asm.mov_imm(other, key);

@@ -32,7 +32,7 @@ mod tests;
 
 pub use asm::*;
 
-use crate::{CompileError, Insn, Machine, Resolve, Tables, machine};
+use crate::{CompileError, Insn, Machine, Resolve, Tables, machine, mixed};
 
 /// What the target machine can do beyond x86-64 as AMD defined it, and what it is to do for safety.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,6 +63,10 @@ impl Features {
 impl machine::Sealed for Features {}
 
 impl Machine for Features {
+    fn stirred(self, number: u64) -> Self {
+        Features { blind: self.blind.map(|blind| mixed(blind, number)), ..self }
+    }
+
     fn compile(
         self,
         tables: &mut Tables,

@@ -154,7 +154,10 @@ pub fn check_all(cases: &[(String, Vec<Insn>)]) {
     let memory: Vec<u8> = (0..MEMORY).map(|i| (i * 37 + 11) as u8).collect();
     let expected: Vec<_> = cases.iter().map(|(_, program)| interpret(program, &memory)).collect();
     if let Some(runner) = Runner::new("aarch64") {
-        for features in [Features { lse: false }, Features { lse: true }] {
+        for (lse, blind) in
+            [(false, None), (true, None), (true, Some(77)), (false, Some(0x1234_5678_9abc_def0))]
+        {
+            let features = Features { lse, blind };
             check_machine(&runner, features, cases, &memory, &expected);
         }
     }

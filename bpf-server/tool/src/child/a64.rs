@@ -22,7 +22,7 @@ fn compile(
     resolve: Resolve,
     out: &mut [u8],
 ) -> Result<usize, CompileError> {
-    let mut compiler = Compiler::new(Features { lse: false });
+    let mut compiler = Compiler::new(Features { lse: false, blind: None });
     compiler.set_zero_stack(zero_stack);
     compiler.compile(insns, resolve, out)
 }

@@ -20,22 +20,32 @@ fn map(map_type: MapType, key_size: u32, value_size: u32, max_entries: u32) -> M
     MapDef { map_type, key_size, value_size, max_entries, flags: 0, read_only: false }
 }
 
-/// A machine as it is compiled for: AArch64 with and without single-instruction atomics, x86-64 with and without BMI2.
-const MACHINES: [(Machine, bool); 4] =
-    [(Machine::A64, false), (Machine::A64, true), (Machine::X64, false), (Machine::X64, true)];
+/// A machine as it is compiled for: AArch64 with and without single-instruction atomics, x86-64 with and without BMI2, and both with
+/// blinded constants.
+const MACHINES: [(Machine, bool); 7] = [
+    (Machine::A64, false),
+    (Machine::A64, true),
+    (Machine::X64, false),
+    (Machine::X64, true),
+    (Machine::A64Blinded, false),
+    (Machine::X64Blinded, false),
+    (Machine::X64Blinded, true),
+];
 
 /// Machine instructions of a program; `None` if the compiler does not know it.
 fn count((machine, newer): (Machine, bool), program: &[Insn], zero_stack: bool) -> Option<u64> {
     let mut out = [0; 4096];
     let resolve = |_: u8, _: i32, _: i32| Some(0x1234_5678_9abc_def0);
+    // A number whose halves are long.
+    let blind = (machine == machine.blinded()).then_some(0x9e37_79b9_7f4a_7c15);
     match machine {
-        Machine::A64 => {
-            let mut compiler = Compiler::new(Features { lse: newer });
+        Machine::A64 | Machine::A64Blinded => {
+            let mut compiler = Compiler::new(Features { lse: newer, blind });
             compiler.set_zero_stack(zero_stack);
             compiler.compile(program, &resolve, &mut out).ok().map(|bytes| bytes as u64 / 4)
         }
-        Machine::X64 => {
-            let mut compiler = Compiler::new(x64::Features { bmi2: newer, blind: None });
+        Machine::X64 | Machine::X64Blinded => {
+            let mut compiler = Compiler::new(x64::Features { bmi2: newer, blind });
             compiler.set_zero_stack(zero_stack);
             let bytes = compiler.compile(program, &resolve, &mut out).ok()?;
             Some(length::instructions(&out[..bytes]))
@@ -48,7 +58,7 @@ fn no_instruction_becomes_more_than_its_weight() {
     let numbers =
         [0, 1, -1, 2, 255, 4095, 4096, 65535, 65536, -129, 0x1234_5678, -0x1234_5678, i32::MIN, i32::MAX];
     let offsets = [0, 1, 7, 8, -8, -128, -129, 255, 256, 257, 4095, 4096, -512, i16::MAX, i16::MIN];
-    let (mut tried, mut most, mut tight) = ([0; 2], [0; 2], [0; 2]);
+    let (mut tried, mut most, mut tight) = ([0; 4], [0; 4], [0; 4]);
     for op in 0..=255u8 {
         if op & 7 == 0 && op != 0x18 || op == 0x95 {
             continue;
@@ -101,7 +111,7 @@ fn no_instruction_becomes_more_than_its_weight() {
             }
         }
     }
-    for machine in [Machine::A64, Machine::X64].map(|m| m as usize) {
+    for machine in 0..4 {
         assert!(tried[machine] > 10_000, "{tried:?}");
         assert!(most[machine] >= 10, "{most:?}: the costliest are among them");
     }
