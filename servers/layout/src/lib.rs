@@ -3,7 +3,8 @@
 //! [`Badge`] says who speaks on init's endpoint and notification, with one conversion each way; [`bits`] hands out a bound
 //! notification's bits, by classes that cannot meet; [`address`] is every server's address space, and init's; [`Rows`] and `Runs` keep
 //! numbers (slots) that are taken and given back in rows, the one with a bound, the other for init, which has thousands; [`restarts`]
-//! decides whether and when a dead server lives again; [`manifest`] has the keys of a manifest. Nothing here knows the system.
+//! decides whether and when a dead server lives again; [`manifest`] has the keys of a manifest, [`form`] what the words of a
+//! setting are. Nothing here knows the system.
 #![no_std]
 #[cfg(feature = "alloc")]
 extern crate alloc;
@@ -13,6 +14,7 @@ extern crate std;
 pub mod address;
 mod badge;
 pub mod bits;
+pub mod form;
 pub mod manifest;
 pub mod note;
 pub mod restarts;

@@ -61,7 +61,16 @@ impl World {
         let mut cut = good.clone();
         cut.truncate(good.len() - 4);
         for (name, bytes) in [
-            ("axiom-iio-server", says(include_str!("../../../../drivers/iio/server/takes.toml"))),
+            // Its source fills in the names of its drivers.
+            (
+                "axiom-iio-server",
+                says(concat!(
+                    include_str!("../../../../drivers/iio/server/takes.toml"),
+                    "chip = [\"adxl345\", \"lm75\", \"bme280\"]"
+                )),
+            ),
+            ("axiom-watchdog-server", says(include_str!("../../../../drivers/watchdog/server/takes.toml"))),
+            ("axiom-demo", says(include_str!("../../../../servers/demo/takes.toml"))),
             ("axiom-rp1-server", says(include_str!("../../../../drivers/rp1/server/takes.toml"))),
             ("axiom-timer-server", says(include_str!("../../../../drivers/timer/takes.toml"))),
             ("axiom-gpio-server", says(include_str!("../../../../drivers/gpio/server/takes.toml"))),
