@@ -14,6 +14,7 @@ pub mod arch;
 pub mod devices;
 mod down;
 pub mod extra;
+pub mod heap;
 pub mod memory;
 pub mod pci;
 mod permanent;

@@ -155,7 +155,7 @@ impl Memory {
 
     /// Untyped memory that covers addresses of devices (`bytes` of them, whole pages), in as few blocks as their alignment
     /// allows; it is given away once.
-    pub fn device_range(&mut self, from: u64, bytes: u64) -> Result<Vec<(u64, u32, CPtr)>, Error> {
+    pub fn device_range(&mut self, from: u64, bytes: u64) -> Result<Vec<DeviceBlock>, Error> {
         let (mut at, end) = (from, from + bytes);
         let mut blocks = Vec::new();
         while at < end {
@@ -167,7 +167,7 @@ impl Memory {
                     other => break other?,
                 }
             };
-            blocks.push((at, bits, cap));
+            blocks.push(DeviceBlock { base: at, bits, cap });
             at += 1 << bits;
         }
         Ok(blocks)
@@ -197,6 +197,17 @@ impl Memory {
             }
         }
     }
+}
+
+/// Untyped memory of devices.
+#[derive(Clone, Copy)]
+pub struct DeviceBlock {
+    /// Its first address.
+    pub base: u64,
+    /// Its size, as a power of two.
+    pub bits: u32,
+    /// The capability.
+    pub cap: CPtr,
 }
 
 /// What can be made of untyped memory: its type, the size that its maker chooses, and the memory that it takes, as powers of two.

@@ -2,7 +2,7 @@
 use super::Context;
 use super::build::{Build, NO_EXECUTE};
 use crate::memory::Object;
-use crate::permanent::{self, Permanent};
+use crate::permanent::{self, Handler, Permanent};
 use crate::sys;
 use alloc::vec::Vec;
 use axiom_layout::{Badge as Who, Class, address};
@@ -112,6 +112,14 @@ pub(super) fn channels<'a>(
     Ok(())
 }
 
+/// Where an interrupt comes in.
+struct Input {
+    /// At a pin of a bridge.
+    pin: bool,
+    /// Its number at the interrupt controller.
+    number: u32,
+}
+
 pub(super) fn give_devices<'a>(
     b: &mut Build<'_>,
     permanent: &Permanent,
@@ -148,21 +156,21 @@ pub(super) fn give_devices<'a>(
         }
         if request.interrupts {
             let messages = found.function.as_ref().map_or(0, |function| function.messages());
-            let own = found.interrupts.iter().map(|(irq, _)| (false, *irq));
-            let kinds = own.chain(found.pins.iter().map(|(irq, _)| (true, *irq)));
+            let own = found.interrupts.iter().map(|i| Input { pin: false, number: i.id });
+            let inputs = own.chain(found.pins.iter().map(|i| Input { pin: true, number: i.id }));
             // A message has no input's number.
-            let kinds = kinds.chain((0..messages).map(|_| (false, 0)));
-            for ((pin, number), (handler, bit)) in kinds.zip(&mut handlers) {
-                let slot = b.name(*handler, CapRights::ALL, None)?;
+            let inputs = inputs.chain((0..messages).map(|_| Input { pin: false, number: 0 }));
+            for (Input { pin, number }, Handler { cap, bit }) in inputs.zip(&mut handlers) {
+                let slot = b.name(*cap, CapRights::ALL, None)?;
                 world.interrupts.push(Interrupt { device, pin, slot, bit: *bit, number });
-                sys::irq_ack(*handler)?;
+                sys::irq_ack(*cap)?;
             }
         }
-        for (base, bits, untyped) in blocks {
+        for block in blocks {
             // An earlier life of the server, and whoever it gave frames to, loses them.
-            sys::revoke(*untyped)?;
-            let slot = b.name(*untyped, CapRights::ALL, None)?;
-            world.windows.push(Window { device, slot, base: *base, bits: *bits as u8 });
+            sys::revoke(block.cap)?;
+            let slot = b.name(block.cap, CapRights::ALL, None)?;
+            world.windows.push(Window { device, slot, base: block.base, bits: block.bits as u8 });
         }
         let messages = (b.next_named, handlers_of_messages.len() as u32);
         for handler in handlers_of_messages {
