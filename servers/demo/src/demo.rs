@@ -124,7 +124,7 @@ impl Demo {
     fn unexpected(&mut self, what: &str, failure: &Failure) {
         self.failures += 1;
         match failure {
-            Failure::Refused(why) => plain!("  {what}: {why:?}: {}", self.server.verdict()),
+            Failure::Refused(why) => plain!("  {what}: {why}: {}", self.server.verdict()),
             Failure::Error(error) => plain!("  {what}: {error}"),
             Failure::Surprise => plain!("  {what}: bpf-server's answer makes no sense"),
         }
