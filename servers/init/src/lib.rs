@@ -18,6 +18,7 @@ pub mod heap;
 pub mod memory;
 pub mod pci;
 mod permanent;
+mod rows;
 pub mod say;
 mod spawn;
 pub mod supervise;

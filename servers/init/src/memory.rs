@@ -2,6 +2,7 @@
 //! device registers are found by their address.
 use crate::arch::Table;
 use crate::pci::places::{Offered, Span};
+use crate::rows::SlotRows;
 use crate::sys;
 use alloc::vec::Vec;
 use axiom_layout::Runs;
@@ -263,7 +264,7 @@ impl Object {
 #[derive(Default)]
 pub struct Pool {
     chunks: Vec<Untyped>,
-    slots: Vec<CPtr>,
+    slots: SlotRows,
 }
 
 impl Pool {
@@ -295,7 +296,7 @@ impl Pool {
         let chunk = &mut self.chunks[index];
         sys::retype(chunk.cap, kind, bits, first, count).inspect_err(|_| m.slots.give(first, count))?;
         chunk.used = chunk.used.next_multiple_of(1 << size_bits) + size;
-        self.slots.extend((first..first + count).map(CPtr));
+        self.slots.add(CPtr(first), count);
         Ok(CPtr(first))
     }
 
@@ -309,7 +310,7 @@ impl Pool {
 
     /// A capability that goes with the pool.
     pub fn adopt(&mut self, slot: CPtr) {
-        self.slots.push(slot);
+        self.slots.add(slot, 1);
     }
 
     /// Destroys everything that was made from the pool.
@@ -319,7 +320,7 @@ impl Pool {
                 chunk.used = 0;
             }
         }
-        for slot in self.slots.drain(..) {
+        for slot in core::mem::take(&mut self.slots).iter() {
             m.release(slot);
         }
     }

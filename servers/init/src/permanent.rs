@@ -3,6 +3,7 @@ use crate::arch;
 use crate::devices::{Found, Machine};
 use crate::memory::{DeviceBlock, Memory, Object};
 use crate::pci::{Function, Mapped};
+use crate::rows::SlotRows;
 use crate::sys;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -25,7 +26,7 @@ pub struct Permanent {
     /// For the server that places programs: its untyped memory, whose frames outlive it.
     pub untyped: Option<CPtr>,
     /// Frames that it shares with clients: what they were given stays theirs.
-    pub shared: Vec<CPtr>,
+    pub shared: SlotRows,
     /// Devices that were found, in the manifest's order.
     pub devices: Vec<Option<Found>>,
     /// Untyped memory beyond bridges, in the order of devices.
@@ -121,9 +122,10 @@ pub fn make(
         Some(bits) => Some(memory.make(Object::untyped(bits))?),
         None => None,
     };
-    let shared = (0..u64::from(server.shared_kib).div_ceil(4))
-        .map(|_| memory.make(Object::PAGE))
-        .collect::<Result<_, _>>()?;
+    let mut shared = SlotRows::new();
+    for _ in 0..u64::from(server.shared_kib).div_ceil(4) {
+        shared.add(memory.make(Object::PAGE)?, 1);
+    }
     let mut p = Permanent {
         endpoint,
         notification,

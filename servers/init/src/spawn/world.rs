@@ -227,17 +227,17 @@ pub(super) fn give_memory<'a>(
         world.head.dma =
             Some(Dma { virt: address::DMA, phys: sys::frame_address(first)?, len: pages * 4096 });
     }
-    if !permanent.shared.is_empty() {
+    if permanent.shared.count() > 0 {
         let slot = b.next_named;
-        for (i, frame) in (0..).zip(&permanent.shared) {
+        for (i, frame) in (0..).zip(permanent.shared.iter()) {
             let copy = CPtr(b.memory.slot()?);
-            sys::copy(copy.0, *frame, CapRights::ALL)?;
+            sys::copy(copy.0, frame, CapRights::ALL)?;
             b.pool.adopt(copy);
             b.map(copy, address::SHARED + i * 4096, CapRights::READ_WRITE, NO_EXECUTE)?;
             // The server's own is what clients' are made of: it takes those back by revoking.
-            b.name(*frame, CapRights::ALL, None)?;
+            b.name(frame, CapRights::ALL, None)?;
         }
-        let pages = permanent.shared.len() as u32;
+        let pages = permanent.shared.count() as u32;
         world.head.shared = Some(Shared { slot, address: address::SHARED, pages });
     }
     let mut at = address::FILES;

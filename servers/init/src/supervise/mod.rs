@@ -10,6 +10,7 @@ use crate::memory::{Memory, Object, Pool};
 use crate::pci::reset::Resetting;
 use crate::pci::{ConfigSpace, Mapped, Pci};
 use crate::permanent::{self, Permanent};
+use crate::rows::SlotRows;
 use crate::{arch, heap, say, sys};
 use alloc::vec::Vec;
 use axiom_fdt::Fdt;
@@ -33,8 +34,8 @@ struct Life {
     restarts: Restarts,
     shared_bytes: u64,
     /// Frames of its stack and its heap, by address.
-    stack: Vec<CPtr>,
-    heap: Vec<CPtr>,
+    stack: SlotRows,
+    heap: SlotRows,
     /// The counter at its start.
     started: u64,
     /// When it is started, or its functions' resets go on, while it waits for that.
@@ -57,8 +58,8 @@ impl Life {
             state: State::Starting,
             restarts,
             shared_bytes: 0,
-            stack: Vec::new(),
-            heap: Vec::new(),
+            stack: SlotRows::new(),
+            heap: SlotRows::new(),
             started: 0,
             due: None,
             resets: Vec::new(),
