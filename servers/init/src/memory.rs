@@ -106,7 +106,7 @@ impl Memory {
     }
 
     /// Makes blocks of their own of what would be skipped in a block for the alignment of its next object: the kernel hands out a block's
-    /// bytes in order, so what was skipped is nobody's. Returns the block's place, which is behind those.
+    /// bytes in order, so what was skipped is nobody's. Returns the block's place, which is after those.
     fn align(&mut self, mut index: usize, alignment: u64) -> Result<usize, Error> {
         loop {
             let u = self.ram[index];

@@ -1,4 +1,4 @@
-//! init's invocations: libsel4's argument layouts behind functions, errors as [`Error`].
+//! init's invocations: libsel4's argument layouts as functions, errors as [`Error`].
 use crate::arch::{self, Table};
 use axiom_fdt::Interrupt;
 use core::cell::Cell;

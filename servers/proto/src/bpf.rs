@@ -1,8 +1,8 @@
 //! What bpf-server offers: loading, attaching, listing, and why a program was refused.
 //!
-//! An object travels in messages: small ones inside the load request ([`Source::Inline`]), larger ones by
-//! [`Request::Upload`] first, but for their end ([`Source::Rest`]), or they are in the system bundle already ([`Source::Blob`]). The server copies them before
-//! it reads them, so a client cannot change what was verified.
+//! A small object comes in the load request itself ([`Source::Inline`]). Of a larger one, the client sends all but the end first
+//! ([`Request::Upload`]), and the load request brings the end ([`Source::Rest`]). An object of the system's bundle is only named
+//! ([`Source::Blob`]). The server copies an object before it reads it, so a client cannot change what was verified.
 //!
 //! Refusals carry a short [`Refusal`]; the verdict's full text (reason, source line, path, suggestion) is fetched in
 //! pieces with [`Request::Verdict`], because it may be longer than a message.

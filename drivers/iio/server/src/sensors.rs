@@ -1,6 +1,8 @@
 //! The sensors that this server looks for: those that the manifest names (`sensors = "adxl345 lm75@0x49"`, each with its address if it
-//! is not the usual one). compose has refused what is no such list before anything boots; it and this server take the words apart by one
-//! form, that of `takes.toml`, whose names are those of the table here.
+//! is not the usual one).
+//!
+//! compose refuses what is no such list before anything boots. It and this server read the words by one form, that of `takes.toml`, whose
+//! names (`{chip}`) are those of the table here.
 
 use crate::bus::Bus;
 use axiom_chips::adxl345::{self, Range};

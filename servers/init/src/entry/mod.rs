@@ -58,7 +58,7 @@ extern "C" fn init_main(info: &'static BootInfo) -> ! {
         static __init_start: u8;
         static __init_end: u8;
     }
-    // SAFETY: BootInfo names this thread's IPC buffer; the heap area is used by the allocator only; the kernel mapped the chunks behind
+    // SAFETY: BootInfo names this thread's IPC buffer; the heap area is used by the allocator only; the kernel mapped the chunks after
     // BootInfo.
     let extra = unsafe {
         sys::init_buffer(info.ipc_buffer as *mut _);

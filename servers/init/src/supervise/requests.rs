@@ -1,4 +1,4 @@
-//! What servers ask init for. Who asks is the badge's word, and what it may ask for the manifest's.
+//! What servers ask init for. The badge says who asks; the manifest says what that server may ask for.
 use super::{Answer, PANIC_TEXT, Supervisor};
 use crate::permanent;
 use crate::say::finish;
