@@ -1,9 +1,10 @@
 //! What a manifest gives a server, against what its program says it takes ([`crate::takes`]).
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::fitting::{nearest_word, said_of, words_rule};
-use crate::model::{Placed, Server};
+use crate::model::{Manifest, Placed, Server};
 use crate::takes::{Kind, Must, Names, RIGHTS, Takes, has};
 use axiom_layout::form::Form;
+use axiom_proto::point::Point;
 use std::collections::BTreeMap;
 
 /// Checks rights and settings, and fills in what follows from the program: interfaces, attach points, timers.
@@ -191,7 +192,31 @@ fn lists(server: &Server, takes: &Takes, names: &Names, errors: &mut Vec<Diagnos
 }
 
 /// Whether what clients' keys name is what a server has: it is in the words of one of its settings.
-pub fn clients(servers: &[Server], takes: &BTreeMap<String, Takes>, errors: &mut Vec<Diagnostic>) {
+pub fn clients(system: &Manifest, takes: &BTreeMap<String, Takes>, errors: &mut Vec<Diagnostic>) {
+    let servers = &system.servers;
+    for (owner, theirs) in servers.iter().filter_map(|s| Some((s, takes.get(&s.name)?))) {
+        for (_, setting) in theirs.clients.iter().filter(|(key, _)| key == "iio") {
+            let known = known_of(owner, theirs, setting);
+            for (program, at) in system.programs.iter().filter_map(|p| Some((p, p.pinned.as_ref()?))) {
+                let Some(Point::Sample { sensor, .. }) = Point::parse(&at.value) else { continue };
+                if !known.contains(&sensor) {
+                    errors.push(Diagnostic::new(
+                        &at.at,
+                        format!(
+                            "program '{}': pinned_at names '{sensor}', which '{}' does not have",
+                            program.name, owner.name
+                        ),
+                        format!(
+                            "a program at iio/... is at a sensor of {setting} of [server.{}]: {}",
+                            owner.name,
+                            known.join(", ")
+                        ),
+                        nearest(sensor, known.iter().copied()),
+                    ));
+                }
+            }
+        }
+    }
     for client in servers {
         for (callee, theirs) in client.calls.iter().filter_map(|c| takes.get_key_value(&c.value)) {
             for (key, setting) in &theirs.clients {
@@ -200,14 +225,7 @@ pub fn clients(servers: &[Server], takes: &BTreeMap<String, Takes>, errors: &mut
                     _ => continue,
                 };
                 let owner = servers.iter().find(|s| s.name == *callee);
-                let given =
-                    owner.and_then(|o| o.args.iter().find(|(k, _)| k == setting)).map(|(_, v)| &v.value);
-                let default = theirs.find(setting).and_then(|s| s.default.as_ref());
-                let words = given.or(default).map_or("", |words| words);
-                let known: Vec<&str> = words
-                    .split_whitespace()
-                    .map(|word| word.split_once('@').map_or(word, |(n, _)| n))
-                    .collect();
+                let known = owner.map_or(Vec::new(), |owner| known_of(owner, theirs, setting));
                 for name in wanted.iter().filter(|name| !known.contains(&name.value.as_str())) {
                     errors.push(Diagnostic::new(
                         &name.at,
@@ -215,11 +233,22 @@ pub fn clients(servers: &[Server], takes: &BTreeMap<String, Takes>, errors: &mut
                             "server '{}': {key} names '{}', which '{callee}' does not have",
                             client.name, name.value
                         ),
-                        format!("{key} names what is in {setting} of [server.{callee}]: {words}"),
+                        format!(
+                            "{key} names what is in {setting} of [server.{callee}]: {}",
+                            known.join(", ")
+                        ),
                         nearest(&name.value, known.iter().copied()),
                     ));
                 }
             }
         }
     }
+}
+
+/// What is before the mark in the words of a server's setting.
+fn known_of<'a>(owner: &'a Server, takes: &'a Takes, setting: &str) -> Vec<&'a str> {
+    let given = owner.args.iter().find(|(k, _)| k == setting).map(|(_, v)| v.value.as_str());
+    let default = takes.find(setting).and_then(|s| s.default.as_deref());
+    let words = given.or(default).unwrap_or("");
+    words.split_whitespace().map(|word| word.split_once('@').map_or(word, |(name, _)| name)).collect()
 }

@@ -125,7 +125,7 @@ pub fn compose(options: &Options) -> Result<Composed, Vec<Diagnostic>> {
     if system.servers.len() == raw.servers.len() {
         check::check(&system, &mut errors);
     }
-    given::clients(&system.servers, &programs, &mut errors);
+    given::clients(&system, &programs, &mut errors);
     let mut rights = pins::resolve(&system, &mut errors);
     rights.rp1 = bridge::resolve(&system, &mut errors);
     // Started from the top: whoever is called is there before its callers.
