@@ -296,9 +296,23 @@ test-system *names:
     @{{ ask }} test-system 'test*' "$@"
 
 [no-exit-message]
-_test-system *names: build _image-rpi5 kernel-x86_64 servers-x86_64
-    @{{ bin }}/axiom-rpi5 unpack {{ rpi5_image }} {{ out }}/rpi5/card >/dev/null
-    @platform/tools/system-tests {{ bin }} {{ images }} "$@"
+_test-system *names:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    # What the named tests run on, in one call, so that what several need is built once; all of it if none is named.
+    aarch64= pc= rpi5=
+    if [ $# = 0 ]; then aarch64=1 pc=1 rpi5=1; fi
+    for name in "$@"; do
+      case $name in qemu-x86_64/*) pc=1 ;; rpi5/*) rpi5=1 ;; *) aarch64=1 ;; esac
+    done
+    recipes=(tools programs)
+    [ -z "$aarch64" ] || recipes+=(build)
+    [ -z "$pc" ] || recipes+=(kernel-x86_64 servers-x86_64)
+    # The last: it would take what follows for flags of its own.
+    [ -z "$rpi5" ] || recipes+=(_image-rpi5)
+    just "${recipes[@]}"
+    [ -z "$rpi5" ] || {{ bin }}/axiom-rpi5 unpack {{ rpi5_image }} {{ out }}/rpi5/card >/dev/null
+    platform/tools/system-tests {{ bin }} {{ images }} "$@"
 
 # Format every Rust file
 [group("test")]
@@ -535,16 +549,21 @@ trace log="":
     @{{ ask }} trace file "$@"
 
 [no-exit-message]
-_trace log: tools
+_trace log:
     #!/usr/bin/env bash
     set -euo pipefail
     log="{{ log }}"
-    if [ -z "$log" ]; then
-      just bundle platform/qemu-aarch64/trace.toml {{ out }}/trace && just kernel
+    if [ -n "$log" ]; then
+      just tools
+    else
+      # One call, so that what both need is built once.
+      just kernel _bundle platform/qemu-aarch64/trace.toml {{ out }}/trace
+      echo "trace: the system runs for it, a minute or so"
       {{ bin }}/axiom-runner --quiet --icount --name trace --timeout 300 --bundle {{ out }}/trace.bundle
       log={{ out }}/logs/trace.log
     fi
     {{ bin }}/axiom-bench-report trace "$log" {{ out }}/trace.json
+    echo "trace: {{ out }}/trace.json; open it at ui.perfetto.dev"
 
 # The system in QEMU under gdb, at the kernel's first line of Rust, or where SERVER starts: just debug iio-server
 [group("run")]
@@ -556,11 +575,11 @@ debug *server:
 _debug *server: build
     @exec platform/tools/debug {{ bin }} "$@"
 
-# A captured log (of a board, say) with function, file and line of what died in it, from the files built here
+# A captured log (of a board, say) with function, file and line of what died in it, from the files built here, or from another --kernel and --bundle
 [group("look into a run")]
 [no-exit-message]
 explain log="" *flags:
-    @{{ ask }} explain file!,runner "$@"
+    @{{ ask }} explain file!,--kernel=file,--bundle=file "$@"
 
 [no-exit-message]
 _explain log *flags: tools

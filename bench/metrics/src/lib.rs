@@ -119,7 +119,7 @@ pub struct Metric<'a> {
     pub summary: Summary,
     /// What the measuring itself costs; already subtracted from the figures. Zero where nothing was timed.
     pub overhead: f64,
-    /// The samples behind the summary, sorted, for the histogram; none where a quantity was read once.
+    /// The samples that the summary is of, sorted, for the histogram; none where a quantity was read once.
     pub samples: &'a [f64],
 }
 

@@ -34,12 +34,16 @@ const GROUPS: &[(&[&str], &str)] = &[
     (&[""], "Others"),
 ];
 
-/// What the columns and units mean, line by line; `cycles`: some row is in cycles.
-pub fn words(cycles: bool) -> impl Iterator<Item = &'static str> {
+/// What the columns and units of these rows mean, line by line.
+pub fn words(rows: &[Row<'_>]) -> impl Iterator<Item = &'static str> {
+    let cycles = rows.iter().any(|row| row.unit == Unit::Cycles);
+    let staged = rows.iter().any(|row| load(row.name).is_some_and(|(_, stage)| stage != "total"));
+    const TOTAL: &str =
+        "total: the client's whole call; the columns after it: bpf-server's parts, no messages";
     const SAMPLES: &str =
         "n: samples; p99: 99 of a hundred took no longer; each row's meaning: docs/benchmarks.md";
     const CYCLES: &str = "cycles: of the processor's counter; under emulation they follow the host's clock";
-    [Some(SAMPLES), cycles.then_some(CYCLES)].into_iter().flatten()
+    [Some(SAMPLES), cycles.then_some(CYCLES), staged.then_some(TOTAL)].into_iter().flatten()
 }
 
 /// The group of a metric.

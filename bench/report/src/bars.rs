@@ -18,7 +18,7 @@ pub struct Bar {
     pub middle: Option<f64>,
     /// Number of its colour.
     pub colour: usize,
-    /// What stands behind it.
+    /// What stands after it.
     pub label: String,
 }
 
@@ -48,7 +48,7 @@ pub struct Panel {
 }
 
 const LEFT: f64 = 8.0;
-/// Room for labels behind the longest bar.
+/// Room for labels after the longest bar.
 const RIGHT: f64 = 190.0;
 const NAME: f64 = 17.0;
 const BAR: f64 = 13.0;
@@ -56,7 +56,7 @@ const GAP: f64 = 7.0;
 const LEGEND: f64 = 20.0;
 
 impl Panel {
-    /// Legend lines: names are set one behind the other while there is room.
+    /// Legend lines: names are set one after the other while there is room.
     fn legend_places(&self) -> Vec<(f64, f64)> {
         let (mut x, mut y) = (LEFT, 0.0);
         let mut places = Vec::new();
@@ -192,7 +192,7 @@ impl Panel {
     }
 }
 
-/// A tick is a round figure: its zeros behind the point say nothing.
+/// A tick is a round figure: its zeros after the point say nothing.
 fn round(text: String) -> String {
     let Some((number, unit)) = text.split_once(' ').filter(|(number, _)| number.contains('.')) else {
         return text;

@@ -35,7 +35,7 @@ pub fn text(report: &Report, others: &[Report]) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(tables, "{line}");
     });
-    for line in table::words(rows.iter().any(|r| r.unit == Unit::Cycles)) {
+    for line in table::words(&rows) {
         out += &wrapped("", line);
     }
     out + &tables + &beside(report, others)

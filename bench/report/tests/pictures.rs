@@ -74,7 +74,7 @@ fn legend_of_lines(svg: &str) -> Vec<(String, String, usize)> {
     out
 }
 
-/// The names of a panel's legend, with their colours: a square and the text behind it on the same line.
+/// The names of a panel's legend, with their colours: a square and the text after it on the same line.
 fn legend_of_bars(svg: &str) -> Vec<(String, String)> {
     let all = elements(svg);
     let square = |e: &Element<'_>| e.name == "rect" && e.attribute("height") == Some("12");
@@ -215,7 +215,7 @@ fn kernel_operations_are_bars_beside_sel4s_with_unit_and_ratio() {
     let colours = [colour("Axiom"), colour("seL4 16.0 (FPU)"), colour("seL4 16.0 (no FPU)")];
     let all = elements(svg);
     let at = all.iter().position(|e| e.text == "kernel.call.passive.0w").expect("the call");
-    // Three bars, each with its figure behind it; a bar's length is its figure's share.
+    // Three bars, each with its figure after it; a bar's length is its figure's share.
     let bars: Vec<(&str, f64, &str)> = all[at + 1..at + 7]
         .chunks(2)
         .map(|pair| (pair[0].attribute("fill").expect("a bar"), pair[0].number("width"), pair[1].text))

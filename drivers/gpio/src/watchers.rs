@@ -6,8 +6,8 @@ use crate::board::Lines;
 use crate::{Board, Channel, Edges, Line};
 use axiom_proto::bpf_host::PROGRAMS;
 use axiom_proto::env::ClientBadge;
-use axiom_proto::gpio::{CHANNELS, CHIPS, LINES, SUBSCRIPTIONS};
-use axiom_proto::number;
+use axiom_proto::gpio::{CHIPS, SUBSCRIPTIONS};
+use axiom_proto::point::Point;
 use heapless::Vec;
 
 /// Subscriptions of one client.
@@ -143,23 +143,15 @@ impl<P: Copy, N: Copy> Watchers<P, N> {
     }
 
     fn edge_of(&self, name: &str) -> Option<(Line, Edges)> {
-        let mut parts = name.strip_prefix("gpio/")?.split('/');
-        let chip = parts.next()?;
+        let Point::Edge { chip, line, edges } = Point::parse(name)? else { return None };
         let chip = self.gpio_chips.iter().position(|c| *c == chip)? as u8;
-        let line = number(parts.next()?).filter(|l| *l < LINES)?;
-        let edges = match parts.next()? {
-            "rising" => Edges::Rising,
-            "falling" => Edges::Falling,
-            "both" => Edges::Both,
-            _ => return None,
-        };
-        parts.next().is_none().then_some((Line { chip, line }, edges))
+        Some((Line { chip, line }, edges))
     }
 
     fn channel_of(&self, name: &str) -> Option<Channel> {
-        let (chip, channel) = name.strip_prefix("pwm/")?.split_once('/')?;
+        let Point::Duty { chip, channel } = Point::parse(name)? else { return None };
         let chip = self.pwm_chips.iter().position(|c| *c == chip)? as u8;
-        Some(Channel { chip, channel: number(channel).filter(|c| *c < CHANNELS)? })
+        Some(Channel { chip, channel })
     }
 
     /// Makes an attach point of this name, if there is such a line or channel, and room.

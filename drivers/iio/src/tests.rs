@@ -137,7 +137,7 @@ fn a_reader_that_lies_spoils_its_own_position_only() {
 fn timestamps_of_batches_rise_and_end_at_the_newest() {
     let list = |s: Stamps, n| (1..=n).map(|i| s.of(i)).collect::<std::vec::Vec<_>>();
     assert_eq!(list(Stamps::new(0, 100, 10, 3), 3), [80, 90, 100]);
-    assert_eq!(list(Stamps::new(85, 100, 10, 3), 3), [90, 95, 100], "squeezed behind the last batch");
+    assert_eq!(list(Stamps::new(85, 100, 10, 3), 3), [90, 95, 100], "squeezed in after the last batch");
     assert_eq!(list(Stamps::new(100, 100, 10, 1), 1), [100]);
     assert_eq!(list(Stamps::new(0, 0, 10, 0), 0), []);
 }

@@ -84,7 +84,7 @@ fn what_bars_the_way_is_told_apart() {
     assert_eq!(with(&rc, 0x8000, 0x1234_14e4), Err(Absence::OtherDevice(0x1234_14e4)));
     assert_eq!(with(&rc, 0x04, 0), Err(Absence::NotSetUp));
     assert_eq!(with(&rc, 0x8004, 0x4), Err(Absence::NotSetUp));
-    // The port passes nothing on, the window is too short, the window begins behind it.
+    // The port passes nothing on, the window is too short, the window begins after it.
     assert_eq!(with(&rc, 0x20, 0x0000_fff0), Err(Absence::NoWindow(0)));
     assert_eq!(with(&rc, 0x4084, 0), Err(Absence::NoWindow(0)));
     assert_eq!(with(&rc, 0x4070, 0x0030_0000), Ok(0x1f_0000_0000));

@@ -1,4 +1,5 @@
-//! Deadlines of a rate in a clock whose steps no period is a whole number of: each is counted from the first, so that nothing adds up.
+//! Deadlines of a rate in a clock of which a period is no whole number of steps: each deadline is computed from the first one, so that no
+//! error adds up.
 
 const FEMTOSECONDS: u128 = 1_000_000_000_000_000;
 

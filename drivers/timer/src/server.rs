@@ -2,7 +2,8 @@
 
 use axiom_bpf_host::system::{self, Frames, Points};
 use axiom_bpf_host::{Clock, Host, PointId, Stream};
-use axiom_runtime::proto::{Error, bpf_host, number};
+use axiom_runtime::proto::point::Point;
+use axiom_runtime::proto::{Error, bpf_host};
 use axiom_runtime::{
     Bit, Class, Incoming, Place, Reply, Runtime, Service, Signals, Slots, Timer, info, serve, time, warn,
 };
@@ -14,8 +15,6 @@ use crate::series::Series;
 axiom_runtime::entry!(main);
 axiom_runtime::takes!(include_str!("../takes.toml"));
 
-/// Fastest rate that programs may ask for.
-const MAX_HZ: u64 = 10_000;
 /// Rates: a server's timers have a bit each.
 const RATES: usize = Class::Timer.room();
 
@@ -66,10 +65,8 @@ struct Named {
 }
 
 fn rate_of(name: &str) -> Option<Named> {
-    let name = name.strip_prefix("timer/")?;
-    let (rate, second) = name.strip_suffix("/hpet").map_or((name, false), |rate| (rate, true));
-    let hz = rate.strip_suffix("hz").and_then(number);
-    hz.filter(|hz| (1..=MAX_HZ).contains(hz)).map(|hz| Named { hz, second })
+    let Point::Rate { hz, second } = Point::parse(name)? else { return None };
+    Some(Named { hz, second })
 }
 
 impl Rates {

@@ -5,6 +5,8 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod kernels;
+
 const MAGIC: u32 = 0xd00d_feed;
 const BEGIN_NODE: u32 = 1;
 const END_NODE: u32 = 2;
@@ -22,6 +24,24 @@ pub enum Bad {
     Header,
     /// The structure block is damaged.
     Structure,
+}
+
+/// An interrupt of a GIC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interrupt {
+    /// Its id.
+    pub id: u32,
+    /// Whether it is edge-triggered; else by its level.
+    pub edge: bool,
+}
+
+/// Interrupts in a row, which messages raise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Messages {
+    /// The first.
+    pub first: Interrupt,
+    /// How many.
+    pub count: u32,
 }
 
 /// A device tree.
@@ -378,9 +398,8 @@ impl<'a> Node<'a> {
         Some((self.translate(address)?, size))
     }
 
-    /// Entry `index` of a bridge's `interrupt-map`, to a GIC without unit addresses: interrupt id, and whether it is
-    /// edge-triggered.
-    pub fn pin_interrupt(&self, index: usize) -> Option<(u32, bool)> {
+    /// Entry `index` of a bridge's `interrupt-map`, to a GIC without unit addresses.
+    pub fn pin_interrupt(&self, index: usize) -> Option<Interrupt> {
         const PIN_PARENT_SPECIFIER: usize = 1 + 1 + 3;
         let address = self.levels.get(self.depth)?.address_cells;
         let map = self.prop("interrupt-map")?;
@@ -392,14 +411,13 @@ impl<'a> Node<'a> {
         gic_specifier(entry)
     }
 
-    /// The `msi-ranges` of a block that turns messages into interrupts of a GIC: the first one's id, whether they are
-    /// edge-triggered, and how many they are.
-    pub fn message_interrupts(&self) -> Option<(u32, bool, u32)> {
+    /// The `msi-ranges` of a block that turns messages into interrupts of a GIC.
+    pub fn message_interrupts(&self) -> Option<Messages> {
         const PHANDLE: usize = 4;
         const SPECIFIER: usize = 12;
         let range = self.prop("msi-ranges")?;
-        let (first, edge) = gic_specifier(range.get(PHANDLE..)?)?;
-        Some((first, edge, be32(range, PHANDLE + SPECIFIER)?))
+        let first = gic_specifier(range.get(PHANDLE..)?)?;
+        Some(Messages { first, count: be32(range, PHANDLE + SPECIFIER)? })
     }
 
     /// The interrupt parent's phandle.
@@ -407,15 +425,15 @@ impl<'a> Node<'a> {
         self.levels.get(self.depth)?.interrupt_parent
     }
 
-    /// GIC interrupt `index` (three cells: kind, number, flags): interrupt id, and whether it is edge-triggered.
-    pub fn gic_interrupt(&self, index: usize) -> Option<(u32, bool)> {
+    /// GIC interrupt `index` (three cells: kind, number, flags).
+    pub fn gic_interrupt(&self, index: usize) -> Option<Interrupt> {
         let entry = self.prop("interrupts")?.get(index.checked_mul(12)?..)?;
         gic_specifier(entry)
     }
 }
 
-/// Kind (0 shared, 1 private to a core), number, flags of an interrupt of a GIC: its id, and whether it is edge-triggered.
-fn gic_specifier(entry: &[u8]) -> Option<(u32, bool)> {
+/// An interrupt of a GIC by its cells: kind (0 shared, 1 private to a core), number, flags.
+fn gic_specifier(entry: &[u8]) -> Option<Interrupt> {
     const PRIVATE: u32 = 16;
     const SHARED: u32 = 32;
     const END: u32 = 1020;
@@ -426,7 +444,7 @@ fn gic_specifier(entry: &[u8]) -> Option<(u32, bool)> {
         _ => return None,
     };
     let id = first.checked_add(number).filter(|id| *id < end)?;
-    Some((id, flags & 3 != 0))
+    Some(Interrupt { id, edge: flags & 3 != 0 })
 }
 
 #[cfg(test)]

@@ -7,6 +7,10 @@ use std::vec::Vec;
 
 mod model;
 
+fn gic(id: u32, edge: bool) -> Interrupt {
+    Interrupt { id, edge }
+}
+
 #[test]
 fn what_lies_behind_a_bridge_is_found() {
     let blob = Builder::default()
@@ -32,10 +36,10 @@ fn what_lies_behind_a_bridge_is_found() {
     assert_eq!(pcie.window(0), Some((0x1f_0000_0000, 0xffff_fffc)));
     assert_eq!(pcie.window(1), Some((0x1c_0000_0000, 0x3_0000_0000)));
     assert_eq!(pcie.window(2), None);
-    assert_eq!(pcie.pin_interrupt(0), Some((32 + 229, false)));
-    assert_eq!(pcie.pin_interrupt(1), Some((32 + 230, true)));
+    assert_eq!(pcie.pin_interrupt(0), Some(gic(32 + 229, false)));
+    assert_eq!(pcie.pin_interrupt(1), Some(gic(32 + 230, true)));
     assert_eq!(pcie.pin_interrupt(2), None);
-    assert_eq!(pcie.message_interrupts(), Some((32 + 128, true, 64)));
+    assert_eq!(pcie.message_interrupts(), Some(Messages { first: gic(32 + 128, true), count: 64 }));
     assert_eq!(fdt.at_path("/axi").unwrap().message_interrupts(), None);
     assert_eq!(fdt.at_path("/axi").unwrap().pin_interrupt(0), None);
 }
@@ -72,7 +76,7 @@ fn addresses_are_translated_through_the_bus() {
     let fdt = Fdt::new(&blob).unwrap();
     let uart = fdt.at_path("serial10").unwrap();
     assert_eq!(uart.reg(0), Some((0x10_7d00_1000, 0x200)));
-    assert_eq!(uart.gic_interrupt(0), Some((153, false)));
+    assert_eq!(uart.gic_interrupt(0), Some(gic(153, false)));
     assert_eq!(fdt.compatible(&["arm,pl011"]).unwrap().name, "serial@7d001000");
     assert!(fdt.at_path("/soc/nothing").is_none() && fdt.at_path("nothing").is_none());
 }
@@ -333,7 +337,7 @@ fn interrupts_of_a_gic_are_shared_or_private() {
         b.begin("dev").cells("interrupts", &list).end()
     });
     let all = ask(&blob, "/dev", |n| [0, 1, 2, 3, 4, 5, 6, 7, 8, usize::MAX].map(|i| n.gic_interrupt(i)));
-    let good = [Some((32, true)), Some((1019, true)), Some((16, false)), Some((31, false))];
+    let good = [gic(32, true), gic(1019, true), gic(16, false), gic(31, false)].map(Some);
     assert_eq!((&all[..4], &all[4..]), (&good[..], &[None; 6][..]));
 }
 
@@ -376,7 +380,8 @@ fn lists_of_a_bridge_that_are_cut_off_are_not_read() {
         })
     };
     let whole = bridge(&[1, 2, 3, 4, 5, 6], &[0, 0, 0, 1, 7, 0, 229, 4], &[7, 0, 128, 1, 64]);
-    assert_eq!(of(&whole), (Some((4, 0x5_0000_0006)), None, Some((261, false)), Some((160, true, 64))));
+    let messages = Messages { first: gic(160, true), count: 64 };
+    assert_eq!(of(&whole), (Some((4, 0x5_0000_0006)), None, Some(gic(261, false)), Some(messages)));
     let two = bridge(&[1, 2, 3, 4, 5, 6, 1, 2, 3, 7, 8, 9], &[], &[]);
     assert_eq!(ask(&two, "/pcie", |n| [n.window(1), n.window(2)]), [Some((7, 0x8_0000_0009)), None]);
     let cut = bridge(&[1, 2, 3, 4, 5], &[0, 0, 0, 1, 7, 0, 229], &[7, 0, 128, 1]);

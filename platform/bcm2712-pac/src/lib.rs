@@ -2,7 +2,7 @@
 //! types, for bare-metal code. It builds on `axiom-mmio`, which is the access to registers and nothing else; no operating system, nothing
 //! that runs before `main`.
 //!
-//! A [`Block`] is one peripheral's registers behind an [`Io`]: [`Mmio`] on the machine, anything else in tests. A register
+//! A [`Block`] is one peripheral's registers, reached by an [`Io`]: [`Mmio`] on the machine, anything else in tests. A register
 //! knows its block, its offset, the type of its value, and whether it may be read or written; the wrong use does not compile:
 //!
 //! ```

@@ -3,7 +3,7 @@
 /// Extends a counter of `BITS` bits that is read now and then: the result never goes back.
 ///
 /// It must be fed at least once per *half* wrap (32 bits: 21 s at 100 MHz, 89 s at 24 MHz, 149 s at 14.318 MHz). A value that lies up to
-/// half a wrap behind the last one is a read that was overtaken, not a wrap: it gives the last result again.
+/// half a wrap before the last one is a read that was overtaken, not a wrap: it gives the last result again.
 #[derive(Clone, Copy, Debug)]
 pub struct Extender<const BITS: u32 = 32> {
     last: u64,

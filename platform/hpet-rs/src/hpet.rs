@@ -125,7 +125,7 @@ impl<R: Registers> Hpet<R> {
 
     /// The main counter, in ticks; it never goes back but by [`set_main_counter`](Hpet::set_main_counter).
     ///
-    /// A counter of 32 bits is extended to 64: call this at least once per half wrap ([`Extender`]). One of 64 bits behind accesses of 32
+    /// A counter of 32 bits is extended to 64: call this at least once per half wrap ([`Extender`]). One of 64 bits by accesses of 32
     /// is read until its upper half stands still around the lower: again only where 2³² ticks end in between.
     pub fn main_counter(&mut self) -> u64 {
         if !self.capabilities.count_size_cap() {

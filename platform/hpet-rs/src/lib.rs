@@ -1,6 +1,6 @@
 //! The High Precision Event Timer of PCs, by the names of Intel's *IA-PC HPET Specification 1.0a* (October 2004).
 //!
-//! No operating system, no dependencies, no allocation. The registers are behind a trait ([`Registers`]), so that everything here runs
+//! No operating system, no dependencies, no allocation. The registers are reached by a trait ([`Registers`]), so that everything here runs
 //! on a model as well as on the machine. Units stand in the names and in the documentation of every number: **a tick is not a
 //! nanosecond** (10 ns in QEMU, 69.84 ns or 41.67 ns on most PCs), and a program that takes one for the other is wrong by that factor.
 //!

@@ -136,7 +136,7 @@ pub struct Block<B, I> {
 }
 
 impl<B, I: Io> Block<B, I> {
-    /// The block behind `io`.
+    /// The block that `io` reaches.
     pub const fn new(io: I) -> Self {
         Block { io, of: PhantomData }
     }

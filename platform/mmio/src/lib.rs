@@ -1,7 +1,7 @@
 //! Registers of devices, typed: the layer that every driver reads and writes its device through, and the only place where a register
 //! is touched with `unsafe`.
 //!
-//! A [`Block`] is one peripheral's registers behind an [`Io`]: [`Mmio`] on the machine, anything else in tests. A register knows its
+//! A [`Block`] is one peripheral's registers, reached by an [`Io`]: [`Mmio`] on the machine, anything else in tests. A register knows its
 //! block, its offset, the type of its value, and whether it may be read or written; the wrong use does not compile. [`block!`] declares
 //! a block with its registers, [`value!`] the fields of registers:
 //!

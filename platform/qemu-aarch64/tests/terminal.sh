@@ -37,7 +37,7 @@ done < <(awk '/^What the first prints/ { here = 1 } here && /^```text$/ { inside
 # No word of it needs the source to be understood: scans have their channels' names, and programs their sizes.
 grep -qE '^demo:     accel_x -?[0-9]+, accel_y -?[0-9]+, accel_z -?[0-9]+, raw, at [0-9.]+ s$' "$out/shown" || fail "the buffer's numbers have no names"
 grep -qE '^bench:   1000 insns \+ proof ' "$out/shown" && ! grep -q '_proved' "$out/shown" || fail "a program with its proof has no name for people"
-grep -q '^bench: n: samples; p99: ' "$out/shown" && grep -q '^bench: cycles: ' "$out/shown" || fail "the columns are not explained"
+grep -q '^bench: n: samples; p99: ' "$out/shown" && grep -q '^bench: cycles: ' "$out/shown" && grep -q '^bench: total: ' "$out/shown" || fail "the columns are not explained"
 # README itself, and who may reach what, are read on the same terminal.
 for text in README.md "$out/grants"; do
   [ "$text" = README.md ] || platform/tools/as-text target/axiom/qemu-aarch64.report.md >"$text"

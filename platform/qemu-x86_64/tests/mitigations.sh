@@ -17,7 +17,7 @@ run() { # name, words, more options...
     --qemu-argument -D --qemu-argument "$folder/$name" </dev/null
   say $? "the checks, $name"
 }
-# Where an instruction was run, each address once; and how many of those stand right behind VERW and the last register.
+# Where an instruction was run, each address once; and how many of those stand right after VERW and the last register.
 places() { sed -n "s/^\(0x[0-9a-f]*\): .*\b$2\b.*/\1/p" "$folder/$1" | sort -u; }
 behind_verw() { # name, instruction
   local at
@@ -34,10 +34,10 @@ run forced-old axiom.mitigate=all --cpu qemu64,fsgsbase=off
 say $? "the listing has what runs"
 for name in forced forced-old; do
   [ "$(places $name sysretq | count)" = 1 ] && [ "$(behind_verw $name sysretq | count)" = 1 ]
-  say $? "$name: every SYSRET is behind VERW"
+  say $? "$name: every SYSRET is right after VERW"
   # The other IRET is that of an interrupt where the kernel waits: it stays in the kernel.
   [ "$(places $name iretq | count)" = 2 ] && [ "$(behind_verw $name iretq | count)" = 1 ]
-  say $? "$name: every IRET to user space is behind VERW"
+  say $? "$name: every IRET to user space is right after VERW"
   barrier=$(grep -A 8 'movl *\$0x49, %ecx' "$folder/$name" | grep -c wrmsr) loads=$(places $name 'movq *%rdi, %cr3' | count)
   [ "$barrier" -ge 1 ] && [ "$loads" = 1 ]; say $? "$name: every new address space comes with a barrier"
 done

@@ -1,4 +1,4 @@
-//! Whose line it is, what is printed of it, and what was typed: on a 16550 behind I/O ports.
+//! Whose line it is, what is printed of it, and what was typed: on a 16550 that is reached by I/O ports.
 use crate::server::MAIN;
 use axiom_fake_kernel::{Fake, World};
 use axiom_runtime::proto::console::{INTERFACE, Level, Reply, Request};

@@ -4,7 +4,7 @@ use crate::sensors;
 use axiom_bpf_client::{BpfServer, Failure, Loaded, ring};
 use axiom_runtime::proto::bpf::{ProgramId, Refusal, Setting};
 use axiom_runtime::proto::{bench, bpf, iio, supervisor};
-use axiom_runtime::{Buffer, Endpoint, Notification, Pages, Runtime, Slots, Timer, call, plain, time};
+use axiom_runtime::{Buffer, Endpoint, Notification, Pages, Runtime, Slots, Timer, call, form, plain, time};
 
 axiom_runtime::entry!(main);
 axiom_runtime::takes!(include_str!("../takes.toml"));
@@ -124,7 +124,7 @@ impl Demo {
     fn unexpected(&mut self, what: &str, failure: &Failure) {
         self.failures += 1;
         match failure {
-            Failure::Refused(why) => plain!("  {what}: {why:?}: {}", self.server.verdict()),
+            Failure::Refused(why) => plain!("  {what}: {why}: {}", self.server.verdict()),
             Failure::Error(error) => plain!("  {what}: {error}"),
             Failure::Surprise => plain!("  {what}: bpf-server's answer makes no sense"),
         }
@@ -302,7 +302,7 @@ impl Demo {
     }
 
     fn number(&self, name: &str, otherwise: i64) -> i64 {
-        self.rt.arg(name).and_then(|v| v.parse().ok()).unwrap_or(otherwise)
+        self.rt.arg(name).and_then(form::signed).unwrap_or(otherwise)
     }
 
     fn benchmark(&mut self) {

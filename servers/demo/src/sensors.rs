@@ -45,7 +45,7 @@ pub fn start(server: Endpoint, by_chip: bool, optional: bool, slots: &mut Slots,
         let scans = axiom_iio_client::start(server, wanted, None, slots, space);
         if let Err(failure) = &scans {
             found.failures += u32::from(present || !optional);
-            plain!("  its buffer could not be started: {failure:?}");
+            plain!("  its buffer could not be started: {failure}");
         }
         found.buffers.add(scans.ok());
         let by_chip = by_chip.then(|| rate(server, &Request::DataReady { device, hz: HZ })).flatten();

@@ -174,7 +174,7 @@ impl Demo {
                 Some(p)
             }
             Err(BpfFailure::Refused(why)) => {
-                plain!("{blob}: refused, {why:?}");
+                plain!("{blob}: refused: {why}");
                 self.bpf.verdict().lines().for_each(|l| plain!("  | {l}"));
                 self.wrong("it should have been accepted");
                 None
@@ -208,7 +208,7 @@ impl Demo {
     fn refused(&mut self, blob: &str, point: &str, settings: [Option<Setting<'_>>; 4]) {
         match self.bpf.load_at(blob, point, settings) {
             Err(BpfFailure::Refused(why)) => {
-                plain!("{blob}: refused, {why:?}");
+                plain!("{blob}: refused: {why}");
                 self.bpf.verdict().lines().for_each(|l| plain!("  | {l}"));
             }
             Ok(loaded) => {
@@ -429,7 +429,7 @@ impl Demo {
         match self.lines.ask(Request::Rearm) {
             Ok(()) => {}
             Err(why) => {
-                let text: String = format!("rearm: {why:?}");
+                let text: String = format!("the motor is not rearmed: {why}");
                 self.wrong(&text);
                 // Time to look at the pins from outside.
                 return self.sleep(200);

@@ -3,6 +3,7 @@
 use axiom_runtime::proto::Error;
 use axiom_runtime::proto::gpio::{Channel, Edges, INTERFACE, Line, Refusal, Reply, Request};
 use axiom_runtime::{Bit, Buffer, CNode, Endpoint, Notification, Slots, call, call_with_cap, plain};
+use core::fmt;
 
 /// A client of it.
 #[derive(Clone, Copy)]
@@ -17,6 +18,16 @@ pub enum Failure {
     Error(Error),
     /// Its answer is not one to this request.
     Surprise,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Refused(why) => why.fmt(f),
+            Failure::Error(error) => error.fmt(f),
+            Failure::Surprise => f.write_str("the answer makes no sense"),
+        }
+    }
 }
 
 /// What the motors do.

@@ -1,5 +1,5 @@
-//! A device's interrupt by an edge, raised from outside: it comes once for each time, and again whether it was acknowledged meanwhile or
-//! not, for the next edge would be lost. Nothing is attacked here.
+//! A device's interrupt, triggered by edges and raised from outside: its handler hears of each edge, also of one that comes before the last
+//! one was acknowledged, which would be lost otherwise. Nothing is attacked here.
 
 use crate::Tries;
 use axiom_runtime::sel4::CPtr;

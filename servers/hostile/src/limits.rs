@@ -23,7 +23,7 @@ pub fn run(tries: &mut Tries) {
     stack(tries, server);
     memory(tries, server);
     let ordinary = load(server, "timer_latency.o", "timer/100hz");
-    tries.works("an ordinary program behind all that", ordinary.is_ok());
+    tries.works("an ordinary program after all that", ordinary.is_ok());
     plain!("limits were tried");
 }
 

@@ -5,7 +5,7 @@ use crate::pci::places::Span;
 use crate::pci::{Asked, Function, Mapped, Pci};
 use crate::sys;
 use alloc::vec::Vec;
-use axiom_fdt::{Fdt, Walk};
+use axiom_fdt::{Fdt, Interrupt, Messages, Walk};
 use axiom_mmio::{Io, Mmio};
 use axiom_pci::Bar;
 use axiom_proto::bundle::DeviceRequest;
@@ -16,6 +16,24 @@ use sel4_sys::{CPtr, CapRights, Error};
 /// Where init looks at registers.
 const PROBE: u64 = axiom_layout::address::INIT_PROBE;
 
+/// Addresses beyond a bridge.
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    /// The first.
+    pub from: u64,
+    /// How many.
+    pub bytes: u64,
+}
+
+/// I/O ports in a row.
+#[derive(Clone, Copy, Debug)]
+pub struct PortRange {
+    /// The first.
+    pub first: u16,
+    /// The last.
+    pub last: u16,
+}
+
 /// A device that was found.
 #[derive(Clone, Debug, Default)]
 pub struct Found {
@@ -23,16 +41,16 @@ pub struct Found {
     pub phys: u64,
     /// Bytes.
     pub size: u64,
-    /// Interrupts: number, edge.
-    pub interrupts: Vec<(u32, bool)>,
-    /// For a bridge: addresses behind it and their sizes.
-    pub windows: Vec<(u64, u64)>,
+    /// Its interrupts.
+    pub interrupts: Vec<Interrupt>,
+    /// For a bridge: the addresses of what is beyond it.
+    pub windows: Vec<Window>,
     /// For a bridge: interrupts of its pins.
-    pub pins: Vec<(u32, bool)>,
-    /// For a block that turns messages into interrupts: the first, edge, how many.
-    pub messages: Option<(u32, bool, u32)>,
-    /// I/O ports, first and last.
-    pub ports: Option<(u16, u16)>,
+    pub pins: Vec<Interrupt>,
+    /// For a block that turns messages into interrupts: these.
+    pub messages: Option<Messages>,
+    /// I/O ports.
+    pub ports: Option<PortRange>,
     /// A PCI function: its registers above are its configuration space, to read.
     pub function: Option<Function>,
 }
@@ -135,7 +153,8 @@ fn find(fdt: &Fdt<'_>, memory: &mut Memory, request: &DeviceRequest) -> Result<O
             let interrupts = (0..).map_while(|i| node.gic_interrupt(i)).collect();
             let (mut windows, mut pins) = (Vec::new(), Vec::new());
             if request.ranges {
-                windows = (0..).map_while(|i| node.window(i)).collect();
+                let window = |(from, bytes)| Window { from, bytes };
+                windows = (0..).map_while(|i| node.window(i).map(window)).collect();
                 pins = (0..).map_while(|i| node.pin_interrupt(i)).collect();
             }
             let messages = node.message_interrupts().filter(|_| request.messages);

@@ -27,7 +27,7 @@ pub unsafe fn extra(info: &'static BootInfo) -> Extra {
     let start = core::ptr::from_ref(info) as usize + 4096;
     let mut at = 0usize;
     while at + size_of::<Header>() <= info.extra_len as usize {
-        // SAFETY: the kernel mapped `extra_len` bytes of chunks behind BootInfo, read-only for us from now on; a chunk may begin anywhere.
+        // SAFETY: the kernel mapped `extra_len` bytes of chunks after BootInfo, read-only for us from now on; a chunk may begin anywhere.
         let header = unsafe { ((start + at) as *const Header).read_unaligned() };
         let length = header.len as usize;
         if length < size_of::<Header>() || length > info.extra_len as usize - at {

@@ -2,6 +2,7 @@
 //! device registers are found by their address.
 use crate::arch::Table;
 use crate::pci::places::{Offered, Span};
+use crate::rows::SlotRows;
 use crate::sys;
 use alloc::vec::Vec;
 use axiom_layout::Runs;
@@ -105,7 +106,7 @@ impl Memory {
     }
 
     /// Makes blocks of their own of what would be skipped in a block for the alignment of its next object: the kernel hands out a block's
-    /// bytes in order, so what was skipped is nobody's. Returns the block's place, which is behind those.
+    /// bytes in order, so what was skipped is nobody's. Returns the block's place, which is after those.
     fn align(&mut self, mut index: usize, alignment: u64) -> Result<usize, Error> {
         loop {
             let u = self.ram[index];
@@ -155,7 +156,7 @@ impl Memory {
 
     /// Untyped memory that covers addresses of devices (`bytes` of them, whole pages), in as few blocks as their alignment
     /// allows; it is given away once.
-    pub fn device_range(&mut self, from: u64, bytes: u64) -> Result<Vec<(u64, u32, CPtr)>, Error> {
+    pub fn device_range(&mut self, from: u64, bytes: u64) -> Result<Vec<DeviceBlock>, Error> {
         let (mut at, end) = (from, from + bytes);
         let mut blocks = Vec::new();
         while at < end {
@@ -167,7 +168,7 @@ impl Memory {
                     other => break other?,
                 }
             };
-            blocks.push((at, bits, cap));
+            blocks.push(DeviceBlock { base: at, bits, cap });
             at += 1 << bits;
         }
         Ok(blocks)
@@ -197,6 +198,17 @@ impl Memory {
             }
         }
     }
+}
+
+/// Untyped memory of devices.
+#[derive(Clone, Copy)]
+pub struct DeviceBlock {
+    /// Its first address.
+    pub base: u64,
+    /// Its size, as a power of two.
+    pub bits: u32,
+    /// The capability.
+    pub cap: CPtr,
 }
 
 /// What can be made of untyped memory: its type, the size that its maker chooses, and the memory that it takes, as powers of two.
@@ -252,7 +264,7 @@ impl Object {
 #[derive(Default)]
 pub struct Pool {
     chunks: Vec<Untyped>,
-    slots: Vec<CPtr>,
+    slots: SlotRows,
 }
 
 impl Pool {
@@ -284,7 +296,7 @@ impl Pool {
         let chunk = &mut self.chunks[index];
         sys::retype(chunk.cap, kind, bits, first, count).inspect_err(|_| m.slots.give(first, count))?;
         chunk.used = chunk.used.next_multiple_of(1 << size_bits) + size;
-        self.slots.extend((first..first + count).map(CPtr));
+        self.slots.add(CPtr(first), count);
         Ok(CPtr(first))
     }
 
@@ -298,7 +310,7 @@ impl Pool {
 
     /// A capability that goes with the pool.
     pub fn adopt(&mut self, slot: CPtr) {
-        self.slots.push(slot);
+        self.slots.add(slot, 1);
     }
 
     /// Destroys everything that was made from the pool.
@@ -308,7 +320,7 @@ impl Pool {
                 chunk.used = 0;
             }
         }
-        for slot in self.slots.drain(..) {
+        for slot in core::mem::take(&mut self.slots).iter() {
             m.release(slot);
         }
     }

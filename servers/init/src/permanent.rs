@@ -1,11 +1,13 @@
 //! What outlives a server's restarts: the objects that others hold capabilities to, its devices and their interrupts.
 use crate::arch;
 use crate::devices::{Found, Machine};
-use crate::memory::{Memory, Object};
+use crate::memory::{DeviceBlock, Memory, Object};
 use crate::pci::{Function, Mapped};
+use crate::rows::SlotRows;
 use crate::sys;
 use alloc::string::String;
 use alloc::vec::Vec;
+use axiom_fdt::{Interrupt, Messages};
 use axiom_layout::address::DEVICES_BYTES;
 use axiom_layout::{Bit, Bits, Class};
 use axiom_proto::bundle::{DeviceRequest, Server};
@@ -24,19 +26,28 @@ pub struct Permanent {
     /// For the server that places programs: its untyped memory, whose frames outlive it.
     pub untyped: Option<CPtr>,
     /// Frames that it shares with clients: what they were given stays theirs.
-    pub shared: Vec<CPtr>,
+    pub shared: SlotRows,
     /// Devices that were found, in the manifest's order.
     pub devices: Vec<Option<Found>>,
-    /// Untyped memory behind bridges, in the order of devices.
-    pub windows: Vec<Vec<(u64, u32, CPtr)>>,
+    /// Untyped memory beyond bridges, in the order of devices.
+    pub windows: Vec<Vec<DeviceBlock>>,
     /// Handlers of interrupts that messages raise, in the order of devices.
     pub messages: Vec<Vec<CPtr>>,
     /// Capabilities to I/O ports, in the order of devices.
     pub ports: Vec<Option<CPtr>>,
     /// Interrupt handlers and their bits, flat in the order of devices; those of a bridge's pins follow its own.
-    pub handlers: Vec<(CPtr, Bit)>,
+    pub handlers: Vec<Handler>,
     /// Bits of its timers.
     pub timer_bits: Vec<Bit>,
+}
+
+/// An interrupt's handler, and the bit that it signals.
+#[derive(Clone, Copy)]
+pub struct Handler {
+    /// The handler.
+    pub cap: CPtr,
+    /// The bit.
+    pub bit: Bit,
 }
 
 impl Permanent {
@@ -73,13 +84,13 @@ fn interrupt(
     memory: &mut Memory,
     server: &Server,
     request: &DeviceRequest,
-    irq: u32,
-    edge: bool,
+    wanted: Interrupt,
 ) -> Result<u64, Error> {
     let slot = memory.slot()?;
-    sys::irq_handler(irq, edge, slot).inspect_err(|error| {
+    sys::irq_handler(wanted, slot).inspect_err(|error| {
         crate::say!(
-            "interrupt {irq} of '{}' cannot be given to '{}': {}",
+            "interrupt {} of '{}' cannot be given to '{}': {}",
+            wanted.id,
             request.name,
             server.name,
             match error {
@@ -111,9 +122,10 @@ pub fn make(
         Some(bits) => Some(memory.make(Object::untyped(bits))?),
         None => None,
     };
-    let shared = (0..u64::from(server.shared_kib).div_ceil(4))
-        .map(|_| memory.make(Object::PAGE))
-        .collect::<Result<_, _>>()?;
+    let mut shared = SlotRows::new();
+    for _ in 0..u64::from(server.shared_kib).div_ceil(4) {
+        shared.add(memory.make(Object::PAGE)?, 1);
+    }
     let mut p = Permanent {
         endpoint,
         notification,
@@ -151,8 +163,8 @@ pub fn make(
         }
         if let Some(found) = found.as_mut().filter(|_| request.interrupts) {
             let mut slots = Vec::new();
-            for (irq, edge) in found.interrupts.iter().chain(&found.pins) {
-                slots.push(interrupt(memory, server, request, *irq, *edge)?);
+            for wanted in found.interrupts.iter().chain(&found.pins) {
+                slots.push(interrupt(memory, server, request, *wanted)?);
             }
             if let Some(function) = &mut found.function {
                 for entry in 0..function.messages() {
@@ -166,18 +178,18 @@ pub fn make(
                 let signal = CPtr(memory.slot()?);
                 sys::mint(signal.0, notification, CapRights::WRITE, Badge(bit.badge()))?;
                 sys::irq_notify(CPtr(slot), signal)?;
-                p.handlers.push((CPtr(slot), bit));
+                p.handlers.push(Handler { cap: CPtr(slot), bit });
             }
         }
         let mut blocks = Vec::new();
-        for (from, bytes) in found.iter().flat_map(|f| &f.windows) {
-            blocks.extend(memory.device_range(*from, bytes.next_multiple_of(4096))?);
+        for window in found.iter().flat_map(|f| &f.windows) {
+            blocks.extend(memory.device_range(window.from, window.bytes.next_multiple_of(4096))?);
         }
         p.windows.push(blocks);
         let mut messages = Vec::new();
-        if let Some((first, edge, count)) = found.as_ref().and_then(|f| f.messages) {
-            for irq in first..first + count {
-                messages.push(CPtr(interrupt(memory, server, request, irq, edge)?));
+        if let Some(Messages { first, count }) = found.as_ref().and_then(|f| f.messages) {
+            for id in first.id..first.id.saturating_add(count) {
+                messages.push(CPtr(interrupt(memory, server, request, Interrupt { id, ..first })?));
             }
         }
         p.messages.push(messages);

@@ -1,6 +1,5 @@
 //! What init says: lines on the kernel's console, and the verdict that ends a run.
 use crate::sys;
-use alloc::string::String;
 use axiom_proto::console::printable;
 use axiom_proto::supervisor::MAX_TEXT;
 use core::fmt::{self, Write};
@@ -66,20 +65,30 @@ fn token_of(arguments: &'static str) -> &'static str {
     words.find_map(|word| word.strip_prefix("axiom.verdict=")).unwrap_or("")
 }
 
+/// A verdict in words. It takes nothing from the heap, which may be full.
+struct Verdict<'a> {
+    failure: &'a str,
+    token: &'a str,
+}
+
+impl fmt::Display for Verdict<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.failure.is_empty() {
+            f.write_str("ok")?;
+        } else {
+            f.write_str("FAILED: ")?;
+            // Somebody else's words: one line of what can be printed, and no more than whoever keeps to the interface can say.
+            printable(self.failure).take(MAX_TEXT).try_for_each(|c| f.write_char(c))?;
+        }
+        if self.token.is_empty() { Ok(()) } else { write!(f, " ({})", self.token) }
+    }
+}
+
 /// Ends the run with its verdict: empty is well.
 pub fn finish(failure: &str) -> ! {
-    let token = match TOKEN.0.get() {
-        "" => String::new(),
-        token => alloc::format!(" ({token})"),
-    };
     // As for `say`. A new line first: whoever wrote last may not have ended its own.
-    let _ = if failure.is_empty() {
-        Debug.write_fmt(format_args!("\naxiom: run ended: ok{token}\n"))
-    } else {
-        // Somebody else's words: one line of what can be printed, and no more than whoever keeps to the interface can say.
-        let said: String = printable(failure).take(MAX_TEXT).collect();
-        Debug.write_fmt(format_args!("\naxiom: run ended: FAILED: {said}{token}\n"))
-    };
+    let _ =
+        Debug.write_fmt(format_args!("\naxiom: run ended: {}\n", Verdict { failure, token: TOKEN.0.get() }));
     sys::power_off();
     loop {
         core::hint::spin_loop();

@@ -1,5 +1,6 @@
-//! init's invocations: libsel4's argument layouts behind functions, errors as [`Error`].
+//! init's invocations: libsel4's argument layouts as functions, errors as [`Error`].
 use crate::arch::{self, Table};
+use axiom_fdt::Interrupt;
 use core::cell::Cell;
 use sel4_sys::cap::init;
 use sel4_sys::message::IpcBuffer;
@@ -199,8 +200,8 @@ pub fn start(tcb: CPtr, pc: u64, sp: u64, argument: u64) -> Done {
 }
 
 /// Makes an interrupt handler.
-pub fn irq_handler(irq: u32, edge: bool, slot: u64) -> Done {
-    let (label, words) = arch::irq_handler(irq, edge, slot);
+pub fn irq_handler(wanted: Interrupt, slot: u64) -> Done {
+    let (label, words) = arch::irq_handler(wanted, slot);
     invoke(init::IRQ_CONTROL, label, &[init::CNODE], &words).map(drop)
 }
 

@@ -1,5 +1,5 @@
-//! The bits of a server's bound notification. [`Bits`] hands them out, each once, from the range of what sets it ([`Class`]); no two
-//! classes share a bit but interrupts and timers, whose sum compose checks for every server. What was signalled comes back as
+//! The bits of a server's bound notification. [`Bits`] hands them out, each once, from the range of what sets it ([`Class`]). Only
+//! interrupts and timers share a range; compose checks for every server that both together fit. What was signalled comes back as
 //! [`Signals`], which answers for a [`Bit`]. Nobody outside this module shifts a bit or knows a bit's number.
 
 use core::ops::Range;

@@ -1,9 +1,13 @@
 //! What holds the servers together, written once: compose checks it, init builds by it, servers run by it.
 //!
-//! [`Badge`] says who speaks on init's endpoint and notification, with one conversion each way; [`bits`] hands out a bound
-//! notification's bits, by classes that cannot meet; [`address`] is every server's address space, and init's; [`Rows`] and `Runs` keep
-//! numbers (slots) that are taken and given back in rows, the one with a bound, the other for init, which has thousands; [`restarts`]
-//! decides whether and when a dead server lives again; [`manifest`] has the keys of a manifest. Nothing here knows the system.
+//! - [`Badge`]: who speaks on init's endpoint and notification, with one conversion each way;
+//! - [`bits`]: the bits of a server's notification, handed out by classes that cannot meet;
+//! - [`address`]: every server's address space, and init's;
+//! - [`Rows`] and `Runs`: numbers (slots) that are taken in rows and given back; `Runs` has no bound, for init, which has thousands;
+//! - [`restarts`]: whether and when a dead server lives again;
+//! - [`manifest`]: the keys of a manifest; [`form`]: what the words of a setting are.
+//!
+//! Nothing here knows the system.
 #![no_std]
 #[cfg(feature = "alloc")]
 extern crate alloc;
@@ -13,6 +17,7 @@ extern crate std;
 pub mod address;
 mod badge;
 pub mod bits;
+pub mod form;
 pub mod manifest;
 pub mod note;
 pub mod restarts;

@@ -1,13 +1,14 @@
 //! What bpf-server offers: loading, attaching, listing, and why a program was refused.
 //!
-//! An object travels in messages: small ones inside the load request ([`Source::Inline`]), larger ones by
-//! [`Request::Upload`] first, but for their end ([`Source::Rest`]), or they are in the system bundle already ([`Source::Blob`]). The server copies them before
-//! it reads them, so a client cannot change what was verified.
+//! A small object comes in the load request itself ([`Source::Inline`]). Of a larger one, the client sends all but the end first
+//! ([`Request::Upload`]), and the load request brings the end ([`Source::Rest`]). An object of the system's bundle is only named
+//! ([`Source::Blob`]). The server copies an object before it reads it, so a client cannot change what was verified.
 //!
 //! Refusals carry a short [`Refusal`]; the verdict's full text (reason, source line, path, suggestion) is fetched in
 //! pieces with [`Request::Verdict`], because it may be longer than a message.
 
 use crate::largest::{Largest, message};
+use core::fmt;
 use serde::{Deserialize, Serialize};
 
 /// The interface's number: the label of its messages.
@@ -263,6 +264,24 @@ message! {
         Stages(Stages),
         /// Not done.
         Refused(Refusal),
+    }
+}
+
+impl fmt::Display for Refusal {
+    /// In words, after "refused:".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Refusal::Object => "the object cannot be read",
+            Refusal::Verifier => "the verifier finds that the program may do what it must not",
+            Refusal::Resources => "it cannot be compiled, or there is no memory for its code or maps",
+            Refusal::NotFound => "there is no such program, file, map or setting",
+            Refusal::NoSuchPoint => "nobody serves that attach point",
+            Refusal::NotGranted => "the manifest does not grant what the program uses",
+            Refusal::NotOwner => "the program belongs to another client, or the manifest pins it",
+            Refusal::Host => "the server that would run it refuses, or is being restarted",
+            Refusal::Overload => "the server that would run it has no time for its worst case",
+            Refusal::BadRequest => "the request makes no sense",
+        })
     }
 }
 

@@ -48,7 +48,7 @@ pub struct Header {
     pub heap: u64,
     /// Bytes of it.
     pub heap_len: u64,
-    /// Bytes of postcard behind this header.
+    /// Bytes of postcard after this header.
     pub env_len: u64,
 }
 

@@ -9,6 +9,7 @@ use crate::MAX_NAME;
 use crate::largest::{Largest, message};
 #[cfg(feature = "alloc")]
 use alloc::{format, string::String, vec::Vec};
+use core::fmt;
 use serde::{Deserialize, Serialize};
 
 /// The interface's number.
@@ -296,6 +297,20 @@ message! {
         NoCapability,
         /// Duties are asked for faster than programs may be asked about them.
         Busy,
+    }
+}
+
+impl fmt::Display for Refusal {
+    /// In words, after "refused:".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Refusal::NoSuchLine => "there is no such chip, line or channel, or its hardware is absent",
+            Refusal::NotGranted => "the manifest does not grant it",
+            Refusal::Stopped => "the emergency stop holds this output",
+            Refusal::Taken => "the line belongs to a PWM channel that is made in software",
+            Refusal::NoCapability => "no notification came along, or there is no room for one more",
+            Refusal::Busy => "duties are asked for faster than programs may be asked about them",
+        })
     }
 }
 

@@ -20,6 +20,7 @@ pub mod gpio;
 pub mod iio;
 pub mod largest;
 mod list;
+pub mod point;
 pub mod rp1;
 pub mod supervisor;
 pub mod wire;

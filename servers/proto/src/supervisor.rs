@@ -26,7 +26,7 @@ message! {
         },
         /// Whether a page of a server's own memory was ever written: it came empty, and is not now. One page at a time, because init works
         /// above everybody; only for servers whose manifest lets them see the kernel's events (`trace`). Answered by [`Reply::Touched`] or,
-        /// behind the last page, by [`Reply::End`].
+        /// after the last page, by [`Reply::End`].
         Touched {
             /// The server's place in the manifest.
             index: u32,

@@ -81,7 +81,7 @@ impl Runtime {
 
     /// A number among the settings.
     pub fn arg_number(&self, name: &str) -> Option<u64> {
-        self.arg(name).and_then(|v| v.parse().ok())
+        self.arg(name).and_then(axiom_layout::form::number)
     }
 
     /// The bytes of a file of the bundle.

@@ -25,7 +25,7 @@ mod place;
 mod serve;
 pub mod time;
 
-pub use axiom_layout::{Bit, Bits, CNODE_BITS, Class, ClientBadge, Note, Signals, note};
+pub use axiom_layout::{Bit, Bits, CNODE_BITS, Class, ClientBadge, Note, Signals, form, note};
 pub use axiom_proto as proto;
 /// Instructions that this program wrote.
 pub mod code {

@@ -90,15 +90,21 @@ fn debug(text: &str) {
 
 /// Reports a panic to init and faults, so that init deals with this server by its policy.
 pub fn panicked(info: &core::panic::PanicInfo<'_>) -> ! {
+    report(info.location(), format_args!("{}", info.message()));
+    die()
+}
+
+/// Tells init of a panic, once: where, and with which words.
+pub fn report(place: Option<&core::panic::Location<'_>>, message: fmt::Arguments<'_>) {
     static PANICKED: AtomicBool = AtomicBool::new(false);
     let init = INIT.load(Ordering::Relaxed);
     // A panic while the first one is reported has nothing to add.
     if init != 0 && !PANICKED.swap(true, Ordering::Relaxed) {
         let mut line = Line::new();
         // In one line, of which is cut what does not fit.
-        let _ = match info.location() {
-            Some(place) => write!(line, "panicked at {place}: {}", info.message()),
-            None => write!(line, "panicked: {}", info.message()),
+        let _ = match place {
+            Some(place) => write!(line, "panicked at {place}: {message}"),
+            None => write!(line, "panicked: {message}"),
         };
         let mut length = line.len.min(supervisor::MAX_TEXT);
         while length > 0 && core::str::from_utf8(&line.bytes[..length]).is_err() {
@@ -113,7 +119,6 @@ pub fn panicked(info: &core::panic::PanicInfo<'_>) -> ! {
             &mut Buffer::new(),
         );
     }
-    die()
 }
 
 /// Faults, on purpose: init gets the message, with this address.

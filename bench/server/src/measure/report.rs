@@ -143,12 +143,12 @@ impl Report {
                 "instructions not counted; under emulation, times are the emulator's, not a board's"
             }
         );
-        for line in table::words(self.rows.iter().any(|r| r.unit == Unit::Cycles)) {
-            plain!("{line}");
-        }
         let rows = self.rows.iter();
         match list(rows.map(|r| table::Row { name: &r.name, unit: r.unit, summary: r.summary })) {
-            Ok(rows) => table::print(&rows, &mut |line| plain!("{line}")),
+            Ok(rows) => {
+                table::words(&rows).for_each(|line| plain!("{line}"));
+                table::print(&rows, &mut |line| plain!("{line}"));
+            }
             Err(why) => plain!("no table: {why}; the lines before are all that there is"),
         }
         for why in &self.missing {

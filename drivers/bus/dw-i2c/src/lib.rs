@@ -99,7 +99,7 @@ pub struct DwI2c<I, W> {
 }
 
 impl<I: Io, W: Wait> DwI2c<I, W> {
-    /// Sets the controller behind `io` up, whose clock has `clock_hz`.
+    /// Sets up the controller that `io` reaches, whose clock has `clock_hz`.
     pub fn new(io: I, wait: W, clock_hz: u32, speed: Speed) -> Result<DwI2c<I, W>, I2cError> {
         let registers: Block<i2c::I2c, I> = Block::new(io);
         let kind = registers.read(i2c::COMP_TYPE);

@@ -65,7 +65,7 @@ pub fn divider(clock_hz: u32, hz: u32) -> u32 {
 }
 
 impl<I: Io, W: Wait> DwSpi<I, W> {
-    /// Sets the controller behind `io` up, whose clock has `clock_hz`, for a bus of at most `hz`.
+    /// Sets up the controller that `io` reaches, whose clock has `clock_hz`, for a bus of at most `hz`.
     pub fn new(io: I, wait: W, clock_hz: u32, hz: u32, mode: Mode) -> Result<DwSpi<I, W>, SpiError> {
         let registers: Block<Spi, I> = Block::new(io);
         let version = registers.read(spi::VERSION);

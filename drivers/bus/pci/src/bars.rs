@@ -25,7 +25,7 @@ pub struct Bar {
 }
 
 impl Bar {
-    /// The byte behind its last.
+    /// The byte after its last.
     pub fn end(&self) -> u64 {
         self.base.saturating_add(self.size)
     }
@@ -118,7 +118,7 @@ pub fn assign(config: &mut impl ConfigMut, bar: &mut Bar, base: u64) {
 pub struct Window {
     /// The next address.
     pub next: u64,
-    /// The byte behind the last.
+    /// The byte after the last.
     pub end: u64,
 }
 

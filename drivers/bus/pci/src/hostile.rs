@@ -20,7 +20,7 @@ const MOST_READS: u32 = 2000;
 
 impl Config for Liar {
     fn read(&self, offset: u16) -> u32 {
-        assert!(offset.is_multiple_of(4) && offset < 0x100, "{offset:#x} is behind the first 256 bytes");
+        assert!(offset.is_multiple_of(4) && offset < 0x100, "{offset:#x} is beyond the first 256 bytes");
         self.reads.set(self.reads.get() + 1);
         assert!(self.reads.get() < MOST_READS, "a walk without an end");
         self.words[usize::from(offset / 4)]

@@ -158,7 +158,7 @@ pub fn capabilities<C: Config>(config: &C) -> impl Iterator<Item = (u8, u16)> + 
     })
 }
 
-/// The 32 bits of a capability at a byte offset of it; zeroes behind the first 256 bytes.
+/// The 32 bits of a capability at a byte offset of it; zeroes beyond the first 256 bytes.
 pub fn field(config: &impl Config, capability: u16, offset: u16) -> u32 {
     match capability + offset {
         at @ ..0x100 => config.read(at & 0xfc),

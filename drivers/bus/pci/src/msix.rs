@@ -54,7 +54,7 @@ impl MsiX {
         fits.then_some(MsiX { at, bar, offset, entries })
     }
 
-    /// The pages of the BAR that hold the table: the first's offset, and that behind the last.
+    /// The pages of the BAR that hold the table: the first's offset, and that after the last.
     pub fn pages(&self) -> (u64, u64) {
         let end = self.offset + u64::from(self.entries) * Entry::BYTES;
         (self.offset & !4095, end.next_multiple_of(4096))

@@ -45,7 +45,7 @@ impl Reset {
         let express = place(EXPRESS).filter(|at| field(config, *at, DEVICE_CAPABILITIES) & CAN_RESET != 0);
         let features = || place(ADVANCED_FEATURES).filter(|at| field(config, *at, 0) & AF_CAN_RESET != 0);
         let power = || place(POWER).filter(|at| field(config, *at, POWER_CONTROL) & NO_SOFT_RESET == 0);
-        // A capability whose words would lie behind the first 256 bytes has none to write.
+        // A capability whose words would lie beyond the first 256 bytes has none to write.
         let whole = |at: &u16| at + DEVICE_CONTROL < 0x100;
         let express = express.filter(whole).map(Reset::Express);
         let features = || features().filter(whole).map(Reset::Features);

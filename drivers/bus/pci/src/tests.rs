@@ -170,7 +170,7 @@ fn lists_of_capabilities_end() {
     assert_eq!(capabilities(&header).collect::<Vec<_>>(), [(VENDOR, 0x40)]);
     let none = function(&[(at::CAPABILITIES, 0x40), (0x40, 0x0009)]);
     assert_eq!(capabilities(&none).count(), 0, "the status says that there is no list");
-    assert_eq!(field(&none, 0xfc, 4), 0, "behind the first 256 bytes");
+    assert_eq!(field(&none, 0xfc, 4), 0, "beyond the first 256 bytes");
 }
 
 #[test]

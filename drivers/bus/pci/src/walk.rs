@@ -40,7 +40,7 @@ pub struct Found {
     pub bridges: [Option<Place>; MOST_DEPTH],
 }
 
-/// Looks at every function that can be reached, in the order of places on each bus, a bridge's bus behind it. `open` gives a function's
+/// Looks at every function that can be reached, in the order of places on each bus, a bridge's bus after it. `open` gives a function's
 /// configuration space; `seen` gets that of a function that is there, and what it is. Buses are those that firmware numbered; each is looked at once, however bridges are
 /// programmed.
 pub fn walk<C: Config>(open: &mut impl FnMut(Place) -> Option<C>, seen: &mut impl FnMut(&C, Found)) {

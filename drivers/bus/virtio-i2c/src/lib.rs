@@ -1,11 +1,11 @@
-//! virtio-i2c (virtio 1.2, section 5.21) as an embedded-hal 1.0 `I2c`, over whatever [`Transport`] the device is behind.
+//! virtio-i2c (virtio 1.2, section 5.21) as an embedded-hal 1.0 `I2c`, over whatever [`Transport`] reaches the device.
 //!
 //! The driver sees the device through its transport, memory through [`Dma`], and time through [`Wait`], so that it runs
 //! against a model of the device in tests. A transaction that does not end in time resets the device: a bus that hangs
 //! costs one error, never the server.
 //!
-//! A request takes up to three descriptors. As many requests are sent at once as the queue has room for: behind registers in memory all of a
-//! transaction's, behind PCI, where QEMU's device has four entries, one after the other.
+//! A request takes up to three descriptors. As many requests are sent at once as the queue has room for: by registers in memory all of a
+//! transaction's, by PCI, where QEMU's device has four entries, one after the other.
 //!
 //! DMA memory: descriptor table at 0, available ring at 256, used ring at 512, request headers at 1024, data at 2048.
 #![no_std]
@@ -93,7 +93,7 @@ pub struct VirtioI2c<T, W> {
 }
 
 impl<T: Transport, W: Wait> VirtioI2c<T, W> {
-    /// Sets the device behind the transport up, with [`DMA_BYTES`] of memory.
+    /// Sets up the device that the transport reaches, with [`DMA_BYTES`] of memory.
     pub fn new(transport: T, dma: Dma, wait: W) -> Result<VirtioI2c<T, W>, VirtioError> {
         let queue = Queue::new(REQUESTS, dma, LAYOUT);
         let mut bus = VirtioI2c { transport, dma, queue, wait, resets: 0 };

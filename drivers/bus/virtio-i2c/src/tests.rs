@@ -1,4 +1,4 @@
-//! The driver against a model of the device with one chip: 256 registers behind a pointer, at address 0x53.
+//! The driver against a model of the device with one chip: 256 registers that a pointer chooses, at address 0x53.
 
 use super::*;
 use axiom_virtio::Parts;
@@ -140,7 +140,7 @@ impl Wait for Patience {
     fn handled(&mut self) {}
 }
 
-/// Behind registers in memory, and behind PCI.
+/// By registers in memory, and by PCI.
 const MOST: [u16; 2] = [1024, 4];
 
 fn bus(most: u16) -> (VirtioI2c<Device, Patience>, Device) {

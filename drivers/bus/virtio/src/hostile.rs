@@ -25,7 +25,7 @@ struct Whims {
     sizes: [u64; BARS],
     values: RefCell<Vec<u32>>,
     accesses: Cell<u32>,
-    /// It takes the message that it is given, so that what comes behind that is reached.
+    /// It takes the message that it is given, so that what comes after that is reached.
     polite: bool,
     notified: RefCell<Vec<(u8, u64)>>,
 }
@@ -115,7 +115,7 @@ prop_compose! {
         words[1] |= 0x0010_0000;
         words[13] = 0x40;
         if good {
-            // Registers where they may be, so that what comes behind them is reached.
+            // Registers where they may be, so that what comes after them is reached.
             words[16..20].copy_from_slice(&[0x0110_0009 | 0xa0 << 8, 4, 0, 0x38]);
             words[40..45].copy_from_slice(&[0x0214_0009 | 0xc0 << 8, 4, good_offset, 0x1000, multiplier]);
         }

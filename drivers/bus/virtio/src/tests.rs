@@ -198,7 +198,7 @@ fn capability(
 
 fn config() -> Space256 {
     let mut map = BTreeMap::from([(0x00, 0x1062_1af4), (0x04, 0x0010_0000), (0x34, 0x40)]);
-    // In a BAR that is not there; reaching behind the BAR; too short for the registers; for ports of another machine.
+    // In a BAR that is not there; reaching beyond the BAR; too short for the registers; for ports of another machine.
     capability(&mut map, 0x40, 0x50, 1, (0, 0, 0x1000), None);
     capability(&mut map, 0x50, 0x60, 1, (BAR, 0x3fff, 0x38), None);
     capability(&mut map, 0x60, 0x70, 1, (BAR, 0x1000, 0x37), None);
@@ -275,7 +275,7 @@ fn what_the_device_says_of_itself_is_read_the_same_way() {
             (0x11 * (offset as u8 + 1), 0x11 * (offset as u8 + 1))
         );
     }
-    assert_eq!(transport.config(4), 0, "behind the end");
+    assert_eq!(transport.config(4), 0, "beyond the end");
     transport.acknowledge();
     assert_eq!(device.0.borrow().seen.acknowledged, 0, "a message needs no acknowledgement");
     mmio::Mmio(device.clone()).acknowledge();

@@ -9,6 +9,7 @@ use axiom_pl061::Pl061;
 use axiom_rp1_client::Served;
 use axiom_rp1_gpio::{Pull, Rp1Gpio};
 use axiom_rp1_pwm::{CLOCK_HZ, Rp1Pwm};
+use axiom_runtime::form::{self, Form, Word};
 use axiom_runtime::proto::env::Device;
 use axiom_runtime::proto::gpio::{CHANNELS, CHIPS, LINES, Outputs};
 use axiom_runtime::sel4::CPtr;
@@ -17,11 +18,17 @@ use axiom_virtio::{Dma, pci};
 use axiom_virtio_gpio::VirtioGpio;
 use heapless::Vec;
 
+/// What this program takes: its settings are taken apart by the forms that compose checks manifests by.
+const TAKES: &str = include_str!("../takes.toml");
+axiom_runtime::takes!(TAKES);
+
 /// Slowest and fastest PWM in software, Hz.
-const SOFT_HZ: core::ops::RangeInclusive<u64> = 1..=1000;
+const SOFT_HZ: core::ops::RangeInclusive<u64> =
+    form::bound(TAKES, "soft_pwm_hz", "least")..=form::bound(TAKES, "soft_pwm_hz", "most");
 
 /// Looks a second at chips without interrupts.
-const POLL_HZ: core::ops::RangeInclusive<u64> = 1..=1000;
+const POLL_HZ: core::ops::RangeInclusive<u64> =
+    form::bound(TAKES, "poll_hz", "least")..=form::bound(TAKES, "poll_hz", "most");
 
 /// Interrupts of all chips: a device has at most four.
 pub const IRQS: usize = 4 * CHIPS;
@@ -266,35 +273,64 @@ fn keep_irq(found: &mut Found, irq: Irq) {
     }
 }
 
-/// A list of `<number>:<what>` among the settings; `None` if a pair is none, or there are more than `N`.
-fn pairs<T, const N: usize>(text: &str, what: impl Fn(&str) -> Option<T>) -> Option<Vec<(u8, T), N>> {
+/// The words of a setting; `None` if there are more than `N`, or one is none that compose lets through.
+fn words<const N: usize>(rt: Runtime, name: &str, form: Form<'static>) -> Option<Vec<Word<'static>, N>> {
     let mut list = Vec::new();
-    for pair in text.split_whitespace() {
-        let (number, rest) = pair.split_once(':')?;
-        list.push((number.parse().ok()?, what(rest)?)).ok()?;
+    for text in rt.arg(name).unwrap_or("").split_whitespace() {
+        list.push(form.word(text, |_, _| true)?).ok()?;
     }
     Some(list)
 }
 
+/// A channel of RP1's first PWM block, and the line at which it comes out.
+struct Route {
+    channel: u8,
+    line: u8,
+}
+
+impl Route {
+    fn of(word: &Word<'_>) -> Option<Route> {
+        Some(Route { channel: word.left.number? as u8, line: word.right?.number? as u8 })
+    }
+}
+
 /// Where channels of RP1's first PWM block come out.
-type Routes = Vec<(u8, u8), { CHANNELS as usize }>;
+type Routes = Vec<Route, { CHANNELS as usize }>;
+
+/// What a word of `rp1_pwm0_lines` is.
+const ROUTE: Form<'static> = form::of(TAKES, "rp1_pwm0_lines");
 
 /// `rp1_pwm0_lines = "<channel>:<line> ..."`.
 fn routes(rt: Runtime) -> Routes {
-    let text = rt.arg("rp1_pwm0_lines").unwrap_or("");
-    pairs(text, |line| line.parse().ok()).unwrap_or_else(|| {
-        warn!("rp1_pwm0_lines = \"{text}\" is no list of <channel>:<line>; no channel comes out");
-        Vec::new()
-    })
+    let list = words::<{ CHANNELS as usize }>(rt, "rp1_pwm0_lines", ROUTE);
+    if list.is_none() {
+        warn!("rp1_pwm0_lines is no list of <channel>:<line>; no channel comes out");
+    }
+    list.iter().flatten().filter_map(Route::of).collect()
 }
 
+/// A line of RP1, and what holds it when nobody drives it.
+struct Held {
+    line: u8,
+    pull: Pull,
+}
+
+impl Held {
+    fn of(word: &Word<'_>) -> Option<Held> {
+        Some(Held { line: word.left.number? as u8, pull: Pull::from_name(word.right?.text)? })
+    }
+}
+
+/// What a word of `rp1_pulls` is.
+const PULL: Form<'static> = form::of(TAKES, "rp1_pulls");
+
 /// `rp1_pulls = "<line>:<none|down|up> ..."`; lines that are not named keep what they have.
-fn pulls(rt: Runtime) -> Vec<(u8, Pull), { LINES as usize }> {
-    let text = rt.arg("rp1_pulls").unwrap_or("");
-    pairs(text, Pull::from_name).unwrap_or_else(|| {
-        warn!("rp1_pulls = \"{text}\" is no list of <line>:<none|down|up>; no pull is changed");
-        Vec::new()
-    })
+fn pulls(rt: Runtime) -> Vec<Held, { LINES as usize }> {
+    let list = words::<{ LINES as usize }>(rt, "rp1_pulls", PULL);
+    if list.is_none() {
+        warn!("rp1_pulls is no list of <line>:<none|down|up>; no pull is changed");
+    }
+    list.iter().flatten().filter_map(Held::of).collect()
 }
 
 /// Offsets of the pages that RP1's server gives for `gpio`.
@@ -317,14 +353,14 @@ fn rp1_gpio(
         }
     };
     let mut chip = Rp1Gpio::new(registers.block(0)?, registers.block(RIO_AT)?, registers.block(PADS_AT)?);
-    for (channel, line) in routes {
+    for Route { channel, line } in routes {
         if chip.route_pwm0(*channel, *line) {
             found.board.take_line(Line { chip: number, line: *line });
         } else {
             warn!("channel {channel} of RP1's PWM0 does not come out at line {line}");
         }
     }
-    for (line, pull) in pulls(rt) {
+    for Held { line, pull } in pulls(rt) {
         if !chip.set_pull(line, pull) {
             warn!("rp1_pulls: there is no line {line}");
         }
@@ -357,12 +393,15 @@ fn rp1_pwm(rt: Runtime, slots: &mut Slots, pages: &mut Pages) -> Option<&'static
     pwm.map(|pwm| RP1_PWM.put(|| pwm) as &mut dyn PwmChip)
 }
 
+/// What `soft_pwm` is.
+const SOFT: Form<'static> = form::of(TAKES, "soft_pwm");
+
 /// `soft_pwm = "<chip>/<line>"` and `soft_pwm_hz` among the settings; one timer.
 fn soft_pwm(rt: Runtime, outputs: Outputs<'_>, found: &mut Found, number: u8) -> Option<SoftPwm> {
     let line = rt.arg("soft_pwm").and_then(|text| {
-        let (chip, line) = text.split_once('/')?;
-        let chip = outputs.gpio_chips.iter().position(|c| c == chip)? as u8;
-        Some(Line { chip, line: line.parse().ok()? })
+        let word = SOFT.word(text, |_, _| true)?;
+        let chip = outputs.gpio_chips.iter().position(|c| c == word.left.text)? as u8;
+        Some(Line { chip, line: word.right?.number? as u8 })
     });
     let hz = rt.arg_number("soft_pwm_hz").filter(|hz| SOFT_HZ.contains(hz));
     let (Some(line), Some(hz), Some((timer, bit))) = (line, hz, rt.timer("soft-pwm")) else {
@@ -373,4 +412,60 @@ fn soft_pwm(rt: Runtime, outputs: Outputs<'_>, found: &mut Found, number: u8) ->
     };
     found.soft = Some(SoftTimer { chip: number, timer, bit, next: None });
     Some(SoftPwm { line, period: time::frequency() / hz })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axiom_rp1_gpio::PWM0_LINES;
+
+    #[test]
+    fn what_compose_lets_through_is_what_the_chips_can_do() {
+        let all = || (0..=32u8).flat_map(|left| (0..=64u8).map(move |right| (left, right)));
+        for (channel, line) in all() {
+            let can = PWM0_LINES.iter().any(|(c, l, _)| (*c, *l) == (channel, line));
+            let text = format!("{channel}:{line}");
+            let route =
+                ROUTE.word(&text, |_, _| true).map(|word| Route::of(&word).map(|r| (r.channel, r.line)));
+            assert_eq!(route, can.then_some(Some((channel, line))), "{text}");
+        }
+        for (line, pull) in
+            (0..=64u8).flat_map(|line| ["none", "down", "up", "dwn", "Up", ""].map(|pull| (line, pull)))
+        {
+            let can = Pull::from_name(pull).filter(|_| line < axiom_rp1_gpio::LINES);
+            let text = format!("{line}:{pull}");
+            let held = PULL.word(&text, |_, _| true).map(|word| Held::of(&word).map(|h| (h.line, h.pull)));
+            assert_eq!(held, can.map(|pull| Some((line, pull))), "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(2000))]
+
+        /// What compose lets through is what this server takes apart, whole.
+        #[test]
+        fn compose_lets_through_what_this_server_can_use(words in proptest::collection::vec("[0-3]{0,2}[:/]?[a-z0-9+]{0,4}|2?[0-9]:(none|up|down)|[0-3]:1[2-9]", 1..4)) {
+            let said = axiom_compose::takes::read(TAKES).expect("its own text");
+            let fits = |key: &str, list: &str| said.find(key).expect("a setting").fits(list, &said.names);
+            for word in words.iter().filter(|word| !word.is_empty()) {
+                let route = ROUTE.word(word, |_, _| true).and_then(|w| Route::of(&w));
+                proptest::prop_assert_eq!(fits("rp1_pwm0_lines", word), route.is_some(), "{}", word);
+                let held = PULL.word(word, |_, _| true).and_then(|w| Held::of(&w));
+                proptest::prop_assert_eq!(fits("rp1_pulls", word), held.is_some(), "{}", word);
+            }
+            let list = words.join(" ");
+            if fits("rp1_pulls", &list) {
+                proptest::prop_assert!(list.split_whitespace().all(|w| PULL.word(w, |_, _| true).is_some()), "{}", list);
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_in_software_is_one_that_a_chip_can_have() {
+        let line = |text| SOFT.word(text, |_, chip| chip == "pl061").and_then(|word| word.right?.number);
+        assert_eq!([line("pl061/0"), line("pl061/63")], [Some(0), Some(63)]);
+        assert_eq!([line("pl061/64"), line("other/7"), line("pl061"), line("pl061/+7")], [None; 4]);
+        assert_eq!(u64::from(LINES) - 1, 63);
+        assert_eq!((SOFT_HZ, POLL_HZ), (1..=1000, 1..=1000));
+    }
 }

@@ -18,7 +18,6 @@ use core::cell::RefCell;
 use heapless::Vec;
 
 axiom_runtime::entry!(main);
-axiom_runtime::takes!(include_str!("../takes.toml"));
 
 /// More edges than this, of all lines together, in a window are a storm: they would use up the server's time. Where programs take
 /// longer, fewer are one; programs that leave no time for [`LEAST_EDGES`] are not attached.

@@ -1,4 +1,4 @@
-//! virtio-gpio (virtio 1.2, section 5.18): up to 32 lines, interrupts on edges, over whatever [`Transport`] the device is behind.
+//! virtio-gpio (virtio 1.2, section 5.18): up to 32 lines, interrupts on edges, over whatever [`Transport`] reaches the device.
 //!
 //! A request is answered by the device, which may be a process of the host: it is waited for, spinning, as long as [`Wait`] says. A device
 //! that does not answer in time, or refuses, is lost: nobody knows then what its outputs do. It is reset, so that it writes to no memory any
@@ -9,7 +9,7 @@
 //! that have one bit for both.
 //!
 //! A device may have no interrupts (QEMU 7.2 leaves the feature out, whatever the back end offers). Then [`Chip::is_polled`] says so, and an edge
-//! is a level that is another one than at the last look: what is over before the next look was not seen.
+//! is a level that differs from the one at the last look; a pulse between two looks is not seen.
 //!
 //! DMA memory: requests' queue at 0, request at 512, events' queue at 1024, events at 3072.
 #![no_std]
@@ -36,7 +36,7 @@ const REQUEST_LAYOUT: Layout = Layout { descriptors: 0, available: 128, used: 19
 const EVENT_LAYOUT: Layout = Layout { descriptors: 1024, available: 2048, used: 2304, most: 64 };
 const REQUEST: usize = 512;
 const RESPONSE: usize = 528;
-/// An event: the line's number, and the status behind it.
+/// An event: the line's number, and the status after it.
 const EVENT: usize = 3072;
 const EVENT_BYTES: usize = 4;
 

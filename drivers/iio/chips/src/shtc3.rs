@@ -1,5 +1,5 @@
 //! SHTC3 (temperature and relative humidity, Sensirion data sheet version 4) by the crates.io driver `shtcx` 1.0, unchanged: the
-//! example of how such a driver stands behind IIO's [`Sensor`].
+//! example of how such a driver implements IIO's [`Sensor`].
 //!
 //! That crate's driver owns its bus, so it is made anew around the borrowed bus for each operation, which costs nothing. It checks the
 //! checksums. A measurement takes 12.1 ms, and nobody waits for it here: each read fetches the measurement that the previous read

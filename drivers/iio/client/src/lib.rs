@@ -9,6 +9,7 @@ use axiom_runtime::proto::Error;
 use axiom_runtime::proto::iio::{INTERFACE, RING_PAGES, Reply, Request};
 use axiom_runtime::sel4::CPtr;
 use axiom_runtime::{Buffer, CNode, Endpoint, Frame, Pages, Slots, call, call_with_cap, ipc};
+use core::fmt;
 
 /// Why there are no scans to read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,6 +24,20 @@ pub enum Failure {
     Taken,
     /// This client has no slot or address (`scratch_kib`) left, or the kernel refused the mapping.
     NoRoom,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Call(error) => error.fmt(f),
+            Failure::NotFound => {
+                f.write_str("there is no such sensor, or no memory for its ring (untyped_kib)")
+            }
+            Failure::NotGranted => f.write_str("the manifest does not give this client the sensor (iio)"),
+            Failure::Taken => f.write_str("another client reads it"),
+            Failure::NoRoom => f.write_str("this client has no slot or address left (scratch_kib)"),
+        }
+    }
 }
 
 /// Which scans are wanted.

@@ -5,7 +5,7 @@
 //! A driver's author describes the chip (for most: [`Tables`] of registers) and calls [`run`]; every row must pass or say why it
 //! does not apply. `tests/chips.rs` has the chips of this tree.
 //!
-//! The rule behind all rows: never a plausible number that nobody measured.
+//! The rule of all rows: never a plausible number that nobody measured.
 
 mod bus;
 mod checks;

@@ -1,8 +1,8 @@
 //! A sensor in this server: its trigger, its programs, its counts.
 //!
-//! After a chip was set up, nothing is read from it until it has had the time for one measurement. From time to time it is asked whether
-//! it still has its configuration, whether a timer, its own interrupt or a client makes this server read it. With an interrupt, the timer
-//! that watches over it asks as well: a chip that lost its configuration raises none.
+//! A chip that was just set up is not read before it has had the time for one measurement. From time to time this server asks the chip
+//! whether it still has its configuration, whatever makes the server read it: a timer, the chip's own interrupt, or a client. A chip that
+//! lost its configuration raises no interrupt; so where there is one, the timer that watches over it asks as well.
 
 use crate::bus::{Bus, BusError, Delay};
 use crate::line::Interrupt;

@@ -1,10 +1,14 @@
 //! A chip's interrupt line, at a pin of another server: it signals this server's notification at each edge.
 
+use axiom_layout::form::{self, Form};
 use axiom_runtime::proto::gpio::{Edges, INTERFACE, Line, Reply, Request};
 use axiom_runtime::sel4::CPtr;
 use axiom_runtime::{
     Bit, Bits, Buffer, Class, Endpoint, Notification, Runtime, Slots, call, call_with_cap, warn,
 };
+
+/// What the setting says.
+const FORM: Form<'static> = form::of(crate::sensors::TAKES, "*_int1");
 
 /// A line that is wired to a chip.
 pub struct Interrupt {
@@ -23,8 +27,7 @@ impl Interrupt {
             let server = rt
                 .serving(INTERFACE)
                 .ok_or("the manifest gives this server no channel to one that has lines")?;
-            let (chip, line) = place.split_once('/').ok_or("it must read CHIP/LINE")?;
-            let line = line.parse().map_err(|_| "the line must be a number")?;
+            let (chip, line) = self::place(place).ok_or("it must read CHIP/LINE")?;
             let chip = chip_number(server, chip).ok_or("there is no such chip")?;
             let bit = bits.take(Class::Doorbell).ok_or("no bit of its notification is left")?;
             let doorbell = slots.take().ok_or("no free slot for its notification")?;
@@ -49,6 +52,12 @@ impl Interrupt {
             call_with_cap::<_, Reply>(self.server, INTERFACE, &request, Some(self.doorbell), &mut buffer);
         matches!(reply, Ok((Reply::Done, _)))
     }
+}
+
+/// Chip and line of a text; which chips there are, the lines' server knows.
+pub fn place(text: &str) -> Option<(&str, u8)> {
+    let word = FORM.word(text, |_, _| true)?;
+    Some((word.left.text, word.right?.number? as u8))
 }
 
 fn chip_number(server: Endpoint, wanted: &str) -> Option<u8> {

@@ -14,7 +14,7 @@ use axiom_runtime::{Buffer, CNode, Runtime, Slots, call};
 
 const PAGE: u64 = 4096;
 const PAGES: u64 = RING_PAGES as u64;
-/// Where the note stands: behind the writer's position, in its page.
+/// Where the note stands: after the writer's position, in its page.
 const NOTE_AT: u64 = PAGE + 64;
 
 /// Who has been given pages of a ring.

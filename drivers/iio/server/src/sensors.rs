@@ -1,15 +1,26 @@
 //! The sensors that this server looks for: those that the manifest names (`sensors = "adxl345 lm75@0x49"`, each with its address if it
 //! is not the usual one).
+//!
+//! compose refuses what is no such list before anything boots. It and this server read the words by one form, that of `takes.toml`, whose
+//! names (`{chip}`) are those of the table here.
 
 use crate::bus::Bus;
 use axiom_chips::adxl345::{self, Range};
 use axiom_chips::{Adxl345, Bme280, Dps310, Lm75, Lsm303Accel, Lsm303Magn, Shtc3, shtc3};
 use axiom_iio::Sensor;
+use axiom_layout::form::{self, Form, Word};
 use axiom_runtime::proto::iio::DEVICES;
 use axiom_runtime::{Place, warn};
 
 /// What is looked for where the manifest says nothing.
 const USUAL: &str = "adxl345 lm75";
+/// What a word is.
+const FORM: Form<'static> = form::of(TAKES, "sensors");
+// compose lets as many through as there is room for.
+const _: () = assert!(form::bound(TAKES, "sensors", "most") == DEVICES as u64);
+
+/// Name, usual address, and how the driver is made for an address.
+type Known = (&'static str, u8, fn(u8) -> Chip);
 
 macro_rules! sensors {
     ($($name:literal $usual:expr => $driver:ident |$address:ident| $make:expr),* $(,)?) => {
@@ -26,8 +37,12 @@ macro_rules! sensors {
             }
         }
 
+        /// What this program takes, with the names of its drivers.
+        pub const TAKES: &str = concat!(include_str!("../takes.toml"), "chip = [", $("\"", $name, "\", ",)* "]\n");
+        axiom_runtime::takes!(TAKES);
+
         /// Name, usual address, driver.
-        const KNOWN: &[(&str, u8, fn(u8) -> Chip)] = &[$(($name, $usual, |$address| Chip::$driver($make))),*];
+        const KNOWN: &[Known] = &[$(($name, $usual, |$address| Chip::$driver($make))),*];
     };
 }
 
@@ -44,35 +59,101 @@ sensors! {
 
 static CHIPS: [Place<Chip>; DEVICES] = [const { Place::new() }; DEVICES];
 
-fn address(text: &str) -> Option<u8> {
-    let number = match text.strip_prefix("0x") {
-        Some(hex) => u8::from_str_radix(hex, 16),
-        None => text.parse(),
-    };
-    // The others are reserved (UM10204, 3.1.12).
-    number.ok().filter(|a| (0x08..0x78).contains(a))
-}
-
 /// The sensors of a list, as many as this server has room for, each with its word in the list.
 pub fn wanted(
     list: Option<&'static str>,
 ) -> impl Iterator<Item = (&'static str, &'static mut dyn Sensor<Bus>)> {
     let mut places = CHIPS.iter();
-    list.unwrap_or(USUAL).split_whitespace().filter_map(move |word| {
-        let (name, place) = word.split_once('@').map_or((word, None), |(name, at)| (name, Some(at)));
-        let known = KNOWN.iter().find(|k| k.0 == name);
-        let at = place.map_or(known.map(|k| k.1), address);
-        let (Some(known), Some(at)) = (known, at) else {
-            match known {
-                None => warn!("{word}: this server has no driver for that sensor"),
-                Some(_) => warn!("{word}: an address is 0x08 to 0x77"),
-            }
+    list.unwrap_or(USUAL).split_whitespace().filter_map(move |text| {
+        let Some((word, known)) = word(text) else {
+            warn!("{text}: no sensor that this server has a driver for, or no address");
             return None;
         };
+        let at = word.right.and_then(|address| address.number).map_or(known.1, |address| address as u8);
         let Some(place) = places.next() else {
-            warn!("{word}: left out: this server serves {DEVICES} sensors");
+            warn!("{text}: left out: this server serves {DEVICES} sensors");
             return None;
         };
-        Some((word, place.put(|| (known.2)(at)).sensor()))
+        Some((text, place.put(|| (known.2)(at)).sensor()))
     })
+}
+
+/// A word of the list, with the line of the table that it names.
+fn word(text: &'static str) -> Option<(Word<'static>, &'static Known)> {
+    let known = |name: &str| KNOWN.iter().find(|k| k.0 == name);
+    let word = FORM.word(text, |_, name| known(name).is_some())?;
+    Some((word, known(word.left.text)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axiom_compose::takes;
+    use proptest::prelude::*;
+
+    /// Words that are almost ones of the list, and lists of them.
+    fn lists() -> impl Strategy<Value = String> {
+        let name = prop_oneof![
+            4 => proptest::sample::select(KNOWN.iter().map(|k| k.0.to_owned()).collect::<Vec<_>>()),
+            1 => "[a-z]{1,2}[0-9]{2,3}",
+            1 => Just(String::new()),
+        ];
+        let address = prop_oneof![
+            2 => Just(String::new()),
+            4 => (0u32..0x90).prop_map(|a| format!("@{a:#x}")),
+            2 => (0u32..0x90).prop_map(|a| format!("@{a}")),
+            1 => "@[0-9a-fx+@-]{0,5}",
+        ];
+        let word = (name, address).prop_map(|(name, address)| name + &address);
+        (proptest::collection::vec(word, 0..11), "[ \t]{1,2}").prop_map(|(words, gap)| words.join(&gap))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        /// What compose lets through is what this server has a driver and an address for, as often as it has room.
+        #[test]
+        fn compose_lets_through_what_this_server_can_use(list in lists()) {
+            let said = takes::read(TAKES).map_err(TestCaseError::fail)?;
+            let setting = said.find("sensors").ok_or_else(|| TestCaseError::fail("no such setting"))?;
+            let list: &'static str = list.leak();
+            let words: Vec<&str> = list.split_whitespace().collect();
+            let usable = words.iter().all(|text| word(text).is_some());
+            let once = (1..words.len()).all(|i| !words[..i].contains(&words[i]));
+            let room = (1..=DEVICES).contains(&words.len());
+            prop_assert_eq!(setting.fits(list, &said.names), usable && once && room, "{}", list);
+        }
+
+        /// The same of the line that a sensor's interrupt is at, whichever lines the manifest gives.
+        #[test]
+        fn compose_lets_through_lines_that_this_server_can_name(chip in "[a-z]{0,2}", line in "[0-9+/x]{0,3}", given in 0u8..64) {
+            let mut said = takes::read(TAKES).map_err(TestCaseError::fail)?;
+            said.names.insert("gpio".into(), vec![format!("a/{given}"), format!("ab/{given}")]);
+            said.names.insert("line_chips".into(), vec!["a".into(), "ab".into()]);
+            let setting = said.find("adxl345_int1").ok_or_else(|| TestCaseError::fail("no such setting"))?;
+            let text = format!("{chip}/{line}");
+            if setting.fits(&text, &said.names) {
+                let (at, number) = crate::line::place(&text).ok_or_else(|| TestCaseError::fail(text.clone()))?;
+                prop_assert_eq!((at, number), (chip.as_str(), given));
+            }
+        }
+    }
+
+    #[test]
+    fn every_driver_is_found_and_addresses_are_those_of_a_bus() {
+        for (name, usual, _) in KNOWN {
+            let (found, known) = word(name).unwrap_or_else(|| panic!("{name}"));
+            assert_eq!((found.left.text, found.right, known.1), (*name, None, *usual));
+            assert!((0x08..0x78).contains(usual), "{name}: an address that is reserved");
+            assert!(TAKES.ends_with("]\n") && TAKES.contains(&format!("\"{name}\", ")), "{name}");
+        }
+        let at = |text| word(text).and_then(|(word, _)| word.right?.number);
+        assert_eq!(
+            [at("lm75@0x49"), at("lm75@73"), at("lm75@0x08"), at("lm75@0x77")],
+            [Some(0x49), Some(73), Some(8), Some(0x77)]
+        );
+        for text in ["lm76", "lm75@0x78", "lm75@0x07", "lm75@", "@0x49", "lm75@0x49@0x49", "lm75@0x+9"] {
+            assert!(word(text).is_none(), "{text}");
+        }
+    }
 }

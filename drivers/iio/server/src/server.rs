@@ -18,7 +18,6 @@ use axiom_runtime::{
 use heapless::Vec;
 
 axiom_runtime::entry!(main);
-axiom_runtime::takes!(include_str!("../takes.toml"));
 
 /// Points are the channels; no others appear later.
 struct Fixed;

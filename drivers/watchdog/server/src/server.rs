@@ -1,12 +1,19 @@
 //! Sets the watchdog up, then feeds it for ever, several times in each of its periods.
 use axiom_mmio::Block;
-use axiom_runtime::{Notification, Runtime, info, time, warn};
+use axiom_runtime::{Notification, Runtime, form, info, time, warn};
 use axiom_watchdog::{BadTimeout, Timeout, Watchdog};
 use core::fmt;
 use core::time::Duration;
 
 axiom_runtime::entry!(main);
-axiom_runtime::takes!(include_str!("../takes.toml"));
+axiom_runtime::takes!(TAKES);
+
+/// What this program takes.
+const TAKES: &str = include_str!("../takes.toml");
+// What compose lets through is what the watchdog can count.
+const _: () =
+    assert!(form::bound(TAKES, "timeout_ms", "most") as u128 == axiom_watchdog::LONGEST.as_millis());
+const _: () = assert!(form::bound(TAKES, "timeout_ms", "least") == 1);
 
 /// How often it is fed within its time.
 const FEEDINGS: u64 = 4;

@@ -65,7 +65,7 @@ fn tokens(text: &str) -> Vec<String> {
     without_tests(&out)
 }
 
-/// Leaves out items behind `#[cfg(test)]`.
+/// Leaves out items under `#[cfg(test)]`.
 fn without_tests(tokens: &[String]) -> Vec<String> {
     const MARK: [&str; 7] = ["#", "[", "cfg", "(", "test", ")", "]"];
     let mut out = Vec::new();
@@ -89,7 +89,7 @@ fn without_tests(tokens: &[String]) -> Vec<String> {
     out
 }
 
-/// The paths of a use tree that begins at `i`, behind `prefix`, each with the name under which it is known; and where it ends.
+/// The paths of a use tree that begins at `i`, after `prefix`, each with the name under which it is known; and where it ends.
 fn tree(tokens: &[String], mut i: usize, prefix: &[String], out: &mut Vec<(Vec<String>, String)>) -> usize {
     let mut path = prefix.to_vec();
     let get = |i: usize| tokens.get(i).map_or("", String::as_str);

@@ -205,4 +205,38 @@ mod tests {
         let bad = PAGE.replace("   +three", "   three");
         assert!(failed(&bad, "First", "mark").contains("line 11: 'three' begins with neither"));
     }
+
+    /// The places that a page changes in this tree besides tests and manifests of its own: a new folder is one place.
+    fn places(page: &str, heading: &str) -> std::collections::BTreeSet<String> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
+        let touched = steps(page, heading).unwrap().into_iter().filter_map(|(_, step)| match step {
+            Step::Write(file, _) | Step::Change(file, ..) => Some(file),
+            Step::Run(_) | Step::Expect(_) => None,
+        });
+        let counts = |file: &String| {
+            let own = file.ends_with(".toml") && file.starts_with("platform/") && !root.join(file).exists();
+            !file.contains("/tests/") && !own
+        };
+        let new_folder = |file: String| {
+            let outermost =
+                file.match_indices('/').map(|(at, _)| &file[..at]).find(|f| !root.join(f).exists());
+            outermost.map(str::to_owned).unwrap_or(file)
+        };
+        touched.filter(counts).map(new_folder).collect()
+    }
+
+    /// The pages are followed word for word by the tests `page-sensor` and `page-server`: these are all the places there are.
+    #[test]
+    fn a_sensor_is_added_in_three_places_and_a_server_in_two() {
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../docs/src/adding.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let sensor = [
+            "drivers/iio/chips/src/lib.rs",
+            "drivers/iio/chips/src/tmp101.rs",
+            "drivers/iio/server/src/sensors.rs",
+        ];
+        assert_eq!(places(&page, "A sensor driver").into_iter().collect::<Vec<_>>(), sensor);
+        let server = ["platform/qemu-aarch64/system.toml", "servers/newcomer"];
+        assert_eq!(places(&page, "A server").into_iter().collect::<Vec<_>>(), server);
+    }
 }

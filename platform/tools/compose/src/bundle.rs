@@ -9,7 +9,7 @@ pub struct Blobs {
 }
 
 impl Blobs {
-    /// Blobs behind a description of at most that many bytes.
+    /// Blobs after a description of at most that many bytes.
     pub fn behind(description: usize) -> Self {
         Self {
             start: (MAGIC.len() as u64 + 8 + description as u64).next_multiple_of(4096),

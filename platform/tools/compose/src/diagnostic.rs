@@ -44,7 +44,7 @@ impl fmt::Display for Diagnostic {
 }
 
 /// The number of letters to change, add or drop to get from one word to the other.
-fn distance(a: &str, b: &str) -> usize {
+pub fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.chars().enumerate() {

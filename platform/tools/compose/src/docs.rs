@@ -1,5 +1,5 @@
 //! The manifest's keys, and the settings of programs, as tables for the book: made of what compose checks by.
-use crate::takes::{Count, Kind as Type, Takes};
+use crate::takes::{Count, Kind as Type, Must, Takes};
 use axiom_layout::manifest::{Key, Kind, Otherwise, TABLES};
 use std::fmt::Write;
 
@@ -56,10 +56,20 @@ pub fn program(name: &str, takes: &Takes) -> String {
             Type::OneOf(list) => list.join(", "),
             Type::Number(least, most) if *most == i64::MAX as u64 => format!("from {least}"),
             Type::Number(least, most) => format!("{least} to {most}"),
-            Type::Signed => "whole number".into(),
+            Type::Signed(i64::MIN, i64::MAX) => "whole number".into(),
+            Type::Signed(least, most) => format!("{least} to {most}"),
         };
-        let otherwise = s.default.as_deref().unwrap_or("none");
-        let _ = writeln!(out, "| setting `{}` | {values} | {otherwise} | {} |", s.key, s.doc);
+        let words = if matches!(s.kind, Type::Words(_)) { ", each " } else { ": " };
+        let form =
+            s.form.as_ref().map_or(String::new(), |form| format!("{words}`{}`", form.replace('|', "\\|")));
+        let of = s.of.as_ref().map_or(String::new(), |set| format!(", of the manifest's {set}"));
+        let otherwise = match (&s.must, &s.default) {
+            (Some(Must::Always), _) => "must be given".into(),
+            (Some(Must::With(other)), _) => format!("must be given with `{other}`"),
+            (Some(Must::Named(key, name)), _) => format!("must be given if `{key}` names `{name}`"),
+            (None, default) => default.clone().unwrap_or("none".into()),
+        };
+        let _ = writeln!(out, "| setting `{}` | {values}{form}{of} | {otherwise} | {} |", s.key, s.doc);
     }
     for t in &takes.timers {
         let count = match &t.count {

@@ -21,7 +21,7 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// The page behind it.
+    /// The page after it.
     pub fn end(&self) -> u64 {
         (self.vaddr + self.mem_size).next_multiple_of(4096)
     }

@@ -9,6 +9,7 @@ pub mod bundle;
 pub mod check;
 pub mod diagnostic;
 pub mod docs;
+mod fitting;
 mod given;
 pub mod image;
 pub mod model;
@@ -104,6 +105,9 @@ pub fn compose(options: &Options) -> Result<Composed, Vec<Diagnostic>> {
     let raw = source::load(&options.manifest, &mut errors);
     let Some(mut system) = model::read(&raw, &mut errors) else { return Err(errors) };
     let mut images = Vec::new();
+    let blobs = |s: &model::Server| s.blobs.iter().map(|b| b.value.clone()).collect();
+    let files = system.servers.iter().map(|s| (s.name.clone(), blobs(s))).collect();
+    let mut programs = std::collections::BTreeMap::new();
     for server in &mut system.servers {
         let who = format!("server '{}'", server.name);
         let window = address::CODE..address::HEAP;
@@ -111,7 +115,8 @@ pub fn compose(options: &Options) -> Result<Composed, Vec<Diagnostic>> {
         if let Some(image) = &image {
             check::heap(server, image.heap, &mut errors);
             if let Some(takes) = &image.takes {
-                given::check(server, takes, &mut errors);
+                given::check(server, takes, &files, &mut errors);
+                programs.insert(server.name.clone(), takes.clone());
             }
         }
         images.push((server.name.clone(), image));
@@ -120,6 +125,7 @@ pub fn compose(options: &Options) -> Result<Composed, Vec<Diagnostic>> {
     if system.servers.len() == raw.servers.len() {
         check::check(&system, &mut errors);
     }
+    given::clients(&system, &programs, &mut errors);
     let mut rights = pins::resolve(&system, &mut errors);
     rights.rp1 = bridge::resolve(&system, &mut errors);
     // Started from the top: whoever is called is there before its callers.

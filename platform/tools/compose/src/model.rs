@@ -173,9 +173,6 @@ pub(crate) fn names(table: &'static [Key]) -> Vec<&'static str> {
 pub const HEAP_KIB: u64 = 64;
 /// A server in the background runs for so many microseconds at a time; then those of the same priority have their turn.
 pub const TURN_US: u64 = 5_000;
-/// What the kernel keeps for itself, by the start of its `compatible`.
-const KERNELS_OWN: &[&str] =
-    &["arm,gic", "arm,cortex-a15-gic", "arm,cortex-a9-gic", "arm,armv8-timer", "arm,armv7-timer", "arm,psci"];
 
 fn show(value: &Value) -> String {
     value.to_string().trim().to_owned()
@@ -523,7 +520,7 @@ fn device(r: &mut Reader<'_>, table: &InlineTable, at: &At) -> Option<Device> {
     if vendor.is_empty() || model.is_empty() || !compatible.chars().all(|c| c.is_ascii_graphic()) {
         let advice = nearest(&compatible, ["arm,pl011", "virtio,mmio", "arm,pl061", "arm,pl031"]);
         d.errors.push(wrong("is not a device-tree name", "compatible is \"manufacturer,model\"", &advice));
-    } else if KERNELS_OWN.iter().any(|own| compatible.starts_with(own)) {
+    } else if axiom_fdt::kernels::keeps(&compatible) {
         d.errors.push(wrong(
             "is the kernel's own",
             "interrupt controller, CPU timer and firmware are never given to a server",

@@ -5,6 +5,7 @@ use crate::model::{Manifest, Placed, Reader, Server, names, number_of};
 use crate::source::{Located, RawServer};
 use axiom_layout::manifest::{CHANNEL, Key, Kind, LINE, MOTOR, MOTOR_LINE, PROGRAM};
 use axiom_proto::gpio::{self, CHANNELS, CHIPS, Channel, Grants, LINES, Line, MOTOR_OUTPUTS, MOTORS};
+use axiom_proto::point::{FORMS, Point};
 use std::collections::BTreeMap;
 
 // The schema's ranges are the messages'.
@@ -305,6 +306,7 @@ pub fn resolve(system: &Manifest, errors: &mut Vec<Diagnostic>) -> Rights {
         }
         let who = format!("program '{}'", program.name);
         owner_of(system, program, r.errors);
+        pinned(system, program, &mut r);
         let grants = r.grants(&who, &program.wishes);
         rights.programs.push(gpio::ProgramGrants {
             program: program.name.clone(),
@@ -340,6 +342,40 @@ pub fn resolve(system: &Manifest, errors: &mut Vec<Diagnostic>) -> Rights {
         rights.motors.push(Outputs { name: motor.name.clone(), gpio, pwm });
     }
     rights
+}
+
+/// A program that is pinned stays at an attach point that there is: else it would never run, and a stop that it makes never come.
+fn pinned(system: &Manifest, program: &Program, r: &mut Resolver<'_>) {
+    let Some(at) = &program.pinned else { return };
+    let who = format!("program '{}'", program.name);
+    let Some(point) = Point::parse(&at.value) else {
+        r.errors.push(Diagnostic::new(
+            &at.at,
+            format!("{who}: pinned_at = \"{}\" is no attach point", at.value),
+            format!("attach points are {FORMS}"),
+            "pinned_at = \"gpio/pl061/4/rising\"",
+        ));
+        return;
+    };
+    let pin = |chip: &str, number| Placed {
+        value: Pin { chip: chip.into(), number, flag: false },
+        at: at.at.clone(),
+    };
+    match point {
+        Point::Edge { chip, line, .. } => drop(r.chip(&who, &pin(chip, line), false)),
+        Point::Duty { chip, channel } => drop(r.chip(&who, &pin(chip, channel), true)),
+        Point::Rate { .. } | Point::Sample { .. } => {}
+    }
+    let kinds = || system.servers.iter().flat_map(|s| values(&s.hosts));
+    // Who runs programs is known by the images; where one is missing, that is the mistake.
+    if kinds().next().is_some() && !kinds().any(|kind| kind == point.kind()) {
+        r.errors.push(Diagnostic::new(
+            &at.at,
+            format!("{who}: no server runs programs at '{}/...'", point.kind()),
+            "a program is pinned where a server of this system runs programs",
+            nearest(point.kind(), kinds()),
+        ));
+    }
 }
 
 /// Whoever may load a program calls the server that has its object.

@@ -17,9 +17,23 @@
 //! [setting.pulls]
 //! type = "words"
 //! most = 64
-//! form = "0-27:none|down|up"             # what each word is: numbers from and to, a name (NAME), or one of some; two of them
-//! doc = "..."                            # with `:` or `/` between
+//! form = "0-27:none|down|up"             # what each word is: `axiom_layout::form`
+//! doc = "..."
+//! [setting.timeout]
+//! type = "number"
+//! least = 1
+//! most = 10
+//! must = "always"                        # it must be given; or: if another setting is, or if a key names a text (`pwm_chips:soft`)
+//! of = "lines"                           # each word is in a set of the manifest's (`SETS`); a form has them, too: `{gpio_chips}/0-63`
+//! doc = "..."
+//! [list.pwm_chips]                       # what each text of a key of the manifest is
+//! form = "soft-pwm|rp1-pwm0"
+//! [client.iio]                           # what clients' keys name: what is before the mark in the words of a setting
+//! of = "sensors"
+//! [names]                                # sets of the program's own; an empty table is filled in by the program's source
+//! chip = ["adxl345", "lm75"]
 //! ```
+use axiom_layout::form::{self, Form, Wanted};
 use axiom_layout::manifest;
 use axiom_proto::INTERFACES;
 use std::collections::BTreeMap;
@@ -36,8 +50,8 @@ pub enum Kind {
     OneOf(Vec<String>),
     /// A whole number, from and to.
     Number(u64, u64),
-    /// A whole number that may be negative.
-    Signed,
+    /// A whole number that may be negative, from and to.
+    Signed(i64, i64),
 }
 
 impl Kind {
@@ -47,8 +61,8 @@ impl Kind {
             Kind::Text => !value.is_empty(),
             Kind::Words(most) => (1..=*most).contains(&(value.split_whitespace().count() as u64)),
             Kind::OneOf(list) => list.iter().any(|one| one == value),
-            Kind::Number(least, most) => value.parse::<u64>().is_ok_and(|n| (least..=most).contains(&&n)),
-            Kind::Signed => value.parse::<i64>().is_ok(),
+            Kind::Number(least, most) => form::number(value).is_some_and(|n| (least..=most).contains(&&n)),
+            Kind::Signed(least, most) => form::signed(value).is_some_and(|n| (least..=most).contains(&&n)),
         }
     }
 }
@@ -62,37 +76,67 @@ pub struct Setting {
     pub kind: Kind,
     /// What each of its words is.
     pub form: Option<String>,
+    /// The set that each of its words is in.
+    pub of: Option<String>,
+    /// When it must be given.
+    pub must: Option<Must>,
     /// What it is otherwise.
     pub default: Option<String>,
     /// What it says.
     pub doc: String,
 }
 
-impl Setting {
-    /// Whether a value is one.
-    pub fn fits(&self, value: &str) -> bool {
-        let form = self.form.as_deref();
-        self.kind.fits(value)
-            && form.is_none_or(|form| value.split_whitespace().all(|word| is_of(form, word)))
-    }
+/// When a setting must be given.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Must {
+    /// Always.
+    Always,
+    /// If this setting is.
+    With(String),
+    /// If this key of the manifest names this text.
+    Named(String, String),
 }
 
-/// Whether a word is of a form.
-fn is_of(form: &str, word: &str) -> bool {
-    let part = |form: &str, text: &str| match form.split_once('-') {
-        Some((from, to)) => {
-            let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-            let bound = |text: &str| text.parse::<u64>().unwrap_or(0);
-            digits && text.parse::<u64>().is_ok_and(|n| (bound(from)..=bound(to)).contains(&n))
-        }
-        None if form == "NAME" => !text.is_empty(),
-        None => form.split('|').any(|one| one == text),
-    };
-    match form.find([':', '/']) {
-        None => part(form, word),
-        Some(at) => word
-            .split_once(&form[at..=at])
-            .is_some_and(|(left, right)| part(&form[..at], left) && part(&form[at + 1..], right)),
+/// Names that words may have, by the sets that they are in.
+pub type Names = BTreeMap<String, Vec<String>>;
+
+/// Sets that a manifest has for a server: lines that it may use (`CHIP/LINE`, and their parts), channels' chips and numbers, and what its
+/// keys name; `files` are those of the servers that it calls.
+pub const SETS: &[&str] = &[
+    "gpio",
+    "lines",
+    "line_chips",
+    "channels",
+    "channel_chips",
+    "gpio_chips",
+    "pwm_chips",
+    "devices",
+    "rp1",
+    "files",
+    "debugs",
+];
+
+/// Whether a set has a name. A set that nobody has said has all.
+pub fn has(names: &Names, set: &str, name: &str) -> bool {
+    names.get(set).is_none_or(|list| list.iter().any(|one| one == name))
+}
+
+impl Setting {
+    /// Whether a value is one: the words fit their form, and each is there once.
+    pub fn fits(&self, value: &str, names: &Names) -> bool {
+        self.kind.fits(value) && self.wrong_word(value, names).is_none()
+    }
+
+    /// The first word that does not fit, or is there a second time.
+    pub fn wrong_word<'v>(&self, value: &'v str, names: &Names) -> Option<&'v str> {
+        let form = self.form.as_deref().and_then(Form::new);
+        let words = || value.split_whitespace();
+        let fits = |word: &str| {
+            form.is_none_or(|form| form.word(word, |set, name| has(names, set, name)).is_some())
+                && self.of.as_ref().is_none_or(|set| has(names, set, word))
+        };
+        let again = |i: usize, word: &str| form.is_some() && words().take(i).any(|earlier| earlier == word);
+        words().enumerate().find(|(i, word)| !fits(word) || again(*i, word)).map(|(_, word)| word)
     }
 }
 
@@ -133,6 +177,12 @@ pub struct Takes {
     pub timers: Vec<Timer>,
     /// Settings.
     pub settings: Vec<Setting>,
+    /// Forms of the texts of keys of the manifest.
+    pub lists: Vec<(String, String)>,
+    /// Keys of clients, and the setting whose words have what they may name.
+    pub clients: Vec<(String, String)>,
+    /// Sets of its own.
+    pub names: Names,
 }
 
 /// Keys of a server that are rights: whoever does not use one is not given it.
@@ -191,27 +241,108 @@ fn tables<'a>(document: &'a dyn TableLike, key: &str) -> Result<Vec<(&'a str, &'
     table.iter().map(each).collect()
 }
 
-fn setting(key: &str, table: &dyn TableLike) -> Result<Setting, String> {
+/// The bounds of a number that may be negative; without them, every one that there is.
+fn signed(table: &dyn TableLike) -> Result<Kind, String> {
+    let bound = |key, otherwise| match table.get(key) {
+        None => Ok(otherwise),
+        Some(item) => item.as_integer().ok_or(format!("{key} is no whole number")),
+    };
+    Ok(Kind::Signed(bound("least", i64::MIN)?, bound("most", i64::MAX)?))
+}
+
+/// Reads a form; the sets that it names are ones that somebody fills.
+fn form_of(table: &dyn TableLike, own: Option<&Names>) -> Result<Option<String>, String> {
+    let Some(said) = text(table, "form")? else { return Ok(None) };
+    let form = Form::new(&said).ok_or_else(|| format!("\"{said}\" is no form"))?;
+    for alternative in form.alternatives() {
+        let parts = [Some(alternative.left), alternative.right.map(|right| right.1)];
+        for set in parts.into_iter().flatten().filter_map(|part| match part {
+            Wanted::Set(set) => Some(set),
+            _ => None,
+        }) {
+            set_of(set, own)?;
+        }
+    }
+    Ok(Some(said))
+}
+
+/// Refuses a set that is neither the manifest's nor the program's own (any name will do while its source fills those in).
+fn set_of(set: &str, own: Option<&Names>) -> Result<(), String> {
+    if SETS.contains(&set) || own.is_some_and(|own| own.is_empty() || own.contains_key(set)) {
+        return Ok(());
+    }
+    Err(format!("nobody says what is in '{set}' (the manifest says {})", SETS.join(", ")))
+}
+
+fn setting(key: &str, table: &dyn TableLike, own: Option<&Names>) -> Result<Setting, String> {
     let at = |why: String| format!("setting {key}: {why}");
-    known(table, &format!("setting {key}"), &["type", "values", "least", "most", "form", "default", "doc"])?;
+    let keys = ["type", "values", "least", "most", "form", "of", "must", "default", "doc"];
+    known(table, &format!("setting {key}"), &keys)?;
     let kind = match text(table, "type").map_err(at)?.as_deref() {
         Some("text") => Kind::Text,
         Some("words") => Kind::Words(number(table, "most").map_err(at)?),
-        Some("signed") => Kind::Signed,
+        Some("signed") => signed(table).map_err(at)?,
         Some("one-of") => Kind::OneOf(texts(table, "values").map_err(at)?),
         Some("number") => {
             Kind::Number(number(table, "least").map_err(at)?, number(table, "most").map_err(at)?)
         }
         _ => return Err(at("type is text, words, one-of, number or signed".into())),
     };
-    let (form, default) = (text(table, "form").map_err(at)?, text(table, "default").map_err(at)?);
+    let (form, default) = (form_of(table, own).map_err(at)?, text(table, "default").map_err(at)?);
+    let of = text(table, "of").map_err(at)?;
+    if let Some(set) = &of {
+        set_of(set, own).map_err(at)?;
+    }
+    let must = text(table, "must").map_err(at)?.map(|when| match when.split_once(':') {
+        None if when == "always" => Must::Always,
+        None => Must::With(when),
+        Some((key, name)) => Must::Named(key.into(), name.into()),
+    });
     let doc = text(table, "doc").map_err(at)?.filter(|doc| !doc.is_empty());
     let doc = doc.ok_or_else(|| at("doc is missing".into()))?;
-    let setting = Setting { key: key.into(), kind, form, default, doc };
-    match setting.default.as_ref().filter(|default| !setting.fits(default)) {
+    let setting = Setting { key: key.into(), kind, form, of, must, default, doc };
+    let none = Names::new();
+    match setting.default.as_ref().filter(|default| !setting.fits(default, own.unwrap_or(&none))) {
         Some(default) => Err(at(format!("its default \"{default}\" is none of its values"))),
         None => Ok(setting),
     }
+}
+
+/// A table with one text each, by its key.
+fn one_text(document: &dyn TableLike, table: &str, key: &str) -> Result<Vec<(String, String)>, String> {
+    let each = |(name, entry): (&str, &dyn TableLike)| {
+        known(entry, &format!("{table}.{name}"), &[key])?;
+        let said = text(entry, key)?.ok_or_else(|| format!("{table}.{name} has no {key}"))?;
+        Ok((name.to_owned(), said))
+    };
+    tables(document, table)?.into_iter().map(each).collect()
+}
+
+/// Checks what is said of keys of the manifest and of settings.
+fn makes_sense(takes: &Takes) -> Result<(), String> {
+    for (key, said) in &takes.lists {
+        let whole = SETS.contains(&key.as_str()) && manifest::find(manifest::SERVER, key).is_some();
+        if !whole || Form::new(said).is_none() {
+            return Err(format!("list.{key}: \"{said}\" is no form, or {key} names nothing"));
+        }
+    }
+    for (key, setting) in &takes.clients {
+        let words = takes.find(setting).is_some_and(|s| s.form.is_some());
+        if manifest::find(manifest::SERVER, key).is_none() || !words {
+            return Err(format!("client.{key}: '{setting}' is no setting with a form, or {key} is no key"));
+        }
+    }
+    for setting in &takes.settings {
+        let known = match &setting.must {
+            None | Some(Must::Always) => true,
+            Some(Must::With(other)) => takes.find(other).is_some(),
+            Some(Must::Named(key, _)) => SETS.contains(&key.as_str()),
+        };
+        if !known {
+            return Err(format!("setting {}: must is always, a setting, or KEY:TEXT", setting.key));
+        }
+    }
+    Ok(())
 }
 
 fn timer(name: &str, table: &dyn TableLike) -> Result<Timer, String> {
@@ -235,8 +366,18 @@ fn timer(name: &str, table: &dyn TableLike) -> Result<Timer, String> {
 /// A sentence's end: what is wrong.
 pub fn read(said: &str) -> Result<Takes, String> {
     let document = Document::parse(said).map_err(|e| format!("is not TOML: {}", e.message()))?;
-    known(document.as_table(), "it", &["serves", "hosts", "rights", "timer", "setting"])?;
+    let keys = ["serves", "hosts", "rights", "timer", "setting", "list", "client", "names"];
+    known(document.as_table(), "it", &keys)?;
     let table = document.as_table();
+    let own: Option<Names> = match table.get("names").map(|item| item.as_table_like()) {
+        None => None,
+        Some(None) => return Err("names is no table".into()),
+        Some(Some(sets)) => Some(
+            sets.iter()
+                .map(|(set, _)| Ok((set.to_owned(), texts(sets, set)?)))
+                .collect::<Result<_, String>>()?,
+        ),
+    };
     let interface = |name: String| {
         let found = INTERFACES.iter().find(|i| i.0 == name).map(|i| i.1);
         found.ok_or_else(|| format!("there is no interface '{name}'"))
@@ -248,9 +389,13 @@ pub fn read(said: &str) -> Result<Takes, String> {
         timers: tables(table, "timer")?.into_iter().map(|(n, t)| timer(n, t)).collect::<Result<_, _>>()?,
         settings: tables(table, "setting")?
             .into_iter()
-            .map(|(k, t)| setting(k, t))
+            .map(|(k, t)| setting(k, t, own.as_ref()))
             .collect::<Result<_, _>>()?,
+        lists: one_text(table, "list", "form")?,
+        clients: one_text(table, "client", "of")?,
+        names: own.unwrap_or_default(),
     };
+    makes_sense(&takes)?;
     if let Some(right) = takes.rights.iter().find(|r| *r != "*" && !RIGHTS.contains(&r.as_str())) {
         return Err(format!("'{right}' is no right (they are {})", RIGHTS.join(", ")));
     }
@@ -302,7 +447,7 @@ impl Takes {
                     );
                 }
                 Count::Number(key) => {
-                    let count = value(key).and_then(|n| n.parse().ok()).unwrap_or(0u64);
+                    let count = value(key).and_then(form::number).unwrap_or(0);
                     names.extend((0..count.min(64)).map(|n| format!("{name}/{n}")));
                 }
             }

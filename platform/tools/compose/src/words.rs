@@ -1,4 +1,5 @@
-//! What an interface alone understands, in its own words: clients' rights, and what a server owns. init passes it on.
+//! The parts of the bundle that only one interface understands: what a client may do there, and what its server owns. compose writes them in
+//! that interface's own encoding; init passes them on and does not read them.
 use crate::model::{Manifest, Server};
 use crate::pins::{self, Rights};
 use axiom_proto::bundle::{Grant, Part};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 type Header = (u32, u32, u64, &'static [u8]);
 const CODE: Header = (1, 5, 0x20_0000, b"code");
 
-/// What axiom-heap puts into an image, behind a note of somebody else's.
+/// What axiom-heap puts into an image, after a note of somebody else's.
 const HEAP_NOTE: &[u8] = b"\x04\0\0\0\x02\0\0\0\x01\0\0\0GNU\0??\0\0\x06\0\0\0\0\0\0\0heapAxiom\0\0\0";
 
 /// The same kind of note by two others: one with a name as long, one whose name begins alike.
@@ -61,7 +61,16 @@ impl World {
         let mut cut = good.clone();
         cut.truncate(good.len() - 4);
         for (name, bytes) in [
-            ("axiom-iio-server", says(include_str!("../../../../drivers/iio/server/takes.toml"))),
+            // Its source fills in the names of its drivers.
+            (
+                "axiom-iio-server",
+                says(concat!(
+                    include_str!("../../../../drivers/iio/server/takes.toml"),
+                    "chip = [\"adxl345\", \"lm75\", \"bme280\"]"
+                )),
+            ),
+            ("axiom-watchdog-server", says(include_str!("../../../../drivers/watchdog/server/takes.toml"))),
+            ("axiom-demo", says(include_str!("../../../../servers/demo/takes.toml"))),
             ("axiom-rp1-server", says(include_str!("../../../../drivers/rp1/server/takes.toml"))),
             ("axiom-timer-server", says(include_str!("../../../../drivers/timer/takes.toml"))),
             ("axiom-gpio-server", says(include_str!("../../../../drivers/gpio/server/takes.toml"))),

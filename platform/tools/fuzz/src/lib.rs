@@ -91,7 +91,7 @@ pub fn tree(data: &[u8]) {
         let _ = (node.is_compatible("arm,pl011"), node.is_enabled(), node.ancestor(1), node.is_at("/chosen"));
         Walk::On
     });
-    let _ = (tree.at_path("/chosen").is_some(), tree.compatible(&["arm,gic-v3"]).is_some());
+    let _ = (tree.at_path("/chosen").is_some(), tree.compatible(axiom_fdt::kernels::GIC_V3).is_some());
     // What the kernel decides from it, and says when it refuses.
     let said = |refusal: axiom_boot::Refusal| refusal.to_string();
     let _ = (chosen::console(&tree), chosen::initrd(&tree).map_err(said));

@@ -88,7 +88,7 @@ impl Tables {
         body
     }
 
-    /// All of them for an address, one behind the other; the root pointer is the first.
+    /// All of them for an address, one after the other; the root pointer is the first.
     pub fn build(&self, at: u64) -> Vec<u8> {
         let mut hpet = vec![0; 20];
         hpet[..4].copy_from_slice(&0x8086_a201u32.to_le_bytes());

@@ -214,7 +214,7 @@ pub fn all() -> Vec<Case> {
     }));
     cases.push(boots("rubbish-map-multiboot2", " checks, 0 failed", || Handover {
         map: RUBBISH.to_vec(),
-        // The old root pointer behind the new one, entries of the future, a tag that nobody knows.
+        // The old root pointer after the new one, entries of the future, a tag that nobody knows.
         ..multiboot2(|module, map, root| {
             [
                 tag(99, b"?"),

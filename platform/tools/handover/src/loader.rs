@@ -36,7 +36,7 @@ pub enum Protocol {
     Neither(u32, u32),
 }
 
-/// First byte of a module and the one behind its last, for Multiboot2.
+/// First byte of a module and the one after its last, for Multiboot2.
 pub type Module2 = Option<(u32, u32)>;
 
 /// What is handed over.
@@ -65,7 +65,7 @@ fn long(bytes: &mut Vec<u8>, values: &[u64]) {
     values.iter().for_each(|v| bytes.extend(v.to_le_bytes()));
 }
 
-/// PVH's start info, version 1, with what it names behind it.
+/// PVH's start info, version 1, with what it names after it.
 fn start_info(at: u64, version: u32, map: &[Entry], root: u64, module: Option<(u64, u64)>) -> Vec<u8> {
     let (line, list, entries) = (at + 64, at + 96, at + 128);
     let mut b = Vec::new();

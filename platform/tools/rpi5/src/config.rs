@@ -41,7 +41,7 @@ impl Config {
         for (number, line) in text.lines().enumerate() {
             if line.len() > LONGEST {
                 return Err(BadConfig(format!(
-                    "line {}: firmware ignores what lies behind column {LONGEST}",
+                    "line {}: firmware ignores what is after column {LONGEST}",
                     number + 1
                 )));
             }

@@ -368,7 +368,7 @@ fn is_virtual(name: &str) -> bool {
     ["loop", "ram", "zram", "dm-", "md", "nbd", "rbd", "zd", "sr", "fd"].iter().any(|p| name.starts_with(p))
 }
 
-/// The source of a mount: the second word behind the dash.
+/// The source of a mount: the second word after the dash.
 fn source(words: &[&str]) -> Option<String> {
     words.iter().position(|w| *w == "-").and_then(|at| words.get(at + 2)).map(|source| unescaped(source))
 }

@@ -1,9 +1,8 @@
 //! `axiom-runner`: one run of Axiom in QEMU, from the sensor simulator's start to the verdict.
 //!
-//! The console is streamed and logged; the verdict line (`axiom: run ended: ok`, or `FAILED: why`, with the word that only init was
-//! told) and the texts that
-//! `--expect` and `--forbid` name decide the exit status. Whatever happens, no child is left: they are ended on every
-//! way out, and the kernel ends them if this process is killed.
+//! The console is shown and logged. Two things decide the exit status: the verdict line (`axiom: run ended: ok`, or `FAILED: why`, with the
+//! word that only init was told), and the texts that `--expect` and `--forbid` name. No child process is left, whatever happens: they are
+//! ended on every way out, and the kernel ends them if this process is killed.
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};

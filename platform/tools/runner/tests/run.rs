@@ -207,7 +207,7 @@ fn help_and_wrong_flags_are_answered_without_a_build() {
     let (code, said) = answer(&["test-system", "justfile", "--help"]);
     assert!(code == 0 && said.contains("test-system: Tests of the whole system"), "{said}");
     assert!(said.contains("\n  boot-refusals\n"), "{said}");
-    // Words that a recipe takes; those behind -- are not its own.
+    // Words that a recipe takes; those after -- are not its own.
     let words: [&[&str]; 14] = [
         &["kernel", "justfile", "tools", "programs"],
         &["lint", "justfile", "test-system", "driver-crash"],

@@ -1,5 +1,6 @@
 //! What init needs of an architecture: its own first instructions, a thread without a stack, first registers, page tables, interrupts, devices
-//! that no description names. Every architecture has the same names. The developer's machine takes the one that the kernel's rules take there.
+//! that no description names. Every architecture has the same names. On the developer's machine it is the architecture whose rules of the
+//! kernel the tests run on.
 #[cfg(not(any(axiom_arch = "x86_64", all(target_arch = "x86_64", target_os = "none"))))]
 mod aarch64;
 #[cfg(not(any(axiom_arch = "x86_64", all(target_arch = "x86_64", target_os = "none"))))]

@@ -1,9 +1,9 @@
 //! What lies where: the addresses that no BAR of a function may cover, and whether one does.
 //!
-//! Firmware put BARs where they are, or nobody did; either may be wrong, and a driver that gets the pages of its BARs gets whatever is
-//! there. So a BAR's pages must be registers that the kernel offers, nobody's RAM, and no one else's: not configuration space, not a device
-//! that init knows the place of, not another BAR, of this function or of another. Where nobody has measured a function, because nobody
-//! asked for it, its first page counts.
+//! Firmware has placed the BARs, or nobody has: either may be wrong. Whoever gets the pages of a BAR gets whatever is at those addresses. So
+//! each of these pages must be registers that the kernel offers, and nobody else's: not RAM, not configuration space, not a device whose
+//! place init knows, not another BAR of this function or of another. A function that nobody asked for was not measured; of each of its BARs
+//! the first page counts.
 use alloc::vec::Vec;
 use axiom_pci::{Bar, Place};
 use core::fmt;

@@ -1,9 +1,8 @@
 //! A function's reset, as a state that its server is in before it is built: each step is short, and says how long to leave the function
 //! alone before the next. init serves everybody else meanwhile.
 //!
-//! A function makes no access of its own from the first step on until its server is there. What comes out of a reset is looked at: a function
-//! that is not the same again, or does not hold its addresses, or goes on with accesses, is no good to anybody, and its server is not
-//! started.
+//! From the first step on until its server is there, a function makes no access of its own. After the reset, init looks at the function
+//! again. If it is not the same one, does not hold its addresses, or goes on with accesses, its server is not started.
 use super::{Function, Hardware, Pci};
 use axiom_pci::{Config, Identity, Reset};
 use core::fmt;

@@ -3,8 +3,8 @@ use super::Context;
 use crate::arch::{self, Table};
 use crate::devices;
 use crate::memory::{Memory, Object, Pool};
+use crate::rows::SlotRows;
 use crate::sys::{self, Unmapped};
-use alloc::vec::Vec;
 use axiom_layout::{CNODE_BITS, address};
 use axiom_proto::bundle::{ADDRESS as PAYLOAD, Segment};
 use sel4_sys::object::{self as o, vm_attributes};
@@ -103,8 +103,8 @@ impl Build<'_> {
     }
 
     /// Fresh pages, readable and writable.
-    pub(super) fn pages(&mut self, vaddr: u64, bytes: u64) -> Result<Vec<CPtr>, Error> {
-        let mut frames = Vec::new();
+    pub(super) fn pages(&mut self, vaddr: u64, bytes: u64) -> Result<SlotRows, Error> {
+        let mut frames = SlotRows::new();
         let mut left = bytes.div_ceil(4096);
         let mut at = vaddr;
         while left > 0 {
@@ -112,9 +112,9 @@ impl Build<'_> {
             for i in 0..count {
                 let frame = CPtr(first.0 + i);
                 self.map(frame, at, CapRights::READ_WRITE, NO_EXECUTE)?;
-                frames.push(frame);
                 at += 4096;
             }
+            frames.add(first, count);
             left -= count;
         }
         Ok(frames)

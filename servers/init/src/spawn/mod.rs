@@ -6,8 +6,8 @@ pub use build::{is_touched, map_own};
 
 use crate::memory::{Memory, Object, Pool};
 use crate::permanent::Permanent;
+use crate::rows::SlotRows;
 use crate::sys;
-use alloc::vec::Vec;
 use axiom_layout::{Badge as Who, CNODE_BITS, address};
 use axiom_proto::Values;
 use axiom_proto::bundle::Server;
@@ -50,9 +50,9 @@ pub struct Running {
     /// Its thread.
     pub tcb: CPtr,
     /// The frames of its stack, by address.
-    pub stack: Vec<CPtr>,
+    pub stack: SlotRows,
     /// Those of its heap.
-    pub heap: Vec<CPtr>,
+    pub heap: SlotRows,
     /// Its CNode, and the slot that its untyped memory comes to when it asks for it.
     pub reclaim: Option<(CPtr, u64)>,
 }

@@ -2,7 +2,7 @@
 use super::Context;
 use super::build::{Build, NO_EXECUTE};
 use crate::memory::Object;
-use crate::permanent::{self, Permanent};
+use crate::permanent::{self, Handler, Permanent};
 use crate::sys;
 use alloc::vec::Vec;
 use axiom_layout::{Badge as Who, Class, address};
@@ -112,6 +112,14 @@ pub(super) fn channels<'a>(
     Ok(())
 }
 
+/// Where an interrupt comes in.
+struct Input {
+    /// At a pin of a bridge.
+    pin: bool,
+    /// Its number at the interrupt controller.
+    number: u32,
+}
+
 pub(super) fn give_devices<'a>(
     b: &mut Build<'_>,
     permanent: &Permanent,
@@ -148,21 +156,21 @@ pub(super) fn give_devices<'a>(
         }
         if request.interrupts {
             let messages = found.function.as_ref().map_or(0, |function| function.messages());
-            let own = found.interrupts.iter().map(|(irq, _)| (false, *irq));
-            let kinds = own.chain(found.pins.iter().map(|(irq, _)| (true, *irq)));
+            let own = found.interrupts.iter().map(|i| Input { pin: false, number: i.id });
+            let inputs = own.chain(found.pins.iter().map(|i| Input { pin: true, number: i.id }));
             // A message has no input's number.
-            let kinds = kinds.chain((0..messages).map(|_| (false, 0)));
-            for ((pin, number), (handler, bit)) in kinds.zip(&mut handlers) {
-                let slot = b.name(*handler, CapRights::ALL, None)?;
+            let inputs = inputs.chain((0..messages).map(|_| Input { pin: false, number: 0 }));
+            for (Input { pin, number }, Handler { cap, bit }) in inputs.zip(&mut handlers) {
+                let slot = b.name(*cap, CapRights::ALL, None)?;
                 world.interrupts.push(Interrupt { device, pin, slot, bit: *bit, number });
-                sys::irq_ack(*handler)?;
+                sys::irq_ack(*cap)?;
             }
         }
-        for (base, bits, untyped) in blocks {
+        for block in blocks {
             // An earlier life of the server, and whoever it gave frames to, loses them.
-            sys::revoke(*untyped)?;
-            let slot = b.name(*untyped, CapRights::ALL, None)?;
-            world.windows.push(Window { device, slot, base: *base, bits: *bits as u8 });
+            sys::revoke(block.cap)?;
+            let slot = b.name(block.cap, CapRights::ALL, None)?;
+            world.windows.push(Window { device, slot, base: block.base, bits: block.bits as u8 });
         }
         let messages = (b.next_named, handlers_of_messages.len() as u32);
         for handler in handlers_of_messages {
@@ -219,17 +227,17 @@ pub(super) fn give_memory<'a>(
         world.head.dma =
             Some(Dma { virt: address::DMA, phys: sys::frame_address(first)?, len: pages * 4096 });
     }
-    if !permanent.shared.is_empty() {
+    if permanent.shared.count() > 0 {
         let slot = b.next_named;
-        for (i, frame) in (0..).zip(&permanent.shared) {
+        for (i, frame) in (0..).zip(permanent.shared.iter()) {
             let copy = CPtr(b.memory.slot()?);
-            sys::copy(copy.0, *frame, CapRights::ALL)?;
+            sys::copy(copy.0, frame, CapRights::ALL)?;
             b.pool.adopt(copy);
             b.map(copy, address::SHARED + i * 4096, CapRights::READ_WRITE, NO_EXECUTE)?;
             // The server's own is what clients' are made of: it takes those back by revoking.
-            b.name(*frame, CapRights::ALL, None)?;
+            b.name(frame, CapRights::ALL, None)?;
         }
-        let pages = permanent.shared.len() as u32;
+        let pages = permanent.shared.count() as u32;
         world.head.shared = Some(Shared { slot, address: address::SHARED, pages });
     }
     let mut at = address::FILES;

@@ -10,9 +10,11 @@ use crate::memory::{Memory, Object, Pool};
 use crate::pci::reset::Resetting;
 use crate::pci::{ConfigSpace, Mapped, Pci};
 use crate::permanent::{self, Permanent};
-use crate::{arch, say, sys};
+use crate::rows::SlotRows;
+use crate::{arch, heap, say, sys};
 use alloc::vec::Vec;
 use axiom_fdt::Fdt;
+use axiom_layout::address::FUNCTIONS_KIB;
 use axiom_layout::restarts::Restarts;
 use axiom_layout::{Badge as Who, Bit};
 use axiom_proto::bundle::System;
@@ -32,8 +34,8 @@ struct Life {
     restarts: Restarts,
     shared_bytes: u64,
     /// Frames of its stack and its heap, by address.
-    stack: Vec<CPtr>,
-    heap: Vec<CPtr>,
+    stack: SlotRows,
+    heap: SlotRows,
     /// The counter at its start.
     started: u64,
     /// When it is started, or its functions' resets go on, while it waits for that.
@@ -56,8 +58,8 @@ impl Life {
             state: State::Starting,
             restarts,
             shared_bytes: 0,
-            stack: Vec::new(),
-            heap: Vec::new(),
+            stack: SlotRows::new(),
+            heap: SlotRows::new(),
             started: 0,
             due: None,
             resets: Vec::new(),
@@ -103,6 +105,7 @@ type Answer = (MessageInfo, [u64; 4]);
 impl Supervisor {
     /// Makes what outlives the servers' restarts.
     pub fn new(info: &BootInfo, extra: &Extra, system: System, own_pages: u64) -> Result<Supervisor, Error> {
+        functions_fit(&system)?;
         let mut memory = Memory::new(info);
         let endpoint = memory.make(Object::ENDPOINT)?;
         let ready = memory.make(Object::NOTIFICATION)?;
@@ -261,8 +264,26 @@ impl Supervisor {
         if self.system.print_facts {
             let fdt = self.fdt.and_then(|bytes| Fdt::new(bytes).ok());
             facts(self.axiom, fdt.as_ref()).iter().for_each(|line| say!("facts: {line}"));
+            say!("facts: at most {} bytes of init's heap of {} were in use", heap::most(), heap::BYTES);
         }
     }
+}
+
+/// Refuses a bundle whose PCI functions may take more registers than init has slots for. compose refuses such a manifest; but a bundle is
+/// data, and what made it may have been something else.
+fn functions_fit(system: &System) -> Result<(), Error> {
+    let requests = system.servers.iter().flat_map(|server| &server.devices);
+    let functions = || requests.clone().filter(|request| axiom_pci::parse(&request.compatible).is_some());
+    let kib = functions().fold(0u64, |sum, request| sum.saturating_add(request.registers_kib.into()));
+    if kib <= FUNCTIONS_KIB {
+        return Ok(());
+    }
+    say!(
+        "the bundle lets the registers of {} PCI functions take {kib} KiB, and init can hand out {FUNCTIONS_KIB}: it is not of this system's \
+         compose, which refuses that (registers_kib)",
+        functions().count()
+    );
+    Err(Error::RangeError)
 }
 
 fn ticks_of(axiom: Option<AxiomInfo>, microseconds: u64) -> u64 {

@@ -1,4 +1,4 @@
-//! What servers ask init for. Who asks is the badge's word, and what it may ask for the manifest's.
+//! What servers ask init for. The badge says who asks; the manifest says what that server may ask for.
 use super::{Answer, PANIC_TEXT, Supervisor};
 use crate::permanent;
 use crate::say::finish;
@@ -64,7 +64,7 @@ impl Supervisor {
             Area::Stack => &life.stack,
             Area::Heap => &life.heap,
         });
-        let Some(frame) = frames.and_then(|frames| frames.get(page as usize)).copied() else {
+        let Some(frame) = frames.and_then(|frames| frames.get(page.into())) else {
             return encode(LABEL_OK, &Reply::End);
         };
         match spawn::is_touched(&mut self.memory, frame) {
@@ -77,7 +77,7 @@ impl Supervisor {
     pub(super) fn kept_bytes(&self, index: usize) -> u64 {
         let bits = permanent::untyped_bits(&self.system.servers[index]);
         let untyped = bits.filter(|_| self.permanent[index].untyped.is_some()).map_or(0, |bits| 1 << bits);
-        untyped + self.permanent[index].shared.len() as u64 * 4096
+        untyped + self.permanent[index].shared.count() * 4096
     }
 
     pub(super) fn figures(&self) -> supervisor::Figures {

@@ -1,6 +1,7 @@
 //! Who is given which device, and who is not.
 use crate::machine::{DEVICES_AT, Machine, Parts, device, tree};
 use crate::{server, system};
+use axiom_fdt::Interrupt;
 use axiom_fdt::writer::Builder;
 use axiom_init::arch;
 use axiom_layout::restarts::LONGEST_WAIT_US;
@@ -119,7 +120,13 @@ fn interrupts_are_given_only_where_they_are_asked_for() {
     let quiet = DeviceRequest { interrupts: false, ..wants("uart", "t,uart") };
     let mut m = machine(vec![with("a", vec![quiet])], |b| node(b, "t,uart", 0, 0x100, &[4]));
     m.boot().unwrap();
-    assert_eq!((m.env("a").interrupts.iter().count(), m.calls(arch::irq_handler(0, false, 0).0)), (0, 0));
+    assert_eq!(
+        (
+            m.env("a").interrupts.iter().count(),
+            m.calls(arch::irq_handler(Interrupt { id: 0, edge: false }, 0).0)
+        ),
+        (0, 0)
+    );
 }
 
 #[test]

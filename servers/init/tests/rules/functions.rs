@@ -337,3 +337,25 @@ fn a_reset_that_cannot_be_waited_for_or_made_costs_the_server() {
     );
     assert_eq!(state(&mut m, "b", 0), State::Down);
 }
+
+#[test]
+fn a_bundle_whose_functions_may_take_more_registers_than_init_has_slots_is_refused() {
+    let ask = |device: u16, kib: u64| DeviceRequest { registers_kib: kib as u32, ..asks(device) };
+    let boot = |servers: Vec<Server>| Machine::new(&system(servers), Parts::default()).boot();
+    let most = address::FUNCTIONS_KIB;
+    let half = most / 2;
+    boot(vec![with("a", vec![ask(1, half)]), with("b", vec![ask(2, half)])]).unwrap();
+    // What is no function says nothing of registers.
+    let other = DeviceRequest { optional: true, registers_kib: u32::MAX, ..device("u", "t,uart") };
+    boot(vec![with("a", vec![ask(1, most), other])]).unwrap();
+    for (first, second) in [(half, half + 1), (most + 1, 0), (u32::MAX.into(), u32::MAX.into())] {
+        let said = boot(vec![with("a", vec![ask(1, first)]), with("b", vec![ask(2, second)])]).unwrap_err();
+        let sentence = format!(
+            "init: the bundle lets the registers of 2 PCI functions take {} KiB, and init can hand out {most}: it is not of this system's \
+             compose, which refuses that (registers_kib)\n",
+            first + second
+        );
+        assert!(said.contains(&sentence), "{said}");
+        assert!(said.contains("run ended: FAILED: init could not prepare the system"), "{said}");
+    }
+}

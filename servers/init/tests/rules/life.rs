@@ -351,3 +351,20 @@ fn every_kind_of_fault_is_told_in_words() {
         m.advance(LONGEST_WAIT_US).unwrap();
     }
 }
+
+#[cfg(not(axiom_arch = "x86_64"))]
+#[test]
+fn an_exception_is_said_by_its_class() {
+    let said = |class: u64| axiom_init::arch::exception(class << 26 | 0x200_0000);
+    let others = "an instruction that user space may not run, or a trap of the debugger's";
+    for (class, words) in [
+        (0x00, "an undefined instruction"),
+        (0x22, "a jump to an address that is no multiple of 4"),
+        (0x26, "a stack pointer that is no multiple of 16"),
+        (0x3c, "`brk`, as after a panic"),
+        (0x21, others),
+        (0x3d, others),
+    ] {
+        assert_eq!(said(class), words, "{class:#x}");
+    }
+}

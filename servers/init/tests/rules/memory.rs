@@ -179,3 +179,16 @@ fn what_alignment_skips_is_used_for_what_is_smaller() {
     let rest = figures.init_allocated - own;
     assert!(rest < 32 << 10, "{rest} bytes are nobody's, of {}", figures.init_allocated);
 }
+
+#[test]
+fn a_segment_has_all_its_pages_whatever_the_file_has_of_them() {
+    let mut large = server("a");
+    let data = &mut large.segments[1];
+    (data.mem_size, data.file_size) = (7 * 4096 + 1, 4096 + 100);
+    let from = data.vaddr;
+    let m = Machine::running(&system(vec![large]), Parts::default());
+    let mapped = |page: u64| m.frame("a", from + page * 4096).map(|f| f.phys);
+    let pages: Vec<u64> = (0..8).map(|page| mapped(page).expect("a page of the segment")).collect();
+    assert!((1..8).all(|i| !pages[..i].contains(&pages[i])), "each is a page of its own: {pages:x?}");
+    assert_eq!(mapped(8), None);
+}

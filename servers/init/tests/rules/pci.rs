@@ -11,7 +11,7 @@ const SPACE_OF_256: ConfigSpace = ConfigSpace { base: SPACE, last_bus: 255, proc
 const HPET: Span = Span { from: 0xfed0_0000, end: 0xfed0_1000 };
 
 fn asks(id: u16) -> DeviceRequest {
-    device("f", &format!("pci1af4,{id:x}"))
+    DeviceRequest { registers_kib: 2048, ..device("f", &format!("pci1af4,{id:x}")) }
 }
 
 /// What there is on a board with a window, first and bytes.

@@ -1,8 +1,8 @@
 //! What every server links, in a server that does what its client says.
 use axiom_fake_kernel::{Fake, Lines, Message, World, answer, pages};
-use axiom_layout::{Bit, Class};
-use axiom_proto::env::{Blob, Channel, Device, Env, Range, Setting, Signal, Thread, Timer, slot};
-use axiom_proto::{Error, LABEL_ERROR, LABEL_OK, Values, console, wire};
+use axiom_layout::{Bit, Class, ClientBadge};
+use axiom_proto::env::{Blob, Channel, Client, Device, Env, Range, Setting, Signal, Thread, Timer, slot};
+use axiom_proto::{Error, LABEL_ERROR, LABEL_OK, Values, console, supervisor, wire};
 use axiom_runtime::sel4::{CPtr, Error as Kernel, label, syscall};
 use axiom_runtime::{
     Buffer, CNode, Endpoint, Incoming, Reply, Runtime, Service, Signals, Slots, call_with_cap, count_refused,
@@ -29,6 +29,10 @@ enum Ask<'a> {
     Say(&'a str),
     /// To panic.
     Panic(&'a str),
+    /// To tell init of a panic, as if it had had one.
+    Report(&'a str),
+    /// Who serves an interface, and whether there is a trace; the name of a client.
+    World(u16, u64),
     /// What counters and clocks say.
     Counts,
     /// What was signalled so far.
@@ -48,6 +52,7 @@ enum Said {
     Peer(Result<(u32, bool), Error>),
     Counts { malformed: u64, refused: u64, nanoseconds: u64, ticks: u64 },
     Found(Vec<Option<u64>>),
+    World(Vec<Option<u64>>, String),
     Yes(bool),
 }
 
@@ -116,10 +121,25 @@ impl Service for Obedient {
             }
             Ask::Give(cap) => return Reply::ok_with_cap(&Said::Done, CPtr(cap)),
             Ask::Say(text) => {
-                axiom_runtime::info!("{text}");
+                // In two parts, as a line with arguments is written.
+                let (first, rest) = text.split_at(text.floor_char_boundary(text.len() / 2));
+                axiom_runtime::info!("{first}{rest}");
                 Said::Done
             }
             Ask::Panic(text) => panic!("{text}"),
+            Ask::Report(text) => {
+                axiom_runtime::log::report(None, format_args!("{text}"));
+                Said::Done
+            }
+            Ask::World(interface, badge) => {
+                let found = vec![
+                    self.rt.serving(interface).map(|to| to.0.0),
+                    self.rt.trace().map(|trace| trace.0.0),
+                    Some(axiom_runtime::heap_range().0 as u64),
+                    Some(axiom_runtime::heap_range().1 as u64),
+                ];
+                Said::World(found, self.rt.client(ClientBadge::new(badge)).to_owned())
+            }
             Ask::Counts => Said::Counts {
                 malformed: malformed_count(),
                 refused: refused_count(),
@@ -311,6 +331,9 @@ fn lines_go_to_the_console_whole_and_cut() {
     assert_eq!(ask(&mut server, 0, &Ask::Say(&long)), Ok(Said::Done));
     let most = console::MAX_TEXT / 2;
     assert_eq!(lines.take(), ["hello".to_owned(), "\u{e9}".repeat(most)]);
+    // A character that fits only in part is left out.
+    assert_eq!(ask(&mut server, 0, &Ask::Say(&format!("x{long}"))), Ok(Said::Done));
+    assert_eq!(lines.take(), [format!("x{}", "\u{e9}".repeat((console::MAX_TEXT - 1) / 2))]);
 }
 
 #[test]
@@ -327,6 +350,65 @@ fn who_has_no_console_is_heard_only_where_debug_calls_are_left() {
         let text: String = put.iter().map(|byte| char::from(*byte as u8)).collect();
         assert_eq!(text, if on { "server: hi\r\n" } else { "" });
     }
+}
+
+/// A server with a channel to init, and the texts of panics that init hears.
+fn beside_init() -> (Fake, std::sync::Arc<std::sync::Mutex<Vec<String>>>) {
+    let heard = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let told = heard.clone();
+    let world = World::default().peer(CONSOLE, move |interface, bytes| {
+        assert_eq!(interface, supervisor::INTERFACE);
+        let bytes: &'static [u8] = bytes.to_vec().leak();
+        match wire::decode(bytes) {
+            Ok(supervisor::Request::Panicked { text }) => told.lock().unwrap().push(text.to_owned()),
+            other => panic!("init is asked for {other:?}"),
+        }
+        answer(&supervisor::Reply::Done)
+    });
+    let (nothing, serves) = (Values::default(), Values::of([supervisor::INTERFACE]).expect("a list"));
+    let channels = [
+        Channel { name: "other", slot: 18, serves: nothing.list() },
+        Channel { name: "init", slot: CONSOLE, serves: serves.list() },
+    ];
+    let channels = Values::of(channels).expect("a list");
+    (started(world, Env { channels: channels.list(), ..Env::default() }), heard)
+}
+
+#[test]
+fn init_hears_of_a_panic_once_and_no_more_than_it_takes() {
+    let (mut server, heard) = beside_init();
+    // Longer than init takes, which ends within a character.
+    let text = format!("x{}", "\u{e9}".repeat(supervisor::MAX_TEXT / 2));
+    assert_eq!(ask(&mut server, 0, &Ask::Report(&text)), Ok(Said::Done));
+    assert_eq!(ask(&mut server, 0, &Ask::Report("again")), Ok(Said::Done));
+    let said = "panicked: x";
+    let most = format!("{said}{}", "\u{e9}".repeat((supervisor::MAX_TEXT - said.len()) / 2));
+    assert_eq!(heard.lock().unwrap().drain(..).collect::<Vec<_>>(), [most]);
+}
+
+#[test]
+fn who_serves_what_and_who_asks_is_known_by_number() {
+    let lists = [5u16, 6].map(|interface| Values::of([interface]).expect("a list"));
+    let channels = [
+        Channel { name: "five", slot: 20, serves: lists[0].list() },
+        Channel { name: "six", slot: 21, serves: lists[1].list() },
+    ];
+    let channels = Values::of(channels).expect("a list");
+    let client = |name, badge| Client { name, badge: ClientBadge::new(badge), loader: false };
+    let clients = Values::of([client("a", 8), client("b", 9)]).expect("a list");
+    let env = Env { channels: channels.list(), clients: clients.list(), trace: 31, ..Env::default() };
+    let mut server = started(World::default(), env);
+    let mut world = |interface, badge| match ask(&mut server, 0, &Ask::World(interface, badge)) {
+        Ok(Said::World(found, name)) => (found[0], found[1], name),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(world(5, 8), (Some(20), Some(31), "a".into()));
+    assert_eq!(world(6, 9), (Some(21), Some(31), "b".into()));
+    assert_eq!(world(7, 10), (None, Some(31), "?".into()));
+    drop(server);
+    let mut server = plain();
+    let Ok(Said::World(found, _)) = ask(&mut server, 0, &Ask::World(5, 8)) else { panic!() };
+    assert_eq!(found[..2], [None, None]);
 }
 
 #[test]

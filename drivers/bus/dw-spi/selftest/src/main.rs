@@ -1,5 +1,5 @@
 //! Tests RP1's SPI where there is hardware or its model: a NOR flash on spi0 with its chip select at GPIO8, and spi1 with a wire from MOSI
-//! to MISO. It erases and writes the flash's first sector, so the manifest says `erase = "yes"` or it does not.
+//! to MISO. It erases and writes the flash's first sector, but only if the manifest says `erase = "yes"`.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]

@@ -1,6 +1,6 @@
 //! How the server waits for its I2C adapter: for the interrupt or the end of patience, without losing what else is signalled.
 
-use axiom_bus::{Wait, woken};
+use axiom_bus::{Next, Signalled, Wait, woken};
 use axiom_rp1_client::Served;
 use axiom_runtime::{Bit, IrqHandler, Notification, Signals, Timer, time};
 
@@ -60,12 +60,14 @@ impl Wait for Waiter {
         loop {
             let signals = Notification::OWN.wait();
             self.pending = self.pending.and(signals.without(self.interrupt).without(self.timeout));
-            let (interrupt, timer) = (signals.has(self.interrupt), signals.has(self.timeout));
-            if let Some(in_time) = woken(interrupt, timer, time::ticks(), self.deadline) {
-                if !in_time {
+            let by = Signalled { interrupt: signals.has(self.interrupt), timer: signals.has(self.timeout) };
+            match woken(by, time::ticks(), self.deadline) {
+                Next::Look => return true,
+                Next::GiveUp => {
                     self.handled();
+                    return false;
                 }
-                return in_time;
+                Next::WaitOn => {}
             }
         }
     }

@@ -145,7 +145,7 @@ fn everybody_may_look_and_whoever_it_is_given_may_change() {
             for (badge, may) in [(READER, true), (LITTLE, device == 1), (77, false)] {
                 let refused = rig.ask(badge, request) == Reply::NotGranted;
                 assert_eq!(refused, !may, "{badge} {request:?}");
-                // Leave no reader behind.
+                // Leave no reader.
                 if may && matches!(request, Request::Buffer { .. }) {
                     rig.buffer(badge, device, 0);
                 }

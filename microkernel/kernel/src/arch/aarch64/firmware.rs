@@ -4,7 +4,7 @@ use super::controller::Gic;
 use super::{console, cpu, irq, paging, timer};
 use crate::print::println;
 use axiom_boot::{Ranges, Refusal, TooManyPieces, chosen, gic};
-use axiom_fdt::{Fdt, Node};
+use axiom_fdt::{Fdt, Node, kernels};
 use axiom_objects::PhysAddr;
 use sel4_sys::bootinfo::{HEADER_FDT, Header};
 
@@ -152,7 +152,7 @@ fn find_console(fdt: &Fdt<'_>, image: u64) {
 #[inline(never)]
 fn find_power(fdt: &Fdt<'_>) {
     use cpu::Conduit;
-    let psci = fdt.compatible(&["arm,psci-1.0", "arm,psci-0.2"]);
+    let psci = fdt.compatible(kernels::FIRMWARE);
     cpu::set_conduit(match psci.and_then(|n| n.text("method")) {
         Some("smc") => Conduit::Smc,
         Some("hvc") => Conduit::Hvc,
@@ -167,9 +167,9 @@ fn interrupt_controller(fdt: &Fdt<'_>) -> Result<[(u64, u64); CONTROLLER_BLOCKS]
     );
     const BAD: Fatal =
         Refusal::Rule("the interrupt controller's registers in the device tree cannot be read or mapped");
-    let v3 = fdt.compatible(&["arm,gic-v3"]);
+    let v3 = fdt.compatible(kernels::GIC_V3);
     let is_v3 = v3.is_some();
-    let node = v3.or_else(|| fdt.compatible(&["arm,gic-400", "arm,cortex-a15-gic", "arm,cortex-a9-gic"]));
+    let node = v3.or_else(|| fdt.compatible(kernels::GIC_V2));
     let node = node.ok_or(NONE)?;
     let (mut blocks, mut count) = ([(0, 0); CONTROLLER_BLOCKS], 0);
     axiom_boot::memory::registers(&node, |start, size| {
@@ -219,9 +219,9 @@ fn redistributor(node: &Node<'_>) -> Result<u64, Fatal> {
 #[inline(never)]
 fn start_timer(fdt: &Fdt<'_>) {
     const USUAL: u32 = 27;
-    let node = fdt.compatible(&["arm,armv8-timer"]);
+    let node = fdt.compatible(kernels::TIMER);
     let irq = match node.and_then(|n| n.gic_interrupt(2)) {
-        Some((irq, _)) => irq,
+        Some(interrupt) => interrupt.id,
         None => {
             println!(
                 "axiom: no node arm,armv8-timer with a third interrupt; taking {USUAL} for the virtual timer"

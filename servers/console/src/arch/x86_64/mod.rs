@@ -1,4 +1,4 @@
-//! x86-64: a 16550 behind I/O ports.
+//! x86-64: a 16550 that is reached by I/O ports.
 mod uart;
 
 use crate::server::PORT;

@@ -19,7 +19,7 @@ pub struct Uart {
 }
 
 impl Uart {
-    /// The port behind these I/O ports.
+    /// The port that these I/O ports reach.
     pub fn new(ports: Ports) -> Uart {
         Uart { ports }
     }

@@ -1,9 +1,9 @@
 //! AArch64.
 use super::Table;
-use crate::devices::Found;
+use crate::devices::{Found, PortRange};
 use crate::extra::Extra;
 use crate::pci::places::Span;
-use axiom_fdt::Fdt;
+use axiom_fdt::{Fdt, Interrupt};
 use axiom_pci::Place;
 use axiom_proto::bundle::DeviceRequest;
 #[cfg(target_os = "none")]
@@ -60,8 +60,8 @@ pub fn first_registers(pc: u64, sp: u64, argument: u64) -> [u64; 4] {
 }
 
 /// Label and words of the invocation that makes an interrupt's handler in `slot` of a CNode of 64 bits.
-pub fn irq_handler(irq: u32, edge: bool, slot: u64) -> (u64, [u64; 4]) {
-    (label::IRQ_ISSUE_HANDLER_TRIGGER, [irq.into(), edge.into(), slot, 64])
+pub fn irq_handler(wanted: Interrupt, slot: u64) -> (u64, [u64; 4]) {
+    (label::IRQ_ISSUE_HANDLER_TRIGGER, [wanted.id.into(), wanted.edge.into(), slot, 64])
 }
 
 /// What the kernel said that devices are found by: nothing but the device tree.
@@ -83,7 +83,7 @@ pub fn message_handler(_processor: u64, _place: Place, _slot: u64) -> Result<(u6
 }
 
 /// There are no ports.
-pub fn ports(_range: (u16, u16), _slot: u64) -> Result<CPtr, Error> {
+pub fn ports(_range: PortRange, _slot: u64) -> Result<CPtr, Error> {
     Err(Error::IllegalOperation)
 }
 

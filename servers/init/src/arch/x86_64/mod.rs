@@ -1,10 +1,11 @@
 //! x86-64.
 use super::Table;
-use crate::devices::Found;
+use crate::devices::{Found, PortRange};
 use crate::extra::Extra;
 use crate::pci::places::Span;
 use crate::sys;
 use alloc::vec;
+use axiom_fdt::Interrupt;
 use axiom_pci::Place;
 use axiom_proto::bundle::DeviceRequest;
 #[cfg(target_os = "none")]
@@ -76,9 +77,9 @@ pub fn first_registers(pc: u64, sp: u64, argument: u64) -> [u64; 9] {
 
 /// Label and words of the invocation that makes an interrupt's handler in `slot` of a CNode of 64 bits: the pin of the first I/O APIC with
 /// this number, active high as ISA's are and QEMU's, by the vector of the same number.
-pub fn irq_handler(irq: u32, edge: bool, slot: u64) -> (u64, [u64; 7]) {
-    let pin = u64::from(irq);
-    (label::IRQ_ISSUE_HANDLER_IOAPIC, [slot, 64, 0, pin, u64::from(!edge), 0, pin])
+pub fn irq_handler(wanted: Interrupt, slot: u64) -> (u64, [u64; 7]) {
+    let pin = u64::from(wanted.id);
+    (label::IRQ_ISSUE_HANDLER_IOAPIC, [slot, 64, 0, pin, u64::from(!wanted.edge), 0, pin])
 }
 
 /// The HPET, where the kernel found one.
@@ -95,6 +96,11 @@ pub fn remember(extra: &Extra) {
 /// Inputs of the I/O APIC that ISA's interrupts do not use (PCI's do, where a device has no messages).
 const BEYOND_ISA: u64 = 0xff_0000;
 
+/// An edge-triggered interrupt.
+fn edge(id: u32) -> Interrupt {
+    Interrupt { id, edge: true }
+}
+
 /// The HPET (PNP0103), by one interrupt of its first timer: the highest input that it can have beyond ISA's. Inputs below have owners: the
 /// interval timer, which no one stops, is at 2.
 fn hpet() -> Option<Found> {
@@ -103,7 +109,7 @@ fn hpet() -> Option<Found> {
     Some(Found {
         phys: hpet.address,
         size: 1024,
-        interrupts: input.map(|input| (input, true)).into_iter().collect(),
+        interrupts: input.map(edge).into_iter().collect(),
         ..Found::default()
     })
 }
@@ -122,7 +128,8 @@ pub fn find(request: &DeviceRequest) -> Option<Found> {
         ("pnp,0501", 1) => (3, 0x2f8),
         _ => return None,
     };
-    Some(Found { interrupts: vec![(pin, true)], ports: Some((first, first + 7)), ..Found::default() })
+    let ports = Some(PortRange { first, last: first + 7 });
+    Some(Found { interrupts: vec![edge(pin)], ports, ..Found::default() })
 }
 
 /// Makes the handler of a function's message in `slot` of a CNode of 64 bits; where the function writes, and what. Vectors are taken from the
@@ -146,7 +153,7 @@ const MESSAGES: u64 = 0xfee0_0000;
 const FIRST_USER_VECTOR: u32 = 0x30;
 
 /// A capability to ports, first and last.
-pub fn ports((first, last): (u16, u16), slot: u64) -> Result<CPtr, Error> {
+pub fn ports(PortRange { first, last }: PortRange, slot: u64) -> Result<CPtr, Error> {
     let words = [first.into(), last.into(), slot, 64];
     sys::invoke(init::IO_PORT_CONTROL, label::IO_PORT_CONTROL_ISSUE, &[init::CNODE], &words)?;
     Ok(CPtr(slot))

@@ -248,7 +248,7 @@ impl Machine {
     pub fn boot(&mut self) -> Result<(), String> {
         let info = self.info;
         let supervisor = self.as_init(|| {
-            // SAFETY: the machine has put the chunks behind BootInfo.
+            // SAFETY: the machine has put the chunks after BootInfo.
             let extra = unsafe { extra::extra(info) };
             let mut supervisor = axiom_init::prepare(info, &extra, 0);
             supervisor.begin();

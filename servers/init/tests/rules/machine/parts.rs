@@ -128,6 +128,6 @@ pub fn device(name: &str, compatible: &str) -> DeviceRequest {
         ranges: false,
         messages: false,
         optional: false,
-        registers_kib: 8192,
+        registers_kib: 1024,
     }
 }

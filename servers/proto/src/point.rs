@@ -1,0 +1,145 @@
+//! The names of attach points: where a program runs. Who hosts points of a kind reads their names here, and so does compose, for programs
+//! that a manifest pins (`pinned_at`): a name that nobody understands is refused before boot.
+use crate::gpio::{CHANNELS, Edges, LINES};
+use crate::number;
+
+/// The fastest rate at which programs run.
+pub const MAX_HZ: u64 = 10_000;
+
+/// What an attach point's name says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Point<'a> {
+    /// `gpio/CHIP/LINE/EDGES`: edges of a line.
+    Edge {
+        /// The chip.
+        chip: &'a str,
+        /// The line.
+        line: u8,
+        /// Which edges.
+        edges: Edges,
+    },
+    /// `pwm/CHIP/CHANNEL`: a channel's duty, before it is applied.
+    Duty {
+        /// The chip.
+        chip: &'a str,
+        /// The channel.
+        channel: u8,
+    },
+    /// `timer/Nhz`, or `timer/Nhz/hpet`: a rate.
+    Rate {
+        /// Times a second.
+        hz: u64,
+        /// By the second time base.
+        second: bool,
+    },
+    /// `iio/SENSOR/CHANNEL`: a sensor's samples.
+    Sample {
+        /// The sensor.
+        sensor: &'a str,
+        /// Its channel.
+        channel: &'a str,
+    },
+}
+
+/// How the names are written, for people.
+pub const FORMS: &str =
+    "gpio/CHIP/LINE/rising (or falling, both), pwm/CHIP/CHANNEL, timer/Nhz (and /hpet), iio/SENSOR/CHANNEL";
+
+impl<'a> Point<'a> {
+    /// Reads a name; each point has one, so numbers are written in one way.
+    pub fn parse(name: &'a str) -> Option<Point<'a>> {
+        let (kind, rest) = name.split_once('/')?;
+        let mut parts = rest.split('/');
+        let first = parts.next().filter(|text| !text.is_empty())?;
+        let point = match kind {
+            "gpio" => Point::Edge {
+                chip: first,
+                line: number(parts.next()?).filter(|line| *line < LINES)?,
+                edges: match parts.next()? {
+                    "rising" => Edges::Rising,
+                    "falling" => Edges::Falling,
+                    "both" => Edges::Both,
+                    _ => return None,
+                },
+            },
+            "pwm" => Point::Duty { chip: first, channel: number(parts.next()?).filter(|c| *c < CHANNELS)? },
+            "timer" => Point::Rate {
+                hz: first.strip_suffix("hz").and_then(number).filter(|hz| (1..=MAX_HZ).contains(hz))?,
+                second: match parts.next() {
+                    None => false,
+                    Some("hpet") => true,
+                    Some(_) => return None,
+                },
+            },
+            "iio" => Point::Sample { sensor: first, channel: parts.next().filter(|text| !text.is_empty())? },
+            _ => return None,
+        };
+        parts.next().is_none().then_some(point)
+    }
+
+    /// The kind, as hosts name it.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Point::Edge { .. } => "gpio",
+            Point::Duty { .. } => "pwm",
+            Point::Rate { .. } => "timer",
+            Point::Sample { .. } => "iio",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_point_has_one_name() {
+        let edge = |line, edges| Some(Point::Edge { chip: "pl061", line, edges });
+        for (name, point) in [
+            ("gpio/pl061/0/rising", edge(0, Edges::Rising)),
+            ("gpio/pl061/63/falling", edge(63, Edges::Falling)),
+            ("gpio/pl061/5/both", edge(5, Edges::Both)),
+            ("pwm/soft-pwm/15", Some(Point::Duty { chip: "soft-pwm", channel: 15 })),
+            ("timer/1hz", Some(Point::Rate { hz: 1, second: false })),
+            ("timer/10000hz/hpet", Some(Point::Rate { hz: 10_000, second: true })),
+            ("iio/lm75/temp", Some(Point::Sample { sensor: "lm75", channel: "temp" })),
+        ] {
+            assert_eq!(Point::parse(name), point, "{name}");
+            assert!(point.is_some_and(|p| name.starts_with(p.kind())), "{name}");
+        }
+        for name in [
+            "",
+            "gpio",
+            "gpio/",
+            "gpio/pl061/5",
+            "gpio/pl061/05/both",
+            "gpio/pl061/+5/both",
+            "gpio/pl061/64/both",
+            "gpio//5/both",
+            "gpio/pl061/5/Both",
+            "gpio/pl061/5/both/",
+            "gpio/pl061/5/both/x",
+            "pwm/soft-pwm",
+            "pwm//1",
+            "pwm/soft-pwm/16",
+            "pwm/soft-pwm/01",
+            "pwm/soft-pwm/1/2",
+            "timer/0hz",
+            "timer/10001hz",
+            "timer/01hz",
+            "timer/5",
+            "timer/hz",
+            "timer/5hz/",
+            "timer/5hz/tsc",
+            "timer/5hz/hpet/x",
+            "iio/lm75",
+            "iio/lm75/",
+            "iio//temp",
+            "iio/lm75/temp/x",
+            "spi/a/b",
+            "/pl061/5/both",
+        ] {
+            assert_eq!(Point::parse(name), None, "{name}");
+        }
+    }
+}
