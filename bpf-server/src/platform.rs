@@ -97,7 +97,7 @@ pub trait Platform {
     fn ticks(&self) -> u64;
     /// The cycle counter.
     fn cycles(&self) -> u64;
-    /// Records a trace event: each load has two, where it begins, and where it ends: with the last stage that it came through, and the
-    /// program's number.
+    /// Records a trace event: each load has one, where it ends: with the last stage that it came through, and the program's number.
+    /// When it began, the message says that the trace shows before it.
     fn trace(&mut self, stage: Stage, argument: u32);
 }

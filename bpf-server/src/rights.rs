@@ -8,6 +8,7 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use axiom_bpf_isa::ctx::parts;
 use axiom_bpf_isa::{Lines, helper};
 use axiom_bpf_verifier::OwnCall;
 use axiom_proto::env::ClientBadge;
@@ -110,18 +111,17 @@ impl Rights {
 
     /// Seeing a line's edges and cutting a channel's duty are rights too.
     fn point_use(&self, who: &Subject<'_>, grants: &Grants) -> Option<Use> {
-        let mut parts = who.point.split('/');
-        let (kind, chip) = (parts.next()?, parts.next()?);
+        let (kind, rest) = parts(who.point);
+        let own = matches!(kind, "iio" | "gpio" | "pwm");
+        let mut rest = rest.filter(|_| own)?.split('/');
+        let chip = rest.next()?;
         if kind == "iio" {
             let client = self.clients.iter().find(|c| c.badge == who.client);
             let owns = client.is_some_and(|c| c.sensors.iter().any(|s| s == chip));
             return (!owns).then(|| Use::Sense(chip.into()));
         }
-        if !matches!(kind, "gpio" | "pwm") {
-            return None;
-        }
         // A number in another spelling is refused by the hosting server, which has no such point.
-        let number = number(parts.next()?)?;
+        let number = number(rest.next()?)?;
         let names = if kind == "pwm" { &self.pwm_chips } else { &self.gpio_chips };
         // A chip that nobody owns is refused by the hosting server, which knows what it has.
         let chip = names.iter().position(|n| n == chip)? as u8;

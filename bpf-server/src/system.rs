@@ -3,6 +3,7 @@
 use crate::memory::Pool;
 use alloc::string::String;
 use alloc::vec::Vec;
+use axiom_bpf_isa::ctx::parts;
 use axiom_bpf_server::buddy::SMALLEST;
 use axiom_bpf_server::{Access, Client, HostId, Loader, Platform, Rights, Stage, Token};
 use axiom_layout::Badge;
@@ -291,7 +292,7 @@ impl Platform for KernelObjects {
     type Memory = Memory;
 
     fn host(&self, point: &str) -> Option<HostId> {
-        let kind = point.split('/').next()?;
+        let kind = parts(point).0;
         self.hosts.iter().position(|h| h.kinds.contains(&kind)).map(HostId)
     }
 
