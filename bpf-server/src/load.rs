@@ -183,7 +183,7 @@ impl<P: Platform> Loader<P> {
             worst_case: proof.max_insns,
             cost,
             memory: None,
-            grants,
+            grants: *grants,
             owner,
             pinned: false,
             named: self.rights.is_of(owner, blob, entry.name),

@@ -16,6 +16,9 @@ use axiom_proto::gpio::{Channel, Grants, Line, ProgramGrants};
 use axiom_proto::number;
 use core::fmt::Write;
 
+/// What a program may do that the manifest does not name.
+static NOTHING: Grants = Grants::NONE;
+
 /// The rights of programs, and the chips' names.
 #[derive(Clone, Debug, Default)]
 pub struct Rights {
@@ -89,21 +92,21 @@ impl Rights {
     }
 
     /// What a program may do when this client loads it: what the manifest grants, if the client is its owner.
-    pub fn of(&self, client: ClientBadge, object: Option<&str>, program: &str) -> Grants {
+    pub fn of(&self, client: ClientBadge, object: Option<&str>, program: &str) -> &Grants {
         let entry = self.entry(object, program).filter(|p| self.badge(&p.owner) == Some(client));
-        entry.map_or(Grants::NONE, |p| p.grants)
+        entry.map_or(&NOTHING, |p| &p.grants)
     }
 
     /// Checks the attach point and every call whose numbers are constants, and says what the program may do; a refusal is the verdict's
     /// text.
-    pub fn check(&self, who: &Subject<'_>, calls: &[OwnCall]) -> Result<Grants, String> {
+    pub fn check(&self, who: &Subject<'_>, calls: &[OwnCall]) -> Result<&Grants, String> {
         let grants = self.of(who.client, who.object, who.program);
-        if let Some(wrong) = self.point_use(who, &grants) {
-            return Err(self.refusal(who, &grants, &wrong, None));
+        if let Some(wrong) = self.point_use(who, grants) {
+            return Err(self.refusal(who, grants, &wrong, None));
         }
         for call in calls {
-            if let Some(wrong) = call_use(call, &grants) {
-                return Err(self.refusal(who, &grants, &wrong, Some(call.insn as usize)));
+            if let Some(wrong) = call_use(call, grants) {
+                return Err(self.refusal(who, grants, &wrong, Some(call.insn as usize)));
             }
         }
         Ok(grants)

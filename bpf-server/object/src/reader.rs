@@ -37,7 +37,7 @@ impl<'a> Part<'a> {
     pub(crate) fn record<const N: usize>(&self, offset: usize, what: &str) -> Result<Record<N>, ObjectError> {
         let part = self.slice(offset, N, what)?;
         let mut record = Record([0; N]);
-        record.0.copy_from_slice(part.bytes);
+        aligned(&mut record.0, part.bytes);
         Ok(record)
     }
 
@@ -77,6 +77,13 @@ impl<'a> Part<'a> {
         }
         Err(bad_name(self.at.saturating_add(offset)))
     }
+}
+
+/// Copies words at a time. Out of line: otherwise the compiler sees that the copy is only read and reads the fields where they were, byte
+/// by byte, because nothing says how they are aligned.
+#[inline(never)]
+fn aligned(to: &mut [u8], from: &[u8]) {
+    to.copy_from_slice(from);
 }
 
 #[cold]
