@@ -309,7 +309,7 @@ impl<P: Platform> Loader<P> {
             return Err(fail(Refusal::Resources, text));
         }
         loaded.held = pages + map_pages;
-        let mut memory = self.platform.allocate(pages + map_pages).ok_or_else(|| {
+        let mut memory = self.platform.allocate(pages, map_pages).ok_or_else(|| {
             let all = pages + map_pages;
             no_room(format!(
                 "bpf-server's memory for programs has no {all} pages ({} KiB) left for code and maps",
