@@ -1,7 +1,7 @@
 //! A load: from an object's bytes to a program in its host, and back when a step fails.
 
 use crate::failure::{Failure, fail, hot_line, no_memory, no_room_for_map, no_time, nobody_serves, shown};
-use crate::placing::{Loaded, LoadedMap, fill, place_code, place_maps};
+use crate::placing::{Loaded, LoadedMap, Packed, fill, place_code, place_maps};
 use crate::rights::Subject;
 use crate::room::{FLOOR, grow, leaves_floor};
 use crate::state::Wanted;
@@ -15,7 +15,7 @@ use axiom_bpf_maps::{PAGE, bytes_needed};
 use axiom_bpf_object::{self as object, Object};
 use axiom_bpf_verdict::{self as verdict, Contents, cost};
 use axiom_bpf_verifier::Verifier;
-use axiom_proto::bpf::{MAX_NAME, MAX_SETTINGS, ProgramId, Refusal, Reply, Source, Stages};
+use axiom_proto::bpf::{MAX_NAME, MAX_SETTINGS, ProgramId, Refusal, Reply, Setting, Source, Stages};
 use axiom_proto::bpf_host::{self, MAP_WINDOW};
 use axiom_proto::env::ClientBadge;
 
@@ -61,6 +61,11 @@ impl StageClock {
     }
 }
 
+/// A setting of a message, for the verdict.
+fn setting<'a>(s: &Setting<'a>) -> verdict::Setting<'a> {
+    verdict::Setting { name: s.name, value: s.value }
+}
+
 impl<P: Platform> Loader<P> {
     pub(crate) fn load(
         &mut self,
@@ -70,7 +75,6 @@ impl<P: Platform> Loader<P> {
         arrived: (u64, u64),
     ) -> Result<Reply<'static>, Failure> {
         let mut clock = StageClock { last: arrived, stages: Stages::default(), index: 0 };
-        self.platform.trace(Stage::Begin, 0);
         self.forget_text(badge);
         let id = self.next_id;
         let loaded = self.load_from(badge, source, wanted, &mut clock);
@@ -134,13 +138,9 @@ impl<P: Platform> Loader<P> {
         let kind = ProgramKind::from_section(point).ok_or_else(nobody)?;
         let host = self.platform.host(point).filter(|_| point.len() <= MAX_NAME).ok_or_else(nobody)?;
         let program = object.program(&entry)?;
-        let mut settings = [verdict::Setting { name: "", value: 0 }; MAX_SETTINGS];
-        let mut count = 0;
-        for s in wanted.settings.iter().flatten().take(MAX_SETTINGS) {
-            settings[count] = verdict::Setting { name: s.name, value: s.value };
-            count += 1;
-        }
-        let contents = Contents::new(&object, &settings[..count])?;
+        let mut settings = heapless::Vec::<_, MAX_SETTINGS>::new();
+        settings.extend(wanted.settings.iter().flatten().take(MAX_SETTINGS).map(setting));
+        let contents = Contents::new(&object, &settings)?;
         let replaced = self.replaced(owner, wanted.replaces, host, point)?;
         self.has_room(owner, point, replaced.is_some())?;
         clock.lap(&self.platform);
@@ -186,7 +186,7 @@ impl<P: Platform> Loader<P> {
             worst_case: proof.max_insns,
             cost,
             memory: None,
-            grants,
+            grants: *grants,
             owner,
             pinned: false,
             named: self.rights.is_of(owner, blob, entry.name),
@@ -312,7 +312,7 @@ impl<P: Platform> Loader<P> {
             return Err(fail(Refusal::Resources, text));
         }
         loaded.held = pages + map_pages;
-        let mut memory = self.platform.allocate(pages + map_pages).ok_or_else(|| {
+        let mut memory = self.platform.allocate(pages, map_pages).ok_or_else(|| {
             let all = pages + map_pages;
             no_room(format!(
                 "bpf-server's memory for programs has no {all} pages ({} KiB) left for code and maps",
@@ -322,10 +322,11 @@ impl<P: Platform> Loader<P> {
         let filled = fill(&mut self.platform, &mut memory, loaded, &self.code, contents);
         loaded.memory = Some(memory);
         filled.ok_or_else(|| no_room("its frames could not be mapped in bpf-server".into()))?;
-        let maps = place_maps(&mut self.platform, loaded, wanted.attach)?;
+        let mut maps = Packed::new();
+        place_maps(&mut self.platform, loaded, wanted.attach, &mut maps)?;
         clock.lap(&self.platform);
 
-        place_code(&mut self.platform, loaded, wanted.attach, wanted.replaces, &maps)?;
+        place_code(&mut self.platform, loaded, wanted.attach, wanted.replaces, maps.bytes())?;
         clock.lap(&self.platform);
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Requests, one by one; and hosts that are started anew.
 
 use crate::failure::{Failure, fail, no_memory};
-use crate::placing::{attach_placed, check, place_code, place_maps};
+use crate::placing::{Packed, attach_placed, check, place_code, place_maps};
 use crate::room::FLOOR;
 use crate::state::{Outcome, Wanted};
 use crate::{HostId, Loader, Platform};
@@ -106,8 +106,9 @@ impl<P: Platform> Loader<P> {
             }
             let code = bpf_host::Request::RemoveCode { page: program.code_page, pages: program.code_pages };
             self.platform.call_host(host, &code, None);
-            let placed = place_maps(&mut self.platform, program, attached)
-                .and_then(|maps| place_code(&mut self.platform, program, attached, None, &maps));
+            let mut maps = Packed::new();
+            let placed = place_maps(&mut self.platform, program, attached, &mut maps)
+                .and_then(|()| place_code(&mut self.platform, program, attached, None, maps.bytes()));
             failed += placed.is_err() as usize;
         }
         (all, failed)

@@ -124,22 +124,27 @@ pub(crate) fn map_here<'a, P: Platform>(
 
 /// A host's answer, if it is one of success.
 pub(crate) fn check(reply: Option<bpf_host::Reply>, point: &str) -> Result<(), Failure> {
+    match reply {
+        Some(bpf_host::Reply::Refused(why)) => Err(refused(Some(why), point)),
+        Some(_) => Ok(()),
+        None => Err(refused(None, point)),
+    }
+}
+
+/// Why a host did not do it; none if it does not answer.
+#[cold]
+fn refused(why: Option<bpf_host::Refusal>, point: &str) -> Failure {
     let point = shown(point);
-    let text = match reply {
-        Some(bpf_host::Reply::Refused(bpf_host::Refusal::NoSuchPoint)) => {
-            return Err(fail(
-                Refusal::NoSuchPoint,
-                format!("the server of '{point}' has no such attach point"),
-            ));
+    let text = match why {
+        Some(bpf_host::Refusal::NoSuchPoint) => {
+            let text = format!("the server of '{point}' has no such attach point");
+            return fail(Refusal::NoSuchPoint, text);
         }
-        Some(bpf_host::Reply::Refused(bpf_host::Refusal::Full)) => {
-            format!("'{point}' has as many programs as it can run")
-        }
-        Some(bpf_host::Reply::Refused(why)) => format!("the server of '{point}' refused: {why:?}"),
-        Some(_) => return Ok(()),
+        Some(bpf_host::Refusal::Full) => format!("'{point}' has as many programs as it can run"),
+        Some(why) => format!("the server of '{point}' refused: {why:?}"),
         None => format!("the server of '{point}' does not answer: it is being restarted"),
     };
-    Err(fail(Refusal::Host, text))
+    fail(Refusal::Host, text)
 }
 
 /// Maps that go into one message.
@@ -167,12 +172,10 @@ impl Batch {
         true
     }
 
-    fn packed(&self) -> Packed {
-        let mut packed = Packed { bytes: [0; MAPS * PLAN], length: self.count * PLAN };
-        for (to, plan) in packed.bytes.as_chunks_mut::<PLAN>().0.iter_mut().zip(self.plans.iter().flatten()) {
-            *to = plan.to_bytes();
-        }
-        packed
+    fn pack(&self, packed: &mut Packed) {
+        packed.plans.clear();
+        // There is room for as many as a batch holds.
+        packed.plans.extend(self.plans.iter().flatten().map(MapPlan::to_bytes));
     }
 
     /// Puts the frames into the host's tray; where there is none, they are handed over before the maps.
@@ -193,7 +196,8 @@ impl Batch {
         if self.count == 0 {
             return Ok(());
         }
-        let maps = self.packed();
+        let mut maps = Packed::new();
+        self.pack(&mut maps);
         let request = bpf_host::Request::Maps { maps: maps.bytes() };
         check(ask(platform, p.host, &mut p.memory, &request, None), &p.point)
     }
@@ -201,15 +205,18 @@ impl Batch {
 
 /// Maps as they are in a message.
 pub(crate) struct Packed {
-    bytes: [u8; MAPS * PLAN],
-    length: usize,
+    plans: heapless::Vec<[u8; PLAN], MAPS>,
 }
 
 impl Packed {
-    const NONE: Packed = Packed { bytes: [0; MAPS * PLAN], length: 0 };
+    /// None.
+    pub(crate) const fn new() -> Packed {
+        Packed { plans: heapless::Vec::new() }
+    }
 
-    fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.length]
+    /// As bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.plans.as_flattened()
     }
 }
 
@@ -225,9 +232,9 @@ fn ask<P: Platform>(
         let frame = frame.and_then(|i| memory.as_mut().map(|m| (m, i, Access::Read)));
         platform.call_host(host, request, frame)
     };
-    let reply = call(platform)?;
-    if !matches!(reply, bpf_host::Reply::Refused(bpf_host::Refusal::NoTray)) {
-        return Some(reply);
+    let reply = call(platform);
+    if !matches!(reply, Some(bpf_host::Reply::Refused(bpf_host::Refusal::NoTray))) {
+        return reply;
     }
     match platform.give_tray(host)? {
         bpf_host::Reply::Done => call(platform),
@@ -235,14 +242,15 @@ fn ask<P: Platform>(
     }
 }
 
-/// Hands a program's maps to its host, but those that go with the message which attaches it, if it is attached.
+/// Hands a program's maps to its host, but those that go with the message which attaches it, if it is attached: these are `left`.
 pub(crate) fn place_maps<P: Platform>(
     platform: &mut P,
     p: &mut Loaded<P::Memory>,
     attach: bool,
-) -> Result<Packed, Failure> {
+    left: &mut Packed,
+) -> Result<(), Failure> {
     if p.maps.is_empty() {
-        return Ok(Packed::NONE);
+        return Ok(());
     }
     let mut batch = Batch::new();
     for index in 0..p.maps.len() {
@@ -271,7 +279,8 @@ pub(crate) fn place_maps<P: Platform>(
     }
     if attach && p.maps.iter().all(|m| m.doorbell.is_none()) {
         batch.fill(platform, p)?;
-        return Ok(batch.packed());
+        batch.pack(left);
+        return Ok(());
     }
     batch.send(platform, p)?;
     for map in &p.maps {
@@ -280,7 +289,7 @@ pub(crate) fn place_maps<P: Platform>(
             check(platform.call_host_with_token(p.host, &request, token), &p.point)?;
         }
     }
-    Ok(Packed::NONE)
+    Ok(())
 }
 
 /// Hands a program's code to its host and attaches it if asked to; the first page and the maps that are left go with the attach message.
@@ -289,7 +298,7 @@ pub(crate) fn place_code<P: Platform>(
     p: &mut Loaded<P::Memory>,
     attach: bool,
     replaces: Option<ProgramId>,
-    maps: &Packed,
+    maps: &[u8],
 ) -> Result<(), Failure> {
     let first = attach as u32;
     for i in first..p.code_pages {
@@ -300,7 +309,7 @@ pub(crate) fn place_code<P: Platform>(
         )?;
     }
     if attach {
-        return attach_placed(platform, p, Some(0), replaces, maps.bytes());
+        return attach_placed(platform, p, Some(0), replaces, maps);
     }
     Ok(())
 }
@@ -321,7 +330,7 @@ pub(crate) fn attach_placed<P: Platform>(
         point: &p.point,
         name: &p.name,
         replaces,
-        grants: (p.grants != Grants::NONE).then_some(p.grants),
+        grants: (!p.grants.is_none()).then(|| p.grants),
         cost: p.cost(),
         client: if p.named { ClientBadge::NOBODY } else { p.owner },
         maps,

@@ -45,8 +45,8 @@ pub trait Platform {
     fn hosts(&self) -> usize;
     /// Pages of memory for programs and maps, of all together.
     fn pages(&self) -> u32;
-    /// Makes zeroed frames.
-    fn allocate(&mut self, pages: u32) -> Option<Self::Memory>;
+    /// Makes zeroed frames: so many for code, which come first, and so many for maps.
+    fn allocate(&mut self, code: u32, maps: u32) -> Option<Self::Memory>;
     /// Maps frames in a row in this server, read-write. Only for pages that are not mapped here yet.
     fn map(&mut self, memory: &mut Self::Memory, first: u32, pages: u32) -> Option<*mut u8>;
     /// Ends this server's mapping of code pages for good, and makes what was written, `bytes` from the start, visible to
@@ -97,7 +97,7 @@ pub trait Platform {
     fn ticks(&self) -> u64;
     /// The cycle counter.
     fn cycles(&self) -> u64;
-    /// Records a trace event: each load has two, where it begins, and where it ends: with the last stage that it came through, and the
-    /// program's number.
+    /// Records a trace event: each load has one, where it ends: with the last stage that it came through, and the program's number.
+    /// When it began, the message says that the trace shows before it.
     fn trace(&mut self, stage: Stage, argument: u32);
 }

@@ -8,12 +8,16 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use axiom_bpf_isa::ctx::parts;
 use axiom_bpf_isa::{Lines, helper};
 use axiom_bpf_verifier::OwnCall;
 use axiom_proto::env::ClientBadge;
 use axiom_proto::gpio::{Channel, Grants, Line, ProgramGrants};
 use axiom_proto::number;
 use core::fmt::Write;
+
+/// What a program may do that the manifest does not name.
+static NOTHING: Grants = Grants::NONE;
 
 /// The rights of programs, and the chips' names.
 #[derive(Clone, Debug, Default)]
@@ -88,21 +92,21 @@ impl Rights {
     }
 
     /// What a program may do when this client loads it: what the manifest grants, if the client is its owner.
-    pub fn of(&self, client: ClientBadge, object: Option<&str>, program: &str) -> Grants {
+    pub fn of(&self, client: ClientBadge, object: Option<&str>, program: &str) -> &Grants {
         let entry = self.entry(object, program).filter(|p| self.badge(&p.owner) == Some(client));
-        entry.map_or(Grants::NONE, |p| p.grants)
+        entry.map_or(&NOTHING, |p| &p.grants)
     }
 
     /// Checks the attach point and every call whose numbers are constants, and says what the program may do; a refusal is the verdict's
     /// text.
-    pub fn check(&self, who: &Subject<'_>, calls: &[OwnCall]) -> Result<Grants, String> {
+    pub fn check(&self, who: &Subject<'_>, calls: &[OwnCall]) -> Result<&Grants, String> {
         let grants = self.of(who.client, who.object, who.program);
-        if let Some(wrong) = self.point_use(who, &grants) {
-            return Err(self.refusal(who, &grants, &wrong, None));
+        if let Some(wrong) = self.point_use(who, grants) {
+            return Err(self.refusal(who, grants, &wrong, None));
         }
         for call in calls {
-            if let Some(wrong) = call_use(call, &grants) {
-                return Err(self.refusal(who, &grants, &wrong, Some(call.insn as usize)));
+            if let Some(wrong) = call_use(call, grants) {
+                return Err(self.refusal(who, grants, &wrong, Some(call.insn as usize)));
             }
         }
         Ok(grants)
@@ -110,18 +114,17 @@ impl Rights {
 
     /// Seeing a line's edges and cutting a channel's duty are rights too.
     fn point_use(&self, who: &Subject<'_>, grants: &Grants) -> Option<Use> {
-        let mut parts = who.point.split('/');
-        let (kind, chip) = (parts.next()?, parts.next()?);
+        let (kind, rest) = parts(who.point);
+        let own = matches!(kind, "iio" | "gpio" | "pwm");
+        let mut rest = rest.filter(|_| own)?.split('/');
+        let chip = rest.next()?;
         if kind == "iio" {
             let client = self.clients.iter().find(|c| c.badge == who.client);
             let owns = client.is_some_and(|c| c.sensors.iter().any(|s| s == chip));
             return (!owns).then(|| Use::Sense(chip.into()));
         }
-        if !matches!(kind, "gpio" | "pwm") {
-            return None;
-        }
         // A number in another spelling is refused by the hosting server, which has no such point.
-        let number = number(parts.next()?)?;
+        let number = number(rest.next()?)?;
         let names = if kind == "pwm" { &self.pwm_chips } else { &self.gpio_chips };
         // A chip that nobody owns is refused by the hosting server, which knows what it has.
         let chip = names.iter().position(|n| n == chip)? as u8;

@@ -3,6 +3,7 @@
 use crate::memory::Pool;
 use alloc::string::String;
 use alloc::vec::Vec;
+use axiom_bpf_isa::ctx::parts;
 use axiom_bpf_server::buddy::SMALLEST;
 use axiom_bpf_server::{Access, Client, HostId, Loader, Platform, Rights, Stage, Token};
 use axiom_layout::Badge;
@@ -28,12 +29,19 @@ const PAGE: u64 = 4096;
 /// Events of the user class that a load leaves in the trace.
 const TRACE_LOAD: u16 = axiom_runtime::sel4::ext::event::USER;
 
-/// Frames of one program, and the untyped memory that they are made of.
-pub struct Memory {
+/// Frames in a row, and the untyped memory that they are made of.
+struct Run {
     untyped: CPtr,
     bits: usize,
     frames: CPtr,
     pages: u32,
+}
+
+/// Frames of one program.
+pub struct Memory {
+    first: Run,
+    /// Those of the maps, if the code is in a page that was made ahead.
+    maps: Option<Run>,
     /// Code: first page, number of pages, and their capabilities, which have read rights only.
     sealed: Option<(u32, u32, CPtr)>,
     mapped: Vec<(u64, usize)>,
@@ -85,7 +93,7 @@ pub struct KernelObjects {
     lent: CPtr,
     /// By host: a CNode for frames that are handed over, made at the first.
     trays: Vec<Option<CPtr>>,
-    /// One page, made and mapped ahead: most programs without maps need no more.
+    /// One page, made and mapped ahead: most programs' code needs no more.
     spare: Option<Memory>,
 }
 
@@ -151,6 +159,11 @@ impl KernelObjects {
     }
 
     fn make(&mut self, pages: u32) -> Option<Memory> {
+        let first = self.make_run(pages)?;
+        Some(Memory { first, maps: None, sealed: None, mapped: Vec::new(), ready: None })
+    }
+
+    fn make_run(&mut self, pages: u32) -> Option<Run> {
         let bits = 12 + pages.next_power_of_two().trailing_zeros() as usize;
         let frames = self.slots.take_row(pages.into())?;
         let Some(untyped) = self.pool.take(bits, &mut self.slots) else {
@@ -162,15 +175,7 @@ impl KernelObjects {
             self.pool.give(untyped, bits, &mut self.slots);
             return None;
         }
-        Some(Memory {
-            untyped,
-            bits,
-            frames,
-            pages,
-            sealed: None,
-            mapped: Vec::with_capacity(1),
-            ready: None,
-        })
+        Some(Run { untyped, bits, frames, pages })
     }
 
     /// Makes the spare page, if there is none. Without one, loads take a little longer; nothing else depends on it.
@@ -214,21 +219,34 @@ impl KernelObjects {
         for (address, count) in &memory.mapped {
             self.pages.give(*address, *count);
         }
+        let pages = memory.first.pages;
         if let Some(address) = memory.ready.as_ref().and_then(|r| r.mapped) {
-            self.pages.give(address, memory.pages as usize);
+            self.pages.give(address, pages as usize);
         }
-        if CNode::OWN.revoke(memory.untyped).is_err() {
+        let maps_went = memory.maps.is_none_or(|maps| self.release_run(maps));
+        let code_went = self.release_run(memory.first);
+        if !maps_went || !code_went {
             warn!("a program's memory could not be revoked; it stays taken");
+        }
+        if !code_went {
             return;
         }
-        self.slots.give_row(memory.frames, memory.pages.into());
         if let Some((_, pages, row)) = memory.sealed {
             self.slots.give_row(row, pages.into());
         }
         if let Some(ready) = memory.ready {
-            self.slots.give_row(ready.readers, memory.pages.into());
+            self.slots.give_row(ready.readers, pages.into());
         }
-        self.pool.give(memory.untyped, memory.bits, &mut self.slots);
+    }
+
+    /// False if it could not be revoked, and stays taken.
+    fn release_run(&mut self, run: Run) -> bool {
+        let revoked = CNode::OWN.revoke(run.untyped).is_ok();
+        if revoked {
+            self.slots.give_row(run.frames, run.pages.into());
+            self.pool.give(run.untyped, run.bits, &mut self.slots);
+        }
+        revoked
     }
 
     /// A host's tray. The host has a copy of its capability, and may have put something of its own there: nothing in it is ever used
@@ -282,7 +300,12 @@ impl Memory {
     fn frame(&self, page: u32) -> Frame {
         match self.sealed {
             Some((first, _, row)) if self.is_sealed(page) => Frame(CPtr(row.0 + (page - first) as u64)),
-            _ => Frame(CPtr(self.frames.0 + page as u64)),
+            _ => match &self.maps {
+                Some(maps) if page >= self.first.pages => {
+                    Frame(CPtr(maps.frames.0 + (page - self.first.pages) as u64))
+                }
+                _ => Frame(CPtr(self.first.frames.0 + page as u64)),
+            },
         }
     }
 }
@@ -291,7 +314,7 @@ impl Platform for KernelObjects {
     type Memory = Memory;
 
     fn host(&self, point: &str) -> Option<HostId> {
-        let kind = point.split('/').next()?;
+        let kind = parts(point).0;
         self.hosts.iter().position(|h| h.kinds.contains(&kind)).map(HostId)
     }
 
@@ -307,29 +330,35 @@ impl Platform for KernelObjects {
         self.pool.pages()
     }
 
-    fn allocate(&mut self, pages: u32) -> Option<Memory> {
-        if pages == 1
-            && let Some(spare) = self.spare.take()
+    fn allocate(&mut self, code: u32, maps: u32) -> Option<Memory> {
+        if code == 1
+            && let Some(mut spare) = self.spare.take()
         {
-            return Some(spare);
+            if maps > 0 {
+                spare.maps = self.make_run(maps);
+            }
+            if maps == 0 || spare.maps.is_some() {
+                return Some(spare);
+            }
+            self.spare = Some(spare);
         }
-        if let Some(memory) = self.make(pages) {
+        if let Some(memory) = self.make(code + maps) {
             return Some(memory);
         }
         // The last page that there is may be the one kept ready.
         let spare = self.spare.take()?;
         self.release(spare);
-        self.make(pages)
+        self.make(code + maps)
     }
 
     fn map(&mut self, memory: &mut Memory, first: u32, pages: u32) -> Option<*mut u8> {
-        if (first, pages) == (0, memory.pages)
+        memory.mapped.try_reserve(1).ok()?;
+        if (first, pages) == (0, memory.first.pages)
             && let Some(address) = memory.ready.as_mut().and_then(|r| r.mapped.take())
         {
             memory.mapped.push((address, pages as usize));
             return Some(address as *mut u8);
         }
-        memory.mapped.try_reserve(1).ok()?;
         let address = self.pages.take(pages as usize)?;
         for i in 0..pages {
             if memory.frame(first + i).map_data(address + i as u64 * PAGE, true).is_err() {
@@ -342,7 +371,7 @@ impl Platform for KernelObjects {
     }
 
     fn seal(&mut self, memory: &mut Memory, first: u32, pages: u32, bytes: usize) -> bool {
-        let ahead = memory.ready.take_if(|_| (first, pages) == (0, memory.pages)).map(|r| r.readers);
+        let ahead = memory.ready.take_if(|_| (first, pages) == (0, memory.first.pages)).map(|r| r.readers);
         let Some(row) = ahead.or_else(|| self.readers(memory, first, pages)) else { return false };
         let frames = memory.frame(first).0.0;
         // From here on the row goes with the memory, whatever fails.

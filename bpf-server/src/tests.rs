@@ -255,7 +255,8 @@ impl Platform for Fake {
     fn pages(&self) -> u32 {
         POOL
     }
-    fn allocate(&mut self, pages: u32) -> Option<Memory> {
+    fn allocate(&mut self, code: u32, maps: u32) -> Option<Memory> {
+        let pages = code + maps;
         let n = pages as usize;
         let first =
             (0..=self.free.len().checked_sub(n)?).find(|&s| self.free[s..s + n].iter().all(|f| *f))?;

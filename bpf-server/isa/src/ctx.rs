@@ -24,10 +24,19 @@ pub struct CtxLayout {
     pub size: u32,
 }
 
+/// The first part of an attach point's name, and the others: what kind of event, and where.
+pub fn parts(name: &str) -> (&str, Option<&str>) {
+    // By bytes, which takes a third of looking for a character.
+    match name.bytes().position(|b| b == b'/').and_then(|at| name.split_at_checked(at)) {
+        Some((kind, rest)) => (kind, rest.get(1..)),
+        None => (name, None),
+    }
+}
+
 impl ProgramKind {
     /// The kind that a section name asks for.
     pub fn from_section(name: &str) -> Option<ProgramKind> {
-        match name.split('/').next()? {
+        match parts(name).0 {
             "iio" => Some(ProgramKind::Iio),
             "timer" => Some(ProgramKind::Timer),
             "gpio" => Some(ProgramKind::Gpio),

@@ -223,21 +223,26 @@ impl<'a> Btf<'a> {
         for i in 0..t.count {
             let member = t.extra.slice(i * 12, 12, "a BTF member")?;
             let ty = member.u32(4)?;
-            match self.strings.text(member.u32(0)? as usize)? {
-                "type" => kind = Some(self.number(ty)?),
-                "max_entries" => def.max_entries = self.number(ty)?,
-                "map_flags" => def.flags = self.number(ty)?,
-                "key_size" => def.key_size = self.number(ty)?,
-                "value_size" => def.value_size = self.number(ty)?,
-                "key" => def.key_size = self.pointee_size(ty)?,
-                "value" => def.value_size = self.pointee_size(ty)?,
-                "pinning" | "numa_node" | "map_extra" => {}
-                other => {
-                    return Err(ObjectError::new(
-                        self.types.at,
-                        format!("map '{name}': attribute '{}' is not supported", short(other)),
-                    ));
-                }
+            let attribute = self.strings.name(member.u32(0)? as usize)?;
+            let is = |name| attribute.is(name);
+            if is("type") {
+                kind = Some(self.number(ty)?);
+            } else if is("max_entries") {
+                def.max_entries = self.number(ty)?;
+            } else if is("map_flags") {
+                def.flags = self.number(ty)?;
+            } else if is("key_size") {
+                def.key_size = self.number(ty)?;
+            } else if is("value_size") {
+                def.value_size = self.number(ty)?;
+            } else if is("key") {
+                def.key_size = self.pointee_size(ty)?;
+            } else if is("value") {
+                def.value_size = self.pointee_size(ty)?;
+            } else if !["pinning", "numa_node", "map_extra"].into_iter().any(is) {
+                let other = short(attribute.text(self.types.at)?);
+                let text = format!("map '{name}': attribute '{other}' is not supported");
+                return Err(ObjectError::new(self.types.at, text));
             }
         }
         let number = kind

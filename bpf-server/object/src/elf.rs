@@ -15,6 +15,8 @@ pub(crate) const STT_SECTION: u8 = 3;
 pub(crate) const STT_FILE: u8 = 4;
 pub(crate) const STT_FUNC: u8 = 2;
 const EM_BPF: u16 = 247;
+/// Bytes of a symbol.
+const SYMBOL: usize = 24;
 
 #[derive(Clone, Copy)]
 pub(crate) struct Section<'a> {
@@ -46,7 +48,6 @@ pub(crate) struct Symbol {
     /// Offset of its name: see [`Elf::name`].
     pub(crate) name: u32,
     pub(crate) kind: u8,
-    pub(crate) global: bool,
     pub(crate) section: u16,
     pub(crate) value: u64,
     pub(crate) size: u64,
@@ -112,7 +113,7 @@ impl<'a> Elf<'a> {
         for index in 0..count {
             let h = table.record(index * 64, "a section header")?;
             sections.push(Section {
-                name: if index == 0 { Name(&[]) } else { names.name(h.u32(0) as usize)? },
+                name: if index == 0 { Name::NONE } else { names.name(h.u32(0) as usize)? },
                 kind: h.u32(4),
                 flags: h.u64(8),
                 data: contents(&h)?,
@@ -138,23 +139,23 @@ impl<'a> Elf<'a> {
     }
 
     pub(crate) fn symbol_count(&self) -> usize {
-        self.symbols.map_or(0, |t| t.len() / 24)
+        self.symbols.map_or(0, |t| t.len() / SYMBOL)
     }
 
     pub(crate) fn symbol(&self, index: usize) -> Result<Symbol, ObjectError> {
         let Some(table) = self.symbols else {
             return Err(ObjectError::new(0, "the object has no symbol table".into()));
         };
-        let s = table.record::<24>(index.saturating_mul(24), "a symbol")?;
+        let s = table.record::<SYMBOL>(index.saturating_mul(SYMBOL), "a symbol")?;
         let info = s.u8(4);
-        Ok(Symbol {
-            name: s.u32(0),
-            kind: info & 15,
-            global: info >> 4 != 0,
-            section: s.u16(6),
-            value: s.u64(8),
-            size: s.u64(16),
-        })
+        Ok(Symbol { name: s.u32(0), kind: info & 15, section: s.u16(6), value: s.u64(8), size: s.u64(16) })
+    }
+
+    /// Whether a symbol is a function that other files see; nothing else of it is read.
+    #[inline]
+    pub(crate) fn is_global_function(&self, index: usize) -> bool {
+        let info = self.symbols.and_then(|t| t.bytes.get(index.saturating_mul(SYMBOL) + 4));
+        info.is_some_and(|i| i & 15 == STT_FUNC && i >> 4 != 0)
     }
 
     /// A symbol's name.

@@ -185,10 +185,8 @@ impl<'a> Object<'a> {
         link::check_tables(&mut elf)?;
         let maps = maps::maps(&elf)?;
         let mut programs = Vec::new();
-        for symbol in elf.symbols() {
-            if symbol.kind != STT_FUNC || !symbol.global {
-                continue;
-            }
+        for index in (0..elf.symbol_count()).filter(|&i| elf.is_global_function(i)) {
+            let symbol = elf.symbol(index)?;
             let Some(section) = elf.sections.get(symbol.section as usize) else { continue };
             if !section.is_code() || section.name.is(".text") {
                 continue;

@@ -89,7 +89,5 @@ fn data_map<'a>(section: &Section<'a>, index: u16) -> Result<Map<'a>, ObjectErro
 }
 
 pub(crate) fn is_data(name: Name) -> bool {
-    [".rodata", ".data", ".bss"]
-        .iter()
-        .any(|p| name.0.strip_prefix(p.as_bytes()).is_some_and(|r| matches!(r.first(), None | Some(b'.'))))
+    [".rodata", ".data", ".bss"].iter().any(|p| matches!(name.behind(p), Some(0 | b'.')))
 }

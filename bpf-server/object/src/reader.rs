@@ -24,16 +24,11 @@ impl<'a> Part<'a> {
     }
 
     /// `len` bytes from `offset`; `what` names them in the error.
+    #[inline]
     pub(crate) fn slice(&self, offset: usize, len: usize, what: &str) -> Result<Part<'a>, ObjectError> {
-        let end = offset.checked_add(len);
-        match end.and_then(|end| self.bytes.get(offset..end)) {
+        match self.bytes.get(offset..).and_then(|rest| rest.get(..len)) {
             Some(bytes) => Ok(Part { bytes, at: self.at + offset }),
-            None => Err(ObjectError::new(
-                self.at.saturating_add(offset),
-                alloc::format!(
-                    "{what} ({len} bytes) reaches beyond the end: the object is cut short or damaged"
-                ),
-            )),
+            None => Err(beyond(self.at.saturating_add(offset), len, what)),
         }
     }
 
@@ -42,7 +37,7 @@ impl<'a> Part<'a> {
     pub(crate) fn record<const N: usize>(&self, offset: usize, what: &str) -> Result<Record<N>, ObjectError> {
         let part = self.slice(offset, N, what)?;
         let mut record = Record([0; N]);
-        record.0.copy_from_slice(part.bytes);
+        aligned(&mut record.0, part.bytes);
         Ok(record)
     }
 
@@ -69,19 +64,33 @@ impl<'a> Part<'a> {
 
     /// A zero-terminated string of UTF-8 text.
     pub(crate) fn text(&self, offset: usize) -> Result<&'a str, ObjectError> {
-        let name = self.name(offset)?;
-        core::str::from_utf8(name.0).map_err(|_| bad_name(self.at.saturating_add(offset)))
+        Name(self.bytes.get(offset..).unwrap_or(&[])).text(self.at.saturating_add(offset))
     }
 
-    /// The same before it is known to be UTF-8. No more than [`MAX_NAME`] bytes are looked at, so that many references
-    /// to one long run of bytes cost no time.
+    /// The same before it is known to be UTF-8, and not longer than it may be: it has an end, which is where it is read as text. In a
+    /// table that ends with a zero, as every compiler makes them, each name has one.
+    #[inline]
     pub(crate) fn name(&self, offset: usize) -> Result<Name<'a>, ObjectError> {
-        let rest = self.bytes.get(offset..).unwrap_or(&[]);
-        match rest[..rest.len().min(MAX_NAME + 1)].iter().position(|&b| b == 0) {
-            Some(end) => Ok(Name(&rest[..end])),
-            None => Err(bad_name(self.at.saturating_add(offset))),
+        let name = Name(self.bytes.get(offset..).unwrap_or(&[]));
+        if name.0.last() == Some(&0) || name.end().is_some() {
+            return Ok(name);
         }
+        Err(bad_name(self.at.saturating_add(offset)))
     }
+}
+
+/// Copies words at a time. Out of line: otherwise the compiler sees that the copy is only read and reads the fields where they were, byte
+/// by byte, because nothing says how they are aligned.
+#[inline(never)]
+fn aligned(to: &mut [u8], from: &[u8]) {
+    to.copy_from_slice(from);
+}
+
+#[cold]
+fn beyond(at: usize, len: usize, what: &str) -> ObjectError {
+    let text =
+        alloc::format!("{what} ({len} bytes) reaches beyond the end: the object is cut short or damaged");
+    ObjectError::new(at, text)
 }
 
 #[cold]
@@ -92,18 +101,37 @@ fn bad_name(at: usize) -> ObjectError {
     )
 }
 
-/// A name as the object spells it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Name<'a>(pub(crate) &'a [u8]);
+/// A name as the object spells it, with what follows: most are never looked at.
+#[derive(Clone, Copy)]
+pub(crate) struct Name<'a>(&'a [u8]);
 
 impl<'a> Name<'a> {
-    /// As text; `at` is the offset for the error.
-    pub(crate) fn text(self, at: usize) -> Result<&'a str, ObjectError> {
-        core::str::from_utf8(self.0).map_err(|_| bad_name(at))
+    /// The name of what has none.
+    pub(crate) const NONE: Name<'static> = Name(&[0]);
+
+    /// Where it ends. No more than [`MAX_NAME`] bytes are looked at, so that many references to one long run of bytes cost no time.
+    fn end(self) -> Option<usize> {
+        self.0[..self.0.len().min(MAX_NAME + 1)].iter().position(|&b| b == 0)
     }
 
+    /// As text; `at` is the offset for the error.
+    pub(crate) fn text(self, at: usize) -> Result<&'a str, ObjectError> {
+        let text = self.end().and_then(|end| core::str::from_utf8(&self.0[..end]).ok());
+        text.ok_or_else(|| bad_name(at))
+    }
+
+    #[inline]
     pub(crate) fn is(self, name: &str) -> bool {
-        self.0 == name.as_bytes()
+        self.behind(name) == Some(0)
+    }
+
+    /// The byte behind this beginning, if the name begins so: 0 if that is all.
+    #[inline]
+    pub(crate) fn behind(self, beginning: &str) -> Option<u8> {
+        let there = self.0.get(..beginning.len())?;
+        // Byte by byte: most differ at the first or the second.
+        let same = there.iter().zip(beginning.as_bytes()).all(|(a, b)| a == b);
+        self.0.get(beginning.len()).copied().filter(|_| same)
     }
 }
 

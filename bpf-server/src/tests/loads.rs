@@ -25,8 +25,7 @@ fn the_filter_is_loaded_runs_and_leaves_nothing_behind() {
     assert_eq!(l.handle(ClientBadge::new(1), &Request::Unload { program: id }, (0, 0)).reply, Reply::Done);
     assert_eq!((l.platform().used(), l.platform().peer.mapped), (0, 0));
     assert!(sample(&mut l, 5000), "without a program every sample passes");
-    use Stage::*;
-    assert_eq!(l.platform().stages, [Begin, Attached]);
+    assert_eq!(l.platform().stages, [Stage::Attached]);
 }
 
 /// The manifest's `blind`: each load has code of its own, which is admitted as what it takes; without it the same program is the same code.

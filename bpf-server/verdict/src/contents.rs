@@ -39,19 +39,15 @@ pub struct Contents<'a> {
     pub defs: Vec<MapDef>,
     /// The bytes of data sections; none where the map starts as zeros.
     data: Vec<Option<Cow<'a, [u8]>>>,
-    patches: [Option<Patch>; MAX_SETTINGS],
+    patches: Vec<Patch>,
     set: bool,
 }
 
 impl<'a> Contents<'a> {
     /// Of an object's maps.
     pub fn new(object: &Object<'a>, settings: &[Setting<'_>]) -> Result<Contents<'a>, Refused> {
-        let mut c = Contents {
-            defs: Vec::new(),
-            data: Vec::new(),
-            patches: [None; MAX_SETTINGS],
-            set: !settings.is_empty(),
-        };
+        let mut c =
+            Contents { defs: Vec::new(), data: Vec::new(), patches: Vec::new(), set: !settings.is_empty() };
         let count = object.maps().len();
         if c.defs.try_reserve_exact(count).is_err() || c.data.try_reserve_exact(count).is_err() {
             return Err(Refused::memory());
@@ -77,7 +73,10 @@ impl<'a> Contents<'a> {
                         to.copy_from_slice(&bytes[..g.size]);
                     }
                 }
-                None => c.patches[n] = Some(Patch { map: g.map, offset: g.offset, size: g.size, bytes }),
+                None => {
+                    c.patches.try_reserve(1).map_err(|_| Refused::memory())?;
+                    c.patches.push(Patch { map: g.map, offset: g.offset, size: g.size, bytes });
+                }
             }
         }
         Ok(c)
@@ -103,7 +102,7 @@ impl<'a> Contents<'a> {
 
     /// What is to be written into a map behind its bytes.
     pub fn patches(&self, map: usize) -> impl Iterator<Item = &Patch> {
-        self.patches.iter().flatten().filter(move |p| p.map == map)
+        self.patches.iter().filter(move |p| p.map == map)
     }
 }
 

@@ -70,11 +70,6 @@ fn rate_of(name: &str) -> Option<Named> {
 }
 
 impl Rates {
-    fn of(&mut self, name: &str) -> Option<&mut Rate> {
-        let named = rate_of(name)?;
-        self.rates.iter_mut().find(|r| r.is(named))
-    }
-
     /// Arms the HPET for the earliest deadline; false if it has passed.
     fn arm_second(&mut self) -> bool {
         let Some(second) = &mut self.second else { return true };
@@ -107,7 +102,10 @@ impl Points for Rates {
 
     fn point_changed(&mut self, name: &str, point: PointId, programs: usize) {
         let start = self.second.as_mut().map(Second::now);
-        let Some(rate) = self.of(name) else { return };
+        // One that was opened a moment ago has no point yet.
+        let known = self.rates.iter().position(|r| r.point == Some(point));
+        let Some(at) = known.or_else(|| self.rates.iter().position(|r| r.point.is_none())) else { return };
+        let Some(rate) = self.rates.get_mut(at) else { return };
         rate.point = Some(point);
         match &mut rate.base {
             Base::Kernel { timer, period, next, .. } => {

@@ -110,6 +110,13 @@ impl Grants {
     pub const NONE: Grants =
         Grants { get: [0; CHIPS], set: [0; CHIPS], pwm: [0; CHIPS], motor_stop: false, motor_rearm: false };
 
+    /// Whether they are none at all.
+    pub fn is_none(&self) -> bool {
+        let lines = self.get.iter().chain(&self.set).fold(0, |all, bits| all | bits);
+        let channels = self.pwm.iter().fold(0, |all, bits| all | bits);
+        lines == 0 && channels == 0 && !self.motor_stop && !self.motor_rearm
+    }
+
     /// Adds the right to read a line and to see its edges; with `set`, to drive it too.
     pub fn grant_line(&mut self, line: Line, set: bool) {
         if let Some(bits) = self.get.get_mut(line.chip as usize).filter(|_| line.line < LINES) {

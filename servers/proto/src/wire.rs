@@ -1,6 +1,7 @@
 //! Payloads in message registers: two bytes of length (little-endian), then postcard.
 
 use crate::Error;
+use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 
 /// Words that a payload may take: the message registers but one, which is left to the runtime.
@@ -12,7 +13,7 @@ pub const MAX_BYTES: usize = MAX_WORDS * 8 - 2;
 pub fn encode<T: Serialize + ?Sized>(value: &T, out: &mut [u8]) -> Result<usize, Error> {
     let end = out.len().min(MAX_WORDS * 8);
     let (head, body) = out[..end].split_at_mut_checked(2).ok_or(Error::TooLarge)?;
-    let used = postcard::to_slice(value, body).map_err(|_| Error::TooLarge)?.len();
+    let used = encode_plain(value, body)?;
     head.copy_from_slice(&(used as u16).to_le_bytes());
     Ok((used + 2).div_ceil(8))
 }
@@ -37,7 +38,40 @@ pub fn decode_plain<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Error>
 
 /// Writes a value that is not a message; returns its bytes' number.
 pub fn encode_plain<T: Serialize + ?Sized>(value: &T, out: &mut [u8]) -> Result<usize, Error> {
-    postcard::to_slice(value, out).map(|b| b.len()).map_err(|_| Error::TooLarge)
+    postcard::serialize_with_flavor(value, Out { bytes: out, used: 0 }).map_err(|_| Error::TooLarge)
+}
+
+/// Where a value is written. Most numbers of a message are one byte long, which is written here; postcard's own slices call a copying
+/// function for it.
+struct Out<'a> {
+    bytes: &'a mut [u8],
+    used: usize,
+}
+
+impl Flavor for Out<'_> {
+    type Output = usize;
+
+    #[inline(always)]
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        *self.bytes.get_mut(self.used).ok_or(postcard::Error::SerializeBufferFull)? = byte;
+        self.used += 1;
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
+        if let [byte] = data {
+            return self.try_push(*byte);
+        }
+        let rest = self.bytes.get_mut(self.used..).and_then(|rest| rest.get_mut(..data.len()));
+        rest.ok_or(postcard::Error::SerializeBufferFull)?.copy_from_slice(data);
+        self.used += data.len();
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<usize> {
+        Ok(self.used)
+    }
 }
 
 #[cfg(test)]
