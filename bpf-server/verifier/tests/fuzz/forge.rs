@@ -484,7 +484,7 @@ fn whole(r: &mut Random, parts: &mut Vec<Part>) {
             if let Some(exit) = &mut part.exit {
                 if r.one_in(3) { around(r, exit) } else { twist(r, exit, lines) }
             } else if r.one_in(4) {
-                part.exit = Some(State::bare());
+                part.exit = Some(State::default());
             }
         }
         3 => {
