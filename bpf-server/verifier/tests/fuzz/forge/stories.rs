@@ -3,8 +3,8 @@ use super::{get, places, put, rename, some};
 use crate::follow::Seen;
 use crate::generate::{self, Random};
 use crate::proofs::{self, Part};
-use axiom_bpf_checker::proof::{Form, Place};
-use axiom_bpf_checker::state::{Kind, State};
+use axiom_bpf_checker::proof::{Form, Line, Place};
+use axiom_bpf_checker::state::{Kind, Moved, State, Value};
 use axiom_bpf_checker::{Number, shape};
 use axiom_bpf_isa::Insn;
 
@@ -18,7 +18,7 @@ pub fn tell(r: &mut Random, code: &mut [Insn], parts: &mut [Part], seen: &[Seen]
         }
         1 => {
             let k = r.below(parts.len() as u64) as usize;
-            halved(r, &mut parts[k]);
+            halved(r, code, &mut parts[k]);
         }
         _ => looks_alike(r, code, parts, seen),
     }
@@ -26,7 +26,7 @@ pub fn tell(r: &mut Random, code: &mut [Insn], parts: &mut [Part], seen: &[Seen]
 
 /// Whatever follows a line does so by half from now on, and began with something else in its other half; what grows by it does so by
 /// that.
-fn halved(r: &mut Random, part: &mut Part) {
+fn halved(r: &mut Random, code: &[Insn], part: &mut Part) {
     let sums: Vec<usize> = (0..part.lines.len())
         .filter(|k| part.lines[*k].form == Form::Sum && part.lines[*k].curve == 0)
         .collect();
@@ -47,17 +47,44 @@ fn halved(r: &mut Random, part: &mut Part) {
             grown.push(n + 1);
         }
     }
+    if grown.is_empty()
+        && let Some((sum, line)) = growing(r, code, part, k)
+    {
+        part.lines.push(line);
+        grown.push(part.lines.len());
+        let moved = Moved { line: part.lines.len() as u16, ..Moved::default() };
+        part.places.iter_mut().map(|p| &mut p.1).filter(|s| s.ghost(line.ghost).is_some()).for_each(|s| {
+            s.write(sum, Value { moved, ..Value::ANY });
+        });
+    }
     for s in part.places.iter_mut().map(|p| &mut p.1) {
         for at in places(s) {
             let mut v = get(s, at);
-            let half = v.moved.line as usize == k + 1;
-            if half || grown.contains(&(v.moved.line as usize)) {
+            let (line, half) = (v.moved.line as usize, v.moved.line as usize == k + 1);
+            let irregular = part.lines.get(line.wrapping_sub(1)).is_some_and(|l| l.low != l.high);
+            if half || grown.contains(&line) {
                 v.moved.half |= half;
                 v.num = if half { Number { r32: v.num.r32, ..Number::TOP } } else { Number::TOP };
                 put(s, at, v);
+            } else if irregular && v.kind == Kind::Number {
+                // It may move by what is not known now.
+                put(s, at, Value::ANY);
             }
         }
     }
+}
+
+/// A register to which what follows line `k` is added in each pass, and the line on which it then is.
+fn growing(r: &mut Random, code: &[Insn], part: &Part, k: usize) -> Option<(u8, Line)> {
+    let by = part.lines[k];
+    let follows = |d: u8| part.places.iter().any(|p| p.1.reg(d).moved.line as usize == k + 1);
+    let (at, sum) = code.iter().enumerate().find(|(_, i)| i.op == 0x0f && i.dst() != i.src() && follows(i.src()))?;
+    // It began with the constant that was written last, and adds what the other one began with, or that and one step.
+    let first = code[..at].iter().rfind(|i| i.op == 0xb7 && i.dst() == sum.dst())?;
+    let low = (by.start.constant()? as i64).checked_add(r.pick(&[0, by.high]))?;
+    let (start, curve) = (Number::of(first.imm as i64 as u64), by.high);
+    let fits = low >= 0 && by.low == curve && (1..1 << 32).contains(&curve) && part.lines.len() < 24;
+    fits.then_some((sum.dst(), Line { low, high: low, curve, start, ..by }))
 }
 
 /// A register is 0, and is said to be an element or nothing: the very element whose address another one holds; the two are compared.
