@@ -6,8 +6,9 @@
 //! writes the file again. A kind has tests of its own, so that who tries many changes finds what differs soon.
 use crate::generate::{self, KINDS, Random};
 use crate::{Fuzz, env, neighbour, proofs, say_something};
-use axiom_bpf_checker::check;
 use axiom_bpf_checker::state::State;
+use axiom_bpf_checker::{Env, Limits, check};
+use axiom_bpf_isa::Insn;
 use axiom_bpf_verifier::{Program, Verifier};
 use std::sync::{Mutex, PoisonError};
 
@@ -37,6 +38,17 @@ impl Digest {
     }
 }
 
+/// With how little work a pair is checked: what each part of a proof costs is counted.
+fn least_work(code: &[Insn], proof: &[u8], env: &Env) -> u64 {
+    let (mut low, mut high) = (0, env.limits.work);
+    while low < high {
+        let work = low + (high - low) / 2;
+        let limits = Limits { work, ..env.limits };
+        if check(code, proof, &Env { limits, ..*env }).is_ok() { high = work } else { low = work + 1 }
+    }
+    low
+}
+
 fn of_a_kind(kind: usize) -> String {
     let mut verifier = Verifier::new();
     let mut digest = Digest::NEW;
@@ -57,6 +69,7 @@ fn of_a_kind(kind: usize) -> String {
         proved += 1;
         digest.add(format!("{accepted:?}").as_bytes());
         digest.add(&proof);
+        digest.add(&least_work(&code, &proof, &env).to_le_bytes());
         say_something(&mut r, &code, &mut proof);
         for _ in 0..NEIGHBOURS {
             let (mut other, mut other_proof) = (code.clone(), proof.clone());
