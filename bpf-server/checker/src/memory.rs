@@ -195,7 +195,11 @@ impl Machine<'_> {
 /// A number goes to a stack.
 pub(crate) fn fill(s: &mut State, span: &Span) -> Result<(), Why> {
     let ((from, len), f) = (span.bytes(), s.frame(span.at)?);
-    if span.exact() { f.store(from, len, None) } else { f.forget(from, len) }
+    if span.exact() {
+        f.store(from, len, None)
+    } else {
+        f.forget(from, len)
+    }
     Ok(())
 }
 

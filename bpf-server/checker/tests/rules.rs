@@ -5,8 +5,14 @@ use axiom_bpf_checker::{Env, Limits, Machine, Number, Why};
 use axiom_bpf_isa::{Insn, MapDef, MapType, ProgramKind};
 
 const END: Insn = Insn::new(0x95, 0, 0, 0, 0);
-const ARRAY: MapDef =
-    MapDef { map_type: MapType::Array, key_size: 4, value_size: 16, max_entries: 1, flags: 0, read_only: true };
+const ARRAY: MapDef = MapDef {
+    map_type: MapType::Array,
+    key_size: 4,
+    value_size: 16,
+    max_entries: 1,
+    flags: 0,
+    read_only: true,
+};
 
 fn env<'a>(maps: &'a [MapDef], contents: &'a [Option<&'a [u8]>]) -> Env<'a> {
     Env { maps, contents, ctx: ProgramKind::Iio.layout(), helpers: None, limits: Limits::default() }
@@ -120,7 +126,9 @@ fn how_many_bits_shifts_and_quotients_have() {
     let small = Number::between(128, 511);
     let wide = |num, by, op| with(num, false, one(by), op, 0);
     // A quotient by 2^k has k bits less, by other numbers perhaps one bit less than that.
-    for (by, expected) in [(1, Some((8, 9))), (2, Some((7, 8))), (3, Some((6, 8))), (4, Some((6, 7))), (0, None)] {
+    for (by, expected) in
+        [(1, Some((8, 9))), (2, Some((7, 8))), (3, Some((6, 8))), (4, Some((6, 7))), (0, None)]
+    {
         assert_eq!(wide(small, by, 0x3f), expected.map(|(lo, hi)| (lo, hi, false)), "by {by}");
         assert_eq!(with(small, true, one(by), 0x3c, 0), expected.map(|(lo, hi)| (lo, hi, true)), "by {by}");
     }
@@ -209,7 +217,16 @@ fn what_a_format_does_not_print_is_not_looked_at() {
     assert_eq!(print(ARRAY, text, Value { num: Number::between(0, 1), ..format(0) }, one(6), 2), unusable(5));
     assert_eq!(print(MapDef { read_only: false, ..ARRAY }, text, format(0), one(6), 3), Ok(()));
     // A format that nobody can read, and one that is not there.
-    assert_eq!(print(ARRAY, Some(b"%d%d%d%d\0......."), format(0), one(9), 3), Err(Why::Argument { register: 1 }));
-    assert_eq!(print(ARRAY, Some(b"%q\0............."), format(0), one(3), 3), Err(Why::Argument { register: 1 }));
-    assert_eq!(print(ARRAY, Some(b"%d\0"), Value { num: Number::of(4), ..format(0) }, one(3), 3), Err(Why::OutOfBounds));
+    assert_eq!(
+        print(ARRAY, Some(b"%d%d%d%d\0......."), format(0), one(9), 3),
+        Err(Why::Argument { register: 1 })
+    );
+    assert_eq!(
+        print(ARRAY, Some(b"%q\0............."), format(0), one(3), 3),
+        Err(Why::Argument { register: 1 })
+    );
+    assert_eq!(
+        print(ARRAY, Some(b"%d\0"), Value { num: Number::of(4), ..format(0) }, one(3), 3),
+        Err(Why::OutOfBounds)
+    );
 }

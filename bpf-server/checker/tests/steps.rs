@@ -219,7 +219,11 @@ fn differences_end_where_a_register_is_written() {
     ] {
         let stay = pairs.into_iter().filter(|(a, b)| !written.contains(a) && !written.contains(b));
         let now = left(insn);
-        assert_eq!(now.iter().map(|g| (g.of, g.from)).collect::<Vec<_>>(), stay.collect::<Vec<_>>(), "{insn:?}");
+        assert_eq!(
+            now.iter().map(|g| (g.of, g.from)).collect::<Vec<_>>(),
+            stay.collect::<Vec<_>>(),
+            "{insn:?}"
+        );
         assert!(now.iter().all(|g| g.value == number(3)), "{insn:?}");
     }
     // Added to the one, or to the other; of a register and itself nothing is told then.

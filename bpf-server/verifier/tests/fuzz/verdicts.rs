@@ -101,7 +101,10 @@ fn forged(kind: usize) -> String {
         }
     }
     let (count, digest) = (fuzz.counts[kind], fuzz.digest.map_or(0, |d| d.0));
-    format!("{} of {} programs, {} of {} forged, {digest:016x}", count.proved, count.made, count.held, count.changed)
+    format!(
+        "{} of {} programs, {} of {} forged, {digest:016x}",
+        count.proved, count.made, count.held, count.changed
+    )
 }
 
 /// The line of a name is as it was.

@@ -10,13 +10,13 @@ use axiom_bpf_isa::Insn;
 
 /// A story, if the program is one for it.
 pub fn tell(r: &mut Random, code: &mut [Insn], parts: &mut [Part], seen: &[Seen]) {
-    match r.below(4) {
+    match r.below(5) {
         0 => {
             if let Some(in_r0) = generate::hand_out(code) {
                 proofs::hand_out(in_r0, parts);
             }
         }
-        1 => {
+        1 | 2 => {
             let k = r.below(parts.len() as u64) as usize;
             halved(r, code, &mut parts[k]);
         }
@@ -78,7 +78,8 @@ fn halved(r: &mut Random, code: &[Insn], part: &mut Part) {
 fn growing(r: &mut Random, code: &[Insn], part: &Part, k: usize) -> Option<(u8, Line)> {
     let by = part.lines[k];
     let follows = |d: u8| part.places.iter().any(|p| p.1.reg(d).moved.line as usize == k + 1);
-    let (at, sum) = code.iter().enumerate().find(|(_, i)| i.op == 0x0f && i.dst() != i.src() && follows(i.src()))?;
+    let (at, sum) =
+        code.iter().enumerate().find(|(_, i)| i.op == 0x0f && i.dst() != i.src() && follows(i.src()))?;
     // It began with the constant that was written last, and adds what the other one began with, or that and one step.
     let first = code[..at].iter().rfind(|i| i.op == 0xb7 && i.dst() == sum.dst())?;
     let low = (by.start.constant()? as i64).checked_add(r.pick(&[0, by.high]))?;
