@@ -1,7 +1,7 @@
 //! Rules about single instructions that programs seldom meet: each with what it is for, and beside it what it must not do.
 use axiom_bpf_checker::proof::{Form, Line};
-use axiom_bpf_checker::state::{Kind, Moved, State, Value};
-use axiom_bpf_checker::{Env, Limits, Machine, Number, Why};
+use axiom_bpf_checker::state::{Gap, Kind, Moved, State, Value};
+use axiom_bpf_checker::{Env, Limits, Machine, Number, Why, come_back};
 use axiom_bpf_isa::{Insn, MapDef, MapType, ProgramKind};
 
 const END: Insn = Insn::new(0x95, 0, 0, 0, 0);
@@ -229,4 +229,80 @@ fn what_a_format_does_not_print_is_not_looked_at() {
         print(ARRAY, Some(b"%d\0"), Value { num: Number::of(4), ..format(0) }, one(3), 3),
         Err(Why::OutOfBounds)
     );
+}
+
+#[test]
+fn what_is_loaded_equals_its_slot() {
+    let env = env(&[], &[]);
+    let load = |slot: Value, size: usize, op, off| {
+        let code = [Insn::new(op, 1, 10, off, 0), END];
+        let mut s = State::new(0);
+        s.store(0, 504, size, Some(slot)).expect("a store");
+        Machine::new(&code, &env).step(0, code[0], &mut s).expect("inside");
+        let kept = s.frames[0].slots[0].1;
+        (*s.reg(1), kept)
+    };
+    let (r1, kept) = load(number(0, 9), 8, 0x79, -8);
+    assert!(r1.id != 0 && r1 == kept && r1.num == number(0, 9).num, "{r1:?} and {kept:?}");
+    let named = Value { id: 7, delta: 2, half: true, ..number(0, 9) };
+    assert_eq!(load(named, 8, 0x79, -8), (named, named));
+    assert_eq!(load(one(5), 8, 0x79, -8), (one(5), one(5)), "constants need no name");
+    let (r1, kept) = load(number(0, 9), 4, 0x61, -8);
+    assert!(r1.id != 0 && r1 == kept, "{r1:?} and {kept:?}");
+    // Extended, it is another number; of eight bytes, the low ones are known.
+    let negative = Value::number(Number::between(0xffff_fff0, 0xffff_fff5));
+    let extended = Value::number(Number::between(-16i64 as u64, -11i64 as u64));
+    assert_eq!(load(negative, 4, 0x81, -8).0.num.r64, extended.num.r64);
+    assert_eq!(load(negative, 4, 0x81, -8).1, negative);
+    assert_eq!(load(number(0, 9), 8, 0x71, -8).0, number(0, 9));
+    assert_eq!(load(one(0x1234_5678_9abc), 8, 0x69, -8).0, one(0x9abc));
+    assert_eq!(load(one(0x1234_5678_9abc), 8, 0x89, -8).0, one(-0x6544i64 as u64));
+    assert_eq!(load(one(0x1234_5678_9abc), 8, 0x69, -6).0, Value::number(Number::of_width(16)));
+}
+
+#[test]
+fn a_function_leaves_elements_by_new_names() {
+    let env = env(&[], &[]);
+    let element = |of| Value { of, ..Value::pointer(Kind::Value, 0) };
+    let moved = Moved { line: 1, ..Moved::default() };
+    let named = |v: Value| Value { id: 4, delta: 1, half: true, root: 3, moved, ..v };
+    let (mut s, mut exit) = (State::new(0), State::new(0));
+    (0..10).for_each(|r| s.write(r, one(r as u64)));
+    let gap = |of, from| Gap { of, from, value: one(1) };
+    s.gaps.extend([gap(0, 6), gap(6, 5), gap(6, 7), gap(5, 9), gap(9, 6)]);
+    exit.write(0, named(element(3)));
+    for (at, v) in [(504, element(3)), (496, named(element(5))), (488, element(0)), (480, named(one(8)))] {
+        exit.store(0, at, 8, Some(v)).expect("a store");
+    }
+    let (before, mut m) = (s.clone(), Machine::new(&[END], &env));
+    assert_eq!(come_back(&mut m, &mut s, &mut exit, true), Ok(()));
+    let slots: Vec<Value> = s.frames[0].slots.iter().map(|s| s.1).collect();
+    let [number, first, other, same] = slots[..] else { panic!("four slots: {slots:?}") };
+    assert_eq!((number, first), (one(8), element(0)));
+    assert_eq!(*s.reg(0), same, "one element by one name");
+    assert!(same.of != 3 && other.of != 5 && same.of != other.of && same.of * other.of != 0, "{slots:?}");
+    assert_eq!((same, other), (element(same.of), element(other.of)), "nothing else is left of them");
+    assert!((1..6).all(|r| *s.reg(r) == Value::NOTHING));
+    assert!((6..10).all(|r| s.reg(r) == before.reg(r)));
+    assert_eq!(s.gaps, [gap(6, 7), gap(9, 6)]);
+    // Frames that are not shared stay as they were.
+    let mut alone = before.clone();
+    assert_eq!(come_back(&mut m, &mut alone, &mut exit, false), Ok(()));
+    assert_eq!(alone.frames, before.frames);
+    // Records: what was given to this function is not held again once it is gone; a new one is.
+    for (given, held, now, expected) in [
+        (0u32, 0u32, 6, Ok(())),
+        (6, 6, 6, Ok(())),
+        (6, 0, 6, Err(Why::StillHeld)),
+        (6, 0, 0, Ok(())),
+        (6, 0, 8, Ok(())),
+    ] {
+        let (mut s, mut exit) = (before.clone(), State::new(0));
+        (s.held[0], exit.held[0], m.given) = (held, now, [given, 0, 0, 0]);
+        s.write(7, Value { of: 8, ..Value::pointer(Kind::Record, 5) });
+        assert_eq!(come_back(&mut m, &mut s, &mut exit, true), expected, "{given} {held} {now}");
+        if expected.is_ok() {
+            assert_eq!((s.held, s.reg(7).kind == Kind::Record), ([now, 0, 0, 0], now == 6));
+        }
+    }
 }
