@@ -13,7 +13,7 @@
 mod stories;
 
 use crate::follow::Seen;
-use crate::generate::{self, APART, KINDS, MIXED, RECORDS, Random, SUMS};
+use crate::generate::{self, APART, CALLS, KINDS, MIXED, RECORDS, Random, SUMS};
 use crate::proofs::{self, Part, near};
 use crate::{Fuzz, MAPS, env, hex, listing, number};
 use axiom_bpf_checker::alu::lengths;
@@ -694,9 +694,9 @@ fn forged_proofs_state_nothing_wrong() {
         None => seed < first + programs,
     } {
         // Every other program is of a kind whose values are related in many ways.
-        let related = [MIXED, APART, SUMS, RECORDS];
+        let related = [MIXED, APART, SUMS, RECORDS, CALLS];
         let all = if seed.is_multiple_of(2) {
-            related[seed as usize / 2 % 4]
+            related[seed as usize / 2 % 5]
         } else {
             seed as usize / 2 % KINDS.len()
         };

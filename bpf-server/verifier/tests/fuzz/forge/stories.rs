@@ -10,13 +10,13 @@ use axiom_bpf_isa::Insn;
 
 /// A story, if the program is one for it.
 pub fn tell(r: &mut Random, code: &mut [Insn], parts: &mut [Part], seen: &[Seen]) {
-    match r.below(5) {
+    if r.one_in(2)
+        && let Some(in_r0) = generate::hand_out(code)
+    {
+        return proofs::hand_out(in_r0, parts);
+    }
+    match r.below(2) {
         0 => {
-            if let Some(in_r0) = generate::hand_out(code) {
-                proofs::hand_out(in_r0, parts);
-            }
-        }
-        1 | 2 => {
             let k = r.below(parts.len() as u64) as usize;
             halved(r, code, &mut parts[k]);
         }
