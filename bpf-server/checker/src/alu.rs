@@ -55,23 +55,6 @@ fn count<const W: u32, const H: u32>(n: Num<W, H>, wide: bool) -> (u32, u32) {
     }
 }
 
-/// Byte order: the low `bits` bits, zero-extended, their bytes (of `byte` bits) reversed if `reverse`.
-pub fn swap<const W: u32, const H: u32>(n: Num<W, H>, bits: u32, byte: u32, reverse: bool) -> Num<W, H> {
-    match n.constant() {
-        Some(c) => Num::of(swapped(c, bits, byte, reverse)),
-        None => Num::of_width(bits),
-    }
-}
-
-/// The same of one number.
-pub fn swapped(v: u64, bits: u32, byte: u32, reverse: bool) -> u64 {
-    let mask = |bits: u32| u64::MAX >> (64 - bits);
-    if !reverse {
-        return v & mask(bits);
-    }
-    (0..bits / byte).fold(0, |r, k| r << byte | (v >> (k * byte)) & mask(byte))
-}
-
 /// The number of bits of the greatest and of the least of some numbers, as unsigned ones of `B` bits; 0 has none.
 pub fn lengths<const B: u32>(r: Ring<B>) -> (u32, u32) {
     let (lo, hi) = r.unsigned();

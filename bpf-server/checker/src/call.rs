@@ -12,8 +12,8 @@ impl Machine<'_> {
     pub(crate) fn helper(&mut self, at: usize, id: u32, s: &mut State) -> Result<(), Why> {
         let p = proto::find(id).filter(|p| self.env.helpers.is_none_or(|h| h.contains(&p.id)));
         let p = p.ok_or(Why::UnknownHelper)?;
-        if !self.helpers.contains(&id) {
-            self.helpers.push(id);
+        if !self.found.helpers.contains(&id) {
+            self.found.helpers.push(id);
         }
         if id >= helper::OWN_FIRST {
             self.list(OwnCall { insn: at as u32, helper: id, args: [1, 2].map(|r| s.reg(r).constant()) })?;
@@ -102,11 +102,12 @@ impl Machine<'_> {
     /// Lists a call, once. The list is in order, so that finding it in a long one costs little, and short, so that nobody runs
     /// out of memory for it.
     fn list(&mut self, call: OwnCall) -> Result<(), Why> {
-        let Err(place) = self.own_calls.binary_search(&call) else { return Ok(()) };
-        if self.own_calls.len() == MAX_OWN_CALLS {
+        let calls = &mut self.found.own_calls;
+        let Err(place) = calls.binary_search(&call) else { return Ok(()) };
+        if calls.len() == MAX_OWN_CALLS {
             return Err(Why::TooComplex);
         }
-        self.own_calls.insert(place, call);
+        calls.insert(place, call);
         Ok(())
     }
 

@@ -25,6 +25,7 @@ struct Context {
 }
 
 /// The parts of a context in the proof.
+#[derive(Default)]
 struct Header<'a> {
     /// A bit for each slot of the program: nobody needs to know what arithmetic there results in, or a comparison tells.
     unneeded: &'a [u8],
@@ -38,11 +39,6 @@ struct Header<'a> {
 }
 
 impl Header<'_> {
-    /// Of a program in which nothing is stated.
-    fn straight(unneeded: &[u8], worst: u64) -> Header<'_> {
-        Header { unneeded, worst, entry: 0, exit: None, table: 0, places: 0, states: 0, end: 0 }
-    }
-
     /// From a slot on, at least so many are unneeded.
     #[inline]
     fn run(&self, at: usize) -> usize {
@@ -98,7 +94,7 @@ pub fn observe(
         ghosts: Vec::new(),
         contexts: Vec::new(),
         now: Box::new(State::new(0)),
-        there: State::bare(),
+        there: State::default(),
         cached: 0,
         ahead: Ahead::default(),
         work: 0,
@@ -160,7 +156,7 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
         }
         let contexts = if self.proof.is_empty() { 0 } else { r.up_to(MAX_CONTEXTS)? };
         let (worst, used) = if contexts == 0 {
-            let none = Header::straight(r.rest(), limits.instructions);
+            let none = Header { unneeded: r.rest(), worst: limits.instructions, ..Header::default() };
             if !none.unneeded.is_empty() && none.unneeded.len() != self.m.insns.len().div_ceil(8) {
                 return Err(Why::Format);
             }
@@ -184,14 +180,7 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
         if stack_depth > limits.stack {
             return Err(Why::StackTooDeep);
         }
-        Ok(Accepted {
-            max_insns: worst,
-            stack_depth,
-            zero_stack: self.m.zero_stack,
-            helpers: core::mem::take(&mut self.m.helpers),
-            maps: core::mem::take(&mut self.m.maps),
-            own_calls: core::mem::take(&mut self.m.own_calls),
-        })
+        Ok(Accepted { max_insns: worst, stack_depth, ..core::mem::take(&mut self.m.found) })
     }
 
     /// Checks the contexts of the proof, and returns the last one: the entry's.
@@ -437,7 +426,7 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
         }
         let to = shape::target(at, i) as u32;
         if !shape::is_conditional(i.op) {
-            self.jump(h, at, to, Box::new(State::bare()))?;
+            self.jump(h, at, to, Box::new(State::default()))?;
             return Ok(false);
         }
         let behind = self.now.clone();

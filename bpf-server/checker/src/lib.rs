@@ -105,7 +105,7 @@ pub struct OwnCall {
 }
 
 /// What is proved of an accepted program.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Accepted {
     /// It executes at most this many instructions.
     pub max_insns: u64,

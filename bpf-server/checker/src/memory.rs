@@ -84,7 +84,7 @@ impl Machine<'_> {
         let (from, len) = span.bytes();
         let frame = s.frames.get(span.at as usize).ok_or(Why::OutOfBounds)?;
         // What was not written is zero, if frames start out so.
-        self.zero_stack |= !frame.readable(from, len).ok_or(Why::TornAddress)?;
+        self.found.zero_stack |= !frame.readable(from, len).ok_or(Why::TornAddress)?;
         Ok(())
     }
 
@@ -156,8 +156,7 @@ impl Machine<'_> {
             return Ok(());
         }
         if !span.exact() {
-            s.frame(span.at)?.store_within(from, len);
-            return Ok(());
+            return fill(s, &span);
         }
         let mut value = value;
         if i.op & 7 == CLASS_STX && size >= 4 {
@@ -199,7 +198,7 @@ pub(crate) fn fill(s: &mut State, span: &Span) -> Result<(), Why> {
     if span.exact() {
         f.store(from, len, None)
     } else {
-        f.store_within(from, len)
+        f.forget(from, len)
     }
     Ok(())
 }

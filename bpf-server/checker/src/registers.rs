@@ -9,8 +9,8 @@ use alloc::vec::Vec;
 /// Registers of a function: r0 to r10.
 pub const REGISTERS: usize = 11;
 
-/// r0 to r10; r10 is the current frame's top and never changes.
-#[derive(Clone, Debug)]
+/// r0 to r10; r10 is the current frame's top and never changes. By default, all hold nothing.
+#[derive(Clone, Default, Debug)]
 pub struct Registers {
     /// What is known of registers that are not in the set. Empty, or one of each.
     values: Vec<Value>,
@@ -19,9 +19,6 @@ pub struct Registers {
 }
 
 impl Registers {
-    /// All hold nothing.
-    pub const NOTHING: Registers = Registers { values: Vec::new(), any: 0 };
-
     /// Registers that hold some number of which nothing else is known, a bit for each.
     #[inline]
     pub fn any(&self) -> u16 {

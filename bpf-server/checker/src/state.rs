@@ -54,6 +54,16 @@ pub struct Moved {
     pub rise: i64,
 }
 
+impl Moved {
+    /// Moved by something in `lo..=hi` beside.
+    pub(crate) fn plus(self, lo: i64, hi: i64) -> Moved {
+        match (self.lo.checked_add(lo), self.hi.checked_add(hi)) {
+            (Some(lo), Some(hi)) => Moved { lo, hi, ..self },
+            _ => Moved::default(),
+        }
+    }
+}
+
 /// What is known of one register or stack slot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Value {
@@ -224,8 +234,9 @@ impl Frame {
         all(&self.clean).then(|| all(&self.written))
     }
 
-    /// Forgets the slots that these bytes touch. What is left of an address is neither written nor clean.
-    fn forget(&mut self, from: usize, len: usize) {
+    /// Forgets the slots that these bytes touch: a number is stored somewhere in them, or what they hold is of no use any more. What is
+    /// left of an address is neither written nor clean.
+    pub fn forget(&mut self, from: usize, len: usize) {
         let (written, clean) = (&mut self.written, &mut self.clean);
         self.slots.retain(|(s, v)| {
             let (at, size) = extent(*s);
@@ -238,12 +249,6 @@ impl Frame {
             }
             !touched
         });
-    }
-
-    /// Forgets the slot `slot`, whose address is of no use any more.
-    pub fn forget_slot(&mut self, slot: u16) {
-        let (at, size) = extent(slot);
-        self.forget(at, size);
     }
 
     /// A store at a known place.
@@ -259,11 +264,6 @@ impl Frame {
             self.slots.insert(i, (slot, v));
         }
     }
-
-    /// A store of a number somewhere in these bytes.
-    pub fn store_within(&mut self, from: usize, len: usize) {
-        self.forget(from, len);
-    }
 }
 
 /// How far two registers are apart: what the one holds less what the other holds, as a number. It stays known when both
@@ -278,8 +278,8 @@ pub struct Gap {
     pub value: Value,
 }
 
-/// Everything at one point of one function.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// Everything at one point of one function; by default nothing is known, and there are no frames.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct State {
     /// The registers.
     pub regs: Registers,
@@ -298,21 +298,9 @@ pub struct State {
 impl State {
     /// Nothing is known; the frames are fresh.
     pub fn new(depth: usize) -> State {
-        let mut s = State::bare();
+        let mut s = State::default();
         s.nest(depth + 1);
         s
-    }
-
-    /// Nothing is known, and there are no frames.
-    pub fn bare() -> State {
-        State {
-            regs: Registers::NOTHING,
-            frames: Rc::default(),
-            gaps: Vec::new(),
-            ghosts: Vec::new(),
-            held: [0; RECORDS],
-            budget: 0,
-        }
     }
 
     /// From now on there are `frames` frames: fresh ones are added, the innermost go.
@@ -464,8 +452,8 @@ impl State {
             }
         });
         for f in self.frames_mut() {
-            while let Some(s) = f.slots.iter().find(|s| dead(&s.1)).map(|s| s.0) {
-                f.forget_slot(s);
+            while let Some((at, size)) = f.slots.iter().find(|s| dead(&s.1)).map(|s| extent(s.0)) {
+                f.forget(at, size);
             }
         }
     }

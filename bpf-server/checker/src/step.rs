@@ -4,7 +4,7 @@ use crate::alu;
 use crate::fault::Why;
 use crate::proof::{Form, Line};
 use crate::state::{Kind, Moved, State, Value};
-use crate::{Env, Number, OwnCall};
+use crate::{Accepted, Env, Number};
 use alloc::vec::Vec;
 use axiom_bpf_isa::{Insn, alu::*, opcode::*, pseudo};
 
@@ -18,14 +18,8 @@ pub struct Machine<'a> {
     pub lines: Vec<Line>,
     /// The last name that was given to a number or an element of a map. Names of proofs are below 2^24.
     pub fresh: u32,
-    /// See [`crate::Accepted`].
-    pub zero_stack: bool,
-    /// See [`crate::Accepted`].
-    pub helpers: Vec<u32>,
-    /// See [`crate::Accepted`].
-    pub maps: Vec<u32>,
-    /// See [`crate::Accepted`].
-    pub own_calls: Vec<OwnCall>,
+    /// What is told of the program, but for its worst case and its stack.
+    pub found: Accepted,
     /// Bytes in use of each frame, by nesting, in the context at hand and what it calls.
     pub used: [u16; crate::state::DEPTH],
     /// Records held where the context at hand began, as in [`State::held`]. Its callers name them by the instruction that reserved
@@ -44,10 +38,7 @@ impl<'a> Machine<'a> {
             env,
             lines: Vec::new(),
             fresh: FIRST_FRESH,
-            zero_stack: false,
-            helpers: Vec::new(),
-            maps: Vec::new(),
-            own_calls: Vec::new(),
+            found: Accepted::default(),
             used: [0; crate::state::DEPTH],
             given: [0; crate::state::RECORDS],
         }
@@ -104,25 +95,19 @@ impl<'a> Machine<'a> {
             _ => 0x3f,
         };
         let adds = matches!(i.op & 7, CLASS_ALU | CLASS_ALU64) && matches!(i.operation(), ADD | SUB);
-        let same = i.op & 8 != 0 && i.src() == d;
+        let (same, subtracts) = (i.op & 8 != 0 && i.src() == d, i.operation() == SUB);
         let by = by.filter(|v| adds && !same && v.kind == Kind::Number);
-        let change = by.and_then(|v| Some((v.num, change(&v, i.operation() == SUB, wide)?)));
         s.gaps.retain_mut(|g| {
             if (1u16 << g.of | 1 << g.from) & written == 0 {
                 return true;
             }
-            let Some((n, (lo, hi))) = change.filter(|_| g.of != g.from) else { return false };
-            let n = if wide { n } else { n.sext(32) };
-            let n = if i.operation() == SUB { Number::of(0).sub(n) } else { n };
-            let exact = wide || exact(&old, lo, hi);
-            let (n, Some((lo, hi))) = (if g.from == d {
-                (Number::of(0).sub(n), hi.checked_neg().zip(lo.checked_neg()))
-            } else {
-                (n, Some((lo, hi)))
-            }) else {
-                return false;
-            };
-            let num = g.value.num.add(n);
+            // What is added to the one is added to the difference, what is added to the other is taken away from it.
+            let Some(by) = by.filter(|_| g.of != g.from) else { return false };
+            let minus = subtracts != (g.from == d);
+            let Some((lo, hi)) = change(&by, minus, wide) else { return false };
+            let exact = wide || change(&by, subtracts, false).is_some_and(|(lo, hi)| exact(&old, lo, hi));
+            let n = if wide { by.num } else { by.num.sext(32) };
+            let num = if minus { g.value.num.sub(n) } else { g.value.num.add(n) };
             g.value.num = if exact { num } else { Number { r32: num.r32, ..Number::TOP } };
             g.value.moved = self.shifted(g.value.moved, lo, hi, exact);
             true
@@ -157,8 +142,8 @@ impl<'a> Machine<'a> {
         }
         let high = high as i32;
         let map = self.env.maps.get(index as usize).ok_or(Why::WrongMap)?;
-        if !self.maps.contains(&index) {
-            self.maps.push(index);
+        if !self.found.maps.contains(&index) {
+            self.found.maps.push(index);
         }
         let v = if i.src() == pseudo::MAP {
             Value::pointer(Kind::Map, index)
@@ -175,7 +160,8 @@ impl<'a> Machine<'a> {
         let r = if op == MOV {
             self.mov(i, s, wide)?
         } else if op == END {
-            Value::number(alu::swap(s.number(d)?.num, i.imm as u32, 8, wide || i.op & 8 != 0))
+            // In whatever order: some bytes.
+            s.number(d).map(|_| Value::number(Number::of_width(i.imm as u32)))?
         } else {
             let (a, b) = (s.read(d)?, self.operand(s, i)?);
             if a.kind == Kind::Number && b.kind == Kind::Number {
@@ -282,10 +268,7 @@ impl<'a> Machine<'a> {
         if line.form == Form::Length && ((lo, hi) != (0, 0) || !exact && !m.half) {
             return Moved::default();
         }
-        match (m.lo.checked_add(lo), m.hi.checked_add(hi)) {
-            (Some(lo), Some(hi)) => Moved { lo, hi, half: m.half || !exact, ..m },
-            _ => Moved::default(),
-        }
+        Moved { half: m.half || !exact, ..m }.plus(lo, hi)
     }
 
     /// Plus a value that itself grows along a line of the same loop, if the line of the first curves.
@@ -315,16 +298,12 @@ impl<'a> Machine<'a> {
         if !lengths || !small && m.half == wide {
             return Moved::default();
         }
-        let width = if wide { 64 } else { 32 };
-        let ((least, most), (signed, _)) = if wide {
-            (a.num.r64.unsigned(), a.num.r64.signed())
-        } else {
-            (a.num.r32.unsigned(), a.num.r32.signed())
-        };
+        let (width, n) = if wide { (64, a.num) } else { (32, a.num.zext32()) };
+        let (least, most) = n.r64.unsigned();
         let count = (by % width) as i64;
         let (down, up) = match op {
             RSH => (-count, -count),
-            ARSH if signed >= 0 => (-count, -count),
+            ARSH if most >> (width - 1) == 0 => (-count, -count),
             DIV if off == 0 && by >= 1 && by <= u32::MAX as u64 => {
                 let log = by.ilog2() as i64;
                 (if by.is_power_of_two() { -log } else { -log - 1 }, -log)
@@ -334,10 +313,7 @@ impl<'a> Machine<'a> {
             }
             _ => return Moved::default(),
         };
-        match (m.lo.checked_add(down), m.hi.checked_add(up)) {
-            (Some(lo), Some(hi)) => Moved { lo, hi, half: !wide, ..m },
-            _ => Moved::default(),
-        }
+        Moved { half: !wide, ..m }.plus(down, up)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Each rule about what a proof may state, with the smallest statement that breaks it: what has come about is on the left,
 //! what is stated on the right.
-use axiom_bpf_checker::edge::{Edges, GAPS, Loops};
+use axiom_bpf_checker::edge::{Edges, GAPS, Loops, count};
 use axiom_bpf_checker::proof::{Form, Ghost, Line};
 use axiom_bpf_checker::state::{Gap, Kind, Moved, State, Value, bytes};
 use axiom_bpf_checker::{Number, Why};
@@ -239,6 +239,18 @@ fn where_a_value_is_bounds_its_ghost_counter() {
     assert_eq!(check(&now, 0, HEAD, &there(7)), Err(Why::Ghost { ghost: 0 }));
     let now = on_line(number(0, 255), moved(2, 0, 8), 8);
     assert_eq!(check(&now, 0, HEAD, &there(8)), Err(Why::Ghost { ghost: 0 }));
+}
+
+/// How far a value moved is known modulo 2^32 of its low half: so many places tell where it is, and one more does not.
+#[test]
+fn all_places_of_a_half_are_told_apart() {
+    let line = Line { ghost: 0, form: Form::Sum, low: 1, high: 1, curve: 0, start: Number::of(0) };
+    for (hi, most) in [(u32::MAX as i64 - 10, 3), (u32::MAX as i64 - 9, 3), (u32::MAX as i64 - 8, 9)] {
+        let half = Moved { line: 1, half: true, hi, ..Moved::default() };
+        let mut s = on_line(number(0, 3), half, 9);
+        count(Loops { ghosts: &GHOSTS, lines: &[line] }, &mut s);
+        assert_eq!(s.ghosts, [(0, most)], "{hi}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@
 //!
 //! That nothing is missing is what must be. What is there beside it is counted as well, for each operation, and is not more than
 //! `precision.txt` has: a rule that became less exact shows, and whoever meant it accepts it with `AXIOM_ACCEPT_PRECISION=1`.
-use axiom_bpf_checker::alu::{lengths, result, swap};
+use axiom_bpf_checker::alu::{lengths, of_lengths, result};
 use axiom_bpf_checker::bits::Bits;
 use axiom_bpf_checker::num::Num;
 use axiom_bpf_checker::refine::{self, compare};
@@ -254,7 +254,7 @@ fn unary<const W: u32, const H: u32>(all: &[(Num<W, H>, Set)], excess: &mut Exce
                 if reverse && !matches!(bits, 2 | 4) {
                     continue;
                 }
-                let n = swap(*a, bits, 1, reverse);
+                let n = Num::<W, H>::of_width(bits);
                 excess.add("swapped", u64::from(of(&n).count_ones()));
                 for x in members(*xs) {
                     let low = x & ((1 << bits) - 1);
@@ -401,6 +401,21 @@ fn four_bits_in_short() {
     lattice(&some, &others, &mut excess);
     lattice(&others, &some, &mut excess);
     excess.check("four_bits_in_short");
+}
+
+/// Numbers that have so many bits: all of them, and none else. Where the least is more than there are, only the greatest counts.
+#[test]
+fn numbers_of_so_many_bits() {
+    for least in -2i128..=8 {
+        for greatest in least.max(-1)..=8 {
+            let r = of_lengths::<6>(least, greatest);
+            for v in 0..64u64 {
+                let bits = 64 - v.leading_zeros() as i128;
+                let wanted = bits <= greatest.clamp(0, 6) && (least > 6 || bits >= least);
+                assert_eq!(r.contains(v), wanted, "{v} has {bits} bits, {least} to {greatest}");
+            }
+        }
+    }
 }
 
 #[test]

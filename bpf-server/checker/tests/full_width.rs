@@ -94,7 +94,7 @@ proptest! {
             0x80 => (alu::result(op, 0, wide, false, &a, &a), Insn::new(class | op, 0, 0, 0, 0)),
             0xd0 => {
                 let bits = [16, 32, 64][(x % 3) as usize];
-                (alu::swap(a, bits, 8, wide || y & 1 == 1), Insn::new(class | op | if wide { 0 } else { (y as u8 & 1) << 3 }, 0, 0, 0, bits as i32))
+                (Number::of_width(bits), Insn::new(class | op | if wide { 0 } else { (y as u8 & 1) << 3 }, 0, 0, 0, bits as i32))
             }
             _ => (alu::result(op, off, wide, false, &a, &b), Insn::new(class | op | 8, 0, 1, off, 0)),
         };

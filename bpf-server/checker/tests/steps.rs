@@ -3,7 +3,7 @@
 use axiom_bpf_checker::bits::Bits;
 use axiom_bpf_checker::proof::{Form, Line};
 use axiom_bpf_checker::ring::Ring;
-use axiom_bpf_checker::state::{Gap, Moved, State, Value};
+use axiom_bpf_checker::state::{Gap, Kind, Moved, State, Value};
 use axiom_bpf_checker::{Env, Limits, Machine, Number};
 use axiom_bpf_interp::{Bare, Insn, Memory, Size, Stack, run};
 use axiom_bpf_isa::ProgramKind;
@@ -184,4 +184,62 @@ fn what_moves_and_what_is_equal_stays_true() {
     }
     println!("{lines} lines, {names} equalities, {gaps} differences");
     assert!(lines > 60_000 && names > 30_000 && gaps > 15_000, "{lines} {names} {gaps}");
+}
+
+/// How far registers are apart is known until one of them is written, by whatever instruction, and follows what is added.
+#[test]
+fn differences_end_where_a_register_is_written() {
+    let (ctx, limits) = (ProgramKind::Iio.layout(), Limits::default());
+    let env = Env { maps: &[], contents: &[], ctx, helpers: None, limits };
+    let number = |n| Value::number(Number::of(n));
+    let pairs = [(0u8, 1u8), (1, 2), (2, 3), (4, 5), (6, 7), (7, 0), (8, 9), (4, 4)];
+    let left = |insn: Insn| {
+        let code = [insn, Insn::new(0, 0, 0, 0, 0)];
+        let mut s = State::new(0);
+        (0..10).for_each(|r| s.write(r, Value::ANY));
+        s.store(0, 504, 8, Some(number(5))).expect("a store");
+        s.gaps.extend(pairs.map(|(of, from)| Gap { of, from, value: number(3) }));
+        Machine::new(&code, &env).step(0, insn, &mut s).expect("an instruction");
+        s.gaps
+    };
+    for (insn, written) in [
+        (Insn::new(0x79, 2, 10, -8, 0), vec![2]),
+        (Insn::new(0x18, 6, 0, 0, 9), vec![6]),
+        (Insn::new(0xb7, 9, 0, 0, 9), vec![9]),
+        (Insn::new(0xbf, 1, 5, 0, 0), vec![1]),
+        (Insn::new(0x27, 5, 0, 0, 1), vec![5]),
+        (Insn::new(0x0f, 4, 4, 0, 0), vec![4]),
+        (Insn::new(0x7a, 10, 0, -8, 1), vec![]),
+        (Insn::new(0x7b, 10, 4, -8, 0), vec![]),
+        // What was there before goes to the source, or to r0.
+        (Insn::new(0xdb, 10, 5, -8, 1), vec![0, 5]),
+        (Insn::new(0xdb, 10, 8, -8, 0xf1), vec![0, 8]),
+        (Insn::new(0xdb, 10, 0, -8, 1), vec![0]),
+        (Insn::new(0x85, 0, 0, 0, 5), vec![0, 1, 2, 3, 4, 5]),
+    ] {
+        let stay = pairs.into_iter().filter(|(a, b)| !written.contains(a) && !written.contains(b));
+        let now = left(insn);
+        assert_eq!(
+            now.iter().map(|g| (g.of, g.from)).collect::<Vec<_>>(),
+            stay.collect::<Vec<_>>(),
+            "{insn:?}"
+        );
+        assert!(now.iter().all(|g| g.value == number(3)), "{insn:?}");
+    }
+    // Added to the one, or to the other; of a register and itself nothing is told then.
+    for (op, dst, apart_now) in [(0x07, 4, 5), (0x17, 4, 1), (0x07, 5, 1), (0x17, 5, 5)] {
+        let now = left(Insn::new(op, dst, 0, 0, 2));
+        let apart = |of, from| now.iter().find(|g| (g.of, g.from) == (of, from)).map(|g| g.value);
+        assert_eq!(apart(4, 5), Some(number(apart_now)), "{op:#x} r{dst}");
+        assert_eq!(apart(4, 4), if dst == 4 { None } else { Some(number(3)) }, "{op:#x} r{dst}");
+    }
+    // An address is no number that is added.
+    let code = [Insn::new(0x0f, 6, 7, 0, 0), Insn::new(0x95, 0, 0, 0, 0)];
+    let mut s = State::new(0);
+    s.write(6, Value::pointer(Kind::Ctx, 0));
+    s.write(7, number(4));
+    s.write(8, Value::pointer(Kind::Ctx, 0));
+    s.gaps.push(Gap { of: 6, from: 8, value: number(0) });
+    Machine::new(&code, &env).step(0, code[0], &mut s).expect("an address moves");
+    assert_eq!(s.gaps, [Gap { of: 6, from: 8, value: number(4) }]);
 }

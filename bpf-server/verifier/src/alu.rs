@@ -17,13 +17,9 @@ impl Machine<'_> {
             return self.mov(at, i, s, wide, register);
         }
         if op == END {
-            let v = self.read_number(at, s, i.dst());
-            let n = match (v.num.constant(), i.imm) {
-                (Some(c), bits) => Num::of(swap(c, bits as u32, wide || register)),
-                (None, 64) => Num::TOP,
-                (None, bits) => Num::of_width(bits as u32),
-            };
-            s.regs[d] = Reg::number(n);
+            // The checker makes no more of it, either.
+            self.read_number(at, s, i.dst());
+            s.regs[d] = Reg::number(if i.imm == 64 { Num::TOP } else { Num::of_width(i.imm as u32) });
             return;
         }
         // Numbers of which nothing else is known need no copies of whole registers.
@@ -194,17 +190,6 @@ impl Machine<'_> {
 fn exact32(x: Num, c: i64) -> bool {
     let (lo, hi) = x.r64.unsigned();
     hi <= u32::MAX as u64 && lo as i64 + c >= 0 && hi as i64 + c <= u32::MAX as i64
-}
-
-fn swap(v: u64, bits: u32, reverse: bool) -> u64 {
-    match (bits, reverse) {
-        (16, true) => (v as u16).swap_bytes() as u64,
-        (32, true) => (v as u32).swap_bytes() as u64,
-        (64, true) => v.swap_bytes(),
-        (16, false) => v as u16 as u64,
-        (32, false) => v as u32 as u64,
-        _ => v,
-    }
 }
 
 /// The common operations on numbers that are related to no other; `right` is `None` for the immediate. What this does not

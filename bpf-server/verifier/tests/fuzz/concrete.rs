@@ -228,6 +228,14 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// The number that a comparison has just found an address to be, which is then known as a number, too.
+    pub fn met_as(&self, v: V) -> Option<u64> {
+        match v {
+            V::Ptr { object, .. } if self.met && self.objects[object as usize].pinned => self.address(v).ok(),
+            _ => None,
+        }
+    }
+
     /// An object may lie anywhere until a comparison tells something of where. So an address outside of its object may be any
     /// number with which it is compared: every other time it is, if the object can lie there.
     fn place_for(&mut self, x: V, y: V, equal: bool) {

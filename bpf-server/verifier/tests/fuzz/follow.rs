@@ -4,7 +4,7 @@ use crate::concrete::{Did, Run, V, What};
 use crate::proofs::{self, Part};
 use axiom_bpf_checker::proof::{Form, Ghost, Line};
 use axiom_bpf_checker::state::{Kind, State, Value, extent};
-use axiom_bpf_checker::{Accepted, Env, Machine, come_back, enter, observe};
+use axiom_bpf_checker::{Accepted, Env, Fault, Machine, come_back, enter, observe};
 use axiom_bpf_isa::Insn;
 
 struct Context {
@@ -45,7 +45,7 @@ pub struct Known {
 
 impl Known {
     /// Has a proof checked, and reads it if it is accepted; places where the checker joins itself are its contexts', too.
-    pub fn accepted(&mut self, code: &[Insn], proof: &[u8], env: &Env) -> Option<Accepted> {
+    pub fn accepted(&mut self, code: &[Insn], proof: &[u8], env: &Env) -> Result<Accepted, Fault> {
         self.contexts.truncate(self.count);
         for c in &mut self.contexts {
             self.spare.extend(c.places.drain(..).map(|p| p.1));
@@ -56,8 +56,7 @@ impl Known {
             let mut state = spare.pop().unwrap_or_else(|| State::new(0));
             state.clone_from(s);
             contexts[context].places.push((at as u32, state));
-        })
-        .ok()?;
+        })?;
         if self.count == 0 || proof != self.proof {
             self.proof.clear();
             self.proof.extend_from_slice(proof);
@@ -68,7 +67,12 @@ impl Known {
             self.contexts = contexts;
             self.count = self.contexts.len();
         }
-        Some(accepted)
+        Ok(accepted)
+    }
+
+    /// All places where ways meet, and what is known there.
+    pub fn places(&self) -> impl Iterator<Item = &(u32, State)> {
+        self.contexts.iter().flat_map(|c| &c.places)
     }
 }
 
@@ -297,7 +301,7 @@ fn holds(
     for r in 0..10 {
         let is = run.r[r as usize];
         if s.regs.any() >> r & 1 == 1 {
-            if !matches!(is, V::Num(_)) {
+            if !matches!(is, V::Num(_)) && run.met_as(is).is_none() {
                 return Err(format!("r{r}: some number is said of {is:?}"));
             }
             continue;
@@ -365,7 +369,7 @@ fn value(
         V::Num(n) if v.kind == Kind::Number => (None, n),
         V::Num(0) if v.null => return Ok(()),
         V::Num(_) => return wrong("a number"),
-        _ if run.met && v.constant().is_some() && run.address(is).ok() == v.constant() => return Ok(()),
+        _ if v.kind == Kind::Number && run.met_as(is).is_some_and(|n| v.num.contains(n)) => return Ok(()),
         V::Map(k) if v.kind == Kind::Map && v.at == k => (None, 0),
         V::Map(_) => return wrong("a map"),
         V::Ptr { object, offset } => {

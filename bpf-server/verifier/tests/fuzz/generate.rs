@@ -42,6 +42,8 @@ pub const KINDS: [&str; 16] = [
 pub const CALLS: usize = 7;
 /// Number of the kind whose counts wrap.
 pub const WRAPS: usize = 9;
+/// Number of the kind that adds up what grows itself.
+pub const SUMS: usize = 12;
 /// Number of the kind whose functions reserve records and give them back.
 pub const RECORDS: usize = 13;
 /// Number of the kind that mixes halves, records and constants, with code that no run comes to.

@@ -25,6 +25,7 @@ use axiom_bpf_verifier::{Program, Verifier};
 use follow::{Follower, Known};
 use generate::{CALLS, HELPERS, KINDS, Random, WRAPS, change, hand_out};
 use std::time::{Duration, Instant};
+use verdicts::Digest;
 
 const MAPS: [MapDef; 3] = [
     common::map(MapType::Array, 4, 64, 4),
@@ -65,6 +66,8 @@ struct Fuzz {
     known: Known,
     follower: Follower<'static>,
     counts: [Count; KINDS.len()],
+    /// Of all verdicts, and what is known where ways meet, if somebody wants to know.
+    digest: Option<Digest>,
 }
 
 /// Programs of a kind, and what became of them.
@@ -83,6 +86,7 @@ impl Fuzz {
             known: Known::default(),
             follower: Follower::new(&env(0)),
             counts: Default::default(),
+            digest: None,
         }
     }
 
@@ -96,7 +100,14 @@ impl Fuzz {
         runs: u64,
     ) -> Result<bool, String> {
         let env = env(kind);
-        let Some(accepted) = self.known.accepted(code, proof, &env) else { return Ok(false) };
+        let verdict = self.known.accepted(code, proof, &env);
+        if let Some(digest) = &mut self.digest {
+            digest.add(format!("{verdict:?}").as_bytes());
+        }
+        let Ok(accepted) = verdict else { return Ok(false) };
+        if let Some(digest) = &mut self.digest {
+            self.known.places().for_each(|(at, s)| digest.state(*at, s));
+        }
         let mut r = Random(seed | 1);
         for run in 0..runs {
             let mut ctx = [0; 32];

@@ -95,6 +95,13 @@ pub fn write(parts: &[Part], proof: &mut Vec<u8>) {
     *proof = w.bytes;
 }
 
+/// A state as a proof would have it.
+pub fn bytes_of(s: &State) -> Vec<u8> {
+    let mut w = writer::Writer::default();
+    w.state(s);
+    w.bytes
+}
+
 /// States that functions leave an address of their own frames: in r0, or where r1 led, if that is a caller's frame.
 pub fn hand_out(in_r0: bool, parts: &mut [Part]) {
     for part in parts.iter_mut().filter(|p| p.depth > 0) {
