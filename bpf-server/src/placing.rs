@@ -330,7 +330,7 @@ pub(crate) fn attach_placed<P: Platform>(
         point: &p.point,
         name: &p.name,
         replaces,
-        grants: (!p.grants.is_none()).then(|| p.grants),
+        grants: (!p.grants.is_none()).then_some(p.grants),
         cost: p.cost(),
         client: if p.named { ClientBadge::NOBODY } else { p.owner },
         maps,
