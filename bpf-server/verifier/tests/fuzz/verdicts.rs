@@ -146,7 +146,7 @@ macro_rules! kinds {
             }
 
             #[test]
-            fn verdicts_on_forged_proofs_are_what_they_were() {
+            fn verdicts_on_forgeries_are_what_they_were() {
                 is_what_it_was(concat!(stringify!($name), ", forged"), &forged(kind()));
             }
         })*
