@@ -306,3 +306,24 @@ fn a_function_leaves_elements_by_new_names() {
         }
     }
 }
+
+#[test]
+fn a_copy_has_the_name_of_what_it_copies() {
+    let env = env(&[], &[]);
+    let copied = |v: Value, op| {
+        let s = after(&env, &[], &[v], Insn::new(op, 1, 0, 0, 0)).expect("a copy");
+        (*s.reg(0), *s.reg(1))
+    };
+    let named = Value { id: 7, delta: 2, half: true, ..number(0, 9) };
+    assert_eq!(copied(named, 0xbf), (named, named));
+    assert_eq!(copied(one(5), 0xbf), (one(5), one(5)), "a constant needs none");
+    let constant = Value { id: 7, ..one(5) };
+    assert_eq!(copied(constant, 0xbf), (constant, constant));
+    let (from, to) = copied(Value { delta: 3, half: true, ..number(0, 9) }, 0xbf);
+    assert!(from.id != 0 && (from.delta, from.half) == (0, false) && from == to, "{from:?}");
+    // The low half of what has more is known by half.
+    let (from, to) = copied(number(0, 1 << 40), 0xbc);
+    assert!(from.id != 0 && !from.half && to.half && to.id == from.id, "{from:?} {to:?}");
+    let (from, to) = copied(number(0, u32::MAX as u64), 0xbc);
+    assert!(from.id != 0 && to == from, "{from:?} {to:?}");
+}
