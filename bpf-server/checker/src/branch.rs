@@ -55,7 +55,7 @@ impl Machine<'_> {
                     return Ok(false);
                 }
                 return Ok(match (a.meet(moved(x, back)), b.meet(moved(y, back))) {
-                    (Some(x), Some(y)) => narrow(s, i.dst(), x) && (!register || narrow(s, i.src(), y)),
+                    (Some(x), Some(y)) => narrow(s, i.dst(), x) && narrow(s, i.src(), y),
                     _ => false,
                 });
             }

@@ -1,7 +1,7 @@
 //! Rules about single instructions that programs seldom meet: each with what it is for, and beside it what it must not do.
-use axiom_bpf_checker::proof::{Form, Line};
+use axiom_bpf_checker::proof::{Form, Line, MAGIC};
 use axiom_bpf_checker::state::{Gap, Kind, Moved, State, Value};
-use axiom_bpf_checker::{Env, Limits, Machine, Number, Why, come_back};
+use axiom_bpf_checker::{Env, Limits, Machine, Number, Why, check, come_back};
 use axiom_bpf_isa::{Insn, MapDef, MapType, ProgramKind};
 
 const END: Insn = Insn::new(0x95, 0, 0, 0, 0);
@@ -326,4 +326,133 @@ fn a_copy_has_the_name_of_what_it_copies() {
     assert!(from.id != 0 && !from.half && to.half && to.id == from.id, "{from:?} {to:?}");
     let (from, to) = copied(number(0, u32::MAX as u64), 0xbc);
     assert!(from.id != 0 && to == from, "{from:?} {to:?}");
+}
+
+#[test]
+fn positions_in_one_memory_are_ordered() {
+    let env = env(&[ARRAY], &[]);
+    let m = Machine::new(&[END], &env);
+    let element = |of, lo, hi| Value { of, num: Number::between(lo, hi), ..Value::pointer(Kind::Value, 0) };
+    let compared = |r0: Value, r1: Value, op, taken| {
+        let mut s = State::new(0);
+        s.write(0, r0);
+        s.write(1, r1);
+        let goes = m.branch(Insn::new(op, 0, 1, 1, 0), &mut s, taken).expect("registers hold something");
+        goes.then(|| [0, 1].map(|r| s.reg(r).num.r64.signed()))
+    };
+    let (a, b) = (element(3, 0, 8), element(3, 2, 16));
+    assert_eq!(compared(a, b, 0x2d, true), Some([(3, 8), (2, 7)]));
+    assert_eq!(compared(a, b, 0x2d, false), Some([(0, 8), (2, 16)]));
+    assert_eq!(compared(a, b, 0xad, false), Some([(2, 8), (2, 8)]));
+    assert_eq!(compared(a, b, 0x1d, true), Some([(2, 8), (2, 8)]));
+    assert_eq!(compared(element(3, 0, 1), b, 0x1d, true), None);
+    assert_eq!(compared(element(3, 0, 1), b, 0xad, false), None);
+    assert_eq!(compared(element(3, 2, 2), b, 0x5d, true), Some([(2, 2), (3, 16)]));
+    // In a frame, from its lowest address.
+    let stack = |lo: i64, hi: i64| Value {
+        num: Number::between(lo as u64, hi as u64),
+        ..Value::pointer(Kind::Stack, 0)
+    };
+    assert_eq!(compared(stack(-16, 0), stack(-8, -4), 0x2d, true), Some([(-7, 0), (-8, -4)]));
+    assert_eq!(compared(stack(-16, 0), stack(-12, -8), 0xbd, true), Some([(-16, -8), (-12, -8)]));
+    // Outside of their memory, addresses may wrap: only equality tells. Of two elements, of what may be null, of halves, and as
+    // signed numbers they tell nothing.
+    let outside = element(3, 0, 17);
+    assert_eq!(compared(outside, element(3, 4, 4), 0x2d, true), Some([(0, 17), (4, 4)]));
+    assert_eq!(compared(outside, element(3, 4, 4), 0x1d, true), Some([(4, 4), (4, 4)]));
+    let null = |v: Value| Value { null: true, ..v };
+    for (x, y) in
+        [(a, element(4, 2, 16)), (null(a), b), (a, null(b)), (a, stack(-8, -4)), (a, number(20, 30))]
+    {
+        for op in [0x1d, 0x5d, 0x2d, 0xad, 0x3d, 0xbd, 0x6d, 0x1e, 0x2e] {
+            let same = Some([x.num.r64.signed(), y.num.r64.signed()]);
+            assert_eq!(
+                (compared(x, y, op, true), compared(x, y, op, false)),
+                (same, same),
+                "{op:#x}: {x:?}, {y:?}"
+            );
+        }
+    }
+    for op in [0x6d, 0x7d, 0xcd, 0xdd, 0x4d, 0x2e, 0x1e] {
+        assert_eq!(compared(element(3, 0, 1), b, op, true), Some([(0, 1), (2, 16)]), "{op:#x}");
+        assert_eq!(compared(element(3, 0, 1), b, op, false), Some([(0, 1), (2, 16)]), "{op:#x}");
+    }
+}
+
+/// What is allowed to the last instruction, and to the last byte of stack.
+#[test]
+fn limits_are_reached_and_not_exceeded() {
+    let code =
+        [Insn::new(0x7a, 10, 0, -16, 1), Insn::new(0x72, 10, 0, -17, 1), Insn::new(0xb7, 0, 0, 0, 0), END];
+    // One context of the entry, which may execute so many; r1 is the context, and nothing is stated elsewhere.
+    let mut proof = MAGIC.to_vec();
+    proof.extend([1, 0, 0, 0, 0, 4, 0, 2, 2, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    for (instructions, stack, expected) in [
+        (4, 24, Ok((4, 24))),
+        (3, 24, Err(Why::TooExpensive { count: 4 })),
+        (4, 23, Err(Why::StackTooDeep)),
+        (9, 99, Ok((4, 24))),
+    ] {
+        let limits = Limits { instructions, stack, ..Limits::default() };
+        let allowed = Env { limits, ..env(&[], &[]) };
+        let said = check(&code, &proof, &allowed).map(|a| (a.max_insns, a.stack_depth)).map_err(|f| f.why);
+        assert_eq!(said, expected, "{instructions} instructions, {stack} bytes");
+        // Without a proof, what is allowed is what may be spent.
+        let said = check(&code, &[], &allowed).map(|a| (a.max_insns, a.stack_depth)).map_err(|f| f.why);
+        let spent = if instructions < 4 { Err(Why::Budget) } else { expected };
+        assert_eq!(said, spent, "{instructions} instructions, {stack} bytes");
+    }
+}
+
+#[test]
+fn wide_loads_are_numbers_maps_or_places_in_the_first_element() {
+    let queue = MapDef { map_type: MapType::Queue, ..ARRAY };
+    let maps = [ARRAY, queue];
+    let env = env(&maps, &[]);
+    let load = |src, low, high| {
+        let code = [Insn::new(0x18, 3, src, 0, low), Insn::new(0, 0, 0, 0, high), END];
+        let (mut m, mut s) = (Machine::new(&code, &env), State::new(0));
+        m.step(0, code[0], &mut s).map(|()| (*s.reg(3), m.found.maps.clone()))
+    };
+    assert_eq!(load(0, -1, 7), Ok((one(0x7_ffff_ffff), vec![])));
+    assert_eq!(load(1, 0, 0), Ok((Value::pointer(Kind::Map, 0), vec![0])));
+    assert_eq!(load(1, 1, 0), Ok((Value::pointer(Kind::Map, 1), vec![1])));
+    assert_eq!(load(1, 2, 0), Err(Why::WrongMap));
+    for offset in [0, 1, 8, 15] {
+        let place = Value { num: Number::of(offset), ..Value::pointer(Kind::Value, 0) };
+        assert_eq!(load(2, 0, offset as i32), Ok((place, vec![0])));
+    }
+    for (map, offset) in [(0, 16), (0, -1), (0, i32::MIN), (1, 0), (2, 0), (-1, 0)] {
+        assert_eq!(load(2, map, offset), Err(Why::WrongMap), "{map} + {offset}");
+    }
+    // A map is listed once.
+    let code = [Insn::new(0x18, 3, 1, 0, 0), Insn::new(0, 0, 0, 0, 0), END];
+    let (mut m, mut s) = (Machine::new(&code, &env), State::new(0));
+    for _ in 0..2 {
+        assert_eq!(m.step(0, code[0], &mut s), Ok(()));
+    }
+    assert_eq!(m.found.maps, [0]);
+}
+
+#[test]
+fn no_bytes_are_read_at_any_address() {
+    let ring = MapDef { map_type: MapType::RingBuf, key_size: 0, value_size: 0, max_entries: 4096, ..ARRAY };
+    let maps = [MapDef { read_only: false, ..ring }];
+    let env = env(&maps, &[]);
+    let output = |data: Value, size: Value| {
+        let registers = [Value::NOTHING, Value::pointer(Kind::Map, 0), data, size, one(0)];
+        after(&env, &[], &registers, Insn::new(0x85, 0, 0, 0, 130)).map(|s| *s.reg(0))
+    };
+    let stack = |at: i64| Value { num: Number::of(at as u64), ..Value::pointer(Kind::Stack, 0) };
+    assert!(output(stack(-8), one(8)).is_ok());
+    assert_eq!(output(stack(-8), one(9)), Err(Why::OutOfBounds));
+    assert_eq!(output(stack(-8), number(0, 9)), Err(Why::OutOfBounds));
+    assert_eq!(output(stack(-8), number(0, 1 << 31)), Err(Why::Argument { register: 3 }));
+    assert!(output(stack(8), one(0)).is_ok());
+    assert_eq!(output(stack(8), number(0, 1)), Err(Why::OutOfBounds));
+    // But it must be an address, and of something.
+    assert_eq!(output(one(0), one(0)), Err(Why::NotAnAddress { register: 2 }));
+    assert_eq!(output(Value::pointer(Kind::Map, 0), one(0)), Err(Why::NotAnAddress { register: 2 }));
+    let null = Value { null: true, of: 3, ..Value::pointer(Kind::Record, 5) };
+    assert_eq!(output(null, one(0)), Err(Why::MaybeNull { register: 2 }));
 }
