@@ -110,7 +110,8 @@ mod tests {
 
     #[test]
     fn parts_are_those_of_split() {
-        for name in ["", "/", "a", "a/", "/a", "a//b", "timer/100hz/hpet", "\u{e4}/\u{2713}/\u{1f600}", "//"] {
+        for name in ["", "/", "a", "a/", "/a", "a//b", "timer/100hz/hpet", "\u{e4}/\u{2713}/\u{1f600}", "//"]
+        {
             assert!(Parts(Some(name)).eq(name.split('/')), "{name}");
         }
     }
