@@ -437,7 +437,7 @@ _bench-kernel cpu *record: kernel tools
     @{{ bin }}/axiom-runner --quiet --icount --no-sensors --root-task --name bench-kernel --timeout 60 --cpu "{{ cpu }}" --bundle {{ images }}/axiom-kernel-bench
     @results=$(platform/tools/results-folder {{ record }}) && {{ bin }}/axiom-bench-report results "{{ out }}/logs/bench-kernel.log" "$results/kernel-icount.jsonl" "command=just bench-kernel {{ cpu }}" "commit=$(platform/tools/commit)" "cpu={{ cpu }}" "emulator=$(platform/tools/emulator)"
 
-# The BPF compiler's code for this machine (x86-64) beside clang -O2 and rbpf: twelve kinds of programs
+# The BPF compiler's code for this machine (x86-64) beside clang -O2, rbpf and, where bpf() is allowed, Linux's own: twelve kinds of programs
 [group("measure")]
 bench-jit:
     @{{ cargo }} host build -q --release -p axiom-bench-jit

@@ -1,8 +1,10 @@
-//! Measures compiled BPF programs beside the same source as clang compiles it for this machine, and beside rbpf.
+//! Measures compiled BPF programs beside the same source as clang compiles it for this machine, beside rbpf, and beside Linux's own compiler.
 //!
 //! `just bench-jit` builds both forms of `samples.c` and starts this. Each sample runs in rounds, in each of which every engine has its
 //! turn, so that a busy moment of the machine meets all of them; the smallest time of a round is what counts, the median beside it says how
 //! quiet the machine was. Results are compared first: an engine that computes something else has no time.
+
+mod linux;
 
 use axiom_bpf_isa::Insn;
 use axiom_bpf_jit::{Compiler, no_maps, x64};
@@ -184,6 +186,7 @@ fn main() {
     engines.iter().for_each(|e| print!("{e:>20}"));
     println!();
     let mut sums = [0.0f64; 5];
+    let (mut by_linux, mut refused) = (Vec::new(), Vec::new());
     for name in SAMPLES {
         let read = |cpu: &str| {
             std::fs::read(Path::new(&folder).join(format!("{name}.{cpu}")))
@@ -251,10 +254,44 @@ fn main() {
             print!("{:>11.1} ({:>6.1})", engine.best(), engine.median());
             *sum += (engine.best() / all[0].best()).ln();
         }
+        // Linux's verifier knows the memory's size, and nothing of the helper that is ours.
+        fill(&mut memory, table_at);
+        let (r0, expected) = (expected.as_ref().map_or(0, |e| e.0), expected.as_ref().map(|e| &e.1));
+        let measured = linux::Loaded::new(&bytes, MEMORY).and_then(|kernel| {
+            let (result, _) = kernel.run(&mut memory, 1)?;
+            assert!(result == r0 as u32 && Some(&memory) == expected, "{name}: Linux differs");
+            let times = (TURN_NS / all[1].best().max(1.0) as u128).clamp(1, 1_000_000) as u32;
+            let mut best = f64::INFINITY;
+            for _ in 0..ROUNDS {
+                best = best.min(kernel.run(&mut memory, times)?.1);
+            }
+            Ok(best)
+        });
+        match measured {
+            // The kernel counts whole nanoseconds.
+            Ok(best) => by_linux.push((name, best, best / all[0].best())),
+            Err(error) => refused.push((name, error)),
+        }
         let ratio = all[1].best() / all[0].best();
         println!("   {ratio:.2} x");
     }
     print!("{:10}", "geom. mean");
     sums.iter().for_each(|s| print!("{:>18.2} x", (s / SAMPLES.len() as f64).exp()));
     println!();
+    let on = std::fs::read_to_string("/proc/sys/net/core/bpf_jit_enable").unwrap_or_default();
+    if on.trim() == "0" {
+        println!(
+            "Linux's own compiler is switched off on this machine (net.core.bpf_jit_enable): these times are its interpreter's"
+        );
+    }
+    for (name, best, ratio) in &by_linux {
+        println!("Linux's bpf(): {name:10}{best:>9.0} ns {ratio:>6.2} x clang");
+    }
+    for (name, error) in &refused {
+        println!("Linux's bpf(): {name:10} NOT MEASURED: {error}");
+    }
+    if !by_linux.is_empty() {
+        let mean = by_linux.iter().map(|m| m.2.ln()).sum::<f64>() / by_linux.len() as f64;
+        println!("Linux's bpf(): geometric mean of {}: {:.2} x clang", by_linux.len(), mean.exp());
+    }
 }

@@ -24,4 +24,5 @@ refuses half "the root task's ELF file is damaged or cut short" --bundle "$folde
 refuses another-processor "is for machine 183; build it for x86_64 (62)" --bundle "$folder/arm"
 refuses no-acpi "no ACPI: the boot loader names no root pointer" --bundle "$image" --machine microvm,acpi=off,isa-serial=on
 refuses no-clock "neither an HPET nor an ACPI power management timer" --bundle "$image" --machine microvm,isa-serial=on,pit=off,rtc=off
+refuses no-fxsave "the processor has no FXSAVE and SSE, which this kernel needs" --bundle "$image" --cpu qemu64,fxsr=off
 exit $bad

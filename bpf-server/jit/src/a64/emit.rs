@@ -395,7 +395,8 @@ impl<'b> Emission<'b> for Emitter<'_, 'b> {
                 JSET => self.asm.tst(w, d, s),
                 _ => self.asm.cmp(w, d, s),
             }
-        } else if (self.features.blind.is_none() || imm == 0) && self.branch_alone(c, d, imm) {
+        } else if self.branch_alone(c, d, imm) {
+            // A sign, zero or one bit: no constant.
             return Some(());
         } else if self.features.blind.is_some() {
             self.split(w, TMP2, imm);
