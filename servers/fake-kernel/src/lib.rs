@@ -28,6 +28,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+/// Where a server is told that its heap is.
+pub const HEAP: core::ops::Range<u64> = 0x7000..0xa000;
+
 /// An invocation that a server made of a capability.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Invocation {
@@ -281,8 +284,9 @@ fn page(env: &Env<'_>) -> *const u8 {
     let header = Header {
         magic: MAGIC,
         ipc_buffer: pages(1).as_mut_ptr() as u64,
-        heap: 0,
-        heap_len: 0,
+        // Nobody allocates here: a test sees that a server is told of it.
+        heap: HEAP.start,
+        heap_len: HEAP.end - HEAP.start,
         env_len: description.len() as u64,
     };
     let page = pages(size.div_ceil(PAGE)).as_mut_ptr();

@@ -409,6 +409,8 @@ fn who_serves_what_and_who_asks_is_known_by_number() {
     let mut server = plain();
     let Ok(Said::World(found, _)) = ask(&mut server, 0, &Ask::World(5, 8)) else { panic!() };
     assert_eq!(found[..2], [None, None]);
+    let heap = axiom_fake_kernel::HEAP;
+    assert_eq!(found[2..], [Some(heap.start), Some(heap.end - heap.start)]);
 }
 
 #[test]
