@@ -6,7 +6,7 @@
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// Bytes of the heap.
-pub const BYTES: usize = 196_608;
+pub const BYTES: usize = 147_456;
 
 static MOST: AtomicUsize = AtomicUsize::new(0);
 
