@@ -157,6 +157,8 @@ impl<P: Platform> Loader<P> {
         let who = Subject { client: owner, object: blob, program: entry.name, point, lines: &lines };
         let grants =
             self.rights.check(&who, &proof.own_calls).map_err(|text| fail(Refusal::NotGranted, text))?;
+        clock.lap(&self.platform);
+
         let board = cost::Machine::BOARD;
         let machine = if self.blinds { board.blinded() } else { board };
         let worst =
@@ -169,8 +171,6 @@ impl<P: Platform> Loader<P> {
                 worst().ok_or_else(no_memory)?
             }
         };
-        clock.lap(&self.platform);
-
         let mut loaded = Loaded {
             id: ProgramId(self.next_id),
             name: String::from(shown(entry.name)),

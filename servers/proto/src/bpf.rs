@@ -157,9 +157,9 @@ message! {
         pub receive: u64,
         /// Reading the object.
         pub parse: u64,
-        /// Verifying.
+        /// Finding a proof and checking it, or checking the object's; and whether its client may have what it does.
         pub verify: u64,
-        /// Compiling, with the code's frame and its write mapping.
+        /// How many machine instructions it may take at worst, and compiling, with the code's frame and its write mapping.
         pub compile: u64,
         /// Making maps and mapping them.
         pub map: u64,
