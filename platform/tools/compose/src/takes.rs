@@ -130,7 +130,12 @@ impl Setting {
     /// The first word that does not fit, or is there a second time.
     pub fn wrong_word<'v>(&self, value: &'v str, names: &Names) -> Option<&'v str> {
         let form = self.form.as_deref().and_then(Form::new);
-        let words = || value.split_whitespace();
+        // A text is one word, from end to end: its program does not look for more.
+        let whole = self.kind == Kind::Text;
+        let words = || {
+            let (one, list) = if whole { (Some(value), "") } else { (None, value) };
+            one.into_iter().chain(list.split_whitespace())
+        };
         let fits = |word: &str| {
             form.is_none_or(|form| form.word(word, |set, name| has(names, set, name)).is_some())
                 && self.of.as_ref().is_none_or(|set| has(names, set, word))
@@ -518,6 +523,17 @@ doc = "d"
         assert_eq!(takes.serves, [axiom_proto::iio::INTERFACE, axiom_proto::bpf_host::INTERFACE]);
         assert!(takes.may_have("dma_kib") && takes.may_have("priority") && !takes.may_have("trace"));
         assert!(rights_are_keys());
+    }
+
+    #[test]
+    fn a_text_with_a_form_is_that_word_and_nothing_else() {
+        let takes = read("[setting.line]\ntype = \"text\"\nform = \"{gpio_chips}/0-63\"\ndoc = \"d\"\n").unwrap();
+        let names = Names::from([("gpio_chips".to_owned(), vec!["pl061".to_owned()])]);
+        let setting = takes.find("line").unwrap();
+        assert!(setting.fits("pl061/5", &names));
+        for text in ["pl061/5 pl061/6", " pl061/5", "pl061/5 ", " ", "pl061/5\n"] {
+            assert!(!setting.fits(text, &names), "{text:?}");
+        }
     }
 
     #[test]
