@@ -143,8 +143,11 @@ fn copy_registers<M: Machine>(m: M, args: &Args, tcb: Ptr<Tcb>) -> Invoked {
         tcb.cancelling.take();
     }
     if flags & 8 != 0 {
+        // The running thread's pointers are in the machine, and its register file is older than that.
+        if source == n.current() {
+            m.switch_thread_pointers(source, source);
+        }
         copy(&USER_CONTEXT_ORDER[FRAME_REGISTERS..]);
-        // The running thread's are in the machine, and its register file is older than that.
         if tcb == n.current() {
             m.load_thread_pointers(tcb);
         }

@@ -247,6 +247,24 @@ fn what_a_thread_copies_onto_itself_is_loaded() {
     assert_eq!(loaded(label::TCB_SET_TLS_BASE, &[0x3000], &[]), [Hardware::ThreadPointer(0x3000)]);
 }
 
+/// What a thread copies of itself is what it has: its base of FS is in the machine, and its file may be older than what it wrote.
+#[test]
+fn what_a_thread_copies_of_itself_is_what_it_has() {
+    let scene = Scene::new();
+    let target = scene.world.thread(10, scene.cnode);
+    scene.world.put(scene.cnode, FREE, Cap::Tcb { tcb: target });
+    scene.world.put(scene.cnode, FREE + 1, Cap::Tcb { tcb: scene.tcb });
+    scene.tcb.regs.set(TLS, 0x1000);
+    // As by WRFSBASE, of which the kernel learns nothing.
+    (&scene.world).set_thread_pointer(0x2000);
+    assert_eq!(scene.error(FREE, label::TCB_COPY_REGISTERS, &[8], &[FREE + 1]), 0);
+    assert_eq!(target.regs.get(TLS), 0x2000);
+    (&scene.world).set_thread_pointer(0x3000);
+    scene.world.take_log();
+    assert_eq!(scene.error(FREE + 1, label::TCB_COPY_REGISTERS, &[8], &[FREE + 1]), 0);
+    assert!(scene.world.take_log().contains(&Hardware::ThreadPointer(0x3000)), "onto itself: it keeps what it has");
+}
+
 #[test]
 fn each_kind_of_table_has_its_level_and_labels() {
     const AT: u64 = 0x80_0000_0000;
