@@ -293,6 +293,14 @@ fn setting(key: &str, table: &dyn TableLike, own: Option<&Names>) -> Result<Sett
         }
         _ => return Err(at("type is text, words, one-of, number or signed".into())),
     };
+    let reversed = match &kind {
+        Kind::Number(least, most) => least > most,
+        Kind::Signed(least, most) => least > most,
+        _ => false,
+    };
+    if reversed {
+        return Err(at("least is more than most".into()));
+    }
     let (form, default) = (form_of(table, own).map_err(at)?, text(table, "default").map_err(at)?);
     let of = text(table, "of").map_err(at)?;
     if let Some(set) = &of {
@@ -527,7 +535,8 @@ doc = "d"
 
     #[test]
     fn a_text_with_a_form_is_that_word_and_nothing_else() {
-        let takes = read("[setting.line]\ntype = \"text\"\nform = \"{gpio_chips}/0-63\"\ndoc = \"d\"\n").unwrap();
+        let takes =
+            read("[setting.line]\ntype = \"text\"\nform = \"{gpio_chips}/0-63\"\ndoc = \"d\"\n").unwrap();
         let names = Names::from([("gpio_chips".to_owned(), vec!["pl061".to_owned()])]);
         let setting = takes.find("line").unwrap();
         assert!(setting.fits("pl061/5", &names));
@@ -578,6 +587,14 @@ doc = "d"
             (
                 "[setting.b]\ntype = \"number\"\nleast = 1\nmost = 2\ndefault = \"3\"\ndoc = \"d\"",
                 "setting b: its default \"3\"",
+            ),
+            (
+                "[setting.b]\ntype = \"number\"\nleast = 5\nmost = 1\nmust = \"always\"\ndoc = \"d\"",
+                "setting b: least is more than most",
+            ),
+            (
+                "[setting.b]\ntype = \"signed\"\nleast = 1\nmost = -1\ndoc = \"d\"",
+                "setting b: least is more than most",
             ),
             ("[setting.b]\ntype = \"text\"", "setting b: doc is missing"),
             ("[setting.b]\ntype = \"text\"\nunit = 3", "setting b has no key 'unit'"),

@@ -262,7 +262,10 @@ fn what_a_thread_copies_of_itself_is_what_it_has() {
     (&scene.world).set_thread_pointer(0x3000);
     scene.world.take_log();
     assert_eq!(scene.error(FREE + 1, label::TCB_COPY_REGISTERS, &[8], &[FREE + 1]), 0);
-    assert!(scene.world.take_log().contains(&Hardware::ThreadPointer(0x3000)), "onto itself: it keeps what it has");
+    assert!(
+        scene.world.take_log().contains(&Hardware::ThreadPointer(0x3000)),
+        "onto itself: it keeps what it has"
+    );
 }
 
 #[test]
