@@ -642,6 +642,14 @@ fn bases(t: &mut World) -> bool {
         t.sleep_us(1000);
         same!("after another thread", (read(), w::thread_pointer()), (0x1234 + i as u64, own));
     }
+    if __cpuid_count(7, 0).ebx & 1 != 0 {
+        // The kernel learns nothing of this one; copied onto itself, the thread keeps it.
+        // SAFETY: the processor has the instruction, and the kernel lets user space use it where it has.
+        unsafe { asm!("wrgsbase {}", in(reg) AT_BASES[0].as_ptr(), options(nostack, preserves_flags)) };
+        let onto_itself = w::invoke(init::TCB, label::TCB_COPY_REGISTERS, &[init::TCB], &[8]).map(drop);
+        same!("copy", onto_itself, Ok(()));
+        same!("the base of GS that it wrote", (read(), w::thread_pointer()), (0x1234, own));
+    }
     same!("delete", w::delete(source.tcb), Ok(()));
     true
 }
