@@ -2,7 +2,7 @@
 //! is not the usual one).
 //!
 //! compose refuses what is no such list before anything boots. It and this server read the words by one form, that of `takes.toml`, whose
-//! names (`{chip}`) are those of the table here.
+//! names (`{chip}` and `{fixed}`) are those of the table here.
 
 use crate::bus::Bus;
 use axiom_chips::adxl345::{self, Range};
@@ -19,42 +19,47 @@ const FORM: Form<'static> = form::of(TAKES, "sensors");
 // compose lets as many through as there is room for.
 const _: () = assert!(form::bound(TAKES, "sensors", "most") == DEVICES as u64);
 
-/// Name, usual address, and how the driver is made for an address.
-type Known = (&'static str, u8, fn(u8) -> Chip);
+/// Name, usual address, the set of the form that the name is in, and how the driver is made for an address.
+type Known = (&'static str, u8, &'static str, fn(u8) -> Chip);
 
 macro_rules! sensors {
-    ($($name:literal $usual:expr => $driver:ident |$address:ident| $make:expr),* $(,)?) => {
+    ($($set:ident { $($name:literal $usual:expr => $driver:ident |$address:pat_param| $make:expr),* $(,)? })*) => {
         /// A driver of any of the chips.
         enum Chip {
-            $($driver($driver)),*
+            $($($driver($driver)),*),*
         }
 
         impl Chip {
             fn sensor(&mut self) -> &mut dyn Sensor<Bus> {
                 match self {
-                    $(Chip::$driver(driver) => driver),*
+                    $($(Chip::$driver(driver) => driver),*),*
                 }
             }
         }
 
         /// What this program takes, with the names of its drivers.
-        pub const TAKES: &str = concat!(include_str!("../takes.toml"), "chip = [", $("\"", $name, "\", ",)* "]\n");
+        pub const TAKES: &str =
+            concat!(include_str!("../takes.toml"), $(stringify!($set), " = [", $("\"", $name, "\", ",)* "]\n"),*);
         axiom_runtime::takes!(TAKES);
 
-        /// Name, usual address, driver.
-        const KNOWN: &[Known] = &[$(($name, $usual, |$address| Chip::$driver($make))),*];
+        const KNOWN: &[Known] = &[$($(($name, $usual, stringify!($set), |$address| Chip::$driver($make))),*),*];
     };
 }
 
-// Name, usual address, driver, how it is made for an address. A new chip is a line here.
+// Name, usual address, driver, how it is made for an address. A new chip is a line here: of those whose pins or model choose the address, or
+// of those that have one.
 sensors! {
-    "adxl345" adxl345::ADDRESS => Adxl345 |address| Adxl345::new(address, Range::G16),
-    "lm75" 0x48 => Lm75 |address| Lm75::new(address),
-    "bme280" 0x76 => Bme280 |address| Bme280::new(address),
-    "dps310" 0x77 => Dps310 |address| Dps310::new(address),
-    "lsm303dlhc_magn" Lsm303Magn::ADDRESS => Lsm303Magn |_address| Lsm303Magn::default(),
-    "shtc3" shtc3::ADDRESS => Shtc3 |_address| Shtc3::default(),
-    "lsm303dlhc_accel" Lsm303Accel::ADDRESS => Lsm303Accel |_address| Lsm303Accel::default(),
+    chip {
+        "adxl345" adxl345::ADDRESS => Adxl345 |address| Adxl345::new(address, Range::G16),
+        "lm75" 0x48 => Lm75 |address| Lm75::new(address),
+        "bme280" 0x76 => Bme280 |address| Bme280::new(address),
+        "dps310" 0x77 => Dps310 |address| Dps310::new(address),
+    }
+    fixed {
+        "lsm303dlhc_magn" Lsm303Magn::ADDRESS => Lsm303Magn |_| Lsm303Magn::default(),
+        "shtc3" shtc3::ADDRESS => Shtc3 |_| Shtc3::default(),
+        "lsm303dlhc_accel" Lsm303Accel::ADDRESS => Lsm303Accel |_| Lsm303Accel::default(),
+    }
 }
 
 static CHIPS: [Place<Chip>; DEVICES] = [const { Place::new() }; DEVICES];
@@ -74,14 +79,14 @@ pub fn wanted(
             warn!("{text}: left out: this server serves {DEVICES} sensors");
             return None;
         };
-        Some((text, place.put(|| (known.2)(at)).sensor()))
+        Some((text, place.put(|| (known.3)(at)).sensor()))
     })
 }
 
 /// A word of the list, with the line of the table that it names.
 fn word(text: &'static str) -> Option<(Word<'static>, &'static Known)> {
     let known = |name: &str| KNOWN.iter().find(|k| k.0 == name);
-    let word = FORM.word(text, |_, name| known(name).is_some())?;
+    let word = FORM.word(text, |set, name| known(name).is_some_and(|k| k.2 == set))?;
     Some((word, known(word.left.text)?))
 }
 
@@ -141,7 +146,7 @@ mod tests {
 
     #[test]
     fn every_driver_is_found_and_addresses_are_those_of_a_bus() {
-        for (name, usual, _) in KNOWN {
+        for (name, usual, _, _) in KNOWN {
             let (found, known) = word(name).unwrap_or_else(|| panic!("{name}"));
             assert_eq!((found.left.text, found.right, known.1), (*name, None, *usual));
             assert!((0x08..0x78).contains(usual), "{name}: an address that is reserved");
@@ -152,7 +157,9 @@ mod tests {
             [at("lm75@0x49"), at("lm75@73"), at("lm75@0x08"), at("lm75@0x77")],
             [Some(0x49), Some(73), Some(8), Some(0x77)]
         );
-        for text in ["lm76", "lm75@0x78", "lm75@0x07", "lm75@", "@0x49", "lm75@0x49@0x49", "lm75@0x+9"] {
+        for text in
+            ["lm76", "lm75@0x78", "lm75@0x07", "lm75@", "@0x49", "lm75@0x49@0x49", "lm75@0x+9", "shtc3@0x70"]
+        {
             assert!(word(text).is_none(), "{text}");
         }
     }
