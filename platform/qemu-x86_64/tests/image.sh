@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The image for a PC: image.sh TOOLS-DIR
 #
-# Made twice with another clock and in another folder it has the same bytes; written to a stick, it boots the first system by BIOS and by
+# Made twice with another clock and in another folder it has the same bytes, also if the kernel was built in another one; written to a stick, it boots the first system by BIOS and by
 # UEFI, to the verdict. What GRUB cannot load is a sentence on the serial port.
 set -uo pipefail
 bin=${1:?usage: image.sh TOOLS-DIR}
@@ -16,6 +16,12 @@ image "$out/pc-1.iso" || exit 1
 sleep 3
 (TMPDIR=$PWD/$out TZ=Asia/Tokyo LC_ALL=C.UTF-8 image "$out/pc-2.iso") || exit 1
 cmp "$out/pc-1.iso" "$out/pc-2.iso"; say $? "the same bytes twice"
+# Debugging information names the folder that the kernel was built in.
+printf '/another/folder' >"$out/folder"
+objcopy --strip-debug target/axiom/kernel-x86_64.elf "$out/kernel-elsewhere.elf" &&
+  objcopy --add-section ".debug_str=$out/folder" "$out/kernel-elsewhere.elf" || exit 1
+platform/tools/image-x86_64 --kernel "$out/kernel-elsewhere.elf" --bundle target/axiom/qemu-x86_64.bundle -o "$out/pc-2.iso" >/dev/null || exit 1
+cmp "$out/pc-1.iso" "$out/pc-2.iso"; say $? "the same bytes from a kernel that was built in another folder"
 boots() { # name, what GRUB calls the firmware, runner's options...
   local name=$1 platform=$2; shift 2
   "$bin/axiom-runner" --quiet --board platform/qemu-x86_64/model.options --bundle target/axiom/qemu-x86_64.bundle --iso-file "$out/pc-1.iso" \
@@ -30,5 +36,5 @@ platform/tools/image-x86_64 --kernel README.md --bundle target/axiom/qemu-x86_64
 "$bin/axiom-runner" --quiet --board platform/qemu-x86_64/model.options --iso --iso-file "$out/pc-damaged.iso" --name qemu-x86_64-image-damaged \
   --timeout 300 --icount --exit-status none --no-verdict --expect "axiom: boot stopped: GRUB could not load" </dev/null
 say $? "a kernel that is none"
-rm -f "$out/pc-2.iso" "$out/pc-damaged.iso"
+rm -f "$out/pc-2.iso" "$out/pc-damaged.iso" "$out/kernel-elsewhere.elf" "$out/folder"
 exit $bad
