@@ -3,6 +3,7 @@ use crate::diagnostic::{At, Diagnostic, nearest};
 use crate::model::{HEAP_KIB, Manifest, Placed, Server};
 use axiom_layout::address::{ARENA_KIB, DEVICES_BYTES, FUNCTIONS_KIB};
 use axiom_layout::{Class, bits};
+use axiom_proto::env;
 use std::collections::BTreeMap;
 
 /// Checks everything that needs no file.
@@ -13,6 +14,7 @@ pub fn check(system: &Manifest, errors: &mut Vec<Diagnostic>) {
         time(server, errors);
         room(server, errors);
         bits_of(server, errors);
+        told(server, errors);
     }
     functions(&system.servers, errors);
     hosting(system, &by_name, errors);
@@ -355,6 +357,22 @@ pub fn heap(server: &mut Server, allocates: bool, errors: &mut Vec<Diagnostic>) 
             ),
             "memory for a heap is given to programs that allocate: those that link axiom-heap",
             "leave heap_kib out",
+        ));
+    }
+}
+
+/// Settings and names of files, which init tells a server; what else it tells is known at its start, when init refuses what does not fit.
+fn told(server: &Server, errors: &mut Vec<Diagnostic>) {
+    const ROOM: usize = env::MAX_PAGES * 4096 - size_of::<env::Header>();
+    // Each text has its length before it.
+    let settings = server.args.iter().map(|(key, given)| key.len() + given.value.len() + 2);
+    let bytes: usize = settings.chain(server.blobs.iter().map(|blob| blob.value.len() + 1)).sum();
+    if bytes > ROOM {
+        errors.push(Diagnostic::new(
+            &server.at,
+            format!("server '{}': its settings and the names of its files take {bytes} bytes", server.name),
+            format!("what init tells a server at its start fits {} pages, {ROOM} bytes", env::MAX_PAGES),
+            "shorter settings, or fewer files",
         ));
     }
 }

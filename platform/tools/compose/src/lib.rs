@@ -191,7 +191,7 @@ pub fn compose(options: &Options) -> Result<Composed, Vec<Diagnostic>> {
     let (Some(init), true) = (init, errors.is_empty()) else { return Err(errors) };
     let images: Vec<image::Image> = images.into_iter().flatten().collect();
     write(&system, rights, &init, &images, &files).map_err(|what| {
-        let rule = "a payload is at most 512 MiB, its description 1 MiB";
+        let rule = format!("a payload has at most {} bytes", address::PAYLOAD_BYTES);
         vec![Diagnostic::new(&system.at, what, rule, "fewer servers or smaller files")]
     })
 }

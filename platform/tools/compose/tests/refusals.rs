@@ -60,6 +60,9 @@ impl World {
             elf(183, 2, start, &[CODE, (1, 6, 0x20_1000, b"data"), (1, 4, 0x20_3ff8, b"read-only data")]);
         let mut cut = good.clone();
         cut.truncate(good.len() - 4);
+        // Its first segment has a byte less in memory than in the file.
+        let mut less = good.clone();
+        less[64 + 40] -= 1;
         for (name, bytes) in [
             // Its source fills in the names of its drivers.
             (
@@ -77,6 +80,8 @@ impl World {
             ("axiom-console", says(include_str!("../../../../servers/console/takes.toml"))),
             ("takes-nothing", says("")),
             ("without-sense", says("serves = [\"ioi\"]")),
+            ("cut-in-its-header", good[..63].to_vec()),
+            ("less-memory", less),
             ("good", good),
             ("allocates", elf(183, 2, start, &[CODE, (4, 4, 0x20_1000, HEAP_NOTE)])),
             (
@@ -461,6 +466,28 @@ fn a_long_description_lies_before_its_blobs() {
     // Offsets are reserved at their longest, which is 62 times two numbers of ten bytes.
     let least = (24 + description as u64).next_multiple_of(4096);
     assert!((least..=least + 4096).contains(&first), "{first:#x} for {description} bytes");
+}
+
+/// What init tells a server has its place; settings that are longer than that are no surprise at boot.
+#[test]
+fn settings_fit_what_init_tells_a_server() {
+    let world = World::new("told");
+    let path = world.0.join("told.toml");
+    let room = 2 * 4096 - 5 * 8;
+    // A key of one letter, two lengths; a file's name and its length.
+    let longest = room - 3 - "iio_filter.o".len() - 1;
+    let said = |length: usize| {
+        let text = format!(
+            "[system]\nname = \"n\"\nboard = \"b\"\n[server.a]\nimage = \"good\"\npriority = 10\nbudget_us = 20\nperiod_us = 10000\nblobs = [\"iio_filter.o\"]\nargs = {{ k = \"{}\" }}\n",
+            "v".repeat(length)
+        );
+        std::fs::write(&path, text).unwrap();
+        compose(&world.options(path.clone())).map(drop).map_err(|errors| errors[0].to_string())
+    };
+    assert_eq!(said(longest), Ok(()));
+    let expected = "told.toml:4: server 'a': its settings and the names of its files take 8153 bytes\n  rule: what init tells a server at its start fits 2 pages, 8152 bytes\n  try:  shorter settings, or fewer files";
+    let refused = said(longest + 1).unwrap_err();
+    assert!(refused.ends_with(expected), "{refused}");
 }
 
 #[test]
