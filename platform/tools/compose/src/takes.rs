@@ -598,6 +598,45 @@ doc = "d"
             ),
             ("[setting.b]\ntype = \"text\"", "setting b: doc is missing"),
             ("[setting.b]\ntype = \"text\"\nunit = 3", "setting b has no key 'unit'"),
+            (
+                "[setting.b]\ntype = \"number\"\nleast = -1\nmost = 2\ndoc = \"d\"",
+                "setting b: least is missing, or no whole number",
+            ),
+            (
+                "[setting.b]\ntype = \"signed\"\nmost = \"2\"\ndoc = \"d\"",
+                "setting b: most is no whole number",
+            ),
+            (
+                "[setting.b]\ntype = \"words\"\nmost = 2\nform = \"\"\ndoc = \"d\"",
+                "setting b: \"\" is no form",
+            ),
+            (
+                "[setting.b]\ntype = \"text\"\nform = \"{chip}\"\ndoc = \"d\"",
+                "setting b: nobody says what is in 'chip'",
+            ),
+            (
+                "[setting.b]\ntype = \"text\"\nof = \"chip\"\ndoc = \"d\"",
+                "setting b: nobody says what is in 'chip'",
+            ),
+            (
+                "[setting.b]\ntype = \"text\"\nmust = \"c\"\ndoc = \"d\"",
+                "setting b: must is always, a setting, or KEY:TEXT",
+            ),
+            (
+                "[setting.b]\ntype = \"text\"\nmust = \"image:c\"\ndoc = \"d\"",
+                "setting b: must is always, a setting, or KEY:TEXT",
+            ),
+            ("list.image.form = \"0-9\"", "list.image: \"0-9\" is no form, or image names nothing"),
+            ("list.devices.form = \"\"", "list.devices: \"\" is no form, or devices names nothing"),
+            ("list.devices = {}", "list.devices has no form"),
+            ("client.iio.of = \"b\"", "client.iio: 'b' is no setting with a form, or iio is no key"),
+            (
+                "client.oii.of = \"b\"\n[setting.b]\ntype = \"text\"\nform = \"0-9\"\ndoc = \"d\"",
+                "client.oii: 'b' is no setting with a form, or oii is no key",
+            ),
+            ("names = 1", "names is no table"),
+            ("names.chip = 1", "chip is no list of texts"),
+            ("setting.b = 1", "setting.b is no table"),
             ("setting = 1", "setting is no table"),
             ("= 1", "is not TOML"),
         ] {
