@@ -1,8 +1,8 @@
 //! The seL4 ABI (16.x, MCS configuration, aarch64 and x86_64) and Axiom's extensions to it, for kernel and user space.
 //!
 //! Everything here is a number, a layout or a bit field that both sides of the system call must agree on; the
-//! source of each is libsel4's interface headers and the seL4 reference manual. There are no dependencies and, without
-//! the `syscall` feature, no `unsafe`.
+//! source of each is libsel4's interface headers and the seL4 reference manual. The one dependency, axiom-trace,
+//! is numbers, too; without the `syscall` feature there is no `unsafe`.
 //!
 //! Extensions never collide with seL4's numbers: object types start at 32, invocation labels at 1024, and their
 //! capabilities are announced in an extra BootInfo chunk ([`ext`]) that an seL4 root task skips by its length.

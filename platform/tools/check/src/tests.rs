@@ -188,3 +188,18 @@ fn a_circle_of_files_is_named_however_it_is_written() {
     ];
     assert_eq!(circle(&glob).as_deref(), Some("arch/a64/uart.rs -> print.rs -> arch/a64/uart.rs"));
 }
+
+/// The kernel's crates, as its page lists them.
+#[test]
+fn the_kernels_page_names_each_of_its_crates() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../microkernel");
+    let page = std::fs::read_to_string(folder.join("README.md")).unwrap();
+    let mut names: Vec<String> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.join("Cargo.toml").exists())
+        .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
+        .collect();
+    names.retain(|name| !page.contains(&format!("\n| `{name}/` |")));
+    assert_eq!(names, Vec::<String>::new());
+}
