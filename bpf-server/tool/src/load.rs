@@ -6,6 +6,7 @@ use axiom_bpf_isa::{Insn, MapDef, MapType, ProgramKind};
 use axiom_bpf_object::Object;
 use axiom_bpf_verdict::{self as verdict, Contents, Subject};
 use axiom_bpf_verifier::{Accepted, Verifier};
+use axiom_proto::point::Point;
 use std::path::Path;
 
 /// Reads a file.
@@ -65,14 +66,16 @@ pub struct Ready {
     pub accepted: Option<Accepted>,
 }
 
-/// The kind of an attach point.
+/// The kind of an attach point; a name that no host can read is refused here as it is there.
 pub fn kind(section: &str) -> Result<ProgramKind, Failure> {
-    ProgramKind::from_section(section).ok_or_else(|| {
-        Failure::Refused(format!(
-            "nobody serves attach points like '{section}'; there are: iio/<device>/<channel>, timer/<n>hz, \
-             gpio/<chip>/<line>/<rising|falling|both>, pwm/<chip>/<channel>"
-        ))
-    })
+    let forms = "there are: iio/<device>/<channel>, timer/<n>hz, gpio/<chip>/<line>/<rising|falling|both>, \
+                 pwm/<chip>/<channel>";
+    let kind = ProgramKind::from_section(section)
+        .ok_or_else(|| Failure::Refused(format!("nobody serves attach points like '{section}'; {forms}")))?;
+    match Point::parse(section) {
+        Some(_) => Ok(kind),
+        None => Err(Failure::Refused(format!("the server of '{section}' has no such attach point; {forms}"))),
+    }
 }
 
 /// A refusal as the device would say it.

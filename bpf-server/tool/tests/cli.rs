@@ -467,3 +467,21 @@ fn wrong_command_lines_are_told_what_is_wrong() {
         assert_eq!((done.status, done.out.starts_with("axiom-bpf verify OBJ.o")), (0, true));
     }
 }
+
+#[test]
+fn names_of_attach_points_that_no_host_can_read_are_refused() {
+    let object = std::fs::read(data("statics.o")).unwrap();
+    for wrong in ["timer/00hz", "timer/abhz", "timer/10Hz", "iio///////", "gpio/a/5/x", "pwm/chip/x"] {
+        let mut bytes = object.clone();
+        let places = bytes.windows(10).enumerate().filter(|(_, w)| *w == b"timer/10hz");
+        for at in places.map(|(at, _)| at).collect::<Vec<_>>() {
+            bytes[at..at + 10].copy_from_slice(wrong.as_bytes());
+        }
+        let path = temporary("wrong_point.o", &bytes).display().to_string();
+        let done = tool(&["verify", &path], "");
+        assert_eq!(done.status, 1, "{wrong}: {}", done.out);
+        let says =
+            format!("the server of '{wrong}' has no such attach point; there are: iio/<device>/<channel>");
+        assert!((done.out + &done.err).contains(&says), "{wrong}");
+    }
+}
