@@ -51,7 +51,7 @@ pub fn instead(id: u32) -> &'static str {
         }
         "strtol" | "strtoul" | "strncmp" => "write a for loop over the bytes with a constant maximum",
         _ => {
-            "helpers of Linux that need its kernel do not exist here; docs/src/programs.md lists those that do"
+            "helpers of Linux that need its kernel do not exist here; docs/src/program-reference.md lists those that do"
         }
     }
 }

@@ -55,12 +55,16 @@ fn helpers_are_told_by_name_with_what_to_do_instead() {
             "bpf_timer_init (helper 169 of Linux)",
             "put that code into a program of its own at SEC(\"timer/<n>hz\")",
         ),
-        (110, "bpf_sk_storage", "helpers of Linux that need its kernel do not exist here"),
+        (
+            110,
+            "bpf_sk_storage",
+            "helpers of Linux that need its kernel do not exist here; docs/src/program-reference.md lists those that do",
+        ),
         (9999, "there is no helper 9999", "call helpers by the names in axiom_bpf.h"),
         (
             0x1_0000,
             "bpf_gpio_get (helper 65536) is not there for programs of this kind",
-            "see the list of helpers by kind",
+            "see the list of helpers by kind of program in docs/src/program-reference.md",
         ),
     ] {
         let lines = refused(&[i(0x85, 0, 0, 0, id), i(0xb7, 0, 0, 0, 0), EXIT], &[]);

@@ -69,7 +69,7 @@ fn words(refusal: &Refusal, insns: &[Insn]) -> (Option<String>, Option<String>) 
             None => (None, Some("call helpers by the names in axiom_bpf.h".to_string())),
         },
         Reason::UnknownHelper { .. } => {
-            (None, Some("see the list of helpers by kind of program in docs/src/programs.md".to_string()))
+            (None, Some("see the list of helpers by kind of program in docs/src/program-reference.md".to_string()))
         }
         Reason::ReservedField { op: opcode::CALLX } => (
             Some("calls through a register, written as clang 16 and older write it (callx)".to_string()),
