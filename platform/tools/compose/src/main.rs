@@ -2,10 +2,20 @@
 //!
 //! Checks the manifest, writes the bundle, and BASE.md and BASE.json: who may reach what. With `--check` it writes nothing.
 use axiom_compose::{Options, compose, report};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: axiom-compose MANIFEST -o BUNDLE [--images DIR]... [--blobs DIR]... [--init NAME] [--report BASE] [--check]";
+const USAGE: &str = "usage: axiom-compose MANIFEST -o BUNDLE [--images DIR]... [--blobs DIR]... [--init NAME]
+                     [--report BASE] [--check]";
+
+/// What a terminal shows of a message: long lines broken at words, below where their text begins.
+fn broken(message: &str) -> String {
+    let hang = |line: &str| if line.starts_with("  ") { "        " } else { "  " };
+    let pieces =
+        message.lines().flat_map(|line| axiom_terminal::below(line, axiom_terminal::COLUMNS, hang(line)));
+    pieces.collect::<Vec<_>>().join("\n")
+}
 
 fn run() -> Result<(), String> {
     let mut options = Options { init: "axiom-init".into(), ..Options::default() };
@@ -72,8 +82,29 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            eprintln!("{message}");
+            let whole = !std::io::stderr().is_terminal();
+            eprintln!("{}", if whole { message } else { broken(&message) });
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_of_a_hundred_columns_shows_every_message() {
+        let keys = "a_key, ".repeat(40);
+        let message =
+            format!("error: a.toml:3: unknown key 'arg'\n  rule: the keys here are {keys}\n  try:  'args'");
+        let shown = broken(&message);
+        assert!(
+            shown.lines().chain(USAGE.lines()).all(|l| l.chars().count() <= axiom_terminal::COLUMNS),
+            "{shown}"
+        );
+        assert!(shown.contains("\n        a_key"), "{shown}");
+        let words = |text: &str| text.split_whitespace().map(String::from).collect::<Vec<_>>();
+        assert_eq!(words(&shown), words(&message));
     }
 }
