@@ -111,7 +111,8 @@ fn receive<M: Machine>(m: M, tcb: Ptr<Tcb>, how: Receiving) {
                 Err(failure) => return refuse_receive(m, tcb, cptr, failure),
             }
         }
-        ipc::receive(m, tcb, ep, rights.contains(CapRights::GRANT), how.blocking, reply);
+        let can_grant = rights.contains(CapRights::GRANT);
+        ipc::receive(m, tcb, ep, ipc::ReceiveOptions { can_grant, blocking: how.blocking, reply });
     } else if let Some((ntfn, _, rights)) = cap.as_notification()
         && rights.contains(CapRights::READ)
         && ntfn.bound.get().is_none_or(|bound| bound == tcb)

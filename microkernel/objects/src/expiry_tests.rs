@@ -224,7 +224,12 @@ fn who_borrows_a_context_does_not_lift_its_timers() {
         world.put(scene.space, 2, Cap::Endpoint { ep, badge: Badge(0), rights: CapRights::ALL });
         world.put(scene.space, 3, Cap::Reply { reply, can_grant: true });
         let server = world.passive_thread(13, scene.space);
-        ipc::receive(world, server, ep, true, true, Some(reply));
+        ipc::receive(
+            world,
+            server,
+            ep,
+            ipc::ReceiveOptions { can_grant: true, blocking: true, reply: Some(reply) },
+        );
         let sc = scene.hostile(8, BUDGET, 0, 100, false);
         let client = sc.tcb.get().unwrap();
         assert!(world.run(client));

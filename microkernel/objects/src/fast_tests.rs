@@ -153,7 +153,12 @@ impl Scene {
             thread::restart(m.node(), tcb);
         } else if tcb.state.get() == ThreadState::Inactive {
             let reply = Some(self.replies[i % 3]).filter(|r| r.tcb.get().is_none());
-            ipc::receive(m, tcb, self.endpoints[i % 2], true, true, reply);
+            ipc::receive(
+                m,
+                tcb,
+                self.endpoints[i % 2],
+                ipc::ReceiveOptions { can_grant: true, blocking: true, reply },
+            );
         }
         entry::leave(m);
     }

@@ -74,16 +74,21 @@ fn block_sender(n: &Node, tcb: Ptr<Tcb>, ep: Ptr<Endpoint>, options: SendOptions
     ep.set_queue(ep.queue().insert_by_priority(tcb), EndpointState::Send);
 }
 
-/// Receives through `ep` into `tcb`'s registers, with `reply` to answer callers.
-pub fn receive<M: Machine>(
-    m: M,
-    tcb: Ptr<Tcb>,
-    ep: Ptr<Endpoint>,
-    can_grant: bool,
-    blocking: bool,
-    reply: Option<Ptr<Reply>>,
-) {
+/// How a thread receives.
+#[derive(Clone, Copy)]
+pub struct ReceiveOptions {
+    /// Whether the right to grant was among those of the endpoint's capability.
+    pub can_grant: bool,
+    /// Whether it waits if nobody sends.
+    pub blocking: bool,
+    /// What callers are answered by.
+    pub reply: Option<Ptr<Reply>>,
+}
+
+/// Receives through `ep` into `tcb`'s registers.
+pub fn receive<M: Machine>(m: M, tcb: Ptr<Tcb>, ep: Ptr<Endpoint>, options: ReceiveOptions) {
     let n = m.node();
+    let ReceiveOptions { can_grant, blocking, reply } = options;
     if let Some(reply) = reply
         && let Some(other) = reply.tcb.get()
         && other != tcb

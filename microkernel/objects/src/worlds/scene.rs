@@ -214,7 +214,8 @@ impl Scene {
         let (Some((ep, ..)), Some((reply, _))) = (at(endpoint).as_endpoint(), at(reply).as_reply()) else {
             panic!("slot {endpoint} holds no endpoint, or slot {reply} no reply object");
         };
-        crate::ipc::receive(m, tcb, ep, true, true, Some(reply));
+        let options = crate::ipc::ReceiveOptions { can_grant: true, blocking: true, reply: Some(reply) };
+        crate::ipc::receive(m, tcb, ep, options);
     }
 
     /// Every thread that a capability designates.

@@ -50,7 +50,12 @@ fn chain() -> Chain {
             slot(ENDPOINTS[i]).as_endpoint().expect("an endpoint is there"),
             slot(REPLIES[i]).as_reply().expect("a reply object is there"),
         );
-        axiom_objects::ipc::receive(&world, *server, ep, true, true, Some(reply));
+        axiom_objects::ipc::receive(
+            &world,
+            *server,
+            ep,
+            axiom_objects::ipc::ReceiveOptions { can_grant: true, blocking: true, reply: Some(reply) },
+        );
     }
     for (i, caller) in threads[..2].iter().enumerate() {
         assert!(world.run(*caller));

@@ -69,7 +69,12 @@ fn scene(state: ThreadState, time: Time, bound: Bound) -> Scene {
     }
     let (ep, ntfn) = (world.endpoint(), world.notification());
     match state {
-        ThreadState::BlockedOnReceive => ipc::receive(&world, thread, ep, true, true, None),
+        ThreadState::BlockedOnReceive => ipc::receive(
+            &world,
+            thread,
+            ep,
+            ipc::ReceiveOptions { can_grant: true, blocking: true, reply: None },
+        ),
         _ => thread.state.set(state),
     }
     if thread.is_schedulable() {

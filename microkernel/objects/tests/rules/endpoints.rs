@@ -74,7 +74,12 @@ fn a_sender_that_finds_a_receiver() {
         for receiver_has_sc in [true, false] {
             let s = scene(sender_has_sc, receiver_has_sc);
             let (machine, sc) = (&s.world, s.sender.sc.get());
-            ipc::receive(machine, s.receiver, s.ep, true, true, has_reply.then_some(s.reply));
+            ipc::receive(
+                machine,
+                s.receiver,
+                s.ep,
+                ipc::ReceiveOptions { can_grant: true, blocking: true, reply: has_reply.then_some(s.reply) },
+            );
             assert_eq!(s.receiver.state.get(), ThreadState::BlockedOnReceive);
             if faulted {
                 s.sender.fault.set(Fault::UserException { number: 1, code: 2 });
@@ -121,7 +126,12 @@ fn a_receiver_that_finds_a_sender() {
             SendOptions { blocking: true, call, badge: 44, can_grant, can_grant_reply, can_donate: true };
         ipc::send(machine, s.sender, s.ep, options);
         assert_eq!((s.sender.state.get(), s.ep.state()), (ThreadState::BlockedOnSend, EndpointState::Send));
-        ipc::receive(machine, s.receiver, s.ep, true, true, has_reply.then_some(s.reply));
+        ipc::receive(
+            machine,
+            s.receiver,
+            s.ep,
+            ipc::ReceiveOptions { can_grant: true, blocking: true, reply: has_reply.then_some(s.reply) },
+        );
         let what = format!("call {call}, {fault:?}, grant {can_grant} {can_grant_reply}, reply {has_reply}");
         assert_eq!((s.receiver.state.get(), s.receiver.regs.get(CAP)), (ThreadState::Running, 44), "{what}");
         assert_eq!(s.ep.state(), EndpointState::Idle, "{what}");
@@ -160,7 +170,12 @@ fn a_receiver_takes_a_stored_signal_first_and_gives_up_what_its_object_did() {
             };
             ipc::send(machine, s.sender, s.ep, options);
         }
-        ipc::receive(machine, s.receiver, s.ep, true, blocking, Some(s.reply));
+        ipc::receive(
+            machine,
+            s.receiver,
+            s.ep,
+            ipc::ReceiveOptions { can_grant: true, blocking, reply: Some(s.reply) },
+        );
         let what = format!(
             "bound {bound}, stored {stored}, blocking {blocking}, sender {sender_waits}, lends {lends}"
         );
@@ -205,7 +220,12 @@ fn a_receiver_takes_a_stored_signal_first_and_gives_up_what_its_object_did() {
         before.reply.set(Some(s.reply));
         s.reply.tcb.set(Some(before));
         s.receiver.state.set(ThreadState::Running);
-        ipc::receive(machine, s.receiver, s.ep, true, true, Some(s.reply));
+        ipc::receive(
+            machine,
+            s.receiver,
+            s.ep,
+            ipc::ReceiveOptions { can_grant: true, blocking: true, reply: Some(s.reply) },
+        );
         assert_eq!((s.reply.tcb.get(), s.receiver.reply.get()), (Some(s.receiver), Some(s.reply)));
         assert_eq!(other.state.get(), ThreadState::Inactive);
         assert_eq!(other.reply.get(), None);
@@ -247,7 +267,12 @@ fn a_signal_wakes_who_waits_or_is_stored() {
         if waits {
             notify::wait(machine.node(), s.receiver, ntfn, true);
         } else if receives {
-            ipc::receive(machine, s.receiver, s.ep, true, true, None);
+            ipc::receive(
+                machine,
+                s.receiver,
+                s.ep,
+                ipc::ReceiveOptions { can_grant: true, blocking: true, reply: None },
+            );
         }
         if bound {
             ntfn.bound.set(Some(s.receiver));

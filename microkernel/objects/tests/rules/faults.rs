@@ -137,7 +137,12 @@ fn a_fault_goes_to_the_handler_or_stops_the_thread() {
         let (ep, reply) = (world.endpoint(), world.reply());
         world.original(Cap::Endpoint { ep, badge: Badge(21), rights }, faulted.slot(TCB_FAULT));
         world.run(handler);
-        axiom_objects::ipc::receive(&world, handler, ep, true, true, Some(reply));
+        axiom_objects::ipc::receive(
+            &world,
+            handler,
+            ep,
+            axiom_objects::ipc::ReceiveOptions { can_grant: true, blocking: true, reply: Some(reply) },
+        );
         entry::leave(&world);
         assert_eq!(world.current(), faulted);
         world.fault(faulted, Fault::UserException { number: 1, code: 2 });

@@ -31,7 +31,12 @@ fn a_new_priority_is_a_new_place_in_every_queue() {
                 let threads = [3, 5, 5, 7].map(|priority| world.passive_thread(priority, Cap::Null));
                 for tcb in threads {
                     match waits {
-                        Waits::ToReceive => ipc::receive(machine, tcb, ep, true, true, None),
+                        Waits::ToReceive => ipc::receive(
+                            machine,
+                            tcb,
+                            ep,
+                            ipc::ReceiveOptions { can_grant: true, blocking: true, reply: None },
+                        ),
                         Waits::ForSignal => notify::wait(machine.node(), tcb, ntfn, true),
                         Waits::ToSend => {
                             let options = ipc::SendOptions {

@@ -150,7 +150,12 @@ fn a_call_to_a_server_that_waits_with_a_reply_object() {
                 let ep = s.endpoint(rights);
                 let reply = has_reply.then(|| s.reply());
                 match state {
-                    2 => ipc::receive(&s.world, s.partner, ep, true, true, reply),
+                    2 => ipc::receive(
+                        &s.world,
+                        s.partner,
+                        ep,
+                        ipc::ReceiveOptions { can_grant: true, blocking: true, reply },
+                    ),
                     1 => {
                         let options = ipc::SendOptions {
                             blocking: true,
@@ -227,7 +232,12 @@ fn an_answer_of_a_server_for_which_nobody_waits() {
                         }
                     } else if client == Client::Receives {
                         let other = s.world.endpoint();
-                        ipc::receive(machine, s.partner, other, true, true, Some(reply));
+                        ipc::receive(
+                            machine,
+                            s.partner,
+                            other,
+                            ipc::ReceiveOptions { can_grant: true, blocking: true, reply: Some(reply) },
+                        );
                     }
                     if client == Client::Faulted {
                         s.partner.fault.set(Fault::UserException { number: 1, code: 2 });
@@ -338,12 +348,22 @@ fn a_message_or_a_signal_to_who_takes_the_core() {
                         // 0: the partner receives; 1: nobody does; 2: it waits for the signal; 3: it is bound and receives; 4: nobody
                         // waits; 5: it is bound, and a signal is stored.
                         match how {
-                            0 => ipc::receive(machine, s.partner, ep, true, true, None),
+                            0 => ipc::receive(
+                                machine,
+                                s.partner,
+                                ep,
+                                ipc::ReceiveOptions { can_grant: true, blocking: true, reply: None },
+                            ),
                             2 => notify::wait(machine.node(), s.partner, ntfn, true),
                             3 | 5 => {
                                 ntfn.bound.set(Some(s.partner));
                                 s.partner.bound_ntfn.set(Some(ntfn));
-                                ipc::receive(machine, s.partner, ep, true, true, None);
+                                ipc::receive(
+                                    machine,
+                                    s.partner,
+                                    ep,
+                                    ipc::ReceiveOptions { can_grant: true, blocking: true, reply: None },
+                                );
                             }
                             _ => {}
                         }

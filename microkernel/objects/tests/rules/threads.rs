@@ -48,8 +48,8 @@ fn scene() -> Scene {
         (0..REGISTERS).for_each(|i| tcb.regs.set(i, from + i as u64));
     }
     // Both wait, so that stopping and starting show.
-    ipc::receive(&world, thread, ep, true, true, None);
-    ipc::receive(&world, source, ep, true, true, None);
+    ipc::receive(&world, thread, ep, ipc::ReceiveOptions { can_grant: true, blocking: true, reply: None });
+    ipc::receive(&world, source, ep, ipc::ReceiveOptions { can_grant: true, blocking: true, reply: None });
     world.run(caller);
     Scene { world, space, caller, thread, source }
 }
