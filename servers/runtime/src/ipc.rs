@@ -17,14 +17,6 @@ pub(crate) unsafe fn init(buffer: *mut IpcBuffer) {
     BUFFER.store(buffer, Ordering::Relaxed);
 }
 
-/// For a root task, which has no environment page: sets the address of its IPC buffer.
-///
-/// # Safety
-/// `buffer` is the thread's IPC buffer; before any message is sent.
-pub unsafe fn init_root(buffer: *mut IpcBuffer) {
-    BUFFER.store(buffer, Ordering::Relaxed);
-}
-
 #[inline(always)]
 pub(crate) fn buffer() -> *mut IpcBuffer {
     BUFFER.load(Ordering::Relaxed)
