@@ -1,5 +1,5 @@
 //! The devices that the kernel keeps, by their `compatible`: the kernel looks for them by these lists, and compose refuses by the same ones
-//! to give them to a server. There is no second list (compose's test `one_list` looks for one).
+//! to give them to a server. There is no second list (compose's test `the_kernels_devices_stand_in_one_list` looks for one).
 //!
 //! They are AArch64's. On x86-64 the kernel keeps the local APIC, the I/O APICs and the processor's counter; ACPI's tables have no name for
 //! them that a manifest could say, and the kernel hands none of their pages out.

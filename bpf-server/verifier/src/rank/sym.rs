@@ -192,6 +192,10 @@ impl Syms {
                 // Only the low bits of a count matter; and of a value known in its low half, nothing is known of the whole.
                 let shift = |c: i64| c as u32 & if wide { 63 } else { 31 };
                 let right = !(wide && old.half);
+                let shifted = |by: Option<Move>| {
+                    let half = old.half || !wide;
+                    by.map_or(UNKNOWN, |by| Sym { base: old.base, half, by, plus: None })
+                };
                 self.regs[d] = match (i.operation(), by) {
                     (MOV, None) if i.off == 0 && s < 10 => {
                         let v = self.regs[s];
@@ -220,24 +224,14 @@ impl Syms {
                             Move::Shr(k) => Some(Move::Shr(k.saturating_add(shift(c)))),
                             _ => None,
                         };
-                        by.map_or(UNKNOWN, |by| Sym {
-                            base: old.base,
-                            half: old.half || !wide,
-                            by,
-                            plus: None,
-                        })
+                        shifted(by)
                     }
                     (DIV, Some(c)) if c >= 2 && i.off == 0 && right && old.base != NOWHERE => {
                         let by = match old.by {
                             Move::Add(0, 0) => Some(Move::Shr(c.ilog2())),
                             _ => None,
                         };
-                        by.map_or(UNKNOWN, |by| Sym {
-                            base: old.base,
-                            half: old.half || !wide,
-                            by,
-                            plus: None,
-                        })
+                        shifted(by)
                     }
                     (LSH, Some(c))
                         if shift(c) > 0 && right && old.base != NOWHERE && note == Note::Range(1, 1) =>
@@ -247,12 +241,7 @@ impl Syms {
                             Move::Shl(k) => Some(Move::Shl(k.saturating_add(shift(c)))),
                             _ => None,
                         };
-                        by.map_or(UNKNOWN, |by| Sym {
-                            base: old.base,
-                            half: old.half || !wide,
-                            by,
-                            plus: None,
-                        })
+                        shifted(by)
                     }
                     _ => UNKNOWN,
                 };

@@ -1,5 +1,6 @@
 //! Functions' resets: each way, step by step, and in a server's life.
 use crate::board::{Board, COMMAND, Function, MASTER, MEMORY, SPACE, function, place};
+use crate::machine::device;
 use axiom_init::pci::reset::{Lost, Next, Outcome, Resetting};
 use axiom_init::pci::{Asked, ConfigSpace, Pci};
 use axiom_proto::bundle::DeviceRequest;
@@ -9,17 +10,7 @@ fn asks(device: u16) -> DeviceRequest {
 }
 
 fn request() -> DeviceRequest {
-    DeviceRequest {
-        name: "f".into(),
-        compatible: String::new(),
-        virtio_id: None,
-        instance: 0,
-        interrupts: true,
-        ranges: false,
-        messages: false,
-        optional: false,
-        registers_kib: 0,
-    }
+    DeviceRequest { registers_kib: 0, ..device("f", "") }
 }
 
 /// A board with this function on it, which was given.
