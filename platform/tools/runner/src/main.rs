@@ -245,7 +245,8 @@ fn run(o: &Options) -> Result<(), NoVerdict> {
     let scratch = Scratch::new().map_err(|e| NoVerdict::Start(format!("temporary folder: {e}")))?;
     let mut simulator = start_simulator(o, &scratch, &o.logs.join(format!("{}.sensors.log", o.name)))?;
 
-    let mut injector = Injector::new(&o.after, o.sensor_interrupt.as_deref(), &scratch.0);
+    let nudges = o.icount && !options::counting(o, simulator.is_some()).contains("sleep=off");
+    let mut injector = Injector::new(&o.after, o.sensor_interrupt.as_deref(), nudges, &scratch.0);
     let mut command = Command::new(&emulator);
     command.args(options::qemu_arguments(o, simulator.as_ref().map(|s| s.1.as_path())));
     command.args(injector.qemu_arguments());
@@ -296,6 +297,7 @@ fn run(o: &Options) -> Result<(), NoVerdict> {
     // When the verdict came: QEMU has a moment to end by itself. Without a verdict it would not.
     let grace = if o.no_verdict { Duration::ZERO } else { Duration::from_secs(2) };
     let mut ended: Option<Instant> = None;
+    let mut heard = Instant::now();
     let outcome = loop {
         if children::signal().is_some() {
             break Err(NoVerdict::Interrupted);
@@ -311,6 +313,7 @@ fn run(o: &Options) -> Result<(), NoVerdict> {
                 }
             }
             Ok(Said::Console(bytes)) => {
+                heard = Instant::now();
                 for line in console.feed(&bytes) {
                     if *watch.line(&line) != State::Running {
                         ended.get_or_insert_with(Instant::now);
@@ -325,6 +328,11 @@ fn run(o: &Options) -> Result<(), NoVerdict> {
                         watch.line(&answer);
                     }
                 }
+            }
+            Err(RecvTimeoutError::Timeout) if heard.elapsed() > inject::SILENCE => {
+                // One that ends does not answer, and its end is seen by other signs.
+                let _ = injector.nudge();
+                heard = Instant::now();
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break Ok("QEMU ended"),

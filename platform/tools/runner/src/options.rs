@@ -458,13 +458,16 @@ pub fn qemu_arguments(o: &Options, socket: Option<&std::path::Path>) -> Vec<Stri
         }
     }
     if o.icount {
-        // The simulator answers in the host's time: a clock that jumps while the processor waits for it would be past every deadline.
-        let counting =
-            if socket.is_some() { o.counting.replace(",sleep=off", "") } else { o.counting.clone() };
-        args.extend(["-icount".into(), counting]);
+        args.extend(["-icount".into(), counting(o, socket.is_some())]);
     }
     args.extend(o.extra.iter().cloned());
     args
+}
+
+/// How instructions are counted. The simulator answers in the host's time: a clock that jumps while the processor waits for it would be past
+/// every deadline.
+pub fn counting(o: &Options, simulator: bool) -> String {
+    if simulator { o.counting.replace(",sleep=off", "") } else { o.counting.clone() }
 }
 
 /// The image as a stick in a USB port; a comma is doubled, as QEMU wants it in a value.
