@@ -348,10 +348,11 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
     /// out start with what is known.
     #[inline]
     fn quiet(&mut self, h: &Header, at: usize, end: usize) -> Result<usize, Why> {
-        let run = self.m.insns.get(at..end.min(at + h.run(at))).unwrap_or(&[]);
-        if run.is_empty() || !self.now.gaps.is_empty() {
+        let run = h.run(at);
+        if run == 0 || !self.now.gaps.is_empty() {
             return Ok(at);
         }
+        let run = self.m.insns.get(at..end.min(at + run)).unwrap_or(&[]);
         let (any, budget) = (self.now.regs.any(), self.now.budget);
         let mut done = 0;
         loop {

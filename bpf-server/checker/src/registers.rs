@@ -9,10 +9,19 @@ use alloc::vec::Vec;
 /// Registers of a function: r0 to r10.
 pub const REGISTERS: usize = 11;
 
+/// Which register is held where: r10, which every function has, first.
+const HELD: [u8; REGISTERS] = [10, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
+
+/// Where a register is held; beyond [`REGISTERS`], if there is no such one.
+#[inline]
+fn index(r: u8) -> usize {
+    if r == 10 { 0 } else { r as usize + 1 }
+}
+
 /// r0 to r10; r10 is the current frame's top and never changes. By default, all hold nothing.
 #[derive(Clone, Default, Debug)]
 pub struct Registers {
-    /// What is known of registers that are not in the set. Empty, or one of each.
+    /// What is known of registers that are not in the set, in the order of [`HELD`]; those behind the last one hold nothing.
     values: Vec<Value>,
     /// Registers that hold some number: [`Value::ANY`].
     any: u16,
@@ -31,7 +40,7 @@ impl Registers {
         if self.any >> r & 1 == 1 {
             return &Value::ANY;
         }
-        self.values.get(r as usize).unwrap_or(&Value::NOTHING)
+        self.values.get(index(r)).unwrap_or(&Value::NOTHING)
     }
 
     /// All, in order.
@@ -41,11 +50,16 @@ impl Registers {
 
     /// A register, to be written.
     fn place(&mut self, r: u8) -> Option<&mut Value> {
-        if self.values.is_empty() {
-            self.values.resize(REGISTERS, Value::NOTHING);
+        let at = index(r);
+        if at >= REGISTERS {
+            return None;
+        }
+        if self.values.len() <= at {
+            self.values.reserve_exact(REGISTERS - self.values.len());
+            self.values.resize(at + 1, Value::NOTHING);
         }
         self.any &= !(1 << r);
-        self.values.get_mut(r as usize)
+        self.values.get_mut(at)
     }
 
     /// A register, to be changed.
@@ -79,8 +93,8 @@ impl Registers {
     /// Applies `f` to each register of which more is known than that it holds a number.
     pub fn each(&mut self, f: impl FnMut(&mut Value)) {
         let any = self.any;
-        let known = self.values.iter_mut().enumerate().filter(|(r, _)| any >> r & 1 == 0);
-        known.map(|(_, v)| v).for_each(f);
+        let known = self.values.iter_mut().zip(HELD).filter(|(_, r)| any >> r & 1 == 0);
+        known.map(|(v, _)| v).for_each(f);
     }
 
     /// Keeps what holds of `o`, too.

@@ -4,6 +4,7 @@ use crate::Number;
 use crate::fault::Why;
 use crate::registers::Registers;
 use alloc::rc::Rc;
+use alloc::vec;
 use alloc::vec::Vec;
 
 /// Bytes of stack of one function.
@@ -298,15 +299,27 @@ pub struct State {
 impl State {
     /// Nothing is known; the frames are fresh.
     pub fn new(depth: usize) -> State {
-        let mut s = State::default();
-        s.nest(depth + 1);
+        let mut s = State {
+            regs: Registers::default(),
+            frames: Rc::new(vec![Frame::FRESH; depth + 1]),
+            gaps: Vec::new(),
+            ghosts: Vec::new(),
+            held: [0; RECORDS],
+            budget: 0,
+        };
+        s.top();
         s
     }
 
     /// From now on there are `frames` frames: fresh ones are added, the innermost go.
     pub fn nest(&mut self, frames: usize) {
         self.frames_mut().resize(frames, Frame::FRESH);
-        self.regs.write(10, Value::pointer(Kind::Stack, frames.saturating_sub(1) as u32));
+        self.top();
+    }
+
+    /// r10 is the top of the innermost frame.
+    fn top(&mut self) {
+        self.regs.write(10, Value::pointer(Kind::Stack, self.frames.len().saturating_sub(1) as u32));
     }
 
     /// A register.

@@ -32,10 +32,11 @@ struct Relocation {
 /// Gives each code section its table of relocations, and refuses the tables that nobody applies.
 pub(crate) fn check_tables(elf: &mut Elf<'_>) -> Result<(), ObjectError> {
     for index in 0..elf.sections.len() {
-        let table = elf.sections[index];
+        let table = &elf.sections[index];
         if !matches!(table.kind, SHT_REL | SHT_RELA) || table.data.len() == 0 {
             continue;
         }
+        let table = *table;
         let at = table.data.at;
         let number = table.info as usize;
         let Some(target) = elf.sections.get(number).copied() else {

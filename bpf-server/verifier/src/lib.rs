@@ -103,11 +103,14 @@ impl Verifier {
         }
         // Without loops and calls there is nothing to find out but what is not needed: the checker joins what paths bring.
         // Stack that nobody wrote may be read as zeros, it says; the analysis knows who forgot to write it.
-        for proof in relevance::straight(program.insns).into_iter().flat_map(|proof| [proof, Vec::new()]) {
-            if let Ok(accepted) = check(program.insns, &proof, env)
-                && !accepted.zero_stack
-            {
-                return Ok((proof, accepted));
+        if let Some(mut proof) = relevance::straight(program.insns) {
+            // With the marks of what is not needed, and without.
+            loop {
+                match check(program.insns, &proof, env) {
+                    Ok(accepted) if !accepted.zero_stack => return Ok((proof, accepted)),
+                    _ if proof.is_empty() => break,
+                    _ => proof.clear(),
+                }
             }
         }
         if !room(TABLE_MEMORY * program.insns.len() + BLOCK_MEMORY) {

@@ -13,10 +13,9 @@ use axiom_bpf_isa::{Insn, alu::*, opcode::*};
 
 /// A proof of a program without loops and without functions of its own that says what is not needed; `None` if it has some.
 pub fn straight(insns: &[Insn]) -> Option<Vec<u8>> {
-    let mut proof = MAGIC.to_vec();
-    proof.push(0);
-    let bits = proof.len();
-    proof.resize(bits + insns.len().div_ceil(8), 0);
+    let bits = MAGIC.len() + 1;
+    let mut proof = vec![0; bits + insns.len().div_ceil(8)];
+    proof[..MAGIC.len()].copy_from_slice(&MAGIC);
     // Registers that are needed before each slot; of the walk backwards, behind the one at hand; slots of which nothing is.
     let mut needed = vec![0u16; insns.len()];
     let (mut behind, mut byte) = (0, 0u8);
