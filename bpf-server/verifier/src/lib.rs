@@ -77,6 +77,8 @@ pub struct Verifier {
     wide: Vec<u64>,
     narrow: Vec<u64>,
     pool: engine::Pool,
+    marks: Vec<u8>,
+    needed: Vec<u16>,
 }
 
 /// Verifies one program.
@@ -92,27 +94,40 @@ impl Verifier {
 
     /// Verifies one program: finds a proof, and has it checked.
     pub fn verify(&mut self, program: &Program, env: &Env) -> Result<Accepted, Box<Refusal>> {
-        self.prove(program, env).map(|(_, accepted)| accepted)
+        match self.straight(program.insns, env) {
+            Some(accepted) => Ok(accepted),
+            None => self.search(program, env).map(|(_, accepted)| accepted),
+        }
     }
 
     /// Finds a proof of one program, and has it checked.
     pub fn prove(&mut self, program: &Program, env: &Env) -> Result<(Vec<u8>, Accepted), Box<Refusal>> {
-        let room = |bytes| env.limits.room.is_none_or(|room| room(bytes));
-        if !room(BLOCK_MEMORY) {
-            return Err(refusal(program, 0, Reason::TooComplex, Vec::new(), 0));
+        match self.straight(program.insns, env) {
+            Some(accepted) => Ok((core::mem::take(&mut self.marks), accepted)),
+            None => self.search(program, env),
         }
-        // Without loops and calls there is nothing to find out but what is not needed: the checker joins what paths bring.
-        // Stack that nobody wrote may be read as zeros, it says; the analysis knows who forgot to write it.
-        if let Some(mut proof) = relevance::straight(program.insns) {
-            // With the marks of what is not needed, and without.
-            loop {
-                match check(program.insns, &proof, env) {
-                    Ok(accepted) if !accepted.zero_stack => return Ok((proof, accepted)),
-                    _ if proof.is_empty() => break,
-                    _ => proof.clear(),
-                }
+    }
+
+    /// Without loops and calls there is nothing to find out but what is not needed: the checker joins what paths bring. What it accepts
+    /// is of the proof in `marks`. Stack that nobody wrote may be read as zeros, it says; the analysis knows who forgot to write it.
+    fn straight(&mut self, insns: &[Insn], env: &Env) -> Option<Accepted> {
+        if !env.limits.room.is_none_or(|room| room(BLOCK_MEMORY + 4 * insns.len())) {
+            return None;
+        }
+        relevance::straight(insns, &mut self.marks, &mut self.needed)?;
+        // With what is not needed, and without.
+        loop {
+            match check(insns, &self.marks, env) {
+                Ok(accepted) if !accepted.zero_stack => return Some(accepted),
+                _ if self.marks.is_empty() => return None,
+                _ => self.marks.clear(),
             }
         }
+    }
+
+    /// Finds a proof of a program that has loops or functions of its own, or is wrong.
+    fn search(&mut self, program: &Program, env: &Env) -> Result<(Vec<u8>, Accepted), Box<Refusal>> {
+        let room = |bytes| env.limits.room.is_none_or(|room| room(bytes));
         if !room(TABLE_MEMORY * program.insns.len() + BLOCK_MEMORY) {
             return Err(refusal(program, 0, Reason::TooComplex, Vec::new(), 0));
         }

@@ -5,19 +5,21 @@
 //! or that are known because two registers are equal, are not followed. If the checker needs a result that was marked, it refuses
 //! this proof, and one without marks is tried.
 
-use alloc::vec;
 use alloc::vec::Vec;
 use axiom_bpf_checker::proof::MAGIC;
 use axiom_bpf_checker::shape;
 use axiom_bpf_isa::{Insn, alu::*, opcode::*};
 
-/// A proof of a program without loops and without functions of its own that says what is not needed; `None` if it has some.
-pub fn straight(insns: &[Insn]) -> Option<Vec<u8>> {
+/// Makes a proof of a program without loops and without functions of its own that says what is not needed; `None` if it has some.
+/// `needed` holds, after it, the registers that are needed before each slot.
+pub fn straight(insns: &[Insn], proof: &mut Vec<u8>, needed: &mut Vec<u16>) -> Option<()> {
     let bits = MAGIC.len() + 1;
-    let mut proof = vec![0; bits + insns.len().div_ceil(8)];
+    proof.clear();
+    proof.resize(bits + insns.len().div_ceil(8), 0);
     proof[..MAGIC.len()].copy_from_slice(&MAGIC);
-    // Registers that are needed before each slot; of the walk backwards, behind the one at hand; slots of which nothing is.
-    let mut needed = vec![0u16; insns.len()];
+    needed.clear();
+    needed.resize(insns.len(), 0);
+    // Of the walk backwards, what is needed behind the one at hand; slots of which nothing is.
     let (mut behind, mut byte) = (0, 0u8);
     for (at, &i) in insns.iter().enumerate().rev() {
         let d = 1u16 << i.dst();
@@ -30,7 +32,7 @@ pub fn straight(insns: &[Insn]) -> Option<Vec<u8>> {
             }
         } else if shape::is_conditional(i.op) {
             let compared = d | if i.op & 8 != 0 { 1 << i.src() } else { 0 };
-            behind |= there(&needed, at, i)?;
+            behind |= there(needed, at, i)?;
             let unneeded = behind & compared == 0;
             if !unneeded {
                 behind |= compared;
@@ -38,7 +40,7 @@ pub fn straight(insns: &[Insn]) -> Option<Vec<u8>> {
             unneeded
         } else {
             behind = match i.op {
-                _ if shape::is_jump(i.op) => there(&needed, at, i)?,
+                _ if shape::is_jump(i.op) => there(needed, at, i)?,
                 _ if shape::is_local_call(i) => return None,
                 _ => before(i, behind),
             };
@@ -51,7 +53,7 @@ pub fn straight(insns: &[Insn]) -> Option<Vec<u8>> {
             byte = 0;
         }
     }
-    Some(proof)
+    Some(())
 }
 
 /// What is needed where a jump leads, if that is ahead.
