@@ -15,7 +15,7 @@ use axiom_bpf_maps::{PAGE, bytes_needed};
 use axiom_bpf_object::{self as object, Object};
 use axiom_bpf_verdict::{self as verdict, Contents, cost};
 use axiom_bpf_verifier::Verifier;
-use axiom_proto::bpf::{MAX_NAME, MAX_SETTINGS, ProgramId, Refusal, Reply, Setting, Source, Stages};
+use axiom_proto::bpf::{MAX_NAME, MAX_SETTINGS, ProgramId, Refusal, Setting, Source, Stages};
 use axiom_proto::bpf_host::{self, MAP_WINDOW};
 use axiom_proto::env::ClientBadge;
 
@@ -25,8 +25,21 @@ const SPARE: usize = 256 << 10;
 /// Measures the stages.
 pub(crate) struct StageClock {
     last: (u64, u64),
-    stages: Stages,
+    /// Ticks and cycles of each stage.
+    stages: [(u64, u64); STAGES],
     index: usize,
+}
+
+/// Stages of a load.
+const STAGES: usize = 6;
+
+/// What is told of a program that was loaded.
+pub(crate) struct Summary {
+    pub(crate) program: ProgramId,
+    pub(crate) insns: u32,
+    pub(crate) code_bytes: u32,
+    pub(crate) worst_case: u64,
+    pub(crate) cost: u64,
 }
 
 impl StageClock {
@@ -48,16 +61,21 @@ impl StageClock {
     }
 
     /// Ends a stage.
+    #[inline]
     fn lap<P: Platform>(&mut self, platform: &P) {
         let now = (platform.ticks(), platform.cycles());
-        let s = &mut self.stages;
-        let ticks = [&mut s.receive, &mut s.parse, &mut s.verify, &mut s.compile, &mut s.map, &mut s.attach];
-        if let Some(t) = ticks.into_iter().nth(self.index) {
-            *t = now.0.wrapping_sub(self.last.0);
-            s.cycles[self.index] = now.1.wrapping_sub(self.last.1);
+        if let Some(stage) = self.stages.get_mut(self.index) {
+            *stage = (now.0.wrapping_sub(self.last.0), now.1.wrapping_sub(self.last.1));
         }
         self.index += 1;
         self.last = now;
+    }
+
+    /// As a message has them.
+    fn stages(&self) -> Stages {
+        let [receive, parse, verify, compile, map, attach] = self.stages.map(|(ticks, _)| ticks);
+        let cycles = self.stages.map(|(_, cycles)| cycles);
+        Stages { receive, parse, verify, compile, map, attach, cycles }
     }
 }
 
@@ -73,8 +91,8 @@ impl<P: Platform> Loader<P> {
         source: Source<'_>,
         wanted: &Wanted<'_>,
         arrived: (u64, u64),
-    ) -> Result<Reply<'static>, Failure> {
-        let mut clock = StageClock { last: arrived, stages: Stages::default(), index: 0 };
+    ) -> Result<Summary, Failure> {
+        let mut clock = StageClock { last: arrived, stages: [(0, 0); STAGES], index: 0 };
         self.forget_text(badge);
         let id = self.next_id;
         let loaded = self.load_from(badge, source, wanted, &mut clock);
@@ -89,7 +107,7 @@ impl<P: Platform> Loader<P> {
         source: Source<'_>,
         wanted: &Wanted<'_>,
         clock: &mut StageClock,
-    ) -> Result<Reply<'static>, Failure> {
+    ) -> Result<Summary, Failure> {
         match source {
             Source::Inline(bytes) => self.load_bytes(badge, bytes, None, wanted, clock),
             Source::Uploaded => {
@@ -121,7 +139,7 @@ impl<P: Platform> Loader<P> {
         blob: Option<&str>,
         wanted: &Wanted<'_>,
         clock: &mut StageClock,
-    ) -> Result<Reply<'static>, Failure> {
+    ) -> Result<Summary, Failure> {
         clock.lap(&self.platform);
         if !P::has_memory(SPARE) {
             // Its buffers only save time, and lie wherever the last analysis left them.
@@ -209,12 +227,12 @@ impl<P: Platform> Loader<P> {
             clock.rewind();
             loaded.compiled = true;
         }
-        if self.programs.try_reserve(1).is_err() {
+        // The second question has the program copied once: where the list could grow in between, it is kept aside for that.
+        if self.programs.try_reserve(1).is_err() || self.programs.len() == self.programs.capacity() {
             self.take_back(&mut loaded);
             return Err(no_memory());
         }
-        self.next_id += 1;
-        let reply = Reply::Loaded {
+        let summary = Summary {
             program: loaded.id,
             insns: loaded.insns,
             code_bytes: if loaded.compiled { loaded.code_bytes } else { 0 },
@@ -222,6 +240,7 @@ impl<P: Platform> Loader<P> {
             cost: loaded.cost(),
         };
         self.programs.push(loaded);
+        self.next_id += 1;
         if let Some(old) = replaced {
             if wanted.attach
                 && let Some(p) = self.programs.iter_mut().find(|p| p.id == old)
@@ -230,8 +249,8 @@ impl<P: Platform> Loader<P> {
             }
             self.unload(old)?;
         }
-        self.stages = clock.stages;
-        Ok(reply)
+        self.stages = clock.stages();
+        Ok(summary)
     }
 
     /// The program to replace, if it is attached to the same point.

@@ -1,6 +1,7 @@
 //! Requests, one by one; and hosts that are started anew.
 
 use crate::failure::{Failure, fail, no_memory};
+use crate::load::Summary;
 use crate::placing::{Packed, attach_placed, check, place_code, place_maps};
 use crate::room::FLOOR;
 use crate::state::{Outcome, Wanted};
@@ -27,7 +28,13 @@ impl<P: Platform> Loader<P> {
             }
             Request::Load { source, program, point, attach, replaces, ref settings } => {
                 let wanted = Wanted { program, point, attach, replaces, settings };
-                self.load(badge, source, &wanted, arrived)
+                match self.load(badge, source, &wanted, arrived) {
+                    Ok(Summary { program, insns, code_bytes, worst_case, cost }) => {
+                        let reply = Reply::Loaded { program, insns, code_bytes, worst_case, cost };
+                        return Outcome { reply, frame: None };
+                    }
+                    Err(failure) => Err(failure),
+                }
             }
             Request::Attach { program } => {
                 self.owned(badge, program).and_then(|_| self.attach(program)).map(|()| Reply::Done)

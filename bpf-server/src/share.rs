@@ -6,7 +6,7 @@ use crate::{Loader, Platform};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use axiom_proto::bpf::{ProgramId, Refusal, Reply, Source};
+use axiom_proto::bpf::{ProgramId, Refusal, Source};
 use axiom_proto::env::ClientBadge;
 use axiom_proto::gpio::ProgramGrants;
 
@@ -95,10 +95,7 @@ impl<P: Platform> Loader<P> {
             let request =
                 Wanted { program: &program, point: &point, attach: true, replaces: None, settings: &[] };
             let result = self.load(owner, Source::Blob(&object), &request, (0, 0));
-            let loaded = match &result {
-                Ok(Reply::Loaded { program, .. }) => Some(*program),
-                _ => None,
-            };
+            let loaded = result.as_ref().ok().map(|loaded| loaded.program);
             if let Some(p) = self.programs.iter_mut().find(|p| Some(p.id) == loaded) {
                 p.pinned = true;
             }

@@ -377,14 +377,17 @@ impl Platform for KernelObjects {
         // From here on the row goes with the memory, whatever fails.
         memory.sealed = Some((first, pages, row));
         // The code was mapped last.
-        let Some((address, count)) = memory.mapped.pop() else { return false };
-        // SAFETY: 1. `map` put `count` pages there, and they stay mapped until the deletions below; 2. no more than them is published.
+        let Some(&(address, count)) = memory.mapped.last() else { return false };
+        // SAFETY: 1. `map` put `count` pages there, and they stay mapped until they are unmapped below; 2. no more than them is published.
         unsafe { code::publish(address as *const u8, bytes.min(count * PAGE as usize)) };
-        // From here on this server has no writable capability either: only read-only copies stay. The mapping goes
-        // with the capability that made it.
-        let sealed = (0..pages).all(|i| CNode::OWN.delete(CPtr(frames + i as u64)).is_ok());
+        // From here on nobody has the code mapped writable, and nobody will: `Memory::frame` tells of the read-only copies alone. The
+        // capabilities that it was written by stay where they are until the revocation, since deleting one takes twice as long.
+        if !(0..pages).all(|i| Frame(CPtr(frames + i as u64)).unmap().is_ok()) {
+            return false;
+        }
+        memory.mapped.pop();
         self.pages.give(address, count);
-        sealed
+        true
     }
 
     fn free(&mut self, memory: Memory) {

@@ -35,6 +35,8 @@ pub use requests::Server;
 
 /// Most programs on one attach point.
 pub const CHAIN: usize = 4;
+/// There is a bit for each program.
+const _: () = assert!(PROGRAMS == u32::BITS);
 /// An interpreted program stops after this many instructions; the verifier's bound is normally far below it.
 const INTERPRETER_BUDGET: u64 = 1 << 22;
 
@@ -67,8 +69,9 @@ struct Identity {
     grants: Grants,
 }
 
-/// The beginning of a program's name.
+/// The beginning of a program's name; aligned, so that it is copied in words.
 #[derive(Clone, Copy)]
+#[repr(align(8))]
 struct Name {
     bytes: [u8; 31],
     length: u8,
@@ -153,6 +156,8 @@ pub struct Host {
     runtime: Runtime,
     points: Vec<Point, POINTS>,
     programs: [Option<Program>; PROGRAMS as usize],
+    /// Bit n: there is a program at place n. Whoever looks for one passes the empty places over.
+    live: u32,
     stack: Stack,
     generation: u64,
     /// What programs' time is held against; `None`: nothing.
@@ -178,6 +183,7 @@ impl Host {
             },
             points: Vec::new(),
             programs: [None; PROGRAMS as usize],
+            live: 0,
             stack: Stack::default(),
             generation: clock.now(),
             budget: None,
@@ -203,7 +209,7 @@ impl Host {
                 load::Change { before, after, share: None, stream }.admit(budget)?;
                 // Whoever has a program where the rate changes keeps to its share.
                 let there = |p: &&Program| p.client != ClientBadge::NOBODY && points.contains(&p.point);
-                for client in self.programs.iter().flatten().filter(there).map(|p| p.client) {
+                for client in self.live().map(|(_, p)| p).filter(there).map(|p| p.client) {
                     let own = |p: &Program| p.client == client;
                     let share = Some((self.sum(budget, |_, p| p.stream, own), self.sum(budget, of, own)));
                     load::Change { before, after, share, stream }.admit(budget)?;
@@ -230,6 +236,38 @@ impl Host {
         let (own, each) = sum.group(group);
         let left = load::for_programs(budget).saturating_sub(sum.time() - own);
         left.checked_div(each)
+    }
+
+    /// The programs that are there, and their places.
+    fn live(&self) -> impl Iterator<Item = (usize, &Program)> {
+        let mut left = self.live;
+        core::iter::from_fn(move || {
+            let place = left.trailing_zeros() as usize;
+            let program = self.programs.get(place)?.as_ref()?;
+            left &= left - 1;
+            Some((place, program))
+        })
+    }
+
+    /// The first place without a program.
+    fn free_place(&self) -> Option<usize> {
+        let place = self.live.trailing_ones() as usize;
+        (place < self.programs.len()).then_some(place)
+    }
+
+    /// Puts a program into a place, instead of what was there.
+    fn put(&mut self, place: usize, program: Program) {
+        if let Some(there) = self.programs.get_mut(place) {
+            *there = Some(program);
+            self.live |= 1 << place;
+        }
+    }
+
+    /// Empties a place.
+    fn take(&mut self, place: usize) -> Option<Program> {
+        let program = self.programs.get_mut(place)?.take()?;
+        self.live &= !(1 << place);
+        Some(program)
     }
 
     /// What the points' programs need, those that `counts` takes.

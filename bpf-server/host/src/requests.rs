@@ -174,8 +174,8 @@ impl Host {
                 Ok(Reply::Point(point.name.clone()))
             }
             Request::Stats { program } => {
-                let found = self.programs.iter().flatten().find(|p| p.id == program);
-                let p = found.ok_or(Refusal::NoSuchProgram)?;
+                let found = self.live().find(|(_, p)| p.id == program);
+                let (_, p) = found.ok_or(Refusal::NoSuchProgram)?;
                 Ok(Reply::Stats { runs: p.runs, accepted: p.accepted })
             }
         }
@@ -249,7 +249,7 @@ impl Host {
         replaces: Option<ProgramId>,
         server: &mut impl Server,
     ) -> Done {
-        if self.programs.iter().flatten().any(|p| p.id == new.id) {
+        if self.live().any(|(_, p)| p.id == new.id) {
             return Err(Refusal::BadNumber);
         }
         // Whatever could refuse it is looked at before a point is opened for it.
@@ -261,14 +261,13 @@ impl Host {
         if let Some(old) = replaces {
             // The same place in the chain: no event sees both or neither.
             let point = known.ok_or(Refusal::NoSuchProgram)?;
-            let place = self.programs.iter().flatten().position(|p| p.id == old && p.point == point);
-            place.ok_or(Refusal::NoSuchProgram)?;
+            let found = self.live().find(|(_, p)| p.id == old && p.point == point);
+            let (place, _) = found.ok_or(Refusal::NoSuchProgram)?;
             self.admit(&new, known, stream, Some(old))?;
-            let place = self.programs.iter_mut().flatten().find(|p| p.id == old);
-            *place.ok_or(Refusal::NoSuchProgram)? = Program { point, ..new };
+            self.put(place, Program { point, ..new });
             return Ok(Reply::Done);
         }
-        let Some(index) = self.programs.iter().position(Option::is_none) else { return Err(Refusal::Full) };
+        let Some(index) = self.free_place() else { return Err(Refusal::Full) };
         if known.is_some_and(|p| self.attached(p) == CHAIN) {
             return Err(Refusal::Full);
         }
@@ -287,8 +286,9 @@ impl Host {
         let p = &mut self.points[point.0 as usize];
         p.chain[p.len as usize] = index as u8;
         p.len += 1;
-        self.programs[index] = Some(Program { point, ..new });
-        server.point_changed(name, point, p.len as usize);
+        let programs = p.len as usize;
+        self.put(index, Program { point, ..new });
+        server.point_changed(name, point, programs);
         Ok(Reply::Done)
     }
 
@@ -307,11 +307,8 @@ impl Host {
             // The new program's point is counted apart: with its chain, without what it replaces.
             let elsewhere = |id, p: &crate::Point| if Some(id) == known { Stream::Silent } else { p.stream };
             let mut after = self.sum(budget, elsewhere, counts);
-            let there = self
-                .programs
-                .iter()
-                .flatten()
-                .filter(|p| known == Some(p.point) && Some(p.id) != replaces && counts(p));
+            let live = self.live().map(|(_, p)| p);
+            let there = live.filter(|p| known == Some(p.point) && Some(p.id) != replaces && counts(p));
             let time = there.fold(new.time, |all, p| all.saturating_add(p.time));
             after.add(stream, time);
             after
@@ -330,9 +327,9 @@ impl Host {
     }
 
     fn detach(&mut self, id: ProgramId, server: &mut impl Server) -> Result<(), Refusal> {
-        let found = self.programs.iter().position(|p| p.as_ref().is_some_and(|p| p.id == id));
-        let index = found.ok_or(Refusal::NoSuchProgram)?;
-        let Some(program) = self.programs[index].take() else { return Ok(()) };
+        let found = self.live().find(|(_, p)| p.id == id);
+        let (index, _) = found.ok_or(Refusal::NoSuchProgram)?;
+        let Some(program) = self.take(index) else { return Ok(()) };
         let p = &mut self.points[program.point.0 as usize];
         if let Some(at) = p.chain[..p.len as usize].iter().position(|&i| i as usize == index) {
             p.chain.copy_within(at + 1.., at);
@@ -348,8 +345,9 @@ impl Host {
 
     /// Forgets everything that was placed here.
     fn reset(&mut self, server: &mut impl Server) {
-        let stops = self.programs.iter().flatten().any(|p| p.identity.grants.motor_stop);
-        while let Some(id) = self.programs.iter().flatten().next().map(|p| p.id) {
+        let stops = self.live().any(|(_, p)| p.identity.grants.motor_stop);
+        loop {
+            let Some(id) = self.live().next().map(|(_, p)| p.id) else { break };
             // Found a moment ago; what is detached is gone.
             let _ = self.detach(id, server);
         }

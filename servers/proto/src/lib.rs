@@ -55,10 +55,22 @@ pub const LABEL_ERROR: u64 = 0xffff;
 
 /// A number in a name, in the one way to write it: decimal, without a sign or leading zeros. Otherwise `05` and `5` would be two names
 /// of one thing.
-pub fn number<T: core::str::FromStr>(text: &str) -> Option<T> {
-    let digits = text.bytes().all(|b| b.is_ascii_digit());
-    let canonical = digits && (text == "0" || !text.starts_with('0'));
-    text.parse().ok().filter(|_| canonical)
+pub fn number<T: TryFrom<u64>>(text: &str) -> Option<T> {
+    T::try_from(number_of(text.as_bytes())?).ok()
+}
+
+/// As [`number`], of bytes.
+#[inline]
+fn number_of(text: &[u8]) -> Option<u64> {
+    let digit = |byte: u8| Some(u64::from(byte.wrapping_sub(b'0'))).filter(|d| *d < 10);
+    let (first, more) = text.split_first()?;
+    let first = digit(*first).filter(|d| *d != 0 || more.is_empty())?;
+    if text.len() < 20 {
+        // Nineteen digits are never too many.
+        return more.iter().try_fold(first, |number, byte| Some(number * 10 + digit(*byte)?));
+    }
+    let add = |number: u64, byte: &u8| number.checked_mul(10)?.checked_add(digit(*byte)?);
+    more.iter().try_fold(first, add)
 }
 
 message! {
@@ -125,6 +137,14 @@ mod tests {
     fn a_number_has_one_spelling() {
         for n in 0..=255u8 {
             assert_eq!(number::<u8>(&n.to_string()), Some(n));
+        }
+        for n in [0, 9_999_999_999_999_999_999, 10_000_000_000_000_000_000, u64::MAX] {
+            assert_eq!(number::<u64>(&n.to_string()), Some(n));
+        }
+        for text in
+            ["18446744073709551616", "18446744073709551620", "99999999999999999999", "100000000000000000000"]
+        {
+            assert_eq!(number::<u64>(text), None, "{text}");
         }
         for text in ["", "00", "05", "+5", "-0", " 5", "5 ", "256", "0x5", "\u{665}"] {
             assert_eq!(number::<u8>(text), None, "{text:?}");

@@ -41,8 +41,8 @@ pub fn encode_plain<T: Serialize + ?Sized>(value: &T, out: &mut [u8]) -> Result<
     postcard::serialize_with_flavor(value, Out { bytes: out, used: 0 }).map_err(|_| Error::TooLarge)
 }
 
-/// Where a value is written. Most numbers of a message are one byte long, which is written here; postcard's own slices call a copying
-/// function for it.
+/// Where a value is written. Most numbers of a message are one byte long, which is written here, and of nothing nothing is; postcard's own
+/// slices call a copying function for both.
 struct Out<'a> {
     bytes: &'a mut [u8],
     used: usize,
@@ -60,8 +60,10 @@ impl Flavor for Out<'_> {
 
     #[inline(always)]
     fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
-        if let [byte] = data {
-            return self.try_push(*byte);
+        match data {
+            [] => return Ok(()),
+            [byte] => return self.try_push(*byte),
+            _ => {}
         }
         let rest = self.bytes.get_mut(self.used..).and_then(|rest| rest.get_mut(..data.len()));
         rest.ok_or(postcard::Error::SerializeBufferFull)?.copy_from_slice(data);
