@@ -173,7 +173,8 @@ impl Turn<'_> {
             place_of(s, depth, q).is_some_and(|r| least(&r.num) >= 1)
         };
         let copy = |x: &Sym| x.base == p && x.by == Move::Add(0, 0) && (v.half || !x.half);
-        let at_the_end = |s: &&State| (0..10).any(|q| (q == p || copy(&self.latch.place(q))) && known(s, q));
+        let at_the_end =
+            |s: &&State| known(s, p) || (0..10).any(|q| copy(&self.latch.place(q)) && known(s, q));
         self.latches.iter().all(at_the_end)
             || self.l.body.iter().zip(&self.syms).any(|(b, sym)| {
                 let (Some(here), Some(sym)) = (self.state(*b), sym) else { return false };

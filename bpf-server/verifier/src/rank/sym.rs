@@ -45,6 +45,15 @@ impl Sym {
         Sym { base: self.base, half: self.half || !wide, by, plus }
     }
 
+    /// The low 32 bits of it. Of a whole that was shifted they are not the shifted low half.
+    fn low(self) -> Sym {
+        match self.by {
+            Move::Add(..) => self.add(0, 0, false),
+            _ if self.half => self,
+            _ => UNKNOWN,
+        }
+    }
+
     /// Plus a register that is itself a place plus a constant, and lies in `lo..=hi`.
     fn add_place(self, o: Sym, lo: i64, hi: i64, wide: bool) -> Sym {
         let mut sum = self.add(lo, hi, wide);
@@ -199,7 +208,7 @@ impl Syms {
                 self.regs[d] = match (i.operation(), by) {
                     (MOV, None) if i.off == 0 && s < 10 => {
                         let v = self.regs[s];
-                        if wide { v } else { v.add(0, 0, false) }
+                        if wide { v } else { v.low() }
                     }
                     (ADD, Some(c)) => old.add(c, c, wide),
                     (SUB, Some(c)) => old.add(-c, -c, wide),
@@ -265,7 +274,7 @@ impl Syms {
                         && let (STXDW | STXW, Some(k)) = (i.op, exact)
                     {
                         let v = self.regs[s];
-                        self.set(k, if i.op == STXDW { v } else { v.add(0, 0, false) });
+                        self.set(k, if i.op == STXDW { v } else { v.low() });
                     }
                 }
                 if i.op == ATOMICW || i.op == ATOMICDW {
