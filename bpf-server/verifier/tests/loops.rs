@@ -208,3 +208,42 @@ fn a_quotient_that_comes_back_by_a_copy() {
     same[9] = i(0xbc, 1, 1, 0, 0);
     assert_eq!(worst(&same), None);
 }
+
+/// `for (k = 1; k < 1 << 20; k <<= by)` at -O1: what is tested is the counter from before it doubles.
+fn doubled_before_the_test(by: i32) -> Vec<Insn> {
+    vec![
+        i(0xb4, 0, 0, 0, 0),
+        i(0xb4, 3, 0, 0, 1),
+        i(0xbc, 2, 3, 0, 0), // 2: the head
+        i(0x0c, 0, 2, 0, 0),
+        i(0xbc, 3, 2, 0, 0),
+        i(0x64, 3, 0, 0, by),
+        i(0xa6, 2, 0, -5, 0x8_0000),
+        EXIT,
+    ]
+}
+
+#[test]
+fn a_counter_that_is_tested_before_it_doubles() {
+    let all = |by| worst(&doubled_before_the_test(by));
+    for (by, passes) in [(1, 20), (2, 11)] {
+        let most = all(by).expect("it ends");
+        assert!((passes * 5..=(passes + 2) * 5 + 4).contains(&most), "by {by}: {most}");
+    }
+    assert_eq!((all(0), all(32)), (None, None));
+    // What is tested is not what doubles; or it doubles out of its 32 bits, and is 0 for ever.
+    let mut other = doubled_before_the_test(1);
+    other[4] = i(0xbc, 3, 1, 0, 0);
+    other.insert(0, i(0x61, 1, 1, 16, 0));
+    assert_eq!(worst(&other), None);
+    let mut lossy = doubled_before_the_test(1);
+    lossy[6] = i(0x56, 2, 0, -5, 7);
+    assert_eq!(worst(&lossy), None);
+    // As 64 bits.
+    let mut whole = doubled_before_the_test(1);
+    whole[2] = i(0xbf, 2, 3, 0, 0);
+    whole[4] = i(0xbf, 3, 2, 0, 0);
+    whole[5] = i(0x67, 3, 0, 0, 1);
+    whole[6] = i(0xa5, 2, 0, -5, 0x8_0000);
+    assert!(worst(&whole).is_some());
+}

@@ -83,7 +83,9 @@ impl Sym {
                 Move::Add(lo, hi)
             }
             (Move::Shr(a), Move::Shr(b)) => Move::Shr(a.min(b)),
-            (Move::Shl(a), Move::Shl(b)) => Move::Shl(a.min(b)),
+            (Move::Shl(a, b), Move::Shl(c, d)) => {
+                Move::Shl(a.min(c), if widen && d > b { u32::MAX } else { b.max(d) })
+            }
             _ => return UNKNOWN,
         };
         let plus = if self.plus == o.plus { self.plus } else { None };
@@ -246,8 +248,10 @@ impl Syms {
                         if shift(c) > 0 && right && old.base != NOWHERE && note == Note::Range(1, 1) =>
                     {
                         let by = match old.by {
-                            Move::Add(0, 0) => Some(Move::Shl(shift(c))),
-                            Move::Shl(k) => Some(Move::Shl(k.saturating_add(shift(c)))),
+                            Move::Add(0, 0) => Some(Move::Shl(shift(c), shift(c))),
+                            Move::Shl(lo, hi) => {
+                                Some(Move::Shl(lo.saturating_add(shift(c)), hi.saturating_add(shift(c))))
+                            }
                             _ => None,
                         };
                         shifted(by)
