@@ -221,6 +221,7 @@ test-host: programs
     @echo "test: host"
     @{{ cargo }} host test -q
     @just rules-x86_64
+    @just _search-programs 2 "$(platform/tools/search-seed)"
 
 # The kernel's rules as x86-64 has them, on this machine: tables of each level, ports, pins; the worlds' searches again; and init on them
 [group("test")]
@@ -228,6 +229,16 @@ rules-x86_64:
     @echo "test: the rules of x86-64"
     @RUSTFLAGS='--cfg axiom_arch="x86_64"' CARGO_TARGET_DIR="$CARGO_TARGET_DIR/rules-x86_64" {{ cargo }} host test -q -p sel4-sys -p axiom-objects --lib
     @RUSTFLAGS='--cfg axiom_arch="x86_64"' CARGO_TARGET_DIR="$CARGO_TARGET_DIR/rules-x86_64" {{ cargo }} host test -q -p axiom-init --test rules -- pc:: functions:: life::
+
+# What every test run searches: MINUTES of accepted random programs beside their proofs, on another core half as long of forged ones, from a SEED that each commit has of its own
+[group("search and fuzz")]
+[no-exit-message]
+search-programs minutes="2" seed=`platform/tools/search-seed`:
+    @{{ ask }} search-programs number,number "$@"
+
+[no-exit-message]
+_search-programs minutes seed:
+    @platform/tools/search-programs "{{ minutes }}" "{{ seed }}"
 
 # For so many MINUTES, accepted random programs beside their proofs, from a seed of the moment
 [group("search and fuzz")]

@@ -34,6 +34,20 @@ pub fn parts(name: &str) -> (&str, Option<&str>) {
 }
 
 impl ProgramKind {
+    /// Every kind.
+    pub const ALL: [ProgramKind; 4] =
+        [ProgramKind::Iio, ProgramKind::Timer, ProgramKind::Gpio, ProgramKind::Pwm];
+
+    /// The first word of its attach points.
+    pub const fn first(self) -> &'static str {
+        match self {
+            ProgramKind::Iio => "iio",
+            ProgramKind::Timer => "timer",
+            ProgramKind::Gpio => "gpio",
+            ProgramKind::Pwm => "pwm",
+        }
+    }
+
     /// The kind that a section name asks for.
     pub fn from_section(name: &str) -> Option<ProgramKind> {
         match parts(name).0 {

@@ -25,8 +25,8 @@ axiom-bpf plugin [--engine ENGINE] [MEMORY]
              jit-aarch64, jit-x86_64: for that one (elsewhere under qemu-aarch64 or qemu-x86_64).
              The time of compiled code has the start of its process in it, and a pipe's way there
              and back for each call of a helper
---no-verify  run it all the same: the interpreter checks each access, compiled code runs in a
-             process of its own
+--no-verify  run what is refused all the same: the interpreter checks each access, compiled code
+             runs in a process of its own
 Exit status: 0 accepted or done, 1 refused or failed, 2 asked wrongly.
 ";
 

@@ -104,12 +104,29 @@ pub fn raw(bytes: &[u8]) -> Result<Vec<Insn>, Failure> {
     }
 }
 
+/// What can be done with a program that only the verifier refuses.
+const ALL_THE_SAME: &str = "; --no-verify runs it all the same (the interpreter checks each access; compiled code runs in a process of its own)";
+
+/// A refusal as `verify` says it, and that nothing was run.
+fn not_run(head: &str, path: &Path, but: &str, failure: Failure) -> Failure {
+    match failure {
+        Failure::Refused(text) => {
+            Failure::Refused(format!("{head}: refused\n{text}\n{}: not run{but}", path.display()))
+        }
+        usage => usage,
+    }
+}
+
 /// Reads a program, and verifies it if told to. `context` is the number of bytes that plain instructions have.
 pub fn ready(origin: &Origin, verify: bool, context: usize) -> Result<Ready, Failure> {
     match origin {
         Origin::Raw(path) => {
             let insns = raw(&file(path)?)?;
-            let accepted = if verify { Some(judge_raw(&insns, context)?) } else { None };
+            let judge = || {
+                let head = path.display().to_string();
+                judge_raw(&insns, context).map_err(|f| not_run(&head, path, ALL_THE_SAME, f))
+            };
+            let accepted = if verify { Some(judge()?) } else { None };
             let map = Wanted { name: "map 0".into(), def: RAW_MAP, bytes: Vec::new() };
             let name = path.display().to_string();
             Ok(Ready { name, insns, maps: vec![map], context: None, raw: true, accepted })
@@ -117,10 +134,15 @@ pub fn ready(origin: &Origin, verify: bool, context: usize) -> Result<Ready, Fai
         Origin::Object(path, name) => {
             let bytes = file(path)?;
             let object = object(path, &bytes)?;
-            let entry = *verdict::choose(&object, name).map_err(refused)?;
-            let kind = kind(entry.section)?;
-            let program = object.program(&entry).map_err(|e| Failure::Refused(e.to_string()))?;
-            let contents = Contents::new(&object, &[]).map_err(refused)?;
+            let entry = *verdict::choose(&object, name).map_err(|r| match r.wrong {
+                verdict::Wrong::Ambiguous => Failure::Refused(format!("{} (--prog NAME)", r.text)),
+                _ => refused(r),
+            })?;
+            let head = format!("{} ({})", entry.name, entry.section);
+            let not_run = |f| not_run(&head, path, "", f);
+            let kind = kind(entry.section).map_err(not_run)?;
+            let program = object.program(&entry).map_err(|e| not_run(Failure::Refused(e.to_string())))?;
+            let contents = Contents::new(&object, &[]).map_err(|r| not_run(refused(r)))?;
             let judged = Subject {
                 object: &object,
                 program: &program,
@@ -128,7 +150,10 @@ pub fn ready(origin: &Origin, verify: bool, context: usize) -> Result<Ready, Fai
                 ctx: kind.layout(),
                 room: None,
             };
-            let verdict = || judged.verdict(&mut Verifier::new()).map_err(refused);
+            let verdict = || {
+                let judge = judged.verdict(&mut Verifier::new());
+                judge.map_err(|r| self::not_run(&head, path, ALL_THE_SAME, refused(r)))
+            };
             let accepted = if verify { Some(verdict()?) } else { None };
             let map = |(i, m): (usize, &axiom_bpf_object::Map<'_>)| Wanted {
                 name: m.name.into(),

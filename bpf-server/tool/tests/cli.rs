@@ -271,6 +271,48 @@ fn a_run_shows_r0_the_context_and_the_maps() {
     assert!(done.err.ends_with("and programs of this kind get 32\n"), "{}", done.err);
     let done = tool(&["run", &data("calls.o")], "");
     assert_eq!((done.status, done.err.starts_with("the object has 2 programs: say which: first")), (1, true));
+    assert!(done.err.ends_with("(--prog NAME)\n"), "{}", done.err);
+}
+
+/// `run` says what `verify` says of a program that is refused; and what to do if only the verifier refuses it.
+#[test]
+fn a_run_of_what_is_refused_says_so_as_verify_does() {
+    // An address outlives its memory: the context's is returned.
+    let returns = raw("returns.bin", &[i(0xbf, 0, 1, 0, 0), EXIT]);
+    let (callback, point) = (data("callback.o"), temporary("point.o", &moved_point("timer/00hz")));
+    let point = point.display().to_string();
+    for (arguments, head, but) in [
+        (
+            &["--raw", &returns] as &[&str],
+            format!("{returns}: refused\nReason:     an address outlives"),
+            true,
+        ),
+        (&[&callback], "callback (timer/10hz): refused\n./callback.c:5: the program takes".into(), false),
+        (&[&point], "statics (timer/00hz): refused\nthe server of 'timer/00hz' has no such".into(), false),
+    ] {
+        let done = tool(&[&["run"], arguments].concat(), "");
+        assert_eq!((done.status, done.out.as_str()), (1, ""), "{}", done.err);
+        assert!(done.err.starts_with(&head), "{}", done.err);
+        let last = done.err.lines().last().unwrap();
+        let file = arguments.last().unwrap();
+        assert!(last.starts_with(&format!("{file}: not run")), "{last}");
+        assert_eq!(last.contains("--no-verify"), but, "{last}");
+        if arguments.len() == 1 {
+            let verified = tool(&["verify", file], "");
+            let whole = done.err.trim_end().strip_suffix(last).unwrap();
+            assert_eq!((verified.status, verified.out.as_str()), (1, whole));
+        }
+    }
+}
+
+/// statics.o at another attach point of as many letters as `timer/10hz`.
+fn moved_point(point: &str) -> Vec<u8> {
+    let mut bytes = std::fs::read(data("statics.o")).unwrap();
+    let places = bytes.windows(10).enumerate().filter(|(_, w)| *w == b"timer/10hz");
+    for at in places.map(|(at, _)| at).collect::<Vec<_>>() {
+        bytes[at..at + 10].copy_from_slice(point.as_bytes());
+    }
+    bytes
 }
 
 #[test]
@@ -309,9 +351,18 @@ fn plain_instructions_have_memory_and_one_map() {
     let writes = raw("writes.bin", &[i(0x7a, 1, 0, 0, 5), i(0xbf, 0, 2, 0, 0), EXIT]);
     let done = tool(&["run", "--raw", &writes, "--ctx", &memory], "");
     assert_eq!(
-        (done.status, done.err.starts_with("Reason:     writes the context, which is read-only")),
+        (
+            done.status,
+            done.err.starts_with(&format!("{writes}: refused\nReason:     writes the context, which"))
+        ),
         (1, true)
     );
+    assert!(
+        done.err.contains(&format!("\n{writes}: not run; --no-verify runs it all the same")),
+        "{}",
+        done.err
+    );
+    assert_eq!(done.out, "", "nothing ran");
     for engine in engines() {
         let done = tool(&["run", "--raw", &writes, "--ctx", &memory, "--no-verify", "--engine", engine], "");
         assert!(
@@ -470,14 +521,8 @@ fn wrong_command_lines_are_told_what_is_wrong() {
 
 #[test]
 fn names_of_attach_points_that_no_host_can_read_are_refused() {
-    let object = std::fs::read(data("statics.o")).unwrap();
     for wrong in ["timer/00hz", "timer/abhz", "timer/10Hz", "iio///////", "gpio/a/5/x", "pwm/chip/x"] {
-        let mut bytes = object.clone();
-        let places = bytes.windows(10).enumerate().filter(|(_, w)| *w == b"timer/10hz");
-        for at in places.map(|(at, _)| at).collect::<Vec<_>>() {
-            bytes[at..at + 10].copy_from_slice(wrong.as_bytes());
-        }
-        let path = temporary("wrong_point.o", &bytes).display().to_string();
+        let path = temporary("wrong_point.o", &moved_point(wrong)).display().to_string();
         let done = tool(&["verify", &path], "");
         assert_eq!(done.status, 1, "{wrong}: {}", done.out);
         let says =

@@ -63,7 +63,7 @@ fn helpers_are_told_by_name_with_what_to_do_instead() {
         (9999, "there is no helper 9999", "call helpers by the names in axiom_bpf.h"),
         (
             0x1_0000,
-            "bpf_gpio_get (helper 65536) is not there for programs of this kind",
+            "bpf_gpio_get (helper 65536) is not there for programs of this kind: those that have it are at gpio/... and pwm/...",
             "see the list of helpers by kind of program in docs/src/program-reference.md",
         ),
     ] {
@@ -115,6 +115,20 @@ fn what_the_compiler_was_told_is_said() {
             .unwrap()
             .starts_with("Hint:       this looks like code that was compiled without")
     );
+    // A loop as -O0 makes it is told to be optimised before it is told to be written as it is.
+    let mut loops = slow.to_vec();
+    loops[7] = i(0x7b, 10, 1, -16, 0);
+    loops[6] = i(0xb7, 1, 0, 0, 1);
+    loops[8] = i(0x05, 0, 0, -8, 0);
+    let told = refused(&loops, &[]);
+    assert!(
+        told.iter().any(|l| l.starts_with("Suggestion: compile with -O2; then: count the passes")),
+        "{told:?}"
+    );
+    // What keeps a member of its context, and not the context, was optimised.
+    let member =
+        [i(0x79, 1, 1, 0, 0), i(0x7b, 10, 1, -8, 0), i(0x79, 2, 10, -8, 0), i(0x71, 0, 2, 0, 0), EXIT];
+    assert!(refused(&member, &[]).last().unwrap().starts_with("Suggestion: "));
     let fast = [i(0x79, 2, 1, 0, 0), i(0x0f, 1, 2, 0, 0), i(0x71, 0, 1, 0, 0), EXIT];
     assert!(refused(&fast, &[]).last().unwrap().starts_with("Suggestion: "));
 }
@@ -141,7 +155,31 @@ fn maps_are_told_by_name() {
         "Reason:     reads 8 bytes at offset 8 of a value of map 'second', which has 8 bytes"
     );
     let lines = refused(&program(&[&look, &[EXIT]]), &[ARRAY, QUEUE]);
-    assert_eq!(lines[0], "Reason:     bpf_map_lookup_elem does not work on maps of the kind of map 'second'");
+    assert_eq!(
+        lines[0],
+        "Reason:     bpf_map_lookup_elem does not work on map 'second', a queue; it works on array, hash, per-CPU array, \
+         per-CPU hash, LRU hash"
+    );
+    let push = program(&[&key, &map(1, 1), &[i(0x85, 0, 0, 0, 87), EXIT]]);
+    let lines = refused(&push, &[QUEUE, ARRAY]);
+    assert_eq!(
+        lines[0],
+        "Reason:     bpf_map_push_elem does not work on map 'second', an array; it works on queue, stack"
+    );
+    assert!(
+        lines.last().unwrap().starts_with("Suggestion: declare the map as one of these kinds, or"),
+        "{lines:?}"
+    );
+    let value = |index: i32, offset: i32| {
+        program(&[&[i(0x18, 1, 2, 0, index), i(0, 0, 0, 0, offset), i(0xb7, 0, 0, 0, 0), EXIT]])
+    };
+    let lines = refused(&value(1, 8), &[QUEUE, ARRAY]);
+    assert_eq!(
+        lines[0],
+        "Reason:     takes the address of byte 8 of map 'second', whose first value ends before that"
+    );
+    let lines = refused(&value(0, 0), &[QUEUE, ARRAY]);
+    assert!(lines[0].contains("a byte of map 'first', a queue: only an array's first value"), "{lines:?}");
     // Without names, and where no map is meant, the verifier's words stay.
     let lines = refused(&program(&[&[i(0x18, 1, 1, 0, 5), i(0, 0, 0, 0, 0)], &[EXIT]]), &[ARRAY]);
     assert_eq!(lines[0], "Reason:     there is no map 5");
@@ -185,20 +223,130 @@ fn printk_looks_at_the_values_that_it_prints() {
     assert!(check(b"%d %u %x\0\0\0\0\0\0\0\0", &numbers).is_ok());
     assert!(check(b"%d\0\0\0\0\0\0\0\0\0\0\0\0\0\0", &numbers[..1]).is_ok());
     let unwritten = check(b"%d %d\0\0\0\0\0\0\0\0\0\0\0", &numbers[..1]).unwrap_err();
-    assert!(unwritten.starts_with("Reason:     r4 is read, but was never written"), "{unwritten}");
-    for register in [1, 10] {
+    assert!(
+        unwritten.starts_with("Reason:     bpf_trace_printk: argument 4 (r4) has no value\n")
+            && unwritten.contains(
+                "Suggestion: pass every argument, as axiom_bpf.h declares them, and give the variable"
+            ),
+        "{unwritten}"
+    );
+    for (register, is) in [(1, "the address of the context"), (10, "an address in the stack")] {
         let address = check(b"%p\0\0\0\0\0\0\0\0\0\0\0\0\0\0", &[i(0xbf, 3, register, 0, 0)]).unwrap_err();
-        assert!(address.starts_with("Reason:     bpf_trace_printk: r3 must be a number"), "{address}");
+        let says = format!(
+            "Reason:     bpf_printk would print an address: number 1 after the format (in r3 of bpf_trace_printk) is {is}\n"
+        );
+        assert!(
+            address.starts_with(&says) && address.contains("Suggestion: print what it points to"),
+            "{address}"
+        );
     }
+    let second =
+        check(b"%d %p\0\0\0\0\0\0\0\0\0\0\0", &[i(0xb7, 3, 0, 0, 1), i(0xbf, 4, 1, 0, 0)]).unwrap_err();
+    assert!(
+        second.contains("number 2 after the format (in r4 of bpf_trace_printk) is the address"),
+        "{second}"
+    );
+    // More than three numbers lie in an array.
+    let long = |stored: u8| {
+        let stores: Vec<Insn> =
+            (0..4).map(|n| i(0x7b, 10, if n == 2 { stored } else { 6 }, -32 + 8 * n, 0)).collect();
+        let call = [i(0xbf, 3, 10, 0, 0), i(0x07, 3, 0, 0, -32), i(0xb7, 4, 0, 0, 32)];
+        let format = [i(0x18, 1, 2, 0, 0), i(0, 0, 0, 0, 0), i(0xb7, 2, 0, 0, 16), i(0x85, 0, 0, 0, 177)];
+        let code = program(&[&[i(0xb7, 6, 0, 0, 7)], &stores, &call, &format, &[i(0xb7, 0, 0, 0, 0), EXIT]]);
+        judge(&code, &[rodata], &[Some(b"%d %d %d %p\0\0\0\0\0")])
+    };
+    assert!(long(6).is_ok(), "{:?}", long(6));
+    let third = long(1).unwrap_err();
+    assert!(
+        third.contains(
+            "number 3 after the format (in r3 of bpf_trace_vprintk) is an address that was stored there"
+        ),
+        "{third}"
+    );
     for format in [b"%s\0\0\0\0\0\0\0\0\0\0\0\0\0\0", b"%d%d%d%d\0\0\0\0\0\0\0\0"] {
         let unknown = check(format, &numbers).unwrap_err();
-        assert!(unknown.starts_with("Reason:     bpf_trace_printk: r1 must be a format of %d"), "{unknown}");
+        assert!(
+            unknown.starts_with("Reason:     bpf_trace_printk: argument 1 (r1) must be a format of %d"),
+            "{unknown}"
+        );
     }
     // A format that is not known now may print all three.
     let unknown =
         |before: &[Insn]| judge(&prints(before, 16), &[MapDef { read_only: false, ..rodata }], &[None]);
     assert!(unknown(&numbers).is_ok());
     assert!(unknown(&numbers[..2]).is_err());
+}
+
+#[test]
+fn arguments_are_told_with_what_is_there() {
+    let lines = refused(&[i(0x85, 0, 0, 0, 87), EXIT], &[QUEUE]);
+    assert_eq!(
+        lines[0],
+        "Reason:     bpf_map_push_elem: argument 1 (r1) must be a map, and is the address of the context"
+    );
+    assert!(
+        lines.last().unwrap().starts_with("Suggestion: pass the address of a map that is declared"),
+        "{lines:?}"
+    );
+    let reserve =
+        |size: &[Insn]| program(&[size, &map(1, 0), &[i(0xb7, 3, 0, 0, 0), i(0x85, 0, 0, 0, 131), EXIT]]);
+    let ring = MapDef { map_type: MapType::RingBuf, value_size: 0, max_entries: 4096, ..QUEUE };
+    let lines = refused(&reserve(&[i(0x79, 2, 1, 0, 0)]), &[ring]);
+    assert!(lines[0].ends_with("and is another number, or not a constant"), "{lines:?}");
+    assert!(lines.last().unwrap().starts_with("Suggestion: reserve a constant number of bytes"), "{lines:?}");
+    // A call that hands over fewer arguments than the helper takes.
+    let lines = refused(&program(&[&map(1, 0), &[i(0x85, 0, 0, 0, 87), EXIT]]), &[QUEUE]);
+    assert_eq!(lines[0], "Reason:     bpf_map_push_elem: argument 2 (r2) has no value");
+    let again = [i(0x85, 0, 0, 0, 5)];
+    let lines = refused(&program(&[&again, &[i(0x85, 0, 0, 0, 87), EXIT]]), &[QUEUE]);
+    assert_eq!(lines[0], "Reason:     bpf_map_push_elem: argument 1 (r1) has no value");
+}
+
+/// Loops in each other, each of so many passes, in an own function that is called: r6 to r9 count.
+fn nested(loops: u8, passes: i32) -> Vec<Insn> {
+    let mut code: Vec<Insn> = (0..loops).map(|n| i(0xb7, 6 + n, 0, 0, 0)).collect();
+    for n in (0..loops).rev() {
+        // do { r = 0 for those inside; ... } while (++r < passes): the innermost first.
+        code.push(i(0x07, 6 + n, 0, 0, 1));
+        let head = if n + 1 == loops { code.len() - 1 } else { (n + 1).into() };
+        let back = head as i64 - code.len() as i64 - 1;
+        code.push(i(0xa5, 6 + n, 0, back as i16, passes));
+    }
+    code.extend([i(0xb7, 0, 0, 0, 0), EXIT]);
+    code
+}
+
+#[test]
+fn what_no_number_can_tell_is_told_in_words() {
+    let few = judge(&nested(2, 10), &[], &[]).unwrap();
+    assert!((100..1000).contains(&few.max_insns), "{few:?}");
+    let lines = refused(&nested(2, 900_000), &[]);
+    assert!(
+        lines[0].starts_with("Reason:     may execute 1620") && lines[0].ends_with("; the limit is 1000000"),
+        "{lines:?}"
+    );
+    let lines = refused(&nested(4, 900_000), &[]);
+    assert_eq!(
+        lines[0],
+        "Reason:     may execute more instructions than 64 bits can count; the limit is 1000000"
+    );
+    // It is told where most passes are, not at the program's beginning.
+    assert!(lines[1].starts_with("At:         instruction 4: r9 += 0x1"), "{lines:?}");
+    // A loop whose counter may take every value.
+    let whole = [
+        i(0x79, 2, 1, 0, 0),
+        i(0xb7, 0, 0, 0, 0),
+        i(0x07, 0, 0, 0, 1),
+        i(0x1d, 0, 2, 1, 0),
+        i(0x05, 0, 0, -3, 0),
+        EXIT,
+    ];
+    let lines = refused(&whole, &[]);
+    assert_eq!(
+        lines[0],
+        "Reason:     the loop at instruction 2 may run more often than 64 bits can count: r0 counts the passes, and nothing \
+         bounds it sooner"
+    );
 }
 
 #[test]

@@ -28,6 +28,11 @@ pub fn explain<'n>(refusal: &Refusal, insns: &[Insn], map: impl Fn(u32) -> Optio
         Some(reason) => format!("Reason:     {reason}"),
         None => named(lines.first().copied().unwrap_or(""), &refusal.reason, map),
     };
+    let slow = unoptimised(insns);
+    let suggestion = match refusal.reason {
+        Reason::Loop { .. } if slow => Some(format!("compile with -O2; then: {}", refusal.suggestion())),
+        _ => suggestion,
+    };
     let suggestion = suggestion.map(|s| format!("Suggestion: {s}"));
     if let Some(first) = lines.first_mut() {
         *first = &reason;
@@ -36,7 +41,7 @@ pub fn explain<'n>(refusal: &Refusal, insns: &[Insn], map: impl Fn(u32) -> Optio
         *last = suggestion;
     }
     let mut text = lines.join("\n");
-    if unoptimised(insns) {
+    if slow {
         text += "\nHint:       this looks like code that was compiled without optimisation (-O0): compile with -O2";
     }
     text
@@ -48,6 +53,7 @@ fn named<'n>(line: &str, reason: &Reason, map: impl Fn(u32) -> Option<&'n str>) 
         Reason::OutOfBounds { memory: Memory::Value { map }, .. }
         | Reason::ReadOnly { memory: Memory::Value { map } }
         | Reason::MaybeNull { map: Some(map), .. }
+        | Reason::NoSuchByte { map, .. }
         | Reason::WrongMap { map, .. } => map,
         _ => return line.to_string(),
     };
@@ -60,6 +66,16 @@ fn named<'n>(line: &str, reason: &Reason, map: impl Fn(u32) -> Option<&'n str>) 
 /// Another sentence and suggestion than the verifier's, where more is known.
 fn words(refusal: &Refusal, insns: &[Insn]) -> (Option<String>, Option<String>) {
     let at = insns.get(refusal.at.insn);
+    // A helper that was called with less than it takes, or with a variable that has no value yet.
+    if let Reason::Unwritten { register } | Reason::LostByCall { register } = refusal.reason
+        && let Some(p) =
+            at.filter(|i| i.op == opcode::CALL && i.src() == 0).and_then(|i| proto::find(i.imm as u32))
+    {
+        return (
+            Some(format!("bpf_{}: argument {register} (r{register}) has no value", p.name)),
+            Some("pass every argument, as axiom_bpf.h declares them, and give the variable a value on every path before".to_string()),
+        );
+    }
     match refusal.reason {
         Reason::UnknownHelper { id } if proto::find(id).is_none() => match linux::linux_name(id) {
             Some(name) => (
@@ -105,8 +121,9 @@ fn words(refusal: &Refusal, insns: &[Insn]) -> (Option<String>, Option<String>) 
 /// instruction at least moves something to or from there.
 fn unoptimised(insns: &[Insn]) -> bool {
     const FRAME: u8 = 10;
-    let keeps =
-        insns.iter().take(3).any(|i| i.op == opcode::STXDW && i.dst() == FRAME && i.src() == 1 && i.off < 0);
+    let writes_r1 = |i: &&Insn| !matches!(i.class(), opcode::CLASS_ST | opcode::CLASS_STX) && i.dst() == 1;
+    let untouched = insns.iter().take(3).take_while(|i| !writes_r1(i));
+    let keeps = { untouched }.any(|i| i.op == opcode::STXDW && i.dst() == FRAME && i.src() == 1 && i.off < 0);
     let moves = insns.iter().filter(|i| match i.class() {
         opcode::CLASS_LDX => i.src() == FRAME,
         opcode::CLASS_ST | opcode::CLASS_STX => i.dst() == FRAME,

@@ -5,7 +5,12 @@ use crate::num::{Num, refine};
 use crate::state::{FRAME, Kind, Reg, State};
 use axiom_bpf_checker::refine;
 use axiom_bpf_checker::ring::Ring;
-use axiom_bpf_isa::{Insn, jump::*, opcode::*};
+use axiom_bpf_isa::{
+    Insn,
+    alu::{LSH, MOV},
+    jump::*,
+    opcode::*,
+};
 
 impl Machine<'_> {
     /// What is known on the two ways out of a conditional jump; `None` = never goes that way. `s` becomes the way on.
@@ -35,12 +40,12 @@ impl Machine<'_> {
             let no = refine(op, a.num, b.num, wide, false);
             if let Some((x, y)) = yes {
                 let mut t = copy(s);
-                if self.learn(&mut t, i, register, x, y) {
+                if self.learn(at, &mut t, i, register, x, y) {
                     *taken = Some(t);
                 }
             }
             return match no {
-                Some((x, y)) => self.learn(s, i, register, x, y),
+                Some((x, y)) => self.learn(at, s, i, register, x, y),
                 None => false,
             };
         }
@@ -86,12 +91,12 @@ impl Machine<'_> {
                     let no = refine(op, x, y, true, false);
                     if let Some((x, y)) = yes {
                         let mut t = copy(s);
-                        if self.learn(&mut t, i, register, x.add(down), y.add(down)) {
+                        if self.learn(at, &mut t, i, register, x.add(down), y.add(down)) {
                             *taken = Some(t);
                         }
                     }
                     return match no {
-                        Some((x, y)) => self.learn(s, i, register, x.add(down), y.add(down)),
+                        Some((x, y)) => self.learn(at, s, i, register, x.add(down), y.add(down)),
                         None => false,
                     };
                 }
@@ -129,11 +134,19 @@ impl Machine<'_> {
     }
 
     /// Writes what a comparison told about its operands; false if nothing can be so.
-    fn learn(&mut self, s: &mut State, i: Insn, register: bool, a: Num, b: Num) -> bool {
+    fn learn(&mut self, at: usize, s: &mut State, i: Insn, register: bool, a: Num, b: Num) -> bool {
         let mut possible = true;
         if i.dst() < 10 {
             let r = Reg { num: a, ..s.regs[i.dst() as usize] };
             possible &= assign(s, i.dst(), r, self.depth);
+            if let Some((shifted, by, wide)) = self.shifted_copy(at, i.dst()) {
+                let told = if wide { a.shl((by, by)) } else { a.zext32().shl((by, by)).zext32() };
+                let now = s.regs[shifted as usize];
+                match now.num.meet(told) {
+                    Some(n) => possible &= assign(s, shifted, Reg { num: n, ..now }, self.depth),
+                    None => possible = false,
+                }
+            }
         }
         if register && i.src() < 10 {
             let now = s.regs[i.src() as usize];
@@ -143,6 +156,23 @@ impl Machine<'_> {
             }
         }
         possible
+    }
+}
+
+impl Machine<'_> {
+    /// The register that is a copy of `of`, shifted left, as the two instructions before a comparison made it: how a counter that
+    /// doubles is tested before it does (`k <<= 1` and `k < N` of a loop, turned round). By how much, and of 64 bits or of 32.
+    /// Nobody writes jumps that lead between the three; if one does, the checker finds out.
+    fn shifted_copy(&self, at: usize, of: u8) -> Option<(u8, u32, bool)> {
+        let &[copy, shift] = self.insns.get(at.checked_sub(2)?..at)? else { return None };
+        let class = shift.op & 7;
+        let wide = class == CLASS_ALU64;
+        if !wide && class != CLASS_ALU || copy.op != MOV | REGISTER | class || shift.op != LSH | class {
+            return None;
+        }
+        let same = copy.off == 0 && copy.src() == of && copy.dst() == shift.dst() && copy.dst() != of;
+        let to = copy.dst();
+        (same && of < 10 && to < 10).then_some((to, shift.imm as u32 & if wide { 63 } else { 31 }, wide))
     }
 }
 

@@ -2,8 +2,9 @@
 
 use crate::exec::{Machine, Note};
 use crate::num::Num;
-use crate::report::{Memory, Reason};
+use crate::report::{Memory, Reason, wants};
 use crate::state::{FRAME, Kind, Reg, State, made_at, why};
+use axiom_bpf_isa::helper::TRACE_VPRINTK;
 use axiom_bpf_isa::proto::{self, Arg, HelperProto, Returns};
 
 impl Machine<'_> {
@@ -27,18 +28,18 @@ impl Machine<'_> {
                 Arg::None => {}
                 Arg::Number => {
                     if self.read(at, s, r).kind != Kind::Number {
-                        self.argument(at, p, r, "a number");
+                        self.argument(at, s, p, r, wants::NUMBER);
                     }
                 }
                 Arg::Map => {
                     let v = self.read(at, s, r);
                     let def = self.env.maps.get(v.at as usize).filter(|_| v.kind == Kind::Map);
                     match def {
-                        None => self.argument(at, p, r, "a map"),
+                        None => self.argument(at, s, p, r, wants::MAP),
                         Some(d) => {
                             map = Some((v.at, *d));
                             if !p.maps.contains(&d.map_type) {
-                                self.fail(at, Reason::WrongMap { helper: p.name, map: v.at });
+                                self.fail(at, Reason::WrongMap { helper: p.name, map: v.at, is: d.map_type });
                             }
                             if d.read_only && p.writes_map {
                                 self.fail(at, Reason::ReadOnly { memory: Memory::Value { map: v.at } });
@@ -48,21 +49,21 @@ impl Machine<'_> {
                 }
                 Arg::Key => {
                     let size = map.map_or(0, |m| m.1.key_size);
-                    self.readable(at, s, p, r, size as i64, "the address of a key");
+                    self.readable(at, s, p, r, size as i64, wants::KEY);
                 }
                 Arg::Value => {
                     let size = map.map_or(0, |m| m.1.value_size);
-                    self.readable(at, s, p, r, size as i64, "the address of a value");
+                    self.readable(at, s, p, r, size as i64, wants::VALUE);
                 }
                 Arg::Memory => {
                     let size = self.read(at, s, r + 1);
                     let (_, most) = size.num.r64.unsigned();
                     if size.kind != Kind::Number {
-                        self.argument(at, p, r + 1, "a size");
+                        self.argument(at, s, p, r + 1, wants::SIZE);
                     } else if most > i32::MAX as u64 {
                         self.fail(at, Reason::SizeUnbounded { helper: p.name, argument: r + 1 });
                     } else {
-                        self.readable(at, s, p, r, most as i64, "the address of readable memory");
+                        self.readable(at, s, p, r, most as i64, wants::MEMORY);
                     }
                 }
                 Arg::Size => {}
@@ -72,15 +73,18 @@ impl Machine<'_> {
                 }
                 Arg::Printed => {
                     let count = *printed.get_or_insert_with(|| self.printed(at, s, p));
-                    if n < 2 + count && self.read(at, s, r).kind != Kind::Number {
-                        self.argument(at, p, r, "a number");
+                    if n < 2 + count {
+                        let v = self.read(at, s, r);
+                        if v.kind != Kind::Number {
+                            self.prints_address(at, p, r - 2, r, has(&v));
+                        }
                     }
                 }
                 Arg::ConstSize => {
                     let size = self.read(at, s, r).constant().unwrap_or(0);
                     let limit = map.map_or(0, |m| m.1.max_entries as u64);
                     if size == 0 || size > limit {
-                        self.argument(at, p, r, "a constant size, not 0 and not larger than the ring buffer");
+                        self.argument(at, s, p, r, wants::RESERVED_SIZE);
                     } else {
                         reserve = size as u32;
                     }
@@ -89,7 +93,7 @@ impl Machine<'_> {
                     let v = self.read(at, s, r);
                     let start = v.num.constant() == Some(0);
                     if v.kind != Kind::Reserved || !start {
-                        self.argument(at, p, r, "the address that bpf_ringbuf_reserve returned");
+                        self.argument(at, s, p, r, wants::RESERVATION);
                     } else if v.null {
                         self.fail(at, Reason::MaybeNull { register: r, map: None });
                     }
@@ -128,15 +132,27 @@ impl Machine<'_> {
     }
 
     #[cold]
-    fn argument(&mut self, at: usize, p: &HelperProto, argument: u8, wants: &'static str) {
-        self.fail(at, Reason::Argument { helper: p.name, argument, wants });
+    fn argument(&mut self, at: usize, s: &State, p: &HelperProto, argument: u8, wants: &'static str) {
+        let v = self.reg(s, argument);
+        let has = match wants {
+            wants::FORMAT => "another one",
+            wants::RESERVED_SIZE if v.kind == Kind::Number => "another number, or not a constant",
+            wants::RESERVATION if v.kind == Kind::Reserved => "an address further in",
+            _ => has(&v),
+        };
+        self.fail(at, Reason::Argument { helper: p.name, argument, wants, has });
+    }
+
+    #[cold]
+    fn prints_address(&mut self, at: usize, p: &HelperProto, value: u8, argument: u8, has: &'static str) {
+        self.fail(at, Reason::PrintsAddress { helper: p.name, value, argument, has });
     }
 
     /// An argument that points to `size` readable bytes.
     fn readable(&mut self, at: usize, s: &mut State, p: &HelperProto, r: u8, size: i64, wants: &'static str) {
         let v = self.read(at, s, r);
         if !v.is_pointer() || v.kind == Kind::Map {
-            return self.argument(at, p, r, wants);
+            return self.argument(at, s, p, r, wants);
         }
         if size == 0 && !v.null {
             return;
@@ -144,16 +160,21 @@ impl Machine<'_> {
         let Some((v, span)) = self.access(at, s, r, 0, size, false) else { return };
         if v.kind == Kind::Stack {
             let (from, len) = ((span.low + FRAME) as usize, (span.high - span.low + size) as usize);
-            if s.frame(v.at as usize).is_some_and(|f| f.holds_pointer(from, len)) {
-                return self.fail(at, Reason::PointerLeak { into: "a map or a ring buffer" });
+            if let Some(f) = s.frame(v.at as usize).filter(|f| f.holds_pointer(from, len)) {
+                // The numbers of a long format lie in an array.
+                let number =
+                    (from..from + len).step_by(8).position(|k| f.holds_pointer(k, 8.min(from + len - k)));
+                return match number.and_then(|n| u8::try_from(n + 1).ok()) {
+                    Some(n) if p.id == TRACE_VPRINTK && r > 2 => {
+                        self.prints_address(at, p, n, r, "an address that was stored there")
+                    }
+                    _ => self.fail(at, Reason::PointerLeak { into: "a map or a ring buffer" }),
+                };
             }
             self.check_stack(at, s, v.at as usize, from, len);
         }
     }
 }
-
-/// What the first arguments of a format's numbers must be.
-const FORMAT: &str = "a format of %d %i %u %x %X %c %p (with l, ll, h, a width) and at most three of them";
 
 impl Machine<'_> {
     /// How many registers a format prints: all three if it is not known now.
@@ -168,7 +189,7 @@ impl Machine<'_> {
         match axiom_bpf_isa::printk::values(bytes) {
             Ok(count @ 0..=3) => count,
             _ => {
-                self.argument(at, p, 1, FORMAT);
+                self.argument(at, s, p, 1, wants::FORMAT);
                 3
             }
         }
@@ -178,7 +199,7 @@ impl Machine<'_> {
     fn writable(&mut self, at: usize, s: &mut State, p: &HelperProto, r: u8, size: i64) -> Option<Note> {
         let v = self.read(at, s, r);
         if !v.is_pointer() || v.kind == Kind::Map {
-            self.argument(at, p, r, "the address of memory that takes a value");
+            self.argument(at, s, p, r, wants::ROOM);
             return None;
         }
         let (v, span) = self.access(at, s, r, 0, size, true)?;
@@ -193,6 +214,21 @@ impl Machine<'_> {
             s.frame_mut(frame).store_within(from, len);
         }
         (frame == self.depth).then_some(Note::Frame(from as u16, (from + len) as u16))
+    }
+}
+
+/// What a register holds, in words.
+fn has(v: &Reg) -> &'static str {
+    match (v.kind, v.null) {
+        (Kind::Unusable, _) => "nothing that may be used",
+        (Kind::Number, _) => "a number",
+        (Kind::Ctx, _) => "the address of the context",
+        (Kind::Stack, _) => "an address in the stack",
+        (Kind::Map, _) => "a map",
+        (Kind::Value, false) => "the address of a map's value",
+        (Kind::Value, true) => "the address of a map's value, or NULL",
+        (Kind::Reserved, false) => "the address of a ring buffer record",
+        (Kind::Reserved, true) => "the address of a ring buffer record, or NULL",
     }
 }
 

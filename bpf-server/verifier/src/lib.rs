@@ -175,7 +175,9 @@ impl Verifier {
         self.pool = e.pool;
         if max_insns > env.limits.instructions {
             let reason = Reason::TooExpensive { count: max_insns, limit: env.limits.instructions };
-            return Err(refusal(program, 0, reason, Vec::new(), 0));
+            // Where most passes are; of several the innermost, which comes last.
+            let most = e.hints.iter().max_by_key(|h| h.passes);
+            return Err(refusal(program, most.map_or(0, |h| h.head as usize), reason, Vec::new(), 0));
         }
         let stack_depth: u32 = frames.iter().map(|low| (low.unsigned_abs() as u32).next_multiple_of(8)).sum();
         if stack_depth > env.limits.stack {

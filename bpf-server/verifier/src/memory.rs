@@ -39,7 +39,7 @@ impl Machine<'_> {
         } else {
             let offset = map.value_offset(high);
             if offset.is_none() {
-                self.fail(at, Reason::WrongMap { helper: "map value address", map: index });
+                self.fail(at, Reason::NoSuchByte { map: index, is: map.map_type, offset: high as u32 });
             }
             let num = Num::of(u64::from(offset.unwrap_or(0)));
             s.regs[d] = Reg { num, ..Reg::pointer(Kind::Value, index) };

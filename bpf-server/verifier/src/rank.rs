@@ -59,8 +59,8 @@ pub enum Move {
     Add(i64, i64),
     /// Shifted right by at least this, unsigned.
     Shr(u32),
-    /// Shifted left by at least this, losing nothing.
-    Shl(u32),
+    /// Shifted left by something in `lo..=hi`, losing nothing.
+    Shl(u32, u32),
 }
 
 fn place_of(s: &State, depth: usize, place: u16) -> Option<Reg> {
@@ -150,17 +150,14 @@ impl Turn<'_> {
     /// How often a place that is `r` at the head can move as `v` says.
     fn passes(&self, p: u16, v: Sym, r: &Reg) -> Option<u64> {
         let least = |n: &Num| if v.half { n.r32.unsigned().0 } else { n.r64.unsigned().0 };
+        let most = |n: &Num| if v.half { n.r32.unsigned().1 } else { n.r64.unsigned().1 };
         match v.by {
             Move::Add(lo, hi) if v.half => steps(r.num.r32, lo, hi),
             Move::Add(lo, hi) => steps(r.num.r64, lo, hi),
-            Move::Shr(k) => {
-                let most = if v.half { r.num.r32.unsigned().1 } else { r.num.r64.unsigned().1 };
-                (r.kind == Kind::Number && k > 0 && self.never_zero(p, v))
-                    .then(|| most.max(1).ilog2() as u64 / k as u64 + 1)
-            }
-            Move::Shl(k) => {
-                (r.kind == Kind::Number && least(&r.num) >= 1 && k > 0).then(|| 64 / k as u64 + 1)
-            }
+            Move::Shr(k) => (r.kind == Kind::Number && k > 0 && self.never_zero(p, v))
+                .then(|| most(&r.num).max(1).ilog2() as u64 / k as u64 + 1),
+            Move::Shl(k, _) => (r.kind == Kind::Number && least(&r.num) >= 1 && k > 0)
+                .then(|| most(&r.num).ilog2() as u64 / k as u64 + 1),
         }
     }
 
@@ -173,7 +170,8 @@ impl Turn<'_> {
             place_of(s, depth, q).is_some_and(|r| least(&r.num) >= 1)
         };
         let copy = |x: &Sym| x.base == p && x.by == Move::Add(0, 0) && (v.half || !x.half);
-        let at_the_end = |s: &&State| (0..10).any(|q| (q == p || copy(&self.latch.place(q))) && known(s, q));
+        let at_the_end =
+            |s: &&State| known(s, p) || (0..10).any(|q| copy(&self.latch.place(q)) && known(s, q));
         self.latches.iter().all(at_the_end)
             || self.l.body.iter().zip(&self.syms).any(|(b, sym)| {
                 let (Some(here), Some(sym)) = (self.state(*b), sym) else { return false };

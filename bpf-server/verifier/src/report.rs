@@ -3,6 +3,7 @@
 use crate::words::Words;
 use alloc::string::String;
 use alloc::vec::Vec;
+use axiom_bpf_isa::{MapType, ProgramKind, proto};
 use core::fmt;
 
 /// Kinds of memory, as messages name them.
@@ -78,8 +79,10 @@ pub enum Reason {
     PointerLeak { into: &'static str },
     UnknownHelper { id: u32 },
     UnknownCallTarget { register: u8 },
-    Argument { helper: &'static str, argument: u8, wants: &'static str },
-    WrongMap { helper: &'static str, map: u32 },
+    Argument { helper: &'static str, argument: u8, wants: &'static str, has: &'static str },
+    PrintsAddress { helper: &'static str, value: u8, argument: u8, has: &'static str },
+    WrongMap { helper: &'static str, map: u32, is: MapType },
+    NoSuchByte { map: u32, is: MapType, offset: u32 },
     SizeUnbounded { helper: &'static str, argument: u8 },
     Leak { reserved_at: u32 },
     StillHeld { reserved_at: u32 },
@@ -91,6 +94,27 @@ pub enum Reason {
     TooExpensive { count: u64, limit: u64 },
     TooComplex,
     NotProved { why: axiom_bpf_checker::Why },
+}
+
+/// What a helper wants of an argument, in words.
+pub(crate) mod wants {
+    pub const NUMBER: &str = "a number";
+    pub const MAP: &str = "a map";
+    pub const KEY: &str = "the address of a key";
+    pub const VALUE: &str = "the address of a value";
+    pub const SIZE: &str = "a size";
+    pub const MEMORY: &str = "the address of readable memory";
+    pub const ROOM: &str = "the address of memory that takes a value";
+    pub const RESERVED_SIZE: &str = "a constant size, not 0 and not larger than the ring buffer";
+    pub const RESERVATION: &str = "the address that bpf_ringbuf_reserve returned";
+    /// What the first arguments of a format's numbers must be.
+    pub const FORMAT: &str =
+        "a format of %d %i %u %x %X %c %p (with l, ll, h, a width) and at most three of them";
+}
+
+/// The article before a kind of map.
+fn article(kind: MapType) -> &'static str {
+    if matches!(kind, MapType::Array | MapType::LruHash) { "an" } else { "a" }
 }
 
 struct Name(u16);
@@ -183,19 +207,54 @@ impl fmt::Display for Reason {
                 )
             }
             PointerLeak { into } => write!(f, "an address would become readable as a number in {into}"),
-            UnknownHelper { id } => match axiom_bpf_isa::proto::find(*id) {
-                Some(p) => write!(f, "bpf_{} (helper {id}) is not there for programs of this kind", p.name),
+            UnknownHelper { id } => match proto::find(*id) {
+                Some(p) => {
+                    write!(f, "bpf_{} (helper {id}) is not there for programs of this kind", p.name)?;
+                    let there = ProgramKind::ALL.into_iter().filter(|k| k.helpers().contains(id));
+                    for (n, kind) in there.enumerate() {
+                        let before = if n == 0 { ": those that have it are at" } else { " and" };
+                        write!(f, "{before} {}/...", kind.first())?;
+                    }
+                    Ok(())
+                }
                 None => write!(f, "there is no helper {id}"),
             },
             UnknownCallTarget { register } => {
                 write!(f, "calls through r{register}, which is not one known helper number")
             }
-            Argument { helper, argument, wants } => {
-                write!(f, "bpf_{helper}: r{argument} must be {wants}")
+            Argument { helper, argument, wants, has } => {
+                write!(f, "bpf_{helper}: argument {argument} (r{argument}) must be {wants}, and is {has}")
             }
-            WrongMap { helper, map } => {
-                write!(f, "bpf_{helper} does not work on maps of the kind of map {map}")
+            PrintsAddress { helper, value, argument, has } => write!(
+                f,
+                "bpf_printk would print an address: number {value} after the format (in r{argument} of bpf_{helper}) is {has}"
+            ),
+            WrongMap { helper, map, is } => {
+                let on = proto::HELPERS.iter().find(|p| p.name == *helper).map_or(&[][..], |p| p.maps);
+                write!(
+                    f,
+                    "bpf_{helper} does not work on map {map}, {} {}; it works on ",
+                    article(*is),
+                    is.words()
+                )?;
+                for (n, kind) in on.iter().enumerate() {
+                    let before = if n == 0 { "" } else { ", " };
+                    write!(f, "{before}{}", kind.words())?;
+                }
+                Ok(())
             }
+            NoSuchByte { map, is: MapType::Array, offset } => {
+                write!(
+                    f,
+                    "takes the address of byte {offset} of map {map}, whose first value ends before that"
+                )
+            }
+            NoSuchByte { map, is, .. } => write!(
+                f,
+                "takes the address of a byte of map {map}, {} {}: only an array's first value lies at a fixed place",
+                article(*is),
+                is.words()
+            ),
             SizeUnbounded { helper, argument } => {
                 write!(f, "bpf_{helper}: the size in r{argument} may be larger than the memory before it")
             }
@@ -223,12 +282,20 @@ impl fmt::Display for Reason {
                         f,
                         "may run for ever: no register or stack slot moves towards an exit on every pass"
                     ),
+                    Unbounded::TooMany { counter, passes: u64::MAX } => write!(
+                        f,
+                        "may run more often than 64 bits can count: {} counts the passes, and nothing bounds it sooner",
+                        Name(*counter)
+                    ),
                     Unbounded::TooMany { counter, passes } => write!(
                         f,
                         "may run {passes} times, which is too many: {} counts the passes, and nothing bounds it sooner",
                         Name(*counter)
                     ),
                 }
+            }
+            TooExpensive { count: u64::MAX, limit } => {
+                write!(f, "may execute more instructions than 64 bits can count; the limit is {limit}")
             }
             TooExpensive { count, limit } => {
                 write!(f, "may execute {count} instructions; the limit is {limit}")
@@ -290,8 +357,24 @@ impl Reason {
             PointerLeak { .. } => "store what the address points to, or an offset, instead of the address",
             UnknownHelper { .. } => "see the list of helpers in the documentation, by kind of program",
             UnknownCallTarget { .. } => "call the function or helper directly",
-            Argument { .. } => "look at the helper's prototype in the documentation",
-            WrongMap { .. } => "look at the map's type in its declaration",
+            Argument { wants, .. } => match *wants {
+                wants::MAP => "pass the address of a map that is declared in SEC(\".maps\"): &name",
+                wants::NUMBER => "pass a number: what the address points to, or an index",
+                wants::SIZE => "pass how many bytes are meant: sizeof(variable)",
+                wants::FORMAT => "print numbers only; text and more numbers go through a ring buffer",
+                wants::RESERVED_SIZE => {
+                    "reserve a constant number of bytes, sizeof(struct record), of a ring that has room for it"
+                }
+                wants::RESERVATION => {
+                    "pass what bpf_ringbuf_reserve returned, unchanged and compared with NULL"
+                }
+                _ => "put it into a variable and pass the variable's address: &key, &value",
+            },
+            PrintsAddress { .. } => {
+                "print what it points to (event->now, *value): who reads the log must not learn where a server's memory lies"
+            }
+            WrongMap { .. } => "declare the map as one of these kinds, or use the helpers that its kind has",
+            NoSuchByte { .. } => "compile the object again: compilers do this for global variables only",
             SizeUnbounded { .. } => "pass a constant size, or compare it with the buffer's size first",
             Leak { .. } => {
                 "call bpf_ringbuf_submit or bpf_ringbuf_discard on every path after a successful reserve"

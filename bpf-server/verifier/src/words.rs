@@ -30,6 +30,9 @@ impl fmt::Display for Words {
             Ghost { ghost } => write!(f, "loop {ghost} of the proof may run more often than it states"),
             Budget => write!(f, "more instructions may be executed than the proof states"),
             FallsOff => write!(f, "execution would run off the end of the function"),
+            TooExpensive { count: u64::MAX } => {
+                write!(f, "the program may execute more instructions than 64 bits can count")
+            }
             TooExpensive { count } => write!(f, "the program may execute {count} instructions"),
             StackTooDeep => write!(f, "the nested functions need too much stack"),
             TooComplex => write!(f, "the check was given up: too much to look at"),

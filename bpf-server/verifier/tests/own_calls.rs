@@ -68,7 +68,10 @@ fn programs_on_lines_do_not_print() {
 fn an_address_is_no_number_for_these_helpers() {
     let code = [i(0xbf, 2, 1, 0, 0), mov(1, 0), call(helper::GPIO_GET), mov(0, 0), EXIT];
     let refusal = own_calls(&code).unwrap_err();
-    assert!(refusal.contains("bpf_gpio_get: r2 must be a number"), "{refusal}");
+    assert!(
+        refusal.contains("bpf_gpio_get: argument 2 (r2) must be a number, and is the address of the context"),
+        "{refusal}"
+    );
 }
 
 /// What a run sees: the context, and who calls what.

@@ -233,14 +233,17 @@ fn helpers() {
     let no_map = [i(0xb7, 1, 0, 0, 0), i(0xbf, 2, 10, 0, 0), i(0x85, 0, 0, 0, 1), ZERO, EXIT];
     assert_eq!(
         refused(&no_map),
-        (2, Reason::Argument { helper: "map_lookup_elem", argument: 1, wants: "a map" })
+        (2, Reason::Argument { helper: "map_lookup_elem", argument: 1, wants: "a map", has: "a number" })
     );
     let mut bare_key = after_lookup(&[ZERO, EXIT]);
     bare_key[0] = ZERO;
     assert_eq!(refused(&bare_key), (5, Reason::UnwrittenStack { offset: -4, size: 4 }));
     let mut ring = after_lookup(&[ZERO, EXIT]);
     ring[3].imm = 2;
-    assert_eq!(refused(&ring), (5, Reason::WrongMap { helper: "map_lookup_elem", map: 2 }));
+    assert_eq!(
+        refused(&ring),
+        (5, Reason::WrongMap { helper: "map_lookup_elem", map: 2, is: MapType::RingBuf })
+    );
     let mut allowed = env();
     allowed.helpers = Some(&[5]);
     let r = verify(&Program { insns: &after_lookup(&[ZERO, EXIT]), lines: None }, &allowed);

@@ -261,6 +261,11 @@ impl Overload {
                 "at {} {who} may need {needs} of {host}'s budget; of what one client may have, {left} is left",
                 Rate(self.millihertz)
             ),
+            Limit::Waiting if self.needs == u32::MAX => write!(
+                out,
+                "one run of {who} may take more than an hour; events of {host} can wait for {} us more",
+                self.left
+            ),
             Limit::Waiting => write!(
                 out,
                 "one run of {who} may take {} us; events of {host} can wait for {} us more",
@@ -270,12 +275,13 @@ impl Overload {
     }
 }
 
-/// Thousandths, shown as a percentage.
+/// Thousandths, shown as a percentage; the most that the word holds stands for all that is more.
 struct Share(u32);
 
 impl fmt::Display for Share {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.0 / 10, self.0 % 10) {
+            _ if self.0 == u32::MAX => write!(f, "more than 400,000,000 %"),
             (whole, 0) => write!(f, "{whole} %"),
             (whole, tenth) => write!(f, "{whole}.{tenth} %"),
         }
@@ -349,6 +355,15 @@ mod tests {
         assert_eq!(
             words(Limit::Waiting, 1_000, 1300, 250),
             "one run of this program may take 1300 us; events of iio-server can wait for 250 us more"
+        );
+        // What no word holds is said in words.
+        assert_eq!(
+            words(Limit::Budget, 1_000, u32::MAX, 400),
+            "at 1 Hz this program may need more than 400,000,000 % of iio-server's budget; 40 % is left"
+        );
+        assert_eq!(
+            words(Limit::Waiting, 1_000, u32::MAX, 250),
+            "one run of this program may take more than an hour; events of iio-server can wait for 250 us more"
         );
         assert!(words(Limit::Budget, 1_234_567_891, 1, 0).starts_with("at 1,234,567.891 Hz"));
     }

@@ -119,7 +119,7 @@ impl Head<'_> {
             }
             Move::Add(..) => return None,
             Move::Shr(k) => (Form::Length, i64::MIN >> 1, -(k as i64)),
-            Move::Shl(k) => (Form::Length, k as i64, i64::MAX >> 1),
+            Move::Shl(lo, hi) => (Form::Length, lo.into(), hi.into()),
         };
         let (low, high, curve) = series.filter(|_| form == Form::Sum).unwrap_or((low, high, 0));
         let line = self.draw(Line { ghost: self.ghost, form, low, high, curve, start })?;

@@ -45,6 +45,15 @@ impl Sym {
         Sym { base: self.base, half: self.half || !wide, by, plus }
     }
 
+    /// The low 32 bits of it. Of a whole that was shifted they are not the shifted low half.
+    fn low(self) -> Sym {
+        match self.by {
+            Move::Add(..) => self.add(0, 0, false),
+            _ if self.half => self,
+            _ => UNKNOWN,
+        }
+    }
+
     /// Plus a register that is itself a place plus a constant, and lies in `lo..=hi`.
     fn add_place(self, o: Sym, lo: i64, hi: i64, wide: bool) -> Sym {
         let mut sum = self.add(lo, hi, wide);
@@ -74,7 +83,9 @@ impl Sym {
                 Move::Add(lo, hi)
             }
             (Move::Shr(a), Move::Shr(b)) => Move::Shr(a.min(b)),
-            (Move::Shl(a), Move::Shl(b)) => Move::Shl(a.min(b)),
+            (Move::Shl(a, b), Move::Shl(c, d)) => {
+                Move::Shl(a.min(c), if widen && d > b { u32::MAX } else { b.max(d) })
+            }
             _ => return UNKNOWN,
         };
         let plus = if self.plus == o.plus { self.plus } else { None };
@@ -199,7 +210,7 @@ impl Syms {
                 self.regs[d] = match (i.operation(), by) {
                     (MOV, None) if i.off == 0 && s < 10 => {
                         let v = self.regs[s];
-                        if wide { v } else { v.add(0, 0, false) }
+                        if wide { v } else { v.low() }
                     }
                     (ADD, Some(c)) => old.add(c, c, wide),
                     (SUB, Some(c)) => old.add(-c, -c, wide),
@@ -237,8 +248,10 @@ impl Syms {
                         if shift(c) > 0 && right && old.base != NOWHERE && note == Note::Range(1, 1) =>
                     {
                         let by = match old.by {
-                            Move::Add(0, 0) => Some(Move::Shl(shift(c))),
-                            Move::Shl(k) => Some(Move::Shl(k.saturating_add(shift(c)))),
+                            Move::Add(0, 0) => Some(Move::Shl(shift(c), shift(c))),
+                            Move::Shl(lo, hi) => {
+                                Some(Move::Shl(lo.saturating_add(shift(c)), hi.saturating_add(shift(c))))
+                            }
                             _ => None,
                         };
                         shifted(by)
@@ -265,7 +278,7 @@ impl Syms {
                         && let (STXDW | STXW, Some(k)) = (i.op, exact)
                     {
                         let v = self.regs[s];
-                        self.set(k, if i.op == STXDW { v } else { v.add(0, 0, false) });
+                        self.set(k, if i.op == STXDW { v } else { v.low() });
                     }
                 }
                 if i.op == ATOMICW || i.op == ATOMICDW {

@@ -32,6 +32,8 @@ const TRIES: u64 = 1500;
 /// So many after which a walk begins again at its program, and places of a context with which it does.
 const TURN: u64 = 300;
 const MANY: usize = 24;
+/// Programs that are forged from by themselves, and at least, whatever the time.
+const LEAST: u64 = 60;
 
 /// Where in a state a value is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -683,14 +685,14 @@ impl Fuzz {
 fn forged_proofs_state_nothing_wrong() {
     let minutes = number("AXIOM_FORGE_MINUTES");
     let first = number("AXIOM_FORGE_FIRST").unwrap_or(1);
-    let programs = number("AXIOM_FORGE_PROGRAMS").unwrap_or(60);
+    let programs = number("AXIOM_FORGE_PROGRAMS").unwrap_or(LEAST);
     let only = std::env::var("AXIOM_FORGE_KIND").ok().and_then(|k| KINDS.iter().position(|n| *n == k));
     let began = Instant::now();
     let end = began + Duration::from_secs(60 * minutes.unwrap_or(0));
     let mut fuzz = Fuzz::new();
     let mut seed = first;
     while match minutes {
-        Some(_) => Instant::now() < end,
+        Some(_) => Instant::now() < end || seed < first + LEAST,
         None => seed < first + programs,
     } {
         // Every other program is of a kind whose values are related in many ways.

@@ -6,7 +6,9 @@
 //! another accepted program, which must do what that proof states. Nobody meant these proofs for these programs, so they
 //! lean on the checker alone; and they cost no analysis.
 //!
-//! `AXIOM_FUZZ_MINUTES` runs longer, `AXIOM_FUZZ_PROGRAMS` tries as many programs, `AXIOM_FUZZ_FIRST` from another seed, `AXIOM_FUZZ_KIND` one kind alone. What is found wrong is
+//! By themselves these tests try the same few thousand programs each time; `just search-programs`, which is a part of `just test-host`,
+//! goes on for two minutes from another seed at each commit. `AXIOM_FUZZ_MINUTES` runs longer, `AXIOM_FUZZ_PROGRAMS` tries as many programs,
+//! `AXIOM_FUZZ_FIRST` from another seed, `AXIOM_FUZZ_KIND` one kind alone. What is found wrong is
 //! told as a line for `corpus.txt`, whose pairs are tried first, always.
 extern crate alloc;
 #[path = "../common/mod.rs"]
@@ -32,6 +34,10 @@ const MAPS: [MapDef; 3] = [
     common::map(MapType::RingBuf, 0, 0, 4096),
     common::map(MapType::Queue, 0, 8, 4),
 ];
+/// Programs that are tried by themselves: the same ones each time.
+const PROGRAMS: u64 = 3_000;
+/// Programs that are tried at least, whatever the time: a slow machine searches longer, and does not fail for having tried little.
+const LEAST: u64 = 600;
 /// Pairs that are tried from each accepted program on.
 const NEIGHBOURS: u64 = 128;
 
@@ -53,7 +59,8 @@ fn listing(code: &[Insn]) -> String {
 }
 
 fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().and_then(|v| v.parse().ok())
+    let value = std::env::var(name).ok()?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{name}={value}: a whole number is wanted")))
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -230,7 +237,7 @@ fn change_bytes(r: &mut Random, proof: &mut [u8]) {
 fn accepted_programs_do_what_their_proofs_state() {
     let minutes = number("AXIOM_FUZZ_MINUTES");
     let first = number("AXIOM_FUZZ_FIRST").unwrap_or(1);
-    let programs = number("AXIOM_FUZZ_PROGRAMS").unwrap_or(12_000);
+    let programs = number("AXIOM_FUZZ_PROGRAMS").unwrap_or(PROGRAMS);
     let only = std::env::var("AXIOM_FUZZ_KIND").ok().and_then(|k| KINDS.iter().position(|n| *n == k));
     let began = Instant::now();
     let end = began + Duration::from_secs(60 * minutes.unwrap_or(0));
@@ -238,7 +245,7 @@ fn accepted_programs_do_what_their_proofs_state() {
     let mut fuzz = Fuzz::new();
     let mut seed = first;
     while match minutes {
-        Some(_) => Instant::now() < end,
+        Some(_) => Instant::now() < end || seed < first + LEAST,
         None => seed < first + programs,
     } {
         let kind = only.unwrap_or(seed as usize % KINDS.len());
