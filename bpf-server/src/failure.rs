@@ -5,7 +5,7 @@ use crate::place::Windows;
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
-use axiom_bpf_isa::Lines;
+use axiom_bpf_isa::{Lines, ProgramKind};
 use axiom_bpf_object as object;
 use axiom_bpf_verdict::{Refused, Wrong};
 use axiom_proto::bpf::{MAX_NAME, Refusal};
@@ -106,7 +106,8 @@ pub(crate) fn nobody_serves<P: Platform>(platform: &P, point: &str) -> String {
         "pwm/<chip>/<channel>",
     ];
     let mut comma = "";
-    for kind in kinds.into_iter().filter(|k| platform.host(k).is_some()) {
+    let served = |kind: &&str| ProgramKind::from_section(kind).and_then(|k| platform.host(k)).is_some();
+    for kind in kinds.into_iter().filter(served) {
         text += comma;
         text += kind;
         comma = ", ";

@@ -141,12 +141,14 @@ impl<P: Platform> Loader<P> {
         clock: &mut StageClock,
     ) -> Result<Summary, Failure> {
         clock.lap(&self.platform);
-        if !P::has_memory(SPARE) {
+        // What is data cannot be tables as well: the factor is enough for a copy that settings change, too.
+        let needed = FLOOR + object::MEMORY_FACTOR * bytes.len();
+        let spare = P::has_memory(SPARE);
+        if !spare {
             // Its buffers only save time, and lie wherever the last analysis left them.
             self.verifier = Verifier::new();
         }
-        // What is data cannot be tables as well: the factor is enough for a copy that settings change, too.
-        if !P::has_memory(FLOOR + object::MEMORY_FACTOR * bytes.len()) {
+        if !(spare && needed <= SPARE || P::has_memory(needed)) {
             return Err(no_memory());
         }
         let object = Object::parse(bytes)?;
@@ -154,7 +156,7 @@ impl<P: Platform> Loader<P> {
         let point = if wanted.point.is_empty() { entry.section } else { wanted.point };
         let nobody = || fail(Refusal::NoSuchPoint, nobody_serves(&self.platform, point));
         let kind = ProgramKind::from_section(point).ok_or_else(nobody)?;
-        let host = self.platform.host(point).filter(|_| point.len() <= MAX_NAME).ok_or_else(nobody)?;
+        let host = self.platform.host(kind).filter(|_| point.len() <= MAX_NAME).ok_or_else(nobody)?;
         let program = object.program(&entry)?;
         let mut settings = heapless::Vec::<_, MAX_SETTINGS>::new();
         settings.extend(wanted.settings.iter().flatten().take(MAX_SETTINGS).map(setting));

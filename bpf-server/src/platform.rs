@@ -1,5 +1,6 @@
 //! What the loader needs of the system, so that it also runs in tests on an ordinary machine.
 
+use axiom_bpf_isa::ProgramKind;
 use axiom_proto::bpf_host;
 use core::ops::Range;
 
@@ -37,8 +38,8 @@ pub trait Platform {
     /// Frames that are freed together, everywhere, by one revocation.
     type Memory;
 
-    /// Who serves an attach point, by its name's first part.
-    fn host(&self, point: &str) -> Option<HostId>;
+    /// Who serves attach points of a kind.
+    fn host(&self, kind: ProgramKind) -> Option<HostId>;
     /// A hosting server's name.
     fn host_name(&self, host: HostId) -> &str;
     /// How many hosts there are.

@@ -9,7 +9,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use axiom_bpf_isa::ctx::parts;
-use axiom_bpf_isa::{Lines, helper};
+use axiom_bpf_isa::{Lines, ProgramKind, helper};
 use axiom_bpf_verifier::OwnCall;
 use axiom_proto::env::ClientBadge;
 use axiom_proto::gpio::{Channel, Grants, Line, ProgramGrants};
@@ -114,6 +114,9 @@ impl Rights {
 
     /// Seeing a line's edges and cutting a channel's duty are rights too.
     fn point_use(&self, who: &Subject<'_>, grants: &Grants) -> Option<Use> {
+        if ProgramKind::from_section(who.point) == Some(ProgramKind::Timer) {
+            return None; // anybody's
+        }
         let (kind, rest) = parts(who.point);
         let own = matches!(kind, "iio" | "gpio" | "pwm");
         let mut rest = rest.filter(|_| own)?.split('/');

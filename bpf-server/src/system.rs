@@ -3,7 +3,7 @@
 use crate::memory::Pool;
 use alloc::string::String;
 use alloc::vec::Vec;
-use axiom_bpf_isa::ctx::parts;
+use axiom_bpf_isa::ProgramKind;
 use axiom_bpf_server::buddy::SMALLEST;
 use axiom_bpf_server::{Access, Client, HostId, Loader, Platform, Rights, Stage, Token};
 use axiom_layout::Badge;
@@ -87,6 +87,8 @@ pub struct KernelObjects {
     pages: Pages,
     pool: Pool,
     hosts: Vec<Host>,
+    /// By kind of program: who serves its attach points.
+    serving: [Option<HostId>; ProgramKind::ALL.len()],
     probe: Option<Probe>,
     trace: Option<Trace>,
     /// Holds a capability with fewer rights while it is sent.
@@ -109,6 +111,8 @@ impl KernelObjects {
             pages: Pages::new(env.scratch),
             pool: Pool::new(env),
             trays: hosts.iter().map(|_| None).collect(),
+            serving: ProgramKind::ALL
+                .map(|kind| hosts.iter().position(|h| h.kinds.contains(&kind.first())).map(HostId)),
             hosts,
             probe: rt.probe(),
             trace: rt.trace(),
@@ -313,9 +317,8 @@ impl Memory {
 impl Platform for KernelObjects {
     type Memory = Memory;
 
-    fn host(&self, point: &str) -> Option<HostId> {
-        let kind = parts(point).0;
-        self.hosts.iter().position(|h| h.kinds.contains(&kind)).map(HostId)
+    fn host(&self, kind: ProgramKind) -> Option<HostId> {
+        self.serving[kind as usize]
     }
 
     fn host_name(&self, host: HostId) -> &str {

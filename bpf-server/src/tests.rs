@@ -11,6 +11,7 @@ mod uploads;
 use super::*;
 use crate::share::{PER_POINT, PROGRAMS_PER_CLIENT};
 use axiom_bpf_host::{Clock, Host, PointId, Server, Stream};
+use axiom_bpf_isa::ProgramKind;
 use axiom_proto::bpf::{ProgramId, Refusal, Reply, Request, Setting, Source};
 use axiom_proto::bpf_host::{self, CODE_WINDOW, MAP_WINDOW};
 use axiom_proto::env::ClientBadge;
@@ -243,8 +244,8 @@ impl Fake {
 
 impl Platform for Fake {
     type Memory = Memory;
-    fn host(&self, point: &str) -> Option<HostId> {
-        ["iio/", "timer/", "gpio/", "pwm/"].iter().any(|p| point.starts_with(p)).then_some(HostId(0))
+    fn host(&self, _: ProgramKind) -> Option<HostId> {
+        Some(HostId(0))
     }
     fn host_name(&self, _: HostId) -> &str {
         "timer-server"

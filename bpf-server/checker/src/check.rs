@@ -87,14 +87,15 @@ pub fn observe(
     f: impl FnMut(usize, usize, &State),
 ) -> Result<Accepted, Fault> {
     let starts = shape::functions(insns)?;
+    let now = Box::new(State::new(0));
     let mut c = Checker {
         m: Machine::new(insns, env),
         proof,
         edges: Edges::default(),
         ghosts: Vec::new(),
         contexts: Vec::new(),
-        now: Box::new(State::new(0)),
-        there: State::default(),
+        there: State::of(now.frames.clone()),
+        now,
         cached: 0,
         ahead: Ahead::default(),
         work: 0,
@@ -161,7 +162,7 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
                 return Err(Why::Format);
             }
             self.now.budget = none.worst;
-            let end = starts.get(1).map_or(self.m.insns.len(), |s| *s as usize);
+            let end = starts.first().map_or(self.m.insns.len(), |s| *s as usize);
             (self.walk(&none, 0, 0, end)?, self.m.used)
         } else {
             let main = self.contexts(&mut r, contexts, starts)?;
@@ -273,8 +274,11 @@ impl<F: FnMut(usize, usize, &State)> Checker<'_, F> {
         let start = r.up_to(u32::MAX as u64)? as u32;
         let depth = r.up_to(DEPTH as u64 - 1)? as u32;
         self.at = start as usize;
-        let function = starts.binary_search(&start).map_err(|_| Why::WrongContext)?;
-        let end = starts.get(function + 1).map_or(self.m.insns.len(), |s| *s as usize);
+        let next = match start {
+            0 => 0,
+            _ => starts.binary_search(&start).map_err(|_| Why::WrongContext)? + 1,
+        };
+        let end = starts.get(next).map_or(self.m.insns.len(), |s| *s as usize);
         let h = self.header(r)?;
         self.m.used = [0; DEPTH];
         self.m.given = self.now.held;

@@ -140,13 +140,13 @@ const fn form(op: u8) -> (Form, Rule) {
     (Form { names, imm: if imm { 0 } else { u32::MAX }, off: if off { 0 } else { u16::MAX } }, rule)
 }
 
-/// Checks the structure; returns where functions start, in order.
+/// Checks the structure; returns where functions start, in order, but for the first, which starts where the program does.
 pub fn functions(insns: &[Insn]) -> Result<Vec<u32>, Fault> {
     let wrong = |at| Err(Fault { at, why: Why::Shape });
     if insns.is_empty() || insns.len() > MAX_SLOTS {
         return wrong(0);
     }
-    let mut starts = Vec::from([0u32]);
+    let mut starts = Vec::new();
     let (forms, rules) = &FORMS;
     let mut at = 0;
     while let Some(i) = insns.get(at) {
@@ -161,14 +161,14 @@ pub fn functions(insns: &[Insn]) -> Result<Vec<u32>, Fault> {
         }
         at += 1;
     }
-    for (f, &start) in starts.iter().enumerate() {
-        let end = starts.get(f + 1).map_or(insns.len(), |s| *s as usize);
+    let mut start = 0;
+    for end in starts.iter().map(|s| *s as usize).chain([insns.len()]) {
         let leaves = |at: &usize| {
             is_jump(insns[*at].op) && !(start as i64..end as i64).contains(&target(*at, insns[*at]))
         };
         // Where there is one function, all that jumps lead to is in it.
-        if starts.len() > 1
-            && let Some(at) = (start as usize..end).find(leaves)
+        if !starts.is_empty()
+            && let Some(at) = (start..end).find(leaves)
         {
             return wrong(at);
         }
@@ -177,6 +177,7 @@ pub fn functions(insns: &[Insn]) -> Result<Vec<u32>, Fault> {
         if !matches!(op, EXIT | JA | JA32) {
             return Err(Fault { at: end - 1 - usize::from(op == 0), why: Why::FallsOff });
         }
+        start = end;
     }
     Ok(starts)
 }
@@ -196,10 +197,12 @@ fn follows(rule: Rule, insns: &[Insn], at: usize, i: Insn, starts: &mut Vec<u32>
         Rule::Call if i.src() != pseudo::LOCAL_CALL => true,
         Rule::Call => {
             let to = at as i64 + 1 + i.imm as i64;
-            if let Err(place) = starts.binary_search(&(to as u32)) {
+            if to != 0
+                && let Err(place) = starts.binary_search(&(to as u32))
+            {
                 starts.insert(place, to as u32);
             }
-            leads(insns, to) && starts.len() <= MAX_FUNCTIONS
+            leads(insns, to) && starts.len() < MAX_FUNCTIONS
         }
         Rule::Wide => insns.get(at + 1).is_some_and(|n| {
             n.op == 0 && n.regs == 0 && n.off == 0 && (i.src() != pseudo::MAP || n.imm == 0)

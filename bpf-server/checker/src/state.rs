@@ -4,7 +4,6 @@ use crate::Number;
 use crate::fault::Why;
 use crate::registers::Registers;
 use alloc::rc::Rc;
-use alloc::vec;
 use alloc::vec::Vec;
 
 /// Bytes of stack of one function.
@@ -285,7 +284,7 @@ pub struct State {
     /// The registers.
     pub regs: Registers,
     /// The frames of the callers, and last the current function's.
-    pub frames: Rc<Vec<Frame>>,
+    pub frames: Rc<[Frame]>,
     /// Differences between registers, sorted.
     pub gaps: Vec<Gap>,
     /// The ghost counters of the loops around this point, sorted, each with the greatest value that it may have.
@@ -299,21 +298,22 @@ pub struct State {
 impl State {
     /// Nothing is known; the frames are fresh.
     pub fn new(depth: usize) -> State {
-        let mut s = State {
-            regs: Registers::default(),
-            frames: Rc::new(vec![Frame::FRESH; depth + 1]),
-            gaps: Vec::new(),
-            ghosts: Vec::new(),
-            held: [0; RECORDS],
-            budget: 0,
-        };
+        let mut s = State::of(core::iter::repeat_n(Frame::FRESH, depth + 1).collect());
         s.top();
         s
     }
 
+    /// Nothing is known, but for what is in the frames.
+    pub(crate) fn of(frames: Rc<[Frame]>) -> State {
+        let regs = Registers::default();
+        State { regs, frames, gaps: Vec::new(), ghosts: Vec::new(), held: [0; RECORDS], budget: 0 }
+    }
+
     /// From now on there are `frames` frames: fresh ones are added, the innermost go.
     pub fn nest(&mut self, frames: usize) {
-        self.frames_mut().resize(frames, Frame::FRESH);
+        if self.frames.len() != frames {
+            self.frames = (0..frames).map(|f| self.frames.get(f).cloned().unwrap_or(Frame::FRESH)).collect();
+        }
         self.top();
     }
 
@@ -349,7 +349,7 @@ impl State {
     }
 
     /// The frames, to be changed: states share them until one does.
-    pub fn frames_mut(&mut self) -> &mut Vec<Frame> {
+    pub fn frames_mut(&mut self) -> &mut [Frame] {
         Rc::make_mut(&mut self.frames)
     }
 
@@ -379,7 +379,7 @@ impl State {
         }
         self.regs.join(&o.regs);
         let same = Rc::ptr_eq(&self.frames, &o.frames);
-        let frames = if same { &mut [] } else { &mut self.frames_mut()[..] };
+        let frames = if same { &mut [] } else { self.frames_mut() };
         for (f, o) in frames.iter_mut().zip(o.frames.iter()) {
             f.written.iter_mut().zip(&o.written).for_each(|(a, b)| *a &= b);
             f.clean.iter_mut().zip(&o.clean).for_each(|(a, b)| *a &= b);

@@ -149,7 +149,8 @@ fn frames_and_records() {
     half.frames_mut()[0].store(508, 4, Some(number(0, 0)));
     assert_eq!(check(&half, 1, 99, &slots.1), Err(Why::NotImplied { place }));
     let mut deeper = b.clone();
-    deeper.frames_mut().push(axiom_bpf_checker::state::Frame::FRESH);
+    let fresh = axiom_bpf_checker::state::Frame::FRESH;
+    deeper.frames = deeper.frames.iter().cloned().chain([fresh]).collect();
     assert_eq!(check(&a, 1, 99, &deeper), Err(Why::WrongContext));
     let mut holding = a.clone();
     assert!(holding.hold(3));

@@ -50,13 +50,15 @@ impl ProgramKind {
 
     /// The kind that a section name asks for.
     pub fn from_section(name: &str) -> Option<ProgramKind> {
-        match parts(name).0 {
-            "iio" => Some(ProgramKind::Iio),
-            "timer" => Some(ProgramKind::Timer),
-            "gpio" => Some(ProgramKind::Gpio),
-            "pwm" => Some(ProgramKind::Pwm),
-            _ => None,
-        }
+        // Bytes in place, instead of parts that are compared by calls: every load asks.
+        let (kind, rest) = match name.as_bytes() {
+            [b'i', b'i', b'o', rest @ ..] => (ProgramKind::Iio, rest),
+            [b't', b'i', b'm', b'e', b'r', rest @ ..] => (ProgramKind::Timer, rest),
+            [b'g', b'p', b'i', b'o', rest @ ..] => (ProgramKind::Gpio, rest),
+            [b'p', b'w', b'm', rest @ ..] => (ProgramKind::Pwm, rest),
+            _ => return None,
+        };
+        matches!(rest.first(), None | Some(b'/')).then_some(kind)
     }
 
     /// Its context.
@@ -81,6 +83,28 @@ impl ProgramKind {
         match self {
             ProgramKind::Iio | ProgramKind::Timer => &helper::SERVED,
             ProgramKind::Gpio | ProgramKind::Pwm => &helper::SERVED_WITH_PINS,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By the parts of the name, which is the rule; by bytes, as it is done.
+    #[test]
+    fn a_kind_is_the_first_part_of_the_name_whole() {
+        for known in ProgramKind::ALL {
+            let first = known.first();
+            for end in 0..=first.len() {
+                for rest in ["", "/", "/a/b", "x", "x/a", "//", " ", "\u{e9}/"] {
+                    for before in ["", "/", "x"] {
+                        let name = [before, &first[..end], rest].concat();
+                        let wanted = ProgramKind::ALL.into_iter().find(|k| k.first() == parts(&name).0);
+                        assert_eq!(ProgramKind::from_section(&name), wanted, "{name}");
+                    }
+                }
+            }
         }
     }
 }
