@@ -170,8 +170,14 @@ fn apart(bytes: &[u8; NUMBERS]) -> [u32; NUMBERS / 4] {
 
 impl Serialize for Numbers {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_bytes(&self.to_bytes())
+        in_one_piece(&self.to_bytes(), to)
     }
+}
+
+/// Out of line: of bytes whose number is known, each would be written by itself.
+#[inline(never)]
+fn in_one_piece<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_bytes(bytes)
 }
 
 impl<'de> Deserialize<'de> for Numbers {

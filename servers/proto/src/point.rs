@@ -84,8 +84,8 @@ impl<'a> Point<'a> {
 }
 
 /// The rate of a timer's point, and whether it is by the second time base; none if it is another kind's name, or nobody's. Its host reads it
-/// while a load waits, and so without taking it apart.
-#[inline]
+/// while a load waits, and so without taking it apart. Out of line: where a request is read, registers are worth more.
+#[inline(never)]
 pub fn rate(name: &str) -> Option<(u64, bool)> {
     let [b't', b'i', b'm', b'e', b'r', b'/', rate @ ..] = name.as_bytes() else { return None };
     let (digits, second) = match rate {
