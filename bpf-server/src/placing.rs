@@ -221,6 +221,7 @@ impl Packed {
 }
 
 /// Calls a host, maybe with a frame of a program's memory. A host without a tray gets one, and is asked again.
+#[inline]
 fn ask<P: Platform>(
     platform: &mut P,
     host: HostId,
@@ -323,26 +324,35 @@ pub(crate) fn attach_placed<P: Platform>(
     maps: &[u8],
 ) -> Result<(), Failure> {
     let request = bpf_host::Request::Attach {
-        program: p.id,
-        page: p.code_page,
-        pages: p.code_pages,
-        slots: p.slots(),
+        numbers: bpf_host::Numbers {
+            program: p.id,
+            page: p.code_page,
+            pages: p.code_pages,
+            slots: p.slots(),
+            replaces,
+            cost: p.cost(),
+            client: if p.named { ClientBadge::NOBODY } else { p.owner },
+        },
         point: &p.point,
         name: &p.name,
-        replaces,
         grants: (!p.grants.is_none()).then_some(p.grants),
-        cost: p.cost(),
-        client: if p.named { ClientBadge::NOBODY } else { p.owner },
         maps,
     };
     let reply = ask(platform, p.host, &mut p.memory, &request, frame);
-    if let Some(bpf_host::Reply::Refused(bpf_host::Refusal::Overload(why))) = reply {
-        return Err(no_time(why, platform.host_name(p.host), "shorten its loops"));
+    match &reply {
+        Some(bpf_host::Reply::Refused(bpf_host::Refusal::Overload(why))) => {
+            return Err(no_time(*why, platform.host_name(p.host), "shorten its loops"));
+        }
+        Some(bpf_host::Reply::Refused(_)) | None => {
+            check(reply, &p.point).map_err(|failure| match failure.refusal {
+                Refusal::NoSuchPoint => {
+                    fail(Refusal::NoSuchPoint, points_there(platform, p.host, &failure.text))
+                }
+                _ => failure,
+            })?
+        }
+        Some(_) => {}
     }
-    check(reply, &p.point).map_err(|failure| match failure.refusal {
-        Refusal::NoSuchPoint => fail(Refusal::NoSuchPoint, points_there(platform, p.host, &failure.text)),
-        _ => failure,
-    })?;
     p.attached = true;
     Ok(())
 }

@@ -412,7 +412,10 @@ impl Platform for KernelObjects {
             None => None,
         };
         let mut reply = Buffer::new();
-        call_with_cap(endpoint, bpf_host::INTERFACE, request, cap, &mut reply).ok().map(|(r, _)| r)
+        match call_with_cap(endpoint, bpf_host::INTERFACE, request, cap, &mut reply) {
+            Ok((reply, _)) => Some(reply),
+            Err(_) => None,
+        }
     }
 
     fn give_pages(

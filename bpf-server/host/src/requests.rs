@@ -6,7 +6,8 @@ use axiom_bpf_isa::{MapDef, MapType};
 use axiom_bpf_maps::{Map, PAGE, bytes_needed};
 use axiom_proto::bpf::{MAX_NAME, ProgramId};
 use axiom_proto::bpf_host::{
-    CODE_PAGES, CODE_WINDOW, MAP_PAGES, MAP_SLOTS, MAP_WINDOW, MapPlan, Refusal, Reply, Request, TRAY, plans,
+    CODE_PAGES, CODE_WINDOW, MAP_PAGES, MAP_SLOTS, MAP_WINDOW, MapPlan, Numbers, Refusal, Reply, Request,
+    TRAY, plans,
 };
 use axiom_proto::env::ClientBadge;
 
@@ -109,16 +110,10 @@ impl Host {
                 Ok(Reply::Done)
             }
             Request::Attach {
-                program,
-                page,
-                pages,
-                slots,
+                numbers: Numbers { program, page, pages, slots, replaces, cost, client },
                 point,
                 name,
-                replaces,
                 grants,
-                cost,
-                client,
                 maps,
             } => {
                 check_pages(page, pages, CODE_PAGES)?;

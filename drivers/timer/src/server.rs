@@ -2,7 +2,7 @@
 
 use axiom_bpf_host::system::{self, Frames, Points};
 use axiom_bpf_host::{Clock, Host, PointId, Stream};
-use axiom_runtime::proto::point::Point;
+use axiom_runtime::proto::point::rate;
 use axiom_runtime::proto::{Error, bpf_host};
 use axiom_runtime::{
     Bit, Class, Incoming, Place, Reply, Runtime, Service, Signals, Slots, Timer, info, serve, time, warn,
@@ -65,7 +65,7 @@ struct Named {
 }
 
 fn rate_of(name: &str) -> Option<Named> {
-    let Point::Rate { hz, second } = Point::parse(name)? else { return None };
+    let (hz, second) = rate(name)?;
     Some(Named { hz, second })
 }
 

@@ -2,7 +2,7 @@
 use crate::server::MAIN;
 use axiom_fake_kernel::{Fake, World};
 use axiom_runtime::proto::bpf::ProgramId;
-use axiom_runtime::proto::bpf_host::{INTERFACE, Refusal, Reply, Request};
+use axiom_runtime::proto::bpf_host::{INTERFACE, Numbers, Refusal, Reply, Request};
 use axiom_runtime::proto::env::{Client, Env, Timer};
 use axiom_runtime::proto::{Error, Values};
 use axiom_runtime::sel4::ext;
@@ -47,16 +47,18 @@ fn attach(server: &mut Fake, program: u32, point: &str) -> Reply {
     let page = program;
     server.next_frame(&EXPIRATIONS);
     let request = Request::Attach {
-        program: ProgramId(program),
-        page,
-        pages: 1,
-        slots: 2,
+        numbers: Numbers {
+            program: ProgramId(program),
+            page,
+            pages: 1,
+            slots: 2,
+            replaces: None,
+            cost: 10,
+            client: axiom_runtime::ClientBadge::NOBODY,
+        },
         point,
         name: "expirations",
-        replaces: None,
         grants: None,
-        cost: 10,
-        client: axiom_runtime::ClientBadge::NOBODY,
         maps: &[],
     };
     server.ask_with(LOADER, INTERFACE, &request, 1).expect("an answer")

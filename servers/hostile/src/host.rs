@@ -3,7 +3,7 @@
 use crate::Tries;
 use alloc::format;
 use axiom_runtime::proto::bpf::ProgramId;
-use axiom_runtime::proto::bpf_host::{INTERFACE, Reply, Request};
+use axiom_runtime::proto::bpf_host::{INTERFACE, Numbers, Reply, Request};
 use axiom_runtime::proto::gpio::{CHANNELS, CHIPS, Channel, Grants, LINES, Line};
 use axiom_runtime::sel4::{CPtr, CapRights};
 use axiom_runtime::{Buffer, CNode, Endpoint, Frame, Pages, Untyped, call, call_with_cap, code};
@@ -60,16 +60,18 @@ pub fn run(tries: &mut Tries) {
         tries.refused(&format!("{name} maps data"), data.is_none());
         for point in POINTS {
             let request = Request::Attach {
-                program: PROGRAM,
-                page: 255,
-                pages: 1,
-                slots: 0,
+                numbers: Numbers {
+                    program: PROGRAM,
+                    page: 255,
+                    pages: 1,
+                    slots: 0,
+                    replaces: None,
+                    cost: 0,
+                    client: axiom_runtime::ClientBadge::NOBODY,
+                },
                 point,
                 name: "hostile",
-                replaces: None,
                 grants: Some(everything()),
-                cost: 0,
-                client: axiom_runtime::ClientBadge::NOBODY,
                 maps: &[],
             };
             let reply = ask(server, &request, Some(frame));

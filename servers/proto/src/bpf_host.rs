@@ -9,9 +9,10 @@
 use crate::bpf::{MAX_NAME, ProgramId};
 use crate::env::ClientBadge;
 use crate::gpio::Grants;
-use crate::largest::message;
+use crate::largest::{Largest, bounded, message};
 use core::fmt;
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The interface's number: the label of its messages.
 pub const INTERFACE: u16 = 0x21;
@@ -91,6 +92,107 @@ pub fn plans(bytes: &[u8]) -> Option<impl Iterator<Item = MapPlan> + Clone> {
     (rest.is_empty() && plans.len() <= MAPS).then(|| plans.iter().map(MapPlan::from_bytes))
 }
 
+/// Bytes of a program's numbers in a message.
+pub const NUMBERS: usize = 40;
+
+/// A program that is attached, in numbers. In a message they are bytes, as many whatever the numbers: they are written and read at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Numbers {
+    /// Which.
+    pub program: ProgramId,
+    /// The code's first page and its number of pages.
+    pub page: u32,
+    /// See `page`.
+    pub pages: u32,
+    /// For an interpreted program, its number of instruction slots in those pages; 0 for a compiled one.
+    pub slots: u32,
+    /// Takes this program's place.
+    pub replaces: Option<ProgramId>,
+    /// Its worst case, in machine instructions.
+    pub cost: u64,
+    /// Whose it is, for the share of time that one client may have: a badge, or nobody's if the manifest names the program.
+    pub client: ClientBadge,
+}
+
+impl Numbers {
+    /// Their form in a message: little-endian, in their order; before the number of what is replaced stands 1, or 0 and its number
+    /// is 0.
+    pub fn to_bytes(&self) -> [u8; NUMBERS] {
+        let Numbers { program, page, pages, slots, replaces, cost, client } = *self;
+        let (there, old) = replaces.map_or((0, 0), |old| (1, old.0));
+        let (cost, client) = ([cost as u32, (cost >> 32) as u32], client.word());
+        let client = [client as u32, (client >> 32) as u32];
+        let numbers = [program.0, page, pages, slots, there, old, cost[0], cost[1], client[0], client[1]];
+        let mut bytes = [0; NUMBERS];
+        for (to, number) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(numbers) {
+            *to = number.to_le_bytes();
+        }
+        bytes
+    }
+
+    /// The numbers of such bytes; anything but 0 is a 1.
+    pub fn from_bytes(bytes: &[u8; NUMBERS]) -> Numbers {
+        let numbers = at_words(bytes).unwrap_or_else(|| apart(bytes));
+        let [program, page, pages, slots, there, old, cost, cost_high, client, client_high] = numbers;
+        let long = |low: u32, high: u32| u64::from(high) << 32 | u64::from(low);
+        Numbers {
+            program: ProgramId(program),
+            page,
+            pages,
+            slots,
+            replaces: (there != 0).then_some(ProgramId(old)),
+            cost: long(cost, cost_high),
+            client: ClientBadge::new(long(client, client_high)),
+        }
+    }
+}
+
+/// Words where they lie, which has to be at a multiple of four: so they do in the message, being its first field. Otherwise they would be
+/// read byte by byte, which takes four times as long.
+#[inline]
+fn at_words(bytes: &[u8; NUMBERS]) -> Option<[u32; NUMBERS / 4]> {
+    // SAFETY: any four bytes are a number.
+    let (before, words, _) = unsafe { bytes.align_to::<u32>() };
+    let words = words.first_chunk().filter(|_| before.is_empty())?;
+    Some(words.map(u32::from_le))
+}
+
+/// The same, wherever they lie. Out of line: what is the same at all addresses would be read in this way at all of them.
+#[cold]
+#[inline(never)]
+fn apart(bytes: &[u8; NUMBERS]) -> [u32; NUMBERS / 4] {
+    let mut words = [0; NUMBERS / 4];
+    for (word, from) in words.iter_mut().zip(bytes.as_chunks::<4>().0) {
+        *word = u32::from_le_bytes(*from);
+    }
+    words
+}
+
+impl Serialize for Numbers {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        in_one_piece(&self.to_bytes(), to)
+    }
+}
+
+/// Out of line: of bytes whose number is known, each would be written by itself.
+#[inline(never)]
+fn in_one_piece<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_bytes(bytes)
+}
+
+impl<'de> Deserialize<'de> for Numbers {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Numbers, D::Error> {
+        let bytes = <&[u8]>::deserialize(from)?;
+        let bytes =
+            bytes.try_into().map_err(|_| D::Error::invalid_length(bytes.len(), &"a program's numbers"))?;
+        Ok(Numbers::from_bytes(bytes))
+    }
+}
+
+impl Largest for Numbers {
+    const LARGEST: usize = bounded(NUMBERS);
+}
+
 message! {
     /// A request to a hosting server.
     #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -140,26 +242,14 @@ message! {
         },
         /// Attaches a program whose code is there (a frame that comes along is its first code page), after these maps of its.
         Attach {
-            /// Which.
-            program: ProgramId,
-            /// The code's first page and its number of pages.
-            page: u32,
-            /// See `page`.
-            pages: u32,
-            /// For an interpreted program, its number of instruction slots in those pages; 0 for a compiled one.
-            slots: u32,
+            /// Which, and all of it that is a number.
+            numbers: Numbers,
             /// Where.
             point: &'a str = MAX_NAME,
             /// Its function's name, for what it prints.
             name: &'a str = MAX_NAME,
-            /// Takes this program's place.
-            replaces: Option<ProgramId>,
             /// What it may do with lines, channels and motors; nothing is one byte.
             grants: Option<Grants>,
-            /// Its worst case, in machine instructions.
-            cost: u64,
-            /// Whose it is, for the share of time that one client may have: a badge, or nobody's if the manifest names the program.
-            client: ClientBadge,
             /// Those of its maps that are not there yet: see [`plans`].
             #[serde(serialize_with = "crate::wire::bytes")]
             maps: &'a [u8] = MAPS * PLAN,
@@ -340,6 +430,51 @@ mod tests {
         let mut text = String::new();
         Overload { limit, millihertz, needs, left }.words(&mut text, "this program", "iio-server").unwrap();
         text
+    }
+
+    #[test]
+    fn numbers_survive_as_bytes_and_other_lengths_are_no_numbers() {
+        let high = |n: u64| n << 40 | n;
+        for replaces in [None, Some(ProgramId(0)), Some(ProgramId(7)), Some(ProgramId(u32::MAX))] {
+            for client in [ClientBadge::NOBODY, ClientBadge::new(3), ClientBadge::new(u64::MAX)] {
+                let (program, cost) = (ProgramId(0x0102_0304), high(0x81_02_03));
+                let numbers =
+                    Numbers { program, page: 5, pages: u32::MAX, slots: 1 << 31, replaces, cost, client };
+                assert_eq!(Numbers::from_bytes(&numbers.to_bytes()), numbers);
+                let mut room = [0; 64];
+                let bytes = postcard::to_slice(&numbers, &mut room).unwrap();
+                assert_eq!(bytes.len(), Numbers::LARGEST);
+                assert_eq!(postcard::from_bytes::<Numbers>(bytes), Ok(numbers));
+                for other in [0, 1, NUMBERS as u8 - 1, NUMBERS as u8 + 1] {
+                    bytes[0] = other;
+                    assert!(postcard::from_bytes::<Numbers>(bytes).is_err(), "{other}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_are_the_same_wherever_they_lie_and_lie_at_a_word_in_their_message() {
+        let bytes: [u8; NUMBERS] = core::array::from_fn(|i| (i * 7 + 1) as u8);
+        #[repr(align(8))]
+        struct Room([u8; NUMBERS + 8]);
+        let Room(room) = &mut Room([0; NUMBERS + 8]);
+        for offset in 0..8 {
+            room[offset..offset + NUMBERS].copy_from_slice(&bytes);
+            let there = room[offset..].first_chunk().unwrap();
+            assert_eq!(at_words(there).is_some(), offset % 4 == 0, "{offset}");
+            assert!(at_words(there).is_none_or(|w| w == apart(there)));
+            assert_eq!(Numbers::from_bytes(there), Numbers::from_bytes(&bytes));
+        }
+        let numbers = Numbers::from_bytes(&bytes);
+        let request = Request::Attach { numbers, point: "timer/1hz", name: "tick", grants: None, maps: &[] };
+        let mut message = [0; crate::wire::MAX_WORDS * 8];
+        crate::wire::encode(&request, &mut message).unwrap();
+        assert_eq!(
+            message[4..4 + NUMBERS],
+            numbers.to_bytes(),
+            "behind two lengths and the variant's number"
+        );
     }
 
     #[test]

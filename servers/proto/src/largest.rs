@@ -213,6 +213,15 @@ pub(crate) mod tests {
         i64: i64::MIN;
         bpf::ProgramId: bpf::ProgramId(u32::MAX);
         axiom_layout::ClientBadge: axiom_layout::ClientBadge::new(u64::MAX);
+        bpf_host::Numbers: bpf_host::Numbers {
+            program: bpf::ProgramId(u32::MAX),
+            page: u32::MAX,
+            pages: u32::MAX,
+            slots: u32::MAX,
+            replaces: Some(bpf::ProgramId(u32::MAX)),
+            cost: u64::MAX,
+            client: axiom_layout::ClientBadge::new(u64::MAX),
+        };
         rp1::Peripheral: rp1::Peripheral::from_name("adc").unwrap();
         gpio::Grants: {
             let mut all = gpio::Grants::default();

@@ -22,16 +22,18 @@ fn numbers_out_of_range_and_unknown_points_are_refused() {
     let elsewhere = |point| {
         let (program, grants) = (ProgramId(9), None);
         Request::Attach {
-            program,
-            page: 0,
-            pages: 1,
-            slots: 2,
+            numbers: Numbers {
+                program,
+                page: 0,
+                pages: 1,
+                slots: 2,
+                replaces: None,
+                cost: 0,
+                client: ClientBadge::NOBODY,
+            },
             point,
             name: "",
-            replaces: None,
             grants,
-            cost: 0,
-            client: ClientBadge::NOBODY,
             maps: &[],
         }
     };
@@ -186,16 +188,18 @@ fn a_program_comes_with_its_maps_and_not_without_them() {
         let plan = MapPlan { frames: 1, ..plan(slot, 2, [4, 8, 2], 3) };
         let maps: &'static [u8] = vec::Vec::from(plan.to_bytes()).leak();
         Request::Attach {
-            program: ProgramId(id),
-            page: 0,
-            pages: 1,
-            slots: 1,
+            numbers: Numbers {
+                program: ProgramId(id),
+                page: 0,
+                pages: 1,
+                slots: 1,
+                replaces: None,
+                cost: 1,
+                client: ClientBadge::new(1),
+            },
             point: "iio/x/y",
             name: "filter",
-            replaces: None,
             grants: None,
-            cost: 1,
-            client: ClientBadge::new(1),
             maps,
         }
     };
@@ -209,4 +213,48 @@ fn a_program_comes_with_its_maps_and_not_without_them() {
     // The same map again: no second program.
     assert_eq!(host.handle(&attach(2, 1), &mut fake), Reply::Refused(Refusal::BadNumber));
     assert_eq!(host.attached(host.point("iio/x/y").unwrap()), 1);
+}
+
+#[test]
+fn the_places_that_are_taken_are_those_with_programs_whatever_comes_and_goes() {
+    let mut host = Host::new(Clock::new(1_000_000_000), log);
+    let mut fake = Fake::new();
+    fake.write(0, &[EXIT]);
+    let mut seed = 1u64;
+    let mut random = |below: usize| {
+        seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (seed >> 33) as usize % below
+    };
+    // Programs by point: twelve points, and as many on each as there is room for, would be more than a host has places.
+    let mut there: vec::Vec<(u32, usize)> = vec::Vec::new();
+    let (mut full, mut none) = (0, 0);
+    for id in 1..20_000 {
+        let point = random(12);
+        // Long times of more and of fewer.
+        let grows = random(8) < if id / 200 % 2 == 0 { 6 } else { 2 };
+        if grows {
+            let reply =
+                attach_at(&mut host, &mut fake, id, &std::format!("timer/{}hz", point + 1), Grants::NONE);
+            let room =
+                there.len() < PROGRAMS as usize && there.iter().filter(|t| t.1 == point).count() < CHAIN;
+            assert_eq!(reply, if room { Reply::Done } else { Reply::Refused(Refusal::Full) });
+            there.extend(room.then_some((id, point)));
+            full += u32::from(there.len() == PROGRAMS as usize);
+        } else if !there.is_empty() {
+            let (program, _) = there.swap_remove(random(there.len()));
+            let detach = Request::Detach { program: ProgramId(program) };
+            assert_eq!(host.handle(&detach, &mut fake), Reply::Done);
+            assert_eq!(host.handle(&detach, &mut fake), Reply::Refused(Refusal::NoSuchProgram));
+            none += u32::from(there.is_empty());
+        }
+        let taken = host.programs.iter().zip(0..).filter(|(p, _)| p.is_some());
+        assert_eq!(host.live, taken.map(|(_, n)| 1u32 << n).sum::<u32>());
+        let mut ids: vec::Vec<u32> = host.live().map(|(_, p)| p.id.0).collect();
+        let mut expected: vec::Vec<u32> = there.iter().map(|t| t.0).collect();
+        (ids.sort(), expected.sort());
+        assert_eq!(ids, expected);
+    }
+    assert!(full > 10 && none > 10, "{full} {none}");
+    assert_eq!(host.handle(&Request::Reset, &mut fake), Reply::Done);
+    assert_eq!(host.live, 0);
 }

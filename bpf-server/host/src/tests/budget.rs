@@ -15,16 +15,18 @@ fn attach_instead(
     replaces: Option<u32>,
 ) -> Reply {
     let request = Request::Attach {
-        program: ProgramId(id),
-        page: 0,
-        pages: 1,
-        slots: 1,
+        numbers: Numbers {
+            program: ProgramId(id),
+            page: 0,
+            pages: 1,
+            slots: 1,
+            replaces: replaces.map(ProgramId),
+            cost,
+            client: ClientBadge::new(client),
+        },
         point,
         name: "",
-        replaces: replaces.map(ProgramId),
         grants: None,
-        cost,
-        client: ClientBadge::new(client),
         maps: &[],
     };
     host.handle(&request, fake)

@@ -2,7 +2,7 @@
 
 use super::*;
 use axiom_bpf_maps::PAGE;
-use axiom_proto::bpf_host::{Limit, MAP_PAGES, MapPlan, Overload, Refusal, Reply, Request, TRAY};
+use axiom_proto::bpf_host::{Limit, MAP_PAGES, MapPlan, Numbers, Overload, Refusal, Reply, Request, TRAY};
 use std::vec;
 use std::vec::Vec;
 
@@ -140,16 +140,18 @@ const EXIT: Insn = Insn::new(0x95, 0, 0, 0, 0);
 
 fn attach(host: &mut Host, fake: &mut Fake, id: u32, page: u32, n: usize, replaces: Option<u32>) -> Reply {
     let request = Request::Attach {
-        program: ProgramId(id),
-        page,
-        pages: 1,
-        slots: n as u32,
+        numbers: Numbers {
+            program: ProgramId(id),
+            page,
+            pages: 1,
+            slots: n as u32,
+            replaces: replaces.map(ProgramId),
+            cost: 100,
+            client: ClientBadge::new(1),
+        },
         point: "iio/x/y",
         name: "filter",
-        replaces: replaces.map(ProgramId),
         grants: None,
-        cost: 100,
-        client: ClientBadge::new(1),
         maps: &[],
     };
     host.handle(&request, fake)
@@ -158,16 +160,18 @@ fn attach(host: &mut Host, fake: &mut Fake, id: u32, page: u32, n: usize, replac
 fn attach_at(host: &mut Host, fake: &mut Fake, id: u32, point: &str, grants: Grants) -> Reply {
     let program = ProgramId(id);
     let request = Request::Attach {
-        program,
-        page: 0,
-        pages: 1,
-        slots: 1,
+        numbers: Numbers {
+            program,
+            page: 0,
+            pages: 1,
+            slots: 1,
+            replaces: None,
+            cost: 0,
+            client: ClientBadge::NOBODY,
+        },
         point,
         name: "stop",
-        replaces: None,
         grants: (grants != Grants::NONE).then_some(grants),
-        cost: 0,
-        client: ClientBadge::NOBODY,
         maps: &[],
     };
     host.handle(&request, fake)

@@ -153,16 +153,18 @@ fn helpers_for_pins_act_with_the_rights_of_the_program_that_runs() {
     grants.grant_line(Line { chip: 0, line: 5 }, true);
     for (id, page, slots, grants) in [(1, 0, 6, grants), (2, 0, 6, Grants::NONE), (3, 1, 12, Grants::NONE)] {
         let request = Request::Attach {
-            program: ProgramId(id),
-            page,
-            pages: 1,
-            slots,
+            numbers: Numbers {
+                program: ProgramId(id),
+                page,
+                pages: 1,
+                slots,
+                replaces: None,
+                cost: 0,
+                client: ClientBadge::NOBODY,
+            },
             point: "iio/x/y",
             name: "",
-            replaces: None,
             grants: Some(grants),
-            cost: 0,
-            client: ClientBadge::NOBODY,
             maps: &[],
         };
         assert_eq!(host.handle(&request, &mut fake), Reply::Done);

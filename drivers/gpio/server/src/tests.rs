@@ -224,16 +224,18 @@ fn programs_that_could_stop_the_motors_are_gone_so_they_are_held() {
         // exit
         rig.server.next_frame(&[0xb7, 0, 0, 0, 0, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0]);
         let attach = bpf_host::Request::Attach {
-            program: ProgramId(1),
-            page: 0,
-            pages: 1,
-            slots: 2,
+            numbers: bpf_host::Numbers {
+                program: ProgramId(1),
+                page: 0,
+                pages: 1,
+                slots: 2,
+                replaces: None,
+                cost: 4,
+                client: axiom_runtime::ClientBadge::NOBODY,
+            },
             point: "gpio/pl061/3/rising",
             name: "limit",
-            replaces: None,
             grants: Some(grants),
-            cost: 4,
-            client: axiom_runtime::ClientBadge::NOBODY,
             maps: &[],
         };
         let mut host = |badge, request, caps| {
