@@ -333,7 +333,7 @@ impl<P: Platform> Loader<P> {
             return Err(fail(Refusal::Resources, text));
         }
         loaded.held = pages + map_pages;
-        let mut memory = self.platform.allocate(pages, map_pages).ok_or_else(|| {
+        let mut memory = self.platform.allocate(loaded.host, pages, map_pages).ok_or_else(|| {
             let all = pages + map_pages;
             no_room(format!(
                 "bpf-server's memory for programs has no {all} pages ({} KiB) left for code and maps",
@@ -433,7 +433,7 @@ impl<P: Platform> Loader<P> {
         if let Some(memory) = p.memory.take() {
             let request = bpf_host::Request::RemoveCode { page: p.code_page, pages: p.code_pages };
             self.platform.call_host(p.host, &request, None);
-            self.platform.free(memory);
+            self.platform.free(memory, p.host);
         }
         windows.give_code(p.code_page, p.code_pages);
         p.code_pages = 0;

@@ -46,15 +46,15 @@ pub trait Platform {
     fn hosts(&self) -> usize;
     /// Pages of memory for programs and maps, of all together.
     fn pages(&self) -> u32;
-    /// Makes zeroed frames: so many for code, which come first, and so many for maps.
-    fn allocate(&mut self, code: u32, maps: u32) -> Option<Self::Memory>;
+    /// Makes zeroed frames for a program of a host: so many for code, which come first, and so many for maps.
+    fn allocate(&mut self, host: HostId, code: u32, maps: u32) -> Option<Self::Memory>;
     /// Maps frames in a row in this server, read-write. Only for pages that are not mapped here yet.
     fn map(&mut self, memory: &mut Self::Memory, first: u32, pages: u32) -> Option<*mut u8>;
     /// Ends this server's mapping of code pages for good, and makes what was written, `bytes` from the start, visible to
     /// instruction fetch.
     fn seal(&mut self, memory: &mut Self::Memory, first: u32, pages: u32, bytes: usize) -> bool;
-    /// Revokes and frees everything.
-    fn free(&mut self, memory: Self::Memory);
+    /// Revokes and frees everything that a host had for a program.
+    fn free(&mut self, memory: Self::Memory, host: HostId);
     /// Calls a host, passing a frame along.
     fn call_host(
         &mut self,

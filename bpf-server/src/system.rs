@@ -47,6 +47,8 @@ pub struct Memory {
     mapped: Vec<(u64, usize)>,
     /// Made ahead, for all its pages.
     ready: Option<Ready>,
+    /// Who has a capability of its first page already, with read rights only, and has it mapped nowhere.
+    kept: Option<HostId>,
 }
 
 /// What a load needs of memory and takes long: done while nobody waits for it.
@@ -95,8 +97,8 @@ pub struct KernelObjects {
     lent: CPtr,
     /// By host: a CNode for frames that are handed over, made at the first.
     trays: Vec<Option<CPtr>>,
-    /// One page, made and mapped ahead: most programs' code needs no more.
-    spare: Option<Memory>,
+    /// By host: one page, made and mapped ahead, of which the host has a capability, too. Most programs' code needs no more.
+    spares: Vec<Option<Memory>>,
 }
 
 impl KernelObjects {
@@ -111,13 +113,13 @@ impl KernelObjects {
             pages: Pages::new(env.scratch),
             pool: Pool::new(env),
             trays: hosts.iter().map(|_| None).collect(),
+            spares: hosts.iter().map(|_| None).collect(),
             serving: ProgramKind::ALL
                 .map(|kind| hosts.iter().position(|h| h.kinds.contains(&kind.first())).map(HostId)),
             hosts,
             probe: rt.probe(),
             trace: rt.trace(),
             lent,
-            spare: None,
         })
     }
 
@@ -164,7 +166,7 @@ impl KernelObjects {
 
     fn make(&mut self, pages: u32) -> Option<Memory> {
         let first = self.make_run(pages)?;
-        Some(Memory { first, maps: None, sealed: None, mapped: Vec::new(), ready: None })
+        Some(Memory { first, maps: None, sealed: None, mapped: Vec::new(), ready: None, kept: None })
     }
 
     fn make_run(&mut self, pages: u32) -> Option<Run> {
@@ -182,24 +184,26 @@ impl KernelObjects {
         Some(Run { untyped, bits, frames, pages })
     }
 
-    /// Makes the spare page, if there is none. Without one, loads take a little longer; nothing else depends on it.
-    fn prepare(&mut self) {
-        if self.spare.is_some() {
+    /// Makes a host's spare page, if it has none, and gives it to the host to keep. Without one, loads take a little longer; nothing else
+    /// depends on it.
+    fn prepare(&mut self, host: HostId) {
+        if self.spares.get(host.0).is_none_or(Option::is_some) {
             return;
         }
         let Some(mut memory) = self.make(1) else { return };
         let mapped = self.map(&mut memory, 0, 1).map(|at| at as u64);
         memory.mapped.clear();
-        match self.readers(&memory, 0, 1) {
-            Some(readers) => {
-                memory.ready = Some(Ready { mapped, readers });
-                self.spare = Some(memory);
-            }
-            None => {
-                memory.mapped.extend(mapped.map(|at| (at, 1)));
-                self.release(memory);
-            }
+        let Some(readers) = self.readers(&memory, 0, 1) else {
+            memory.mapped.extend(mapped.map(|at| (at, 1)));
+            return self.release(memory);
+        };
+        memory.ready = Some(Ready { mapped, readers });
+        if let Some(endpoint) = self.endpoint(host) {
+            let (request, mut buffer) = (bpf_host::Request::Keep, Buffer::new());
+            let reply = call_with_cap(endpoint, bpf_host::INTERFACE, &request, Some(readers), &mut buffer);
+            memory.kept = matches!(reply, Ok((bpf_host::Reply::Done, _))).then_some(host);
         }
+        self.spares[host.0] = Some(memory);
     }
 
     /// Copies of frames' capabilities in a row, with read rights only.
@@ -333,9 +337,9 @@ impl Platform for KernelObjects {
         self.pool.pages()
     }
 
-    fn allocate(&mut self, code: u32, maps: u32) -> Option<Memory> {
+    fn allocate(&mut self, host: HostId, code: u32, maps: u32) -> Option<Memory> {
         if code == 1
-            && let Some(mut spare) = self.spare.take()
+            && let Some(mut spare) = self.spares[host.0].take()
         {
             if maps > 0 {
                 spare.maps = self.make_run(maps);
@@ -343,14 +347,17 @@ impl Platform for KernelObjects {
             if maps == 0 || spare.maps.is_some() {
                 return Some(spare);
             }
-            self.spare = Some(spare);
+            self.spares[host.0] = Some(spare);
         }
         if let Some(memory) = self.make(code + maps) {
             return Some(memory);
         }
-        // The last page that there is may be the one kept ready.
-        let spare = self.spare.take()?;
-        self.release(spare);
+        // The last pages that there are may be those kept ready.
+        for host in 0..self.spares.len() {
+            if let Some(spare) = self.spares[host].take() {
+                self.release(spare);
+            }
+        }
         self.make(code + maps)
     }
 
@@ -393,28 +400,38 @@ impl Platform for KernelObjects {
         true
     }
 
-    fn free(&mut self, memory: Memory) {
+    fn free(&mut self, memory: Memory, host: HostId) {
         self.release(memory);
-        self.prepare();
+        self.prepare(host);
     }
 
     fn call_host(
         &mut self,
         host: HostId,
         request: &bpf_host::Request<'_>,
-        frame: Option<(&mut Memory, u32, Access)>,
+        mut frame: Option<(&mut Memory, u32, Access)>,
     ) -> Option<bpf_host::Reply> {
         let endpoint = self.endpoint(host)?;
-        let cap = match frame {
-            // Sealed code has read rights only: it goes as it is.
-            Some((memory, page, Access::Read)) if memory.is_sealed(page) => Some(memory.frame(page).0),
-            Some((memory, page, access)) => Some(self.lend(memory.frame(page).0, access)?),
-            None => None,
+        // What the host keeps need not go again. This is asked once, before anything else is given to be kept; a host that was started anew
+        // since, or is asked for something else than to attach, says that it has none.
+        let mut kept = match &mut frame {
+            Some((memory, 0, Access::Read)) if memory.is_sealed(0) => memory.kept.take() == Some(host),
+            _ => false,
         };
         let mut reply = Buffer::new();
-        match call_with_cap(endpoint, bpf_host::INTERFACE, request, cap, &mut reply) {
-            Ok((reply, _)) => Some(reply),
-            Err(_) => None,
+        loop {
+            let cap = match &mut frame {
+                _ if kept => None,
+                // Sealed code has read rights only: it goes as it is.
+                Some((memory, page, Access::Read)) if memory.is_sealed(*page) => Some(memory.frame(*page).0),
+                Some((memory, page, access)) => Some(self.lend(memory.frame(*page).0, *access)?),
+                None => None,
+            };
+            match call_with_cap(endpoint, bpf_host::INTERFACE, request, cap, &mut reply) {
+                Ok((bpf_host::Reply::Refused(bpf_host::Refusal::BadFrame), _)) if kept => kept = false,
+                Ok((reply, _)) => return Some(reply),
+                Err(_) => return None,
+            }
         }
     }
 
@@ -635,7 +652,7 @@ fn main(rt: Runtime) -> ! {
             }
         }
     }
-    loader.platform().prepare();
+    (0..loader.platform().hosts.len()).for_each(|host| loader.platform().prepare(HostId(host)));
     let clients = env.clients.iter().map(|c| (c.badge, 0)).collect();
     let mut server = Server { loader, clients };
     server.check_clients();

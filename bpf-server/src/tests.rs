@@ -90,6 +90,13 @@ impl Server for Peer {
         self.data.push(page);
         self.map(MAP_WINDOW + page as usize * PAGE, writable)
     }
+    fn keep_code(&mut self) -> bool {
+        false
+    }
+    fn map_kept(&mut self, _: u32) -> bool {
+        false
+    }
+    fn drop_kept(&mut self) {}
     fn keep_tray(&mut self) -> bool {
         self.has_tray = true;
         true
@@ -256,7 +263,7 @@ impl Platform for Fake {
     fn pages(&self) -> u32 {
         POOL
     }
-    fn allocate(&mut self, code: u32, maps: u32) -> Option<Memory> {
+    fn allocate(&mut self, _: HostId, code: u32, maps: u32) -> Option<Memory> {
         let pages = code + maps;
         let n = pages as usize;
         let first =
@@ -289,7 +296,7 @@ impl Platform for Fake {
         memory.sealed = true;
         true
     }
-    fn free(&mut self, memory: Memory) {
+    fn free(&mut self, memory: Memory, _: HostId) {
         for (p, n) in memory.mapped {
             // SAFETY: mapped above; zeroes the pages for their next use first.
             unsafe {

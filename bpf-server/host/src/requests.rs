@@ -17,6 +17,12 @@ pub trait Server {
     fn map_code(&mut self, page: u32) -> bool;
     /// Maps the frame that came with the message at a map page.
     fn map_data(&mut self, page: u32, writable: bool) -> bool;
+    /// Keeps the frame that came with the message, in the place of an earlier one.
+    fn keep_code(&mut self) -> bool;
+    /// Maps the frame that is kept at a code page.
+    fn map_kept(&mut self, page: u32) -> bool;
+    /// Gives up the frame that is kept.
+    fn drop_kept(&mut self);
     /// Keeps the CNode that came with the message as the tray.
     fn keep_tray(&mut self) -> bool;
     /// Gives the tray up: it was of a life of bpf-server that is over.
@@ -76,6 +82,8 @@ impl Host {
                 check_pages(page, 1, CODE_PAGES)?;
                 if server.map_code(page) { Ok(Reply::Done) } else { Err(Refusal::BadFrame) }
             }
+            Request::Keep if server.keep_code() => Ok(Reply::Done),
+            Request::Keep => Err(Refusal::BadFrame),
             Request::MapPage { page, writable } => {
                 check_pages(page, 1, MAP_PAGES)?;
                 if server.map_data(page, writable) { Ok(Reply::Done) } else { Err(Refusal::BadFrame) }
@@ -119,6 +127,10 @@ impl Host {
                 check_pages(page, pages, CODE_PAGES)?;
                 if pages == 0 || slots as usize * size_of::<Insn>() > pages as usize * PAGE {
                     return Err(Refusal::BadNumber);
+                }
+                // Before anything is taken: whoever is refused comes again, with the frame.
+                if !server.has_frame() && !server.has_code(page) && !server.map_kept(page) {
+                    return Err(Refusal::BadFrame);
                 }
                 self.take_maps(maps, server)?;
                 if server.has_frame() && !server.map_code(page) {
@@ -355,6 +367,7 @@ impl Host {
         (0..CODE_PAGES).for_each(|page| server.drop_code(page));
         (0..MAP_PAGES).for_each(|page| server.drop_data(page));
         self.runtime.produced = 0;
+        server.drop_kept();
         server.drop_tray();
         server.was_reset(stops);
     }

@@ -68,6 +68,8 @@ pub struct Frames {
     code: [Kept; CODE_PAGES as usize],
     data: [Kept; MAP_PAGES as usize],
     doorbells: [Kept; MAP_SLOTS as usize],
+    /// A frame for the next program's code.
+    kept: Kept,
     /// Where frames lie that are handed over.
     tray: Kept,
     /// The badge of whoever may place programs here.
@@ -86,6 +88,7 @@ impl Frames {
             code: [None; CODE_PAGES as usize],
             data: [None; MAP_PAGES as usize],
             doorbells: [None; MAP_SLOTS as usize],
+            kept: None,
             tray: None,
         }
     }
@@ -182,6 +185,30 @@ impl<P: Points> Server for Served<'_, P> {
         let kept = self.frames.keep(|f| Frame(f).map_data(address as u64, writable).is_ok());
         self.frames.data[page as usize] = kept;
         kept.is_some()
+    }
+    fn keep_code(&mut self) -> bool {
+        if !core::mem::take(&mut self.has_frame) {
+            return false;
+        }
+        self.drop_kept();
+        // What is no frame is found out when it is mapped.
+        self.frames.kept = self.frames.keep(|_| true);
+        self.frames.kept.is_some()
+    }
+    fn map_kept(&mut self, page: u32) -> bool {
+        let kept = self.frames.kept.take();
+        let address = CODE_WINDOW + page as usize * PAGE;
+        if !cap(kept).is_some_and(|frame| Frame(frame).map_code(address as u64).is_ok()) {
+            self.frames.drop_frame(kept);
+            return false;
+        }
+        let old = core::mem::replace(&mut self.frames.code[page as usize], kept);
+        self.frames.drop_frame(old);
+        true
+    }
+    fn drop_kept(&mut self) {
+        let old = self.frames.kept.take();
+        self.frames.drop_frame(old);
     }
     fn keep_tray(&mut self) -> bool {
         if !core::mem::take(&mut self.has_frame) {

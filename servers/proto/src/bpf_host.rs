@@ -204,6 +204,9 @@ message! {
             /// Page of the code window.
             page: u32,
         },
+        /// Keeps the frame that comes along, for the next program that comes without its first code page. Takes the place of an
+        /// earlier one.
+        Keep,
         /// Maps the frame that comes along as a map page.
         MapPage {
             /// Page of the map window.
@@ -240,7 +243,8 @@ message! {
             /// Its number.
             slot: u32,
         },
-        /// Attaches a program whose code is there (a frame that comes along is its first code page), after these maps of its.
+        /// Attaches a program whose code is there, after these maps of its. A frame that comes along is its first code page; if none
+        /// does, and none is there, the one that is kept is.
         Attach {
             /// Which, and all of it that is a number.
             numbers: Numbers,

@@ -258,3 +258,55 @@ fn the_places_that_are_taken_are_those_with_programs_whatever_comes_and_goes() {
     assert_eq!(host.handle(&Request::Reset, &mut fake), Reply::Done);
     assert_eq!(host.live, 0);
 }
+
+/// A program's first code page may be with the host before its program is.
+#[test]
+fn the_frame_that_is_kept_is_the_first_page_of_a_program_without_one() {
+    let (mut host, mut fake) = (Host::new(Clock::new(1_000_000_000), log), Fake::new());
+    let attach = |id: u32, maps: &'static [u8]| Request::Attach {
+        numbers: Numbers {
+            program: ProgramId(id),
+            page: 4,
+            pages: 1,
+            slots: 1,
+            replaces: None,
+            cost: 1,
+            client: ClientBadge::new(1),
+        },
+        point: "timer/10hz",
+        name: "filter",
+        grants: None,
+        maps,
+    };
+    let map = MapPlan { frames: 1, ..plan(1, 2, [4, 8, 2], 3) };
+    let maps: &'static [u8] = vec::Vec::from(map.to_bytes()).leak();
+    let bad_frame = Reply::Refused(Refusal::BadFrame);
+    assert_eq!(host.handle(&Request::Keep, &mut fake), bad_frame, "nothing came along");
+    fake.frame = true;
+    assert_eq!(host.handle(&Request::Tray, &mut fake), Reply::Done);
+    // Nothing is kept: refused before the maps are taken, so that it can come again with its frame.
+    assert_eq!(host.handle(&attach(1, maps), &mut fake), bad_frame);
+    assert_eq!(fake.from_tray, [], "nothing was taken");
+    fake.frame = true;
+    assert_eq!(host.handle(&Request::Keep, &mut fake), Reply::Done);
+    assert_eq!(host.handle(&attach(1, maps), &mut fake), Reply::Done);
+    assert_eq!((fake.kept, fake.kept_at_4, fake.from_tray.len()), (false, true, 1));
+    // It was taken: the next one needs its own.
+    assert_eq!(host.handle(&Request::Detach { program: ProgramId(1) }, &mut fake), Reply::Done);
+    assert_eq!(host.handle(&Request::RemoveCode { page: 4, pages: 1 }, &mut fake), Reply::Done);
+    assert_eq!(host.handle(&attach(2, &[]), &mut fake), bad_frame);
+    // What comes along goes before what is kept, and a page that is there before both.
+    (fake.frame, fake.kept) = (true, true);
+    assert_eq!(
+        host.handle(&attach(2, &[]), &mut fake),
+        bad_frame,
+        "the fake maps it, and says that it is not there"
+    );
+    assert_eq!((fake.frame, fake.kept), (false, true));
+    fake.kept_at_4 = true;
+    assert_eq!(host.handle(&attach(2, &[]), &mut fake), Reply::Done);
+    assert!(fake.kept, "the page was there");
+    // Who placed programs was started anew.
+    assert_eq!(host.handle(&Request::Reset, &mut fake), Reply::Done);
+    assert!(!fake.kept);
+}

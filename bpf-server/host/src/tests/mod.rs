@@ -17,6 +17,9 @@ struct Fake {
     code: *mut u8,
     maps: *mut u8,
     frame: bool,
+    /// A frame is kept; it was mapped at page 4, which has none before.
+    kept: bool,
+    kept_at_4: bool,
     /// Frames in the tray, if there is one, and pages that came from it.
     tray: Option<u32>,
     from_tray: vec::Vec<(u32, u32, bool)>,
@@ -34,9 +37,11 @@ impl Fake {
             (v.as_mut_ptr() as usize).next_multiple_of(PAGE) as *mut u8
         };
         Fake {
-            code: memory(4),
+            code: memory(5),
             maps: memory(8),
             frame: false,
+            kept: false,
+            kept_at_4: false,
             tray: None,
             from_tray: vec![],
             opened: 0,
@@ -60,6 +65,18 @@ impl Server for Fake {
     fn map_data(&mut self, _: u32, _: bool) -> bool {
         core::mem::take(&mut self.frame)
     }
+    fn keep_code(&mut self) -> bool {
+        self.kept = core::mem::take(&mut self.frame);
+        self.kept
+    }
+    fn map_kept(&mut self, page: u32) -> bool {
+        let mapped = core::mem::take(&mut self.kept) && page == 4;
+        self.kept_at_4 |= mapped;
+        mapped
+    }
+    fn drop_kept(&mut self) {
+        self.kept = false;
+    }
     fn keep_tray(&mut self) -> bool {
         self.tray = core::mem::take(&mut self.frame).then_some(3);
         self.tray.is_some()
@@ -75,7 +92,7 @@ impl Server for Fake {
         self.tray.is_some_and(|frames| slot < frames)
     }
     fn has_code(&self, page: u32) -> bool {
-        page < 4
+        page < 4 || page == 4 && self.kept_at_4
     }
     fn has_data(&self, page: u32) -> bool {
         page < 8
@@ -87,7 +104,9 @@ impl Server for Fake {
     fn drop_doorbell(&mut self, slot: u32) {
         self.doorbells &= !(1 << slot);
     }
-    fn drop_code(&mut self, _: u32) {}
+    fn drop_code(&mut self, page: u32) {
+        self.kept_at_4 &= page != 4;
+    }
     fn drop_data(&mut self, _: u32) {}
     fn has_frame(&self) -> bool {
         self.frame
