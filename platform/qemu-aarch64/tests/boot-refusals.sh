@@ -33,7 +33,7 @@ le d2a8e000 d2a80401 d61f0020 >"$out/start.bin" # mov x0, #0x47000000; mov x1, #
 le d2800060 f2b88000 d2800021 d2a80402 d2a8e003 d4000002 d503207f 17ffffff >"$out/start-second.bin"
 raw() { # start, tree, QEMU's arguments...
   local start=$1 tree=$2; shift 2
-  timeout -k 1 20 "${machine[@]}" -device loader,file="${out//,/,,}/$start.bin",addr=0x40180000,force-raw=on,cpu-num=0 \
+  timeout -k 1 120 "${machine[@]}" -device loader,file="${out//,/,,}/$start.bin",addr=0x40180000,force-raw=on,cpu-num=0 \
     -device loader,file="${kernel//,/,,}",addr=0x40200000,force-raw=on \
     -device loader,file="${out//,/,,}/$tree.dtb",addr=0x47000000,force-raw=on "$@" </dev/null 2>&1 || true
 }
