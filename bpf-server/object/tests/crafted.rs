@@ -200,6 +200,26 @@ fn an_address_is_section_plus_value_plus_addend() {
     }
 }
 
+/// A section's symbol plus what the instruction holds: which function, or which byte, is meant.
+#[test]
+fn what_an_address_names_is_symbol_plus_addend() {
+    let takes = |addend: i32| {
+        let mut b = one(&[&lddw(0, addend, 0)[..], &END].concat());
+        b.code(".text", &[END, END].concat());
+        b.symbols.push(("first".into(), FUNC, false, 2, 0, 16));
+        b.symbols.push(("second".into(), FUNC, false, 2, 16, 16));
+        b.symbols.push(("".into(), SECTION, false, 2, 0, 0));
+        b.relocate(1, 9, &[(0, 1, 4)]);
+        b.refusal()
+    };
+    for (addend, name) in
+        [(0, "function 'first'"), (16, "function 'second'"), (8, "byte 8 of section '.text'")]
+    {
+        let text = takes(addend);
+        assert!(text.contains(&format!("takes the address of {name}: callbacks")), "{text}");
+    }
+}
+
 #[test]
 fn relocations_fit_their_instructions() {
     let load = [&lddw(0, 0, 0)[..], &END].concat();
