@@ -52,8 +52,7 @@ pub const INIT_FILL: u64 = 0x3100_0000;
 /// Where init looks at PCI configuration space, all of it: 1 MiB a bus.
 pub const INIT_CONFIG: u64 = 0x4000_0000;
 
-const _: () =
-    assert!(CODE < HEAP && HEAP < STACK_TOP && STACK_TOP < IPC_BUFFER && IPC_BUFFER < ENVIRONMENT);
+const _: () = assert!(CODE < HEAP && HEAP < STACK_TOP && STACK_TOP < IPC_BUFFER && IPC_BUFFER < ENVIRONMENT);
 const _: () = assert!(
     ENVIRONMENT < SHARED
         && SHARED < DMA

@@ -1,6 +1,6 @@
 //! What is wrong with a word of a setting, in a sentence, and the nearest word that would do.
 use crate::diagnostic::{distance, nearest};
-use crate::takes::{Names, Setting, has};
+use crate::takes::{Names, Once, Setting, has};
 use axiom_layout::form::{Form, Wanted, number};
 
 /// The rule that a word of a setting (by its key) breaks, and what to try.
@@ -10,8 +10,21 @@ pub fn words_rule(
     (value, word): (&str, &str),
     names: &Names,
 ) -> (String, String) {
-    if value.split_whitespace().filter(|w| *w == word).count() > 1 {
-        return (format!("each word of {key} is there once"), format!("leave one '{word}' out"));
+    if let Some((first, again)) = setting.again(value, names).filter(|(_, again)| *again == word) {
+        let once = format!("each word of {key} is there once");
+        return match setting.once {
+            Once::Word if first == again => (once, format!("leave one '{word}' out")),
+            Once::Word => (
+                format!("{once}, however it is written: '{first}' and '{again}' say the same"),
+                format!("leave '{first}' or '{again}' out"),
+            ),
+            Once::Left => (
+                format!(
+                    "what is before the mark in a word of {key} is there once: '{first}' and '{again}' are of one"
+                ),
+                format!("leave '{first}' or '{again}' out"),
+            ),
+        };
     }
     if let Some(set) = setting.of.as_ref().filter(|set| !has(names, set, word)) {
         let list = names.get(set).map_or(&[][..], |list| list);
