@@ -22,8 +22,8 @@ tool_packages := "-p axiom-bpf -p axiom-compose -p axiom-runner -p axiom-check -
 steady_packages := `platform/tools/packages steady`
 server_packages := `platform/tools/packages heap`
 
-pc_steady_packages := "-p axiom-console -p axiom-timer-server -p axiom-gpio-server -p axiom-iio-server"
-pc_packages := "-p axiom-init -p axiom-bpf-server -p axiom-bench -p axiom-demo -p axiom-gpio-demo -p axiom-hostile -p axiom-root-test"
+pc_steady_packages := `platform/tools/packages steady pc`
+pc_packages := `platform/tools/packages heap pc`
 
 # The first recipes, and the names of the others
 [private]

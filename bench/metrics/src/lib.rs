@@ -152,11 +152,6 @@ impl fmt::Display for Metric<'_> {
     }
 }
 
-/// Nanoseconds as counter ticks, rounded to the nearest; the inverse of [`ticks_to_nanos`].
-pub fn nanos_to_ticks(nanos: f64, frequency: u64) -> u64 {
-    libm::round(nanos * frequency as f64 / 1e9) as u64
-}
-
 /// Counter ticks as nanoseconds, without truncation to a coarser unit and without overflow.
 ///
 /// `frequency` is CNTFRQ_EL0 in Hz; a frequency of zero (firmware that never set it) gives `None`.
@@ -181,6 +176,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::{format, vec::Vec};
+
+    /// Nanoseconds as counter ticks, rounded to the nearest; the inverse of [`ticks_to_nanos`].
+    fn nanos_to_ticks(nanos: f64, frequency: u64) -> u64 {
+        libm::round(nanos * frequency as f64 / 1e9) as u64
+    }
 
     #[test]
     fn the_distribution_of_a_known_set() {

@@ -14,7 +14,7 @@ pub struct Storm {
     counts: [[u32; LINES as usize]; CHIPS],
 }
 
-/// A line is loud with this share of the edges.
+/// A line is loud with this share of the edges that are too many; or, where none has it, beside the loudest.
 const LOUD: u32 = 8;
 
 impl Storm {
@@ -52,7 +52,11 @@ impl Storm {
 
     /// The lines that made the storm; the count begins anew.
     pub fn loud(&mut self, now: u64) -> impl Iterator<Item = Line> + use<> {
-        let (counts, least) = (self.counts, self.most / LOUD);
+        let counts = self.counts;
+        let loudest = counts.iter().flatten().copied().max().unwrap_or(0);
+        let share = self.most / LOUD;
+        // Where so many lines take part that none has its share, those with more than half of what the loudest has; one edge is no chatter.
+        let least = if loudest > share { share } else { (loudest / 2).max(1) };
         self.begin(now);
         let lines = (0..CHIPS as u8).flat_map(|chip| (0..LINES).map(move |line| Line { chip, line }));
         lines.filter(move |l| counts[l.chip as usize][l.line as usize] > least)

@@ -307,6 +307,26 @@ fn clients_are_told_what_they_asked_for_and_one_cannot_take_all_room() {
     assert!(!w.has_room(badge(3), other) && w.has_room(badge(3), LED) && w.has_room(badge(1), other));
 }
 
+/// Whoever drives, or shakes, many lines a little each makes a storm, too.
+#[test]
+fn a_storm_of_many_lines_has_loud_ones_whatever_their_number() {
+    let line = |line: u8| Line { chip: line / 64, line: line % 64 };
+    let quiet = line(200);
+    for shaken in 1..=100u8 {
+        let mut storm = Storm::new(1000, 200);
+        assert!(!storm.edge(quiet, 1));
+        // In turn, until it is one too many.
+        let mut edges = (0..shaken).cycle();
+        while !storm.edge(line(edges.next().unwrap()), 2) {}
+        let loud: std::vec::Vec<Line> = storm.loud(3).collect();
+        assert_eq!(loud, (0..shaken).map(line).collect::<std::vec::Vec<_>>(), "{shaken}: all of them");
+    }
+    // One edge each is no chatter: nobody is left alone for it.
+    let mut storm = Storm::new(1000, 8);
+    assert!((0..8).all(|n| !storm.edge(line(n), 1)) && storm.edge(line(8), 1));
+    assert_eq!(storm.loud(2).count(), 0);
+}
+
 #[test]
 fn too_many_edges_silence_those_who_made_them_until_it_is_calm() {
     let (mut b, chip) = board(EmergencyStop::Clear);

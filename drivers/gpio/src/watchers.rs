@@ -186,8 +186,9 @@ impl<P: Copy, N: Copy> Watchers<P, N> {
         }
     }
 
-    /// Attach points that are open: for tests of what is left behind.
-    pub fn open_points(&self) -> usize {
+    /// Attach points that are open: what is left behind.
+    #[cfg(test)]
+    pub(crate) fn open_points(&self) -> usize {
         self.edges.len() + self.duties.len()
     }
 

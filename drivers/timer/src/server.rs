@@ -17,6 +17,8 @@ axiom_runtime::takes!(include_str!("../takes.toml"));
 
 /// Rates: a server's timers have a bit each.
 const RATES: usize = Class::Timer.room();
+// Each rate is there for a program, so that a timer taken for one finds its place.
+const _: () = assert!(RATES >= bpf_host::PROGRAMS as usize);
 
 /// What a program gets.
 #[repr(C)]

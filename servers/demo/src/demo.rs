@@ -1,6 +1,7 @@
 //! What the demonstration does, step by step, and what it says about each.
 
 use crate::sensors;
+use crate::sensors::{Absent, Trigger};
 use axiom_bpf_client::{BpfServer, Failure, Loaded, ring};
 use axiom_runtime::proto::bpf::{ProgramId, Refusal, Setting};
 use axiom_runtime::proto::{bench, bpf, iio, supervisor};
@@ -157,14 +158,20 @@ impl Demo {
         let server = self.sensors?;
         plain!("");
         plain!("-- sensors --");
-        let optional = self.rt.arg("sensors") == Some("optional");
-        let by_chip = self.rt.arg("trigger") == Some("data-ready");
-        let found = sensors::start(server, by_chip, optional, &mut self.slots, &mut self.space);
+        let absent = match self.rt.arg("sensors") {
+            Some("optional") => Absent::Expected,
+            _ => Absent::Failure,
+        };
+        let trigger = match self.rt.arg("trigger") {
+            Some("data-ready") => Trigger::DataReady,
+            _ => Trigger::Timer,
+        };
+        let found = sensors::start(server, trigger, absent, &mut self.slots, &mut self.space);
         self.failures += found.failures;
         self.buffers = found.buffers;
         match (found.accelerometer, found.thermometer) {
             (false, true) => Some(WARMTH),
-            (false, false) if optional => {
+            (false, false) if absent == Absent::Expected => {
                 plain!("no sensor answers: programs on live samples are left out");
                 None
             }

@@ -27,8 +27,39 @@ pub struct Found {
     pub buffers: Buffers,
 }
 
-/// Lists the sensors, starts their samples and buffers. What `optional` sensors that are absent cannot do is no failure.
-pub fn start(server: Endpoint, by_chip: bool, optional: bool, slots: &mut Slots, space: &mut Pages) -> Found {
+/// When a sample is taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Trigger {
+    /// A timer's time.
+    Timer,
+    /// The chip's interrupt, where it keeps samples until then; else a timer's time.
+    DataReady,
+}
+
+/// What a sensor is that does not answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Absent {
+    /// A failure of the run.
+    Failure,
+    /// As it may be on this board.
+    Expected,
+}
+
+impl Absent {
+    /// How many failures it is when something of a sensor could not be started.
+    fn failures(self, present: bool) -> u32 {
+        u32::from(present || self == Absent::Failure)
+    }
+}
+
+/// Lists the sensors, starts their samples and buffers.
+pub fn start(
+    server: Endpoint,
+    trigger: Trigger,
+    absent: Absent,
+    slots: &mut Slots,
+    space: &mut Pages,
+) -> Found {
     let mut found = Found::default();
     let mut buffer = Buffer::new();
     for device in 0.. {
@@ -44,16 +75,18 @@ pub fn start(server: Endpoint, by_chip: bool, optional: bool, slots: &mut Slots,
         let wanted = Wanted { device, channels: channels as u8, length: LENGTH, watermark: WATERMARK };
         let scans = axiom_iio_client::start(server, wanted, None, slots, space);
         if let Err(failure) = &scans {
-            found.failures += u32::from(present || !optional);
+            found.failures += absent.failures(present);
             plain!("  its buffer could not be started: {failure}");
         }
         found.buffers.add(scans.ok());
-        let by_chip = by_chip.then(|| rate(server, &Request::DataReady { device, hz: HZ })).flatten();
-        if let Some(millihertz) = by_chip {
+        let by_chip = trigger == Trigger::DataReady;
+        if let Some(millihertz) =
+            by_chip.then(|| rate(server, &Request::DataReady { device, hz: HZ })).flatten()
+        {
             let (whole, rest) = (millihertz / 1000, millihertz % 1000);
             plain!("  {whole}.{rest:03} samples a second, kept by the chip until its interrupt");
         } else if rate(server, &Request::Sample { device, hz: HZ }).is_none() {
-            found.failures += u32::from(present || !optional);
+            found.failures += absent.failures(present);
             plain!("  its samples could not be started");
         }
     }

@@ -4,12 +4,15 @@
 pub const CODE: u64 = 0x20_0000;
 /// A server's heap.
 pub const HEAP: u64 = 0x0400_0000;
-/// The end of a server's stack, which grows down towards its heap.
-pub const STACK_TOP: u64 = 0x0c00_0000;
+/// The end of a server's stack, which grows down towards its heap. What every server has above its image lies here, in one table of pages,
+/// with the buffer and the environment: a table is a page, too.
+pub const STACK_TOP: u64 = 0x0c10_0000;
 /// Room for heap and stack together, KiB: less a guard between them.
 pub const ARENA_KIB: u64 = (STACK_TOP - HEAP) / 1024 - 1024;
 /// A server's IPC buffer.
-pub const IPC_BUFFER: u64 = 0x0c10_0000;
+pub const IPC_BUFFER: u64 = 0x0c18_0000;
+/// What init tells a server at its start.
+pub const ENVIRONMENT: u64 = 0x0c1c_0000;
 /// Memory that a server shares with its clients, page by page.
 pub const SHARED: u64 = 0x0c80_0000;
 /// Most of it, KiB.
@@ -25,8 +28,6 @@ pub const DEVICES_BYTES: u64 = TRACE - DEVICES;
 pub const FUNCTIONS_KIB: u64 = 4096;
 /// The trace ring.
 pub const TRACE: u64 = 0x0f00_0000;
-/// What init tells a server at its start.
-pub const ENVIRONMENT: u64 = 0x0fff_0000;
 /// A server's files, a free page between any two of them.
 pub const FILES: u64 = 0x1800_0000;
 /// Bytes for a server's files, with those pages.
@@ -51,10 +52,14 @@ pub const INIT_FILL: u64 = 0x3100_0000;
 /// Where init looks at PCI configuration space, all of it: 1 MiB a bus.
 pub const INIT_CONFIG: u64 = 0x4000_0000;
 
-const _: () =
-    assert!(CODE < HEAP && HEAP < STACK_TOP && STACK_TOP < IPC_BUFFER && IPC_BUFFER < SHARED && SHARED < DMA);
+const _: () = assert!(CODE < HEAP && HEAP < STACK_TOP && STACK_TOP < IPC_BUFFER && IPC_BUFFER < ENVIRONMENT);
 const _: () = assert!(
-    DMA < DEVICES && DEVICES < TRACE && TRACE < ENVIRONMENT && ENVIRONMENT < FILES && FILES < SCRATCH
+    ENVIRONMENT < SHARED
+        && SHARED < DMA
+        && DMA < DEVICES
+        && DEVICES < TRACE
+        && TRACE < FILES
+        && FILES < SCRATCH
 );
 const _: () =
     assert!(INIT < PAYLOAD && PAYLOAD < INIT_PROBE && INIT_PROBE < INIT_FILL && INIT_FILL < INIT_CONFIG);
@@ -70,6 +75,9 @@ mod tests {
         assert_eq!(SHARED + SHARED_KIB * 1024, DMA);
         assert_eq!(FILES + FILES_BYTES, SCRATCH);
         assert_eq!(DEVICES + DEVICES_BYTES, TRACE);
+        // One table of the lowest level covers 2 MiB.
+        let tables = [STACK_TOP - 4096, IPC_BUFFER, ENVIRONMENT].map(|page| page >> 21);
+        assert_eq!(tables, [tables[0]; 3]);
         assert_eq!(PAYLOAD + PAYLOAD_BYTES, INIT_PROBE);
         // Code of programs reaches its maps, and 256 pages of it are far from them.
         assert_eq!(PROGRAM_MAPS - PROGRAM_CODE, 256 << 20);
@@ -77,8 +85,10 @@ mod tests {
     }
 
     #[test]
-    fn init_is_linked_to_where_it_is_said_to_be() {
-        let script = include_str!("../../init/init.ld");
-        assert!(script.contains(&std::format!(". = {INIT:#x};")), "{script}");
+    fn images_are_linked_to_where_they_are_said_to_be() {
+        let script = include_str!("../../image.ld");
+        assert!(script.contains(&std::format!("? __image_base : {CODE:#x};")), "{script}");
+        let init = include_str!("../../init/build.rs");
+        assert!(init.contains(&std::format!("__image_base={INIT:#x}\"")), "{init}");
     }
 }

@@ -37,6 +37,28 @@ pub struct Word<'w> {
     pub right: Option<Part<'w>>,
 }
 
+impl<'w> Part<'w> {
+    /// What it says: a number in whatever digits, or a text.
+    fn said(&self) -> (Option<u64>, &'w str) {
+        (self.number, if self.number.is_some() { "" } else { self.text })
+    }
+
+    /// Whether two say the same: `7` and `07` do.
+    pub fn is(&self, other: &Part<'_>) -> bool {
+        self.said() == other.said()
+    }
+}
+
+impl<'w> Word<'w> {
+    /// Whether two say the same: `lm75@72` and `lm75@0x48` do, and `lm75`, where 72 is the usual number of what is before the mark.
+    pub fn is(&self, other: &Word<'_>, usual: impl Fn(&str) -> Option<u64>) -> bool {
+        fn right<'w>(word: &Word<'w>, usual: &impl Fn(&str) -> Option<u64>) -> (Option<u64>, &'w str) {
+            word.right.map_or_else(|| (usual(word.left.text), ""), |right| right.said())
+        }
+        self.left.is(&other.left) && right(self, &usual) == right(other, &usual)
+    }
+}
+
 /// A part of a form.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Wanted<'f> {
@@ -319,6 +341,30 @@ mod tests {
         assert_eq!(form.word("lm75", chips).unwrap().right, None);
         let both = Form::new("0:12 2:14|18").unwrap().word("2:18", chips).unwrap();
         assert_eq!((both.left.number, both.right.and_then(|r| r.number)), (Some(2), Some(18)));
+    }
+
+    #[test]
+    fn words_that_say_the_same_are_the_same_however_they_are_written() {
+        let usual = |name: &str| (name == "lm75").then_some(0x48);
+        let same = |form: &str, a: &str, b: &str| {
+            let form = Form::new(form).unwrap();
+            let (a, b) = (form.word(a, chips).unwrap(), form.word(b, chips).unwrap());
+            assert_eq!(a.is(&b, usual), b.is(&a, usual));
+            (a.is(&b, usual), a.left.is(&b.left))
+        };
+        let sensors = "{chip}[@0x08-0x77]";
+        for (a, b) in
+            [("lm75", "lm75@72"), ("lm75", "lm75@0x48"), ("lm75@0x49", "lm75@073"), ("lm75", "lm75")]
+        {
+            assert_eq!(same(sensors, a, b), (true, true), "{a} {b}");
+        }
+        for (a, b) in [("lm75", "lm75@73"), ("bme280", "bme280@0x76")] {
+            assert_eq!(same(sensors, a, b), (false, true), "{a} {b}");
+        }
+        assert_eq!(same(sensors, "lm75@0x49", "bme280@0x49"), (false, false));
+        assert_eq!(same("0-27:none|down|up", "7:up", "07:up"), (true, true));
+        assert_eq!(same("0-27:none|down|up", "7:up", "7:down"), (false, true));
+        assert_eq!(same("0-27:none|down|up", "7:up", "8:up"), (false, false));
     }
 
     #[test]

@@ -140,6 +140,10 @@ impl Grants {
     pub fn may_set(&self, line: Line) -> bool {
         line.line < LINES && self.set.get(line.chip as usize).is_some_and(|bits| bits >> line.line & 1 != 0)
     }
+    /// Whether the duty of any channel may be set.
+    pub fn may_drive_some(&self) -> bool {
+        self.pwm.iter().any(|channels| *channels != 0)
+    }
     /// Whether a channel's duty may be set.
     #[inline]
     pub fn may_drive(&self, channel: Channel) -> bool {
@@ -388,6 +392,7 @@ mod tests {
         assert_eq!(lines.filter(|l| g.may_set(*l)).count(), 1);
         let channels = (0..=255).flat_map(|chip| (0..=255).map(move |channel| Channel { chip, channel }));
         assert_eq!(channels.filter(|c| g.may_drive(*c)).count(), 1);
+        assert!(g.may_drive_some() && !Grants::NONE.may_drive_some());
         assert_eq!(Line::from_numbers(0, 64), None);
         assert_eq!(Line::from_numbers(1 << 32, 0), None);
         assert_eq!(Channel::from_numbers(3, 15), Some(Channel { chip: 3, channel: 15 }));

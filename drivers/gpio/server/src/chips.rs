@@ -282,6 +282,11 @@ fn words<const N: usize>(rt: Runtime, name: &str, form: Form<'static>) -> Option
     Some(list)
 }
 
+/// What is before the mark is in no two words.
+fn each_left_once(words: &[Word<'_>]) -> bool {
+    words.iter().enumerate().all(|(i, word)| words[..i].iter().all(|earlier| !earlier.left.is(&word.left)))
+}
+
 /// A channel of RP1's first PWM block, and the line at which it comes out.
 struct Route {
     channel: u8,
@@ -326,9 +331,9 @@ const PULL: Form<'static> = form::of(TAKES, "rp1_pulls");
 
 /// `rp1_pulls = "<line>:<none|down|up> ..."`; lines that are not named keep what they have.
 fn pulls(rt: Runtime) -> Vec<Held, { LINES as usize }> {
-    let list = words::<{ LINES as usize }>(rt, "rp1_pulls", PULL);
+    let list = words::<{ LINES as usize }>(rt, "rp1_pulls", PULL).filter(|list| each_left_once(list));
     if list.is_none() {
-        warn!("rp1_pulls is no list of <line>:<none|down|up>; no pull is changed");
+        warn!("rp1_pulls is no list of <line>:<none|down|up> with each line once; no pull is changed");
     }
     list.iter().flatten().filter_map(Held::of).collect()
 }
@@ -444,7 +449,7 @@ mod tests {
 
         /// What compose lets through is what this server takes apart, whole.
         #[test]
-        fn compose_lets_through_what_this_server_can_use(words in proptest::collection::vec("[0-3]{0,2}[:/]?[a-z0-9+]{0,4}|2?[0-9]:(none|up|down)|[0-3]:1[2-9]", 1..4)) {
+        fn compose_lets_through_what_this_server_can_use(words in proptest::collection::vec("[0-3]{0,2}[:/]?[a-z0-9+]{0,4}|2?0?[0-9]:(none|up|down)|[0-3]:1[2-9]", 1..4)) {
             let said = axiom_compose::takes::read(TAKES).expect("its own text");
             let fits = |key: &str, list: &str| said.find(key).expect("a setting").fits(list, &said.names);
             for word in words.iter().filter(|word| !word.is_empty()) {
@@ -454,10 +459,20 @@ mod tests {
                 proptest::prop_assert_eq!(fits("rp1_pulls", word), held.is_some(), "{}", word);
             }
             let list = words.join(" ");
-            if fits("rp1_pulls", &list) {
-                proptest::prop_assert!(list.split_whitespace().all(|w| PULL.word(w, |_, _| true).is_some()), "{}", list);
-            }
+            let pulls: Option<std::vec::Vec<_>> = list.split_whitespace().map(|w| PULL.word(w, |_, _| true)).collect();
+            let usable = pulls.is_some_and(|pulls| !pulls.is_empty() && each_left_once(&pulls));
+            proptest::prop_assert_eq!(fits("rp1_pulls", &list), usable, "{}", list);
         }
+    }
+
+    #[test]
+    fn a_line_has_one_pull() {
+        let once = |list: &str| {
+            let words = list.split_whitespace().map(|word| PULL.word(word, |_, _| true).expect("a pull"));
+            each_left_once(&words.collect::<std::vec::Vec<_>>())
+        };
+        assert_eq!([once(""), once("7:up"), once("7:up 8:up"), once("7:up 17:up")], [true; 4]);
+        assert_eq!([once("7:up 7:down"), once("7:up 8:up 07:up"), once("7:up 7:up")], [false; 3]);
     }
 
     #[test]

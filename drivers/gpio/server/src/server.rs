@@ -1,7 +1,7 @@
 //! The server's loop: requests of clients, edges and duties that run programs, and the silence after a storm of edges.
 
 use crate::chips::{self, Irq, SoftTimer};
-use crate::hands::{self, Hands};
+use crate::hands::{self, Allowance, Asker, Hands};
 use axiom_bpf_host::system::{self, Frames, Points};
 use axiom_bpf_host::{Clock, Host, PointId, Stream};
 use axiom_gpio::{Board, Edges, EmergencyStop, FULL_DUTY, Grants, Line, PER_CLIENT, Storm, Watchers};
@@ -289,7 +289,9 @@ impl Server {
                 }
             }
             Request::GetDuty(channel) => return Ok(Answer::Channel { duty: board.duty(&by, channel)? }),
-            Request::SetDuty { channel, duty } => hands.request_duty(&by, channel, duty)?,
+            Request::SetDuty { channel, duty } => {
+                hands.request_duty(Asker::Client(message.badge), &by, channel, duty)?
+            }
             Request::Stop => board.emergency_stop(&by)?,
             // The life in which outputs are parked lets nobody drive them.
             Request::Rearm if env.last_life => return Err(Refusal::Stopped),
@@ -410,6 +412,15 @@ fn log(text: &str) {
     info!("program: {text}");
 }
 
+/// Who may ask for duties: clients that have a channel, and the programs, if somebody places any.
+fn askers(rt: Runtime) -> impl Iterator<Item = Asker> {
+    let clients = rt.env().clients;
+    let drives =
+        move |badge| rt.env().grant::<Grants>(badge, gpio::INTERFACE).is_some_and(|g| g.may_drive_some());
+    let programs = clients.iter().any(|c| c.loader).then_some(Asker::Programs);
+    clients.iter().map(|c| c.badge).filter(move |badge| drives(*badge)).map(Asker::Client).chain(programs)
+}
+
 fn main(rt: Runtime) -> ! {
     static HOST: Place<Host> = Place::new();
     static HANDS: Place<RefCell<Hands>> = Place::new();
@@ -420,8 +431,13 @@ fn main(rt: Runtime) -> ! {
     let subscriptions = (env.clients.len() * PER_CLIENT).min(SUBSCRIPTIONS);
     let free = (0..subscriptions).map_while(|_| slots.take()).collect();
     let found = chips::open(rt, outputs, &mut slots);
-    let hands: &'static RefCell<Hands> = HANDS
-        .put(|| RefCell::new(Hands { board: found.board, deciding: false, allowance: Default::default() }));
+    let hands: &'static RefCell<Hands> = HANDS.put(|| {
+        RefCell::new(Hands {
+            board: found.board,
+            deciding: false,
+            allowance: Allowance::new(time::from_nanoseconds(hands::WINDOW_NS), askers(rt)),
+        })
+    });
     let clock = Clock::new(time::frequency());
     let host = HOST.put(|| Host::new(clock, log));
     system::hold_to_budget(rt, host, clock);

@@ -1,16 +1,17 @@
 //! The sensors that this server looks for: those that the manifest names (`sensors = "adxl345 lm75@0x49"`, each with its address if it
 //! is not the usual one).
 //!
-//! compose refuses what is no such list before anything boots. It and this server read the words by one form, that of `takes.toml`, whose
-//! names (`{chip}` and `{fixed}`) are those of the table here.
+//! compose refuses what is no such list before anything boots, and a chip that is there twice at one address. It and this server read the words
+//! by one form, that of `takes.toml`, whose names (`{chip}` and `{fixed}`) and usual addresses are those of the table here.
 
 use crate::bus::Bus;
-use axiom_chips::adxl345::{self, Range};
-use axiom_chips::{Adxl345, Bme280, Dps310, Lm75, Lsm303Accel, Lsm303Magn, Shtc3, shtc3};
+use axiom_chips::adxl345::Range;
+use axiom_chips::{Adxl345, Bme280, Dps310, Lm75, Lsm303Accel, Lsm303Magn, Shtc3};
 use axiom_iio::Sensor;
 use axiom_layout::form::{self, Form, Word};
 use axiom_runtime::proto::iio::DEVICES;
 use axiom_runtime::{Place, warn};
+use heapless::Vec;
 
 /// What is looked for where the manifest says nothing.
 const USUAL: &str = "adxl345 lm75";
@@ -23,7 +24,7 @@ const _: () = assert!(form::bound(TAKES, "sensors", "most") == DEVICES as u64);
 type Known = (&'static str, u8, &'static str, fn(u8) -> Chip);
 
 macro_rules! sensors {
-    ($($set:ident { $($name:literal $usual:expr => $driver:ident |$address:pat_param| $make:expr),* $(,)? })*) => {
+    ($($set:ident { $($name:literal $usual:literal => $driver:ident |$address:pat_param| $make:expr),* $(,)? })*) => {
         /// A driver of any of the chips.
         enum Chip {
             $($($driver($driver)),*),*
@@ -39,7 +40,10 @@ macro_rules! sensors {
 
         /// What this program takes, with the names of its drivers.
         pub const TAKES: &str =
-            concat!(include_str!("../takes.toml"), $(stringify!($set), " = [", $("\"", $name, "\", ",)* "]\n"),*);
+            concat!(
+                include_str!("../takes.toml"), $(stringify!($set), " = [", $("\"", $name, "\", ",)* "]\n",)*
+                "[usual]\n", $($($name, " = ", stringify!($usual), "\n",)*)*
+            );
         axiom_runtime::takes!(TAKES);
 
         const KNOWN: &[Known] = &[$($(($name, $usual, stringify!($set), |$address| Chip::$driver($make))),*),*];
@@ -50,15 +54,15 @@ macro_rules! sensors {
 // of those that have one.
 sensors! {
     chip {
-        "adxl345" adxl345::ADDRESS => Adxl345 |address| Adxl345::new(address, Range::G16),
+        "adxl345" 0x53 => Adxl345 |address| Adxl345::new(address, Range::G16),
         "lm75" 0x48 => Lm75 |address| Lm75::new(address),
         "bme280" 0x76 => Bme280 |address| Bme280::new(address),
         "dps310" 0x77 => Dps310 |address| Dps310::new(address),
     }
     fixed {
-        "lsm303dlhc_magn" Lsm303Magn::ADDRESS => Lsm303Magn |_| Lsm303Magn::default(),
-        "shtc3" shtc3::ADDRESS => Shtc3 |_| Shtc3::default(),
-        "lsm303dlhc_accel" Lsm303Accel::ADDRESS => Lsm303Accel |_| Lsm303Accel::default(),
+        "lsm303dlhc_magn" 0x1e => Lsm303Magn |_| Lsm303Magn::default(),
+        "shtc3" 0x70 => Shtc3 |_| Shtc3::default(),
+        "lsm303dlhc_accel" 0x19 => Lsm303Accel |_| Lsm303Accel::default(),
     }
 }
 
@@ -69,18 +73,28 @@ pub fn wanted(
     list: Option<&'static str>,
 ) -> impl Iterator<Item = (&'static str, &'static mut dyn Sensor<Bus>)> {
     let mut places = CHIPS.iter();
+    let mut taken: Vec<Word<'static>, DEVICES> = Vec::new();
     list.unwrap_or(USUAL).split_whitespace().filter_map(move |text| {
         let Some((word, known)) = word(text) else {
             warn!("{text}: no sensor that this server has a driver for, or no address");
             return None;
         };
+        if let Some(other) = taken.iter().find(|other| other.is(&word, usual)) {
+            warn!("{text}: left out: {} is the same chip at the same address", other.text);
+            return None;
+        }
         let at = word.right.and_then(|address| address.number).map_or(known.1, |address| address as u8);
-        let Some(place) = places.next() else {
+        let (Some(place), Ok(())) = (places.next(), taken.push(word)) else {
             warn!("{text}: left out: this server serves {DEVICES} sensors");
             return None;
         };
         Some((text, place.put(|| (known.3)(at)).sensor()))
     })
+}
+
+/// The usual address of a chip.
+fn usual(name: &str) -> Option<u64> {
+    KNOWN.iter().find(|known| known.0 == name).map(|known| known.1.into())
 }
 
 /// A word of the list, with the line of the table that it names.
@@ -95,6 +109,7 @@ mod tests {
     use super::*;
     use axiom_compose::takes;
     use proptest::prelude::*;
+    use std::vec::Vec;
 
     /// Words that are almost ones of the list, and lists of them.
     fn lists() -> impl Strategy<Value = String> {
@@ -124,7 +139,9 @@ mod tests {
             let list: &'static str = list.leak();
             let words: Vec<&str> = list.split_whitespace().collect();
             let usable = words.iter().all(|text| word(text).is_some());
-            let once = (1..words.len()).all(|i| !words[..i].contains(&words[i]));
+            let address = |word: Word<'_>| word.right.and_then(|right| right.number).or(usual(word.left.text));
+            let chips: Vec<_> = words.iter().filter_map(|text| word(text)).map(|(w, k)| (k.0, address(w))).collect();
+            let once = (1..chips.len()).all(|i| !chips[..i].contains(&chips[i]));
             let room = (1..=DEVICES).contains(&words.len());
             prop_assert_eq!(setting.fits(list, &said.names), usable && once && room, "{}", list);
         }
@@ -145,12 +162,36 @@ mod tests {
     }
 
     #[test]
+    fn a_chip_is_looked_for_once_at_an_address() {
+        let found = |list| wanted(Some(list)).map(|(text, _)| text).collect::<Vec<_>>();
+        assert_eq!(
+            found("lm75 bme280 lm75@72 lm75@0x49 lm75@073 shtc3"),
+            ["lm75", "bme280", "lm75@0x49", "shtc3"]
+        );
+        assert_eq!(found("lm75@0x48 lm75"), ["lm75@0x48"]);
+    }
+
+    #[test]
+    fn usual_addresses_are_those_of_the_drivers() {
+        let drivers: [(&str, u8); 4] = [
+            ("adxl345", axiom_chips::adxl345::ADDRESS),
+            ("lsm303dlhc_magn", Lsm303Magn::ADDRESS),
+            ("shtc3", axiom_chips::shtc3::ADDRESS),
+            ("lsm303dlhc_accel", Lsm303Accel::ADDRESS),
+        ];
+        for (name, address) in drivers {
+            assert_eq!(usual(name), Some(address.into()), "{name}");
+        }
+    }
+
+    #[test]
     fn every_driver_is_found_and_addresses_are_those_of_a_bus() {
         for (name, usual, _, _) in KNOWN {
             let (found, known) = word(name).unwrap_or_else(|| panic!("{name}"));
             assert_eq!((found.left.text, found.right, known.1), (*name, None, *usual));
             assert!((0x08..0x78).contains(usual), "{name}: an address that is reserved");
-            assert!(TAKES.ends_with("]\n") && TAKES.contains(&format!("\"{name}\", ")), "{name}");
+            assert!(TAKES.contains(&format!("\"{name}\", ")), "{name}");
+            assert!(TAKES.contains(&format!("\n{name} = {usual:#x}\n")), "{name}");
         }
         let at = |text| word(text).and_then(|(word, _)| word.right?.number);
         assert_eq!(

@@ -1,5 +1,6 @@
 //! Writing the bundle: the payload, and the ELF around it.
 use crate::image::{Image, Segment};
+use axiom_layout::address::PAYLOAD_BYTES;
 use axiom_proto::bundle::{ADDRESS, MAGIC, System};
 
 /// Collects blobs; offsets count from the payload's start.
@@ -17,6 +18,11 @@ impl Blobs {
         }
     }
 
+    /// Whether a payload with them is no larger than one may be; how large it would be, if not.
+    pub fn fit(&self) -> Result<(), String> {
+        fits(self.start + self.bytes.len() as u64)
+    }
+
     /// Adds a blob on pages of its own; returns its offset.
     pub fn add(&mut self, bytes: &[u8]) -> u64 {
         let offset = self.start + self.bytes.len() as u64;
@@ -24,6 +30,11 @@ impl Blobs {
         self.bytes.resize(self.bytes.len().next_multiple_of(4096), 0);
         offset
     }
+}
+
+/// Whether init has addresses for a payload of so many bytes.
+fn fits(bytes: u64) -> Result<(), String> {
+    if bytes > PAYLOAD_BYTES { Err(format!("the payload has {bytes} bytes")) } else { Ok(()) }
 }
 
 /// The payload; `None` if the description does not fit before the blobs.
@@ -108,6 +119,22 @@ mod tests {
         assert_eq!((&whole[..16], &whole[16..24]), (&MAGIC[..], &[0xe8, 0x0f, 0, 0, 0, 0, 0, 0][..]));
         assert_eq!((whole[4095 + 4097], whole[4096 + 4097], whole[12_288]), (7, 0, 8));
         assert_eq!(payload(&system(fits + 1), &blobs), None);
+    }
+
+    #[test]
+    fn a_payload_ends_where_inits_next_window_begins() {
+        assert_eq!(PAYLOAD_BYTES, 512 << 20);
+        assert_eq!([fits(0), fits(PAYLOAD_BYTES)], [Ok(()), Ok(())]);
+        let too_large = fits(PAYLOAD_BYTES + 1);
+        assert_eq!(too_large, Err("the payload has 536870913 bytes".into()));
+        // The description counts, too: blobs that nearly fit do not after a page more of it.
+        let mut blobs = Blobs::behind(1000);
+        blobs.add(&[7]);
+        assert_eq!((blobs.start, blobs.bytes.len(), blobs.fit()), (4096, 4096, Ok(())));
+        blobs.start = PAYLOAD_BYTES - 4096;
+        assert_eq!(blobs.fit(), Ok(()));
+        blobs.add(&[8]);
+        assert_eq!(blobs.fit(), Err(format!("the payload has {} bytes", PAYLOAD_BYTES + 4096)));
     }
 
     #[test]

@@ -63,12 +63,17 @@ pub fn distance(a: &str, b: &str) -> usize {
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let mut known: Vec<&str> = known.into_iter().collect();
     known.sort_unstable();
-    let near = known.iter().map(|k| (distance(word, k), *k)).min();
-    match near {
-        None => "there is none".into(),
-        Some((d, k)) if d <= 1 + word.chars().count() / 3 => format!("did you mean '{k}'?"),
-        Some(_) => format!("one of: {}", known.join(", ")),
+    match near(word, known.iter().copied()) {
+        _ if known.is_empty() => "there is none".into(),
+        Some(k) => format!("did you mean '{k}'?"),
+        None => format!("one of: {}", known.join(", ")),
     }
+}
+
+/// The known word that somebody may have meant.
+pub fn near<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let (distance, near) = known.into_iter().map(|k| (distance(word, k), k)).min()?;
+    (distance <= 1 + word.chars().count() / 3).then_some(near)
 }
 
 #[cfg(test)]

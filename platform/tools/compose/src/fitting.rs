@@ -1,6 +1,6 @@
 //! What is wrong with a word of a setting, in a sentence, and the nearest word that would do.
-use crate::diagnostic::{distance, nearest};
-use crate::takes::{Names, Setting, has};
+use crate::diagnostic::{distance, near, nearest};
+use crate::takes::{Names, Once, SETS, Setting, has};
 use axiom_layout::form::{Form, Wanted, number};
 
 /// The rule that a word of a setting (by its key) breaks, and what to try.
@@ -10,18 +10,38 @@ pub fn words_rule(
     (value, word): (&str, &str),
     names: &Names,
 ) -> (String, String) {
-    if value.split_whitespace().filter(|w| *w == word).count() > 1 {
-        return (format!("each word of {key} is there once"), format!("leave one '{word}' out"));
-    }
-    if let Some(set) = setting.of.as_ref().filter(|set| !has(names, set, word)) {
-        let list = names.get(set).map_or(&[][..], |list| list);
-        let rule = format!("{key} names what this server may use{}: {}", of_key(set), listed(list));
-        let near = nearest(word, list.iter().map(String::as_str));
-        let advice =
-            if list.is_empty() { format!("{} in [server.{server}]", key_of(set, word)) } else { near };
-        return (rule, advice);
+    if let Some((first, again)) = setting.again(value, names).filter(|(_, again)| *again == word) {
+        let once = format!("each word of {key} is there once");
+        return match setting.once {
+            Once::Word if first == again => (once, format!("leave one '{word}' out")),
+            Once::Word => (
+                format!("{once}, however it is written: '{first}' and '{again}' say the same"),
+                format!("leave '{first}' or '{again}' out"),
+            ),
+            Once::Left => (
+                format!(
+                    "what is before the mark in a word of {key} is there once: '{first}' and '{again}' are of one"
+                ),
+                format!("leave '{first}' or '{again}' out"),
+            ),
+        };
     }
     let said = setting.form.as_deref().unwrap_or_default();
+    // A form that is one of the manifest's sets says what `of` does.
+    let alone =
+        said.strip_prefix('{').and_then(|said| said.strip_suffix('}')).filter(|set| SETS.contains(set));
+    if let Some(set) = setting.of.as_deref().or(alone).filter(|set| !has(names, set, word)) {
+        let list = names.get(set).map_or(&[][..], |list| list);
+        let rule = format!("{key} names what this server may use{}: {}", of_key(set), listed(list));
+        let known = || list.iter().map(String::as_str);
+        let advice = match near(word, known()) {
+            // A file is among those of another server.
+            None if set == "files" => format!("add \"{word}\" to blobs of a server that '{server}' calls"),
+            _ if list.is_empty() => format!("{} in [server.{server}]", key_of(set, word)),
+            _ => nearest(word, known()),
+        };
+        return (rule, advice);
+    }
     let rule = format!("each word of {key} is {}", said_of(said, names));
     let near = nearest_word(said, word, names).map(|near| format!("did you mean '{near}'?"));
     (rule, near.unwrap_or_else(|| setting.doc.clone()))

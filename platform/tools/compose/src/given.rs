@@ -5,7 +5,7 @@ use crate::model::{Manifest, Placed, Server};
 use crate::takes::{Kind, Must, Names, RIGHTS, Takes, has};
 use axiom_layout::form::Form;
 use axiom_proto::point::Point;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Checks rights and settings, and fills in what follows from the program: interfaces, attach points, timers.
 /// `files` are those of each server, by name.
@@ -46,7 +46,7 @@ fn names(server: &Server, takes: &Takes, files: &BTreeMap<String, Vec<String>>) 
         ("pwm_chips", list(&server.pwm_chips)),
         ("devices", server.devices.iter().map(|d| d.value.name.clone()).collect()),
         ("rp1", list(&server.rp1)),
-        ("files", called.cloned().collect()),
+        ("files", called.cloned().collect::<BTreeSet<_>>().into_iter().collect()),
         ("debugs", list(&server.debugs)),
     ];
     let own = takes.names.iter().map(|(set, names)| (set.clone(), names.clone()));

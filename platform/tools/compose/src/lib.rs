@@ -102,7 +102,7 @@ fn load_image(
 /// Composes a system, or says everything that is wrong with it.
 pub fn compose(options: &Options) -> Result<Composed, Vec<Diagnostic>> {
     let mut errors = Vec::new();
-    let raw = source::load(&options.manifest, &mut errors);
+    let Some(raw) = source::load(&options.manifest, &mut errors) else { return Err(errors) };
     let Some(mut system) = model::read(&raw, &mut errors) else { return Err(errors) };
     let mut images = Vec::new();
     let blobs = |s: &model::Server| s.blobs.iter().map(|b| b.value.clone()).collect();
@@ -190,10 +190,13 @@ pub fn compose(options: &Options) -> Result<Composed, Vec<Diagnostic>> {
     check::memory(&system, bytes, &mut errors);
     let (Some(init), true) = (init, errors.is_empty()) else { return Err(errors) };
     let images: Vec<image::Image> = images.into_iter().flatten().collect();
-    write(&system, rights, &init, &images, &files).map_err(|what| {
-        let rule = format!("a payload has at most {} bytes", address::PAYLOAD_BYTES);
-        vec![Diagnostic::new(&system.at, what, rule, "fewer servers or smaller files")]
-    })
+    write(&system, rights, &init, &images, &files).map_err(|what| vec![too_large(&system.at, what)])
+}
+
+/// What init has no addresses for.
+fn too_large(at: &At, what: String) -> Diagnostic {
+    let rule = format!("a payload has at most {} bytes", address::PAYLOAD_BYTES);
+    Diagnostic::new(at, what, rule, "fewer servers or smaller files")
 }
 
 /// Room for the description, wherever the blobs come to lie: its bytes if each offset is the longest number.
@@ -272,10 +275,8 @@ fn write(
     let described = place(system, &rights, images, files, &mut bundle::Blobs::behind(0))?;
     let mut blobs = bundle::Blobs::behind(description_room(&described)?);
     let described = place(system, &rights, images, files, &mut blobs)?;
+    blobs.fit()?;
     let payload = bundle::payload(&described, &blobs).ok_or("the description of the servers is too long")?;
-    if payload.len() as u64 > address::PAYLOAD_BYTES {
-        return Err(format!("the payload has {} bytes", payload.len()));
-    }
     Ok(Composed { elf: bundle::elf(init, &payload), payload_bytes: payload.len(), system: described, rights })
 }
 

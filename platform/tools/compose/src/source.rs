@@ -1,6 +1,6 @@
 //! Manifest text to located values. `extends = "other.toml"` starts from another manifest: keys given again replace those
 //! there, `args` are merged, `removed = true` takes a server out.
-use crate::diagnostic::{At, Diagnostic};
+use crate::diagnostic::{At, Diagnostic, near, nearest};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
@@ -45,24 +45,64 @@ pub struct Raw {
 
 const SHAPE: &str = "a manifest has [system], tables [server.<name>], [program.<name>], [motor.<name>], and at most one `extends`";
 
-/// Reads a manifest and those that it extends.
-pub fn load(path: &Path, errors: &mut Vec<Diagnostic>) -> Raw {
-    load_below(path, errors, 0)
+/// Reads a manifest and those that it extends; nothing if one of them cannot be read, for without it the others only seem wrong.
+pub fn load(path: &Path, errors: &mut Vec<Diagnostic>) -> Option<Raw> {
+    load_below(path, errors, None, 0)
 }
 
-fn load_below(path: &Path, errors: &mut Vec<Diagnostic>, depth: usize) -> Raw {
+/// Where a manifest is extended, and as what.
+type Extended<'a> = (&'a At, &'a str);
+
+/// Says that a manifest cannot be read, and which one there is.
+fn unreadable(path: &Path, why: &std::io::Error, top: &At, extended: Option<Extended<'_>>) -> Diagnostic {
+    let said = extended.map_or(path, |(_, said)| Path::new(said));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let stem =
+        |file: &Path| file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let advice = match std::fs::read_dir(folder) {
+        Err(_) => format!("there is no folder {}", folder.display()),
+        Ok(entries) => {
+            let files = entries.flatten().map(|entry| entry.path());
+            let manifests =
+                files.filter(|file| file.extension().is_some_and(|end| end == "toml") && file.is_file());
+            let stems: Vec<String> = manifests.map(|file| stem(&file)).collect();
+            match near(&stem(said), stems.iter().map(String::as_str)) {
+                Some(near) => {
+                    format!("did you mean '{}'?", said.with_file_name(format!("{near}.toml")).display())
+                }
+                None => "no manifest in that folder has a name like it".into(),
+            }
+        }
+    };
+    match extended {
+        None => Diagnostic::new(
+            top,
+            format!("the manifest cannot be read: {why}"),
+            "a manifest is a TOML file",
+            advice,
+        ),
+        Some((at, said)) => Diagnostic::new(
+            at,
+            format!("extends = \"{said}\": {} cannot be read: {why}", path.display()),
+            "extends names a manifest by its path from the folder of the one that extends it",
+            advice,
+        ),
+    }
+}
+
+fn load_below(
+    path: &Path,
+    errors: &mut Vec<Diagnostic>,
+    extended: Option<Extended<'_>>,
+    depth: usize,
+) -> Option<Raw> {
     let file: Rc<str> = path.display().to_string().into();
     let top = At { file: file.clone(), line: 1 };
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(e) => {
-            errors.push(Diagnostic::new(
-                &top,
-                format!("the manifest cannot be read: {e}"),
-                "a manifest is a TOML file",
-                "check the path",
-            ));
-            return Raw::default();
+            errors.push(unreadable(path, &e, &top, extended));
+            return None;
         }
     };
     let at = |span: Option<std::ops::Range<usize>>| At {
@@ -79,14 +119,15 @@ fn load_below(path: &Path, errors: &mut Vec<Diagnostic>, depth: usize) -> Raw {
                 "a manifest is TOML 1.1; each key once",
                 "mend this line",
             ));
-            return Raw::default();
+            return None;
         }
     };
     let mut raw = match document.get("extends") {
         None => Raw::default(),
         Some(item) => match item.as_str() {
             Some(base) if depth < 4 => {
-                load_below(&path.parent().unwrap_or(Path::new("")).join(base), errors, depth + 1)
+                let below = path.parent().unwrap_or(Path::new("")).join(base);
+                load_below(&below, errors, Some((&at(item.span()), base)), depth + 1)?
             }
             _ => {
                 errors.push(Diagnostic::new(
@@ -95,7 +136,7 @@ fn load_below(path: &Path, errors: &mut Vec<Diagnostic>, depth: usize) -> Raw {
                     "extends names one manifest; at most four lie on top of each other",
                     "extends = \"../system.toml\"",
                 ));
-                Raw::default()
+                return None;
             }
         },
     };
@@ -112,11 +153,11 @@ fn load_below(path: &Path, errors: &mut Vec<Diagnostic>, depth: usize) -> Raw {
                 &place,
                 format!("'{key}' is not part of a manifest"),
                 SHAPE,
-                crate::diagnostic::nearest(key, ["system", "server", "program", "motor", "extends"]),
+                nearest(key, ["system", "server", "program", "motor", "extends"]),
             )),
         }
     }
-    raw
+    Some(raw)
 }
 
 type Place<'a> = dyn Fn(Option<std::ops::Range<usize>>) -> At + 'a;
@@ -143,6 +184,8 @@ fn servers(
     list: &mut Vec<RawServer>,
     errors: &mut Vec<Diagnostic>,
 ) {
+    // Those of the manifest that this one extends.
+    let extended: Vec<String> = list.iter().map(|s| s.name.clone()).collect();
     for (name, item) in table.iter() {
         let place = at(table.key(name).and_then(|k| k.span()).or(item.span()));
         let Some(inner) = item.as_table_like() else {
@@ -185,7 +228,7 @@ fn servers(
                     &removed.at,
                     format!("{kind} '{name}': removed = true takes nothing out"),
                     format!("removed = true takes out a {kind} of the manifest that this one extends"),
-                    crate::diagnostic::nearest(name, list.iter().map(|s| s.name.as_str())),
+                    nearest(name, list.iter().map(|s| s.name.as_str())),
                 ));
             }
             continue;
@@ -195,7 +238,36 @@ fn servers(
                 server.keys.extend(keys);
                 server.args.extend(args);
             }
-            None => list.push(RawServer { name: name.to_owned(), at: place, keys, args }),
+            None => match mistyped(kind, name, &keys, &extended) {
+                Some((must, meant)) => errors.push(Diagnostic::new(
+                    &place,
+                    format!(
+                        "[{kind}.{name}] is not in the manifest that this one extends, and has no {must}"
+                    ),
+                    format!(
+                        "a table changes the {kind} of its name there, or describes a new one, with {must}"
+                    ),
+                    format!("did you mean '{meant}'?"),
+                )),
+                None => list.push(RawServer { name: name.to_owned(), at: place, keys, args }),
+            },
         }
     }
+}
+
+/// A new table without what it cannot do without, whose name is nearly one of the manifest that this one extends: what is missing, and that
+/// name.
+fn mistyped<'a>(
+    kind: &str,
+    name: &str,
+    keys: &BTreeMap<String, Located>,
+    extended: &'a [String],
+) -> Option<(&'static str, &'a str)> {
+    let must = match kind {
+        "server" => "image",
+        "program" => "object",
+        _ => return None,
+    };
+    let meant = near(name, extended.iter().map(String::as_str)).filter(|_| !keys.contains_key(must));
+    meant.map(|meant| (must, meant))
 }

@@ -18,6 +18,7 @@
 //! type = "words"
 //! most = 64
 //! form = "0-27:none|down|up"             # what each word is: `axiom_layout::form`
+//! once = "left"                          # what is before the mark is there once; without this, each word
 //! doc = "..."
 //! [setting.timeout]
 //! type = "number"
@@ -32,8 +33,10 @@
 //! of = "sensors"
 //! [names]                                # sets of the program's own; an empty table is filled in by the program's source
 //! chip = ["adxl345", "lm75"]
+//! [usual]                                # what is after the mark if it is left out, as a number
+//! lm75 = 0x48
 //! ```
-use axiom_layout::form::{self, Form, Wanted};
+use axiom_layout::form::{self, Form, Wanted, Word};
 use axiom_layout::manifest;
 use axiom_proto::INTERFACES;
 use std::collections::BTreeMap;
@@ -78,6 +81,10 @@ pub struct Setting {
     pub form: Option<String>,
     /// The set that each of its words is in.
     pub of: Option<String>,
+    /// What is there once.
+    pub once: Once,
+    /// What is after the mark of a word if it is left out, by what is before.
+    pub usual: Usual,
     /// When it must be given.
     pub must: Option<Must>,
     /// What it is otherwise.
@@ -85,6 +92,18 @@ pub struct Setting {
     /// What it says.
     pub doc: String,
 }
+
+/// What is there once among a setting's words.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Once {
+    /// What each word says, however it is written.
+    Word,
+    /// What is before the mark.
+    Left,
+}
+
+/// Numbers that are left out after a mark, by the names before it.
+pub type Usual = BTreeMap<String, u64>;
 
 /// When a setting must be given.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -127,7 +146,23 @@ impl Setting {
         self.kind.fits(value) && self.wrong_word(value, names).is_none()
     }
 
-    /// The first word that does not fit, or is there a second time.
+    /// The first word that says what an earlier one says, after that one.
+    pub fn again<'v>(&self, value: &'v str, names: &Names) -> Option<(&'v str, &'v str)> {
+        let form = self.form.as_deref().and_then(Form::new)?;
+        let words =
+            || value.split_whitespace().filter_map(|w| form.word(w, |set, name| has(names, set, name)));
+        let same = |a: &Word<'_>, b: &Word<'_>| match self.once {
+            Once::Word => a.is(b, |name| self.usual.get(name).copied()),
+            Once::Left => a.left.is(&b.left),
+        };
+        let earlier = |i: usize, word: &Word<'_>| words().take(i).find(|earlier| same(earlier, word));
+        words()
+            .enumerate()
+            .find_map(|(i, word)| Some((earlier(i, &word)?, word)))
+            .map(|(a, b)| (a.text, b.text))
+    }
+
+    /// The first word that does not fit, or says what an earlier one says.
     pub fn wrong_word<'v>(&self, value: &'v str, names: &Names) -> Option<&'v str> {
         let form = self.form.as_deref().and_then(Form::new);
         // A text is one word, from end to end: its program does not look for more.
@@ -140,8 +175,8 @@ impl Setting {
             form.is_none_or(|form| form.word(word, |set, name| has(names, set, name)).is_some())
                 && self.of.as_ref().is_none_or(|set| has(names, set, word))
         };
-        let again = |i: usize, word: &str| form.is_some() && words().take(i).any(|earlier| earlier == word);
-        words().enumerate().find(|(i, word)| !fits(word) || again(*i, word)).map(|(_, word)| word)
+        let again = || self.again(value, names).filter(|_| !whole).map(|(_, again)| again);
+        words().find(|word| !fits(word)).or_else(again)
     }
 }
 
@@ -279,9 +314,9 @@ fn set_of(set: &str, own: Option<&Names>) -> Result<(), String> {
     Err(format!("nobody says what is in '{set}' (the manifest says {})", SETS.join(", ")))
 }
 
-fn setting(key: &str, table: &dyn TableLike, own: Option<&Names>) -> Result<Setting, String> {
+fn setting(key: &str, table: &dyn TableLike, own: Option<&Names>, usual: &Usual) -> Result<Setting, String> {
     let at = |why: String| format!("setting {key}: {why}");
-    let keys = ["type", "values", "least", "most", "form", "of", "must", "default", "doc"];
+    let keys = ["type", "values", "least", "most", "form", "once", "of", "must", "default", "doc"];
     known(table, &format!("setting {key}"), &keys)?;
     let kind = match text(table, "type").map_err(at)?.as_deref() {
         Some("text") => Kind::Text,
@@ -306,6 +341,11 @@ fn setting(key: &str, table: &dyn TableLike, own: Option<&Names>) -> Result<Sett
     if let Some(set) = &of {
         set_of(set, own).map_err(at)?;
     }
+    let once = match text(table, "once").map_err(at)?.as_deref() {
+        None => Once::Word,
+        Some("left") if form.is_some() => Once::Left,
+        Some(_) => return Err(at("once is left, and goes with a form".into())),
+    };
     let must = text(table, "must").map_err(at)?.map(|when| match when.split_once(':') {
         None if when == "always" => Must::Always,
         None => Must::With(when),
@@ -313,7 +353,8 @@ fn setting(key: &str, table: &dyn TableLike, own: Option<&Names>) -> Result<Sett
     });
     let doc = text(table, "doc").map_err(at)?.filter(|doc| !doc.is_empty());
     let doc = doc.ok_or_else(|| at("doc is missing".into()))?;
-    let setting = Setting { key: key.into(), kind, form, of, must, default, doc };
+    let usual = usual.clone();
+    let setting = Setting { key: key.into(), kind, form, of, once, usual, must, default, doc };
     let none = Names::new();
     match setting.default.as_ref().filter(|default| !setting.fits(default, own.unwrap_or(&none))) {
         Some(default) => Err(at(format!("its default \"{default}\" is none of its values"))),
@@ -379,7 +420,7 @@ fn timer(name: &str, table: &dyn TableLike) -> Result<Timer, String> {
 /// A sentence's end: what is wrong.
 pub fn read(said: &str) -> Result<Takes, String> {
     let document = Document::parse(said).map_err(|e| format!("is not TOML: {}", e.message()))?;
-    let keys = ["serves", "hosts", "rights", "timer", "setting", "list", "client", "names"];
+    let keys = ["serves", "hosts", "rights", "timer", "setting", "list", "client", "names", "usual"];
     known(document.as_table(), "it", &keys)?;
     let table = document.as_table();
     let own: Option<Names> = match table.get("names").map(|item| item.as_table_like()) {
@@ -390,6 +431,14 @@ pub fn read(said: &str) -> Result<Takes, String> {
                 .map(|(set, _)| Ok((set.to_owned(), texts(sets, set)?)))
                 .collect::<Result<_, String>>()?,
         ),
+    };
+    let usual: Usual = match table.get("usual").map(|item| item.as_table_like()) {
+        None => Usual::new(),
+        Some(None) => return Err("usual is no table".into()),
+        Some(Some(usual)) => usual
+            .iter()
+            .map(|(name, _)| Ok((name.to_owned(), number(usual, name)?)))
+            .collect::<Result<_, String>>()?,
     };
     let interface = |name: String| {
         let found = INTERFACES.iter().find(|i| i.0 == name).map(|i| i.1);
@@ -402,7 +451,7 @@ pub fn read(said: &str) -> Result<Takes, String> {
         timers: tables(table, "timer")?.into_iter().map(|(n, t)| timer(n, t)).collect::<Result<_, _>>()?,
         settings: tables(table, "setting")?
             .into_iter()
-            .map(|(k, t)| setting(k, t, own.as_ref()))
+            .map(|(k, t)| setting(k, t, own.as_ref(), &usual))
             .collect::<Result<_, _>>()?,
         lists: one_text(table, "list", "form")?,
         clients: one_text(table, "client", "of")?,
@@ -469,11 +518,6 @@ impl Takes {
     }
 }
 
-/// Every right is a key of the manifest.
-pub fn rights_are_keys() -> bool {
-    RIGHTS.iter().all(|right| manifest::find(manifest::SERVER, right).is_some())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -530,7 +574,11 @@ doc = "d"
         );
         assert_eq!(takes.serves, [axiom_proto::iio::INTERFACE, axiom_proto::bpf_host::INTERFACE]);
         assert!(takes.may_have("dma_kib") && takes.may_have("priority") && !takes.may_have("trace"));
-        assert!(rights_are_keys());
+    }
+
+    #[test]
+    fn every_right_is_a_key_of_the_manifest() {
+        assert!(RIGHTS.iter().all(|right| manifest::find(manifest::SERVER, right).is_some()));
     }
 
     #[test]

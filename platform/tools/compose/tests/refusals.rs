@@ -69,7 +69,7 @@ impl World {
                 "axiom-iio-server",
                 says(concat!(
                     include_str!("../../../../drivers/iio/server/takes.toml"),
-                    "chip = [\"adxl345\", \"lm75\", \"bme280\"]\nfixed = [\"shtc3\"]"
+                    "chip = [\"adxl345\", \"lm75\", \"bme280\"]\nfixed = [\"shtc3\"]\n[usual]\nlm75 = 0x48"
                 )),
             ),
             ("axiom-watchdog-server", says(include_str!("../../../../drivers/watchdog/server/takes.toml"))),

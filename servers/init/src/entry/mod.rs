@@ -55,8 +55,8 @@ fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
 #[unsafe(no_mangle)]
 extern "C" fn init_main(info: &'static BootInfo) -> ! {
     unsafe extern "C" {
-        static __init_start: u8;
-        static __init_end: u8;
+        static __image_start: u8;
+        static __image_end: u8;
     }
     // SAFETY: BootInfo names this thread's IPC buffer; the heap area is used by the allocator only; the kernel mapped the chunks after
     // BootInfo.
@@ -66,6 +66,6 @@ extern "C" fn init_main(info: &'static BootInfo) -> ! {
         extra::extra(info)
     };
     // The linker says where init's own image is: whole pages, as its script has it.
-    let own = &raw const __init_end as u64 - &raw const __init_start as u64;
+    let own = &raw const __image_end as u64 - &raw const __image_start as u64;
     axiom_init::prepare(info, &extra, own / 4096).run()
 }
