@@ -198,7 +198,7 @@ impl<P: Points> Server for Served<'_, P> {
     fn map_kept(&mut self, page: u32) -> bool {
         let kept = self.frames.kept.take();
         let address = CODE_WINDOW + page as usize * PAGE;
-        if !cap(kept).is_some_and(|frame| Frame(frame).map_code(address as u64).is_ok()) {
+        if cap(kept).is_none_or(|frame| Frame(frame).map_code(address as u64).is_err()) {
             self.frames.drop_frame(kept);
             return false;
         }
