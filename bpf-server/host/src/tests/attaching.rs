@@ -251,7 +251,8 @@ fn the_places_that_are_taken_are_those_with_programs_whatever_comes_and_goes() {
         assert_eq!(host.live, taken.map(|(_, n)| 1u32 << n).sum::<u32>());
         let mut ids: vec::Vec<u32> = host.live().map(|(_, p)| p.id.0).collect();
         let mut expected: vec::Vec<u32> = there.iter().map(|t| t.0).collect();
-        (ids.sort(), expected.sort());
+        ids.sort();
+        expected.sort();
         assert_eq!(ids, expected);
     }
     assert!(full > 10 && none > 10, "{full} {none}");
