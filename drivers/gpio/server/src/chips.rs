@@ -331,11 +331,13 @@ const PULL: Form<'static> = form::of(TAKES, "rp1_pulls");
 
 /// `rp1_pulls = "<line>:<none|down|up> ..."`; lines that are not named keep what they have.
 fn pulls(rt: Runtime) -> Vec<Held, { LINES as usize }> {
-    let list = words::<{ LINES as usize }>(rt, "rp1_pulls", PULL).filter(|list| each_left_once(list));
+    let list = words::<{ LINES as usize }>(rt, "rp1_pulls", PULL);
+    // By reference: the words of a whole chip are much for a stack, once.
+    let list = list.as_deref().filter(|list| each_left_once(list));
     if list.is_none() {
         warn!("rp1_pulls is no list of <line>:<none|down|up> with each line once; no pull is changed");
     }
-    list.iter().flatten().filter_map(Held::of).collect()
+    list.unwrap_or_default().iter().filter_map(Held::of).collect()
 }
 
 /// Offsets of the pages that RP1's server gives for `gpio`.
