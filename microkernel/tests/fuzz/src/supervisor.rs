@@ -40,7 +40,7 @@ const TRACE: u64 = 0x6101_0000;
 const CANARY: u64 = 0x5555_aaaa_1234_8765;
 
 unsafe extern "C" {
-    static __executable_start: u8;
+    static __image_start: u8;
 }
 
 /// Ends the run with what went wrong, and what repeats it.
@@ -237,7 +237,7 @@ impl<'a> Supervisor<'a> {
     fn map_image(&mut self, vspace: u64, copies: u64, predators: bool) {
         let (from, to) = arena::range();
         let finding = (&raw const FINDING) as u64;
-        let base = (&raw const __executable_start) as u64 & !4095;
+        let base = (&raw const __image_start) as u64 & !4095;
         for i in 0..self.image.1 - self.image.0 {
             let at = base + (i << 12);
             let copy = copies + i;
