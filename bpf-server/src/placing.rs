@@ -337,6 +337,7 @@ pub(crate) fn attach_placed<P: Platform>(
         name: &p.name,
         grants: (!p.grants.is_none()).then_some(p.grants),
         maps,
+        kept: false,
     };
     let reply = ask(platform, p.host, &mut p.memory, &request, frame);
     match &reply {

@@ -412,14 +412,18 @@ impl Platform for KernelObjects {
         mut frame: Option<(&mut Memory, u32, Access)>,
     ) -> Option<bpf_host::Reply> {
         let endpoint = self.endpoint(host)?;
-        // What the host keeps need not go again. This is asked once, before anything else is given to be kept; a host that was started anew
-        // since, or is asked for something else than to attach, says that it has none.
+        // What the host keeps need not go again with the message that attaches. This is asked once, before anything else is given to be
+        // kept; a host that was started anew since says that it has none.
         let mut kept = match &mut frame {
             Some((memory, 0, Access::Read)) if memory.is_sealed(0) => memory.kept.take() == Some(host),
             _ => false,
         };
-        let mut reply = Buffer::new();
+        let (mut reply, mut request) = (Buffer::new(), *request);
         loop {
+            match &mut request {
+                bpf_host::Request::Attach { kept: said, .. } => *said = kept,
+                _ => kept = false,
+            }
             let cap = match &mut frame {
                 _ if kept => None,
                 // Sealed code has read rights only: it goes as it is.
@@ -427,7 +431,7 @@ impl Platform for KernelObjects {
                 Some((memory, page, access)) => Some(self.lend(memory.frame(*page).0, *access)?),
                 None => None,
             };
-            match call_with_cap(endpoint, bpf_host::INTERFACE, request, cap, &mut reply) {
+            match call_with_cap(endpoint, bpf_host::INTERFACE, &request, cap, &mut reply) {
                 Ok((bpf_host::Reply::Refused(bpf_host::Refusal::BadFrame), _)) if kept => kept = false,
                 Ok((reply, _)) => return Some(reply),
                 Err(_) => return None,

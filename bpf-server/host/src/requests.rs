@@ -123,13 +123,14 @@ impl Host {
                 name,
                 grants,
                 maps,
+                kept,
             } => {
                 check_pages(page, pages, CODE_PAGES)?;
                 if pages == 0 || slots as usize * size_of::<Insn>() > pages as usize * PAGE {
                     return Err(Refusal::BadNumber);
                 }
                 // Before anything is taken: whoever is refused comes again, with the frame.
-                if !server.has_frame() && !server.has_code(page) && !server.map_kept(page) {
+                if kept && (server.has_frame() || !server.map_kept(page)) {
                     return Err(Refusal::BadFrame);
                 }
                 self.take_maps(maps, server)?;

@@ -197,13 +197,13 @@ impl<P: Points> Server for Served<'_, P> {
     }
     fn map_kept(&mut self, page: u32) -> bool {
         let kept = self.frames.kept.take();
+        self.drop_code(page);
         let address = CODE_WINDOW + page as usize * PAGE;
         if cap(kept).is_none_or(|frame| Frame(frame).map_code(address as u64).is_err()) {
             self.frames.drop_frame(kept);
             return false;
         }
-        let old = core::mem::replace(&mut self.frames.code[page as usize], kept);
-        self.frames.drop_frame(old);
+        self.frames.code[page as usize] = kept;
         true
     }
     fn drop_kept(&mut self) {

@@ -60,6 +60,7 @@ fn attach(server: &mut Fake, program: u32, point: &str) -> Reply {
         name: "expirations",
         grants: None,
         maps: &[],
+        kept: false,
     };
     server.ask_with(LOADER, INTERFACE, &request, 1).expect("an answer")
 }

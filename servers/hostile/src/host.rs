@@ -73,6 +73,7 @@ pub fn run(tries: &mut Tries) {
                 name: "hostile",
                 grants: Some(everything()),
                 maps: &[],
+                kept: false,
             };
             let reply = ask(server, &request, Some(frame));
             tries.refused(

@@ -243,8 +243,8 @@ message! {
             /// Its number.
             slot: u32,
         },
-        /// Attaches a program whose code is there, after these maps of its. A frame that comes along is its first code page; if none
-        /// does, and none is there, the one that is kept is.
+        /// Attaches a program whose code is there, after these maps of its. A frame that comes along is its first code page; or the one
+        /// that is kept is, if that is said: it is the next program's, and never taken for what should be there and is not.
         Attach {
             /// Which, and all of it that is a number.
             numbers: Numbers,
@@ -257,6 +257,8 @@ message! {
             /// Those of its maps that are not there yet: see [`plans`].
             #[serde(serialize_with = "crate::wire::bytes")]
             maps: &'a [u8] = MAPS * PLAN,
+            /// Its first code page is the frame that is kept.
+            kept: bool,
         },
         /// Detaches a program.
         Detach {
@@ -471,7 +473,14 @@ mod tests {
             assert_eq!(Numbers::from_bytes(there), Numbers::from_bytes(&bytes));
         }
         let numbers = Numbers::from_bytes(&bytes);
-        let request = Request::Attach { numbers, point: "timer/1hz", name: "tick", grants: None, maps: &[] };
+        let request = Request::Attach {
+            numbers,
+            point: "timer/1hz",
+            name: "tick",
+            grants: None,
+            maps: &[],
+            kept: false,
+        };
         let mut message = [0; crate::wire::MAX_WORDS * 8];
         crate::wire::encode(&request, &mut message).unwrap();
         assert_eq!(

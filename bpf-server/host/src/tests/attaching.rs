@@ -35,6 +35,7 @@ fn numbers_out_of_range_and_unknown_points_are_refused() {
             name: "",
             grants,
             maps: &[],
+            kept: false,
         }
     };
     assert_eq!(host.handle(&elsewhere("gpio/1"), &mut fake), refused(Refusal::NoSuchPoint));
@@ -201,6 +202,7 @@ fn a_program_comes_with_its_maps_and_not_without_them() {
             name: "filter",
             grants: None,
             maps,
+            kept: false,
         }
     };
     fake.frame = true;
@@ -264,7 +266,7 @@ fn the_places_that_are_taken_are_those_with_programs_whatever_comes_and_goes() {
 #[test]
 fn the_frame_that_is_kept_is_the_first_page_of_a_program_without_one() {
     let (mut host, mut fake) = (Host::new(Clock::new(1_000_000_000), log), Fake::new());
-    let attach = |id: u32, maps: &'static [u8]| Request::Attach {
+    let attach = |id: u32, kept: bool, maps: &'static [u8]| Request::Attach {
         numbers: Numbers {
             program: ProgramId(id),
             page: 4,
@@ -278,6 +280,7 @@ fn the_frame_that_is_kept_is_the_first_page_of_a_program_without_one() {
         name: "filter",
         grants: None,
         maps,
+        kept,
     };
     let map = MapPlan { frames: 1, ..plan(1, 2, [4, 8, 2], 3) };
     let maps: &'static [u8] = vec::Vec::from(map.to_bytes()).leak();
@@ -286,27 +289,36 @@ fn the_frame_that_is_kept_is_the_first_page_of_a_program_without_one() {
     fake.frame = true;
     assert_eq!(host.handle(&Request::Tray, &mut fake), Reply::Done);
     // Nothing is kept: refused before the maps are taken, so that it can come again with its frame.
-    assert_eq!(host.handle(&attach(1, maps), &mut fake), bad_frame);
+    assert_eq!(host.handle(&attach(1, true, maps), &mut fake), bad_frame);
     assert_eq!(fake.from_tray, [], "nothing was taken");
     fake.frame = true;
     assert_eq!(host.handle(&Request::Keep, &mut fake), Reply::Done);
-    assert_eq!(host.handle(&attach(1, maps), &mut fake), Reply::Done);
+    // It is the next program's: whoever does not say that this is the one does not get it, though its own page is gone, as after a
+    // restart of the host.
+    assert_eq!(host.handle(&attach(1, false, &[]), &mut fake), bad_frame);
+    assert!(fake.kept);
+    assert_eq!(host.handle(&attach(1, true, maps), &mut fake), Reply::Done);
     assert_eq!((fake.kept, fake.kept_at_4, fake.from_tray.len()), (false, true, 1));
     // It was taken: the next one needs its own.
     assert_eq!(host.handle(&Request::Detach { program: ProgramId(1) }, &mut fake), Reply::Done);
     assert_eq!(host.handle(&Request::RemoveCode { page: 4, pages: 1 }, &mut fake), Reply::Done);
-    assert_eq!(host.handle(&attach(2, &[]), &mut fake), bad_frame);
-    // What comes along goes before what is kept, and a page that is there before both.
+    assert_eq!(host.handle(&attach(2, true, &[]), &mut fake), bad_frame);
+    // What comes along is not what is kept.
     (fake.frame, fake.kept) = (true, true);
+    assert_eq!(host.handle(&attach(2, true, &[]), &mut fake), bad_frame);
     assert_eq!(
-        host.handle(&attach(2, &[]), &mut fake),
+        host.handle(&attach(2, false, &[]), &mut fake),
         bad_frame,
         "the fake maps it, and says that it is not there"
     );
     assert_eq!((fake.frame, fake.kept), (false, true));
     fake.kept_at_4 = true;
-    assert_eq!(host.handle(&attach(2, &[]), &mut fake), Reply::Done);
+    assert_eq!(host.handle(&attach(2, false, &[]), &mut fake), Reply::Done);
     assert!(fake.kept, "the page was there");
+    // What was left at the page by somebody else is not what is kept, either.
+    fake.kept = false;
+    assert_eq!(host.handle(&attach(3, true, &[]), &mut fake), bad_frame);
+    fake.kept = true;
     // Who placed programs was started anew.
     assert_eq!(host.handle(&Request::Reset, &mut fake), Reply::Done);
     assert!(!fake.kept);

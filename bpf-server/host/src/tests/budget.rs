@@ -28,6 +28,7 @@ fn attach_instead(
         name: "",
         grants: None,
         maps: &[],
+        kept: false,
     };
     host.handle(&request, fake)
 }

@@ -172,6 +172,7 @@ fn attach(host: &mut Host, fake: &mut Fake, id: u32, page: u32, n: usize, replac
         name: "filter",
         grants: None,
         maps: &[],
+        kept: false,
     };
     host.handle(&request, fake)
 }
@@ -192,6 +193,7 @@ fn attach_at(host: &mut Host, fake: &mut Fake, id: u32, point: &str, grants: Gra
         name: "stop",
         grants: (grants != Grants::NONE).then_some(grants),
         maps: &[],
+        kept: false,
     };
     host.handle(&request, fake)
 }

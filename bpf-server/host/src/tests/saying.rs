@@ -166,6 +166,7 @@ fn helpers_for_pins_act_with_the_rights_of_the_program_that_runs() {
             name: "",
             grants: Some(grants),
             maps: &[],
+            kept: false,
         };
         assert_eq!(host.handle(&request, &mut fake), Reply::Done);
     }

@@ -237,6 +237,7 @@ fn programs_that_could_stop_the_motors_are_gone_so_they_are_held() {
             name: "limit",
             grants: Some(grants),
             maps: &[],
+            kept: false,
         };
         let mut host = |badge, request, caps| {
             rig.server.ask_with::<_, bpf_host::Reply>(badge, bpf_host::INTERFACE, &request, caps)
