@@ -300,7 +300,17 @@ fn path(program: &Program, e: &Engine, at: u32) -> (Vec<Step>, usize) {
     }
     steps.reverse();
     let omitted = steps.len().saturating_sub(SHOWN);
-    let shown =
-        steps[omitted..].iter().map(|(at, taken)| Step { at: place(program, *at as usize), taken: *taken });
+    let shown = steps[omitted..].iter().map(|&(at, taken)| {
+        let (at, here) = (place(program, at as usize), at as usize);
+        let to = match taken {
+            Way::Taken => cfg::target(here, program.insns[here]) as usize,
+            Way::NotTaken | Way::Called => here + 1,
+        };
+        let line = program
+            .lines
+            .and_then(|l| l.line(to))
+            .filter(|l| at.source.as_ref().is_some_and(|(file, line, _)| *file == l.file && *line != l.line));
+        Step { to: (to, line.map(|l| l.line)), at, taken }
+    });
     (shown.collect(), omitted)
 }

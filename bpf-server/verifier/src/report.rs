@@ -417,6 +417,8 @@ pub struct Step {
     pub at: Place,
     /// What happened there.
     pub taken: Way,
+    /// Where that leads: the instruction, and its line if it is another one of the same file.
+    pub to: (usize, Option<u32>),
 }
 
 /// What a step did.
@@ -481,12 +483,15 @@ impl fmt::Display for Refusal {
             label = "            ";
         }
         for s in &self.path {
-            let way = match s.taken {
-                Way::Taken => "taken",
-                Way::NotTaken => "not taken",
-                Way::Called => "called",
-            };
-            writeln!(f, "{label}{} [{way}]", s.at)?;
+            write!(f, "{label}{} ", s.at)?;
+            // A jump may be taken where the condition in C does not hold, so beside C stands where it leads.
+            match (s.taken, &s.at.source, s.to) {
+                (Way::Called, _, _) => writeln!(f, "[called]")?,
+                (_, Some(_), (_, Some(line))) => writeln!(f, "[to line {line}]")?,
+                (_, Some(_), (insn, None)) => writeln!(f, "[to instruction {insn}]")?,
+                (Way::Taken, None, _) => writeln!(f, "[taken]")?,
+                (Way::NotTaken, None, _) => writeln!(f, "[not taken]")?,
+            }
             label = "            ";
         }
         write!(f, "Suggestion: {}", self.suggestion())

@@ -429,8 +429,8 @@ fn the_report_reads_like_this() {
 Reason:     reads 1 byte at an offset between 0 and 40 of the context, which has 24 bytes
 At:         filter.c:16: return table[n];
             instruction 5: w0 = *(u8 *)(r1 + 0x0)
-Path:       filter.c:11: if (e->channel > 3) [taken]
-            filter.c:14: if (n > 40) [not taken]
+Path:       filter.c:11: if (e->channel > 3) [to line 14]
+            filter.c:14: if (n > 40) [to line 16]
 Suggestion: read only the members that the context structure has"
     );
     let endless = [ZERO, i(0x07, 0, 0, 0, 1), i(0x05, 0, 0, -2, 0), EXIT];
@@ -442,4 +442,39 @@ Reason:     the loop at instruction 1 has no exit: it would run for ever
 At:         instruction 1: r0 += 0x1
 Suggestion: count the passes and leave at a constant maximum: for (int i = 0; i < 64; i++)"
     );
+}
+
+/// Which way a jump goes is the compiler's choice: of `if (v)` it is not taken where `v` is not 0. So beside C stands where it leads.
+#[test]
+fn beside_c_a_path_says_where_it_leads() {
+    struct Same;
+    impl Lines for Same {
+        fn line(&self, insn: usize) -> Option<LineInfo<'_>> {
+            let (file, line) = match insn {
+                0..=3 => ("a.c", 7),
+                4 => ("a.c", 8),
+                _ => ("a.h", 9),
+            };
+            Some(LineInfo { file, line, text: "text" })
+        }
+    }
+    // Two jumps of one line (`a && b`), the second to the next line, and one into another file.
+    let code = [
+        i(0x61, 0, 1, 12, 0),
+        i(0x25, 0, 0, 4, 100),
+        i(0x25, 0, 0, 1, 50),
+        i(0x05, 0, 0, 2, 0),
+        i(0x25, 0, 0, 1, 60),
+        i(0x71, 0, 1, 24, 0),
+        EXIT,
+    ];
+    let env = Env { ctx: ProgramKind::Timer.layout(), limits: Limits::default(), ..env() };
+    let told = verify(&Program { insns: &code, lines: Some(&Same) }, &env).unwrap_err().to_string();
+    let path: Vec<_> = told.lines().filter(|l| l.contains(" [")).map(str::trim).collect();
+    let wanted = [
+        "Path:       a.c:7: text [to instruction 2]",
+        "a.c:7: text [to line 8]",
+        "a.c:8: text [to instruction 5]",
+    ];
+    assert_eq!(path, wanted, "{told}");
 }
