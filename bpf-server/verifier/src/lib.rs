@@ -49,7 +49,7 @@ pub use report::{Memory, Place, Reason, Refusal, Step, Unbounded, Way};
 use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::vec::Vec;
-use axiom_bpf_isa::{Insn, Lines, disasm::Disasm, opcode};
+use axiom_bpf_isa::{Insn, LineInfo, Lines, disasm::Disasm, opcode};
 use cfg::{Graph, NONE};
 use engine::Engine;
 use exec::Machine;
@@ -306,10 +306,12 @@ fn path(program: &Program, e: &Engine, at: u32) -> (Vec<Step>, usize) {
             Way::Taken => cfg::target(here, program.insns[here]) as usize,
             Way::NotTaken | Way::Called => here + 1,
         };
-        let line = program
-            .lines
-            .and_then(|l| l.line(to))
-            .filter(|l| at.source.as_ref().is_some_and(|(file, line, _)| *file == l.file && *line != l.line));
+        // What follows without a jump is where it leads, too: the first of another line is looked for.
+        let straight = program.insns[to..].iter().position(|i| cfg::is_jump(i.op) || i.op == opcode::EXIT);
+        let mut lines = (to..=to + straight.unwrap_or(0)).map_while(|n| program.lines?.line(n));
+        let elsewhere =
+            |l: &LineInfo<'_>| at.source.as_ref().is_none_or(|s| (&*s.0, s.1) != (l.file, l.line));
+        let line = lines.find(elsewhere).filter(|l| at.source.as_ref().is_some_and(|s| s.0 == l.file));
         Step { to: (to, line.map(|l| l.line)), at, taken }
     });
     (shown.collect(), omitted)

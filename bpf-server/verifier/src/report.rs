@@ -417,7 +417,7 @@ pub struct Step {
     pub at: Place,
     /// What happened there.
     pub taken: Way,
-    /// Where that leads: the instruction, and its line if it is another one of the same file.
+    /// Where that leads: the instruction, and the next line of the same file, if no jump comes before it.
     pub to: (usize, Option<u32>),
 }
 

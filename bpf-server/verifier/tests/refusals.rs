@@ -399,8 +399,8 @@ impl Lines for Source {
         let (line, text) = match insn {
             0..=1 => (11, "\tif (e->channel > 3)"),
             2 => (13, "\t\tn = e->value;"),
-            3 => (14, "\tif (n > 40)"),
-            4..=5 => (16, "\treturn table[n];"),
+            3..=4 => (14, "\tif (n > 40)"),
+            5 => (16, "\treturn table[n];"),
             _ => return None,
         };
         Some(LineInfo { file: "filter.c", line, text })
