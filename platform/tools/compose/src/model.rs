@@ -396,7 +396,18 @@ fn server(raw: &RawServer, errors: &mut Vec<Diagnostic>) -> Option<Server> {
     let restart = restart(&mut r);
     let timers = r.texts("timers");
     let placed = |found: &Located| Placed { value: plain(&found.value), at: found.at.clone() };
-    let args = raw.args.iter().map(|(key, found)| (key.clone(), placed(found))).collect();
+    for (key, found) in raw.args.iter().filter(|(_, f)| f.value.is_array() || f.value.is_inline_table()) {
+        let what = format!("{}: the setting {key} = {}", r.who, show(&found.value));
+        let advice = format!("{key} = \"...\", words with blanks between");
+        r.errors.push(Diagnostic::new(
+            &found.at,
+            what,
+            "a setting is one text or number, no list or table",
+            advice,
+        ));
+    }
+    let one = |(_, f): &(&String, &Located)| !f.value.is_array() && !f.value.is_inline_table();
+    let args = raw.args.iter().filter(one).map(|(key, found)| (key.clone(), placed(found))).collect();
     // What is said to be nothing is not asked for.
     let said = |found: &&Located| match &found.value {
         Value::Boolean(yes) => *yes.value(),
