@@ -14,7 +14,7 @@ pub struct Storm {
     counts: [[u32; LINES as usize]; CHIPS],
 }
 
-/// A line is loud with this share of the edges that are too many; or, where none has it, beside the loudest.
+/// A line is loud with this share of the edges that are too many.
 const LOUD: u32 = 8;
 
 impl Storm {
@@ -55,8 +55,11 @@ impl Storm {
         let counts = self.counts;
         let loudest = counts.iter().flatten().copied().max().unwrap_or(0);
         let share = self.most / LOUD;
-        // Where so many lines take part that none has its share, those with more than half of what the loudest has; one edge is no chatter.
-        let least = if loudest > share { share } else { (loudest / 2).max(1) };
+        // Where so many lines take part that none has its share, the loudest ones: as many as leave half of the time to the others. One
+        // edge is no chatter.
+        let rest = |least: u32| counts.iter().flatten().filter(|c| **c <= least).sum::<u32>();
+        let quieter = || (1..loudest).rev().find(|least| rest(*least) <= self.most / 2);
+        let least = if loudest > share { share } else { quieter().unwrap_or(1) };
         self.begin(now);
         let lines = (0..CHIPS as u8).flat_map(|chip| (0..LINES).map(move |line| Line { chip, line }));
         lines.filter(move |l| counts[l.chip as usize][l.line as usize] > least)
