@@ -340,9 +340,9 @@ fn a_storm_of_many_lines_has_loud_ones_whatever_their_number() {
         while !storm.edge(line(edges.next().unwrap()), 2) {}
         let loud: std::vec::Vec<Line> = storm.loud(3).collect();
         assert!(loud.iter().all(|l| (0..shaken).map(line).any(|s| s == *l)), "{shaken}: nobody else");
-        // Those that are left have no more than half of the time, each with as many edges as there were turns.
+        // Those that are left have no more than half of the time, each with as many edges as there were whole turns.
         let left = usize::from(shaken) - loud.len();
-        assert!(left * (200 / usize::from(shaken) + 1) <= 100, "{shaken}: {left} are left");
+        assert!(left * (200 / usize::from(shaken)) <= 100, "{shaken}: {left} are left");
     }
     // One edge each is no chatter: nobody is left alone for it.
     let mut storm = Storm::new(1000, 8);
