@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 use axiom_bpf_checker::Number;
+use axiom_bpf_checker::proof::MAX_CURVE;
 use axiom_bpf_checker::state::{Kind, Moved, SLOTS, State, Value, extent};
 
 /// What holds in both of two states. Equalities and elements of maps get names as they are found.
@@ -115,6 +116,11 @@ pub fn join(a: &State, b: &State) -> Option<State> {
     Some(s)
 }
 
+/// The form of a proof has room for how something moved: who knows less proves less.
+fn sayable(m: &Moved) -> bool {
+    m.hi.checked_sub(m.lo).is_some() && u64::try_from(m.rise).is_ok_and(|rise| rise <= MAX_CURVE)
+}
+
 /// As the proof can say it: names counted from 1, none for what equals nothing else, what is known reduced, dead registers
 /// dropped.
 pub fn canonical(s: &mut State, live: u16) {
@@ -142,6 +148,9 @@ pub fn canonical(s: &mut State, live: u16) {
     s.each(|v| {
         v.root = 0;
         v.num.reduce();
+        if !sayable(&v.moved) {
+            v.moved = Moved::default();
+        }
         if v.id != 0 {
             match seen.iter_mut().find(|x| x.0 == v.id) {
                 Some(x) => x.1 += 1,

@@ -247,3 +247,28 @@ fn a_counter_that_is_tested_before_it_doubles() {
     whole[6] = i(0xa5, 2, 0, -5, 0x8_0000);
     assert!(worst(&whole).is_some());
 }
+
+/// A sum that any number is added to moves further than a proof has room to state: then it states less, and holds.
+#[test]
+fn a_sum_that_moves_by_anything() {
+    let sum = |first: i32| {
+        [
+            i(0xb7, 0, 0, 0, 0),
+            i(0xb7, 7, 0, 0, 0),
+            i(0x79, 2, 1, 0, 0),
+            i(0x25, 2, 0, 1, 0),
+            i(0x07, 0, 0, 0, first),
+            i(0x0f, 2, 0, 0, 0),
+            i(0x25, 2, 0, 1, 1),
+            i(0x07, 0, 0, 0, 1),
+            i(0x0f, 2, 0, 0, 0),
+            i(0x07, 7, 0, 0, 1),
+            i(0xa5, 7, 0, -8, 16),
+            EXIT,
+        ]
+    };
+    for first in [0, 1] {
+        let worst = worst(&sum(first));
+        assert!(worst.is_some_and(|n| (16 * 8..=16 * 9 + 8).contains(&n)), "{first}: {worst:?}");
+    }
+}
