@@ -284,10 +284,16 @@ pub(crate) fn place_maps<P: Platform>(
         return Ok(());
     }
     batch.send(platform, p)?;
-    for map in &p.maps {
-        if let Some(token) = map.doorbell {
-            let request = bpf_host::Request::Doorbell { slot: map.slot };
-            check(platform.call_host_with_token(p.host, &request, token), &p.point)?;
+    for map in &mut p.maps {
+        let Some(token) = map.doorbell else { continue };
+        let request = bpf_host::Request::Doorbell { slot: map.slot };
+        match platform.call_host_with_token(p.host, &request, token) {
+            // Whoever was to be told is gone, and its notification with it; the program outlives it if the manifest pins it.
+            Some(bpf_host::Reply::Refused(bpf_host::Refusal::BadFrame)) => {
+                platform.drop_token(token);
+                map.doorbell = None;
+            }
+            reply => check(reply, &p.point)?,
         }
     }
     Ok(())

@@ -167,6 +167,8 @@ struct Fake {
     /// What came with the client's request, and the tokens that are kept.
     received: Option<Token>,
     tokens: Vec<Token>,
+    /// The notifications behind the tokens are gone.
+    owner_died: bool,
     /// Host calls until the host stops answering.
     calls_left: u32,
     /// Host calls until the host dies in one and is started anew.
@@ -218,6 +220,7 @@ impl Fake {
             peer,
             received: None,
             tokens: Vec::new(),
+            owner_died: false,
             calls_left: u32::MAX,
             dies_in: None,
             stages: Vec::new(),
@@ -366,7 +369,7 @@ impl Platform for Fake {
     ) -> Option<bpf_host::Reply> {
         self.calls_left = self.calls_left.checked_sub(1)?;
         self.live()?;
-        self.peer.token = Some(token);
+        self.peer.token = Some(token).filter(|_| !self.owner_died);
         Some(self.host.handle(request, &mut self.peer))
     }
     fn has_memory(bytes: usize) -> bool {

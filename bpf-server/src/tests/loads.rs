@@ -259,6 +259,21 @@ fn a_doorbell_is_kept_across_restarts_and_goes_with_its_program() {
     assert_eq!((l.platform().tokens.len(), l.platform().peer.doorbells.len()), (0, 0));
 }
 
+/// A pinned program outlives whoever wanted to be told: after a restart of its host it is in its place, without the doorbell.
+#[test]
+fn a_doorbell_whose_owner_died_keeps_no_program_from_its_place() {
+    let mut l = loader();
+    let program = loaded(&mut l, &load(Source::Inline(FILTER)));
+    l.platform().received = Some(Token(8));
+    let notify = Request::Notify { program, map: "events" };
+    assert_eq!(l.handle(ClientBadge::new(1), &notify, (0, 0)).reply, Reply::Done);
+    l.platform().host = new_host();
+    l.platform().peer.doorbells.clear();
+    l.platform().owner_died = true;
+    assert_eq!(l.host_restarted(HostId(0)), (1, 0));
+    assert_eq!((l.platform().tokens.len(), l.platform().peer.doorbells.len()), (0, 0));
+}
+
 #[test]
 fn memory_that_is_used_up_is_refused() {
     let mut l = loader();
