@@ -307,7 +307,6 @@ fn clients_are_told_what_they_asked_for_and_one_cannot_take_all_room() {
     assert!(!w.has_room(badge(3), other) && w.has_room(badge(3), LED) && w.has_room(badge(1), other));
 }
 
-/// Whoever drives, or shakes, many lines a little each makes a storm, too.
 /// A switch that bounces keeps being watched beside as many lines as it takes that are louder.
 #[test]
 fn a_quiet_line_is_not_silenced_with_the_loud_ones() {
@@ -328,6 +327,7 @@ fn a_quiet_line_is_not_silenced_with_the_loud_ones() {
     }
 }
 
+/// Whoever drives, or shakes, many lines a little each makes a storm, too.
 #[test]
 fn a_storm_of_many_lines_has_loud_ones_whatever_their_number() {
     let line = |line: u8| Line { chip: line / 64, line: line % 64 };
